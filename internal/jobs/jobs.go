@@ -1,0 +1,74 @@
+// Package jobs has the arguments of Riverhook's River jobs. They carry ids
+// only: what they lead to is in our own tables.
+package jobs
+
+import (
+	"github.com/google/uuid"
+	"github.com/riverqueue/river"
+)
+
+// The queues of our River schema.
+const (
+	QueueExpand  = "expand"  // new intents and their first attempts
+	QueueChunk   = "chunk"   // the rest of large fan-outs, and decisions that wait
+	QueueDeliver = "deliver" // later attempts
+)
+
+// MaxAttempts is the number of times that River may run one of our jobs. It is
+// far above what any schedule of ours needs, so that a rescue never discards a
+// job: our own rows decide when something ends.
+const MaxAttempts = 1000
+
+// Expand works out who must be told of an intent, and makes the first attempts.
+type Expand struct {
+	IntentID uuid.UUID `json:"intent_id"`
+}
+
+// Kind implements river.JobArgs.
+func (Expand) Kind() string { return "riverhook_expand" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (Expand) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: MaxAttempts, Queue: QueueExpand}
+}
+
+// Chunk goes on with a large fan-out, behind the subscription AfterID.
+type Chunk struct {
+	IntentID uuid.UUID `json:"intent_id"`
+	AfterID  uuid.UUID `json:"after_id"`
+}
+
+// Kind implements river.JobArgs.
+func (Chunk) Kind() string { return "riverhook_chunk" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (Chunk) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: MaxAttempts, Queue: QueueChunk}
+}
+
+// Decide tries again what could not be decided for some subscriptions of an
+// intent: a checker or an externalizer failed, or is missing in a process.
+type Decide struct {
+	IntentID uuid.UUID `json:"intent_id"`
+}
+
+// Kind implements river.JobArgs.
+func (Decide) Kind() string { return "riverhook_decide" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (Decide) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: MaxAttempts, Queue: QueueChunk}
+}
+
+// Deliver makes a later attempt of a delivery.
+type Deliver struct {
+	DeliveryID uuid.UUID `json:"delivery_id"`
+}
+
+// Kind implements river.JobArgs.
+func (Deliver) Kind() string { return "riverhook_deliver" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (Deliver) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: MaxAttempts, Queue: QueueDeliver}
+}
