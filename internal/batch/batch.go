@@ -1,0 +1,182 @@
+// Package batch is group commit: callers hand in one item each and wait until
+// a statement that carries many of them is done. Batches form by themselves
+// while the flushers are busy and cost no delay while they are not.
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrClosed is returned by Do after Close.
+var ErrClosed = errors.New("batch: closed")
+
+// Config says how a Group flushes.
+type Config struct {
+	// Flushers is how many batches may be under way at once. Default: 2.
+	Flushers int
+
+	// MaxSize is the most items of one batch. Default: 500.
+	MaxSize int
+
+	// Timeout bounds one flush. Default: 30 s.
+	Timeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Flushers == 0 {
+		c.Flushers = 2
+	}
+	if c.MaxSize == 0 {
+		c.MaxSize = 500
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	return c
+}
+
+// Flush carries out one batch and returns one output for each item, in their
+// order. It is all or nothing: after an error none of the items took effect.
+type Flush[In, Out any] func(ctx context.Context, items []In) ([]Out, error)
+
+// Group forms the batches. It is safe for concurrent use.
+type Group[In, Out any] struct {
+	cfg   Config
+	flush Flush[In, Out]
+	queue chan *call[In, Out]
+	done  sync.WaitGroup
+
+	mu     sync.RWMutex
+	closed bool
+}
+
+type call[In, Out any] struct {
+	in   In
+	out  Out
+	err  error
+	done chan struct{}
+}
+
+// New starts the flushers of a group. Close stops them.
+func New[In, Out any](cfg Config, flush Flush[In, Out]) *Group[In, Out] {
+	cfg = cfg.withDefaults()
+	g := &Group[In, Out]{cfg: cfg, flush: flush, queue: make(chan *call[In, Out], cfg.MaxSize)}
+	for range cfg.Flushers {
+		g.done.Go(g.run)
+	}
+	return g
+}
+
+// Do hands in an item and waits until its batch is done. When ctx ends first
+// Do returns its error, and the item may or may not still take effect.
+//
+// An item whose batch fails is tried again in ever smaller batches, so that
+// only the items that fail by themselves get an error.
+func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
+	c := &call[In, Out]{in: in, done: make(chan struct{})}
+	var none Out
+	if err := g.enter(ctx, c); err != nil {
+		return none, err
+	}
+	select {
+	case <-c.done:
+		return c.out, c.err
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
+
+func (g *Group[In, Out]) enter(ctx context.Context, c *call[In, Out]) error {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return ErrClosed
+	}
+	select {
+	case g.queue <- c:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Waiting is the number of items that no flusher has taken yet.
+func (g *Group[In, Out]) Waiting() int { return len(g.queue) }
+
+// Close lets what was handed in come to its end and stops the flushers.
+func (g *Group[In, Out]) Close() {
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		close(g.queue)
+	}
+	g.mu.Unlock()
+	g.done.Wait()
+}
+
+func (g *Group[In, Out]) run() {
+	for first := range g.queue {
+		calls := g.gather(first)
+		g.settle(calls)
+		for _, c := range calls {
+			close(c.done)
+		}
+	}
+}
+
+// gather takes what is there already. It never lingers: flushing as soon as a
+// flusher is free was measured to beat waiting for more.
+func (g *Group[In, Out]) gather(first *call[In, Out]) []*call[In, Out] {
+	calls := []*call[In, Out]{first}
+	for len(calls) < g.cfg.MaxSize {
+		select {
+		case c, open := <-g.queue:
+			if !open {
+				return calls
+			}
+			calls = append(calls, c)
+		default:
+			return calls
+		}
+	}
+	return calls
+}
+
+func (g *Group[In, Out]) settle(calls []*call[In, Out]) {
+	items := make([]In, len(calls))
+	for i, c := range calls {
+		items[i] = c.in
+	}
+	outs, err := g.attempt(items)
+	switch {
+	case err == nil:
+		for i, c := range calls {
+			c.out = outs[i]
+		}
+	case len(calls) == 1:
+		calls[0].err = err
+	default:
+		half := len(calls) / 2
+		g.settle(calls[:half])
+		g.settle(calls[half:])
+	}
+}
+
+func (g *Group[In, Out]) attempt(items []In) (outs []Out, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("batch: flush panicked: %v", p)
+		}
+	}()
+	outs, err = g.flush(ctx, items)
+	if err == nil && len(outs) != len(items) {
+		err = fmt.Errorf("batch: flush returned %d outputs for %d items", len(outs), len(items))
+	}
+	return outs, err
+}
