@@ -1,0 +1,62 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GOLANGCI_LINT_VERSION := v2.15.0
+SQLC_VERSION          := v1.31.1
+
+BIN           := $(CURDIR)/.bin
+GOLANGCI_LINT ?= $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+SQLC          ?= $(BIN)/sqlc-$(SQLC_VERSION)/sqlc
+
+# Coverage counts what a user links. Programs, benchmarks, the checks of the
+# source tree, the Postgres that tests start and generated code are left out.
+COVERAGE     ?= coverage.out
+COVERAGE_MIN ?= 85
+NOT_LIBRARY  := /(example|cmd|internal/bench|internal/layout|internal/pgtest)(/|$$)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## Run all tests with the race detector, and report the statement coverage of the library
+	@packages=$$(go list ./... | grep -Ev '$(NOT_LIBRARY)' | paste -sd, -); \
+	go test -race -shuffle=on -covermode=atomic -coverprofile='$(COVERAGE)' -coverpkg="$$packages" ./...
+	@grep -v '\.gen\.go:' '$(COVERAGE)' > '$(COVERAGE).tmp' && mv '$(COVERAGE).tmp' '$(COVERAGE)'
+	@go tool cover -func='$(COVERAGE)' | awk -v min='$(COVERAGE_MIN)' ' \
+		$$1 == "total:" { found = 1; got = $$3 + 0 } \
+		END { \
+			if (!found) { print "coverage: the profile has no total"; exit 1 } \
+			printf "coverage: %.1f %% of the statements of the library, at least %s %% required\n", got, min; \
+			exit got < min \
+		}'
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run golangci-lint
+	'$(GOLANGCI_LINT)' run ./...
+
+.PHONY: generate
+generate: $(SQLC) ## Generate internal/store from its SQL
+	'$(SQLC)' generate
+
+.PHONY: verify
+verify: $(SQLC) ## Check that generated code, go.mod and formatting are up to date, and go vet
+	'$(SQLC)' diff
+	go mod tidy -diff
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then printf 'gofmt -l:\n%s\n' "$$unformatted"; exit 1; fi
+	go vet ./...
+
+.PHONY: bench
+bench: ## Run each benchmark once, so that none of them rots
+	go test -run '^$$' -bench . -benchtime 1x ./...
+
+# Both tools are built from source, once a version. sqlc's parser is C that
+# takes minutes to compile; without cgo it comes as WebAssembly.
+$(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint:
+	GOBIN='$(@D)' go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+$(BIN)/sqlc-$(SQLC_VERSION)/sqlc:
+	GOBIN='$(@D)' CGO_ENABLED=0 go install github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
