@@ -200,6 +200,12 @@ type RiverJob struct {
 	Tags        []string
 }
 
+type RiverMigration struct {
+	Line      string
+	Version   int64
+	CreatedAt time.Time
+}
+
 type Secret struct {
 	ID             uuid.UUID
 	SubscriptionID uuid.UUID
@@ -255,8 +261,7 @@ type SubscriptionHealth struct {
 	ExhaustedRow   int32
 	ExhaustedSince *time.Time
 	Unresolvable   int32
-	LastSuccessAt  *time.Time
-	LastFailureAt  *time.Time
 	WarnedAt       *time.Time
+	GoneAt         *time.Time
 	ThrottledUntil *time.Time
 }

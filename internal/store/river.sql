@@ -22,3 +22,10 @@ CREATE TABLE river_job (
     queue        text NOT NULL DEFAULT 'default',
     tags         varchar(255)[] NOT NULL DEFAULT '{}'
 );
+
+CREATE TABLE river_migration (
+    line       text NOT NULL,
+    version    bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (line, version)
+);

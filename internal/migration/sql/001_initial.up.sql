@@ -86,9 +86,8 @@ CREATE TABLE /* TEMPLATE: schema */subscription_health (
     exhausted_row    integer NOT NULL DEFAULT 0,
     exhausted_since  timestamptz,
     unresolvable     integer NOT NULL DEFAULT 0,
-    last_success_at  timestamptz,
-    last_failure_at  timestamptz,
     warned_at        timestamptz,
+    gone_at          timestamptz,
     throttled_until  timestamptz
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 

@@ -1,0 +1,69 @@
+package migration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// ErrNotMigrated is behind every error that says that a schema is missing, is
+// behind what this library needs, or is too new for it.
+var ErrNotMigrated = errors.New("the database is not migrated for this version of riverhook")
+
+// Check returns an error behind which is ErrNotMigrated, and which says what to
+// do, unless this library can work with the schema. It only reads; in a
+// transaction of the caller it leaves the transaction usable.
+func Check(ctx context.Context, db store.DBTX, schema string) error {
+	q := store.In(db, schema)
+	tables, err := q.MigrationTables(ctx, schema)
+	if err != nil {
+		return fmt.Errorf("look for migrations: %w", err)
+	}
+	if !slices.Contains(tables, "migration") {
+		return fmt.Errorf("%w: schema %q has no riverhook tables: run outbox.Migrate", ErrNotMigrated, schema)
+	}
+	if err := checkVersion(ctx, q, schema); err != nil {
+		return err
+	}
+	if !slices.Contains(tables, "river_migration") {
+		return fmt.Errorf("%w: schema %q has no River tables: run outbox.Migrate", ErrNotMigrated, schema)
+	}
+	return checkRiver(ctx, q, schema)
+}
+
+func checkVersion(ctx context.Context, q *store.Queries, schema string) error {
+	at, err := q.MigrationVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read version of schema: %w", err)
+	}
+	switch {
+	case at.Have < Version:
+		return fmt.Errorf("%w: schema %q is at version %d and this program needs version %d: run outbox.Migrate",
+			ErrNotMigrated, schema, at.Have, Version)
+	case at.MinClient > Version:
+		return fmt.Errorf("%w: schema %q is at version %d, which needs a program of version %d or later; this one is of version %d: update it",
+			ErrNotMigrated, schema, at.Have, at.MinClient, Version)
+	}
+	return nil
+}
+
+func checkRiver(ctx context.Context, q *store.Queries, schema string) error {
+	have, err := q.RiverVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read version of River's tables: %w", err)
+	}
+	steps, err := RiverSteps()
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if !slices.Contains(have, int64(step.Version)) {
+			return fmt.Errorf("%w: River's tables in schema %q lack River's migration %d: run outbox.Migrate",
+				ErrNotMigrated, schema, step.Version)
+		}
+	}
+	return nil
+}

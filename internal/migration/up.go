@@ -1,0 +1,103 @@
+package migration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Up makes the schema where it does not exist, and applies what is missing of
+// River's migrations and of ours, each in its own transaction together with
+// the row that records it. Where nothing is missing it only reads. Processes
+// that call it at once wait for one another, until ctx ends.
+//
+// It fails with [ErrNotMigrated] where the schema is too new for this library.
+func Up(ctx context.Context, pool *pgxpool.Pool, schema string) error {
+	if err := Check(ctx, pool, schema); !errors.Is(err, ErrNotMigrated) {
+		return err
+	}
+	return locked(ctx, pool, schema, func(ctx context.Context, own *pgxpool.Pool) error {
+		if err := createSchema(ctx, own, schema); err != nil {
+			return err
+		}
+		river, err := riverMigrator(own, schema)
+		if err != nil {
+			return err
+		}
+		if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+			return fmt.Errorf("apply River's migrations: %w", err)
+		}
+		have, err := version(ctx, own, schema)
+		if err != nil {
+			return err
+		}
+		steps, err := Steps()
+		if err != nil {
+			return err
+		}
+		for _, step := range steps {
+			if step.Version <= have {
+				continue
+			}
+			if err := apply(ctx, own, schema, step); err != nil {
+				return fmt.Errorf("apply migration %d: %w", step.Version, err)
+			}
+		}
+		return Check(ctx, own, schema)
+	})
+}
+
+func createSchema(ctx context.Context, own *pgxpool.Pool, schema string) error {
+	// CREATE SCHEMA IF NOT EXISTS asks for the right to create schemas also
+	// where there is nothing to create.
+	exists, err := store.In(own, schema).SchemaExists(ctx, schema)
+	if err != nil {
+		return fmt.Errorf("look for schema: %w", err)
+	}
+	if exists {
+		return nil
+	}
+	if _, err := own.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{schema}.Sanitize()); err != nil {
+		return fmt.Errorf("create schema: %w", err)
+	}
+	return nil
+}
+
+func apply(ctx context.Context, own *pgxpool.Pool, schema string, step Step) error {
+	return pgx.BeginFunc(ctx, own, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, store.Render(step.Up, schema)); err != nil {
+			return err
+		}
+		minClient, known := minClients[step.Version]
+		return store.In(tx, schema).InsertMigration(ctx, &store.InsertMigrationParams{
+			Version:   int32(step.Version), //nolint:gosec // a small constant
+			MinClient: pgtype.Int4{Int32: minClient, Valid: known},
+		})
+	})
+}
+
+// version returns the version of our part of the schema: 0 where there is none.
+func version(ctx context.Context, own *pgxpool.Pool, schema string) (int, error) {
+	q := store.In(own, schema)
+	tables, err := q.MigrationTables(ctx, schema)
+	if err != nil {
+		return 0, fmt.Errorf("look for migrations: %w", err)
+	}
+	for _, table := range tables {
+		if table == "migration" {
+			at, err := q.MigrationVersions(ctx)
+			if err != nil {
+				return 0, fmt.Errorf("read version of schema: %w", err)
+			}
+			return int(at.Have), nil
+		}
+	}
+	return 0, nil
+}

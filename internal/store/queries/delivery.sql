@@ -1,0 +1,155 @@
+-- LoadDeliveries loads all that an attempt needs, by the ids of deliveries or
+-- for those of one intent that a River job carries.
+-- name: LoadDeliveries :many
+SELECT
+    d.id, d.intent_id, d.subscription_id, d.dialect, d.epoch, d.state, d.hold, d.round, d.attempt_seq, d.attempts,
+    d.interrupted, d.job_id, d.manual,
+    coalesce(ceil(extract(epoch FROM now() - d.access_at) * 1000), -1)::bigint AS access_age_ms,
+    i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
+    i.data, i.occurred_at,
+    m.content_type, m.headers AS message_headers, m.body,
+    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.state AS subscription_state,
+    s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
+    ARRAY(
+        SELECT k.value FROM /* TEMPLATE: schema */secret k
+        WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
+        ORDER BY k.created_at DESC, k.id DESC
+    )::bytea[] AS secrets,
+    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    (h.gone_at IS NOT NULL)::boolean AS gone
+FROM unnest(@ids::text[]) AS u (id)
+JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id::uuid
+JOIN /* TEMPLATE: schema */intent i ON i.id = d.intent_id
+JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
+JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id;
+
+-- name: CarriedDeliveries :many
+SELECT d.id FROM /* TEMPLATE: schema */delivery d
+WHERE d.intent_id = @intent_id AND d.job_id = @job_id::bigint AND d.state = 'pending' AND d.hold = ''
+ORDER BY d.subscription_id;
+
+-- RecordAttempts moves deliveries on and writes their attempts. The fence of a
+-- delivery is its attempt_seq: where it has moved on meanwhile only the attempt
+-- is written, since a request did go out. Where the delivery goes on later a
+-- River job for it is made. Health rows are touched in id order.
+-- name: RecordAttempts :many
+WITH item AS MATERIALIZED (
+    SELECT
+        unnest(@ids::text[])::uuid AS id,
+        unnest(@seqs::integer[]) AS seq,
+        unnest(@states::text[]) AS state,
+        unnest(@holds::text[]) AS hold,
+        unnest(@reasons::text[]) AS reason,
+        unnest(@attempts::integer[]) AS attempts,
+        unnest(@interrupted::integer[]) AS interrupted,
+        unnest(@due_ms::bigint[]) * interval '1 millisecond' AS wait,
+        unnest(@again::boolean[]) AS again,
+        unnest(@stay::boolean[]) AS stay,
+        unnest(@access_checked::boolean[]) AS access_checked,
+        unnest(@tried::boolean[]) AS tried,
+        unnest(@rounds::integer[]) AS round,
+        unnest(@numbers::integer[]) AS number,
+        unnest(@manuals::boolean[]) AS manual,
+        unnest(@outcomes::text[]) AS outcome,
+        unnest(@errors::text[]) AS error,
+        unnest(@statuses::integer[]) AS status,
+        unnest(@urls::text[]) AS url,
+        unnest(@request_headers::text[]) AS request_headers,
+        unnest(@response_headers::text[]) AS response_headers,
+        unnest(@response_bodies::bytea[]) AS response_body,
+        unnest(@response_truncated::boolean[]) AS response_truncated,
+        unnest(@retry_after_ms::bigint[]) AS retry_after_ms,
+        unnest(@duration_us::bigint[]) AS duration_us,
+        unnest(@started_at::timestamptz[]) AS started_at
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        state = i.state,
+        hold = i.hold,
+        held_since = CASE WHEN i.hold <> '' THEN now() END,
+        reason = i.reason,
+        attempt_seq = d.attempt_seq + 1,
+        attempts = i.attempts,
+        interrupted = i.interrupted,
+        manual = d.manual AND NOT i.tried,
+        job_id = CASE
+            WHEN i.stay THEN d.job_id
+            WHEN i.again THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
+        END,
+        due_at = now() + i.wait,
+        access_at = CASE WHEN i.access_checked THEN now() ELSE d.access_at END,
+        last_status = CASE WHEN i.tried THEN i.status ELSE d.last_status END,
+        last_outcome = CASE WHEN i.tried THEN i.outcome ELSE d.last_outcome END,
+        ended_at = CASE WHEN i.state <> 'pending' THEN now() END
+    FROM item i
+    WHERE d.id = i.id AND d.state = 'pending' AND d.attempt_seq = i.seq
+    RETURNING d.id, d.job_id, d.due_at, i.again
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT
+        m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver',
+        CASE WHEN m.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
+        m.due_at
+    FROM moved m WHERE m.again
+), attempts AS (
+    INSERT INTO /* TEMPLATE: schema */attempt (
+        delivery_id, seq, round, number, manual, outcome, error, status, url, request_headers, response_headers,
+        response_body, response_truncated, retry_after_ms, duration_us, engine, started_at)
+    SELECT
+        i.id, i.seq, i.round, i.number, i.manual, i.outcome, i.error, i.status, i.url, i.request_headers::jsonb,
+        i.response_headers::jsonb, i.response_body, i.response_truncated, i.retry_after_ms, i.duration_us,
+        @engine::text, i.started_at
+    FROM item i WHERE i.tried
+    ON CONFLICT (delivery_id, seq) DO NOTHING
+), healthy AS (
+    INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
+        subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, gone_at, throttled_until)
+    SELECT
+        x.subscription_id, x.epoch,
+        CASE WHEN x.failed > 0 THEN now() END, x.failed,
+        x.exhausted, CASE WHEN x.exhausted > 0 THEN now() END, x.unresolvable,
+        CASE WHEN x.gone THEN now() END,
+        CASE WHEN x.throttle_ms > 0 THEN now() + x.throttle_ms * interval '1 millisecond' END
+    FROM (SELECT
+        unnest(@health_subscriptions::text[])::uuid AS subscription_id,
+        unnest(@health_epochs::integer[]) AS epoch,
+        unnest(@health_succeeded::boolean[]) AS succeeded,
+        unnest(@health_failed::integer[]) AS failed,
+        unnest(@health_exhausted::integer[]) AS exhausted,
+        unnest(@health_unresolvable::integer[]) AS unresolvable,
+        unnest(@health_gone::boolean[]) AS gone,
+        unnest(@health_throttle_ms::bigint[]) AS throttle_ms
+    ) x
+    WHERE NOT x.succeeded OR x.failed > 0 OR x.throttle_ms > 0 OR EXISTS (
+        SELECT FROM /* TEMPLATE: schema */subscription_health o
+        WHERE o.subscription_id = x.subscription_id AND (o.failing_since IS NOT NULL OR o.exhausted_row > 0))
+    ORDER BY x.subscription_id
+    ON CONFLICT (subscription_id) DO UPDATE SET
+        epoch = greatest(h.epoch, excluded.epoch),
+        failing_since = CASE
+            WHEN h.epoch > excluded.epoch THEN h.failing_since
+            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN excluded.failing_since
+            ELSE coalesce(h.failing_since, excluded.failing_since) END,
+        failed_attempts = CASE
+            WHEN h.epoch > excluded.epoch THEN h.failed_attempts
+            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN excluded.failed_attempts
+            ELSE h.failed_attempts + excluded.failed_attempts END,
+        exhausted_row = CASE
+            WHEN h.epoch > excluded.epoch THEN h.exhausted_row
+            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN excluded.exhausted_row
+            ELSE h.exhausted_row + excluded.exhausted_row END,
+        exhausted_since = CASE
+            WHEN h.epoch > excluded.epoch THEN h.exhausted_since
+            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN excluded.exhausted_since
+            ELSE coalesce(h.exhausted_since, excluded.exhausted_since) END,
+        unresolvable = CASE
+            WHEN h.epoch > excluded.epoch THEN h.unresolvable
+            WHEN h.epoch < excluded.epoch THEN excluded.unresolvable
+            ELSE h.unresolvable + excluded.unresolvable END,
+        warned_at = CASE
+            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN NULL
+            ELSE h.warned_at END,
+        gone_at = CASE WHEN h.epoch > excluded.epoch THEN h.gone_at ELSE coalesce(excluded.gone_at, h.gone_at) END,
+        throttled_until = greatest(h.throttled_until, excluded.throttled_until)
+)
+SELECT m.id FROM moved m;

@@ -1,0 +1,119 @@
+-- name: LoadIntents :many
+SELECT
+    i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
+    i.attributes, i.data, i.occurred_at, s.state, s.after
+FROM unnest(@ids::text[]) AS u (id)
+JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
+JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id;
+
+-- CommitExpansions writes what chunks of expansions decided: their messages,
+-- decisions and deliveries. A chunk counts only while its intent is pending
+-- and stands where the chunk began; the others return nothing.
+-- name: CommitExpansions :many
+WITH chunk AS MATERIALIZED (
+    SELECT
+        unnest(@intent_ids::text[])::uuid AS intent_id,
+        unnest(@afters::text[])::uuid AS after,
+        unnest(@next_afters::text[])::uuid AS next_after,
+        unnest(@more::boolean[]) AS more
+), moved AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET
+        after = c.next_after,
+        state = CASE WHEN c.more THEN 'pending' ELSE 'expanded' END,
+        ended_at = CASE WHEN NOT c.more THEN now() END,
+        job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
+        due_at = now(),
+        reason = ''
+    FROM chunk c
+    WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
+    RETURNING s.intent_id, s.job_id, s.after, s.state
+), chunk_job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id, 'after_id', m.after), 'riverhook_chunk', 1000, 'chunk'
+    FROM moved m WHERE m.state = 'pending'
+), messages AS (
+    INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
+    SELECT x.intent_id, x.dialect, x.content_type, x.headers::jsonb, x.body
+    FROM (SELECT
+        unnest(@message_intents::text[])::uuid AS intent_id,
+        unnest(@message_dialects::text[]) AS dialect,
+        unnest(@message_types::text[]) AS content_type,
+        unnest(@message_headers::text[]) AS headers,
+        unnest(@message_bodies::bytea[]) AS body
+    ) x JOIN moved m USING (intent_id)
+    ON CONFLICT (intent_id, dialect) DO NOTHING
+), decision_job AS (
+    SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
+    FROM (SELECT
+        unnest(@waiting_intents::text[])::uuid AS intent_id,
+        unnest(@waiting_ms::bigint[]) * interval '1 millisecond' AS wait
+    ) w JOIN moved m USING (intent_id)
+), decide_job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, scheduled_at)
+    SELECT w.job_id, jsonb_build_object('intent_id', w.intent_id), 'riverhook_decide', 1000, 'chunk', now() + w.wait
+    FROM decision_job w
+), decisions AS (
+    INSERT INTO /* TEMPLATE: schema */decision (
+        intent_id, subscription_id, outcome, reason, matched_site, matched_pattern, tries, job_id, due_at)
+    SELECT
+        x.intent_id, x.subscription_id, x.outcome, x.reason, x.matched_site, x.matched_pattern, x.tries,
+        w.job_id, now() + w.wait
+    FROM (SELECT
+        unnest(@decision_intents::text[])::uuid AS intent_id,
+        unnest(@decision_subscriptions::text[])::uuid AS subscription_id,
+        unnest(@decision_outcomes::text[]) AS outcome,
+        unnest(@decision_reasons::text[]) AS reason,
+        unnest(@decision_sites::text[]) AS matched_site,
+        unnest(@decision_patterns::text[]) AS matched_pattern,
+        unnest(@decision_tries::integer[]) AS tries
+    ) x
+    JOIN moved m USING (intent_id)
+    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
+    ON CONFLICT (intent_id, subscription_id) DO NOTHING
+), made AS (
+    INSERT INTO /* TEMPLATE: schema */delivery (
+        id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
+    SELECT
+        x.id, x.intent_id, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN x.job_id END, now()
+    FROM (SELECT
+        unnest(@delivery_ids::text[])::uuid AS id,
+        unnest(@delivery_intents::text[])::uuid AS intent_id,
+        unnest(@delivery_subscriptions::text[])::uuid AS subscription_id,
+        unnest(@delivery_dialects::text[]) AS dialect,
+        unnest(@delivery_sites::text[]) AS matched_site,
+        unnest(@delivery_patterns::text[]) AS matched_pattern,
+        unnest(@delivery_epochs::integer[]) AS epoch,
+        unnest(@delivery_holds::text[]) AS hold,
+        unnest(@delivery_jobs::bigint[]) AS job_id
+    ) x JOIN moved m USING (intent_id)
+    ON CONFLICT (intent_id, subscription_id) DO NOTHING
+    RETURNING id, subscription_id
+)
+SELECT
+    d.id,
+    ARRAY(
+        SELECT k.value FROM /* TEMPLATE: schema */secret k
+        WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
+        ORDER BY k.created_at DESC, k.id DESC
+    )::bytea[] AS secrets,
+    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    (h.gone_at IS NOT NULL)::boolean AS gone
+FROM made d
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id;
+
+-- name: FailIntent :exec
+UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
+WHERE intent_id = @intent_id AND state = 'pending';
+
+-- name: LoadMessages :many
+SELECT m.dialect, m.content_type, m.headers, m.body
+FROM /* TEMPLATE: schema */message m WHERE m.intent_id = @intent_id;
+
+-- name: LoadWaiting :many
+SELECT d.subscription_id, d.matched_site, d.matched_pattern, d.tries,
+    (extract(epoch FROM now() - d.created_at) * 1000)::bigint AS age_ms
+FROM /* TEMPLATE: schema */decision d
+WHERE d.intent_id = @intent_id AND d.outcome = 'waiting'
+ORDER BY d.subscription_id
+LIMIT @max::integer;

@@ -1,0 +1,24 @@
+-- name: MigrationTables :many
+SELECT c.relname::text AS name
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = sqlc.arg(schema_name)::text AND c.relname IN ('migration', 'river_migration');
+
+-- name: SchemaExists :one
+SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = sqlc.arg(schema_name)::text);
+
+-- name: MigrationVersions :one
+SELECT coalesce(max(version), 0)::integer AS have, coalesce(max(coalesce(min_client, version)), 0)::integer AS min_client
+FROM /* TEMPLATE: schema */migration;
+
+-- name: RiverVersions :many
+SELECT version FROM /* TEMPLATE: schema */river_migration WHERE line = 'main' ORDER BY version;
+
+-- name: InsertMigration :exec
+INSERT INTO /* TEMPLATE: schema */migration (version, min_client) VALUES ($1, $2);
+
+-- name: DeleteMigration :exec
+DELETE FROM /* TEMPLATE: schema */migration WHERE version = $1;
+
+-- name: LockMigrations :exec
+SELECT pg_advisory_xact_lock(hashtextextended('riverhook migrate ' || sqlc.arg(schema_name)::text, 0));
