@@ -1,0 +1,93 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// The answers of a [Checker] that are decisions. They are recognised with
+// errors.Is, so they may be wrapped to say why: the text is kept in the
+// decision and shown in the explanation of an event.
+var (
+	// ErrDenied says that the principal may not see the resource. It is final
+	// for this intent and this subscription, and is not held against the
+	// subscription.
+	ErrDenied = errors.New("access: denied")
+
+	// ErrUnknownPrincipal says that the principal does not exist (any more).
+	// Nothing is sent, and it counts towards the deactivation of the subscription.
+	ErrUnknownPrincipal = errors.New("access: unknown principal")
+)
+
+// ErrNoChecker says that this process has no checker for the kind of a
+// resource. It is an error of wiring and never a decision: the subscriptions
+// that depend on it wait for a process that has the checker.
+var ErrNoChecker = errors.New("access: no checker")
+
+// Request asks whether Principal has Permission for Resource. It carries what
+// the intent recorded, so that a resource that is already gone when the
+// question is asked can still be judged by where it was and what it held.
+type Request struct {
+	// Principal is the owner of a subscription, or the actor of the intent
+	// when the subscription asks for both.
+	Principal string
+	// Permission is the subscription's permission, "view" by default.
+	Permission string
+	// Site is the path where the resource lived when the intent was written.
+	Site string
+	// EventType is the type of the intent, such as "user.deleted".
+	EventType string
+	// IntentID is the wire id of the intent (webhook-id).
+	IntentID string
+	// Actor is the principal whose action caused the event; "" is unknown.
+	Actor string
+
+	Resource Resource
+
+	// Attributes and Data are the intent's. They are shared with other calls
+	// and must not be modified. Data is JSON.
+	Attributes map[string]string
+	Data       []byte
+
+	OccurredAt time.Time
+}
+
+// Checker decides whether a principal may see a resource. Applications
+// implement it; it will not gain methods: more abilities come as further
+// interfaces, as [BatchChecker] does.
+//
+// Check returns nil when it is allowed, an error that wraps [ErrDenied] or
+// [ErrUnknownPrincipal] when it is not. Any other error means "not known now":
+// nothing is sent, and the question is asked again later, without limit and
+// without using up an attempt.
+//
+// Check is called from several goroutines at once and outside any database
+// transaction of Riverhook, so it may use a connection of its own; it sees
+// committed state. It must return when ctx is done. A panic counts as an error
+// of that call alone.
+type Checker interface {
+	Check(ctx context.Context, r Request) error
+}
+
+// BatchChecker is an optional addition to [Checker] for those that answer many
+// requests at the price of one, such as by one query.
+//
+// CheckMany returns exactly one answer for each request, in their order, each
+// as Check would have given it. An answer of another length is an error for all
+// of the requests.
+type BatchChecker interface {
+	CheckMany(ctx context.Context, rs []Request) []error
+}
+
+// CheckerFunc makes a [Checker] of a function. A nil CheckerFunc denies
+// nothing and allows nothing: it fails with [ErrNoChecker].
+type CheckerFunc func(ctx context.Context, r Request) error
+
+// Check implements [Checker].
+func (f CheckerFunc) Check(ctx context.Context, r Request) error {
+	if f == nil {
+		return ErrNoChecker
+	}
+	return f(ctx, r)
+}

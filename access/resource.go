@@ -1,0 +1,27 @@
+package access
+
+import "log/slog"
+
+// Resource names what an event is about. Riverhook does not interpret it: the
+// application chooses kinds ("user", "office") and how it writes their ids.
+type Resource struct {
+	// Kind selects the [Checker] in a [Registry], and externalizers.
+	Kind string
+	// ID is the application's id of the resource, in the application's form.
+	ID string
+}
+
+// String returns "kind:id", or the part that is set.
+func (r Resource) String() string {
+	switch {
+	case r.Kind == "":
+		return r.ID
+	case r.ID == "":
+		return r.Kind
+	default:
+		return r.Kind + ":" + r.ID
+	}
+}
+
+// LogValue implements [slog.LogValuer] with what String returns.
+func (r Resource) LogValue() slog.Value { return slog.StringValue(r.String()) }

@@ -1,0 +1,110 @@
+package dialect
+
+import (
+	"net/http"
+	"time"
+)
+
+// Dialect is a named wire format. It makes the message of an intent once, and
+// then a request from that message for each attempt.
+//
+// A dialect is pure: the same input gives the same output. It has no clock, no
+// state between calls and does no I/O; the time and the secrets of an attempt
+// come in as arguments. It must not modify or keep its arguments, and it is
+// safe for concurrent use. What a message needs goes through its four stored
+// parts (type, content type, headers, body): a message is made in one process
+// and sent, perhaps days later, from another.
+//
+// Applications may implement it, best by [NewCustom], and check theirs with
+// dialecttest.Run. It will not gain methods: more abilities come as further
+// interfaces, as [Verifier] does.
+type Dialect interface {
+	// Name is the name that subscriptions refer to: 1 to 64 of [a-z0-9_-].
+	Name() string
+
+	// Envelope makes the message of ev around data, the JSON that an
+	// externalizer produced or that the intent carried. An error is an error
+	// of this dialect and this intent alone.
+	Envelope(ev Event, data []byte) (Message, error)
+
+	// Request builds and signs the request of one attempt. The body of the
+	// request is the body of the message, and what is signed is exactly that.
+	Request(msg Message, to Destination, at Attempt) (Request, error)
+}
+
+// Verifier is the receiving half of a dialect that signs. now is the
+// receiver's clock. A nil error says that the body is what the sender signed
+// with one of the secrets; errors wrap [ErrMissingHeader], [ErrMalformed],
+// [ErrTooOld], [ErrTooNew] or [ErrBadSignature]. It is pure and safe for
+// concurrent use.
+type Verifier interface {
+	Verify(h http.Header, body []byte, secrets []Secret, now time.Time) error
+}
+
+// Event is an intent as dialects and externalizers see it.
+type Event struct {
+	// ID is the wire id, the same for each attempt and each subscription:
+	// 1 to 128 of [A-Za-z0-9_-].
+	ID string
+	// Type is the event type, such as "user.created".
+	Type string
+	// Site is the path where the resource lives; ActiveSite is where the
+	// operation ran, "" when that is the same.
+	Site, ActiveSite string
+	Channel          string
+	Actor            string
+
+	ResourceKind, ResourceID string
+
+	// Attributes and Data are the intent's; they are shared and must not be
+	// modified. Data is JSON.
+	Attributes map[string]string
+	Data       []byte
+
+	OccurredAt time.Time
+}
+
+// Message is what an intent says in one dialect. It is made once, stored, and
+// sent unchanged to each subscription of that dialect on each attempt.
+type Message struct {
+	// ID is the wire id of the event.
+	ID string
+	// Type is the event type.
+	Type string
+	// ContentType is the value of the Content-Type header; "" sends none.
+	ContentType string
+	// Headers are further headers that depend on the event, not on the attempt.
+	Headers map[string]string
+	// Body is what is sent and signed, byte for byte.
+	Body []byte
+	// OccurredAt is the time of the event.
+	OccurredAt time.Time
+}
+
+// Destination is where a message goes.
+type Destination struct {
+	URL string
+	// Headers are the subscription's own. They never replace a header that
+	// the dialect sets.
+	Headers map[string]string
+	// Secrets are those in force, newest first: several while old and new
+	// ones overlap after a rotation.
+	Secrets []Secret
+}
+
+// Attempt is one try to deliver a message.
+type Attempt struct {
+	// Number counts the attempts of a delivery from 1.
+	Number int
+	// At is the time of the attempt, which signatures carry.
+	At time.Time
+}
+
+// Request is an HTTP request, ready to be sent. Its header and body belong to
+// the caller; the body may be the message's own bytes.
+type Request struct {
+	Method string
+	URL    string
+	Header http.Header
+	Body   []byte
+}
