@@ -1,0 +1,94 @@
+package hierarchy
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The states of a subscription.
+const (
+	// StateActive: deliveries are made and sent.
+	StateActive State = "active"
+
+	// StatePaused: deliveries are made and held until the subscription is
+	// activated again.
+	StatePaused State = "paused"
+
+	// StateDeactivated: no delivery is made; each event leaves a decision
+	// "inactive". Deliveries that were pending end cancelled.
+	StateDeactivated State = "deactivated"
+)
+
+// State is what a subscription does with events.
+type State string
+
+// Subscription is a URL that hears of events at a site and below it. It is what
+// the store returns, a copy: changing it changes nothing in the database.
+// Printed or logged it shows neither headers nor the URL's user, password and
+// query, which may hold credentials.
+type Subscription struct {
+	ID          uuid.UUID         // a version 7 UUID
+	Name        string            // for people
+	Description string            // for people
+	Site        Path              // hears of resources here and below
+	URL         string            // where requests go
+	Events      []string          // patterns of event types, see CheckPattern
+	Channels    []string          // none: all intents; some: only intents on one of them
+	Owner       string            // the principal that must be allowed to see a resource; "" with Operator
+	Operator    bool              // nobody is asked whether it may see a resource
+	Permission  string            // what the owner needs; "" with Operator
+	Dialect     string            // the wire format's name
+	Headers     map[string]string // added to each request
+	Schedule    string            // the retry schedule's name; "" is the engine's default
+	Timeout     time.Duration     // of one attempt; 0 is the engine's default
+	MaxInFlight int               // requests at the same time; 0 is the engine's default
+	Metadata    map[string]string // the application's own; never sent
+	State       State             // see the constants
+	StateReason string            // why it is deactivated; else ""
+	StateSince  time.Time         // when the state last changed
+	Epoch       int               // grows by one at each deactivation, from 1
+	CreatedAt   time.Time         // by the database's clock
+	UpdatedAt   time.Time         // by the database's clock
+	DeletedAt   *time.Time        // nil unless deleted
+}
+
+// GoString implements fmt.GoStringer.
+func (s Subscription) GoString() string { return s.String() }
+
+// LogValue implements slog.LogValuer.
+func (s Subscription) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("id", s.ID.String()),
+		slog.String("name", s.Name),
+		slog.String("site", string(s.Site)),
+		slog.String("url", redactURL(s.URL)),
+		slog.String("dialect", s.Dialect),
+		slog.String("owner", s.Owner),
+		slog.String("state", string(s.State)),
+	)
+}
+
+// String names the subscription in one line.
+func (s Subscription) String() string {
+	return fmt.Sprintf("subscription %s at %s to %s (%s)", s.ID, s.Site, redactURL(s.URL), s.State)
+}
+
+// redactURL keeps what says where requests go, and nothing that may be a credential.
+func redactURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return redacted
+	}
+	if u.User != nil {
+		u.User = url.User("redacted")
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "redacted"
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u.String()
+}

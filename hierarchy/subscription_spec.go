@@ -1,0 +1,99 @@
+package hierarchy
+
+import "time"
+
+// SubscriptionSpec is a subscription to be created. URL, Events and one of Owner
+// and Operator are required. No text may hold NUL or invalid UTF-8.
+type SubscriptionSpec struct {
+	// Channels are exact, case-sensitive names. None: the subscription hears
+	// intents on any channel and on none; some: only intents on one of them. At
+	// most 100, of 1 to 512 characters, no two alike.
+	Channels []string
+
+	// Description is for people, up to 4096 characters.
+	Description string
+
+	// Dialect names the wire format. Default: "standard".
+	Dialect string
+
+	// Events are the patterns of event types that are heard (see [CheckPattern]),
+	// 1 to 100 and no two alike.
+	Events []string
+
+	// Headers are added to each request: up to 50, in all at most 8 KiB. Those
+	// that HTTP or a dialect sets by itself are refused: Host, Content-Length,
+	// Content-Type, Transfer-Encoding, Connection, Keep-Alive, Proxy-*, TE,
+	// Trailer, Upgrade, Expect, User-Agent, Idempotency-Key, X-Idempotency-Key
+	// and Webhook-*.
+	Headers map[string]string
+
+	// MaxInFlight is how many requests may be under way at the same time, 1 to
+	// 1000. 0 is the engine's default.
+	MaxInFlight int
+
+	// Metadata is the application's own and is never sent: up to 50 keys, 8 KiB
+	// as JSON.
+	Metadata map[string]string
+
+	// Name is for people, up to 256 characters.
+	Name string
+
+	// Operator makes the subscription one of the operator: nobody is asked
+	// whether it may see a resource. Owner and Permission must be empty then.
+	Operator bool
+
+	// Owner is the principal that must be allowed to see a resource for it to be
+	// sent: up to 512 characters without white space. It is for life.
+	Owner string
+
+	// Paused creates the subscription paused rather than active.
+	Paused bool
+
+	// Permission is what the owner needs, up to 512 characters. Default: "view".
+	Permission string
+
+	// Schedule names the retry schedule. "" is the engine's default.
+	Schedule string
+
+	// Secret is what requests are signed with. "" makes one of 32 random bytes.
+	Secret Secret
+
+	// Site is where the subscription sits: it hears of resources there and
+	// anywhere below. Default: "/", which hears everything.
+	Site Path
+
+	// Timeout bounds one attempt, body included: 1 s to SubscriptionsConfig.MaxTimeout
+	// in whole milliseconds. 0 is the engine's default.
+	Timeout time.Duration
+
+	// URL is where requests go. SubscriptionsConfig.CheckURL decides what is allowed.
+	URL string
+}
+
+// SubscriptionUpdate changes the fields that are not nil; each means and allows
+// what it does in [SubscriptionSpec], an empty value its default. The owner of a
+// subscription is for life: what was granted to one must not pass to another.
+// State and secrets have methods of their own.
+type SubscriptionUpdate struct {
+	Channels    *[]string
+	Description *string
+	Dialect     *string
+	Events      *[]string
+	Headers     *map[string]string
+	MaxInFlight *int
+	Metadata    *map[string]string
+	Name        *string
+	Permission  *string
+	Schedule    *string
+	Site        *Path
+	Timeout     *time.Duration
+	URL         *string
+}
+
+// Created is a subscription that has just been created. It is the only value
+// that shows its secret together with it; see also Subscriptions.Secrets.
+type Created struct {
+	Subscription
+
+	Secret Secret
+}

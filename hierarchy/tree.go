@@ -1,0 +1,41 @@
+package hierarchy
+
+import "context"
+
+// Paths is the tree that the paths themselves form: the ancestors of "/a/b" are
+// "/a/b", "/a" and "/". It is the default, needs no table and does no I/O.
+var Paths Tree = pathTree{}
+
+// Tree says which sites are above a site. Applications may implement it over
+// their own tables; it must be safe for concurrent use and may do I/O, for it is
+// called while no connection of Riverhook is held. Its one method will not
+// change; what else a tree can do is asked for by optional interfaces such as
+// [BatchTree].
+type Tree interface {
+	// Ancestors returns the sites from the one that p names up to "/", nearest
+	// first. The first is that site as it is called now, which differs from p
+	// when p is a former path; the last is always "/". A path that is not known
+	// is not an error: the nearest ancestor that is known is the first then.
+	// An error means that it cannot be said now, and makes the caller try later.
+	Ancestors(ctx context.Context, p Path) ([]Path, error)
+}
+
+// BatchTree is a [Tree] that answers for many paths at once.
+type BatchTree interface {
+	Tree
+
+	// AncestorsMany returns what Ancestors returns for each of paths, in their order.
+	AncestorsMany(ctx context.Context, paths []Path) ([][]Path, error)
+}
+
+type pathTree struct{}
+
+func (pathTree) Ancestors(_ context.Context, p Path) ([]Path, error) { return p.Ancestors(), nil }
+
+func (pathTree) AncestorsMany(_ context.Context, paths []Path) ([][]Path, error) {
+	chains := make([][]Path, len(paths))
+	for i, p := range paths {
+		chains[i] = p.Ancestors()
+	}
+	return chains, nil
+}
