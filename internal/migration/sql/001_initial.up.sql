@@ -9,9 +9,10 @@ CREATE TABLE /* TEMPLATE: schema */migration (
 
 -- Sites -----------------------------------------------------------------
 
+-- Paths sort by their bytes everywhere, so that a range of an index is a subtree.
 CREATE TABLE /* TEMPLATE: schema */site (
     id         uuid PRIMARY KEY,
-    path       text NOT NULL UNIQUE,
+    path       text COLLATE "C" NOT NULL UNIQUE,
     parent_id  uuid REFERENCES /* TEMPLATE: schema */site (id),
     created_at timestamptz NOT NULL DEFAULT now()
 );
@@ -23,7 +24,7 @@ INSERT INTO /* TEMPLATE: schema */site (id, path) VALUES ('00000000-0000-0000-00
 -- Former paths of a site that was renamed or moved, and the paths of deleted
 -- sites, which point to the nearest ancestor that lived on.
 CREATE TABLE /* TEMPLATE: schema */site_alias (
-    path       text PRIMARY KEY,
+    path       text COLLATE "C" PRIMARY KEY,
     site_id    uuid NOT NULL REFERENCES /* TEMPLATE: schema */site (id),
     created_at timestamptz NOT NULL DEFAULT now()
 );
@@ -49,7 +50,7 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     id              uuid PRIMARY KEY,
     name            text NOT NULL DEFAULT '',
     description     text NOT NULL DEFAULT '',
-    site            text NOT NULL,
+    site            text COLLATE "C" NOT NULL,
     url             text NOT NULL,
     events          text[] NOT NULL,
     channels        text[] NOT NULL DEFAULT '{}',
@@ -76,10 +77,11 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
 CREATE INDEX subscription_site_idx ON /* TEMPLATE: schema */subscription (site, id) WHERE deleted_at IS NULL;
 CREATE INDEX subscription_owner_idx ON /* TEMPLATE: schema */subscription (owner, id) WHERE deleted_at IS NULL;
 
--- What deliveries say of a subscription's endpoint. Kept apart from the
--- subscription so that the hot path never waits for an application's lock.
+-- What the deliveries of one epoch say of a subscription's endpoint. Kept apart
+-- from the subscription so that no batch waits for an application's lock; a new
+-- epoch begins with a clean slate.
 CREATE TABLE /* TEMPLATE: schema */subscription_health (
-    subscription_id  uuid PRIMARY KEY,
+    subscription_id  uuid NOT NULL,
     epoch            integer NOT NULL,
     failing_since    timestamptz,
     failed_attempts  integer NOT NULL DEFAULT 0,
@@ -88,7 +90,8 @@ CREATE TABLE /* TEMPLATE: schema */subscription_health (
     unresolvable     integer NOT NULL DEFAULT 0,
     warned_at        timestamptz,
     gone_at          timestamptz,
-    throttled_until  timestamptz
+    throttled_until  timestamptz,
+    PRIMARY KEY (subscription_id, epoch)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE TABLE /* TEMPLATE: schema */secret (
@@ -263,10 +266,11 @@ AS $$
 $$;
 
 -- enqueue_batch writes intents and the River jobs that expand them, all or
--- nothing, and returns a row for each: inserted, duplicate, conflict, or
--- invalid with the field and the reason. After a conflict or an invalid intent
--- nothing of the call remains and the transaction can go on. Intents are
--- inserted in the order of their ids, so that two calls cannot deadlock.
+-- nothing. Where all are good it returns a row for each: inserted or duplicate.
+-- Otherwise it returns a row for each that is not: invalid with the field and
+-- the reason, or conflict; then nothing of the call remains and the transaction
+-- can go on. Intents are inserted in the order of their ids, so that two calls
+-- cannot deadlock.
 --
 -- The function runs with its owner's rights: a role that may execute it can
 -- enqueue and do nothing else.
@@ -291,7 +295,11 @@ BEGIN
     END IF;
 
     WITH raw AS (
-        SELECT *
+        SELECT
+            r.ord, r.wire_id, r.type, coalesce(nullif(r.site, ''), '/') AS site, coalesce(r.active_site, '') AS active_site,
+            coalesce(r.resource_kind, '') AS resource_kind, coalesce(r.resource_id, '') AS resource_id,
+            coalesce(r.actor, '') AS actor, coalesce(r.channel, '') AS channel, coalesce(r.attributes, '{}') AS attributes,
+            r.data, coalesce(r.occurred_at, now()) AS occurred_at, r.not_before
         FROM ROWS FROM (json_to_recordset(intents) AS (
             id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
             attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz
@@ -300,29 +308,29 @@ BEGIN
             attributes, data, occurred_at, not_before, ord)
     ), input AS MATERIALIZED (
         SELECT
-            r.ord::integer AS ord, k.key, coalesce(r.wire_id, k.key::text) AS wire_id,
-            r.type, coalesce(nullif(r.site, ''), '/') AS site, coalesce(r.active_site, '') AS active_site,
-            coalesce(r.resource_kind, '') AS resource_kind, coalesce(r.resource_id, '') AS resource_id,
-            coalesce(r.actor, '') AS actor, coalesce(r.channel, '') AS channel,
-            coalesce(r.attributes, '{}') AS attributes, convert_to(r.data, 'UTF8') AS data,
-            coalesce(r.occurred_at, now()) AS occurred_at, r.not_before,
-            nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id,
+            r.ord::integer AS ord, k.key, coalesce(r.wire_id, k.key::text) AS wire_id, r.type, r.site, r.active_site,
+            r.resource_kind, r.resource_id, r.actor, r.channel, r.attributes, convert_to(r.data, 'UTF8') AS data,
+            r.occurred_at, r.not_before, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id,
             sha256(
-                convert_to(r.type, 'UTF8') || '\x00'
-                || convert_to(coalesce(nullif(r.site, ''), '/'), 'UTF8') || '\x00'
-                || convert_to(coalesce(r.resource_kind, ''), 'UTF8') || '\x00'
-                || convert_to(coalesce(r.resource_id, ''), 'UTF8') || '\x00'
+                convert_to(r.type, 'UTF8') || '\x00' || convert_to(r.site, 'UTF8') || '\x00'
+                || convert_to(r.resource_kind, 'UTF8') || '\x00' || convert_to(r.resource_id, 'UTF8') || '\x00'
                 || convert_to(r.data, 'UTF8')) AS digest,
+            -- Regular expressions with bounds such as {1,64} are slow to match:
+            -- lengths are compared apart.
             CASE
-                WHEN r.wire_id !~ '^[A-Za-z0-9_-]{1,128}$'
+                WHEN r.wire_id !~ '^[A-Za-z0-9_-]+$' OR length(r.wire_id) > 128
                     THEN 'ID: must be 1 to 128 letters, digits, "_" or "-"'
                 WHEN r.type IS NULL OR r.type !~ '^[a-z0-9_]+(\.[a-z0-9_]+){1,7}$' OR length(r.type) > 128
                     THEN 'Type: must be 2 to 8 segments of a-z, 0-9 or "_" joined by ".", at most 128 characters'
-                WHEN coalesce(r.site, '') !~ '^(/|(/[A-Za-z0-9._~@:+-]{1,64}){1,32})?$' OR r.site ~ '/\.\.?(/|$)' OR length(r.site) > 512
-                    THEN 'Site: must be "/" or segments of letters, digits or "._~@:+-" that each begin with "/"'
-                WHEN coalesce(r.active_site, '') !~ '^(/|(/[A-Za-z0-9._~@:+-]{1,64}){1,32})?$' OR r.active_site ~ '/\.\.?(/|$)' OR length(r.active_site) > 512
-                    THEN 'ActiveSite: must be empty, "/" or segments of letters, digits or "._~@:+-" that each begin with "/"'
-                WHEN (coalesce(r.resource_kind, '') = '') <> (coalesce(r.resource_id, '') = '')
+                WHEN r.site <> '/' AND (
+                        r.site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR r.site ~ '/\.\.?(/|$)' OR length(r.site) > 512
+                        OR length(r.site) > 64 AND (r.site ~ '[^/]{65}' OR length(r.site) - length(replace(r.site, '/', '')) > 32))
+                    THEN 'Site: must be "/" or 1 to 32 segments of 1 to 64 letters, digits or "._~@:+-", other than "." and "..", that each begin with "/", at most 512 characters'
+                WHEN r.active_site NOT IN ('', '/') AND (
+                        r.active_site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR r.active_site ~ '/\.\.?(/|$)' OR length(r.active_site) > 512
+                        OR length(r.active_site) > 64 AND (r.active_site ~ '[^/]{65}' OR length(r.active_site) - length(replace(r.active_site, '/', '')) > 32))
+                    THEN 'ActiveSite: must be empty, "/" or 1 to 32 segments of 1 to 64 letters, digits or "._~@:+-", other than "." and "..", that each begin with "/", at most 512 characters'
+                WHEN (r.resource_kind = '') <> (r.resource_id = '')
                     THEN 'Resource: needs both a kind and an id, or neither'
                 WHEN length(r.resource_kind) > 128
                     THEN 'Resource.Kind: must be at most 128 characters'
@@ -333,14 +341,21 @@ BEGIN
                 WHEN length(r.channel) > 512
                     THEN 'Channel: must be at most 512 characters'
                 WHEN jsonb_typeof(r.attributes) <> 'object'
-                     OR jsonb_path_exists(r.attributes, '$.* ? (@.type() != "string")')
+                     OR jsonb_path_exists(r.attributes, 'strict $.* ? (@.type() != "string")', '{}', true)
                     THEN 'Attributes: must be an object whose values are strings'
                 WHEN octet_length(r.attributes::text) > 65536
-                    THEN 'Attributes: must be at most 65536 bytes'
+                     AND (SELECT sum(octet_length(a.key) + octet_length(a.value)) FROM jsonb_each_text(r.attributes) a) > 65536
+                    THEN 'Attributes: must be at most 65536 bytes of keys and values'
+                WHEN NOT (r.occurred_at >= '0001-01-01 00:00:00+00' AND r.occurred_at < '10000-01-01 00:00:00+00')
+                    THEN 'OccurredAt: must be in the years 1 to 9999'
+                WHEN NOT (r.not_before >= '0001-01-01 00:00:00+00' AND r.not_before < '10000-01-01 00:00:00+00')
+                    THEN 'NotBefore: must be in the years 1 to 9999'
                 WHEN r.data IS NULL
                     THEN 'Data: is missing'
                 WHEN octet_length(r.data) > max_bytes
                     THEN format('Data: has %s bytes; at most %s are allowed', octet_length(r.data), max_bytes)
+                WHEN r.data::json IS NULL -- never; text that is not JSON is an error here
+                    THEN 'Data: is not valid JSON'
             END AS problem
         FROM raw r
         CROSS JOIN LATERAL (SELECT /* TEMPLATE: schema */new_id() AS key WHERE r.ord IS NOT NULL) k
@@ -394,10 +409,9 @@ BEGIN
                 USING unnest(jobs, fresh) AS u (j, f) WHERE j.id = u.j AND u.f IS NOT NULL;
             DELETE FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = ANY (fresh);
             RETURN QUERY
-            SELECT u.o, u.w,
-                CASE WHEN e.digest <> u.d THEN 'conflict' ELSE 'duplicate' END, NULL::text, NULL::text
+            SELECT u.o, u.w, 'conflict', NULL::text, NULL::text
             FROM unnest(ords, wires, digests) AS u (o, w, d)
-            JOIN /* TEMPLATE: schema */intent e ON e.wire_id = u.w;
+            JOIN /* TEMPLATE: schema */intent e ON e.wire_id = u.w AND e.digest <> u.d;
             DELETE FROM /* TEMPLATE: schema */intent e WHERE e.id = ANY (fresh);
             RETURN;
         END IF;
