@@ -52,9 +52,9 @@ func (a *account) own(path string) error {
 
 // makeFolder makes the cluster's folder where the account can reach it and also
 // remove it.
-func (m *machine) makeFolder(a *account) (string, error) {
+func (m *machine) makeFolder(a *account, parents []string) (string, error) {
 	var errs []error
-	for _, parent := range m.tempDirs {
+	for _, parent := range parents {
 		if err := a.canUse(parent); err != nil {
 			errs = append(errs, err)
 			continue

@@ -35,30 +35,36 @@ const portTries = 5
 
 // startCluster makes a cluster in a temporary folder with the programs in
 // binDir and starts it.
-func (m *machine) startCluster(ctx context.Context, opts *Opts, binDir, what string) (server *Server, err error) {
-	for range portTries {
-		server, err = m.tryCluster(ctx, opts, binDir, what)
-		if !errors.Is(err, errPortTaken) {
-			break
-		}
-	}
-	return server, err
-}
-
-func (m *machine) tryCluster(ctx context.Context, opts *Opts, binDir, what string) (*Server, error) {
+func (m *machine) startCluster(ctx context.Context, opts *Opts, binDir, what string) (*Server, error) {
 	account, err := m.serverAccount()
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{account: account, binDir: binDir, password: rand.Text()}
-	if c.folder, err = m.makeFolder(account); err != nil {
+	folder, err := m.makeFolder(account, m.clusterDirs(opts))
+	if err != nil {
 		return nil, err
 	}
-	if err := c.init(ctx); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(c.folder))
+	return m.startClusterIn(ctx, opts, folder, binDir, what)
+}
+
+// startClusterIn is startCluster in a folder that exists, and which is removed
+// with the server or when that does not start.
+func (m *machine) startClusterIn(ctx context.Context, opts *Opts, folder, binDir, what string) (*Server, error) {
+	account, err := m.serverAccount()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	if err := c.start(ctx, opts); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(c.folder))
+	c := &cluster{account: account, binDir: binDir, folder: folder, freePort: m.freePort, password: rand.Text()}
+	if err := c.init(ctx); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	for range portTries {
+		if err = c.start(ctx, opts); !errors.Is(err, errPortTaken) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	return &Server{
 		owned:  true,
@@ -77,7 +83,8 @@ type cluster struct {
 	account  *account
 	binDir   string
 	folder   string
-	lifeline io.Closer // the watchdog stops the server when this is closed
+	freePort func() (int, error)
+	lifeline io.WriteCloser // the watchdog stops the server when this is closed
 	password string
 	port     int
 	watchdog *exec.Cmd
@@ -124,15 +131,20 @@ func (c *cluster) init(ctx context.Context) error {
 // start starts the server on a free port and waits until it answers.
 func (c *cluster) start(ctx context.Context, opts *Opts) error {
 	var err error
-	if c.port, err = freePort(); err != nil {
+	if c.port, err = c.freePort(); err != nil {
 		return err
 	}
-	// The server outlives ctx, which is of its start alone.
+	for _, stale := range []string{"ended", "log"} { // of an earlier try
+		if err := os.RemoveAll(filepath.Join(c.folder, stale)); err != nil {
+			return err
+		}
+	}
 	args := append([]string{
 		"-c", watchdog, "watchdog", c.folder,
 		filepath.Join(c.binDir, "postgres"), "-D", filepath.Join(c.folder, "data"), "-p", strconv.Itoa(c.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 	}, opts.settings()...)
+	// The server outlives ctx, which is of its start alone.
 	c.watchdog = c.command(context.WithoutCancel(ctx), "/bin/sh", args...)
 	if c.lifeline, err = c.watchdog.StdinPipe(); err != nil {
 		return err
@@ -141,14 +153,15 @@ func (c *cluster) start(ctx context.Context, opts *Opts) error {
 		return errors.Join(err, c.lifeline.Close())
 	}
 	lifelines.Store(c, c.lifeline)
-	if err := c.waitReady(ctx); err != nil {
-		log, _ := os.ReadFile(filepath.Join(c.folder, "log"))
-		if strings.Contains(string(log), "could not bind") {
-			err = errPortTaken
-		}
-		return errors.Join(fmt.Errorf("%s/postgres: %w\n%s", c.binDir, err, lastLines(string(log))), c.stop())
+	err = c.waitReady(ctx)
+	if err == nil {
+		return nil
 	}
-	return nil
+	log, _ := os.ReadFile(filepath.Join(c.folder, "log"))
+	if strings.Contains(string(log), "could not bind") {
+		return errors.Join(errPortTaken, c.abandon())
+	}
+	return errors.Join(fmt.Errorf("%s/postgres: %w\n%s", c.binDir, err, lastLines(string(log))), c.stop())
 }
 
 // waitReady asks by the password, which only our server knows, so that another
@@ -175,6 +188,14 @@ func (c *cluster) waitReady(ctx context.Context) error {
 	}
 }
 
+// abandon ends the watchdog of a server that has ended, and leaves the folder
+// for the next try.
+func (c *cluster) abandon() error {
+	lifelines.Delete(c)
+	_, writeErr := io.WriteString(c.lifeline, "keep\n")
+	return errors.Join(writeErr, c.lifeline.Close(), c.watchdog.Wait())
+}
+
 // stop lets the watchdog stop the server and remove the folder.
 func (c *cluster) stop() error {
 	lifelines.Delete(c)
@@ -184,15 +205,6 @@ func (c *cluster) stop() error {
 		return nil
 	}
 	return errors.Join(closeErr, waitErr, os.RemoveAll(c.folder))
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener's address
-	return port, listener.Close()
 }
 
 // lastLines is the end of a log, where the reason is.

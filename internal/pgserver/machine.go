@@ -1,6 +1,7 @@
 package pgserver
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,7 +13,10 @@ type machine struct {
 	binGlobs    []string // where packages put the server programs
 	dockerPaths []string // where a Docker daemon listens when DOCKER_HOST is not set
 	download    bool     // whether server programs may be downloaded
+	freePort    func() (int, error)
 	getenv      func(string) string
+	memoryDir   string   // where files live in memory, "" for nowhere
+	repository  string   // where to download from, "" for the usual place
 	tempDirs    []string // where the private cluster may live, the best first
 	uid         int      // the user that this program runs as, -1 where there is none
 }
@@ -32,7 +36,9 @@ func thisMachine() *machine {
 		},
 		dockerPaths: []string{"/var/run/docker.sock"},
 		download:    true,
+		freePort:    freePort,
 		getenv:      os.Getenv,
+		memoryDir:   "/dev/shm",
 		tempDirs:    []string{os.TempDir()},
 		uid:         os.Getuid(),
 	}
@@ -47,4 +53,13 @@ func thisMachine() *machine {
 		m.tempDirs = append(m.tempDirs, "/tmp", "/var/tmp")
 	}
 	return m
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener's address
+	return port, listener.Close()
 }

@@ -27,9 +27,10 @@ import (
 
 // Opts are the options of Start. Nil means all defaults.
 type Opts struct {
-	// Fast gives up durability for speed (fsync, full_page_writes and
-	// synchronous_commit off). It has no effect on a server that DATABASE_URL
-	// names. Default: false, the settings Postgres comes with.
+	// Fast gives up durability for speed: fsync, full_page_writes and
+	// synchronous_commit are off, and a private cluster lives in memory
+	// (/dev/shm) where 2 GiB are free there. It has no effect on a server that
+	// DATABASE_URL names. Default: false, the settings Postgres comes with.
 	Fast bool
 
 	// MaxConnections is the server's max_connections, 10 to 10000. It has no
@@ -69,7 +70,8 @@ func (o *Opts) validate() error {
 func (o *Opts) settings() []string {
 	settings := []string{"-c", fmt.Sprintf("max_connections=%d", o.MaxConnections)}
 	if o.Fast {
-		settings = append(settings, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
+		settings = append(settings,
+			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_wal_size=256MB")
 	}
 	return settings
 }

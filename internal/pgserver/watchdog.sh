@@ -4,7 +4,8 @@
 #
 # Standard input is a pipe whose other end only the starting process holds. It
 # closes with that process, however it dies: then the server is stopped and
-# FOLDER removed. The file FOLDER/ended says that the server ended by itself.
+# FOLDER removed. The file FOLDER/ended says that the server ended by itself;
+# the line "keep" then ends this script and leaves FOLDER.
 folder=$1
 shift
 trap '' HUP INT TERM
@@ -29,6 +30,7 @@ guard=$!
 wait "$server"
 kill -KILL "$guard" 2>/dev/null
 : >"$folder/ended"
-read -r _ <&3
+read -r word <&3
+[ "$word" = keep ] && exit
 cd /
 rm -rf "$folder"
