@@ -1,0 +1,204 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/riverhook/riverhook/egress"
+)
+
+// verdict is what an attempt came to.
+type verdict struct {
+	Outcome Outcome
+
+	// Status is the HTTP status, 0 when there was no valid one.
+	Status int
+
+	// ErrorClass says where an attempt without a usable answer broke off; "" when
+	// the status alone decided.
+	ErrorClass string
+
+	// Detail says the same in words that may be shown to the subscription's
+	// owner: no URL, no resolved address, no resolver.
+	Detail string
+
+	// RetryAfter is how long the receiver asked us to stay away, 0 when it did
+	// not. It comes with every outcome that has a status.
+	RetryAfter time.Duration
+}
+
+// classify judges the result of one attempt: status and header of the answer (0
+// and nil when none came) and the error of sending, waiting or reading the body.
+//
+// A status line of 2xx is the receiver's word that it has the message: a body
+// that then breaks off changes nothing. A 2xx whose body does not end within the
+// attempt's time is a timeout, since the timeout is for the answer as a whole.
+// Any other status decides alone, whatever happened to its body.
+func classify(status int, header http.Header, err error, now time.Time) verdict {
+	if status == 0 {
+		return classifyError(err)
+	}
+	v := classifyStatus(status, retryAfter(header, now))
+	if v.Outcome == OutcomeDelivered && isTimeout(err) {
+		v.Outcome, v.ErrorClass, v.Detail = OutcomeTimeout, classBody, "the answer's body did not end in time"
+	}
+	return v
+}
+
+func classifyStatus(status int, wait time.Duration) verdict {
+	v := verdict{Status: status, RetryAfter: wait}
+	switch {
+	case status < 200 || status > 599:
+		// 101 is the only 1xx that net/http hands on; we never asked to switch.
+		v.Outcome, v.ErrorClass, v.Detail = OutcomeFailed, classProtocol, "the status is not one that ends a request"
+	case status <= 299:
+		v.Outcome = OutcomeDelivered
+	case status <= 399:
+		v.Outcome = OutcomeRedirected
+	case status == http.StatusGone:
+		v.Outcome = OutcomeGone
+	case isThrottle(status) || wait > 0:
+		v.Outcome = OutcomeThrottled
+	case status <= 499:
+		v.Outcome = OutcomeRejected
+	default:
+		v.Outcome = OutcomeFailed
+	}
+	return v
+}
+
+func isThrottle(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	default:
+		return false
+	}
+}
+
+func classifyError(err error) verdict {
+	switch {
+	case err == nil:
+		return verdict{Outcome: OutcomeFailed, ErrorClass: classProtocol, Detail: "no answer and no error"}
+	case errors.Is(err, egress.ErrBlocked):
+		detail := "address not allowed"
+		if blocked, ok := errors.AsType[*egress.BlockedError](err); ok {
+			detail = blocked.Owner()
+		}
+		return verdict{Outcome: OutcomeBlocked, ErrorClass: classBlocked, Detail: detail}
+	case errors.Is(err, context.Canceled):
+		return verdict{Outcome: OutcomeInterrupted, ErrorClass: classCanceled, Detail: "interrupted before the answer"}
+	case isTimeout(err):
+		return classifyTimeout(err)
+	default:
+		return classifyFailure(err)
+	}
+}
+
+func classifyTimeout(err error) verdict {
+	v := verdict{Outcome: OutcomeTimeout, ErrorClass: classTimeout, Detail: "no answer in time"}
+	switch {
+	case isDNS(err):
+		v.ErrorClass, v.Detail = classDNS, "the name was not resolved in time"
+	case isDial(err):
+		v.ErrorClass, v.Detail = classConnect, "no connection in time"
+	case strings.Contains(err.Error(), "TLS handshake timeout"):
+		// The type of this error is not exported by net/http.
+		v.ErrorClass, v.Detail = classTLS, "the TLS handshake did not end in time"
+	}
+	return v
+}
+
+func classifyFailure(err error) verdict {
+	unreachable := func(class, detail string) verdict {
+		return verdict{Outcome: OutcomeUnreachable, ErrorClass: class, Detail: detail}
+	}
+	switch {
+	case isDNS(err):
+		return unreachable(classDNS, "the name cannot be resolved")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return unreachable(classRefused, "connection refused")
+	case isTLS(err):
+		return unreachable(classTLS, cause(err))
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
+		return unreachable(classReset, "connection reset")
+	case isDial(err):
+		return unreachable(classConnect, "no connection")
+	case isClosed(err):
+		return unreachable(classClosed, "connection closed before the answer")
+	default:
+		return verdict{Outcome: OutcomeFailed, ErrorClass: classProtocol, Detail: cause(err)}
+	}
+}
+
+func isTimeout(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+func isDNS(err error) bool {
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
+}
+
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		strings.Contains(err.Error(), "server closed idle connection") // not exported by net/http
+}
+
+func isTLS(err error) bool {
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return true
+	}
+	// An alert of the peer, and what crypto/tls finds wrong by itself, have no
+	// type of their own.
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return true
+	}
+	return strings.HasPrefix(cause(err), "tls: ")
+}
+
+// maxDetail bounds what an error of the peer's making puts into the history.
+const maxDetail = 200
+
+// cause is the innermost text of an error that names no URL: *url.Error quotes
+// it with its query.
+func cause(err error) string {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err
+	}
+	text := strings.ToValidUTF8(err.Error(), "?")
+	if len(text) > maxDetail {
+		text = strings.ToValidUTF8(text[:maxDetail], "") + "..."
+	}
+	return text
+}

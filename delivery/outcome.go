@@ -1,0 +1,35 @@
+package delivery
+
+// Outcome is what became of one attempt.
+type Outcome string
+
+// The outcomes. Only Delivered ends a delivery well; Gone also deactivates the
+// subscription; the others are followed by the schedule's next attempt, if any.
+const (
+	OutcomeBlocked     Outcome = "blocked"     // the egress policy refused; nothing was sent
+	OutcomeDelivered   Outcome = "delivered"   // 2xx
+	OutcomeFailed      Outcome = "failed"      // 5xx, or an answer that is not HTTP
+	OutcomeGone        Outcome = "gone"        // 410
+	OutcomeInterrupted Outcome = "interrupted" // the engine stopped while it waited for the answer
+	OutcomeRedirected  Outcome = "redirected"  // 3xx, never followed
+	OutcomeRejected    Outcome = "rejected"    // 4xx
+	OutcomeThrottled   Outcome = "throttled"   // 429, 502, 503, 504, or another 4xx or 5xx with Retry-After
+	OutcomeTimeout     Outcome = "timeout"     // no complete answer in time
+	OutcomeUnreachable Outcome = "unreachable" // no connection, or one that broke before the answer
+)
+
+// The classes of errors, which say where an attempt without a usable answer
+// broke off.
+const (
+	classBlocked  = "blocked"  // refused by the egress policy
+	classBody     = "body"     // while the answer's body was read
+	classCanceled = "canceled" // by the engine
+	classClosed   = "closed"   // connection closed before the answer
+	classConnect  = "connect"  // no connection, for another reason than refused
+	classDNS      = "dns"      // name not resolved
+	classProtocol = "protocol" // an answer that is not HTTP
+	classRefused  = "refused"  // connection refused
+	classReset    = "reset"    // connection reset
+	classTimeout  = "timeout"  // no answer within the attempt's time
+	classTLS      = "tls"      // handshake or certificate
+)

@@ -1,0 +1,141 @@
+package delivery
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The names of the schedules that every engine knows.
+const (
+	ScheduleNone       = "none"       // one attempt
+	SchedulePyWebhooks = "pywebhooks" // 4 attempts: 2 min, 2 min, 1 h
+	ScheduleServo      = "servo"      // 12 attempts within 3 min
+	ScheduleStandard   = "standard"   // 10 attempts over about 3 days; the default
+	ScheduleSvix       = "svix"       // 8 attempts over about 28 h
+)
+
+const (
+	maxScheduleDelays = 100
+	maxScheduleDelay  = 7 * 24 * time.Hour
+)
+
+// Schedule says how often and when a delivery is attempted again. The zero value
+// is one attempt.
+type Schedule struct {
+	// Delays are the waits between attempts: Delays[i] after failed attempt i+1,
+	// so that there are len(Delays)+1 attempts in all. At most 100, each greater
+	// than 0 and at most 7 days.
+	Delays []time.Duration
+
+	// Jitter spreads each wait evenly over delay*(1-Jitter) to delay*(1+Jitter),
+	// so that what failed together is not tried again together. 0 to 1; default
+	// 0: exact.
+	Jitter float64
+}
+
+// Attempts is the number of attempts in all, the first included.
+func (s Schedule) Attempts() int {
+	return len(s.Delays) + 1
+}
+
+// Total is the sum of all waits without jitter: what an endpoint can be down
+// for, at the least, before the delivery is exhausted.
+func (s Schedule) Total() time.Duration {
+	var total time.Duration
+	for _, delay := range s.Delays {
+		total += delay
+	}
+	return total
+}
+
+// next is the wait after failed attempt number attempt, counted from 1; false
+// when the schedule is exhausted. rnd returns an even number in [0, 1).
+func (s Schedule) next(attempt int, rnd func() float64) (time.Duration, bool) {
+	if attempt < 1 || attempt > len(s.Delays) {
+		return 0, false
+	}
+	delay := s.Delays[attempt-1]
+	if s.Jitter == 0 {
+		return delay, true
+	}
+	return time.Duration(float64(delay) * (1 + s.Jitter*(2*rnd()-1))), true
+}
+
+func (s Schedule) validate() error {
+	switch {
+	case len(s.Delays) > maxScheduleDelays:
+		return fmt.Errorf("Delays: %d are more than %d", len(s.Delays), maxScheduleDelays)
+	case math.IsNaN(s.Jitter) || s.Jitter < 0 || s.Jitter > 1:
+		return fmt.Errorf("Jitter: %v is not between 0 and 1", s.Jitter)
+	}
+	for i, delay := range s.Delays {
+		if delay <= 0 || delay > maxScheduleDelay {
+			return fmt.Errorf("Delays[%d]: %s is not greater than 0 and at most %s", i, delay, maxScheduleDelay)
+		}
+	}
+	return nil
+}
+
+// PresetSchedules returns the schedules that every engine knows, by name. The
+// map is the caller's.
+func PresetSchedules() map[string]Schedule {
+	return map[string]Schedule{
+		ScheduleNone: {},
+		SchedulePyWebhooks: {
+			Delays: []time.Duration{2 * time.Minute, 2 * time.Minute, time.Hour},
+		},
+		// Doubling from 1 s to a ceiling that leaves all 12 within 3 minutes when
+		// jitter makes every wait as long as it can.
+		ScheduleServo: {
+			Delays: []time.Duration{
+				time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second,
+				16 * time.Second, 16 * time.Second, 16 * time.Second, 16 * time.Second,
+				16 * time.Second, 16 * time.Second, 16 * time.Second,
+			},
+			Jitter: 0.3,
+		},
+		ScheduleStandard: {
+			Delays: []time.Duration{
+				5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
+				10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+			},
+			Jitter: 0.2,
+		},
+		ScheduleSvix: {
+			Delays: []time.Duration{
+				5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
+				10 * time.Hour, 10 * time.Hour,
+			},
+			Jitter: 0.2,
+		},
+	}
+}
+
+// mergeSchedules adds an application's own schedules to the presets. A taken or
+// malformed name and a bad schedule are errors that name the entry and the field.
+func mergeSchedules(own map[string]Schedule) (map[string]Schedule, error) {
+	merged := PresetSchedules()
+	for name, schedule := range own {
+		if _, ok := merged[name]; ok {
+			return nil, fmt.Errorf("Schedules[%q]: the name is that of a preset", name)
+		}
+		if !validScheduleName(name) {
+			return nil, fmt.Errorf("Schedules[%q]: a name is 1 to 64 of a-z, 0-9, _ and -", name)
+		}
+		if err := schedule.validate(); err != nil {
+			return nil, fmt.Errorf("Schedules[%q].%w", name, err)
+		}
+	}
+	for name, schedule := range own {
+		schedule.Delays = slices.Clone(schedule.Delays)
+		merged[name] = schedule
+	}
+	return merged, nil
+}
+
+func validScheduleName(name string) bool {
+	return name != "" && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
+}

@@ -1,0 +1,89 @@
+package egress
+
+import (
+	"fmt"
+	"net/netip"
+
+	"code.dny.dev/ssrf"
+)
+
+// CheckAddr judges one address by classification alone: nil, or a *BlockedError
+// that says what kind of address it is. IPv4-mapped IPv6 is judged as the IPv4
+// address it reaches, and zones are ignored. The addresses of the host's own
+// interfaces are judged when a connection is opened, not here.
+func (p *Policy) CheckAddr(addr netip.Addr) error {
+	return p.checkAddr(addr, nil)
+}
+
+// checkAddr takes the host's own addresses, when they are to be refused.
+func (p *Policy) checkAddr(addr netip.Addr, own map[netip.Addr]bool) error {
+	if !addr.IsValid() {
+		return &BlockedError{Rule: RuleAddress, Reason: "invalid address"}
+	}
+	// A prefix never contains an address with a zone.
+	addr = addr.Unmap().WithZone("")
+
+	embedded, isEmbedded := embeddedIPv4(addr)
+	if isMetadata(addr) || isEmbedded && isMetadata(embedded) {
+		return blockedAddr(addr, "cloud metadata")
+	}
+	if prefix, ok := findPrefix(p.cfg.DenyCIDRs, addr); ok {
+		return blockedAddr(addr, "closed by "+prefix.String())
+	}
+	if _, ok := findPrefix(p.cfg.AllowCIDRs, addr); ok {
+		if isEmbedded {
+			return p.checkAddr(embedded, own)
+		}
+		return nil
+	}
+	if own[addr] {
+		return blockedAddr(addr, "an address of this host")
+	}
+	if kind := classify(addr); kind != "" {
+		return blockedAddr(addr, kind)
+	}
+	return nil
+}
+
+func blockedAddr(addr netip.Addr, kind string) error {
+	return &BlockedError{Rule: RuleAddress, Reason: fmt.Sprintf("%s is not open: %s", addr, kind)}
+}
+
+func findPrefix(prefixes []netip.Prefix, addr netip.Addr) (netip.Prefix, bool) {
+	for _, prefix := range prefixes {
+		if prefix.Contains(addr) {
+			return prefix, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// registry holds the IANA special-purpose registries. It decides; the ranges
+// below only give its refusals a name, and add what it lacks.
+var registry = ssrf.New(ssrf.WithAnyPort())
+
+// classify names the kind of an address that is not public, "" for a public one.
+func classify(addr netip.Addr) string {
+	for _, r := range namedRanges {
+		if r.prefix.Contains(addr) {
+			return r.kind
+		}
+	}
+	if registry.SafeAddr(addr) != nil {
+		return "reserved"
+	}
+	return ""
+}
+
+type namedRange struct {
+	prefix netip.Prefix
+	kind   string
+}
+
+func named(kind string, prefixes ...string) []namedRange {
+	out := make([]namedRange, 0, len(prefixes))
+	for _, prefix := range prefixes {
+		out = append(out, namedRange{prefix: netip.MustParsePrefix(prefix), kind: kind})
+	}
+	return out
+}
