@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
 )
 
 // ErrGone is what an [Externalizer] returns, wrapped or not, when the resource
@@ -77,7 +78,7 @@ func (x *Externalizers) Register(dialectName, kind, pattern string, ex Externali
 	if pattern == "" {
 		pattern = "**"
 	}
-	if err := checkPattern(pattern); err != nil {
+	if err := hierarchy.CheckPattern(pattern); err != nil {
 		return fmt.Errorf("delivery: register externalizer: %w", err)
 	}
 	added := externalizerEntry{dialect: dialectName, kind: kind, pattern: pattern, externalizer: ex}
@@ -109,7 +110,7 @@ func (x *Externalizers) Find(dialectName, kind, eventType string) (Externalizer,
 	defer x.mu.RUnlock()
 	for _, e := range x.entries {
 		if (e.dialect == "" || e.dialect == dialectName) && (e.kind == "" || e.kind == kind) &&
-			matchPattern(e.pattern, eventType) {
+			hierarchy.MatchPattern(e.pattern, eventType) {
 			return e.externalizer, true
 		}
 	}

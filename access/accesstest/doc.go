@@ -1,0 +1,5 @@
+// Package accesstest has checkers for tests of what uses package access, and
+// [Run], the conformance test for an application's own checkers.
+//
+// A checker made of a function is [access.CheckerFunc].
+package accesstest
