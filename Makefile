@@ -14,7 +14,7 @@ SQLC          ?= $(BIN)/sqlc-$(SQLC_VERSION)/sqlc
 # source tree, the Postgres that tests start and generated code are left out.
 COVERAGE     ?= coverage.out
 COVERAGE_MIN ?= 85
-NOT_LIBRARY  := /(example|cmd|internal/bench|internal/layout|internal/pgtest)(/|$$)
+NOT_LIBRARY  := /(example|cmd|internal/bench|internal/layout|internal/pgserver|internal/pgtest)(/|$$)
 
 .PHONY: help
 help: ## List the targets
