@@ -1,0 +1,235 @@
+// Package layout_test checks what no compiler does: which package may import
+// which, how long files are, and that the documents are true.
+package layout_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	root   = "../.."
+	module = "github.com/riverhook/riverhook"
+)
+
+// A direction says what a folder's packages, their test kits included, may
+// link. internal/* stands for our internal packages but for those in unlinked.
+type direction struct {
+	ours   []string // of our packages, apart from itself; nil is none
+	theirs []string // of modules; nil is any
+	http   bool     // whether net/http may be linked
+}
+
+var (
+	stdlibOnly = []string{}
+
+	// One row for each folder of packages: a new one needs a new row.
+	directions = map[string]direction{
+		"access":    {theirs: stdlibOnly},
+		"delivery":  {ours: []string{"access", "dialect", "egress", "hierarchy", "internal/*"}, http: true},
+		"dialect":   {theirs: stdlibOnly, http: true},
+		"egress":    {theirs: []string{"code.dny.dev/ssrf"}, http: true},
+		"hierarchy": {ours: []string{"internal/*"}},
+		"internal":  {ours: []string{"internal/*"}},
+		"outbox":    {ours: []string{"access", "hierarchy", "internal/*"}},
+	}
+
+	// programs are what nothing imports: they may link everything.
+	programs = []string{"cmd", "example", "internal/bench", "internal/layout", "internal/pgserver", "internal/pgtest"}
+
+	// unlinked may only be linked by tests and by programs.
+	unlinked = []string{
+		module + "/internal/pgserver",
+		module + "/internal/pgtest",
+		"github.com/fergusstrange/embedded-postgres",
+		"github.com/lib/pq",
+		"github.com/stretchr/testify",
+		"github.com/testcontainers/testcontainers-go",
+		"go.uber.org/goleak",
+		"pgregory.net/rapid",
+	}
+)
+
+type listed struct {
+	ImportPath string   `json:"ImportPath"`
+	Deps       []string `json:"Deps"`
+	Standard   bool     `json:"Standard"`
+}
+
+func TestImportsRunDownward(t *testing.T) {
+	t.Parallel()
+
+	packages := list(t)
+
+	folders := map[string]bool{}
+	for _, p := range packages {
+		if rel, ok := strings.CutPrefix(p.ImportPath, module+"/"); ok {
+			folders[first(rel)] = true
+		}
+	}
+	for folder := range directions {
+		require.True(t, folders[folder], "directions has a row for %q, where no package is", folder)
+	}
+
+	require.Empty(t, strings.Join(violations(packages), "\n"))
+}
+
+func TestAWrongImportIsFound(t *testing.T) {
+	t.Parallel()
+
+	const (
+		ssrf    = "code.dny.dev/ssrf"
+		testify = "github.com/stretchr/testify/require"
+		uuid    = "github.com/google/uuid"
+	)
+
+	for _, tt := range []struct {
+		name, from, to string
+		ok             bool
+	}{
+		{name: "access links a module", from: "access", to: uuid},
+		{name: "access links hierarchy", from: "access", to: module + "/hierarchy"},
+		{name: "access links slog", from: "access", to: "log/slog", ok: true},
+		{name: "accesstest links access", from: "access/accesstest", to: module + "/access", ok: true},
+		{name: "accesstest links testify", from: "access/accesstest", to: testify},
+		{name: "delivery links egress", from: "delivery", to: module + "/egress", ok: true},
+		{name: "delivery links net/http", from: "delivery", to: "net/http", ok: true},
+		{name: "delivery links outbox", from: "delivery", to: module + "/outbox"},
+		{name: "delivery links Postgres for tests", from: "delivery", to: module + "/internal/pgtest"},
+		{name: "deliverytest links testify", from: "delivery/deliverytest", to: testify},
+		{name: "dialect links a module", from: "dialect", to: uuid},
+		{name: "dialect links net/http", from: "dialect", to: "net/http", ok: true},
+		{name: "egress links another module", from: "egress", to: uuid},
+		{name: "egress links ssrf", from: "egress", to: ssrf, ok: true},
+		{name: "example links everything", from: "example/orgdirectory", to: module + "/internal/pgtest", ok: true},
+		{name: "hierarchy links access", from: "hierarchy", to: module + "/access"},
+		{name: "hierarchy links egress", from: "hierarchy", to: module + "/egress"},
+		{name: "hierarchy links net/http", from: "hierarchy", to: "net/http"},
+		{name: "hierarchy links the store", from: "hierarchy", to: module + "/internal/store", ok: true},
+		{name: "outbox links delivery", from: "outbox", to: module + "/delivery"},
+		{name: "outbox links dialect", from: "outbox", to: module + "/dialect"},
+		{name: "outbox links hierarchy", from: "outbox", to: module + "/hierarchy", ok: true},
+		{name: "outbox links net/http", from: "outbox", to: "net/http"},
+		{name: "the jobs link outbox", from: "internal/jobs", to: module + "/outbox"},
+		{name: "the root links anything of ours", from: ".", to: module + "/outbox"},
+		{name: "the store links a module", from: "internal/store", to: uuid, ok: true},
+		{name: "unknown folder", from: "util", to: "fmt"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+
+			path := strings.TrimSuffix(module+"/"+tt.from, "/.")
+			found := violations([]listed{
+				{ImportPath: path, Deps: []string{tt.to}},
+				{ImportPath: tt.to, Standard: !strings.Contains(tt.to, ".")},
+			})
+			if tt.ok {
+				require.Empty(t, found)
+			} else {
+				require.Len(t, found, 1)
+				require.Contains(t, found[0], path)
+			}
+		})
+	}
+}
+
+// violations says, a line each, which of our packages links what it must not.
+func violations(packages []listed) []string {
+	standard := map[string]bool{}
+	for _, p := range packages {
+		standard[p.ImportPath] = p.Standard
+	}
+
+	var found []string
+	for _, p := range packages {
+		if !within(p.ImportPath, module) {
+			continue
+		}
+		rel := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if within(rel, programs...) {
+			continue
+		}
+		folder := first(rel)
+		rule, ok := directions[folder]
+		if !ok {
+			known := slices.Sorted(maps.Keys(directions))
+			found = append(found, fmt.Sprintf("%s: no row in directions says what %q may link; there are %v", p.ImportPath, folder, known))
+			continue
+		}
+		for _, dep := range p.Deps {
+			if why := rule.forbids(folder, dep, standard[dep]); why != "" {
+				found = append(found, fmt.Sprintf("%s links %s: %s", p.ImportPath, dep, why))
+			}
+		}
+	}
+	return found
+}
+
+func (d direction) forbids(folder, dep string, standard bool) string {
+	switch {
+	case within(dep, unlinked...):
+		return "only tests and programs may"
+	case within(dep, module):
+		rel := strings.TrimPrefix(strings.TrimPrefix(dep, module), "/")
+		if within(rel, folder) || slices.Contains(d.ours, rel) {
+			return ""
+		}
+		if within(rel, "internal") && !within(rel, programs...) && slices.Contains(d.ours, "internal/*") {
+			return ""
+		}
+		return "imports run downward"
+	case dep == "net/http" && !d.http:
+		return "it makes no requests"
+	case standard || d.theirs == nil || within(dep, d.theirs...):
+		return ""
+	default:
+		return fmt.Sprintf("of other modules it may link %v", d.theirs)
+	}
+}
+
+func first(path string) string {
+	folder, _, _ := strings.Cut(path, "/")
+	return folder
+}
+
+// within reports whether path is one of the folders or below one of them.
+func within(path string, folders ...string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool {
+		return path == folder || strings.HasPrefix(path, folder+"/")
+	})
+}
+
+// list returns our packages and all that they link, as the build sees them
+// without tests.
+func list(t *testing.T) []listed {
+	t.Helper()
+
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Deps,Standard", "./...")
+	cmd.Dir = root
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+
+	var packages []listed
+	decoder := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p listed
+		err := decoder.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		require.NoError(t, err)
+		packages = append(packages, p)
+	}
+}
