@@ -9,11 +9,14 @@
 //
 // A run of `go test ./...` has one server, which internal/pgserver finds or
 // starts; see there for how to get one. The first test that needs it starts it,
-// the processes of the other packages find it, and it ends with everything in
-// it a few seconds after the last of them, however they ended.
+// in a supervisor process, and the processes of the other packages find it. It
+// is gone with everything in it about two seconds after the last of them,
+// however they ended; a supervisor that is killed itself takes the server with
+// it and leaves only a few small files in the temporary folder, which the next
+// run reuses.
 //
 // On a server that DATABASE_URL names, the databases are named riverhook_* and
-// dropped at the end. The role needs the right to create databases.
+// dropped in the same way. The role needs the right to create databases.
 package pgtest
 
 import (
@@ -35,10 +38,17 @@ const DefaultMaxConns = 10
 // setupTimeout covers the start of the server by another process.
 const setupTimeout = 5 * time.Minute
 
-// Main runs the tests and exits the process. A package needs it only if it has
-// a TestMain for another reason; goleak.VerifyTestMain(m) does as well.
+// atExit is set where a process has a server of its own.
+var atExit = func() {}
+
+// Main runs the tests and exits the process. On Unix a package needs no
+// TestMain for this package's sake, and one that calls goleak.VerifyTestMain
+// does as well: no goroutine is left behind. Elsewhere each process has a
+// server of its own, and Main is what closes it.
 func Main(m *testing.M) {
-	os.Exit(m.Run())
+	code := m.Run()
+	atExit()
+	os.Exit(code)
 }
 
 // Database returns the URL of a new database that has the schema riverhook,
@@ -48,7 +58,7 @@ func Database(tb testing.TB) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), setupTimeout)
 	defer cancel()
-	server := server(ctx, tb)
+	server := server(tb)
 	template, err := server.migratedTemplate(ctx)
 	if err != nil {
 		tb.Fatalf("pgtest: make the migrated template: %v", err)
@@ -61,7 +71,7 @@ func EmptyDatabase(tb testing.TB) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), setupTimeout)
 	defer cancel()
-	return server(ctx, tb).database(ctx, tb, "template0")
+	return server(tb).database(ctx, tb, "template0")
 }
 
 // Pool returns a pool of at most DefaultMaxConns connections to a database as

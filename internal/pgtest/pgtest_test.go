@@ -19,3 +19,6 @@ func TestX(t *testing.T) {
 		t.Log(time.Since(b))
 	}
 }
+
+// x
+// x
