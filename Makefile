@@ -23,7 +23,8 @@ help: ## List the targets
 .PHONY: test
 test: ## Run all tests with the race detector, and report the statement coverage of the library
 	@packages=$$(go list ./... | grep -Ev '$(NOT_LIBRARY)' | paste -sd, -); \
-	go test -race -shuffle=on -covermode=atomic -coverprofile='$(COVERAGE)' -coverpkg="$$packages" ./...
+	go test -race -shuffle=on -covermode=atomic -coverprofile='$(COVERAGE)' -coverpkg="$$packages" ./... \
+		| sed -E 's/\tcoverage: .*//'
 	@grep -v '\.gen\.go:' '$(COVERAGE)' > '$(COVERAGE).tmp' && mv '$(COVERAGE).tmp' '$(COVERAGE)'
 	@go tool cover -func='$(COVERAGE)' | awk -v min='$(COVERAGE_MIN)' ' \
 		$$1 == "total:" { found = 1; got = $$3 + 0 } \
