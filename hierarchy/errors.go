@@ -53,3 +53,5 @@ func (e *InvalidSubscriptionError) Is(target error) bool { return target == ErrI
 // Unwrap returns what the check of the field returned, such as the error of
 // SubscriptionsConfig.CheckURL; nil where the check is this package's own.
 func (e *InvalidSubscriptionError) Unwrap() error { return e.err }
+
+var errNoPool = errors.New("a pool is required")

@@ -70,6 +70,9 @@ func (p Path) child(segment string) Path {
 	return p + Path("/"+segment)
 }
 
+// name is the last segment.
+func (p Path) name() string { return string(p[strings.LastIndexByte(string(p), '/')+1:]) }
+
 // orRoot is p, or "/" where none was given.
 func (p Path) orRoot() Path {
 	if p == "" {

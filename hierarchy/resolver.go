@@ -1,6 +1,20 @@
 package hierarchy
 
-import "github.com/google/uuid"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const defaultTreeTimeout = 5 * time.Second
 
 // Lookup asks which subscriptions apply to one intent.
 type Lookup struct {
@@ -17,6 +31,168 @@ type Lookup struct {
 type Match struct {
 	Subscription Subscription
 	Site         Path   // the site by which it applies
-	Pattern      string // the first of its patterns that applies, one that matches the type itself before one that matches a type it extends
+	Pattern      string // the first of its patterns that applies; one that matches the type itself goes before one of a type that it extends
 	Why          string // the same in words
 }
+
+// ResolverConfig says how a Resolver finds sites.
+type ResolverConfig struct {
+	// ActiveChain includes the sites above the active site. Default: the active
+	// site alone.
+	ActiveChain bool
+
+	// Schema is the Postgres schema. Default: "riverhook".
+	Schema string
+
+	// Tree says which sites are above a site; a [BatchTree] is asked once for
+	// all lookups. Default: [Paths].
+	Tree Tree
+
+	// TreeTimeout bounds what the tree may take for one Resolve. Default: 5 s.
+	TreeTimeout time.Duration
+}
+
+func (c ResolverConfig) withDefaults() ResolverConfig {
+	if c.Schema == "" {
+		c.Schema = store.DefaultSchema
+	}
+	if c.Tree == nil {
+		c.Tree = Paths
+	}
+	if c.TreeTimeout == 0 {
+		c.TreeTimeout = defaultTreeTimeout
+	}
+	return c
+}
+
+func (c ResolverConfig) validate() error {
+	if c.TreeTimeout < 0 {
+		return fmt.Errorf("TreeTimeout: is %v; must be positive", c.TreeTimeout)
+	}
+	if err := store.CheckSchema(c.Schema); err != nil {
+		return fmt.Errorf("Schema: %w", err)
+	}
+	return nil
+}
+
+// Resolver finds the subscriptions that apply to intents. It is safe for
+// concurrent use.
+//
+// A subscription applies if it sits at the resource's site or above it, or at
+// the active site; if one of its patterns matches the event type or a type that
+// this one extends; and if it has no channels or the intent is on one of them.
+// Paused and deactivated subscriptions are found too, deleted ones are not:
+// what becomes of them is the caller's decision, and visible.
+type Resolver struct {
+	cfg  ResolverConfig
+	pool *pgxpool.Pool
+}
+
+// NewResolver returns a resolver. cfg may be nil.
+func NewResolver(pool *pgxpool.Pool, cfg *ResolverConfig) (*Resolver, error) {
+	if cfg == nil {
+		cfg = &ResolverConfig{}
+	}
+	c := cfg.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, failed("new resolver", err)
+	}
+	if pool == nil {
+		return nil, failed("new resolver", errNoPool)
+	}
+	return &Resolver{cfg: c, pool: pool}, nil
+}
+
+// Resolve returns the matches of each lookup, in the order of the lookups, each
+// lookup's in the order of the subscriptions' ids and no subscription twice. It
+// asks the tree first, while it holds no connection, and runs one statement for
+// all lookups. An error is one of all lookups: try again later.
+func (r *Resolver) Resolve(ctx context.Context, lookups []Lookup) ([][]Match, error) {
+	matches, err := r.resolve(ctx, lookups)
+	return outcome("resolve", matches, err)
+}
+
+func (r *Resolver) resolve(ctx context.Context, lookups []Lookup) ([][]Match, error) {
+	matches := make([][]Match, len(lookups))
+	if len(lookups) == 0 {
+		return matches, nil
+	}
+	for _, l := range lookups {
+		if err := l.check(); err != nil {
+			return nil, fmt.Errorf("intent %s: %w", l.IntentID, err)
+		}
+	}
+	reaches, err := r.reaches(ctx, lookups)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := store.In(r.pool, r.cfg.Schema).Resolve(ctx, resolveParams(lookups, reaches))
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		m, err := matchOf(row, &lookups[row.Ord], &reaches[row.Ord])
+		if err != nil {
+			return nil, err
+		}
+		matches[row.Ord] = append(matches[row.Ord], m)
+	}
+	return matches, nil
+}
+
+func (l Lookup) check() error {
+	if l.Limit < 0 || l.Limit > math.MaxInt32 {
+		return fmt.Errorf("Limit: is %d", l.Limit)
+	}
+	return CheckEventType(l.Type)
+}
+
+func resolveParams(lookups []Lookup, reaches []reach) *store.ResolveParams {
+	p := &store.ResolveParams{}
+	patterns := make(map[string]string)
+	for i, l := range lookups {
+		if _, known := patterns[l.Type]; !known {
+			patterns[l.Type] = strings.Join(Patterns(l.Type), " ")
+		}
+		limit := l.Limit
+		if limit == 0 {
+			limit = math.MaxInt32
+		}
+		p.Ords = append(p.Ords, int32(i))
+		p.Types = append(p.Types, l.Type)
+		p.Sites = append(p.Sites, reaches[i].list())
+		p.Patterns = append(p.Patterns, patterns[l.Type])
+		p.Channels = append(p.Channels, l.Channel)
+		p.Afters = append(p.Afters, l.After.String())
+		p.Limits = append(p.Limits, int32(limit))
+	}
+	return p
+}
+
+func matchOf(row store.ResolveRow, l *Lookup, sites *reach) (Match, error) {
+	sub, err := subscriptionOf(store.Subscription{
+		ID: row.ID, Name: row.Name, Description: row.Description, Site: row.Site, URL: row.URL, Events: row.Events,
+		Channels: row.Channels, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission, Dialect: row.Dialect,
+		Headers: row.Headers, Schedule: row.Schedule, TimeoutMs: row.TimeoutMs, MaxInFlight: row.MaxInFlight,
+		Metadata: row.Metadata, State: row.State, StateReason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,
+		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DeletedAt: row.DeletedAt,
+	})
+	if err != nil {
+		return Match{}, err
+	}
+	m := Match{Subscription: *sub, Site: sub.Site, Pattern: row.Pattern}
+	why := "a type that " + l.Type + " extends matches"
+	for _, pattern := range sub.Events {
+		if MatchPattern(pattern, l.Type) {
+			m.Pattern, why = pattern, l.Type+" matches"
+			break
+		}
+	}
+	m.Why = fmt.Sprintf("%s; %s %q", sites.why(sub.Site), why, m.Pattern)
+	if len(sub.Channels) > 0 {
+		m.Why += fmt.Sprintf("; on channel %q", l.Channel)
+	}
+	return m, nil
+}
+
+var errTree = errors.New("the tree broke its contract")

@@ -1,0 +1,155 @@
+package hierarchy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Site is a node of the tree as it is now.
+type Site struct {
+	ID        uuid.UUID // stays when the site is renamed or moved
+	Path      Path
+	CreatedAt time.Time // by the database's clock
+}
+
+// SitesConfig says where the sites are.
+type SitesConfig struct {
+	// Schema is the Postgres schema. Default: "riverhook".
+	Schema string
+}
+
+func (c SitesConfig) withDefaults() SitesConfig {
+	if c.Schema == "" {
+		c.Schema = store.DefaultSchema
+	}
+	return c
+}
+
+func (c SitesConfig) validate() error {
+	if err := store.CheckSchema(c.Schema); err != nil {
+		return fmt.Errorf("Schema: %w", err)
+	}
+	return nil
+}
+
+// Sites is a [Tree] in a table, for applications whose sites are renamed, moved
+// and deleted while events of them are under way. The root "/" is always there.
+// It is safe for concurrent use.
+//
+// A path that a site had stays its alias, so that an intent that was written
+// with it still finds the site where it is now; a new site at that path takes it
+// over. The path of a deleted site leads to the nearest ancestor that lives.
+//
+// Each method has a form that ends in Tx and works in the caller's transaction.
+// Changes wait for one another until their transactions end, so that no two of
+// them can make a cycle. Under REPEATABLE READ a change that meets another one
+// fails with a serialization error, as there is nothing consistent to build on.
+// Other errors leave the caller's transaction usable.
+type Sites struct {
+	cfg  SitesConfig
+	pool *pgxpool.Pool
+}
+
+// NewSites returns the sites of a database. cfg may be nil.
+func NewSites(pool *pgxpool.Pool, cfg *SitesConfig) (*Sites, error) {
+	if cfg == nil {
+		cfg = &SitesConfig{}
+	}
+	c := cfg.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, failed("new sites", err)
+	}
+	if pool == nil {
+		return nil, failed("new sites", errNoPool)
+	}
+	return &Sites{cfg: c, pool: pool}, nil
+}
+
+// Create adds a site. Its parent must be there ([ErrNotFound]) and its path free
+// ([ErrSiteExists]); a path that is an alias is free.
+func (s *Sites) Create(ctx context.Context, p Path) (*Site, error) {
+	return inTx(ctx, s.pool, "create site", func(tx pgx.Tx) (*Site, error) { return s.create(ctx, tx, p) })
+}
+
+// CreateTx is Create in the caller's transaction.
+func (s *Sites) CreateTx(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
+	site, err := s.create(ctx, tx, p)
+	return outcome("create site", site, err)
+}
+
+// Get returns the site that has a path now, or [ErrNotFound]. [Sites.Ancestors]
+// follows aliases.
+func (s *Sites) Get(ctx context.Context, p Path) (*Site, error) {
+	site, err := s.get(ctx, s.pool, p)
+	return outcome("get site", site, err)
+}
+
+// GetTx is Get in the caller's transaction.
+func (s *Sites) GetTx(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
+	site, err := s.get(ctx, tx, p)
+	return outcome("get site", site, err)
+}
+
+func (s *Sites) in(db store.DBTX) *store.Queries { return store.In(db, s.cfg.Schema) }
+
+func (s *Sites) create(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
+	if _, err := ParsePath(string(p)); err != nil {
+		return nil, err
+	}
+	q := s.in(tx)
+	if err := q.LockSites(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.checkFree(ctx, q, p); err != nil {
+		return nil, err
+	}
+	parent, err := s.lock(ctx, q, p.Parent())
+	if err != nil {
+		return nil, fmt.Errorf("parent: %w", err)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	if err := q.DeleteSiteAlias(ctx, string(p)); err != nil {
+		return nil, err
+	}
+	row, err := q.InsertSite(ctx, &store.InsertSiteParams{ID: id, ParentID: &parent.ID, Path: string(p)})
+	return siteOf(row), err
+}
+
+func (s *Sites) get(ctx context.Context, db store.DBTX, p Path) (*Site, error) {
+	row, err := s.in(db).GetSite(ctx, string(p))
+	return siteOf(row), found(err, "site "+quoted(string(p)))
+}
+
+// lock takes the row besides the lock on all sites: under REPEATABLE READ it
+// fails if another transaction has moved or deleted the site meanwhile.
+func (s *Sites) lock(ctx context.Context, q *store.Queries, p Path) (*store.Site, error) {
+	row, err := q.LockSite(ctx, string(p))
+	return &row, found(err, "site "+quoted(string(p)))
+}
+
+func (s *Sites) checkFree(ctx context.Context, q *store.Queries, p Path) error {
+	_, err := q.GetSite(ctx, string(p))
+	switch {
+	case err == nil:
+		return fmt.Errorf("site %s: %w", quoted(string(p)), ErrSiteExists)
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	default:
+		return err
+	}
+}
+
+func siteOf(row store.Site) *Site {
+	return &Site{ID: row.ID, Path: Path(row.Path), CreatedAt: row.CreatedAt}
+}

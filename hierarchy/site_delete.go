@@ -1,0 +1,66 @@
+package hierarchy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const reasonSiteDeleted = "site deleted"
+
+// DeleteSiteOpts says how far a deletion goes.
+type DeleteSiteOpts struct {
+	// Recursive deletes all sites below as well. Default: a site with others
+	// below it is refused.
+	Recursive bool
+}
+
+// Delete deletes a site. Its path, and every path that it had, lead to its
+// parent from then on: what still happens there is told there and above.
+// Subscriptions at the site and below it are deactivated with the reason "site
+// deleted". Errors: [ErrNotFound], [ErrRootSite], [ErrSiteHasChildren].
+func (s *Sites) Delete(ctx context.Context, p Path, opts *DeleteSiteOpts) error {
+	return failed("delete site", pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.remove(ctx, tx, p, opts) }))
+}
+
+// DeleteTx is Delete in the caller's transaction.
+func (s *Sites) DeleteTx(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteOpts) error {
+	return failed("delete site", s.remove(ctx, tx, p, opts))
+}
+
+func (s *Sites) remove(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteOpts) error {
+	if p == Root {
+		return ErrRootSite
+	}
+	q := s.in(tx)
+	if err := q.LockSites(ctx); err != nil {
+		return err
+	}
+	site, err := s.lock(ctx, q, p)
+	if err != nil {
+		return err
+	}
+	heir, err := s.lock(ctx, q, p.Parent())
+	if err != nil {
+		return err
+	}
+	if opts == nil || !opts.Recursive {
+		parent, err := q.HasChildSites(ctx, &site.ID)
+		if err != nil {
+			return err
+		}
+		if parent {
+			return fmt.Errorf("site %s: %w", quoted(string(p)), ErrSiteHasChildren)
+		}
+	}
+	if err := q.BequeathAliases(ctx, &store.BequeathAliasesParams{HeirID: heir.ID, Path: string(p)}); err != nil {
+		return err
+	}
+	if err := q.DeleteSites(ctx, string(p)); err != nil {
+		return err
+	}
+	return q.DeactivateSubscriptionsAt(ctx, &store.DeactivateSubscriptionsAtParams{Path: string(p), Reason: reasonSiteDeleted})
+}

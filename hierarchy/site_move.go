@@ -1,0 +1,94 @@
+package hierarchy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Move puts a site, with all that is below it, below another one and returns it
+// with its new path. Subscriptions move along; former paths stay as aliases.
+// Errors: [ErrNotFound], [ErrRootSite], [ErrSiteCycle], [ErrSiteExists] when the
+// new parent has a child of that name, [ErrInvalidPath] when a path below would
+// become too long.
+func (s *Sites) Move(ctx context.Context, p, newParent Path) (*Site, error) {
+	return inTx(ctx, s.pool, "move site", func(tx pgx.Tx) (*Site, error) { return s.move(ctx, tx, p, newParent, p.name()) })
+}
+
+// MoveTx is Move in the caller's transaction.
+func (s *Sites) MoveTx(ctx context.Context, tx pgx.Tx, p, newParent Path) (*Site, error) {
+	site, err := s.move(ctx, tx, p, newParent, p.name())
+	return outcome("move site", site, err)
+}
+
+// Rename gives a site another last segment, in all else like Move.
+func (s *Sites) Rename(ctx context.Context, p Path, newSegment string) (*Site, error) {
+	return inTx(ctx, s.pool, "rename site", func(tx pgx.Tx) (*Site, error) { return s.move(ctx, tx, p, p.Parent(), newSegment) })
+}
+
+// RenameTx is Rename in the caller's transaction.
+func (s *Sites) RenameTx(ctx context.Context, tx pgx.Tx, p Path, newSegment string) (*Site, error) {
+	site, err := s.move(ctx, tx, p, p.Parent(), newSegment)
+	return outcome("rename site", site, err)
+}
+
+func (s *Sites) move(ctx context.Context, tx pgx.Tx, p, newParent Path, segment string) (*Site, error) {
+	if p == Root {
+		return nil, ErrRootSite
+	}
+	if err := checkSegment(segment); err != nil {
+		return nil, fmt.Errorf("%w: segment %s: %w", ErrInvalidPath, quoted(segment), err)
+	}
+	q := s.in(tx)
+	if err := q.LockSites(ctx); err != nil {
+		return nil, err
+	}
+	site, err := s.lock(ctx, q, p)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := s.lock(ctx, q, newParent)
+	if err != nil {
+		return nil, fmt.Errorf("new parent: %w", err)
+	}
+	to := newParent.child(segment)
+	switch {
+	case to == p:
+		return siteOf(*site), nil
+	case p.Contains(newParent):
+		return nil, fmt.Errorf("site %s to %s: %w", quoted(string(p)), quoted(string(to)), ErrSiteCycle)
+	}
+	if err := s.checkFree(ctx, q, to); err != nil {
+		return nil, err
+	}
+	if err := s.checkFits(ctx, q, p, to); err != nil {
+		return nil, err
+	}
+	if err := q.MoveSites(ctx, &store.MoveSitesParams{NewPath: string(to), ParentID: parent.ID, Path: string(p)}); err != nil {
+		return nil, err
+	}
+	if err := q.MoveSubscriptions(ctx, &store.MoveSubscriptionsParams{NewPath: string(to), Path: string(p)}); err != nil {
+		return nil, err
+	}
+	site.Path = string(to)
+	return siteOf(*site), nil
+}
+
+// checkFits refuses a move after which a path would not be one.
+func (s *Sites) checkFits(ctx context.Context, q *store.Queries, from, to Path) error {
+	extent, err := q.SubtreeExtent(ctx, string(from))
+	if err != nil {
+		return err
+	}
+	bytes := int(extent.Bytes) + len(to) - len(from)
+	segments := int(extent.Segments) + strings.Count(string(to), "/") - strings.Count(string(from), "/")
+	if bytes > maxPathBytes || segments > maxPathSegments {
+		return fmt.Errorf("%w: below %s a path would have %d bytes and %d segments; at most %d and %d are allowed",
+			ErrInvalidPath, quoted(string(to)), bytes, segments, maxPathBytes, maxPathSegments)
+	}
+	return nil
+}

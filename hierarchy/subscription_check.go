@@ -1,0 +1,266 @@
+package hierarchy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+const (
+	defaultDialect    = "standard"
+	defaultPermission = "view"
+
+	maxChannels    = 100
+	maxDescription = 4096
+	maxEvents      = 100
+	maxIDText      = 512 // owners, permissions and channels, as in intents
+	maxInFlight    = 1000
+	maxMetadata    = 50
+	maxMapBytes    = 8 << 10
+	maxName        = 256
+	maxNamed       = 128 // names of dialects and schedules
+	maxURL         = 2048
+)
+
+// prepare checks a specification and fills in its defaults.
+func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, error) {
+	if err := checkOwner(spec); err != nil {
+		return nil, err
+	}
+	u := SubscriptionUpdate{
+		Channels: &spec.Channels, Description: &spec.Description, Dialect: &spec.Dialect, Events: &spec.Events,
+		Headers: &spec.Headers, MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
+		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
+	}
+	if err := c.checkUpdate(u); err != nil {
+		return nil, err
+	}
+	n := &newSubscription{sub: Subscription{Owner: spec.Owner, Operator: spec.Operator, State: StateActive}}
+	if spec.Paused {
+		n.sub.State = StatePaused
+	}
+	u.apply(&n.sub)
+	var err error
+	if n.secret, err = secretOrNew(spec.Secret); err != nil {
+		return nil, err
+	}
+	if n.sub.ID, err = uuid.NewV7(); err != nil {
+		return nil, err
+	}
+	n.secretID, err = uuid.NewV7()
+	return n, err
+}
+
+// apply sets the fields that are given, an empty one to its default.
+func (u SubscriptionUpdate) apply(s *Subscription) {
+	set(&s.Description, u.Description)
+	set(&s.Dialect, u.Dialect)
+	set(&s.MaxInFlight, u.MaxInFlight)
+	set(&s.Name, u.Name)
+	set(&s.Permission, u.Permission)
+	set(&s.Schedule, u.Schedule)
+	set(&s.Site, u.Site)
+	set(&s.Timeout, u.Timeout)
+	set(&s.URL, u.URL)
+	if u.Channels != nil {
+		s.Channels = slices.Clone(*u.Channels)
+	}
+	if u.Events != nil {
+		s.Events = slices.Clone(*u.Events)
+	}
+	if u.Headers != nil {
+		s.Headers = maps.Clone(*u.Headers)
+	}
+	if u.Metadata != nil {
+		s.Metadata = maps.Clone(*u.Metadata)
+	}
+	s.Site = s.Site.orRoot()
+	if s.Dialect == "" {
+		s.Dialect = defaultDialect
+	}
+	if s.Permission == "" && !s.Operator {
+		s.Permission = defaultPermission
+	}
+}
+
+func set[T any](field, given *T) {
+	if given != nil {
+		*field = *given
+	}
+}
+
+func checkOwner(spec SubscriptionSpec) error {
+	invalid := func(reason string) error { return &InvalidSubscriptionError{Field: "Owner", Reason: reason} }
+	switch {
+	case spec.Operator && spec.Owner != "":
+		return invalid("must be empty: Operator is set")
+	case spec.Operator && spec.Permission != "":
+		return errOperatorPermission()
+	case !spec.Operator && spec.Owner == "":
+		return invalid("is required, unless Operator is set")
+	case strings.ContainsFunc(spec.Owner, unicode.IsSpace):
+		return invalid("must not hold white space")
+	}
+	if err := checkText(spec.Owner, maxIDText); err != nil {
+		return invalid(err.Error())
+	}
+	return nil
+}
+
+func errOperatorPermission() error {
+	return &InvalidSubscriptionError{Field: "Permission", Reason: "must be empty: with Operator nobody is asked"}
+}
+
+// checkUpdate checks the fields that are given.
+func (c SubscriptionsConfig) checkUpdate(u SubscriptionUpdate) error {
+	return firstOf(
+		field("Channels", u.Channels, checkChannels),
+		field("Description", u.Description, func(s string) error { return checkText(s, maxDescription) }),
+		field("Dialect", u.Dialect, func(s string) error { return checkNamed(s, c.Dialects) }),
+		field("Events", u.Events, checkEvents),
+		field("Headers", u.Headers, checkHeaders),
+		field("MaxInFlight", u.MaxInFlight, checkMaxInFlight),
+		field("Metadata", u.Metadata, checkMetadata),
+		field("Name", u.Name, func(s string) error { return checkText(s, maxName) }),
+		field("Permission", u.Permission, func(s string) error { return checkText(s, maxIDText) }),
+		field("Schedule", u.Schedule, func(s string) error { return checkNamed(s, c.Schedules) }),
+		field("Site", u.Site, func(p Path) error { return checkPath(string(p.orRoot())) }),
+		field("Timeout", u.Timeout, c.checkTimeout),
+		field("URL", u.URL, c.checkURL),
+	)
+}
+
+// field checks a field if it is given.
+func field[T any](name string, value *T, check func(T) error) func() error {
+	return func() error {
+		if value == nil {
+			return nil
+		}
+		if err := check(*value); err != nil {
+			return &InvalidSubscriptionError{Field: name, Reason: err.Error(), err: err}
+		}
+		return nil
+	}
+}
+
+func firstOf(checks ...func() error) error {
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkText(s string, most int) error {
+	switch {
+	case !utf8.ValidString(s):
+		return errors.New("must be valid UTF-8")
+	case strings.ContainsRune(s, 0):
+		return errors.New("must not hold NUL")
+	case utf8.RuneCountInString(s) > most:
+		return fmt.Errorf("has %d characters; at most %d are allowed", utf8.RuneCountInString(s), most)
+	}
+	return nil
+}
+
+func checkNamed(s string, known []string) error {
+	if err := checkText(s, maxNamed); err != nil {
+		return err
+	}
+	if s != "" && known != nil && !slices.Contains(known, s) {
+		return fmt.Errorf("%s is not known; known are %s", quoted(s), strings.Join(known, ", "))
+	}
+	return nil
+}
+
+func checkChannels(channels []string) error {
+	return checkList(channels, maxChannels, func(s string) error {
+		if s == "" {
+			return errors.New("is empty")
+		}
+		return checkText(s, maxIDText)
+	})
+}
+
+func checkEvents(events []string) error {
+	if len(events) == 0 {
+		return errors.New(`must not be empty; "**" is every event type`)
+	}
+	return checkList(events, maxEvents, CheckPattern)
+}
+
+func checkList(list []string, most int, check func(string) error) error {
+	if len(list) > most {
+		return fmt.Errorf("has %d entries; at most %d are allowed", len(list), most)
+	}
+	seen := make(map[string]bool, len(list))
+	for i, s := range list {
+		if err := check(s); err != nil {
+			return fmt.Errorf("entry %d: %w", i+1, err)
+		}
+		if seen[s] {
+			return fmt.Errorf("entry %d: %s is there twice", i+1, quoted(s))
+		}
+		seen[s] = true
+	}
+	return nil
+}
+
+func checkMaxInFlight(n int) error {
+	if n < 0 || n > maxInFlight {
+		return fmt.Errorf("is %d; must be 1 to %d, or 0 for the default", n, maxInFlight)
+	}
+	return nil
+}
+
+func checkMetadata(m map[string]string) error {
+	if len(m) > maxMetadata {
+		return fmt.Errorf("has %d keys; at most %d are allowed", len(m), maxMetadata)
+	}
+	for k, v := range m {
+		if k == "" {
+			return errors.New("a key is empty")
+		}
+		if err := checkText(k, maxMapBytes); err != nil {
+			return fmt.Errorf("a key: %w", err)
+		}
+		if err := checkText(v, maxMapBytes); err != nil {
+			return fmt.Errorf("key %s: %w", quoted(k), err)
+		}
+	}
+	if text, _ := json.Marshal(m); len(text) > maxMapBytes { //nolint:errcheck,errchkjson // texts always encode
+		return fmt.Errorf("has %d bytes as JSON; at most %d are allowed", len(text), maxMapBytes)
+	}
+	return nil
+}
+
+func (c SubscriptionsConfig) checkTimeout(d time.Duration) error {
+	switch {
+	case d == 0:
+		return nil
+	case d < minTimeout || d > c.MaxTimeout:
+		return fmt.Errorf("is %v; must be %v to %v, or 0 for the default", d, minTimeout, c.MaxTimeout)
+	case d%time.Millisecond != 0:
+		return fmt.Errorf("is %v; must be whole milliseconds", d)
+	}
+	return nil
+}
+
+func (c SubscriptionsConfig) checkURL(s string) error {
+	if s == "" {
+		return errors.New("is required")
+	}
+	if err := checkText(s, maxURL); err != nil {
+		return err
+	}
+	return c.CheckURL(s)
+}

@@ -1,0 +1,99 @@
+package hierarchy
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// newSubscription is a specification that was found good.
+type newSubscription struct {
+	sub      Subscription
+	secret   []byte
+	secretID uuid.UUID
+}
+
+func (n *newSubscription) params() *store.InsertSubscriptionParams {
+	s := &n.sub
+	return &store.InsertSubscriptionParams{
+		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
+		Events: s.Events, Channels: texts(s.Channels), Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
+		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int32(s.Timeout.Milliseconds()),
+		MaxInFlight: int32(s.MaxInFlight), Metadata: object(s.Metadata), State: string(s.State),
+		Secret: n.secret, SecretID: n.secretID,
+	}
+}
+
+func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
+	return &store.UpdateSubscriptionParams{
+		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
+		Events: s.Events, Channels: texts(s.Channels), Permission: s.Permission,
+		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int32(s.Timeout.Milliseconds()),
+		MaxInFlight: int32(s.MaxInFlight), Metadata: object(s.Metadata),
+	}
+}
+
+func subscriptionOf(row store.Subscription) (*Subscription, error) {
+	sub := &Subscription{
+		ID: row.ID, Name: row.Name, Description: row.Description, Site: Path(row.Site), URL: row.URL,
+		Events: row.Events, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
+		Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
+		MaxInFlight: int(row.MaxInFlight), State: State(row.State), StateReason: row.StateReason,
+		StateSince: row.StateSince, Epoch: int(row.Epoch), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		DeletedAt: row.DeletedAt,
+	}
+	if len(row.Channels) > 0 {
+		sub.Channels = row.Channels
+	}
+	var err error
+	if sub.Headers, err = mapOf(row.Headers); err != nil {
+		return nil, err
+	}
+	if sub.Metadata, err = mapOf(row.Metadata); err != nil {
+		return nil, err
+	}
+	return sub, nil
+}
+
+func subscriptionsOf(rows []store.Subscription) ([]Subscription, error) {
+	subs := make([]Subscription, len(rows))
+	for i, row := range rows {
+		sub, err := subscriptionOf(row)
+		if err != nil {
+			return nil, err
+		}
+		subs[i] = *sub
+	}
+	return subs, nil
+}
+
+// object is a map of texts as JSON; no map is an empty one.
+func object(m map[string]string) string {
+	if len(m) == 0 {
+		return "{}"
+	}
+	text, _ := json.Marshal(m) //nolint:errcheck,errchkjson // texts always encode
+	return string(text)
+}
+
+func mapOf(text json.RawMessage) (map[string]string, error) {
+	if string(text) == "{}" {
+		return nil, nil
+	}
+	var m map[string]string
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// texts is never nil, which would be NULL.
+func texts(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

@@ -1,0 +1,94 @@
+package hierarchy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const maxReason = 1024
+
+// Activate makes a subscription active again, after a pause or a deactivation,
+// and says whether it was not. Deliveries that were held go out in their order;
+// those that were cancelled by a deactivation stay so. What counts towards an
+// automatic deactivation is counted from now on. A subscription at a former
+// path is refused ([ErrInvalidSubscription], field Site): update its site first.
+func (s *Subscriptions) Activate(ctx context.Context, id uuid.UUID) (bool, error) {
+	return inTx(ctx, s.pool, "activate subscription", func(tx pgx.Tx) (bool, error) { return s.activate(ctx, tx, id) })
+}
+
+// ActivateTx is Activate in the caller's transaction.
+func (s *Subscriptions) ActivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+	changed, err := s.activate(ctx, tx, id)
+	return outcome("activate subscription", changed, err)
+}
+
+// Deactivate stops a subscription and says whether it was not stopped already,
+// in which case the first reason stays. Its pending deliveries end cancelled and
+// its epoch grows by one. The reason, up to 1024 characters, is shown wherever
+// the subscription is.
+func (s *Subscriptions) Deactivate(ctx context.Context, id uuid.UUID, reason string) (bool, error) {
+	return inTx(ctx, s.pool, "deactivate subscription", func(tx pgx.Tx) (bool, error) { return s.deactivate(ctx, tx, id, reason) })
+}
+
+// DeactivateTx is Deactivate in the caller's transaction.
+func (s *Subscriptions) DeactivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, reason string) (bool, error) {
+	changed, err := s.deactivate(ctx, tx, id, reason)
+	return outcome("deactivate subscription", changed, err)
+}
+
+// Pause holds deliveries back, new ones included, and says whether the
+// subscription was active. A deactivated one is refused with [ErrDeactivated].
+func (s *Subscriptions) Pause(ctx context.Context, id uuid.UUID) (bool, error) {
+	return inTx(ctx, s.pool, "pause subscription", func(tx pgx.Tx) (bool, error) { return s.pause(ctx, tx, id) })
+}
+
+// PauseTx is Pause in the caller's transaction.
+func (s *Subscriptions) PauseTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+	changed, err := s.pause(ctx, tx, id)
+	return outcome("pause subscription", changed, err)
+}
+
+func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+	if err := s.lockPlaces(ctx, tx); err != nil {
+		return false, err
+	}
+	sub, err := s.lock(ctx, tx, id)
+	if err != nil || sub.State == StateActive {
+		return false, err
+	}
+	if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
+		return false, err
+	}
+	return true, s.setState(ctx, tx, id, StateActive, "")
+}
+
+func (s *Subscriptions) deactivate(ctx context.Context, tx pgx.Tx, id uuid.UUID, reason string) (bool, error) {
+	if err := checkText(reason, maxReason); err != nil {
+		return false, fmt.Errorf("reason: %w", err)
+	}
+	sub, err := s.lock(ctx, tx, id)
+	if err != nil || sub.State == StateDeactivated {
+		return false, err
+	}
+	return true, s.setState(ctx, tx, id, StateDeactivated, reason)
+}
+
+func (s *Subscriptions) pause(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+	sub, err := s.lock(ctx, tx, id)
+	switch {
+	case err != nil || sub.State == StatePaused:
+		return false, err
+	case sub.State == StateDeactivated:
+		return false, fmt.Errorf("subscription %s: %w", id, ErrDeactivated)
+	}
+	return true, s.setState(ctx, tx, id, StatePaused, "")
+}
+
+func (s *Subscriptions) setState(ctx context.Context, tx pgx.Tx, id uuid.UUID, state State, reason string) error {
+	return s.in(tx).SetSubscriptionState(ctx, &store.SetSubscriptionStateParams{ID: id, Reason: reason, State: string(state)})
+}

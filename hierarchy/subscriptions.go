@@ -1,0 +1,247 @@
+package hierarchy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const (
+	minTimeout        = time.Second
+	defaultMaxTimeout = time.Minute
+)
+
+// SubscriptionsConfig is what a store of subscriptions may hold.
+type SubscriptionsConfig struct {
+	// CheckURL says why a URL is refused, without showing a credential in it:
+	// egress.Policy.CheckURL. It is called before a connection is taken.
+	// Required.
+	CheckURL func(rawURL string) error
+
+	// Dialects are the names that a subscription may name. Default: any.
+	Dialects []string
+
+	// MaxTimeout is the longest timeout of an attempt that a subscription may
+	// ask for, at least 1 s. Default: 60 s.
+	MaxTimeout time.Duration
+
+	// RequireSite refuses a subscription at a path that is not in the table of
+	// sites, where a Resolver whose tree is a Sites would not find it. Default:
+	// any path that is not a former one.
+	RequireSite bool
+
+	// Schedules are the names of retry schedules that a subscription may name.
+	// Default: any.
+	Schedules []string
+
+	// Schema is the Postgres schema. Default: "riverhook".
+	Schema string
+}
+
+func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
+	c.Dialects = slices.Clone(c.Dialects)
+	if c.MaxTimeout == 0 {
+		c.MaxTimeout = defaultMaxTimeout
+	}
+	c.Schedules = slices.Clone(c.Schedules)
+	if c.Schema == "" {
+		c.Schema = store.DefaultSchema
+	}
+	return c
+}
+
+func (c SubscriptionsConfig) validate() error {
+	switch {
+	case c.CheckURL == nil:
+		return errors.New("CheckURL: is required; egress.Policy has one")
+	case c.MaxTimeout < minTimeout:
+		return fmt.Errorf("MaxTimeout: is %v; must be at least %v", c.MaxTimeout, minTimeout)
+	}
+	if err := store.CheckSchema(c.Schema); err != nil {
+		return fmt.Errorf("Schema: %w", err)
+	}
+	return nil
+}
+
+// Subscriptions keeps subscriptions and their secrets. It is safe for concurrent
+// use.
+//
+// Each method has a form that ends in Tx and works in the caller's transaction:
+// nothing of it is seen before the commit, and a rollback undoes it. An error of
+// this package's own leaves that transaction usable. The store does not decide
+// who may subscribe where: whoever may call Create at "/" hears every tenant.
+type Subscriptions struct {
+	cfg  SubscriptionsConfig
+	pool *pgxpool.Pool
+}
+
+// NewSubscriptions returns a store. cfg must have a CheckURL.
+func NewSubscriptions(pool *pgxpool.Pool, cfg *SubscriptionsConfig) (*Subscriptions, error) {
+	if cfg == nil {
+		cfg = &SubscriptionsConfig{}
+	}
+	c := cfg.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, failed("new subscriptions", err)
+	}
+	if pool == nil {
+		return nil, failed("new subscriptions", errNoPool)
+	}
+	return &Subscriptions{cfg: c, pool: pool}, nil
+}
+
+// Create checks the specification and stores it as a new subscription, with its
+// secret, which nothing but Created.Secret and Secrets shows. An
+// [*InvalidSubscriptionError] names the first field that is refused.
+func (s *Subscriptions) Create(ctx context.Context, spec SubscriptionSpec) (*Created, error) {
+	const action = "create subscription"
+	n, err := s.cfg.prepare(spec)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Created, error) { return s.insert(ctx, tx, n) })
+}
+
+// CreateTx is Create in the caller's transaction.
+func (s *Subscriptions) CreateTx(ctx context.Context, tx pgx.Tx, spec SubscriptionSpec) (*Created, error) {
+	const action = "create subscription"
+	n, err := s.cfg.prepare(spec)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	created, err := s.insert(ctx, tx, n)
+	return outcome(action, created, err)
+}
+
+// Get returns a subscription, or [ErrNotFound].
+func (s *Subscriptions) Get(ctx context.Context, id uuid.UUID) (*Subscription, error) {
+	return s.get(ctx, s.pool, id)
+}
+
+// GetTx is Get in the caller's transaction.
+func (s *Subscriptions) GetTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Subscription, error) {
+	return s.get(ctx, tx, id)
+}
+
+// Update changes fields of a subscription and returns it as it is now. Only the
+// fields that are given are checked. Deliveries that are pending go out by the
+// new values.
+func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
+	const action = "update subscription"
+	if err := s.cfg.checkUpdate(u); err != nil {
+		return nil, failed(action, err)
+	}
+	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u) })
+}
+
+// UpdateTx is Update in the caller's transaction.
+func (s *Subscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
+	const action = "update subscription"
+	if err := s.cfg.checkUpdate(u); err != nil {
+		return nil, failed(action, err)
+	}
+	sub, err := s.update(ctx, tx, id, u)
+	return outcome(action, sub, err)
+}
+
+func (s *Subscriptions) in(db store.DBTX) *store.Queries { return store.In(db, s.cfg.Schema) }
+
+func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscription) (*Created, error) {
+	if err := s.lockPlaces(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := s.checkPlace(ctx, tx, n.sub.Site); err != nil {
+		return nil, err
+	}
+	row, err := s.in(tx).InsertSubscription(ctx, n.params())
+	if err != nil {
+		return nil, err
+	}
+	sub, err := subscriptionOf(row)
+	if err != nil {
+		return nil, err
+	}
+	return &Created{Subscription: *sub, Secret: secretOf(n.secret)}, nil
+}
+
+func (s *Subscriptions) get(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
+	row, err := s.in(db).GetSubscription(ctx, id)
+	if err != nil {
+		return nil, failed("get subscription", found(err, "subscription "+id.String()))
+	}
+	sub, err := subscriptionOf(row)
+	return outcome("get subscription", sub, err)
+}
+
+func (s *Subscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
+	if u.Site != nil {
+		if err := s.lockPlaces(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
+	sub, err := s.lock(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if u.Permission != nil && *u.Permission != "" && sub.Operator {
+		return nil, errOperatorPermission()
+	}
+	u.apply(sub)
+	if u.Site != nil {
+		if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
+			return nil, err
+		}
+	}
+	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub))
+	if err != nil {
+		return nil, err
+	}
+	return subscriptionOf(row)
+}
+
+// lock keeps a subscription from changing until the transaction ends.
+func (s *Subscriptions) lock(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Subscription, error) {
+	row, err := s.in(tx).LockSubscription(ctx, id)
+	if err != nil {
+		return nil, found(err, "subscription "+id.String())
+	}
+	return subscriptionOf(row)
+}
+
+// lockPlaces keeps sites where they are until the transaction ends. It comes
+// before any lock of a subscription, as when a site moves.
+func (s *Subscriptions) lockPlaces(ctx context.Context, tx pgx.Tx) error {
+	return s.in(tx).ShareSites(ctx)
+}
+
+// checkPlace refuses a former path: what happens there is told at another site.
+// It does not follow the path, for that of a deleted site leads to one that
+// hears more.
+func (s *Subscriptions) checkPlace(ctx context.Context, tx pgx.Tx, site Path) error {
+	place, err := s.in(tx).Placement(ctx, string(site))
+	switch {
+	case err != nil:
+		return err
+	case place.NowAt != "":
+		return &InvalidSubscriptionError{Field: "Site", Reason: fmt.Sprintf("%q is a former path; it leads to %q now", site, place.NowAt)}
+	case s.cfg.RequireSite && !place.Known:
+		return &InvalidSubscriptionError{Field: "Site", Reason: fmt.Sprintf("there is no site %q", site)}
+	}
+	return nil
+}
+
+// found turns "no rows" into an ErrNotFound that names what was sought.
+func found(err error, what string) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("%s: %w", what, ErrNotFound)
+	}
+	return err
+}

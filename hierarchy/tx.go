@@ -1,0 +1,36 @@
+package hierarchy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// inTx runs fn in a transaction of its own and commits it if there is no error.
+func inTx[T any](ctx context.Context, pool *pgxpool.Pool, action string, fn func(pgx.Tx) (T, error)) (T, error) {
+	var result T
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		var err error
+		result, err = fn(tx)
+		return err
+	})
+	return outcome(action, result, err)
+}
+
+// outcome is where an error gets the package's prefix, once.
+func outcome[T any](action string, result T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, failed(action, err)
+	}
+	return result, nil
+}
+
+func failed(action string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("hierarchy: %s: %w", action, err)
+}

@@ -1,0 +1,42 @@
+-- name: Resolve :many
+-- Resolve finds the subscriptions that apply to each of many lookups. Each site
+-- of a lookup is one walk along subscription_site_idx, in the order of ids and
+-- no further than the lookup's limit. Sites and patterns are lists separated by
+-- spaces, which neither can hold.
+WITH lookup AS (
+    SELECT
+        unnest(@ords::integer[]) AS ord,
+        unnest(@types::text[]) AS type,
+        unnest(@sites::text[]) AS sites,
+        unnest(@patterns::text[]) AS patterns,
+        unnest(@channels::text[]) AS channel,
+        unnest(@afters::text[]) AS after,
+        unnest(@limits::integer[]) AS max
+), ready AS MATERIALIZED (
+    SELECT
+        l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, l.after::uuid AS after, l.max,
+        string_to_array(l.patterns, ' ') || coalesce(e.umbrella_patterns, '{}') AS patterns
+    FROM lookup l LEFT JOIN /* TEMPLATE: schema */event_type e ON e.name = l.type
+)
+SELECT
+    r.ord::integer AS ord,
+    (SELECT p FROM unnest(m.events) AS p WHERE p = ANY(r.patterns) LIMIT 1)::text AS pattern,
+    m.id, m.name, m.description, m.site, m.url, m.events, m.channels, m.owner, m.operator, m.permission, m.dialect,
+    m.headers, m.schedule, m.timeout_ms, m.max_in_flight, m.metadata, m.state, m.state_reason, m.state_since,
+    m.epoch, m.created_at, m.updated_at, m.deleted_at
+FROM ready r
+CROSS JOIN LATERAL (
+    SELECT s.*
+    FROM unnest(r.sites) AS c (site)
+    CROSS JOIN LATERAL (
+        SELECT o.* FROM /* TEMPLATE: schema */subscription o
+        WHERE o.site = c.site AND o.deleted_at IS NULL AND o.id > r.after
+            AND o.events && r.patterns
+            AND (o.channels = '{}' OR r.channel = ANY(o.channels))
+        ORDER BY o.id
+        LIMIT r.max
+    ) s
+    ORDER BY s.id
+    LIMIT r.max
+) m
+ORDER BY r.ord, m.id;

@@ -1,0 +1,117 @@
+-- name: InsertSubscription :one
+WITH kept AS (
+    INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value)
+    VALUES (sqlc.arg(secret_id), sqlc.arg(id), sqlc.arg(secret))
+)
+INSERT INTO /* TEMPLATE: schema */subscription (
+    id, name, description, site, url, events, channels, owner, operator, permission,
+    dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state)
+VALUES (
+    sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
+    sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(max_in_flight), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state))
+RETURNING *;
+
+-- name: GetSubscription :one
+SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = sqlc.arg(id) AND deleted_at IS NULL;
+
+-- name: LockSubscription :one
+SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = sqlc.arg(id) AND deleted_at IS NULL FOR UPDATE;
+
+-- name: UpdateSubscription :one
+UPDATE /* TEMPLATE: schema */subscription SET
+    name = sqlc.arg(name), description = sqlc.arg(description), site = sqlc.arg(site), url = sqlc.arg(url), events = sqlc.arg(events)::text[],
+    channels = sqlc.arg(channels)::text[], permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
+    schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), max_in_flight = sqlc.arg(max_in_flight),
+    metadata = (sqlc.arg(metadata)::text)::jsonb, updated_at = now()
+WHERE id = sqlc.arg(id)
+RETURNING *;
+
+-- name: SetSubscriptionState :exec
+UPDATE /* TEMPLATE: schema */subscription SET
+    state = sqlc.arg(state), state_reason = sqlc.arg(reason), state_since = now(), updated_at = now(),
+    epoch = epoch + CASE WHEN sqlc.arg(state) = 'deactivated' THEN 1 ELSE 0 END
+WHERE id = sqlc.arg(id);
+
+-- name: DeleteSubscription :execrows
+-- DeleteSubscription takes its secrets along at once.
+WITH doomed AS (
+    SELECT o.id FROM /* TEMPLATE: schema */subscription o WHERE o.id = sqlc.arg(id) AND o.deleted_at IS NULL FOR UPDATE
+), kept AS (
+    DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
+)
+UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
+FROM doomed d WHERE s.id = d.id;
+
+-- name: DeleteSubscriptionsOf :execrows
+-- DeleteSubscriptionsOf deletes those of an owner at a site and below it, in the
+-- order of their ids.
+WITH doomed AS (
+    SELECT o.id FROM /* TEMPLATE: schema */subscription o
+    WHERE o.owner = sqlc.arg(owner) AND o.deleted_at IS NULL AND (
+        sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+        OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
+    ORDER BY o.id
+    FOR UPDATE
+), kept AS (
+    DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
+)
+UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
+FROM doomed d WHERE s.id = d.id;
+
+-- name: ListSubscriptions :many
+SELECT * FROM /* TEMPLATE: schema */subscription
+WHERE id > sqlc.arg(after)
+    AND (sqlc.arg(include_deleted)::boolean OR deleted_at IS NULL)
+    AND (sqlc.arg(owner)::text = '' OR owner = sqlc.arg(owner)::text)
+    AND (sqlc.arg(site)::text = '' OR site = sqlc.arg(site)::text)
+    AND (sqlc.arg(under)::text = '/' OR site = sqlc.arg(under)::text OR (site > sqlc.arg(under)::text || '/' AND site < sqlc.arg(under)::text || '0'))
+    AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
+    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
+        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
+ORDER BY id
+LIMIT sqlc.arg(max_rows);
+
+-- name: ListSubscriptionsOf :many
+-- ListSubscriptionsOf is ListSubscriptions by the index of owners.
+SELECT * FROM /* TEMPLATE: schema */subscription
+WHERE owner = sqlc.arg(owner) AND deleted_at IS NULL AND id > sqlc.arg(after)
+    AND (sqlc.arg(site)::text = '' OR site = sqlc.arg(site)::text)
+    AND (sqlc.arg(under)::text = '/' OR site = sqlc.arg(under)::text OR (site > sqlc.arg(under)::text || '/' AND site < sqlc.arg(under)::text || '0'))
+    AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
+    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
+        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
+ORDER BY id
+LIMIT sqlc.arg(max_rows);
+
+-- name: ListSubscriptionsAt :many
+-- ListSubscriptionsAt is ListSubscriptions by the index of sites.
+SELECT * FROM /* TEMPLATE: schema */subscription
+WHERE site = sqlc.arg(site) AND deleted_at IS NULL AND id > sqlc.arg(after)
+    AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
+    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
+        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
+ORDER BY id
+LIMIT sqlc.arg(max_rows);
+
+-- name: ListSecrets :many
+SELECT k.value FROM /* TEMPLATE: schema */secret k
+WHERE k.subscription_id = sqlc.arg(subscription_id) AND (k.expires_at IS NULL OR k.expires_at > now())
+ORDER BY k.created_at DESC, k.id DESC;
+
+-- name: RotateSecret :exec
+-- RotateSecret adds a secret and lets the others expire after the overlap, none
+-- later than it would have. What is expired by then, or beyond the newest, goes.
+WITH ranked AS (
+    SELECT k.id, k.expires_at, row_number() OVER (ORDER BY k.created_at DESC, k.id DESC) AS rank
+    FROM /* TEMPLATE: schema */secret k WHERE k.subscription_id = sqlc.arg(subscription_id)
+), dropped AS (
+    DELETE FROM /* TEMPLATE: schema */secret k USING ranked r
+    WHERE k.id = r.id AND (sqlc.arg(overlap_ms)::bigint = 0 OR r.rank >= sqlc.arg(max_live)::integer OR r.expires_at <= now())
+), expiring AS (
+    UPDATE /* TEMPLATE: schema */secret k
+    SET expires_at = least(k.expires_at, now() + sqlc.arg(overlap_ms)::bigint * interval '1 millisecond')
+    FROM ranked r
+    WHERE k.id = r.id AND sqlc.arg(overlap_ms)::bigint > 0 AND r.rank < sqlc.arg(max_live)::integer
+        AND (r.expires_at IS NULL OR r.expires_at > now())
+)
+INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value) VALUES (sqlc.arg(id), sqlc.arg(subscription_id), sqlc.arg(value));
