@@ -1,0 +1,27 @@
+package pgserver
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEmbeddedSaysThatTheDownloadFailedAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	repository := httptest.NewServer(http.NotFoundHandler())
+	defer repository.Close()
+	folder := clusterFolder(t)
+	m := bareMachine(folder)
+	m.binGlobs, m.download, m.repository = nil, true, repository.URL
+	m.getenv = env(nil)
+
+	_, err := startFirst(t.Context(), nil, sources(m))
+	require.ErrorIs(t, err, ErrNoServer)
+	require.ErrorContains(t, err, "embedded-postgres: download: ")
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
