@@ -10,8 +10,8 @@ import (
 //
 // A dialect is pure: the same input gives the same output. It has no clock, no
 // state between calls and does no I/O; the time and the secrets of an attempt
-// come in as arguments. It must not modify or keep its arguments, and it is
-// safe for concurrent use. What a message needs goes through its four stored
+// come in as arguments. It must not modify its arguments, nor keep them except
+// in what it returns, and it is safe for concurrent use. What a message needs goes through its four stored
 // parts (type, content type, headers, body): a message is made in one process
 // and sent, perhaps days later, from another.
 //

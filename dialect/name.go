@@ -3,15 +3,17 @@ package dialect
 import (
 	"fmt"
 	"reflect"
-	"regexp"
 )
-
-var nameRE = regexp.MustCompile(`\A[a-z0-9_-]{1,64}\z`)
 
 // CheckName says whether name can name a dialect: 1 to 64 of [a-z0-9_-].
 func CheckName(name string) error {
-	if !nameRE.MatchString(name) {
-		return fmt.Errorf("dialect name %q: must be 1 to 64 of a-z, 0-9, _ and -", name)
+	valid := 1 <= len(name) && len(name) <= 64
+	for i := range len(name) {
+		c := name[i]
+		valid = valid && ('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-')
+	}
+	if !valid {
+		return fmt.Errorf("name %q: must be 1 to 64 of a-z, 0-9, _ and -", name)
 	}
 	return nil
 }

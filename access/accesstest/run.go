@@ -105,7 +105,9 @@ func cancelled(c access.Checker, cases []Case, patience time.Duration) error {
 		case got := <-answer:
 			timer.Stop()
 			if decision(got) && match(tc, got) != nil {
-				return fmt.Errorf("%s: with a context that is done, Check decided %q; it must fail with an error that is no decision", tc.Name, text(got))
+				return fmt.Errorf(
+					"%s: with a context that is done, Check decided %q; that must be an error that is no decision",
+					tc.Name, text(got))
 			}
 		case <-timer.C:
 			return fmt.Errorf("%s: Check did not return %s after its context was done", tc.Name, patience)

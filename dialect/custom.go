@@ -1,0 +1,106 @@
+package dialect
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Custom is a dialect that is built from parts. It is immutable.
+type Custom struct {
+	cfg CustomConfig
+}
+
+var _ Dialect = (*Custom)(nil)
+
+// NewCustom returns the dialect that cfg describes. A bad value is an error
+// that names its field. cfg is copied.
+func NewCustom(cfg *CustomConfig) (*Custom, error) {
+	c := cfg.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("dialect: %w", err)
+	}
+	return &Custom{cfg: c}, nil
+}
+
+// The built-in ones are parts of this package that are known to fit.
+func builtIn(cfg *CustomConfig) *Custom { return &Custom{cfg: cfg.withDefaults()} }
+
+// Name implements [Dialect].
+func (c *Custom) Name() string { return c.cfg.Name }
+
+// Envelope implements [Dialect]: the body and content type of the envelope,
+// with the headers that come from the event.
+func (c *Custom) Envelope(ev Event, data []byte) (Message, error) {
+	content, err := c.cfg.Envelope(ev, data)
+	if err != nil {
+		return Message{}, fmt.Errorf("dialect %s: envelope: %w", c.cfg.Name, err)
+	}
+	msg := Message{
+		ID: ev.ID, Type: ev.Type, ContentType: content.Type,
+		Headers: map[string]string{}, Body: content.Body, OccurredAt: ev.OccurredAt,
+	}
+	if c.cfg.ContentType != "" {
+		msg.ContentType = c.cfg.ContentType
+	}
+	fromEvent := make(map[string]string, len(c.cfg.EventHeaders))
+	for name, from := range c.cfg.EventHeaders {
+		if value := from(ev); value != "" {
+			fromEvent[name] = value
+		}
+	}
+	for _, headers := range []map[string]string{fromEvent, content.Headers} {
+		for _, name := range sortedNames(headers) {
+			if err := checkHeader(name, headers[name]); err != nil {
+				return Message{}, fmt.Errorf("dialect %s: envelope: %w", c.cfg.Name, err)
+			}
+			msg.Headers[http.CanonicalHeaderKey(name)] = headers[name]
+		}
+	}
+	return msg, nil
+}
+
+// Request implements [Dialect]. Where a header is set twice, this is the order
+// of precedence: the signer's, Content-Type and User-Agent, the message's,
+// the fixed ones of the dialect, the destination's. Those that belong to the
+// transport (Host, Content-Length, Connection and the like) are left out. A
+// header that cannot be sent is an error that does not show its value.
+func (c *Custom) Request(msg Message, to Destination, at Attempt) (Request, error) {
+	h, err := c.header(msg, to)
+	if err != nil {
+		return Request{}, fmt.Errorf("dialect %s: request: %w", c.cfg.Name, err)
+	}
+	signed, err := c.cfg.Signer.Sign(SignInput{ID: msg.ID, Type: msg.Type, At: at.At, Body: msg.Body, Secrets: to.Secrets})
+	if err != nil {
+		return Request{}, fmt.Errorf("dialect %s: sign: %w", c.cfg.Name, err)
+	}
+	for name, values := range signed {
+		h.Del(name)
+		for _, value := range values {
+			if err := checkHeader(name, value); err != nil {
+				return Request{}, fmt.Errorf("dialect %s: sign: %w", c.cfg.Name, err)
+			}
+			h.Add(name, value)
+		}
+	}
+	return Request{Method: c.cfg.Method, URL: to.URL, Header: h, Body: msg.Body}, nil
+}
+
+func (c *Custom) header(msg Message, to Destination) (http.Header, error) {
+	h := http.Header{}
+	for _, headers := range []map[string]string{to.Headers, c.cfg.Headers, msg.Headers} {
+		for _, name := range sortedNames(headers) {
+			if transportHeader(name) {
+				continue
+			}
+			if err := setHeader(h, name, headers[name]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	h.Set("User-Agent", c.cfg.UserAgent)
+	h.Del("Content-Type")
+	if msg.ContentType == "" {
+		return h, nil
+	}
+	return h, setHeader(h, "Content-Type", msg.ContentType)
+}

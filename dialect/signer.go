@@ -1,0 +1,38 @@
+package dialect
+
+import (
+	"net/http"
+	"time"
+)
+
+// SignInput is what a [Signer] may sign. More fields may come.
+type SignInput struct {
+	// ID is the wire id of the event, Type its type.
+	ID, Type string
+	// At is the time of the attempt.
+	At time.Time
+	// Body is what is sent, byte for byte.
+	Body []byte
+	// Secrets are those in force, newest first.
+	Secrets []Secret
+}
+
+// Signer makes the headers that authenticate a request. It is pure and safe for
+// concurrent use like a [Dialect], and must not modify its input. It will not
+// gain methods.
+type Signer interface {
+	Sign(in SignInput) (http.Header, error)
+}
+
+// SignerFunc makes a [Signer] of a function.
+type SignerFunc func(in SignInput) (http.Header, error)
+
+// Sign implements [Signer].
+func (f SignerFunc) Sign(in SignInput) (http.Header, error) { return f(in) }
+
+// Unsigned is a [Signer] that adds nothing: receivers cannot know who sent a
+// request.
+type Unsigned struct{}
+
+// Sign implements [Signer].
+func (Unsigned) Sign(SignInput) (http.Header, error) { return nil, nil }
