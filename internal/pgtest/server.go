@@ -25,6 +25,7 @@ func serverOpts() *pgserver.Opts {
 // state is what the processes of a run tell each other about its server.
 type state struct {
 	Err    string // why there is none; all else is empty then
+	PID    int    // of the supervisor
 	Prefix string // of the names of all databases of the run
 	Source string
 	URL    string

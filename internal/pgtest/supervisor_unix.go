@@ -56,6 +56,7 @@ func supervise(folder string) error {
 	}
 	s := &supervisor{folder: folder, server: server}
 	announced := &state{
+		PID:    os.Getpid(),
 		Prefix: "riverhook_" + strings.ToLower(rand.Text()[:8]) + "_",
 		Source: server.Source(),
 		URL:    server.URL(),
