@@ -61,3 +61,20 @@ func (q *Queries) EnqueueBatch(ctx context.Context, arg *EnqueueBatchParams) ([]
 	}
 	return items, nil
 }
+
+const intentsOfTransaction = `-- name: IntentsOfTransaction :one
+SELECT coalesce(json_agg(json_build_object(
+    'ID', i.wire_id, 'Type', i.type, 'Site', i.site, 'ActiveSite', i.active_site,
+    'Resource', json_build_object('Kind', i.resource_kind, 'ID', i.resource_id),
+    'Actor', i.actor, 'Channel', i.channel, 'Attributes', i.attributes, 'Data', convert_from(i.data, 'UTF8'),
+    'OccurredAt', i.occurred_at, 'NotBefore', i.not_before) ORDER BY s.job_id), '[]')::text AS intents
+FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+WHERE i.created_at = now()
+`
+
+func (q *Queries) IntentsOfTransaction(ctx context.Context) (string, error) {
+	row := q.db.QueryRow(ctx, intentsOfTransaction)
+	var intents string
+	err := row.Scan(&intents)
+	return intents, err
+}

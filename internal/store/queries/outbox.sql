@@ -3,3 +3,12 @@ SELECT r.ord::integer AS ord, coalesce(r.id, '')::text AS wire_id, r.outcome::te
     coalesce(r.field, '')::text AS field, coalesce(r.reason, '')::text AS reason
 FROM /* TEMPLATE: schema */enqueue_batch(
     sqlc.arg(intents)::text::json, sqlc.arg(client)::integer, sqlc.arg(max_bytes)::integer, sqlc.arg(notify)::boolean) AS r;
+
+-- name: IntentsOfTransaction :one
+SELECT coalesce(json_agg(json_build_object(
+    'ID', i.wire_id, 'Type', i.type, 'Site', i.site, 'ActiveSite', i.active_site,
+    'Resource', json_build_object('Kind', i.resource_kind, 'ID', i.resource_id),
+    'Actor', i.actor, 'Channel', i.channel, 'Attributes', i.attributes, 'Data', convert_from(i.data, 'UTF8'),
+    'OccurredAt', i.occurred_at, 'NotBefore', i.not_before) ORDER BY s.job_id), '[]')::text AS intents
+FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+WHERE i.created_at = now();

@@ -1,0 +1,81 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Enqueue writes an intent in the caller's transaction, by one statement. When
+// the transaction commits, engines tell the subscriptions; when it or a
+// savepoint around the call rolls back, nothing of the intent remains.
+//
+// An intent that is refused ([ErrInvalidIntent], [ErrIDConflict]) leaves the
+// transaction usable; any other error has aborted it, as errors in Postgres do.
+// Where another transaction has enqueued the same ID and is still open, Enqueue
+// waits for its end. Under REPEATABLE READ and SERIALIZABLE that wait can end
+// with SQLSTATE 40001, after which the whole transaction is to be run again.
+func (c *Client) Enqueue(ctx context.Context, tx pgx.Tx, in Intent) (Result, error) {
+	return single(c.EnqueueMany(ctx, tx, []Intent{in}))
+}
+
+// EnqueueMany is Enqueue for any number of intents, still by one statement: all
+// of them are written or none. The results are in the order of the intents. No
+// intents are no statement.
+//
+// Intents with the same ID in one call are as if one were enqueued after the
+// other. Two calls with the same IDs in any order do not deadlock.
+func (c *Client) EnqueueMany(ctx context.Context, tx pgx.Tx, in []Intent) ([]Result, error) {
+	params, err := c.prepare(in)
+	if err != nil || params == nil {
+		return nil, err
+	}
+	if tx == nil {
+		return nil, errNoTx
+	}
+	rows, err := store.In(tx, c.cfg.Schema).EnqueueBatch(ctx, params)
+	if err != nil {
+		return nil, c.databaseError(err)
+	}
+	return results(rows, len(in))
+}
+
+var errNoTx = errors.New("outbox: enqueue: the transaction is nil")
+
+func single(all []Result, err error) (Result, error) {
+	if err != nil {
+		return Result{}, err
+	}
+	return all[0], nil
+}
+
+// results reads the rows that enqueue_batch returned for n intents.
+func results(rows []store.EnqueueBatchRow, n int) ([]Result, error) {
+	all := make([]Result, n)
+	seen := 0
+	var refused *store.EnqueueBatchRow
+	for i, row := range rows {
+		switch {
+		case row.Ord < 1 || int(row.Ord) > n:
+			return nil, fmt.Errorf("outbox: enqueue: the database answered for intent %d of %d", row.Ord, n)
+		case row.Outcome == "inserted", row.Outcome == "duplicate":
+			seen++
+			all[row.Ord-1] = Result{ID: row.WireID, Duplicate: row.Outcome == "duplicate"}
+		case refused == nil || row.Ord < refused.Ord:
+			refused = &rows[i]
+		}
+	}
+	switch {
+	case refused != nil && refused.Outcome == "conflict":
+		return nil, &IDConflictError{Index: int(refused.Ord) - 1, ID: refused.WireID}
+	case refused != nil:
+		return nil, &InvalidIntentError{Index: int(refused.Ord) - 1, Field: refused.Field, Reason: refused.Reason}
+	case seen != n:
+		return nil, fmt.Errorf("outbox: enqueue: the database answered for %d of %d intents", seen, n)
+	}
+	return all, nil
+}

@@ -1,0 +1,49 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// EnqueueSQL is [Client.Enqueue] for a transaction of database/sql, and so of
+// what is built on it. It works with pgx's driver and with lib/pq.
+func (c *Client) EnqueueSQL(ctx context.Context, tx *sql.Tx, in Intent) (Result, error) {
+	return single(c.EnqueueManySQL(ctx, tx, []Intent{in}))
+}
+
+// EnqueueManySQL is [Client.EnqueueMany] for a transaction of database/sql.
+func (c *Client) EnqueueManySQL(ctx context.Context, tx *sql.Tx, in []Intent) ([]Result, error) {
+	params, err := c.prepare(in)
+	if err != nil || params == nil {
+		return nil, err
+	}
+	if tx == nil {
+		return nil, errNoTx
+	}
+	rows, err := enqueueBatchSQL(ctx, tx, c.cfg.Schema, params)
+	if err != nil {
+		return nil, c.databaseError(err)
+	}
+	return results(rows, len(in))
+}
+
+func enqueueBatchSQL(
+	ctx context.Context, tx *sql.Tx, schema string, params *store.EnqueueBatchParams,
+) (all []store.EnqueueBatchRow, err error) {
+	rows, err := tx.QueryContext(ctx, store.EnqueueBatchSQL(schema),
+		params.Intents, params.Client, params.MaxBytes, params.Notify)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells what Close would
+	for rows.Next() {
+		var row store.EnqueueBatchRow
+		if err := rows.Scan(&row.Ord, &row.WireID, &row.Outcome, &row.Field, &row.Reason); err != nil {
+			return nil, err
+		}
+		all = append(all, row)
+	}
+	return all, rows.Err()
+}

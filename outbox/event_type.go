@@ -1,0 +1,116 @@
+package outbox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const (
+	maxDescriptionChars = 1024
+	maxExtends          = 32
+)
+
+// EventType describes a type of event. Types need not be registered to be
+// enqueued; one that extends others must be.
+type EventType struct {
+	// Name is the type as intents have it: "user.created".
+	Name string
+
+	// Description is for people, at most 1024 characters.
+	Description string
+
+	// Extends names umbrella types: a subscription that wants one of these hears
+	// this type too, and so on upward. They need not be registered. At most 32,
+	// in no cycle.
+	Extends []string
+
+	// CreatedAt and UpdatedAt are set by the store.
+	CreatedAt, UpdatedAt time.Time
+}
+
+func eventTypeOf(row *store.EventType) EventType {
+	return EventType{
+		CreatedAt:   row.CreatedAt,
+		Description: row.Description,
+		Extends:     row.Extends,
+		Name:        row.Name,
+		UpdatedAt:   row.UpdatedAt,
+	}
+}
+
+func (t *EventType) validate() error {
+	refuse := func(field, reason string, args ...any) error {
+		return &InvalidEventTypeError{Name: t.Name, Field: field, Reason: fmt.Sprintf(reason, args...)}
+	}
+	if err := hierarchy.CheckEventType(t.Name); err != nil {
+		return refuse("Name", "%v", err)
+	}
+	if bad := checkText("Description", t.Description, maxDescriptionChars); bad != nil {
+		return refuse("Description", "%s", bad.Reason)
+	}
+	if len(t.Extends) > maxExtends {
+		return refuse("Extends", "has %d types; at most %d are allowed", len(t.Extends), maxExtends)
+	}
+	for i, umbrella := range t.Extends {
+		if err := hierarchy.CheckEventType(umbrella); err != nil {
+			return refuse("Extends", "%v", err)
+		}
+		if slices.Contains(t.Extends[:i], umbrella) {
+			return refuse("Extends", "names %q twice", umbrella)
+		}
+	}
+	return nil
+}
+
+// extensions has the types that each type extends directly.
+type extensions map[string][]string
+
+// umbrellas returns all types that name extends, directly or through others,
+// sorted. A cycle is an error that shows it.
+func (e extensions) umbrellas(name string) ([]string, error) {
+	all := map[string]struct{}{}
+	var walk func(path []string) error
+	walk = func(path []string) error {
+		for _, umbrella := range e[path[len(path)-1]] {
+			if umbrella == name {
+				return &InvalidEventTypeError{
+					Name: name, Field: "Extends",
+					Reason: "is a cycle: " + strings.Join(append(path, name), " extends "),
+				}
+			}
+			if _, seen := all[umbrella]; seen {
+				continue
+			}
+			all[umbrella] = struct{}{}
+			if err := walk(append(path[:len(path):len(path)], umbrella)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := walk([]string{name}); err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(all))
+	for umbrella := range all {
+		names = append(names, umbrella)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// umbrellaPatterns returns the patterns by which subscriptions to the umbrellas
+// of a type are found, sorted.
+func umbrellaPatterns(umbrellas []string) []string {
+	patterns := []string{}
+	for _, umbrella := range umbrellas {
+		patterns = append(patterns, hierarchy.Patterns(umbrella)...)
+	}
+	slices.Sort(patterns)
+	return slices.Compact(patterns)
+}
