@@ -43,14 +43,16 @@ func (c Config) withDefaults() Config {
 // order. It is all or nothing: after an error none of the items took effect.
 type Flush[In, Out any] func(ctx context.Context, items []In) ([]Out, error)
 
-// Group forms the batches. It is safe for concurrent use.
+// Group forms the batches. It is safe for concurrent use. A group without work
+// has no goroutine.
 type Group[In, Out any] struct {
-	cfg   Config
-	flush Flush[In, Out]
-	queue chan *call[In, Out]
-	done  sync.WaitGroup
+	cfg      Config
+	flush    Flush[In, Out]
+	flushers sync.WaitGroup
 
-	mu     sync.RWMutex
+	mu     sync.Mutex
+	queue  []*call[In, Out]
+	active int
 	closed bool
 }
 
@@ -61,14 +63,9 @@ type call[In, Out any] struct {
 	done chan struct{}
 }
 
-// New starts the flushers of a group. Close stops them.
+// New makes a group.
 func New[In, Out any](cfg Config, flush Flush[In, Out]) *Group[In, Out] {
-	cfg = cfg.withDefaults()
-	g := &Group[In, Out]{cfg: cfg, flush: flush, queue: make(chan *call[In, Out], cfg.MaxSize)}
-	for range cfg.Flushers {
-		g.done.Go(g.run)
-	}
-	return g
+	return &Group[In, Out]{cfg: cfg.withDefaults(), flush: flush}
 }
 
 // Do hands in an item and waits until its batch is done. When ctx ends first
@@ -77,10 +74,13 @@ func New[In, Out any](cfg Config, flush Flush[In, Out]) *Group[In, Out] {
 // An item whose batch fails is tried again in ever smaller batches, so that
 // only the items that fail by themselves get an error.
 func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
-	c := &call[In, Out]{in: in, done: make(chan struct{})}
 	var none Out
-	if err := g.enter(ctx, c); err != nil {
-		return none, err
+	if ctx.Err() != nil {
+		return none, context.Cause(ctx)
+	}
+	c := &call[In, Out]{in: in, done: make(chan struct{})}
+	if !g.enter(c) {
+		return none, ErrClosed
 	}
 	select {
 	case <-c.done:
@@ -90,37 +90,37 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	}
 }
 
-func (g *Group[In, Out]) enter(ctx context.Context, c *call[In, Out]) error {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
+func (g *Group[In, Out]) enter(c *call[In, Out]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.closed {
-		return ErrClosed
+		return false
 	}
-	select {
-	case g.queue <- c:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	g.queue = append(g.queue, c)
+	if g.active < g.cfg.Flushers {
+		g.active++
+		g.flushers.Go(g.run)
 	}
+	return true
 }
 
 // Waiting is the number of items that no flusher has taken yet.
-func (g *Group[In, Out]) Waiting() int { return len(g.queue) }
+func (g *Group[In, Out]) Waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.queue)
+}
 
-// Close lets what was handed in come to its end and stops the flushers.
+// Close lets what was handed in come to its end and refuses what comes later.
 func (g *Group[In, Out]) Close() {
 	g.mu.Lock()
-	if !g.closed {
-		g.closed = true
-		close(g.queue)
-	}
+	g.closed = true
 	g.mu.Unlock()
-	g.done.Wait()
+	g.flushers.Wait()
 }
 
 func (g *Group[In, Out]) run() {
-	for first := range g.queue {
-		calls := g.gather(first)
+	for calls := g.take(); calls != nil; calls = g.take() {
 		g.settle(calls)
 		for _, c := range calls {
 			close(c.done)
@@ -128,21 +128,20 @@ func (g *Group[In, Out]) run() {
 	}
 }
 
-// gather takes what is there already. It never lingers: flushing as soon as a
-// flusher is free was measured to beat waiting for more.
-func (g *Group[In, Out]) gather(first *call[In, Out]) []*call[In, Out] {
-	calls := []*call[In, Out]{first}
-	for len(calls) < g.cfg.MaxSize {
-		select {
-		case c, open := <-g.queue:
-			if !open {
-				return calls
-			}
-			calls = append(calls, c)
-		default:
-			return calls
-		}
+// take takes what is there already; with nothing there the flusher ends. It
+// never lingers: flushing as soon as a flusher is free was measured to beat
+// waiting for more.
+func (g *Group[In, Out]) take() []*call[In, Out] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(g.queue), g.cfg.MaxSize)
+	if n == 0 {
+		g.active--
+		g.queue = nil
+		return nil
 	}
+	calls := g.queue[:n:n]
+	g.queue = g.queue[n:]
 	return calls
 }
 

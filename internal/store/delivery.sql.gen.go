@@ -60,13 +60,14 @@ SELECT
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
-    (h.gone_at IS NOT NULL)::boolean AS gone
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.failing_since IS NOT NULL)::boolean AS failing
 FROM unnest($1::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent i ON i.id = d.intent_id
 JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
 JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
 `
 
 type LoadDeliveriesRow struct {
@@ -112,6 +113,7 @@ type LoadDeliveriesRow struct {
 	Secrets           [][]byte
 	ThrottledMs       int64
 	Gone              bool
+	Failing           bool
 }
 
 // LoadDeliveries loads all that an attempt needs, by the ids of deliveries or
@@ -168,6 +170,7 @@ func (q *Queries) LoadDeliveries(ctx context.Context, ids []string) ([]LoadDeliv
 			&i.Secrets,
 			&i.ThrottledMs,
 			&i.Gone,
+			&i.Failing,
 		); err != nil {
 			return nil, err
 		}
@@ -247,103 +250,44 @@ WITH item AS MATERIALIZED (
         $27::text, i.started_at
     FROM item i WHERE i.tried
     ON CONFLICT (delivery_id, seq) DO NOTHING
-), healthy AS (
-    INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
-        subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, gone_at, throttled_until)
-    SELECT
-        x.subscription_id, x.epoch,
-        CASE WHEN x.failed > 0 THEN now() END, x.failed,
-        x.exhausted, CASE WHEN x.exhausted > 0 THEN now() END, x.unresolvable,
-        CASE WHEN x.gone THEN now() END,
-        CASE WHEN x.throttle_ms > 0 THEN now() + x.throttle_ms * interval '1 millisecond' END
-    FROM (SELECT
-        unnest($28::text[])::uuid AS subscription_id,
-        unnest($29::integer[]) AS epoch,
-        unnest($30::boolean[]) AS succeeded,
-        unnest($31::integer[]) AS failed,
-        unnest($32::integer[]) AS exhausted,
-        unnest($33::integer[]) AS unresolvable,
-        unnest($34::boolean[]) AS gone,
-        unnest($35::bigint[]) AS throttle_ms
-    ) x
-    WHERE NOT x.succeeded OR x.failed > 0 OR x.throttle_ms > 0 OR EXISTS (
-        SELECT FROM /* TEMPLATE: schema */subscription_health o
-        WHERE o.subscription_id = x.subscription_id AND (o.failing_since IS NOT NULL OR o.exhausted_row > 0))
-    ORDER BY x.subscription_id
-    ON CONFLICT (subscription_id) DO UPDATE SET
-        epoch = greatest(h.epoch, excluded.epoch),
-        failing_since = CASE
-            WHEN h.epoch > excluded.epoch THEN h.failing_since
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY ($36::text[])) THEN excluded.failing_since
-            ELSE coalesce(h.failing_since, excluded.failing_since) END,
-        failed_attempts = CASE
-            WHEN h.epoch > excluded.epoch THEN h.failed_attempts
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY ($36::text[])) THEN excluded.failed_attempts
-            ELSE h.failed_attempts + excluded.failed_attempts END,
-        exhausted_row = CASE
-            WHEN h.epoch > excluded.epoch THEN h.exhausted_row
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY ($36::text[])) THEN excluded.exhausted_row
-            ELSE h.exhausted_row + excluded.exhausted_row END,
-        exhausted_since = CASE
-            WHEN h.epoch > excluded.epoch THEN h.exhausted_since
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY ($36::text[])) THEN excluded.exhausted_since
-            ELSE coalesce(h.exhausted_since, excluded.exhausted_since) END,
-        unresolvable = CASE
-            WHEN h.epoch > excluded.epoch THEN h.unresolvable
-            WHEN h.epoch < excluded.epoch THEN excluded.unresolvable
-            ELSE h.unresolvable + excluded.unresolvable END,
-        warned_at = CASE
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY ($36::text[])) THEN NULL
-            ELSE h.warned_at END,
-        gone_at = CASE WHEN h.epoch > excluded.epoch THEN h.gone_at ELSE coalesce(excluded.gone_at, h.gone_at) END,
-        throttled_until = greatest(h.throttled_until, excluded.throttled_until)
 )
 SELECT m.id FROM moved m
 `
 
 type RecordAttemptsParams struct {
-	Ids                 []string
-	Seqs                []int32
-	States              []string
-	Holds               []string
-	Reasons             []string
-	Attempts            []int32
-	Interrupted         []int32
-	DueMs               []int64
-	Again               []bool
-	Stay                []bool
-	AccessChecked       []bool
-	Tried               []bool
-	Rounds              []int32
-	Numbers             []int32
-	Manuals             []bool
-	Outcomes            []string
-	Errors              []string
-	Statuses            []int32
-	Urls                []string
-	RequestHeaders      []string
-	ResponseHeaders     []string
-	ResponseBodies      [][]byte
-	ResponseTruncated   []bool
-	RetryAfterMs        []int64
-	DurationUs          []int64
-	StartedAt           []time.Time
-	Engine              string
-	HealthSubscriptions []string
-	HealthEpochs        []int32
-	HealthSucceeded     []bool
-	HealthFailed        []int32
-	HealthExhausted     []int32
-	HealthUnresolvable  []int32
-	HealthGone          []bool
-	HealthThrottleMs    []int64
-	Recovered           []string
+	Ids               []string
+	Seqs              []int32
+	States            []string
+	Holds             []string
+	Reasons           []string
+	Attempts          []int32
+	Interrupted       []int32
+	DueMs             []int64
+	Again             []bool
+	Stay              []bool
+	AccessChecked     []bool
+	Tried             []bool
+	Rounds            []int32
+	Numbers           []int32
+	Manuals           []bool
+	Outcomes          []string
+	Errors            []string
+	Statuses          []int32
+	Urls              []string
+	RequestHeaders    []string
+	ResponseHeaders   []string
+	ResponseBodies    [][]byte
+	ResponseTruncated []bool
+	RetryAfterMs      []int64
+	DurationUs        []int64
+	StartedAt         []time.Time
+	Engine            string
 }
 
 // RecordAttempts moves deliveries on and writes their attempts. The fence of a
 // delivery is its attempt_seq: where it has moved on meanwhile only the attempt
 // is written, since a request did go out. Where the delivery goes on later a
-// River job for it is made. Health rows are touched in id order.
+// River job for it is made.
 func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, recordAttempts,
 		arg.Ids,
@@ -373,15 +317,6 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 		arg.DurationUs,
 		arg.StartedAt,
 		arg.Engine,
-		arg.HealthSubscriptions,
-		arg.HealthEpochs,
-		arg.HealthSucceeded,
-		arg.HealthFailed,
-		arg.HealthExhausted,
-		arg.HealthUnresolvable,
-		arg.HealthGone,
-		arg.HealthThrottleMs,
-		arg.Recovered,
 	)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,30 @@ func (q *Queries) Beat(ctx context.Context, id string) error {
 	return err
 }
 
+const releaseDeadEngines = `-- name: ReleaseDeadEngines :execrows
+WITH dead AS (
+    DELETE FROM /* TEMPLATE: schema */engine
+    WHERE engine.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */engine o
+        WHERE o.heartbeat_at < now() - $1::bigint * interval '1 millisecond'
+        FOR UPDATE SKIP LOCKED)
+    RETURNING engine.id
+)
+UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+FROM dead
+WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = dead.id
+`
+
+// ReleaseDeadEngines hands the running jobs of engines without a heartbeat to
+// the living. River names the client that runs a job last in attempted_by.
+func (q *Queries) ReleaseDeadEngines(ctx context.Context, deadAfterMs int64) (int64, error) {
+	result, err := q.db.Exec(ctx, releaseDeadEngines, deadAfterMs)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const removeEngine = `-- name: RemoveEngine :exec
 DELETE FROM /* TEMPLATE: schema */engine WHERE id = $1
 `

@@ -92,7 +92,7 @@ WITH chunk AS MATERIALIZED (
         unnest($27::bigint[]) AS job_id
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
-    RETURNING id, subscription_id
+    RETURNING id, subscription_id, epoch
 )
 SELECT
     d.id,
@@ -102,9 +102,10 @@ SELECT
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
-    (h.gone_at IS NOT NULL)::boolean AS gone
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.failing_since IS NOT NULL)::boolean AS failing
 FROM made d
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
 `
 
 type CommitExpansionsParams struct {
@@ -142,6 +143,7 @@ type CommitExpansionsRow struct {
 	Secrets     [][]byte
 	ThrottledMs int64
 	Gone        bool
+	Failing     bool
 }
 
 // CommitExpansions writes what chunks of expansions decided: their messages,
@@ -189,6 +191,140 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 			&i.Secrets,
 			&i.ThrottledMs,
 			&i.Gone,
+			&i.Failing,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const commitRedecisions = `-- name: CommitRedecisions :many
+WITH settled AS (
+    UPDATE /* TEMPLATE: schema */decision d SET
+        outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(),
+        job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
+    FROM (SELECT
+        unnest($2::text[])::uuid AS subscription_id,
+        unnest($3::text[]) AS outcome,
+        unnest($4::text[]) AS reason,
+        unnest($5::integer[]) AS tries
+    ) x
+    WHERE d.intent_id = $1::uuid AND d.subscription_id = x.subscription_id AND d.outcome = 'waiting'
+), made_way AS (
+    DELETE FROM /* TEMPLATE: schema */decision d
+    WHERE d.intent_id = $1::uuid AND d.outcome = 'waiting'
+        AND d.subscription_id = ANY (($6::text[])::uuid[])
+    RETURNING d.subscription_id
+), messages AS (
+    INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
+    SELECT $1::uuid, x.dialect, x.content_type, x.headers::jsonb, x.body
+    FROM (SELECT
+        unnest($7::text[]) AS dialect,
+        unnest($8::text[]) AS content_type,
+        unnest($9::text[]) AS headers,
+        unnest($10::bytea[]) AS body
+    ) x
+    ON CONFLICT (intent_id, dialect) DO NOTHING
+), made AS (
+    INSERT INTO /* TEMPLATE: schema */delivery (
+        id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
+    SELECT
+        x.id, $1::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN $11::bigint END, now()
+    FROM (SELECT
+        unnest($12::text[])::uuid AS id,
+        unnest($6::text[])::uuid AS subscription_id,
+        unnest($13::text[]) AS dialect,
+        unnest($14::text[]) AS matched_site,
+        unnest($15::text[]) AS matched_pattern,
+        unnest($16::integer[]) AS epoch,
+        unnest($17::text[]) AS hold
+    ) x JOIN made_way w USING (subscription_id)
+    ON CONFLICT (intent_id, subscription_id) DO NOTHING
+    RETURNING id, subscription_id, epoch
+)
+SELECT
+    d.id,
+    ARRAY(
+        SELECT k.value FROM /* TEMPLATE: schema */secret k
+        WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
+        ORDER BY k.created_at DESC, k.id DESC
+    )::bytea[] AS secrets,
+    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.failing_since IS NOT NULL)::boolean AS failing
+FROM made d
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+`
+
+type CommitRedecisionsParams struct {
+	IntentID              uuid.UUID
+	DecisionSubscriptions []string
+	DecisionOutcomes      []string
+	DecisionReasons       []string
+	DecisionTries         []int32
+	DeliverySubscriptions []string
+	MessageDialects       []string
+	MessageTypes          []string
+	MessageHeaders        []string
+	MessageBodies         [][]byte
+	JobID                 int64
+	DeliveryIds           []string
+	DeliveryDialects      []string
+	DeliverySites         []string
+	DeliveryPatterns      []string
+	DeliveryEpochs        []int32
+	DeliveryHolds         []string
+}
+
+type CommitRedecisionsRow struct {
+	ID          uuid.UUID
+	Secrets     [][]byte
+	ThrottledMs int64
+	Gone        bool
+	Failing     bool
+}
+
+// CommitRedecisions settles decisions of one intent that waited: those that
+// became a delivery give way to it, the others are updated.
+func (q *Queries) CommitRedecisions(ctx context.Context, arg *CommitRedecisionsParams) ([]CommitRedecisionsRow, error) {
+	rows, err := q.db.Query(ctx, commitRedecisions,
+		arg.IntentID,
+		arg.DecisionSubscriptions,
+		arg.DecisionOutcomes,
+		arg.DecisionReasons,
+		arg.DecisionTries,
+		arg.DeliverySubscriptions,
+		arg.MessageDialects,
+		arg.MessageTypes,
+		arg.MessageHeaders,
+		arg.MessageBodies,
+		arg.JobID,
+		arg.DeliveryIds,
+		arg.DeliveryDialects,
+		arg.DeliverySites,
+		arg.DeliveryPatterns,
+		arg.DeliveryEpochs,
+		arg.DeliveryHolds,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CommitRedecisionsRow
+	for rows.Next() {
+		var i CommitRedecisionsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Secrets,
+			&i.ThrottledMs,
+			&i.Gone,
+			&i.Failing,
 		); err != nil {
 			return nil, err
 		}
@@ -359,4 +495,30 @@ func (q *Queries) LoadWaiting(ctx context.Context, arg *LoadWaitingParams) ([]Lo
 		return nil, err
 	}
 	return items, nil
+}
+
+const scheduleDecide = `-- name: ScheduleDecide :exec
+WITH job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
+    SELECT jsonb_build_object('intent_id', $1::uuid), 'riverhook_decide', 1000, 'chunk',
+        now() + $2::bigint * interval '1 millisecond'
+    WHERE EXISTS (
+        SELECT FROM /* TEMPLATE: schema */decision o
+        WHERE o.intent_id = $1::uuid AND o.outcome = 'waiting')
+    RETURNING id, scheduled_at
+)
+UPDATE /* TEMPLATE: schema */decision d SET job_id = job.id, due_at = job.scheduled_at
+FROM job WHERE d.intent_id = $1::uuid AND d.outcome = 'waiting'
+`
+
+type ScheduleDecideParams struct {
+	IntentID uuid.UUID
+	WaitMs   int64
+}
+
+// ScheduleDecide makes the job that tries the waiting decisions of an intent
+// again, where there are any.
+func (q *Queries) ScheduleDecide(ctx context.Context, arg *ScheduleDecideParams) error {
+	_, err := q.db.Exec(ctx, scheduleDecide, arg.IntentID, arg.WaitMs)
+	return err
 }

@@ -1,6 +1,6 @@
+-- name: LoadDeliveries :many
 -- LoadDeliveries loads all that an attempt needs, by the ids of deliveries or
 -- for those of one intent that a River job carries.
--- name: LoadDeliveries :many
 SELECT
     d.id, d.intent_id, d.subscription_id, d.dialect, d.epoch, d.state, d.hold, d.round, d.attempt_seq, d.attempts,
     d.interrupted, d.job_id, d.manual,
@@ -16,24 +16,25 @@ SELECT
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
-    (h.gone_at IS NOT NULL)::boolean AS gone
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.failing_since IS NOT NULL)::boolean AS failing
 FROM unnest(@ids::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent i ON i.id = d.intent_id
 JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
 JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id;
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch;
 
 -- name: CarriedDeliveries :many
 SELECT d.id FROM /* TEMPLATE: schema */delivery d
 WHERE d.intent_id = @intent_id AND d.job_id = @job_id::bigint AND d.state = 'pending' AND d.hold = ''
 ORDER BY d.subscription_id;
 
+-- name: RecordAttempts :many
 -- RecordAttempts moves deliveries on and writes their attempts. The fence of a
 -- delivery is its attempt_seq: where it has moved on meanwhile only the attempt
 -- is written, since a request did go out. Where the delivery goes on later a
--- River job for it is made. Health rows are touched in id order.
--- name: RecordAttempts :many
+-- River job for it is made.
 WITH item AS MATERIALIZED (
     SELECT
         unnest(@ids::text[])::uuid AS id,
@@ -101,55 +102,5 @@ WITH item AS MATERIALIZED (
         @engine::text, i.started_at
     FROM item i WHERE i.tried
     ON CONFLICT (delivery_id, seq) DO NOTHING
-), healthy AS (
-    INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
-        subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, gone_at, throttled_until)
-    SELECT
-        x.subscription_id, x.epoch,
-        CASE WHEN x.failed > 0 THEN now() END, x.failed,
-        x.exhausted, CASE WHEN x.exhausted > 0 THEN now() END, x.unresolvable,
-        CASE WHEN x.gone THEN now() END,
-        CASE WHEN x.throttle_ms > 0 THEN now() + x.throttle_ms * interval '1 millisecond' END
-    FROM (SELECT
-        unnest(@health_subscriptions::text[])::uuid AS subscription_id,
-        unnest(@health_epochs::integer[]) AS epoch,
-        unnest(@health_succeeded::boolean[]) AS succeeded,
-        unnest(@health_failed::integer[]) AS failed,
-        unnest(@health_exhausted::integer[]) AS exhausted,
-        unnest(@health_unresolvable::integer[]) AS unresolvable,
-        unnest(@health_gone::boolean[]) AS gone,
-        unnest(@health_throttle_ms::bigint[]) AS throttle_ms
-    ) x
-    WHERE NOT x.succeeded OR x.failed > 0 OR x.throttle_ms > 0 OR EXISTS (
-        SELECT FROM /* TEMPLATE: schema */subscription_health o
-        WHERE o.subscription_id = x.subscription_id AND (o.failing_since IS NOT NULL OR o.exhausted_row > 0))
-    ORDER BY x.subscription_id
-    ON CONFLICT (subscription_id) DO UPDATE SET
-        epoch = greatest(h.epoch, excluded.epoch),
-        failing_since = CASE
-            WHEN h.epoch > excluded.epoch THEN h.failing_since
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN excluded.failing_since
-            ELSE coalesce(h.failing_since, excluded.failing_since) END,
-        failed_attempts = CASE
-            WHEN h.epoch > excluded.epoch THEN h.failed_attempts
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN excluded.failed_attempts
-            ELSE h.failed_attempts + excluded.failed_attempts END,
-        exhausted_row = CASE
-            WHEN h.epoch > excluded.epoch THEN h.exhausted_row
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN excluded.exhausted_row
-            ELSE h.exhausted_row + excluded.exhausted_row END,
-        exhausted_since = CASE
-            WHEN h.epoch > excluded.epoch THEN h.exhausted_since
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN excluded.exhausted_since
-            ELSE coalesce(h.exhausted_since, excluded.exhausted_since) END,
-        unresolvable = CASE
-            WHEN h.epoch > excluded.epoch THEN h.unresolvable
-            WHEN h.epoch < excluded.epoch THEN excluded.unresolvable
-            ELSE h.unresolvable + excluded.unresolvable END,
-        warned_at = CASE
-            WHEN h.epoch < excluded.epoch OR (excluded.subscription_id::text = ANY (@recovered::text[])) THEN NULL
-            ELSE h.warned_at END,
-        gone_at = CASE WHEN h.epoch > excluded.epoch THEN h.gone_at ELSE coalesce(excluded.gone_at, h.gone_at) END,
-        throttled_until = greatest(h.throttled_until, excluded.throttled_until)
 )
 SELECT m.id FROM moved m;

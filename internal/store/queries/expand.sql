@@ -6,10 +6,10 @@ FROM unnest(@ids::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id;
 
+-- name: CommitExpansions :many
 -- CommitExpansions writes what chunks of expansions decided: their messages,
 -- decisions and deliveries. A chunk counts only while its intent is pending
 -- and stands where the chunk began; the others return nothing.
--- name: CommitExpansions :many
 WITH chunk AS MATERIALIZED (
     SELECT
         unnest(@intent_ids::text[])::uuid AS intent_id,
@@ -88,7 +88,7 @@ WITH chunk AS MATERIALIZED (
         unnest(@delivery_jobs::bigint[]) AS job_id
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
-    RETURNING id, subscription_id
+    RETURNING id, subscription_id, epoch
 )
 SELECT
     d.id,
@@ -98,9 +98,10 @@ SELECT
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
-    (h.gone_at IS NOT NULL)::boolean AS gone
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.failing_since IS NOT NULL)::boolean AS failing
 FROM made d
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id;
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch;
 
 -- name: FailIntent :exec
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
@@ -117,3 +118,78 @@ FROM /* TEMPLATE: schema */decision d
 WHERE d.intent_id = @intent_id AND d.outcome = 'waiting'
 ORDER BY d.subscription_id
 LIMIT @max::integer;
+
+-- name: CommitRedecisions :many
+-- CommitRedecisions settles decisions of one intent that waited: those that
+-- became a delivery give way to it, the others are updated.
+WITH settled AS (
+    UPDATE /* TEMPLATE: schema */decision d SET
+        outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(),
+        job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
+    FROM (SELECT
+        unnest(@decision_subscriptions::text[])::uuid AS subscription_id,
+        unnest(@decision_outcomes::text[]) AS outcome,
+        unnest(@decision_reasons::text[]) AS reason,
+        unnest(@decision_tries::integer[]) AS tries
+    ) x
+    WHERE d.intent_id = @intent_id::uuid AND d.subscription_id = x.subscription_id AND d.outcome = 'waiting'
+), made_way AS (
+    DELETE FROM /* TEMPLATE: schema */decision d
+    WHERE d.intent_id = @intent_id::uuid AND d.outcome = 'waiting'
+        AND d.subscription_id = ANY ((@delivery_subscriptions::text[])::uuid[])
+    RETURNING d.subscription_id
+), messages AS (
+    INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
+    SELECT @intent_id::uuid, x.dialect, x.content_type, x.headers::jsonb, x.body
+    FROM (SELECT
+        unnest(@message_dialects::text[]) AS dialect,
+        unnest(@message_types::text[]) AS content_type,
+        unnest(@message_headers::text[]) AS headers,
+        unnest(@message_bodies::bytea[]) AS body
+    ) x
+    ON CONFLICT (intent_id, dialect) DO NOTHING
+), made AS (
+    INSERT INTO /* TEMPLATE: schema */delivery (
+        id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
+    SELECT
+        x.id, @intent_id::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN @job_id::bigint END, now()
+    FROM (SELECT
+        unnest(@delivery_ids::text[])::uuid AS id,
+        unnest(@delivery_subscriptions::text[])::uuid AS subscription_id,
+        unnest(@delivery_dialects::text[]) AS dialect,
+        unnest(@delivery_sites::text[]) AS matched_site,
+        unnest(@delivery_patterns::text[]) AS matched_pattern,
+        unnest(@delivery_epochs::integer[]) AS epoch,
+        unnest(@delivery_holds::text[]) AS hold
+    ) x JOIN made_way w USING (subscription_id)
+    ON CONFLICT (intent_id, subscription_id) DO NOTHING
+    RETURNING id, subscription_id, epoch
+)
+SELECT
+    d.id,
+    ARRAY(
+        SELECT k.value FROM /* TEMPLATE: schema */secret k
+        WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
+        ORDER BY k.created_at DESC, k.id DESC
+    )::bytea[] AS secrets,
+    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.failing_since IS NOT NULL)::boolean AS failing
+FROM made d
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch;
+
+-- name: ScheduleDecide :exec
+-- ScheduleDecide makes the job that tries the waiting decisions of an intent
+-- again, where there are any.
+WITH job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
+    SELECT jsonb_build_object('intent_id', sqlc.arg(intent_id)::uuid), 'riverhook_decide', 1000, 'chunk',
+        now() + sqlc.arg(wait_ms)::bigint * interval '1 millisecond'
+    WHERE EXISTS (
+        SELECT FROM /* TEMPLATE: schema */decision o
+        WHERE o.intent_id = sqlc.arg(intent_id)::uuid AND o.outcome = 'waiting')
+    RETURNING id, scheduled_at
+)
+UPDATE /* TEMPLATE: schema */decision d SET job_id = job.id, due_at = job.scheduled_at
+FROM job WHERE d.intent_id = sqlc.arg(intent_id)::uuid AND d.outcome = 'waiting';

@@ -1,0 +1,117 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// commitExpansions is the flush of the batch of expansions.
+func (e *Engine) commitExpansions(ctx context.Context, batch []*expansion) ([][]store.CommitExpansionsRow, error) {
+	p := &store.CommitExpansionsParams{}
+	owners := map[uuid.UUID]int{}
+	health := healthBook{}
+	for i, ex := range batch {
+		if err := addExpansion(p, ex); err != nil {
+			return nil, err
+		}
+		for _, d := range ex.Decisions {
+			switch d.Outcome {
+			case decisionDeliver:
+				owners[d.DeliveryID] = i
+			case decisionUnresolvable:
+				health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
+			}
+		}
+	}
+	outs := make([][]store.CommitExpansionsRow, len(batch))
+	err := e.inTx(ctx, !health.empty(), func(q *store.Queries) error {
+		rows, err := q.CommitExpansions(ctx, p)
+		if err != nil {
+			return fmt.Errorf("delivery: commit expansions: %w", err)
+		}
+		for _, row := range rows {
+			i := owners[row.ID]
+			outs[i] = append(outs[i], row)
+		}
+		return health.write(ctx, q)
+	})
+	return outs, err
+}
+
+func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
+	id := ex.Intent.ID.String()
+	p.IntentIds = append(p.IntentIds, id)
+	p.Afters = append(p.Afters, ex.Intent.After.String())
+	p.NextAfters = append(p.NextAfters, ex.Next.String())
+	p.More = append(p.More, ex.More)
+	for name, msg := range ex.Messages {
+		headers, err := encodeHeaders(msg)
+		if err != nil {
+			return err
+		}
+		p.MessageIntents = append(p.MessageIntents, id)
+		p.MessageDialects = append(p.MessageDialects, name)
+		p.MessageTypes = append(p.MessageTypes, msg.ContentType)
+		p.MessageHeaders = append(p.MessageHeaders, headers)
+		p.MessageBodies = append(p.MessageBodies, msg.Body)
+	}
+	waiting := false
+	for _, d := range ex.Decisions {
+		if d.Outcome == decisionDeliver {
+			p.DeliveryIds = append(p.DeliveryIds, d.DeliveryID.String())
+			p.DeliveryIntents = append(p.DeliveryIntents, id)
+			p.DeliverySubscriptions = append(p.DeliverySubscriptions, d.Subscription.ID.String())
+			p.DeliveryDialects = append(p.DeliveryDialects, d.Subscription.Dialect)
+			p.DeliverySites = append(p.DeliverySites, string(d.Site))
+			p.DeliveryPatterns = append(p.DeliveryPatterns, d.Pattern)
+			p.DeliveryEpochs = append(p.DeliveryEpochs, int32(d.Subscription.Epoch))
+			p.DeliveryHolds = append(p.DeliveryHolds, d.Hold)
+			p.DeliveryJobs = append(p.DeliveryJobs, ex.JobID)
+			continue
+		}
+		waiting = waiting || d.Outcome == decisionWaiting
+		p.DecisionIntents = append(p.DecisionIntents, id)
+		p.DecisionSubscriptions = append(p.DecisionSubscriptions, d.Subscription.ID.String())
+		p.DecisionOutcomes = append(p.DecisionOutcomes, d.Outcome)
+		p.DecisionReasons = append(p.DecisionReasons, d.Reason)
+		p.DecisionSites = append(p.DecisionSites, string(d.Site))
+		p.DecisionPatterns = append(p.DecisionPatterns, d.Pattern)
+		p.DecisionTries = append(p.DecisionTries, int32(d.Tries))
+	}
+	if waiting {
+		p.WaitingIntents = append(p.WaitingIntents, id)
+		p.WaitingMs = append(p.WaitingMs, ex.Wait.Milliseconds())
+	}
+	return nil
+}
+
+func encodeHeaders(msg dialect.Message) (string, error) {
+	if len(msg.Headers) == 0 {
+		return "{}", nil
+	}
+	headers, err := json.Marshal(msg.Headers)
+	if err != nil {
+		return "", fmt.Errorf("delivery: headers of message %s: %w", msg.ID, err)
+	}
+	return string(headers), nil
+}
+
+// inTx runs f on the pool where one statement is enough, and in a transaction
+// where there are several.
+func (e *Engine) inTx(ctx context.Context, several bool, f func(q *store.Queries) error) error {
+	if !several {
+		return f(e.store)
+	}
+	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error { return f(store.In(tx, e.cfg.Schema)) })
+	if err != nil {
+		return fmt.Errorf("delivery: transaction: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package delivery
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/egress"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Config configures an [Engine]. The zero value works: it delivers to https
+// endpoints, in the dialects "standard" and "plain", for subscriptions of
+// operators; a subscription with an owner waits until a checker is registered.
+type Config struct {
+	// Access decides whether an owner may see a resource. Without a checker for
+	// a kind of resource the deliveries to owners wait; they are never sent
+	// unchecked. Default: no checkers.
+	Access *access.Registry
+
+	// AccessMaxAge is how old the last check of a delivery may be when a
+	// request goes out; an older one is repeated. Default: 30 s.
+	AccessMaxAge time.Duration
+
+	// ActiveChain also tells the subscriptions at the ancestors of an intent's
+	// active site. Default: only those at the active site itself.
+	ActiveChain bool
+
+	// ChunkSize is the most subscriptions that are expanded in one transaction
+	// and held in memory at once. Default: 500.
+	ChunkSize int
+
+	// Deactivation says when a failing subscription is deactivated.
+	Deactivation DeactivationRules
+
+	// Dialects are the wire formats that subscriptions may name.
+	// Default: "standard" and "plain".
+	Dialects *dialect.Registry
+
+	// Egress says where requests may go. Default: the policy of a nil
+	// egress.Config, which allows https to public addresses.
+	Egress *egress.Policy
+
+	// ExternalizeTimeout bounds one call of an externalizer. Default: 10 s.
+	ExternalizeTimeout time.Duration
+
+	// ExternalizeTries is how often an externalizer or a dialect may fail for
+	// an intent before the decision is failed. Default: 8.
+	ExternalizeTries int
+
+	// Externalizers load what is sent. Default: the intent's data is sent.
+	Externalizers *Externalizers
+
+	// History says how long what has ended is kept.
+	History HistoryRules
+
+	// Hooks are called when something happens that a person should know.
+	Hooks Hooks
+
+	// ID names this engine in heartbeats, attempts and River's attempted_by. It
+	// must be unique among running engines. Default: host name and a UUID.
+	ID string
+
+	// Logger gets one line for each attempt (Info), and what goes wrong
+	// (Warn, Error). Default: slog.Default().
+	Logger *slog.Logger
+
+	// MaintenanceInterval is the time between two rounds of maintenance: the
+	// release of held deliveries, lost jobs, deactivation, pruning. Default: 1 s.
+	MaintenanceInterval time.Duration
+
+	// MaxHold is how long a delivery may be held before it expires.
+	// Default: 30 days.
+	MaxHold time.Duration
+
+	// MaxInFlight is the most requests that this engine has under way at once.
+	// Default: 512.
+	MaxInFlight int
+
+	// MaxWorkers is the most River jobs that each queue of this engine works at
+	// once, 1 to 10,000. Default: 1000.
+	MaxWorkers int
+
+	// PollOnly works without LISTEN, for connections through PgBouncer in
+	// transaction mode. Default: false.
+	PollOnly bool
+
+	// RedecideAfter is the wait before a decision that could not be made is
+	// tried again; it grows with the age of the decision up to 5 minutes.
+	// Default: 5 s.
+	RedecideAfter time.Duration
+
+	// RequireActor also requires that the actor of an intent, where it names
+	// one, may see the resource. Default: only the owner is asked.
+	RequireActor bool
+
+	// ResponseBytes is how much of an answer's body is kept in the history.
+	// Default: 16 KiB. -1 keeps nothing.
+	ResponseBytes int
+
+	// Schedules are retry schedules by name, beside the presets. A
+	// subscription that names none has "standard", which can be replaced here.
+	Schedules map[string]Schedule
+
+	// Schema is the Postgres schema of Riverhook. Default: "riverhook".
+	Schema string
+
+	// StopTimeout is how long Stop lets requests under way come to their end
+	// before it interrupts them; the context of Stop may be shorter.
+	// Default: 30 s.
+	StopTimeout time.Duration
+
+	// Timeout bounds a request in total, the answer's body included, for
+	// subscriptions that name none. Default: 20 s.
+	Timeout time.Duration
+
+	// Tree is the hierarchy of sites. Default: hierarchy.Paths.
+	Tree hierarchy.Tree
+}
+
+// DeactivationRules say when a subscription is deactivated for its failures.
+// A success ends the window of failures; a new epoch begins with a new one.
+type DeactivationRules struct {
+	// Attempts is the least number of failed attempts in Window. Default: 10.
+	Attempts int
+
+	// Exhausted is how many deliveries in a row must have been exhausted, over
+	// at least ExhaustedWindow. Default: 50.
+	Exhausted int
+
+	// ExhaustedWindow is the least time between the first and the last of
+	// them. Default: 1 h.
+	ExhaustedWindow time.Duration
+
+	// Unresolvable is how many intents may have met an owner that does not
+	// exist, since the activation. Default: 50.
+	Unresolvable int
+
+	// Window is how long every attempt must have failed. Default: 5 days.
+	Window time.Duration
+}
+
+// HistoryRules say how long what has ended is kept. What is pending is kept.
+type HistoryRules struct {
+	// DedupeWindow is how long the id of an intent is remembered after its
+	// deliveries are gone. Default: 90 days.
+	DedupeWindow time.Duration
+
+	// MaxAge is how long an ended delivery is kept. Default: 90 days.
+	MaxAge time.Duration
+
+	// PerSubscription is how many ended deliveries of a subscription are kept,
+	// the newest. Default: 1000.
+	PerSubscription int
+}
+
+func (c *Config) withDefaults() (*Config, error) {
+	out := Config{}
+	if c != nil {
+		out = *c
+	}
+	def(&out.AccessMaxAge, 30*time.Second)
+	def(&out.ChunkSize, 500)
+	def(&out.Deactivation.Attempts, 10)
+	def(&out.Deactivation.Exhausted, 50)
+	def(&out.Deactivation.ExhaustedWindow, time.Hour)
+	def(&out.Deactivation.Unresolvable, 50)
+	def(&out.Deactivation.Window, 5*24*time.Hour)
+	def(&out.ExternalizeTimeout, 10*time.Second)
+	def(&out.ExternalizeTries, 8)
+	def(&out.History.DedupeWindow, 90*24*time.Hour)
+	def(&out.History.MaxAge, 90*24*time.Hour)
+	def(&out.History.PerSubscription, 1000)
+	def(&out.Logger, slog.Default())
+	def(&out.MaintenanceInterval, time.Second)
+	def(&out.MaxHold, 30*24*time.Hour)
+	def(&out.MaxInFlight, 512)
+	def(&out.MaxWorkers, 1000)
+	def(&out.RedecideAfter, 5*time.Second)
+	def(&out.ResponseBytes, 16<<10)
+	def(&out.Schema, store.DefaultSchema)
+	def(&out.StopTimeout, 30*time.Second)
+	def(&out.Timeout, 20*time.Second)
+	if out.ID == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown"
+		}
+		out.ID = fmt.Sprintf("%.60s_%s", host, uuid.NewString())
+	}
+	if out.Tree == nil {
+		out.Tree = hierarchy.Paths
+	}
+	if err := out.fillRegistries(); err != nil {
+		return nil, err
+	}
+	return &out, out.validate()
+}
+
+func (c *Config) fillRegistries() (err error) {
+	if c.Access == nil {
+		if c.Access, err = access.NewRegistry(nil); err != nil {
+			return fmt.Errorf("delivery: config: Access: %w", err)
+		}
+	}
+	if c.Dialects == nil {
+		if c.Dialects, err = dialect.NewRegistry(dialect.Standard(), dialect.Plain()); err != nil {
+			return fmt.Errorf("delivery: config: Dialects: %w", err)
+		}
+	}
+	if c.Egress == nil {
+		if c.Egress, err = egress.New(nil); err != nil {
+			return fmt.Errorf("delivery: config: Egress: %w", err)
+		}
+	}
+	if c.Externalizers == nil {
+		c.Externalizers = NewExternalizers()
+	}
+	return nil
+}
+
+func (c *Config) validate() error {
+	refuse := func(field, reason string) error { return fmt.Errorf("delivery: config: %s: %s", field, reason) }
+	switch {
+	case c.AccessMaxAge < 0:
+		return refuse("AccessMaxAge", "must not be negative")
+	case c.ChunkSize < 1 || c.ChunkSize > 10_000:
+		return refuse("ChunkSize", "must be 1 to 10,000")
+	case c.Deactivation.Attempts < 0 || c.Deactivation.Exhausted < 0 || c.Deactivation.Unresolvable < 0 ||
+		c.Deactivation.Window < 0 || c.Deactivation.ExhaustedWindow < 0:
+		return refuse("Deactivation", "must not have negative fields")
+	case c.ExternalizeTimeout < 0:
+		return refuse("ExternalizeTimeout", "must not be negative")
+	case c.ExternalizeTries < 0:
+		return refuse("ExternalizeTries", "must not be negative")
+	case c.History.DedupeWindow < 0 || c.History.MaxAge < 0 || c.History.PerSubscription < 0:
+		return refuse("History", "must not have negative fields")
+	case len(c.ID) > 100:
+		return refuse("ID", "must be at most 100 bytes")
+	case c.MaintenanceInterval < time.Millisecond:
+		return refuse("MaintenanceInterval", "must be at least 1 ms")
+	case c.MaxHold < 0:
+		return refuse("MaxHold", "must not be negative")
+	case c.MaxInFlight < 1:
+		return refuse("MaxInFlight", "must be at least 1")
+	case c.MaxWorkers < 1 || c.MaxWorkers > 10_000:
+		return refuse("MaxWorkers", "must be 1 to 10,000")
+	case c.RedecideAfter < 0:
+		return refuse("RedecideAfter", "must not be negative")
+	case c.ResponseBytes < -1:
+		return refuse("ResponseBytes", "must be -1 or more")
+	case c.StopTimeout < 0:
+		return refuse("StopTimeout", "must not be negative")
+	case c.Timeout < 0:
+		return refuse("Timeout", "must not be negative")
+	}
+	if err := store.CheckSchema(c.Schema); err != nil {
+		return fmt.Errorf("delivery: config: Schema: %w", err)
+	}
+	return nil
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,192 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+// What becomes of an intent for one subscription. outcomeDeliver is a delivery;
+// the others are rows of the table decision.
+const (
+	decisionDeliver      = "deliver"
+	decisionWaiting      = "waiting"
+	decisionDenied       = "denied"
+	decisionFiltered     = "filtered"
+	decisionUnresolvable = "unresolvable"
+	decisionInactive     = "inactive"
+	decisionGone         = "gone"
+	decisionFailed       = "failed"
+)
+
+// The values of a delivery's hold.
+const holdPaused = "paused"
+
+// decision is what was decided for one match.
+type decision struct {
+	hierarchy.Match
+
+	DeliveryID uuid.UUID // of a delivery
+	Outcome    string
+	Reason     string
+	Hold       string
+	Tries      int
+}
+
+// decide works out what becomes of an intent for each match: is the
+// subscription in force, may its owner see the resource, and is there a message
+// in its dialect. messages are those made before; it returns the new ones.
+//
+// It calls host code and so must be called while no connection is held.
+func (e *Engine) decide(
+	ctx context.Context, in *intent, matches []hierarchy.Match, tries map[uuid.UUID]int, messages map[string]dialect.Message,
+) (decisions []decision, made map[string]dialect.Message) {
+	decisions = make([]decision, len(matches))
+	for i, m := range matches {
+		decisions[i] = decision{Match: m, Outcome: decisionDeliver, Tries: tries[m.Subscription.ID]}
+		if m.Subscription.State == hierarchy.StateDeactivated {
+			decisions[i].Outcome, decisions[i].Reason = decisionInactive, inactiveReason(m.Subscription)
+		}
+	}
+	e.judgeAccess(ctx, in.Event, decisions)
+	made = e.makeMessages(ctx, in.Event, decisions, messages)
+	for i := range decisions {
+		d := &decisions[i]
+		if d.Outcome == decisionDeliver && d.Subscription.State == hierarchy.StatePaused {
+			d.Hold = holdPaused
+		}
+	}
+	return decisions, made
+}
+
+func inactiveReason(sub hierarchy.Subscription) string {
+	if sub.StateReason == "" {
+		return "the subscription is deactivated"
+	}
+	return "the subscription is deactivated: " + sub.StateReason
+}
+
+// judgeAccess asks for all owners in one call, so that a checker can answer
+// them together.
+func (e *Engine) judgeAccess(ctx context.Context, ev dialect.Event, decisions []decision) {
+	var (
+		requests []access.Request
+		asked    []int
+	)
+	for i, d := range decisions {
+		if d.Outcome != decisionDeliver || d.Subscription.Operator {
+			continue
+		}
+		for _, principal := range e.principals(ev, d.Subscription.Owner) {
+			requests = append(requests, accessRequest(ev, principal, d.Subscription.Permission))
+			asked = append(asked, i)
+		}
+	}
+	if len(requests) == 0 {
+		return
+	}
+	for j, err := range e.cfg.Access.CheckMany(ctx, requests) {
+		if d := &decisions[asked[j]]; err != nil && d.Outcome != decisionDenied {
+			d.Outcome, d.Reason = judge(err, requests[j])
+		}
+	}
+}
+
+// principals are those who must be allowed to see the resource.
+func (e *Engine) principals(ev dialect.Event, owner string) []string {
+	if e.cfg.RequireActor && ev.Actor != "" && ev.Actor != owner {
+		return []string{owner, ev.Actor}
+	}
+	return []string{owner}
+}
+
+func judge(err error, r access.Request) (outcome, reason string) {
+	switch {
+	case errors.Is(err, access.ErrDenied):
+		return decisionDenied, fmt.Sprintf("%q may not %s the resource", r.Principal, r.Permission)
+	case errors.Is(err, access.ErrUnknownPrincipal):
+		return decisionUnresolvable, fmt.Sprintf("there is no principal %q", r.Principal)
+	case errors.Is(err, access.ErrNoChecker):
+		return decisionWaiting, fmt.Sprintf("no access checker for resources of kind %q in this process", r.Resource.Kind)
+	default:
+		return decisionWaiting, "access could not be decided: " + brief(err)
+	}
+}
+
+// makeMessages gives each dialect that is still wanted its message.
+func (e *Engine) makeMessages(
+	ctx context.Context, ev dialect.Event, decisions []decision, messages map[string]dialect.Message,
+) map[string]dialect.Message {
+	made := map[string]dialect.Message{}
+	failed := map[string]decision{}
+	for i := range decisions {
+		d := &decisions[i]
+		name := d.Subscription.Dialect
+		if d.Outcome != decisionDeliver {
+			continue
+		}
+		if _, ok := messages[name]; ok {
+			continue
+		}
+		if _, ok := made[name]; ok {
+			continue
+		}
+		failure, known := failed[name]
+		if !known {
+			msg, f := e.makeMessage(ctx, ev, name)
+			if f == nil {
+				made[name] = msg
+				continue
+			}
+			failure = *f
+			failed[name] = failure
+		}
+		d.Outcome, d.Reason, d.Tries = failure.Outcome, failure.Reason, d.Tries+failure.Tries
+		if d.Outcome == decisionWaiting && d.Tries >= e.cfg.ExternalizeTries {
+			d.Outcome = decisionFailed
+		}
+	}
+	return made
+}
+
+// makeMessage externalizes the resource in one dialect. A failure says what
+// becomes of the decisions that wanted it, and in Tries whether it counts.
+func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string) (dialect.Message, *decision) {
+	d, ok := e.cfg.Dialects.Get(name)
+	if !ok {
+		reason := fmt.Sprintf("no dialect %q in this process", name)
+		e.log.WarnContext(ctx, "riverhook: decision waits", "intent", ev.ID, "reason", reason)
+		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: reason}
+	}
+	data := ev.Data
+	if x, found := e.cfg.Externalizers.Find(name, ev.ResourceKind, ev.Type); found {
+		var err error
+		if data, err = callExternalizer(ctx, x, ev, e.cfg.ExternalizeTimeout); err != nil {
+			if errors.Is(err, ErrGone) {
+				return dialect.Message{}, &decision{Outcome: decisionGone, Reason: "the resource is gone"}
+			}
+			return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "externalizer: " + brief(err), Tries: 1}
+		}
+	}
+	msg, err := guarded(func() (dialect.Message, error) { return d.Envelope(ev, data) })
+	if err != nil {
+		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "dialect: " + brief(err), Tries: 1}
+	}
+	return msg, nil
+}
+
+// brief bounds the text of an error of host code before it is kept.
+func brief(err error) string {
+	const limit = 500
+	text := err.Error()
+	if len(text) > limit {
+		text = text[:limit] + "..."
+	}
+	return cleanText(text)
+}

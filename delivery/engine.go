@@ -1,0 +1,225 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/batch"
+	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// ErrNotMigrated is behind the error of Start on a database that is not migrated
+// or is from a version that this one does not know: run outbox.Migrate.
+var ErrNotMigrated = migration.ErrNotMigrated
+
+// ErrNotStarted is the error of an engine that was not started, was stopped, or
+// was started before.
+var ErrNotStarted = errors.New("delivery: the engine does not run")
+
+// Engine turns committed intents into delivered webhooks. It owns a River client
+// in Riverhook's schema; an application's own River is not touched. Several
+// engines, in one process or many, share the work of one database.
+//
+// An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
+// dialects are called from several goroutines at once.
+type Engine struct {
+	cfg       *Config
+	client    *http.Client
+	inFlight  chan struct{}
+	log       *slog.Logger
+	pool      *pgxpool.Pool
+	random    func() float64
+	resolver  *hierarchy.Resolver
+	schedules map[string]Schedule
+	store     *store.Queries
+	subs      *hierarchy.Subscriptions
+
+	expansions *batch.Group[*expansion, []store.CommitExpansionsRow]
+	intents    *batch.Group[uuid.UUID, *intent]
+	loads      *batch.Group[uuid.UUID, *target]
+	lookups    *batch.Group[hierarchy.Lookup, []hierarchy.Match]
+	records    *batch.Group[*transition, bool]
+
+	mu      sync.Mutex
+	started bool
+	stopped bool
+	river   *river.Client[pgx.Tx]
+	loops   sync.WaitGroup
+	stop    context.CancelFunc
+	beaten  time.Time // of the last heartbeat that was written
+}
+
+// New makes an engine; Start sets it to work. The pool should allow ten
+// connections or more: River holds one for LISTEN. A bad field of cfg is an
+// error that names it. nil means the defaults.
+func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
+	if pool == nil {
+		return nil, errors.New("delivery: new: the pool is nil")
+	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		cfg: cfg, inFlight: make(chan struct{}, cfg.MaxInFlight), log: cfg.Logger, pool: pool,
+		random: rand.Float64, store: store.In(pool, cfg.Schema),
+	}
+	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
+		return nil, fmt.Errorf("delivery: config: %w", err)
+	}
+	if e.client, err = cfg.Egress.Client(nil); err != nil {
+		return nil, fmt.Errorf("delivery: config: Egress: %w", err)
+	}
+	e.resolver, err = hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
+		ActiveChain: cfg.ActiveChain, Schema: cfg.Schema, Tree: cfg.Tree,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("delivery: config: %w", err)
+	}
+	if err := e.makeSubscriptions(); err != nil {
+		return nil, err
+	}
+	e.makeBatches()
+	return e, nil
+}
+
+func (e *Engine) makeSubscriptions() (err error) {
+	names := make([]string, 0, len(e.schedules))
+	for name := range e.schedules {
+		names = append(names, name)
+	}
+	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
+		CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
+	})
+	if err != nil {
+		return fmt.Errorf("delivery: config: %w", err)
+	}
+	return nil
+}
+
+func (e *Engine) makeBatches() {
+	e.intents = batch.New(batch.Config{}, e.loadIntents)
+	e.lookups = batch.New(batch.Config{MaxSize: 100}, e.resolver.Resolve)
+	e.expansions = batch.New(batch.Config{MaxSize: 100}, e.commitExpansions)
+	e.loads = batch.New(batch.Config{}, e.loadTargets)
+	e.records = batch.New(batch.Config{}, e.recordTransitions)
+}
+
+// Subscriptions is a store of subscriptions that refuses what this engine could
+// not deliver: URLs outside its egress policy, unknown dialects and schedules.
+func (e *Engine) Subscriptions() *hierarchy.Subscriptions { return e.subs }
+
+// Start sets the engine to work and returns at once. It fails with
+// ErrNotMigrated where the database is not migrated. When ctx ends the engine
+// stops as by Stop. An engine can be started once.
+func (e *Engine) Start(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.started {
+		return fmt.Errorf("%w: it was started before", ErrNotStarted)
+	}
+	if err := migration.Check(ctx, e.pool, e.cfg.Schema); err != nil {
+		return fmt.Errorf("delivery: start: %w", err)
+	}
+	client, err := e.newRiver()
+	if err != nil {
+		return err
+	}
+	if err := e.beat(ctx); err != nil {
+		return err
+	}
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("delivery: start river: %w", err)
+	}
+	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.river, e.started, e.stop = client, true, stop
+	e.loops.Go(func() { e.every(loopCtx, heartbeatInterval, e.heartbeat) })
+	e.loops.Go(func() { e.every(loopCtx, e.cfg.MaintenanceInterval, e.maintainOnce) })
+	if ctx.Done() != nil {
+		go func() {
+			select {
+			case <-ctx.Done():
+				_ = e.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // Stop has logged it; nobody is there to tell
+			case <-loopCtx.Done():
+			}
+		}()
+	}
+	return nil
+}
+
+// Stop ends the engine: it takes no new jobs, lets the requests under way come
+// to their end until ctx or Config.StopTimeout ends, then interrupts them, and
+// returns when all that happened is recorded. What was not finished goes on in
+// another engine, or in this one's successor. The error tells that requests were
+// interrupted. Stop of an engine that does not run does nothing.
+func (e *Engine) Stop(ctx context.Context) error {
+	e.mu.Lock()
+	if !e.started || e.stopped {
+		e.mu.Unlock()
+		return nil
+	}
+	e.stopped = true
+	e.mu.Unlock()
+
+	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
+	defer cancel()
+	err := e.river.Stop(softCtx)
+	if err != nil {
+		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+		defer cancel()
+		err = errors.Join(fmt.Errorf("delivery: stop: requests were interrupted: %w", err), e.river.StopAndCancel(hard))
+	}
+	e.stop()
+	e.loops.Wait()
+	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.expansions, e.loads, e.records} {
+		group.Close()
+	}
+	e.client.CloseIdleConnections()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if removeErr := e.store.RemoveEngine(last, e.cfg.ID); removeErr != nil {
+		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", removeErr))
+	}
+	return err
+}
+
+// Ready is nil while the engine runs and reaches its database, for a readiness
+// probe.
+func (e *Engine) Ready() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.started || e.stopped {
+		return ErrNotStarted
+	}
+	if age := time.Since(e.beaten); age > engineDeadAfter {
+		return fmt.Errorf("delivery: no heartbeat could be written for %s", age.Round(time.Second))
+	}
+	return nil
+}
+
+// every calls f until ctx ends, with the interval between two calls.
+func (e *Engine) every(ctx context.Context, interval time.Duration, f func(context.Context) error) {
+	for {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			e.log.ErrorContext(ctx, "riverhook: maintenance", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(interval):
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// carrier is the River job in which something is done.
+type carrier struct {
+	JobID int64
+	Rerun bool // an earlier run of this job did not come to its end
+}
+
+// expandAfter expands the chunk of an intent behind the subscription after, and
+// makes the first attempts of the deliveries that come of it. A re-run goes on
+// with what its predecessor left.
+func (e *Engine) expandAfter(ctx context.Context, by carrier, intentID, after uuid.UUID) error {
+	in, err := e.intents.Do(ctx, intentID)
+	if err != nil {
+		return &stallError{"load the intent", err}
+	}
+	if in == nil {
+		e.log.WarnContext(ctx, "riverhook: intent is gone", "intent", intentID)
+		return nil
+	}
+	var targets []*target
+	if in.State == intentPending && in.After == after {
+		if targets, err = e.expandChunk(ctx, by, in); err != nil {
+			return err
+		}
+	}
+	return e.attemptCarried(ctx, by, intentID, targets)
+}
+
+// attemptCarried attempts the deliveries that this run has made, or in a re-run
+// those that an earlier one made and did not come to record.
+func (e *Engine) attemptCarried(ctx context.Context, by carrier, intentID uuid.UUID, targets []*target) error {
+	if by.Rerun && len(targets) == 0 {
+		var err error
+		if targets, err = e.loadCarried(ctx, by, intentID); err != nil {
+			return err
+		}
+	}
+	return e.attemptAll(ctx, by, targets)
+}
+
+func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*target, error) {
+	matches, err := e.lookups.Do(ctx, hierarchy.Lookup{
+		IntentID: in.ID, Type: in.Event.Type, Site: hierarchy.Path(in.Event.Site), ActiveSite: hierarchy.Path(in.Event.ActiveSite),
+		Channel: in.Event.Channel, After: in.After, Limit: e.cfg.ChunkSize + 1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("delivery: resolve intent %s: %w", in.Event.ID, err)
+	}
+	more := len(matches) > e.cfg.ChunkSize
+	if more {
+		matches = matches[:e.cfg.ChunkSize]
+	}
+	messages := map[string]dialect.Message{}
+	if in.After != uuid.Nil {
+		if messages, err = e.loadMessages(ctx, in); err != nil {
+			return nil, err
+		}
+	}
+	ex := &expansion{Intent: in, Next: in.After, More: more, JobID: by.JobID, Wait: e.cfg.RedecideAfter}
+	if len(matches) > 0 {
+		ex.Next = matches[len(matches)-1].Subscription.ID
+	}
+	ex.Decisions, ex.Messages = e.decide(ctx, in, matches, nil, messages)
+	for i := range ex.Decisions {
+		if ex.Decisions[i].Outcome == decisionDeliver {
+			ex.Decisions[i].DeliveryID = newID()
+		}
+	}
+	made, err := e.expansions.Do(ctx, ex)
+	if err != nil {
+		return nil, &stallError{"commit the expansion", err}
+	}
+	for name, msg := range ex.Messages {
+		messages[name] = msg
+	}
+	return ex.targets(made, messages)
+}
+
+func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]dialect.Message, error) {
+	rows, err := e.store.LoadMessages(ctx, in.ID)
+	if err != nil {
+		return nil, &stallError{"load the messages", err}
+	}
+	messages := map[string]dialect.Message{}
+	for _, row := range rows {
+		msg := dialect.Message{
+			ID: in.Event.ID, Type: in.Event.Type, ContentType: row.ContentType, Body: row.Body, OccurredAt: in.Event.OccurredAt,
+		}
+		if err := json.Unmarshal(row.Headers, &msg.Headers); err != nil {
+			return nil, fmt.Errorf("delivery: headers of the message of %s: %w", in.Event.ID, err)
+		}
+		messages[row.Dialect] = msg
+	}
+	return messages, nil
+}
+
+// expansion is one chunk, decided and not yet committed.
+type expansion struct {
+	Intent    *intent
+	Next      uuid.UUID // the last subscription of the chunk
+	More      bool      // there are subscriptions behind it
+	JobID     int64
+	Wait      time.Duration // before decisions that wait are tried again
+	Decisions []decision
+	Messages  map[string]dialect.Message
+}
+
+// targets pairs what was decided with the rows that were made of it. The held
+// ones have no attempt yet.
+func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[string]dialect.Message) ([]*target, error) {
+	if len(made) == 0 {
+		return nil, nil
+	}
+	byID := make(map[uuid.UUID]store.CommitExpansionsRow, len(made))
+	for _, row := range made {
+		byID[row.ID] = row
+	}
+	now := time.Now()
+	targets := make([]*target, 0, len(made))
+	for _, d := range ex.Decisions {
+		row, ok := byID[d.DeliveryID]
+		if !ok || d.Outcome != decisionDeliver || d.Hold != "" {
+			continue
+		}
+		secrets, err := parseSecrets(row.Secrets)
+		if err != nil {
+			return nil, fmt.Errorf("delivery: secrets of subscription %s: %w", d.Subscription.ID, err)
+		}
+		t := &target{
+			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
+			Sub: d.Subscription, Secrets: secrets, Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
+			State: statePending, Round: 1, AccessAt: now, Gone: row.Gone, Failing: row.Failing,
+		}
+		t.throttle(row.ThrottledMs, now)
+		targets = append(targets, t)
+	}
+	return targets, nil
+}

@@ -1,0 +1,95 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+type healthKey struct {
+	SubscriptionID uuid.UUID
+	Epoch          int
+}
+
+// healthBook adds up what a batch says of each subscription's endpoint, so that
+// its row is touched once a batch.
+type healthBook map[healthKey]*healthEntry
+
+type healthEntry struct {
+	Recovered    bool // a success ended the window; the counts are those behind it
+	Failed       int
+	Exhausted    int
+	Unresolvable int
+	Gone         bool
+	Throttle     time.Duration
+}
+
+func (b healthBook) empty() bool { return len(b) == 0 }
+
+func (b healthBook) entry(subscription uuid.UUID, epoch int) *healthEntry {
+	key := healthKey{subscription, epoch}
+	if b[key] == nil {
+		b[key] = &healthEntry{}
+	}
+	return b[key]
+}
+
+// add enters what one transition says, in the order in which they happened.
+func (b healthBook) add(tr *transition) {
+	if tr.Attempt == nil {
+		return
+	}
+	switch tr.Attempt.Outcome {
+	case OutcomeDelivered:
+		if tr.Target.Failing || b[healthKey{tr.Target.Sub.ID, tr.Target.Epoch}] != nil {
+			*b.entry(tr.Target.Sub.ID, tr.Target.Epoch) = healthEntry{Recovered: true}
+		}
+	case OutcomeInterrupted:
+	default:
+		h := b.entry(tr.Target.Sub.ID, tr.Target.Epoch)
+		h.Failed++
+		if tr.State == stateExhausted {
+			h.Exhausted++
+		}
+		h.Gone = h.Gone || tr.Attempt.Outcome == OutcomeGone
+		h.Throttle = max(h.Throttle, tr.Attempt.RetryAfter)
+	}
+}
+
+func (b healthBook) write(ctx context.Context, q *store.Queries) error {
+	var (
+		failures   store.RecordFailuresParams
+		recoveries store.RecordRecoveriesParams
+	)
+	for key, h := range b {
+		if h.Recovered {
+			recoveries.Subscriptions = append(recoveries.Subscriptions, key.SubscriptionID.String())
+			recoveries.Epochs = append(recoveries.Epochs, int32(key.Epoch))
+		}
+		if h.Failed == 0 && h.Unresolvable == 0 {
+			continue
+		}
+		failures.Subscriptions = append(failures.Subscriptions, key.SubscriptionID.String())
+		failures.Epochs = append(failures.Epochs, int32(key.Epoch))
+		failures.Failed = append(failures.Failed, int32(h.Failed))
+		failures.Exhausted = append(failures.Exhausted, int32(h.Exhausted))
+		failures.Unresolvable = append(failures.Unresolvable, int32(h.Unresolvable))
+		failures.Gone = append(failures.Gone, h.Gone)
+		failures.ThrottleMs = append(failures.ThrottleMs, h.Throttle.Milliseconds())
+	}
+	if len(recoveries.Subscriptions) > 0 {
+		if err := q.RecordRecoveries(ctx, &recoveries); err != nil {
+			return fmt.Errorf("delivery: record recoveries: %w", err)
+		}
+	}
+	if len(failures.Subscriptions) > 0 {
+		if err := q.RecordFailures(ctx, &failures); err != nil {
+			return fmt.Errorf("delivery: record failures: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// loadIntents is the flush of the batch of loads of intents; an intent that is
+// gone is nil.
+func (e *Engine) loadIntents(ctx context.Context, ids []uuid.UUID) ([]*intent, error) {
+	rows, err := e.store.LoadIntents(ctx, store.UUIDs(ids))
+	if err != nil {
+		return nil, fmt.Errorf("delivery: load intents: %w", err)
+	}
+	byID := make(map[uuid.UUID]*intent, len(rows))
+	for _, row := range rows {
+		if byID[row.ID], err = newIntent(row); err != nil {
+			return nil, fmt.Errorf("delivery: load intents: %w", err)
+		}
+	}
+	return inOrder(ids, byID), nil
+}
+
+// loadTargets is the flush of the batch of loads of deliveries.
+func (e *Engine) loadTargets(ctx context.Context, ids []uuid.UUID) ([]*target, error) {
+	rows, err := e.store.LoadDeliveries(ctx, store.UUIDs(ids))
+	if err != nil {
+		return nil, fmt.Errorf("delivery: load deliveries: %w", err)
+	}
+	byID := make(map[uuid.UUID]*target, len(rows))
+	now := time.Now()
+	for _, row := range rows {
+		if byID[row.ID], err = newTarget(row, now); err != nil {
+			return nil, fmt.Errorf("delivery: load deliveries: %w", err)
+		}
+	}
+	return inOrder(ids, byID), nil
+}
+
+func inOrder[T any](ids []uuid.UUID, byID map[uuid.UUID]*T) []*T {
+	out := make([]*T, len(ids))
+	for i, id := range ids {
+		out[i] = byID[id]
+	}
+	return out
+}
+
+// loadCarried loads what an earlier run of a job left: the deliveries that the
+// job carries still.
+func (e *Engine) loadCarried(ctx context.Context, by carrier, intentID uuid.UUID) ([]*target, error) {
+	ids, err := e.store.CarriedDeliveries(ctx, &store.CarriedDeliveriesParams{IntentID: intentID, JobID: by.JobID})
+	if err != nil {
+		return nil, &stallError{"load the deliveries of an intent", err}
+	}
+	loaded, err := e.loadTargets(ctx, ids)
+	if err != nil {
+		return nil, &stallError{"load the deliveries of an intent", err}
+	}
+	targets := loaded[:0]
+	for _, t := range loaded {
+		if t != nil {
+			targets = append(targets, t)
+		}
+	}
+	return targets, nil
+}
+
+// deliverLater makes a later attempt of a delivery, unless it has moved on to
+// another job.
+func (e *Engine) deliverLater(ctx context.Context, by carrier, id uuid.UUID) error {
+	t, err := e.loads.Do(ctx, id)
+	if err != nil {
+		return &stallError{"load the delivery", err}
+	}
+	if t == nil || t.State != statePending || t.Hold != "" || t.JobID == nil || *t.JobID != by.JobID {
+		return nil
+	}
+	return e.attemptOne(ctx, by, t, time.Now())
+}
+
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

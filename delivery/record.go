@@ -1,0 +1,115 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// recordTransitions is the flush of the batch of records. It says of each
+// transition whether the delivery moved: one that another engine has moved
+// meanwhile does not.
+func (e *Engine) recordTransitions(ctx context.Context, batch []*transition) ([]bool, error) {
+	p := &store.RecordAttemptsParams{Engine: e.cfg.ID}
+	health := healthBook{}
+	for _, tr := range batch {
+		addTransition(p, tr)
+		health.add(tr)
+	}
+	moved := map[uuid.UUID]bool{}
+	err := e.inTx(ctx, !health.empty(), func(q *store.Queries) error {
+		ids, err := q.RecordAttempts(ctx, p)
+		if err != nil {
+			return fmt.Errorf("delivery: record attempts: %w", err)
+		}
+		for _, id := range ids {
+			moved[id] = true
+		}
+		return health.write(ctx, q)
+	})
+	if err != nil {
+		return nil, err
+	}
+	outs := make([]bool, len(batch))
+	for i, tr := range batch {
+		outs[i] = moved[tr.Target.ID]
+	}
+	return outs, nil
+}
+
+func addTransition(p *store.RecordAttemptsParams, tr *transition) {
+	p.Ids = append(p.Ids, tr.Target.ID.String())
+	p.Seqs = append(p.Seqs, int32(tr.Target.Seq))
+	p.States = append(p.States, tr.State)
+	p.Holds = append(p.Holds, tr.Hold)
+	p.Reasons = append(p.Reasons, tr.Reason)
+	p.Attempts = append(p.Attempts, int32(tr.Attempts))
+	p.Interrupted = append(p.Interrupted, int32(tr.Interrupted))
+	p.DueMs = append(p.DueMs, tr.Wait.Milliseconds())
+	p.Again = append(p.Again, tr.Again)
+	p.Stay = append(p.Stay, tr.Stay)
+	p.AccessChecked = append(p.AccessChecked, tr.AccessChecked)
+	p.Tried = append(p.Tried, tr.Attempt != nil)
+	a := tr.Attempt
+	if a == nil {
+		a = &attempt{}
+	}
+	p.Rounds = append(p.Rounds, int32(tr.Target.Round))
+	p.Numbers = append(p.Numbers, int32(a.Number))
+	p.Manuals = append(p.Manuals, a.Manual)
+	p.Outcomes = append(p.Outcomes, string(a.Outcome))
+	p.Errors = append(p.Errors, a.Error)
+	p.Statuses = append(p.Statuses, int32(a.Status))
+	p.Urls = append(p.Urls, a.URL)
+	p.RequestHeaders = append(p.RequestHeaders, orEmptyObject(a.RequestHeaders))
+	p.ResponseHeaders = append(p.ResponseHeaders, orEmptyObject(a.ResponseHeaders))
+	p.ResponseBodies = append(p.ResponseBodies, a.ResponseBody)
+	p.ResponseTruncated = append(p.ResponseTruncated, a.ResponseTruncated)
+	p.RetryAfterMs = append(p.RetryAfterMs, a.RetryAfter.Milliseconds())
+	p.DurationUs = append(p.DurationUs, a.Duration.Microseconds())
+	p.StartedAt = append(p.StartedAt, a.StartedAt)
+}
+
+func orEmptyObject(json string) string {
+	if json == "" {
+		return "{}"
+	}
+	return json
+}
+
+// logTransition writes the one line of an attempt, or of what kept it away.
+func (e *Engine) logTransition(ctx context.Context, tr *transition, moved bool) {
+	if !e.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	t := tr.Target
+	attrs := []slog.Attr{
+		slog.String("intent", t.Event.ID), slog.String("type", t.Event.Type), slog.Any("delivery", t.ID),
+		slog.Any("subscription", t.Sub.ID), slog.String("state", tr.State),
+	}
+	if a := tr.Attempt; a != nil {
+		attrs = append(attrs, slog.Int("attempt", a.Number), slog.Bool("manual", a.Manual), slog.String("outcome", string(a.Outcome)),
+			slog.Int("status", a.Status), slog.String("error", a.Error), slog.Duration("took", a.Duration))
+	}
+	if tr.Hold != "" {
+		attrs = append(attrs, slog.String("hold", tr.Hold))
+	}
+	if tr.Reason != "" {
+		attrs = append(attrs, slog.String("reason", tr.Reason))
+	}
+	if tr.Again {
+		attrs = append(attrs, slog.Duration("next", tr.Wait))
+	}
+	if !moved {
+		attrs = append(attrs, slog.Bool("superseded", true))
+	}
+	message := "riverhook: delivery"
+	if tr.Attempt != nil {
+		message = "riverhook: attempt"
+	}
+	e.log.LogAttrs(ctx, slog.LevelInfo, message, attrs...)
+}

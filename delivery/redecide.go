@@ -1,0 +1,146 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// maxRedecideWait bounds the wait between two tries of a decision.
+const maxRedecideWait = 5 * time.Minute
+
+// redecide tries again the decisions of an intent that wait, and makes the
+// first attempts of the deliveries that come of it.
+func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) error {
+	in, err := e.intents.Do(ctx, intentID)
+	if err != nil {
+		return &stallError{"load the intent", err}
+	}
+	if in == nil {
+		return nil
+	}
+	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{IntentID: intentID, Max: int32(e.cfg.ChunkSize)})
+	if err != nil {
+		return &stallError{"load the decisions that wait", err}
+	}
+	var targets []*target
+	if len(waiting) > 0 {
+		if targets, err = e.settle(ctx, by, in, waiting); err != nil {
+			return err
+		}
+		err = e.store.ScheduleDecide(ctx, &store.ScheduleDecideParams{IntentID: intentID, WaitMs: e.redecideWait(waiting).Milliseconds()})
+		if err != nil {
+			return &stallError{"schedule the next try", err}
+		}
+	}
+	return e.attemptCarried(ctx, by, intentID, targets)
+}
+
+// redecideWait grows with the age of the youngest decision, so that trouble of
+// a moment costs a moment.
+func (e *Engine) redecideWait(waiting []store.LoadWaitingRow) time.Duration {
+	age := time.Duration(waiting[0].AgeMs) * time.Millisecond
+	for _, w := range waiting {
+		age = min(age, time.Duration(w.AgeMs)*time.Millisecond)
+	}
+	return min(max(e.cfg.RedecideAfter, age/2), maxRedecideWait)
+}
+
+func (e *Engine) settle(ctx context.Context, by carrier, in *intent, waiting []store.LoadWaitingRow) ([]*target, error) {
+	matches, tries, err := e.loadMatches(ctx, waiting)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := e.loadMessages(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	ex := &expansion{Intent: in, JobID: by.JobID}
+	ex.Decisions, ex.Messages = e.decide(ctx, in, matches, tries, messages)
+	for i := range ex.Decisions {
+		d := &ex.Decisions[i]
+		switch {
+		case d.Subscription.DeletedAt != nil:
+			d.Outcome, d.Reason = decisionInactive, "the subscription was deleted"
+		case d.Outcome == decisionDeliver:
+			d.DeliveryID = newID()
+		}
+	}
+	made, err := e.commitRedecisions(ctx, ex)
+	if err != nil {
+		return nil, &stallError{"commit the decisions", err}
+	}
+	for name, msg := range ex.Messages {
+		messages[name] = msg
+	}
+	return ex.targets(made, messages)
+}
+
+func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow) ([]hierarchy.Match, map[uuid.UUID]int, error) {
+	ids := make([]uuid.UUID, len(waiting))
+	byID := make(map[uuid.UUID]store.LoadWaitingRow, len(waiting))
+	tries := make(map[uuid.UUID]int, len(waiting))
+	for i, w := range waiting {
+		ids[i], byID[w.SubscriptionID], tries[w.SubscriptionID] = w.SubscriptionID, w, int(w.Tries)
+	}
+	subs, err := e.subs.GetMany(ctx, ids)
+	if err != nil {
+		return nil, nil, &stallError{"load subscriptions", err}
+	}
+	matches := make([]hierarchy.Match, len(subs))
+	for i, sub := range subs {
+		w := byID[sub.ID]
+		matches[i] = hierarchy.Match{Subscription: sub, Site: hierarchy.Path(w.MatchedSite), Pattern: w.MatchedPattern}
+	}
+	return matches, tries, nil
+}
+
+func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.CommitExpansionsRow, error) {
+	p := &store.CommitExpansionsParams{}
+	if err := addExpansion(p, ex); err != nil {
+		return nil, err
+	}
+	health := healthBook{}
+	for _, d := range ex.Decisions {
+		if d.Outcome == decisionUnresolvable {
+			health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
+		}
+	}
+	var out []store.CommitExpansionsRow
+	err := e.inTx(ctx, true, func(q *store.Queries) error {
+		rows, err := q.CommitRedecisions(ctx, &store.CommitRedecisionsParams{
+			IntentID: ex.Intent.ID, JobID: ex.JobID,
+			DecisionSubscriptions: p.DecisionSubscriptions, DecisionOutcomes: p.DecisionOutcomes,
+			DecisionReasons: p.DecisionReasons, DecisionTries: p.DecisionTries,
+			MessageDialects: p.MessageDialects, MessageTypes: p.MessageTypes, MessageHeaders: p.MessageHeaders,
+			MessageBodies: p.MessageBodies,
+			DeliveryIds:   p.DeliveryIds, DeliverySubscriptions: p.DeliverySubscriptions, DeliveryDialects: p.DeliveryDialects,
+			DeliverySites: p.DeliverySites, DeliveryPatterns: p.DeliveryPatterns, DeliveryEpochs: p.DeliveryEpochs,
+			DeliveryHolds: p.DeliveryHolds,
+		})
+		if err != nil {
+			return fmt.Errorf("delivery: commit decisions: %w", err)
+		}
+		for _, row := range rows {
+			out = append(out, store.CommitExpansionsRow(row))
+		}
+		return health.write(ctx, q)
+	})
+	return out, err
+}
+
+// failIntent gives an expansion up, visibly.
+func (e *Engine) failIntent(ctx context.Context, id uuid.UUID, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if err := e.store.FailIntent(ctx, &store.FailIntentParams{IntentID: id, Reason: brief(cause)}); err != nil {
+		return fmt.Errorf("delivery: fail intent %s: %w", id, err)
+	}
+	return nil
+}
+

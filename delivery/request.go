@@ -1,0 +1,130 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/riverhook/riverhook/dialect"
+)
+
+// maxResponseRead bounds what is read of an answer's body. What is behind it is
+// left on the connection, which is then closed.
+const maxResponseRead = 64 << 10
+
+// request builds, signs and sends one attempt, and works out what follows. It
+// returns nil when the engine stopped before the request went out.
+func (e *Engine) request(ctx context.Context, t *target) *transition {
+	schedule, _ := e.schedule(t)
+	d, _ := e.cfg.Dialects.Get(t.Dialect)
+	a := &attempt{Number: t.number(), Manual: t.Manual, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
+	built, err := guarded(func() (dialect.Request, error) {
+		return d.Request(t.Message,
+			dialect.Destination{URL: t.Sub.URL, Headers: t.Sub.Headers, Secrets: t.Secrets},
+			dialect.Attempt{Number: a.Number, At: a.StartedAt})
+	})
+	if err != nil {
+		a.Outcome, a.Error = OutcomeFailed, "dialect: "+brief(err)
+		return t.failed(a, schedule, e.random)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	e.send(ctx, t, built, a)
+	if a.Outcome == OutcomeInterrupted && ctx.Err() == nil {
+		a.Outcome = OutcomeUnreachable
+	}
+	tr := t.after(a, schedule, e.random)
+	tr.AccessChecked = time.Since(t.AccessAt) <= e.cfg.AccessMaxAge
+	return tr
+}
+
+// send makes the request and fills in what came of it. The timeout is for the
+// whole of it, the answer's body included.
+func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *attempt) {
+	timeout := t.Sub.Timeout
+	if timeout == 0 {
+		timeout = e.cfg.Timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, built.Method, built.URL, bytes.NewReader(built.Body))
+	if err != nil {
+		a.Outcome, a.Error = OutcomeFailed, "the request could not be built"
+		return
+	}
+	req.GetBody = nil // net/http would repeat a POST that carries Idempotency-Key
+	req.Header = built.Header
+	a.RequestHeaders = keptHeaders(built.Header)
+
+	resp, err := e.client.Do(req)
+	var header http.Header
+	if err == nil {
+		header = resp.Header
+		a.Status, a.ResponseHeaders = resp.StatusCode, keptHeaders(header)
+		err = e.readAnswer(resp, a)
+	}
+	a.Duration = time.Since(a.StartedAt)
+	v := classify(a.Status, header, err, time.Now())
+	a.Outcome, a.RetryAfter = v.Outcome, v.RetryAfter
+	if v.Detail != "" {
+		a.Error = v.ErrorClass + ": " + v.Detail
+	}
+}
+
+func (e *Engine) readAnswer(resp *http.Response, a *attempt) error {
+	defer resp.Body.Close() //nolint:errcheck // nothing follows from it
+	keep := max(e.cfg.ResponseBytes, 0)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, max(maxResponseRead, int64(keep))))
+	if len(body) > keep {
+		body, a.ResponseTruncated = body[:keep:keep], true
+	}
+	if len(body) > 0 {
+		a.ResponseBody = body
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// secretHeaders are never written to the history.
+var secretHeaders = map[string]bool{
+	"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "Set-Cookie": true, "X-Api-Key": true,
+}
+
+// keptHeaders are the headers as the history has them.
+func keptHeaders(h http.Header) string {
+	kept := make(map[string]string, len(h))
+	for name, values := range h {
+		if secretHeaders[http.CanonicalHeaderKey(name)] {
+			kept[name] = "[redacted]"
+			continue
+		}
+		kept[name] = cleanText(strings.Join(values, ", "))
+	}
+	text, err := json.Marshal(kept)
+	if err != nil {
+		return "{}"
+	}
+	return string(text)
+}
+
+// publicURL is a URL without what may be secret in it.
+func publicURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	u.User, u.Fragment = nil, ""
+	if u.RawQuery != "" {
+		u.RawQuery = "redacted"
+	}
+	return u.String()
+}

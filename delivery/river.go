@@ -1,0 +1,158 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/riverhook/riverhook/internal/jobs"
+)
+
+const (
+	// fetchCooldown and pollInterval were measured: a cooldown of a millisecond
+	// makes one hop from commit to wire, and the poll finds what a debounced
+	// notification did not tell.
+	fetchCooldown = time.Millisecond
+	pollInterval  = 100 * time.Millisecond
+
+	// completedRetention is short, since the history is in our own tables.
+	completedRetention = 5 * time.Minute
+
+	// rescueAfter is far behind our own release of dead engines' jobs, and
+	// above what a job of ours can take.
+	rescueAfter = 30 * time.Minute
+
+	// expandTries is how often an expansion may fail before its intent does.
+	expandTries = 20
+
+	// stallWait is the wait after the database could not be read.
+	stallWait = time.Second
+)
+
+// stallError is trouble with the database before anything was done.
+type stallError struct {
+	action string
+	err    error
+}
+
+func (s *stallError) Error() string { return "delivery: " + s.action + ": " + s.err.Error() }
+
+func (s *stallError) Unwrap() error { return s.err }
+
+func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
+	workers := river.NewWorkers()
+	err := errors.Join(
+		river.AddWorkerSafely(workers, &worker[jobs.Expand]{engine: e}),
+		river.AddWorkerSafely(workers, &worker[jobs.Chunk]{engine: e}),
+		river.AddWorkerSafely(workers, &worker[jobs.Decide]{engine: e}),
+		river.AddWorkerSafely(workers, &worker[jobs.Deliver]{engine: e}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("delivery: register workers: %w", err)
+	}
+	client, err := river.NewClient(riverpgxv5.New(e.pool), &river.Config{
+		CompletedJobRetentionPeriod: completedRetention,
+		FetchCooldown:               fetchCooldown,
+		FetchPollInterval:           pollInterval,
+		ID:                          e.cfg.ID,
+		JobTimeout:                  -1,
+		Logger:                      slog.New(warnings{e.log.Handler()}),
+		MaxAttempts:                 jobs.MaxAttempts,
+		PollOnly:                    e.cfg.PollOnly,
+		Queues: map[string]river.QueueConfig{
+			jobs.QueueChunk:   {MaxWorkers: e.cfg.MaxWorkers},
+			jobs.QueueDeliver: {MaxWorkers: e.cfg.MaxWorkers},
+			jobs.QueueExpand:  {MaxWorkers: e.cfg.MaxWorkers},
+		},
+		RescueStuckJobsAfter: rescueAfter,
+		RetryPolicy:          retryPolicy{},
+		Schema:               e.cfg.Schema,
+		Workers:              workers,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("delivery: river: %w", err)
+	}
+	return client, nil
+}
+
+// retryPolicy is for errors of jobs, which are never HTTP outcomes.
+type retryPolicy struct{}
+
+func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	return time.Now().Add(min(time.Second<<min(len(job.Errors), 6), time.Minute))
+}
+
+type worker[T river.JobArgs] struct {
+	river.WorkerDefaults[T]
+
+	engine *Engine
+}
+
+func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
+	return w.engine.work(ctx, job.JobRow)
+}
+
+// work does one of our River jobs. Its error is never an HTTP outcome: what
+// became of a delivery is in our rows by then.
+func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
+	err := e.dispatch(ctx, job)
+	switch stall := (*stallError)(nil); {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case errors.As(err, &stall):
+		e.log.WarnContext(ctx, "riverhook: job waits", "kind", job.Kind, "job", job.ID, "error", err)
+		return river.JobSnooze(stallWait)
+	default:
+		e.log.ErrorContext(ctx, "riverhook: job failed", "kind", job.Kind, "job", job.ID, "error", err)
+		return err
+	}
+}
+
+func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
+	var args struct {
+		IntentID   uuid.UUID `json:"intent_id"`
+		AfterID    uuid.UUID `json:"after_id"`
+		DeliveryID uuid.UUID `json:"delivery_id"`
+	}
+	if err := json.Unmarshal(job.EncodedArgs, &args); err != nil {
+		return fmt.Errorf("delivery: arguments of job %d: %w", job.ID, err)
+	}
+	by := carrier{JobID: job.ID, Rerun: job.Attempt > 1}
+	switch job.Kind {
+	case jobs.Expand{}.Kind(), jobs.Chunk{}.Kind():
+		err := e.expandAfter(ctx, by, args.IntentID, args.AfterID)
+		if err != nil && job.Attempt >= expandTries && ctx.Err() == nil {
+			return errors.Join(err, e.failIntent(ctx, args.IntentID, err))
+		}
+		return err
+	case jobs.Decide{}.Kind():
+		return e.redecide(ctx, by, args.IntentID)
+	case jobs.Deliver{}.Kind():
+		return e.deliverLater(ctx, by, args.DeliveryID)
+	default:
+		return fmt.Errorf("delivery: job %d is of unknown kind %q", job.ID, job.Kind)
+	}
+}
+
+// warnings passes on what River warns of, and keeps its notes of every start
+// and election to itself.
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{w.Handler.WithAttrs(attrs)}
+}
+
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }

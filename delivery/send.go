@@ -1,0 +1,167 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/riverhook/riverhook/access"
+)
+
+const (
+	// maxParallel bounds the requests of one River job, so that a large fan-out
+	// leaves room for others.
+	maxParallel = 32
+
+	// jobBudget is how long a River job starts new requests; what is left then
+	// is handed over to jobs of its own.
+	jobBudget = time.Minute
+
+	// recordTimeout bounds the record of an attempt, which goes on when its
+	// job is cancelled.
+	recordTimeout = 30 * time.Second
+)
+
+// attemptAll makes an attempt of each target and waits until all of them are
+// recorded or handed over.
+func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) error {
+	if len(targets) == 1 {
+		return e.attemptOne(ctx, by, targets[0], time.Now())
+	}
+	var (
+		wg      sync.WaitGroup
+		started = time.Now()
+		slots   = make(chan struct{}, maxParallel)
+		errs    = make([]error, len(targets))
+	)
+	for i, t := range targets {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = e.attemptOne(ctx, by, t, started)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started time.Time) error {
+	if by.Rerun {
+		ended, err := e.recordInterrupted(ctx, t)
+		if err != nil || ended {
+			return err
+		}
+	}
+	if time.Since(started) > jobBudget {
+		return e.record(ctx, t.postpone(0, ""))
+	}
+	select {
+	case e.inFlight <- struct{}{}:
+		defer func() { <-e.inFlight }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	tr := e.gate(ctx, t)
+	if tr == nil {
+		tr = e.request(ctx, t)
+	}
+	if tr == nil { // stopped before the request went out
+		return context.Cause(ctx)
+	}
+	return e.record(ctx, tr)
+}
+
+// recordInterrupted notes, before a delivery is tried again, that the earlier
+// run of its job may have sent it: a delivery that kills its engine each time
+// must come to an end too.
+func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, err error) {
+	schedule, ok := e.schedule(t)
+	if !ok {
+		return false, nil
+	}
+	a := &attempt{
+		Number: t.number(), Manual: t.Manual, Outcome: OutcomeInterrupted,
+		Error: "the engine ended before the answer was recorded", URL: publicURL(t.Sub.URL), StartedAt: time.Now(),
+	}
+	tr := t.interruptedBy(a, schedule, e.random)
+	tr.Stay = tr.State == statePending && !tr.Again
+	if err := e.record(ctx, tr); err != nil {
+		return false, err
+	}
+	t.Seq++
+	t.Interrupted, t.Attempts, t.Manual = tr.Interrupted, tr.Attempts, false
+	return !tr.Stay, nil
+}
+
+// gate says what is to become of a delivery that may not be sent now; nil lets
+// it pass.
+func (e *Engine) gate(ctx context.Context, t *target) *transition {
+	if tr := t.subscriptionGate(time.Now()); tr != nil {
+		return tr
+	}
+	if _, ok := e.cfg.Dialects.Get(t.Dialect); !ok {
+		return e.wiring(ctx, t, fmt.Sprintf("no dialect %q in this process", t.Dialect))
+	}
+	if _, ok := e.schedule(t); !ok {
+		return e.wiring(ctx, t, fmt.Sprintf("no schedule %q in this process", t.Sub.Schedule))
+	}
+	if t.Sub.Operator || time.Since(t.AccessAt) <= e.cfg.AccessMaxAge {
+		return nil
+	}
+	return e.recheck(ctx, t)
+}
+
+func (e *Engine) wiring(ctx context.Context, t *target, reason string) *transition {
+	e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", reason)
+	return t.postpone(wiringWait, reason)
+}
+
+// recheck asks again whether the owner may see the resource.
+func (e *Engine) recheck(ctx context.Context, t *target) *transition {
+	var requests []access.Request
+	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
+		requests = append(requests, accessRequest(t.Event, principal, t.Sub.Permission))
+	}
+	for i, err := range e.cfg.Access.CheckMany(ctx, requests) {
+		if err == nil {
+			continue
+		}
+		switch outcome, reason := judge(err, requests[i]); {
+		case outcome == decisionDenied:
+			return t.cancel("access denied: " + reason)
+		case outcome == decisionUnresolvable:
+			return t.cancel("unresolvable: " + reason)
+		case errors.Is(err, access.ErrNoChecker):
+			return e.wiring(ctx, t, reason)
+		default:
+			return t.postpone(undecidedWait, reason)
+		}
+	}
+	t.AccessAt = time.Now()
+	return nil
+}
+
+// schedule is the one that the subscription names.
+func (e *Engine) schedule(t *target) (Schedule, bool) {
+	name := t.Sub.Schedule
+	if name == "" {
+		name = ScheduleStandard
+	}
+	s, ok := e.schedules[name]
+	return s, ok
+}
+
+// record moves a delivery on and waits until that is committed. It goes on
+// when the job is cancelled: what happened is to be recorded.
+func (e *Engine) record(ctx context.Context, tr *transition) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	moved, err := e.records.Do(ctx, tr)
+	if err != nil {
+		return fmt.Errorf("delivery: record delivery %s: %w", tr.Target.ID, err)
+	}
+	e.logTransition(ctx, tr, moved)
+	return nil
+}

@@ -1,0 +1,129 @@
+package delivery
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// intent is an intent as the database has it.
+type intent struct {
+	ID    uuid.UUID
+	State string
+	After uuid.UUID
+	Event dialect.Event
+}
+
+func newIntent(row store.LoadIntentsRow) (*intent, error) {
+	ev := dialect.Event{
+		ID: row.WireID, Type: row.Type, Site: row.Site, ActiveSite: row.ActiveSite,
+		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID, Actor: row.Actor, Channel: row.Channel,
+		Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
+	}
+	if err := json.Unmarshal(row.Attributes, &ev.Attributes); err != nil {
+		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
+	}
+	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev}, nil
+}
+
+// accessRequest asks for one principal and the intent's resource.
+func accessRequest(ev dialect.Event, principal, permission string) access.Request {
+	return access.Request{
+		Principal: principal, Permission: permission, Site: ev.Site, EventType: ev.Type, IntentID: ev.ID,
+		Actor: ev.Actor, Resource: access.Resource{Kind: ev.ResourceKind, ID: ev.ResourceID},
+		Attributes: ev.Attributes, Data: ev.Data, OccurredAt: ev.OccurredAt,
+	}
+}
+
+// target is a delivery with all that an attempt of it needs.
+type target struct {
+	ID       uuid.UUID
+	IntentID uuid.UUID
+	Event    dialect.Event
+	Message  dialect.Message
+	Sub      hierarchy.Subscription // the fields that an attempt needs
+	Secrets  []dialect.Secret
+	Dialect  string
+
+	Epoch       int // of the subscription when the delivery was made
+	State, Hold string
+	JobID       *int64
+	Round       int
+	Seq         int
+	Attempts    int
+	Interrupted int
+	Manual      bool
+
+	AccessAt  time.Time // when access was checked last; zero: never
+	Throttled time.Time // nothing is to be sent before
+	Gone      bool      // the endpoint has answered 410
+	Failing   bool      // the endpoint's last answers were failures
+}
+
+func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
+	t := &target{
+		ID: row.ID, IntentID: row.IntentID, Dialect: row.Dialect,
+		Event: dialect.Event{
+			ID: row.WireID, Type: row.Type, Site: row.Site, ActiveSite: row.ActiveSite,
+			ResourceKind: row.ResourceKind, ResourceID: row.ResourceID, Actor: row.Actor, Channel: row.Channel,
+			Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
+		},
+		Message: dialect.Message{
+			ID: row.WireID, Type: row.Type, ContentType: row.ContentType, Body: row.Body, OccurredAt: row.OccurredAt.UTC(),
+		},
+		Sub: hierarchy.Subscription{
+			ID: row.SubscriptionID, URL: row.URL, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
+			Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
+			State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: int(row.SubscriptionEpoch),
+		},
+		Epoch: int(row.Epoch), State: row.State, Hold: row.Hold, JobID: row.JobID, Round: int(row.Round),
+		Seq: int(row.AttemptSeq), Attempts: int(row.Attempts), Interrupted: int(row.Interrupted), Manual: row.Manual,
+		Gone: row.Gone, Failing: row.Failing,
+	}
+	if row.Deleted {
+		t.Sub.DeletedAt = &now
+	}
+	if row.AccessAgeMs >= 0 {
+		t.AccessAt = now.Add(-time.Duration(row.AccessAgeMs) * time.Millisecond)
+	}
+	t.throttle(row.ThrottledMs, now)
+	for field, into := range map[string]struct {
+		raw json.RawMessage
+		to  any
+	}{
+		"attributes":      {row.Attributes, &t.Event.Attributes},
+		"message headers": {row.MessageHeaders, &t.Message.Headers},
+		"headers":         {row.Headers, &t.Sub.Headers},
+	} {
+		if err := json.Unmarshal(into.raw, into.to); err != nil {
+			return nil, fmt.Errorf("%s of delivery %s: %w", field, row.ID, err)
+		}
+	}
+	var err error
+	t.Secrets, err = parseSecrets(row.Secrets)
+	return t, err
+}
+
+func (t *target) throttle(ms int64, now time.Time) {
+	if ms > 0 {
+		t.Throttled = now.Add(time.Duration(ms) * time.Millisecond)
+	}
+}
+
+func parseSecrets(values [][]byte) ([]dialect.Secret, error) {
+	secrets := make([]dialect.Secret, len(values))
+	for i, value := range values {
+		var err error
+		if secrets[i], err = dialect.NewSecret(value); err != nil {
+			return nil, err
+		}
+	}
+	return secrets, nil
+}

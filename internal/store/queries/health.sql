@@ -1,0 +1,41 @@
+-- name: RecordFailures :exec
+-- RecordFailures adds to the failures of an epoch. Rows are touched in the order
+-- of their keys, so that two batches cannot deadlock.
+INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
+    subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, gone_at, throttled_until)
+SELECT
+    x.subscription_id, x.epoch, CASE WHEN x.failed > 0 THEN now() END, x.failed,
+    x.exhausted, CASE WHEN x.exhausted > 0 THEN now() END, x.unresolvable, CASE WHEN x.gone THEN now() END,
+    CASE WHEN x.throttle_ms > 0 THEN now() + x.throttle_ms * interval '1 millisecond' END
+FROM (SELECT
+    unnest(@subscriptions::text[])::uuid AS subscription_id,
+    unnest(@epochs::integer[]) AS epoch,
+    unnest(@failed::integer[]) AS failed,
+    unnest(@exhausted::integer[]) AS exhausted,
+    unnest(@unresolvable::integer[]) AS unresolvable,
+    unnest(@gone::boolean[]) AS gone,
+    unnest(@throttle_ms::bigint[]) AS throttle_ms
+) x
+ORDER BY x.subscription_id, x.epoch
+ON CONFLICT (subscription_id, epoch) DO UPDATE SET
+    failing_since = coalesce(h.failing_since, excluded.failing_since),
+    failed_attempts = h.failed_attempts + excluded.failed_attempts,
+    exhausted_row = h.exhausted_row + excluded.exhausted_row,
+    exhausted_since = coalesce(h.exhausted_since, excluded.exhausted_since),
+    unresolvable = h.unresolvable + excluded.unresolvable,
+    gone_at = coalesce(h.gone_at, excluded.gone_at),
+    throttled_until = greatest(h.throttled_until, excluded.throttled_until);
+
+-- name: RecordRecoveries :exec
+-- RecordRecoveries ends the failing windows of endpoints that answered well.
+UPDATE /* TEMPLATE: schema */subscription_health h SET
+    failing_since = NULL, failed_attempts = 0, exhausted_row = 0, exhausted_since = NULL, warned_at = NULL
+FROM (
+    SELECT o.subscription_id, o.epoch
+    FROM /* TEMPLATE: schema */subscription_health o
+    JOIN (SELECT unnest(@subscriptions::text[])::uuid AS subscription_id, unnest(@epochs::integer[]) AS epoch) x
+        USING (subscription_id, epoch)
+    ORDER BY o.subscription_id, o.epoch
+    FOR UPDATE OF o
+) k
+WHERE h.subscription_id = k.subscription_id AND h.epoch = k.epoch;
