@@ -1,6 +1,7 @@
 package hierarchy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -84,13 +85,13 @@ func (p Path) orRoot() Path {
 func checkPath(s string) error {
 	switch {
 	case s == "":
-		return fmt.Errorf(`is empty; the root is "/"`)
+		return errors.New(`is empty; the root is "/"`)
 	case s == string(Root):
 		return nil
 	case s[0] != '/':
-		return fmt.Errorf(`must begin with "/"`)
+		return errors.New(`must begin with "/"`)
 	case s[len(s)-1] == '/':
-		return fmt.Errorf(`must not end with "/"`)
+		return errors.New(`must not end with "/"`)
 	case len(s) > maxPathBytes:
 		return fmt.Errorf("has %d bytes; at most %d are allowed", len(s), maxPathBytes)
 	}
@@ -109,7 +110,7 @@ func checkPath(s string) error {
 func checkSegment(s string) error {
 	switch {
 	case s == "":
-		return fmt.Errorf("is empty")
+		return errors.New("is empty")
 	case s == "." || s == "..":
 		return fmt.Errorf("%q is not a name", s)
 	}

@@ -126,7 +126,7 @@ func (r *Resolver) resolve(ctx context.Context, lookups []Lookup) ([][]Match, er
 	if err != nil {
 		return nil, err
 	}
-	rows, err := store.In(r.pool, r.cfg.Schema).Resolve(ctx, resolveParams(lookups, reaches))
+	rows, err := store.ResolveInOrder(ctx, r.pool, r.cfg.Schema, resolveParams(lookups, reaches))
 	if err != nil {
 		return nil, err
 	}

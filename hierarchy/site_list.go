@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -37,7 +38,7 @@ func (o SiteListOpts) withDefaults() SiteListOpts {
 
 func (o SiteListOpts) validate() error {
 	if o.Parent != "" && o.Under != "" {
-		return fmt.Errorf("Under: cannot be given together with Parent")
+		return errors.New("Under: cannot be given together with Parent")
 	}
 	if o.Parent != "" {
 		if _, err := ParsePath(string(o.Parent)); err != nil {

@@ -237,7 +237,7 @@ func checkMetadata(m map[string]string) error {
 			return fmt.Errorf("key %s: %w", quoted(k), err)
 		}
 	}
-	if text, _ := json.Marshal(m); len(text) > maxMapBytes { //nolint:errcheck,errchkjson // texts always encode
+	if text, _ := json.Marshal(m); len(text) > maxMapBytes { //nolint:errchkjson // texts always encode
 		return fmt.Errorf("has %d bytes as JSON; at most %d are allowed", len(text), maxMapBytes)
 	}
 	return nil

@@ -75,7 +75,7 @@ func object(m map[string]string) string {
 	if len(m) == 0 {
 		return "{}"
 	}
-	text, _ := json.Marshal(m) //nolint:errcheck,errchkjson // texts always encode
+	text, _ := json.Marshal(m) //nolint:errchkjson // texts always encode
 	return string(text)
 }
 
