@@ -36,11 +36,11 @@ func (p *Policy) checkAddr(addr netip.Addr, own map[netip.Addr]bool) error {
 		}
 		return nil
 	}
-	if own[addr] {
-		return blockedAddr(addr, "an address of this host")
-	}
 	if kind := classify(addr); kind != "" {
 		return blockedAddr(addr, kind)
+	}
+	if own[addr] {
+		return blockedAddr(addr, "an address of this host")
 	}
 	return nil
 }

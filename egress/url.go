@@ -66,7 +66,7 @@ func (p *Policy) checkParsedURL(u *url.URL) error {
 	if err != nil {
 		return err
 	}
-	if err := p.checkHost(u.Hostname(), strings.HasPrefix(u.Host, "[")); err != nil {
+	if err := p.checkHost(u.Hostname()); err != nil {
 		return err
 	}
 	return p.checkPort(port)
@@ -89,7 +89,7 @@ func urlPort(u *url.URL) (uint16, error) {
 	return uint16(port), nil
 }
 
-func (p *Policy) checkHost(host string, bracketed bool) error {
+func (p *Policy) checkHost(host string) error {
 	if host == "" {
 		return &BlockedError{Rule: RuleHost, Reason: "the host is missing"}
 	}
@@ -98,9 +98,6 @@ func (p *Policy) checkHost(host string, bracketed bool) error {
 			return &BlockedError{Rule: RuleHost, Reason: "the address must not have a zone"}
 		}
 		return p.CheckAddr(addr)
-	}
-	if bracketed {
-		return &BlockedError{Rule: RuleHost, Reason: "the brackets do not hold an IPv6 address"}
 	}
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if err := checkName(name); err != nil {

@@ -1,0 +1,212 @@
+package egress
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// boundaries lists, for each closed range, its first and last address and the
+// open neighbours just outside; "" where the neighbour belongs to another range.
+var boundaries = []struct {
+	kind, before, first, last, after string
+}{
+	{"unspecified", "", "0.0.0.0", "0.0.0.0", ""},
+	{"this network", "", "0.0.0.1", "0.255.255.255", "1.0.0.0"},
+	{"private", "9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"},
+	{"shared address space", "100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"},
+	{"loopback", "126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"},
+	{"cloud metadata", "168.63.129.15", "168.63.129.16", "168.63.129.16", "168.63.129.17"},
+	{"link-local", "169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"},
+	{"cloud metadata", "", "169.254.169.254", "169.254.169.254", ""},
+	{"private", "172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"},
+	{"protocol assignments", "191.255.255.255", "192.0.0.0", "192.0.0.255", "192.0.1.0"},
+	{"documentation", "192.0.1.255", "192.0.2.0", "192.0.2.255", "192.0.3.0"},
+	{"reserved", "192.31.195.255", "192.31.196.0", "192.31.196.255", "192.31.197.0"},
+	{"reserved", "192.52.192.255", "192.52.193.0", "192.52.193.255", "192.52.194.0"},
+	{"reserved", "192.88.98.255", "192.88.99.0", "192.88.99.255", "192.88.100.0"},
+	{"private", "192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"},
+	{"reserved", "192.175.47.255", "192.175.48.0", "192.175.48.255", "192.175.49.0"},
+	{"benchmarking", "198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0"},
+	{"documentation", "198.51.99.255", "198.51.100.0", "198.51.100.255", "198.51.101.0"},
+	{"documentation", "203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0"},
+	{"multicast", "223.255.255.255", "224.0.0.0", "239.255.255.255", ""},
+	{"reserved", "", "240.0.0.0", "255.255.255.254", ""},
+	{"broadcast", "", "255.255.255.255", "255.255.255.255", ""},
+
+	{"unspecified", "", "::", "::", ""},
+	{"loopback", "", "::1", "::1", ""},
+	{"embedded IPv4", "", "::2", "::ffff:ffff", ""},
+	{"embedded IPv4", "", "::ffff:0:0:0", "::ffff:0:ffff:ffff", ""},
+	{"embedded IPv4", "", "64:ff9b::", "64:ff9b::ffff:ffff", ""},
+	{"embedded IPv4", "", "64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", ""},
+	{"discard only", "", "100::", "100::ffff:ffff:ffff:ffff", ""},
+	{"embedded IPv4", "", "2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff", ""},
+	{"protocol assignments", "", "2001:1::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"},
+	{"benchmarking", "", "2001:2::", "2001:2:0:ffff:ffff:ffff:ffff:ffff", ""},
+	{"documentation", "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"},
+	{"embedded IPv4", "2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"},
+	{"reserved", "2620:4f:7fff:ffff:ffff:ffff:ffff:ffff", "2620:4f:8000::", "2620:4f:8000:ffff:ffff:ffff:ffff:ffff", "2620:4f:8001::"},
+	{"documentation", "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::"},
+	{"reserved", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "4000::", "fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""},
+	{"reserved", "", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2000::"},
+	{"unique local", "", "fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""},
+	{"cloud metadata", "", "fd00:ec2::254", "fd00:ec2::254", ""},
+	{"link-local", "", "fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""},
+	{"site-local", "", "fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""},
+	{"multicast", "", "ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""},
+}
+
+func newPolicy(t *testing.T, cfg *Config) *Policy {
+	t.Helper()
+	policy, err := New(cfg)
+	require.NoError(t, err)
+	return policy
+}
+
+func requireBlocked(t *testing.T, err error, rule Rule, reason string) {
+	t.Helper()
+	require.ErrorIs(t, err, ErrBlocked)
+	var blocked *BlockedError
+	require.ErrorAs(t, err, &blocked)
+	require.Equal(t, rule, blocked.Rule)
+	require.Contains(t, blocked.Reason, reason)
+}
+
+func TestEachClosedRangeEndsWhereTheRegistrySaysItEnds(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, nil)
+
+	for _, tc := range boundaries {
+		for _, text := range []string{tc.first, tc.last} {
+			requireBlocked(t, policy.CheckAddr(netip.MustParseAddr(text)), RuleAddress, tc.kind)
+		}
+		for _, text := range []string{tc.before, tc.after} {
+			if text != "" {
+				require.NoError(t, policy.CheckAddr(netip.MustParseAddr(text)), "%s is outside of %s", text, tc.kind)
+			}
+		}
+	}
+}
+
+func TestAMappedAddressIsJudgedAsTheIPv4AddressItReaches(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, nil)
+
+	for _, tc := range boundaries {
+		addr := netip.MustParseAddr(tc.first)
+		if addr.Is4() {
+			requireBlocked(t, policy.CheckAddr(netip.AddrFrom16(addr.As16())), RuleAddress, tc.kind)
+		}
+	}
+	require.NoError(t, policy.CheckAddr(netip.MustParseAddr("::ffff:8.8.8.8")))
+}
+
+func TestAZoneDoesNotHideAnAddress(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, nil)
+
+	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("fe80::1%eth0")), RuleAddress, "link-local")
+	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("fd00:ec2::254%eth0")), RuleAddress, "cloud metadata")
+	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("2001:db8::1%1")), RuleAddress, "documentation")
+}
+
+func TestAnInvalidAddressIsClosed(t *testing.T) {
+	t.Parallel()
+	requireBlocked(t, newPolicy(t, nil).CheckAddr(netip.Addr{}), RuleAddress, "invalid")
+}
+
+func TestACIDROpensItsRangeAndNothingBesideIt(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{
+		netip.MustParsePrefix("10.20.0.0/16"), netip.MustParsePrefix("fd12:3456::/32"),
+	}})
+
+	for _, text := range []string{"10.20.0.0", "10.20.255.255", "::ffff:10.20.1.1", "fd12:3456::1", "8.8.8.8"} {
+		require.NoError(t, policy.CheckAddr(netip.MustParseAddr(text)), text)
+	}
+	for _, text := range []string{"10.19.255.255", "10.21.0.0", "fd12:3457::1", "127.0.0.1", "64:ff9b::10.20.1.1"} {
+		require.ErrorIs(t, policy.CheckAddr(netip.MustParseAddr(text)), ErrBlocked, text)
+	}
+}
+
+func TestMetadataStaysClosedWhateverIsOpened(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{
+		netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"),
+	}})
+
+	require.NoError(t, policy.CheckAddr(netip.MustParseAddr("169.254.169.253")))
+	for _, addr := range metadataAddrs {
+		requireBlocked(t, policy.CheckAddr(addr), RuleAddress, "cloud metadata")
+	}
+	for _, text := range []string{
+		"::ffff:169.254.169.254", "::169.254.169.254", "64:ff9b::169.254.169.254", "64:ff9b:1::169.254.169.254",
+		"2002:a9fe:a9fe::1", "2001:0:1:2:3:4:5601:5601", "::ffff:0:169.254.169.254",
+	} {
+		requireBlocked(t, policy.CheckAddr(netip.MustParseAddr(text)), RuleAddress, "cloud metadata")
+	}
+}
+
+func TestAnEmbeddedAddressMustBeOpenByItself(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{
+		netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("2002::/16"),
+		netip.MustParsePrefix("10.20.0.0/16"),
+	}})
+
+	for _, text := range []string{
+		"64:ff9b::8.8.8.8", "64:ff9b::10.20.0.1", "2002:808:808::1", "2001:0:1:2:3:4:f7f7:f7f7",
+	} {
+		require.NoError(t, policy.CheckAddr(netip.MustParseAddr(text)), text)
+	}
+	for _, text := range []string{
+		"64:ff9b::127.0.0.1", "64:ff9b::10.21.0.1", "2002:7f00:1::1", "2001:0:1:2:3:4:80ff:fffe",
+	} {
+		require.ErrorIs(t, policy.CheckAddr(netip.MustParseAddr(text)), ErrBlocked, text)
+	}
+}
+
+func TestADeniedRangeIsClosedBeforeAnyIsOpened(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, &Config{
+		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		DenyCIDRs:  []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("8.8.8.0/24")},
+	})
+
+	require.NoError(t, policy.CheckAddr(netip.MustParseAddr("10.2.0.1")))
+	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("10.1.0.1")), RuleAddress, "closed by 10.1.0.0/16")
+	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("8.8.8.8")), RuleAddress, "closed by 8.8.8.0/24")
+}
+
+func TestTheHostsOwnAddressesAreClosedUnlessOpened(t *testing.T) {
+	t.Parallel()
+	own := map[netip.Addr]bool{netip.MustParseAddr("8.8.8.8"): true}
+
+	requireBlocked(t, newPolicy(t, nil).checkAddr(netip.MustParseAddr("8.8.8.8"), own), RuleAddress, "this host")
+	requireBlocked(t, newPolicy(t, nil).checkAddr(netip.MustParseAddr("::ffff:8.8.8.8"), own), RuleAddress, "this host")
+	opened := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("8.8.8.8/32")}})
+	require.NoError(t, opened.checkAddr(netip.MustParseAddr("8.8.8.8"), own))
+}
+
+func TestWhatTheRegistryClosesIsNeverOpenByDefault(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, nil)
+
+	rapid.Check(t, func(rt *rapid.T) {
+		var addr netip.Addr
+		if rapid.Bool().Draw(rt, "v4") {
+			addr = netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(rt, "bytes")))
+		} else {
+			addr = netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(rt, "bytes")))
+		}
+		if policy.CheckAddr(addr) != nil {
+			return
+		}
+		require.NoError(rt, registry.SafeAddr(addr.Unmap()))
+		require.True(rt, addr.Unmap().IsGlobalUnicast())
+		require.False(rt, addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast())
+	})
+}

@@ -1,0 +1,277 @@
+package egress
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheDefaultTransportIsWhatTheDocumentationSays(t *testing.T) {
+	t.Parallel()
+	transport, err := newPolicy(t, nil).Transport(nil)
+	require.NoError(t, err)
+
+	require.Nil(t, transport.Proxy)
+	require.True(t, transport.DisableCompression)
+	require.True(t, transport.ForceAttemptHTTP2)
+	require.Equal(t, 30*time.Second, transport.IdleConnTimeout)
+	require.Equal(t, 0, transport.MaxConnsPerHost)
+	require.Equal(t, 1024, transport.MaxIdleConns)
+	require.Equal(t, 64, transport.MaxIdleConnsPerHost)
+	require.Equal(t, int64(64<<10), transport.MaxResponseHeaderBytes)
+	require.Equal(t, 5*time.Second, transport.TLSHandshakeTimeout)
+	require.Equal(t, uint16(tls.VersionTLS12), transport.TLSClientConfig.MinVersion)
+	require.False(t, transport.TLSClientConfig.InsecureSkipVerify)
+	require.Nil(t, transport.DialTLSContext)
+}
+
+func TestARedirectIsTheAnswerAndIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	target, hits := countingServer(t)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		origin := httptest.NewServer(http.RedirectHandler(target.URL, status))
+		got, err := post(t, newClient(t, local("127.0.0.1/32")), origin.URL)
+		origin.Close()
+		require.NoError(t, err)
+		require.Equal(t, status, got)
+	}
+	require.Zero(t, hits.Load())
+}
+
+func TestAClientHoldsEveryURLAgainstThePolicy(t *testing.T) {
+	t.Parallel()
+	server, hits := countingServer(t)
+	cfg := local("127.0.0.1/32")
+	cfg.AllowHTTP = false
+
+	_, err := post(t, newClient(t, cfg), server.URL)
+	requireBlocked(t, err, RuleScheme, "https")
+
+	_, err = post(t, newClient(t, local("127.0.0.1/32")), strings.Replace(server.URL, "//", "//user:pw@", 1))
+	requireBlocked(t, err, RuleUserinfo, "user")
+	require.Zero(t, hits.Load())
+}
+
+func TestARefusedRequestsBodyIsClosed(t *testing.T) {
+	t.Parallel()
+	body := &closeRecorder{Reader: strings.NewReader("{}")}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/", body)
+	require.NoError(t, err)
+
+	_, err = newClient(t, nil).Do(req) //nolint:bodyclose // there is no answer
+	require.ErrorIs(t, err, ErrBlocked)
+	require.True(t, body.closed.Load())
+}
+
+type closeRecorder struct {
+	io.Reader
+
+	closed atomic.Bool
+}
+
+func (r *closeRecorder) Close() error {
+	r.closed.Store(true)
+	return nil
+}
+
+func TestTLSIsVerifiedAgainstTheConfiguredAuthorities(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+
+	_, err := post(t, newClient(t, local("127.0.0.1/32")), server.URL)
+	var unverified *tls.CertificateVerificationError
+	require.ErrorAs(t, err, &unverified)
+
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	client, err := newPolicy(t, local("127.0.0.1/32")).Client(&TransportConfig{RootCAs: roots})
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+	status, err := post(t, client, server.URL)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, status)
+}
+
+func TestAnOldTLSVersionIsRefused(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	client, err := newPolicy(t, local("127.0.0.1/32")).Client(&TransportConfig{RootCAs: roots})
+	require.NoError(t, err)
+
+	_, err = post(t, client, server.URL)
+	require.ErrorContains(t, err, "protocol version")
+}
+
+func TestHTTP2IsSpokenWhereItIsOffered(t *testing.T) {
+	t.Parallel()
+	protos := make(chan string, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protos <- r.Proto }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	client, err := newPolicy(t, local("127.0.0.1/32")).Client(&TransportConfig{RootCAs: roots})
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+
+	_, err = post(t, client, server.URL)
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/2.0", <-protos)
+}
+
+func TestHeadersOfAnAnswerAreBounded(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 70<<10))
+	}))
+	t.Cleanup(server.Close)
+
+	_, err := post(t, newClient(t, local("127.0.0.1/32")), server.URL)
+	require.ErrorContains(t, err, "exceeded")
+}
+
+func TestCompressionIsNeitherAskedForNorUndone(t *testing.T) {
+	t.Parallel()
+	accepts := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		accepts <- r.Header.Get("Accept-Encoding")
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write([]byte("not gzip"))
+	}))
+	t.Cleanup(server.Close)
+
+	resp, err := newClient(t, local("127.0.0.1/32")).Get(server.URL)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, "not gzip", string(body))
+	require.Empty(t, <-accepts)
+}
+
+// The tests below pin what net/http does and the guard leans on.
+
+const proxyChild = "RIVERHOOK_EGRESS_TEST_URL"
+
+// net/http reads the environment's proxy once a process, so a child asks.
+func TestNetHTTPUsesNoProxyOfTheEnvironmentWithoutProxyFunc(t *testing.T) {
+	t.Parallel()
+	proxy, hits := countingServer(t)
+
+	child := "-test.run=^TestChildThatPostsWithAProxyInItsEnvironment$"
+	cmd := exec.CommandContext(t.Context(), os.Args[0], child, "-test.count=1")
+	cmd.Env = append(os.Environ(), proxyChild+"=http://hooks.example.com:81/",
+		"HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "HTTPS_PROXY="+proxy.URL, "ALL_PROXY="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "child: asked")
+	require.EqualValues(t, 1, hits.Load(), "only the request through http.ProxyFromEnvironment")
+}
+
+func TestChildThatPostsWithAProxyInItsEnvironment(t *testing.T) {
+	t.Parallel()
+	url := os.Getenv(proxyChild)
+	if url == "" {
+		return // the parent's part is in the test above
+	}
+	cfg := &Config{AllowHTTP: true, AnyPort: true, Resolver: resolveTo("127.0.0.1")}
+	_, err := post(t, newClient(t, cfg), url)
+	requireBlocked(t, err, RuleAddress, "loopback")
+
+	// The twin: the environment does name a proxy that would have been used.
+	status, err := post(t, &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}}, url)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNoContent, status)
+	_, _ = os.Stdout.WriteString("child: asked\n")
+}
+
+// dropSecond answers the first request of a connection and hangs up on the next,
+// after it was read: what makes net/http repeat a replayable request.
+func dropSecond(t *testing.T) (server *httptest.Server, posts *atomic.Int64) {
+	t.Helper()
+	posts = new(atomic.Int64)
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if posts.Add(1) == 2 {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(server.Close)
+	return server, posts
+}
+
+func postTwiceWithIdempotencyKey(t *testing.T, client *http.Client, url string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range 2 {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte("{}")))
+		require.NoError(t, err)
+		require.NotNil(t, req.GetBody)
+		req.Header.Set("Idempotency-Key", "1")
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, resp.Body.Close())
+	}
+	return nil
+}
+
+func TestAPostWithIdempotencyKeyIsNotRepeatedByAClient(t *testing.T) {
+	t.Parallel()
+	server, posts := dropSecond(t)
+
+	err := postTwiceWithIdempotencyKey(t, newClient(t, local("127.0.0.1/32")), server.URL)
+	require.Error(t, err)
+	require.EqualValues(t, 2, posts.Load())
+}
+
+func TestNetHTTPRepeatsAPostWithIdempotencyKeyThatHasGetBody(t *testing.T) {
+	t.Parallel()
+	server, posts := dropSecond(t)
+	transport, err := newPolicy(t, local("127.0.0.1/32")).Transport(nil)
+	require.NoError(t, err)
+	t.Cleanup(transport.CloseIdleConnections)
+
+	require.NoError(t, postTwiceWithIdempotencyKey(t, &http.Client{Transport: transport}, server.URL))
+	require.EqualValues(t, 3, posts.Load(), "the second was sent twice: why a client drops GetBody")
+}
+
+func TestNetHTTPRunsTheControlHookForEachAddressAfterResolution(t *testing.T) {
+	t.Parallel()
+	cfg := &Config{AnyPort: true, Resolver: resolveTo("127.0.0.1", "10.0.0.1")}
+	_, err := newPolicy(t, cfg).dialer(time.Second).dial(t.Context(), "tcp", "hooks.example.com:443")
+	requireBlocked(t, err, RuleAddress, "127.0.0.1")
+
+	cfg.AllowCIDRs = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	_, err = newPolicy(t, cfg).dialer(time.Second).dial(t.Context(), "tcp", "hooks.example.com:1")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, ErrBlocked, "the open address was connected to, and refused")
+}

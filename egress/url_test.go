@@ -1,0 +1,188 @@
+package egress
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestURLsThatMayBeSentTo(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, nil)
+
+	for _, raw := range []string{
+		"HTTPS://EXAMPLE.COM/",
+		"https://8.8.8.8/hook",
+		"https://[2606:4700::1111]:443/hook",
+		"https://[::ffff:8.8.8.8]/",
+		"https://a_b.example.com/",
+		"https://example.com",
+		"https://example.com./hook",
+		"https://example.com/hook?token=s3cret&x=%20",
+		"https://example.com:8443/hook",
+		"https://intranet/hook",
+		"https://xn--bcher-kva.example/",
+		"https://1.example/",
+	} {
+		require.NoError(t, policy.CheckURL(raw), raw)
+	}
+}
+
+func TestURLsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, nil)
+
+	for raw, rule := range map[string]Rule{
+		"":                                               RuleScheme,
+		"/hook":                                          RuleScheme,
+		"//example.com/":                                 RuleScheme,
+		"example.com/hook":                               RuleScheme,
+		"file:///etc/passwd":                             RuleScheme,
+		"ftp://example.com/":                             RuleScheme,
+		"gopher://example.com/":                          RuleScheme,
+		"http://example.com/":                            RuleScheme,
+		"httpsx://example.com/":                          RuleScheme,
+		"unix:///var/run/docker.sock":                    RuleScheme,
+		"https:example.com":                              RuleSyntax,
+		"https://":                                       RuleHost,
+		"https:///hook":                                  RuleHost,
+		"https://:443/":                                  RuleHost,
+		"https://user@example.com/":                      RuleUserinfo,
+		"https://user:pw@example.com/":                   RuleUserinfo,
+		"https://@example.com/":                          RuleUserinfo,
+		"https://example.com/#":                          RuleFragment,
+		"https://example.com/#frag":                      RuleFragment,
+		"https://example.com:/":                          RulePort,
+		"https://example.com:0/":                         RulePort,
+		"https://example.com:22/":                        RulePort,
+		"https://example.com:80/":                        RulePort,
+		"https://example.com:65536/":                     RulePort,
+		"https://example.com:443443443/":                 RulePort,
+		"https://example.com:x/":                         RuleSyntax,
+		"https://example.com\\@evil.test/":               RuleSyntax,
+		"https://exa mple.com/":                          RuleSyntax,
+		"https://example.com/a b":                        RuleSyntax,
+		"https://example.com/\r\nX-Evil:1":               RuleSyntax,
+		"https://example.com/\x00":                       RuleSyntax,
+		"https://example.com/\u202etxt":                  RuleSyntax,
+		"https://example.com/\xff":                       RuleSyntax,
+		"https://example.com/%zz":                        RuleSyntax,
+		"https://" + strings.Repeat("a", 2048) + ".com/": RuleSyntax,
+		"https://bücher.example/":                        RuleHost,
+		"https://ex%41mple.com/":                         RuleSyntax,
+		"https://exa%6Dple.com/":                         RuleSyntax,
+		"https://a..b/":                                  RuleHost,
+		"https://.example.com/":                          RuleHost,
+		"https://example.com../":                         RuleHost,
+		"https://-a.example/":                            RuleHost,
+		"https://a-.example/":                            RuleHost,
+		"https://a*b.example/":                           RuleHost,
+		"https://" + strings.Repeat("a", 64) + ".com/":   RuleHost,
+		"https://" + strings.Repeat("a.", 127) + "com/":  RuleHost,
+		"https://2130706433/":                            RuleHost,
+		"https://0x7f000001/":                            RuleHost,
+		"https://0x7f.1/":                                RuleHost,
+		"https://127.1/":                                 RuleHost,
+		"https://0177.0.0.1/":                            RuleHost,
+		"https://127.0.0.1.5/":                           RuleHost,
+		"https://8.8.8.8./":                              RuleHost,
+		"https://0x/":                                    RuleHost,
+		"https://[fe80::1%25eth0]/":                      RuleHost,
+		"https://[example.com]/":                         RuleSyntax,
+		"https://[::1/":                                  RuleSyntax,
+		"https://127.0.0.1/":                             RuleAddress,
+		"https://10.0.0.1:8443/":                         RuleAddress,
+		"https://169.254.169.254/latest/meta-data/":      RuleAddress,
+		"https://[::1]/":                                 RuleAddress,
+		"https://[::ffff:127.0.0.1]/":                    RuleAddress,
+		"https://[64:ff9b::7f00:1]/":                     RuleAddress,
+		"https://localhost/":                             RuleAddress,
+		"https://LOCALHOST./":                            RuleAddress,
+		"https://api.localhost/":                         RuleAddress,
+	} {
+		err := policy.CheckURL(raw)
+		var blocked *BlockedError
+		require.ErrorAs(t, err, &blocked, "%q", raw)
+		require.ErrorIs(t, err, ErrBlocked)
+		require.Equal(t, rule, blocked.Rule, "%q: %v", raw, err)
+	}
+}
+
+func TestARefusalNeverQuotesWhatAURLMayHide(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, nil)
+
+	for _, raw := range []string{
+		"https://user:s3cret@example.com/", "https://example.com/s3cret?s3cret#s3cret", "https://10.0.0.1/s3cret?t=s3cret",
+		"https://example.com/%zz?s3cret", "http://example.com/?s3cret", "s3cret://example.com", "https://example.com:22/s3cret",
+	} {
+		err := policy.CheckURL(raw)
+		require.ErrorIs(t, err, ErrBlocked, raw)
+		require.NotContains(t, err.Error(), "s3cret")
+	}
+}
+
+func TestHTTPIsOpenedByItsOwnAllowance(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, &Config{AllowHTTP: true})
+
+	require.NoError(t, policy.CheckURL("http://example.com/"))
+	require.NoError(t, policy.CheckURL("http://example.com:80/"))
+	require.NoError(t, policy.CheckURL("https://example.com/"))
+	requireBlocked(t, policy.CheckURL("http://127.0.0.1/"), RuleAddress, "loopback")
+}
+
+func TestPortsAreOpenedOneByOneOrAll(t *testing.T) {
+	t.Parallel()
+
+	some := newPolicy(t, &Config{AllowPorts: []int{9000}})
+	require.NoError(t, some.CheckURL("https://example.com:9000/"))
+	require.NoError(t, some.CheckURL("https://example.com/"))
+	requireBlocked(t, some.CheckURL("https://example.com:9001/"), RulePort, "port 9001 is not open (open: [443 8443 9000])")
+
+	require.NoError(t, newPolicy(t, &Config{AnyPort: true}).CheckURL("https://example.com:1/"))
+}
+
+func TestLocalhostIsOpenWhereLoopbackIs(t *testing.T) {
+	t.Parallel()
+
+	for _, prefix := range []string{"127.0.0.0/8", "::1/128"} {
+		policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix(prefix)}})
+		require.NoError(t, policy.CheckURL("https://localhost/"), prefix)
+	}
+}
+
+func FuzzCheckURLAcceptsOnlyWhatItsParserReadsTheSameWay(f *testing.F) {
+	for _, seed := range []string{
+		"https://example.com/hook?x=1", "https://user@example.com", "https://[::1]:443/", "https://127.1/", "https://a\\@b/",
+		"https://localhost", "https://example.com:8443", "https://xn--bcher-kva.example/%2f", "//x", "https://0x7f.1",
+	} {
+		f.Add(seed)
+	}
+	policy, err := New(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if policy.CheckURL(raw) != nil {
+			return
+		}
+		u, err := url.Parse(raw)
+		require.NoError(t, err)
+		require.Equal(t, "https", u.Scheme)
+		require.Nil(t, u.User)
+		require.NotEmpty(t, u.Hostname())
+		require.NotContains(t, raw, "#")
+		require.Contains(t, []string{"", "443", "8443"}, u.Port())
+		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+			require.NoError(t, policy.CheckAddr(addr))
+		}
+		again, err := url.Parse(u.String())
+		require.NoError(t, err)
+		require.NoError(t, policy.CheckURL(again.String()))
+		require.Equal(t, u.Host, again.Host)
+	})
+}
