@@ -39,7 +39,7 @@ func (m *machine) startEmbedded(_ context.Context, opts *Opts) (*Server, error) 
 	}
 	embedded := embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().
 		Version(embeddedpostgres.V18).
-		Port(uint32(port)). //nolint:gosec // a port
+		Port(uint32(port)).
 		RuntimePath(folder).
 		StartParameters(parameters).
 		Logger(io.Discard))

@@ -18,7 +18,7 @@ func TestPingDocker(t *testing.T) {
 	// daemon listens on a socket as a Docker daemon does.
 	daemon := func(t *testing.T, answer http.HandlerFunc) string {
 		t.Helper()
-		dir, err := os.MkdirTemp("", "docker") // short: the path of a socket is limited
+		dir, err := os.MkdirTemp("", "docker") //nolint:usetesting // the path of a socket must be short
 		require.NoError(t, err)
 		path := filepath.Join(dir, "d.sock")
 		listener, err := net.Listen("unix", path)

@@ -47,7 +47,7 @@ func (m *machine) fetchPrograms(ctx context.Context, folder string) (string, err
 	}
 	cfg := embeddedpostgres.DefaultConfig().
 		Version(embeddedpostgres.V18).
-		Port(uint32(port)). //nolint:gosec // a port
+		Port(uint32(port)).
 		BinariesPath(filepath.Join(folder, "programs")).
 		RuntimePath(filepath.Join(folder, "runtime")).
 		Logger(io.Discard)

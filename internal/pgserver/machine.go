@@ -1,6 +1,7 @@
 package pgserver
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ func thisMachine() *machine {
 }
 
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}

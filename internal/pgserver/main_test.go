@@ -56,10 +56,10 @@ func env(vars map[string]string) func(string) string {
 // clusterFolder is a folder that the user which the server runs as can use.
 func clusterFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "pgserver-test-")
+	folder, err := os.MkdirTemp("", "pgserver-test-") //nolint:usetesting // other users cannot reach t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
-	require.NoError(t, os.Chmod(folder, 0o777)) //nolint:gosec // for the user that the server runs as
+	require.NoError(t, os.Chmod(folder, 0o777))
 	return folder
 }
 

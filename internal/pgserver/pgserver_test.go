@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -204,6 +206,26 @@ func TestPrivateCluster(t *testing.T) {
 		require.Equal(t, "on", setting(t, server.URL(), "fsync"))
 	})
 
+	t.Run("StaysUpWhenTheProgramKeepsNothingButItsURL", func(t *testing.T) {
+		t.Parallel()
+		m, folder := setup(t)
+		serverURL := func() string {
+			server, err := startFirst(t.Context(), nil, sources(m))
+			require.NoError(t, err)
+			return server.URL()
+		}()
+		runtime.GC()
+		runtime.GC()
+		require.Equal(t, "on", setting(t, serverURL, "fsync"))
+		lifelines.Range(func(key, _ any) bool {
+			if c := key.(*cluster); filepath.Dir(c.folder) == folder {
+				require.NoError(t, c.stop())
+			}
+			return true
+		})
+		requireNothingLeft(t, folder, serverURL)
+	})
+
 	t.Run("LeavesNothingWhenItsStartIsCanceled", func(t *testing.T) {
 		t.Parallel()
 		m, folder := setup(t)
@@ -229,7 +251,8 @@ func TestPrivateCluster(t *testing.T) {
 		taken := other.Addr().(*net.TCPAddr).Port
 		asked, freePort := 0, m.freePort
 		m.freePort = func() (int, error) {
-			if asked++; asked == 1 {
+			asked++
+			if asked == 1 {
 				return taken, nil
 			}
 			return freePort()

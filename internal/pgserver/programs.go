@@ -66,8 +66,8 @@ func (m *machine) findPrograms(ctx context.Context) []programs {
 			continue
 		}
 		// A link in PATH leads to the folder that the programs belong to.
-		if real, err := filepath.EvalSymlinks(postgres); err == nil && executable(filepath.Dir(real), "initdb") != "" {
-			dir = filepath.Dir(real)
+		if file, err := filepath.EvalSymlinks(postgres); err == nil && executable(filepath.Dir(file), "initdb") != "" {
+			dir = filepath.Dir(file)
 		}
 		if slices.ContainsFunc(found, func(p programs) bool { return p.dir == dir }) {
 			continue

@@ -140,7 +140,7 @@ func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 func lockKey(name string) int64 {
 	hash := fnv.New64a()
 	hash.Write([]byte(name))
-	return int64(hash.Sum64()) //nolint:gosec // any 64 bits are a key
+	return int64(hash.Sum64())
 }
 
 // withDatabase puts the database's name into a connection string of either of

@@ -30,8 +30,8 @@ const (
 	suitePrefix = "suite-"
 )
 
-// membership keeps the lock on usersFile until this process ends.
-var membership *os.File
+// memberships keeps the lock on usersFile until this process ends.
+var memberships []*os.File
 
 // join returns the server of the run that meets in the folder, and starts it if
 // there is none. This process is then one of its users for as long as it runs.
@@ -40,14 +40,14 @@ func join(ctx context.Context, folder string) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	membership = users
+	memberships = append(memberships, users)
 	registerSuite(folder)
 
 	start, err := openLocked(ctx, filepath.Join(folder, startFile), syscall.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
-	defer start.Close() //nolint:errcheck // nothing was written
+	defer start.Close()
 	if server, err := readState(folder); server != nil || err != nil {
 		return server, err
 	}
@@ -108,7 +108,7 @@ func readState(folder string) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	if tryLock(file, syscall.LOCK_SH) {
 		return nil, nil //nolint:nilnil // the supervisor was killed: its server has ended
 	}
@@ -131,7 +131,7 @@ func launch(ctx context.Context, folder string) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Close() //nolint:errcheck // only read
+	defer answer.Close()
 	cmd := exec.Command(program)
 	cmd.Dir = os.TempDir()
 	cmd.Env = append(os.Environ(), supervisorEnv+"="+folder)

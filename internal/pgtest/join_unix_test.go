@@ -136,11 +136,11 @@ func TestProcessesOfARun(t *testing.T) {
 
 func TestStateFolderOfSomebodyElseIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func(t *testing.T, path string){
+	for name, put := range map[string]func(t *testing.T, path string){
 		"ThatOthersCanRead": func(t *testing.T, path string) {
 			t.Helper()
 			require.NoError(t, os.Mkdir(path, 0o700))
-			require.NoError(t, os.Chmod(path, 0o755)) //nolint:gosec // what is refused
+			require.NoError(t, os.Chmod(path, 0o755))
 		},
 		"ThatIsALink": func(t *testing.T, path string) {
 			t.Helper()
@@ -150,7 +150,7 @@ func TestStateFolderOfSomebodyElseIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder := newFolder(t)
-			make(t, folder)
+			put(t, folder)
 			_, err := lockUsers(t.Context(), folder)
 			require.ErrorContains(t, err, folder+" is not a folder that only this user can read: remove it")
 		})

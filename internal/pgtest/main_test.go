@@ -34,7 +34,9 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			server = &state{Err: err.Error()}
 		}
-		_ = json.NewEncoder(os.Stdout).Encode(server)
+		if err := json.NewEncoder(os.Stdout).Encode(server); err != nil {
+			os.Exit(1)
+		}
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}

@@ -38,7 +38,7 @@ func TestPool(t *testing.T) {
 		t.Parallel()
 		var pool *pgxpool.Pool
 		var conn *pgx.Conn
-		t.Run("Test", func(t *testing.T) {
+		t.Run("Test", func(t *testing.T) { //nolint:paralleltest // what follows is after its end
 			pool = Pool(t)
 			require.NoError(t, pool.Ping(t.Context()))
 			var err error

@@ -24,11 +24,11 @@ func serverOpts() *pgserver.Opts {
 
 // state is what the processes of a run tell each other about its server.
 type state struct {
-	Err    string // why there is none; all else is empty then
-	PID    int    // of the supervisor
-	Prefix string // of the names of all databases of the run
-	Source string
-	URL    string
+	Err    string `json:"err"`    // why there is none; all else is empty then
+	PID    int    `json:"pid"`    // of the supervisor
+	Prefix string `json:"prefix"` // of the names of all databases of the run
+	Source string `json:"source"`
+	URL    string `json:"url"`
 }
 
 // connected is the server of this process. It is found or started once, not in
