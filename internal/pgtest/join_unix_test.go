@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -173,21 +174,44 @@ func TestLocks(t *testing.T) {
 		require.ErrorContains(t, err, path)
 	})
 
-	t.Run("OnAFileThatWasRemovedDoNotCount", func(t *testing.T) {
+	t.Run("OnAFileThatWasRemovedWhileTheyWereWaitedForDoNotCount", func(t *testing.T) {
 		t.Parallel()
 		folder := newFolder(t)
-		first, err := lockUsers(t.Context(), folder)
-		require.NoError(t, err)
-		defer first.Close()
+		require.NoError(t, makeStateFolder(folder))
 		path := filepath.Join(folder, usersFile)
-		require.True(t, isStill(first, path))
-		require.NoError(t, os.RemoveAll(folder))
-		require.False(t, isStill(first, path))
-		second, err := lockUsers(t.Context(), folder)
+		held, err := openLocked(t.Context(), path, syscall.LOCK_EX)
 		require.NoError(t, err)
-		defer second.Close()
-		require.True(t, isStill(second, path))
+
+		ctx := &signalingContext{Context: t.Context(), waiting: make(chan struct{})}
+		locked := make(chan *os.File)
+		go func() {
+			defer close(locked)
+			file, err := lockUsers(ctx, folder)
+			if err == nil {
+				locked <- file
+			}
+		}()
+		<-ctx.waiting
+		require.NoError(t, os.Rename(folder, folder+".gone"))
+		require.NoError(t, held.Close())
+		users := <-locked
+		require.NotNil(t, users)
+		defer users.Close()
+		require.True(t, isStill(users, path))
 	})
+}
+
+// signalingContext tells when somebody begins to wait.
+type signalingContext struct {
+	context.Context //nolint:containedctx // it is one
+
+	once    sync.Once
+	waiting chan struct{}
+}
+
+func (c *signalingContext) Done() <-chan struct{} {
+	c.once.Do(func() { close(c.waiting) })
+	return c.Context.Done()
 }
 
 func TestSupervisorStaysWhileAGoProcessMayStartMoreTests(t *testing.T) {
