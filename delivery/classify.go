@@ -190,11 +190,14 @@ func isTLS(err error) bool {
 // maxDetail bounds what an error of the peer's making puts into the history.
 const maxDetail = 200
 
-// cause is the innermost text of an error that names no URL: *url.Error quotes
-// it with its query.
+// cause is the text of an error without what wraps it: *url.Error quotes the
+// URL with its query, *net.OpError the addresses of both ends.
 func cause(err error) string {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
+		err = op.Err
 	}
 	text := strings.ToValidUTF8(err.Error(), "?")
 	if len(text) > maxDetail {

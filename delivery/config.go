@@ -83,6 +83,11 @@ type Config struct {
 	// Default: 512.
 	MaxInFlight int
 
+	// MaxInFlightPerEndpoint is the most requests that this engine has under way
+	// at once to the URL of a subscription that names no bound of its own. An
+	// endpoint that throttles gets fewer for a while. Default: 32.
+	MaxInFlightPerEndpoint int
+
 	// MaxWorkers is the most River jobs that each queue of this engine works at
 	// once, 1 to 10,000. Default: 1000.
 	MaxWorkers int
@@ -181,6 +186,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	def(&out.MaintenanceInterval, time.Second)
 	def(&out.MaxHold, 30*24*time.Hour)
 	def(&out.MaxInFlight, 512)
+	def(&out.MaxInFlightPerEndpoint, 32)
 	def(&out.MaxWorkers, 1000)
 	def(&out.RedecideAfter, 5*time.Second)
 	def(&out.ResponseBytes, 16<<10)
@@ -249,6 +255,8 @@ func (c *Config) validate() error {
 		return refuse("MaxHold", "must not be negative")
 	case c.MaxInFlight < 1:
 		return refuse("MaxInFlight", "must be at least 1")
+	case c.MaxInFlightPerEndpoint < 1:
+		return refuse("MaxInFlightPerEndpoint", "must be at least 1")
 	case c.MaxWorkers < 1 || c.MaxWorkers > 10_000:
 		return refuse("MaxWorkers", "must be 1 to 10,000")
 	case c.RedecideAfter < 0:

@@ -25,8 +25,12 @@ const (
 	decisionFailed       = "failed"
 )
 
-// The values of a delivery's hold.
-const holdPaused = "paused"
+// What a delivery is held by.
+const (
+	holdPaused  = "paused"  // its subscription is paused
+	holdCircuit = "circuit" // its endpoint fails, or has asked to wait
+	holdSlots   = "slots"   // its endpoint has all the requests in flight that it may have
+)
 
 // decision is what was decided for one match.
 type decision struct {

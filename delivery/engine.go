@@ -38,6 +38,7 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 type Engine struct {
 	cfg       *Config
 	client    *http.Client
+	endpoints *endpoints
 	inFlight  chan struct{}
 	log       *slog.Logger
 	pool      *pgxpool.Pool
@@ -52,6 +53,7 @@ type Engine struct {
 	loads      *batch.Group[uuid.UUID, *target]
 	lookups    *batch.Group[hierarchy.Lookup, []hierarchy.Match]
 	records    *batch.Group[*transition, bool]
+	releases   *batch.Group[release, int]
 
 	mu      sync.Mutex
 	started bool
@@ -74,7 +76,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		cfg: cfg, inFlight: make(chan struct{}, cfg.MaxInFlight), log: cfg.Logger, pool: pool,
+		cfg: cfg, endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight), log: cfg.Logger, pool: pool,
 		random: rand.Float64, store: store.In(pool, cfg.Schema),
 	}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
@@ -116,6 +118,7 @@ func (e *Engine) makeBatches() {
 	e.expansions = batch.New(batch.Config{MaxSize: 100}, e.commitExpansions)
 	e.loads = batch.New(batch.Config{}, e.loadTargets)
 	e.records = batch.New(batch.Config{}, e.recordTransitions)
+	e.releases = batch.New(batch.Config{Flushers: 1}, e.releaseHeld)
 }
 
 // Subscriptions is a store of subscriptions that refuses what this engine could
@@ -184,7 +187,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	}
 	e.stop()
 	e.loops.Wait()
-	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.expansions, e.loads, e.records} {
+	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.expansions, e.loads, e.records, e.releases} {
 		group.Close()
 	}
 	e.client.CloseIdleConnections()

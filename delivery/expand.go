@@ -140,13 +140,11 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 		if err != nil {
 			return nil, fmt.Errorf("delivery: secrets of subscription %s: %w", d.Subscription.ID, err)
 		}
-		t := &target{
+		targets = append(targets, &target{
 			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
 			Sub: d.Subscription, Secrets: secrets, Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
-			State: statePending, Round: 1, AccessAt: now, Gone: row.Gone, Failing: row.Failing,
-		}
-		t.throttle(row.ThrottledMs, now)
-		targets = append(targets, t)
+			State: statePending, Round: 1, AccessAt: now, CircuitOpened: int(row.CircuitOpened), Gone: row.Gone, Failing: row.Failing,
+		})
 	}
 	return targets, nil
 }

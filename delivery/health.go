@@ -25,7 +25,8 @@ type healthEntry struct {
 	Exhausted    int
 	Unresolvable int
 	Gone         bool
-	Throttle     time.Duration
+	Pause        time.Duration // the circuit is to be open that long
+	Opened       bool          // for its failures, not because it asked
 }
 
 func (b healthBook) empty() bool { return len(b) == 0 }
@@ -56,7 +57,8 @@ func (b healthBook) add(tr *transition) {
 			h.Exhausted++
 		}
 		h.Gone = h.Gone || tr.Attempt.Outcome == OutcomeGone
-		h.Throttle = max(h.Throttle, tr.Attempt.RetryAfter)
+		h.Pause = max(h.Pause, tr.Pause)
+		h.Opened = h.Opened || tr.Opens
 	}
 }
 
@@ -79,7 +81,12 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) error {
 		failures.Exhausted = append(failures.Exhausted, int32(h.Exhausted))
 		failures.Unresolvable = append(failures.Unresolvable, int32(h.Unresolvable))
 		failures.Gone = append(failures.Gone, h.Gone)
-		failures.ThrottleMs = append(failures.ThrottleMs, h.Throttle.Milliseconds())
+		failures.PauseMs = append(failures.PauseMs, h.Pause.Milliseconds())
+		opened := int32(0)
+		if h.Opened {
+			opened = 1
+		}
+		failures.Opened = append(failures.Opened, opened)
 	}
 	if len(recoveries.Subscriptions) > 0 {
 		if err := q.RecordRecoveries(ctx, &recoveries); err != nil {

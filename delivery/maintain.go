@@ -9,14 +9,9 @@ import (
 	"github.com/google/uuid"
 )
 
-const (
-	// lostAfter is how long something due may be without a living River job
-	// before a new one is made.
-	lostAfter = 15 * time.Second
-
-	// releaseStep is how many held deliveries are released at once.
-	releaseStep = 200
-)
+// lostAfter is how long something due may be without a living River job
+// before a new one is made.
+const lostAfter = 15 * time.Second
 
 // maintainOnce does what no job does. Each task is safe beside itself in other
 // engines: rows that another holds are skipped.
@@ -30,7 +25,8 @@ func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
 		name string
 		run  func(ctx context.Context) (int, error)
 	}{
-		{"release held deliveries", e.releaseHeld},
+		{"probe circuits", counted(e.store.ProbeCircuits)},
+		{"release held deliveries", e.sweepHeld},
 		{"expire held deliveries", counted(func(ctx context.Context) ([]uuid.UUID, error) {
 			return e.store.ExpireHeld(ctx, e.cfg.MaxHold.Milliseconds())
 		})},
@@ -62,10 +58,4 @@ func counted(f func(ctx context.Context) ([]uuid.UUID, error)) func(ctx context.
 		ids, err := f(ctx)
 		return len(ids), err
 	}
-}
-
-// releaseHeld lets what is free go on, in steps that leave room between them.
-func (e *Engine) releaseHeld(ctx context.Context) (int, error) {
-	ids, err := e.store.ReleaseHeld(ctx, releaseStep)
-	return len(ids), err
 }

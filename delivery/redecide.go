@@ -143,4 +143,3 @@ func (e *Engine) failIntent(ctx context.Context, id uuid.UUID, cause error) erro
 	}
 	return nil
 }
-

@@ -57,16 +57,35 @@ func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started 
 	if time.Since(started) > jobBudget {
 		return e.record(ctx, t.postpone(0, ""))
 	}
+	if tr := e.gate(ctx, t); tr != nil {
+		return e.record(ctx, tr)
+	}
+	if !e.endpoints.acquire(ctx, t.Sub.ID, t.Sub.MaxInFlight) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return e.record(ctx, t.hold(holdSlots, "the endpoint has as many requests in flight as it may have"))
+	}
+	err := e.attemptInSlot(ctx, t)
+	e.endpoints.leave(t.Sub.ID)
+	return errors.Join(err, e.releaseNext(ctx, t.Sub.ID))
+}
+
+// attemptInSlot makes the request of a delivery that has a slot of its endpoint,
+// as soon as there is one of the process.
+func (e *Engine) attemptInSlot(ctx context.Context, t *target) error {
 	select {
 	case e.inFlight <- struct{}{}:
-		defer func() { <-e.inFlight }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	tr := e.gate(ctx, t)
+	tr := e.gate(ctx, t) // once more: it may have waited for long
 	if tr == nil {
-		tr = e.request(ctx, t)
+		if tr = e.request(ctx, t); tr != nil {
+			e.judgeEndpoint(tr)
+		}
 	}
+	<-e.inFlight
 	if tr == nil { // stopped before the request went out
 		return context.Cause(ctx)
 	}

@@ -61,10 +61,12 @@ type target struct {
 	Interrupted int
 	Manual      bool
 
-	AccessAt  time.Time // when access was checked last; zero: never
-	Throttled time.Time // nothing is to be sent before
-	Gone      bool      // the endpoint has answered 410
-	Failing   bool      // the endpoint's last answers were failures
+	AccessAt      time.Time // when access was checked last; zero: never
+	CircuitUntil  time.Time // nothing is sent before, unless it is the probe
+	CircuitOpened int       // how often the circuit has opened in a row
+	Probe         bool      // this delivery is to try whether the endpoint answers again
+	Gone          bool      // the endpoint has answered 410
+	Failing       bool      // the endpoint's last answers were failures
 }
 
 func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
@@ -81,11 +83,12 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 		Sub: hierarchy.Subscription{
 			ID: row.SubscriptionID, URL: row.URL, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 			Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-			State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: int(row.SubscriptionEpoch),
+			MaxInFlight: int(row.MaxInFlight),
+			State:       hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: int(row.SubscriptionEpoch),
 		},
 		Epoch: int(row.Epoch), State: row.State, Hold: row.Hold, JobID: row.JobID, Round: int(row.Round),
 		Seq: int(row.AttemptSeq), Attempts: int(row.Attempts), Interrupted: int(row.Interrupted), Manual: row.Manual,
-		Gone: row.Gone, Failing: row.Failing,
+		CircuitOpened: int(row.CircuitOpened), Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
 	}
 	if row.Deleted {
 		t.Sub.DeletedAt = &now
@@ -93,7 +96,9 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 	if row.AccessAgeMs >= 0 {
 		t.AccessAt = now.Add(-time.Duration(row.AccessAgeMs) * time.Millisecond)
 	}
-	t.throttle(row.ThrottledMs, now)
+	if row.CircuitMs > 0 {
+		t.CircuitUntil = now.Add(time.Duration(row.CircuitMs) * time.Millisecond)
+	}
 	for field, into := range map[string]struct {
 		raw json.RawMessage
 		to  any
@@ -109,12 +114,6 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 	var err error
 	t.Secrets, err = parseSecrets(row.Secrets)
 	return t, err
-}
-
-func (t *target) throttle(ms int64, now time.Time) {
-	if ms > 0 {
-		t.Throttled = now.Add(time.Duration(ms) * time.Millisecond)
-	}
 }
 
 func parseSecrets(values [][]byte) ([]dialect.Secret, error) {

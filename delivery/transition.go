@@ -46,6 +46,8 @@ type transition struct {
 	Stay          bool          // the River job that carries it goes on with it
 	AccessChecked bool
 	Attempt       *attempt
+	Pause         time.Duration // nothing goes to the endpoint for so long
+	Opens         bool          // because its circuit opens
 }
 
 // attempt is one request and what came back, as it is recorded.
@@ -159,8 +161,8 @@ func (t *target) subscriptionGate(now time.Time) *transition {
 		return t.hold(holdPaused, "the subscription is paused")
 	case t.Gone:
 		return t.postpone(undecidedWait, "the endpoint answered 410 Gone")
-	case t.Throttled.After(now):
-		return t.postpone(t.Throttled.Sub(now), "the endpoint asked to wait")
+	case t.CircuitUntil.After(now) && !t.Probe:
+		return t.hold(holdCircuit, "the endpoint is failing or asked to wait")
 	default:
 		return nil
 	}

@@ -81,6 +81,9 @@ WITH chunk AS MATERIALIZED (
         x.id, x.intent_id, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
         x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN x.job_id END, now()
     FROM (SELECT
+        y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id,
+        CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
+    FROM (SELECT
         unnest($19::text[])::uuid AS id,
         unnest($20::text[])::uuid AS intent_id,
         unnest($21::text[])::uuid AS subscription_id,
@@ -90,9 +93,10 @@ WITH chunk AS MATERIALIZED (
         unnest($25::integer[]) AS epoch,
         unnest($26::text[]) AS hold,
         unnest($27::bigint[]) AS job_id
+    ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
-    RETURNING id, subscription_id, epoch
+    RETURNING id, subscription_id, epoch, hold
 )
 SELECT
     d.id,
@@ -101,11 +105,12 @@ SELECT
         WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failing_since IS NOT NULL)::boolean AS failing
 FROM made d
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+WHERE d.hold = ''
 `
 
 type CommitExpansionsParams struct {
@@ -139,11 +144,11 @@ type CommitExpansionsParams struct {
 }
 
 type CommitExpansionsRow struct {
-	ID          uuid.UUID
-	Secrets     [][]byte
-	ThrottledMs int64
-	Gone        bool
-	Failing     bool
+	ID            uuid.UUID
+	Secrets       [][]byte
+	CircuitOpened int32
+	Gone          bool
+	Failing       bool
 }
 
 // CommitExpansions writes what chunks of expansions decided: their messages,
@@ -189,7 +194,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 		if err := rows.Scan(
 			&i.ID,
 			&i.Secrets,
-			&i.ThrottledMs,
+			&i.CircuitOpened,
 			&i.Gone,
 			&i.Failing,
 		); err != nil {
@@ -237,6 +242,9 @@ WITH settled AS (
         x.id, $1::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
         x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN $11::bigint END, now()
     FROM (SELECT
+        y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch,
+        CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
+    FROM (SELECT
         unnest($12::text[])::uuid AS id,
         unnest($6::text[])::uuid AS subscription_id,
         unnest($13::text[]) AS dialect,
@@ -244,9 +252,10 @@ WITH settled AS (
         unnest($15::text[]) AS matched_pattern,
         unnest($16::integer[]) AS epoch,
         unnest($17::text[]) AS hold
+    ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN made_way w USING (subscription_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
-    RETURNING id, subscription_id, epoch
+    RETURNING id, subscription_id, epoch, hold
 )
 SELECT
     d.id,
@@ -255,11 +264,12 @@ SELECT
         WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failing_since IS NOT NULL)::boolean AS failing
 FROM made d
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+WHERE d.hold = ''
 `
 
 type CommitRedecisionsParams struct {
@@ -283,11 +293,11 @@ type CommitRedecisionsParams struct {
 }
 
 type CommitRedecisionsRow struct {
-	ID          uuid.UUID
-	Secrets     [][]byte
-	ThrottledMs int64
-	Gone        bool
-	Failing     bool
+	ID            uuid.UUID
+	Secrets       [][]byte
+	CircuitOpened int32
+	Gone          bool
+	Failing       bool
 }
 
 // CommitRedecisions settles decisions of one intent that waited: those that
@@ -322,7 +332,7 @@ func (q *Queries) CommitRedecisions(ctx context.Context, arg *CommitRedecisionsP
 		if err := rows.Scan(
 			&i.ID,
 			&i.Secrets,
-			&i.ThrottledMs,
+			&i.CircuitOpened,
 			&i.Gone,
 			&i.Failing,
 		); err != nil {

@@ -11,11 +11,11 @@ import (
 
 const recordFailures = `-- name: RecordFailures :exec
 INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
-    subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, gone_at, throttled_until)
+    subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, gone_at, circuit_until, circuit_opened)
 SELECT
     x.subscription_id, x.epoch, CASE WHEN x.failed > 0 THEN now() END, x.failed,
     x.exhausted, CASE WHEN x.exhausted > 0 THEN now() END, x.unresolvable, CASE WHEN x.gone THEN now() END,
-    CASE WHEN x.throttle_ms > 0 THEN now() + x.throttle_ms * interval '1 millisecond' END
+    CASE WHEN x.pause_ms > 0 THEN now() + x.pause_ms * interval '1 millisecond' END, x.opened
 FROM (SELECT
     unnest($1::text[])::uuid AS subscription_id,
     unnest($2::integer[]) AS epoch,
@@ -23,7 +23,8 @@ FROM (SELECT
     unnest($4::integer[]) AS exhausted,
     unnest($5::integer[]) AS unresolvable,
     unnest($6::boolean[]) AS gone,
-    unnest($7::bigint[]) AS throttle_ms
+    unnest($7::bigint[]) AS pause_ms,
+    unnest($8::integer[]) AS opened
 ) x
 ORDER BY x.subscription_id, x.epoch
 ON CONFLICT (subscription_id, epoch) DO UPDATE SET
@@ -33,7 +34,11 @@ ON CONFLICT (subscription_id, epoch) DO UPDATE SET
     exhausted_since = coalesce(h.exhausted_since, excluded.exhausted_since),
     unresolvable = h.unresolvable + excluded.unresolvable,
     gone_at = coalesce(h.gone_at, excluded.gone_at),
-    throttled_until = greatest(h.throttled_until, excluded.throttled_until)
+    circuit_until = CASE WHEN excluded.circuit_until IS NULL OR h.probe_id IS NOT NULL THEN coalesce(excluded.circuit_until, h.circuit_until)
+        ELSE greatest(h.circuit_until, excluded.circuit_until) END,
+    circuit_opened = h.circuit_opened
+        + CASE WHEN h.circuit_until > now() AND h.probe_id IS NULL THEN 0 ELSE excluded.circuit_opened END,
+    probe_id = CASE WHEN excluded.circuit_until IS NULL THEN h.probe_id END
 `
 
 type RecordFailuresParams struct {
@@ -43,7 +48,8 @@ type RecordFailuresParams struct {
 	Exhausted     []int32
 	Unresolvable  []int32
 	Gone          []bool
-	ThrottleMs    []int64
+	PauseMs       []int64
+	Opened        []int32
 }
 
 // RecordFailures adds to the failures of an epoch. Rows are touched in the order
@@ -56,14 +62,16 @@ func (q *Queries) RecordFailures(ctx context.Context, arg *RecordFailuresParams)
 		arg.Exhausted,
 		arg.Unresolvable,
 		arg.Gone,
-		arg.ThrottleMs,
+		arg.PauseMs,
+		arg.Opened,
 	)
 	return err
 }
 
 const recordRecoveries = `-- name: RecordRecoveries :exec
 UPDATE /* TEMPLATE: schema */subscription_health h SET
-    failing_since = NULL, failed_attempts = 0, exhausted_row = 0, exhausted_since = NULL, warned_at = NULL
+    failing_since = NULL, failed_attempts = 0, exhausted_row = 0, exhausted_since = NULL, warned_at = NULL,
+    circuit_until = NULL, circuit_opened = 0, probe_id = NULL
 FROM (
     SELECT o.subscription_id, o.epoch
     FROM /* TEMPLATE: schema */subscription_health o

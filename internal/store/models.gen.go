@@ -263,5 +263,7 @@ type SubscriptionHealth struct {
 	Unresolvable   int32
 	WarnedAt       *time.Time
 	GoneAt         *time.Time
-	ThrottledUntil *time.Time
+	CircuitUntil   *time.Time
+	CircuitOpened  int32
+	ProbeID        *uuid.UUID
 }

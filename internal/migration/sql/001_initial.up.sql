@@ -90,9 +90,13 @@ CREATE TABLE /* TEMPLATE: schema */subscription_health (
     unresolvable     integer NOT NULL DEFAULT 0,
     warned_at        timestamptz,
     gone_at          timestamptz,
-    throttled_until  timestamptz,
+    circuit_until    timestamptz,
+    circuit_opened   integer NOT NULL DEFAULT 0,
+    probe_id         uuid,
     PRIMARY KEY (subscription_id, epoch)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE INDEX subscription_health_circuit_idx ON /* TEMPLATE: schema */subscription_health (circuit_until) WHERE circuit_until IS NOT NULL;
 
 CREATE TABLE /* TEMPLATE: schema */secret (
     id              uuid PRIMARY KEY,

@@ -8,14 +8,16 @@ SELECT
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
     i.data, i.occurred_at,
     m.content_type, m.headers AS message_headers, m.body,
-    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.state AS subscription_state,
+    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
         SELECT k.value FROM /* TEMPLATE: schema */secret k
         WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    coalesce(ceil(extract(epoch FROM h.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
+    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(h.probe_id = d.id, false)::boolean AS probe,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failing_since IS NOT NULL)::boolean AS failing
 FROM unnest(@ids::text[]) AS u (id)

@@ -77,6 +77,9 @@ WITH chunk AS MATERIALIZED (
         x.id, x.intent_id, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
         x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN x.job_id END, now()
     FROM (SELECT
+        y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id,
+        CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
+    FROM (SELECT
         unnest(@delivery_ids::text[])::uuid AS id,
         unnest(@delivery_intents::text[])::uuid AS intent_id,
         unnest(@delivery_subscriptions::text[])::uuid AS subscription_id,
@@ -86,9 +89,10 @@ WITH chunk AS MATERIALIZED (
         unnest(@delivery_epochs::integer[]) AS epoch,
         unnest(@delivery_holds::text[]) AS hold,
         unnest(@delivery_jobs::bigint[]) AS job_id
+    ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
-    RETURNING id, subscription_id, epoch
+    RETURNING id, subscription_id, epoch, hold
 )
 SELECT
     d.id,
@@ -97,11 +101,12 @@ SELECT
         WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failing_since IS NOT NULL)::boolean AS failing
 FROM made d
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch;
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+WHERE d.hold = '';
 
 -- name: FailIntent :exec
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
@@ -155,6 +160,9 @@ WITH settled AS (
         x.id, @intent_id::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
         x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN @job_id::bigint END, now()
     FROM (SELECT
+        y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch,
+        CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
+    FROM (SELECT
         unnest(@delivery_ids::text[])::uuid AS id,
         unnest(@delivery_subscriptions::text[])::uuid AS subscription_id,
         unnest(@delivery_dialects::text[]) AS dialect,
@@ -162,9 +170,10 @@ WITH settled AS (
         unnest(@delivery_patterns::text[]) AS matched_pattern,
         unnest(@delivery_epochs::integer[]) AS epoch,
         unnest(@delivery_holds::text[]) AS hold
+    ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN made_way w USING (subscription_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
-    RETURNING id, subscription_id, epoch
+    RETURNING id, subscription_id, epoch, hold
 )
 SELECT
     d.id,
@@ -173,11 +182,12 @@ SELECT
         WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM h.throttled_until - now()) * 1000), 0)::bigint AS throttled_ms,
+    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failing_since IS NOT NULL)::boolean AS failing
 FROM made d
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch;
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+WHERE d.hold = '';
 
 -- name: ScheduleDecide :exec
 -- ScheduleDecide makes the job that tries the waiting decisions of an intent

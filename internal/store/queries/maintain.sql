@@ -83,41 +83,112 @@ WITH lost AS (
 )
 SELECT n.intent_id FROM numbered n;
 
+-- name: HeldSubscriptions :many
+-- HeldSubscriptions finds the subscriptions that have held deliveries, by
+-- jumping from one to the next in the index of what is held.
+WITH RECURSIVE held AS (
+    (SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d
+    WHERE d.state = 'pending' AND d.hold <> '' AND d.subscription_id > @after::uuid
+    ORDER BY d.subscription_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d
+        WHERE d.state = 'pending' AND d.hold <> '' AND d.subscription_id > held.subscription_id
+        ORDER BY d.subscription_id LIMIT 1)
+    FROM held WHERE held.subscription_id IS NOT NULL
+)
+SELECT s.id, s.state, s.state_reason, (s.deleted_at IS NOT NULL)::boolean AS deleted, s.max_in_flight,
+    (h.circuit_until IS NOT NULL)::boolean AS circuit
+FROM (SELECT held.subscription_id FROM held WHERE held.subscription_id IS NOT NULL LIMIT 1000) k
+JOIN /* TEMPLATE: schema */subscription s ON s.id = k.subscription_id
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
+ORDER BY s.id;
+
 -- name: ReleaseHeld :many
--- ReleaseHeld lets the held deliveries of subscriptions that are active again go
--- on, oldest first and in small steps, and ends those of subscriptions that were
--- deactivated or deleted meanwhile.
+-- ReleaseHeld lets the oldest held deliveries of subscriptions go on, as many of
+-- each as it is told, unless their circuit has opened meanwhile.
 WITH freed AS (
-    SELECT d.id, d.attempt_seq,
-        (s.deleted_at IS NULL AND s.state = 'active' AND s.epoch = d.epoch) AS goes_on,
-        CASE WHEN s.deleted_at IS NOT NULL THEN 'subscription deleted'
-            WHEN s.state = 'deactivated' THEN 'subscription deactivated: ' || s.state_reason
-            ELSE 'subscription was deactivated meanwhile' END AS reason,
-        nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
-    FROM /* TEMPLATE: schema */delivery d
-    JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
-    WHERE d.state = 'pending' AND d.hold <> ''
-        AND NOT (s.deleted_at IS NULL AND s.state = 'paused' AND s.epoch = d.epoch)
-    ORDER BY d.subscription_id, d.id
-    LIMIT sqlc.arg(max)::integer
-    FOR UPDATE OF d SKIP LOCKED
+    SELECT d.id, d.subscription_id, d.attempt_seq, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
+    FROM (SELECT unnest(@subscriptions::text[])::uuid AS subscription_id, unnest(@most::integer[]) AS most) k
+    CROSS JOIN LATERAL (
+        SELECT o.id, o.subscription_id, o.attempt_seq FROM /* TEMPLATE: schema */delivery o
+        WHERE o.subscription_id = k.subscription_id AND o.state = 'pending' AND o.hold <> ''
+            AND NOT EXISTS (
+                SELECT FROM /* TEMPLATE: schema */subscription_health h
+                WHERE h.subscription_id = k.subscription_id AND h.circuit_until IS NOT NULL AND h.epoch = (
+                    SELECT s.epoch FROM /* TEMPLATE: schema */subscription s WHERE s.id = k.subscription_id))
+        ORDER BY o.id
+        LIMIT k.most
+        FOR UPDATE SKIP LOCKED
+    ) d
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1,
-        state = CASE WHEN f.goes_on THEN 'pending' ELSE 'cancelled' END,
-        hold = '', held_since = NULL, due_at = now(),
-        reason = CASE WHEN f.goes_on THEN '' ELSE f.reason END,
-        ended_at = CASE WHEN NOT f.goes_on THEN now() END,
-        job_id = CASE WHEN f.goes_on THEN f.job_id END
+        attempt_seq = d.attempt_seq + 1, hold = '', held_since = NULL, due_at = now(), reason = '', job_id = f.job_id
     FROM freed f
     WHERE d.id = f.id AND d.state = 'pending' AND d.attempt_seq = f.attempt_seq
+    RETURNING d.id, d.subscription_id, d.job_id
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
+    FROM moved m
+)
+SELECT m.subscription_id, count(*)::integer AS released,
+    pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "deliver"}')::text AS notified
+FROM moved m GROUP BY m.subscription_id;
+
+-- name: CancelHeld :many
+-- CancelHeld ends held deliveries of subscriptions that are no more in force.
+UPDATE /* TEMPLATE: schema */delivery d SET
+    attempt_seq = d.attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, reason = @reason, ended_at = now()
+WHERE d.id IN (
+    SELECT o.id FROM /* TEMPLATE: schema */delivery o
+    WHERE o.subscription_id = @subscription_id AND o.state = 'pending' AND o.hold <> ''
+    ORDER BY o.id
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED)
+RETURNING d.id;
+
+-- name: ProbeCircuits :many
+-- ProbeCircuits looks after circuits whose pause is over. Where a delivery is
+-- held the oldest goes out as the probe, and the circuit stays open for the
+-- others until it is back or lost; where none is, the next one that comes is
+-- the probe.
+WITH ripe AS (
+    SELECT h.subscription_id, h.epoch
+    FROM /* TEMPLATE: schema */subscription_health h
+    WHERE h.circuit_until <= now()
+    ORDER BY h.subscription_id, h.epoch
+    LIMIT 100
+    FOR UPDATE SKIP LOCKED
+), probe AS (
+    SELECT r.subscription_id, r.epoch, d.id, d.attempt_seq,
+        CASE WHEN d.id IS NOT NULL THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END AS job_id
+    FROM ripe r
+    LEFT JOIN LATERAL (
+        SELECT o.id, o.attempt_seq FROM /* TEMPLATE: schema */delivery o
+        JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
+        WHERE o.subscription_id = r.subscription_id AND o.state = 'pending' AND o.hold <> ''
+            AND s.state = 'active' AND s.deleted_at IS NULL
+        ORDER BY o.id
+        LIMIT 1
+        FOR UPDATE OF o SKIP LOCKED
+    ) d ON true
+), circuit AS (
+    UPDATE /* TEMPLATE: schema */subscription_health h SET
+        circuit_until = CASE WHEN p.id IS NOT NULL THEN now() + interval '90 seconds' END,
+        probe_id = p.id
+    FROM probe p WHERE h.subscription_id = p.subscription_id AND h.epoch = p.epoch
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        attempt_seq = d.attempt_seq + 1, hold = '', held_since = NULL, due_at = now(), reason = '', job_id = p.job_id
+    FROM probe p
+    WHERE d.id = p.id AND d.state = 'pending' AND d.attempt_seq = p.attempt_seq
     RETURNING d.id, d.job_id
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
     SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
-    FROM moved m WHERE m.job_id IS NOT NULL
+    FROM moved m
 )
-SELECT m.id FROM moved m;
+SELECT p.subscription_id FROM probe p;
 
 -- name: ExpireHeld :many
 -- ExpireHeld ends what was held for too long.

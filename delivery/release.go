@@ -1,0 +1,101 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// release asks for the oldest held deliveries of a subscription.
+type release struct {
+	SubscriptionID uuid.UUID
+	Most           int
+}
+
+// releaseNext lets held deliveries of an endpoint go on when enough of its slots
+// are free.
+func (e *Engine) releaseNext(ctx context.Context, id uuid.UUID) error {
+	return e.release(ctx, id, e.endpoints.wantsRelease(id, time.Now()))
+}
+
+func (e *Engine) release(ctx context.Context, id uuid.UUID, most int) error {
+	if most == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	got, err := e.releases.Do(ctx, release{SubscriptionID: id, Most: most})
+	e.endpoints.released(id, most, got, time.Now())
+	if err != nil {
+		return fmt.Errorf("delivery: release held deliveries: %w", err)
+	}
+	return nil
+}
+
+// releaseHeld is the flush of the batch of releases: how many deliveries of each
+// subscription went on.
+func (e *Engine) releaseHeld(ctx context.Context, batch []release) ([]int, error) {
+	p := &store.ReleaseHeldParams{}
+	for _, r := range batch {
+		p.Subscriptions = append(p.Subscriptions, r.SubscriptionID.String())
+		p.Most = append(p.Most, int32(r.Most))
+	}
+	rows, err := e.store.ReleaseHeld(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	bySub := make(map[uuid.UUID]int, len(rows))
+	for _, row := range rows {
+		bySub[row.SubscriptionID] = int(row.Released)
+	}
+	outs := make([]int, len(batch))
+	for i, r := range batch {
+		outs[i] = bySub[r.SubscriptionID]
+	}
+	return outs, nil
+}
+
+// sweepHeld finds held deliveries that nobody in this process knows of: of
+// subscriptions that are active again, or of engines that ended. It ends those
+// of subscriptions that are no more in force.
+func (e *Engine) sweepHeld(ctx context.Context) (int, error) {
+	n := 0
+	for after := uuid.Nil; ; {
+		rows, err := e.store.HeldSubscriptions(ctx, after)
+		if err != nil || len(rows) == 0 {
+			return n, err
+		}
+		for _, row := range rows {
+			after = row.ID
+			did, err := e.sweepHeldOf(ctx, row)
+			if err != nil {
+				return n, err
+			}
+			n += did
+		}
+	}
+}
+
+func (e *Engine) sweepHeldOf(ctx context.Context, row store.HeldSubscriptionsRow) (int, error) {
+	switch {
+	case row.Deleted:
+		return e.cancelHeld(ctx, row.ID, "the subscription was deleted")
+	case hierarchy.State(row.State) == hierarchy.StateDeactivated:
+		return e.cancelHeld(ctx, row.ID, inactiveReason(hierarchy.Subscription{StateReason: row.StateReason}))
+	case hierarchy.State(row.State) != hierarchy.StateActive || row.Circuit:
+		return 0, nil
+	default:
+		most := e.endpoints.offer(row.ID, int(row.MaxInFlight), time.Now())
+		return most, e.release(ctx, row.ID, most)
+	}
+}
+
+func (e *Engine) cancelHeld(ctx context.Context, id uuid.UUID, reason string) (int, error) {
+	ids, err := e.store.CancelHeld(ctx, &store.CancelHeldParams{SubscriptionID: id, Reason: reason})
+	return len(ids), err
+}
