@@ -1,0 +1,88 @@
+package outbox
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+)
+
+// Roles are made in a transaction that is rolled back: they belong to the
+// whole server.
+
+func TestARoleThatMayOnlyEnqueue(t *testing.T) {
+	t.Parallel()
+
+	setupRole := func(t *testing.T, grants string) *bench {
+		t.Helper()
+		b := setup(t)
+		producer := pgx.Identifier{b.pool.Config().ConnConfig.Database + "_producer"}.Sanitize()
+		_, err := b.tx.Exec(t.Context(), strings.ReplaceAll(`CREATE ROLE producer; `+grants+`; SET LOCAL ROLE producer`, "producer", producer))
+		require.NoError(t, err)
+		return b
+	}
+	const enough = `GRANT USAGE ON SCHEMA riverhook TO producer;
+		GRANT EXECUTE ON FUNCTION riverhook.enqueue_batch, riverhook.enqueue TO producer`
+
+	t.Run("can enqueue with USAGE and EXECUTE", func(t *testing.T) {
+		t.Parallel()
+		b := setupRole(t, enough)
+		_, err := b.client.EnqueueMany(t.Context(), b.tx, []Intent{valid(), named("x")})
+		require.NoError(t, err)
+		res, err := b.client.Enqueue(t.Context(), b.tx, named("x"))
+		require.NoError(t, err)
+		require.True(t, res.Duplicate)
+		other := named("x")
+		other.Data = "other"
+		_, err = b.client.Enqueue(t.Context(), b.tx, other)
+		require.ErrorIs(t, err, ErrIDConflict)
+		_, err = b.tx.Exec(t.Context(), "SELECT riverhook.enqueue('user.created', '{}')")
+		require.NoError(t, err)
+		_, err = b.tx.Exec(t.Context(), "RESET ROLE")
+		require.NoError(t, err)
+		require.Equal(t, [3]int{3, 3, 3}, count(t, b.tx))
+	})
+
+	for _, statement := range []string{
+		"SELECT * FROM riverhook.intent",
+		"SELECT * FROM riverhook.river_job",
+		"DELETE FROM riverhook.intent_state",
+		"SELECT riverhook.new_id()",
+	} {
+		t.Run("cannot run "+statement, func(t *testing.T) {
+			t.Parallel()
+			b := setupRole(t, enough)
+			_, err := b.tx.Exec(t.Context(), statement)
+			var pgErr *pgconn.PgError
+			require.ErrorAs(t, err, &pgErr)
+			require.Equal(t, insufficientPrivilege, pgErr.Code)
+		})
+	}
+
+	for name, grants := range map[string]string{
+		"nothing":    "SELECT",
+		"only USAGE": "GRANT USAGE ON SCHEMA riverhook TO producer",
+	} {
+		t.Run("is told what it lacks when it has "+name, func(t *testing.T) {
+			t.Parallel()
+			b := setupRole(t, grants)
+			_, err := b.client.Enqueue(t.Context(), b.tx, valid())
+			require.ErrorContains(t, err, `needs USAGE on schema "riverhook" and EXECUTE`)
+			require.NotErrorIs(t, err, ErrNotMigrated)
+		})
+	}
+
+	t.Run("is told so also by the savepoint that it used", func(t *testing.T) {
+		t.Parallel()
+		b := setupRole(t, "SELECT")
+		err := pgx.BeginFunc(t.Context(), b.tx, func(tx pgx.Tx) error {
+			_, err := b.client.Enqueue(t.Context(), tx, valid())
+			return err
+		})
+		require.ErrorContains(t, err, "EXECUTE")
+		_, err = b.tx.Exec(t.Context(), "SELECT")
+		require.NoError(t, err)
+	})
+}
