@@ -30,12 +30,11 @@ var ErrInvalidSecret = errors.New("dialect: invalid secret")
 // logged or encoded, it shows "[redacted]"; Reveal and Key give it away. The
 // zero value is no secret, and signers refuse it.
 type Secret struct {
-	// Behind a pointer, because fmt prints the unexported fields of a struct
-	// that holds a Secret without asking its methods.
-	key *secretKey
+	// fmt prints the unexported fields of a struct that holds a Secret without
+	// asking its methods, and follows pointers to structs and slices. Of a
+	// pointer to a string it prints the address.
+	key *string
 }
-
-type secretKey struct{ raw string }
 
 // ParseSecret parses the "whsec_..." form: standard base64 with padding, of 24
 // to 64 bytes. It is strict: no white space, no other alphabet.
@@ -61,7 +60,8 @@ func NewSecret(raw []byte) (Secret, error) {
 		return Secret{}, fmt.Errorf("%w: %d bytes, must be %d to %d",
 			ErrInvalidSecret, n, MinSecretBytes, MaxSecretBytes)
 	}
-	return Secret{key: &secretKey{raw: string(raw)}}, nil
+	key := string(raw)
+	return Secret{key: &key}, nil
 }
 
 // Key returns a copy of the bytes of the key, for signers; nil for no secret.
@@ -69,7 +69,7 @@ func (s Secret) Key() []byte {
 	if s.key == nil {
 		return nil
 	}
-	return []byte(s.key.raw)
+	return []byte(*s.key)
 }
 
 // Reveal returns the "whsec_..." form; "" for no secret.
@@ -77,7 +77,7 @@ func (s Secret) Reveal() string {
 	if s.key == nil {
 		return ""
 	}
-	return secretPrefix + base64.StdEncoding.EncodeToString([]byte(s.key.raw))
+	return secretPrefix + base64.StdEncoding.EncodeToString([]byte(*s.key))
 }
 
 // IsZero says whether s is no secret.

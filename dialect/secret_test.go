@@ -1,0 +1,125 @@
+package dialect_test
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/dialect"
+)
+
+const secretText = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+func parse(tb testing.TB, s string) dialect.Secret {
+	tb.Helper()
+	secret, err := dialect.ParseSecret(s)
+	require.NoError(tb, err)
+	return secret
+}
+
+func TestParseSecret(t *testing.T) {
+	t.Parallel()
+	of := func(n int) string { return "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n)) }
+
+	t.Run("TakesTwentyFourToSixtyFourBytes", func(t *testing.T) {
+		t.Parallel()
+		for _, n := range []int{24, 25, 32, 64} {
+			secret := parse(t, of(n))
+			require.Len(t, secret.Key(), n)
+			require.Equal(t, of(n), secret.Reveal())
+		}
+	})
+
+	t.Run("RefusesEverythingElseWithoutShowingIt", func(t *testing.T) {
+		t.Parallel()
+		for _, s := range []string{
+			"", "whsec_", of(23), of(65), strings.TrimPrefix(secretText, "whsec_"), "WHSEC_" + secretText[6:], "whsk_" + secretText[6:],
+			secretText + "\n", " " + secretText, secretText[:20] + "\n" + secretText[20:], secretText[:len(secretText)-1],
+			"whsec_" + strings.Repeat("-_", 16),
+		} {
+			secret, err := dialect.ParseSecret(s)
+			require.ErrorIs(t, err, dialect.ErrInvalidSecret, "%q", s)
+			require.True(t, secret.IsZero())
+			require.NotContains(t, err.Error(), "MfKQ9r8G")
+		}
+	})
+}
+
+func TestNewSecretCopiesItsBytes(t *testing.T) {
+	t.Parallel()
+	raw := []byte(strings.Repeat("k", 32))
+	secret, err := dialect.NewSecret(raw)
+	require.NoError(t, err)
+	clear(raw)
+	clear(secret.Key())
+	require.Equal(t, strings.Repeat("k", 32), string(secret.Key()))
+	_, err = dialect.NewSecret(raw[:23])
+	require.ErrorIs(t, err, dialect.ErrInvalidSecret)
+}
+
+func TestSecretsAreEqualByTheirKeys(t *testing.T) {
+	t.Parallel()
+	require.True(t, parse(t, secretText).Equal(parse(t, secretText)))
+	require.False(t, parse(t, secretText).Equal(parse(t, "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")))
+	require.False(t, parse(t, secretText).Equal(dialect.Secret{}))
+}
+
+func TestTheZeroSecretHasNoKey(t *testing.T) {
+	t.Parallel()
+	var secret dialect.Secret
+	require.True(t, secret.IsZero())
+	require.Nil(t, secret.Key())
+	require.Empty(t, secret.Reveal())
+	require.False(t, parse(t, secretText).IsZero())
+}
+
+func TestSecretsAreRedactedHoweverTheyArePrinted(t *testing.T) {
+	t.Parallel()
+	secret := parse(t, secretText)
+	type hidden struct{ inner dialect.Secret }
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", slog.Any("secret", secret), slog.Any("all", []dialect.Secret{secret}))
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", slog.Any("secret", secret), slog.Any("all", []dialect.Secret{secret}))
+	encoded, err := json.Marshal(map[string]any{"a": secret, "b": &secret})
+	require.NoError(t, err)
+
+	printed := make([]string, 0, 64)
+	printed = append(printed,
+		log.String(), string(encoded), secret.String(), secret.GoString(),
+		fmt.Errorf("%v: %w", secret, dialect.ErrNoSecret).Error(),
+	)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%20s"} {
+		to := dialect.Destination{Secrets: []dialect.Secret{secret}}
+		printed = append(printed, fmt.Sprintf(verb, secret), fmt.Sprintf(verb, &secret), fmt.Sprintf(verb, to), fmt.Sprintf(verb, hidden{secret}))
+		require.Equal(t, "[redacted]", fmt.Sprintf(verb, secret))
+	}
+	for _, s := range printed {
+		lower := strings.ToLower(s)
+		require.NotContains(t, s, "MfKQ9r8G")
+		require.NotContains(t, s, string(secret.Key()[:8]))
+		require.NotContains(t, lower, hex.EncodeToString(secret.Key()[:8]))
+		require.NotContains(t, lower, "49 242 144") // %d of the first bytes
+	}
+}
+
+func FuzzParseSecret(f *testing.F) {
+	f.Add(secretText)
+	f.Add("whsec_")
+	f.Add("whsec_aaaa\naaaa")
+	f.Fuzz(func(t *testing.T, s string) {
+		secret, err := dialect.ParseSecret(s)
+		if err != nil {
+			require.ErrorIs(t, err, dialect.ErrInvalidSecret)
+			return
+		}
+		require.GreaterOrEqual(t, len(secret.Key()), dialect.MinSecretBytes)
+		require.LessOrEqual(t, len(secret.Key()), dialect.MaxSecretBytes)
+		require.True(t, parse(t, secret.Reveal()).Equal(secret))
+	})
+}

@@ -1,0 +1,111 @@
+package dialect_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/dialect/dialecttest"
+)
+
+func load[T any](t *testing.T, file string) []T {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var out []T
+	require.NoError(t, json.Unmarshal(raw, &out))
+	require.NotEmpty(t, out)
+	return out
+}
+
+// The signatures were made by other implementations.
+func TestStandardSignsAndVerifiesThePublishedVectors(t *testing.T) {
+	t.Parallel()
+	type vector struct {
+		ID        string `json:"id"`
+		Key       string `json:"key"`
+		RawKeyHex string `json:"raw_key_hex"`
+		Body      string `json:"body"`
+		Value     string `json:"value"`
+		MsgID     string `json:"msg_id"`
+		Timestamp int64  `json:"timestamp"`
+	}
+	for _, v := range load[vector](t, "testdata/standard.json") {
+		t.Run(v.ID, func(t *testing.T) {
+			t.Parallel()
+			secret, err := dialect.ParseSecret(v.Key)
+			require.NoError(t, err)
+			require.Equal(t, v.RawKeyHex, hex.EncodeToString(secret.Key()))
+			at := time.Unix(v.Timestamp, 0)
+
+			h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+				ID: v.MsgID, At: at, Body: []byte(v.Body), Secrets: []dialect.Secret{secret},
+			})
+			require.NoError(t, err)
+			require.Equal(t, v.Value, h.Get("Webhook-Signature"))
+			require.NoError(t, dialect.StandardVerifier{}.Verify(h, []byte(v.Body), []dialect.Secret{secret}, at))
+		})
+	}
+}
+
+// The signatures in the file were made with Python's hmac.
+func TestBuiltInDialectsMakeTheGoldenRequests(t *testing.T) {
+	t.Parallel()
+	type golden struct {
+		Name    string `json:"name"`
+		Dialect string `json:"dialect"`
+		Event   struct {
+			ID         string    `json:"id"`
+			Type       string    `json:"type"`
+			OccurredAt time.Time `json:"occurred_at"`
+		} `json:"event"`
+		Data        string `json:"data"`
+		Destination struct {
+			URL     string            `json:"url"`
+			Headers map[string]string `json:"headers"`
+			Secrets []string          `json:"secrets"`
+		} `json:"destination"`
+		AttemptAt int64 `json:"attempt_at"`
+		Request   struct {
+			Method  string            `json:"method"`
+			URL     string            `json:"url"`
+			Headers map[string]string `json:"headers"`
+			Body    string            `json:"body"`
+		} `json:"request"`
+	}
+	registry, err := dialect.NewRegistry(dialect.Standard(), dialect.Plain())
+	require.NoError(t, err)
+
+	for _, g := range load[golden](t, "testdata/requests.json") {
+		t.Run(g.Name, func(t *testing.T) {
+			t.Parallel()
+			d, ok := registry.Get(g.Dialect)
+			require.True(t, ok)
+			to := dialect.Destination{URL: g.Destination.URL, Headers: g.Destination.Headers}
+			for _, s := range g.Destination.Secrets {
+				secret, err := dialect.ParseSecret(s)
+				require.NoError(t, err)
+				to.Secrets = append(to.Secrets, secret)
+			}
+			want := dialect.Request{
+				Method: g.Request.Method, URL: g.Request.URL, Header: http.Header{}, Body: []byte(g.Request.Body),
+			}
+			for name, value := range g.Request.Headers {
+				want.Header.Set(name, value)
+			}
+
+			ev := dialect.Event{ID: g.Event.ID, Type: g.Event.Type, OccurredAt: g.Event.OccurredAt}
+			msg, err := d.Envelope(ev, []byte(g.Data))
+			require.NoError(t, err)
+			got, err := d.Request(msg, to, dialect.Attempt{Number: 1, At: time.Unix(g.AttemptAt, 0)})
+			require.NoError(t, err)
+			dialecttest.RequireRequest(t, want, got)
+		})
+	}
+}
