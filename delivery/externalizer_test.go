@@ -49,9 +49,17 @@ func TestExternalizers(t *testing.T) {
 	t.Run("TakeTheMostSpecificWhateverTheOrderOfRegistration", func(t *testing.T) {
 		t.Parallel()
 		entries := []entry{
-			{"standard", "user", "user.created"}, {"standard", "user", "user.*"}, {"standard", "user", "*.created"},
-			{"standard", "user", "user.**"}, {"standard", "user", "**"}, {"standard", "", "user.created"}, {"standard", "", ""},
-			{"", "user", "user.created"}, {"", "user", ""}, {"", "", "user.created"}, {"", "", ""},
+			{"standard", "user", "user.created"},
+			{"standard", "user", "user.*"},
+			{"standard", "user", "*.created"},
+			{"standard", "user", "user.**"},
+			{"standard", "user", "**"},
+			{"standard", "", "user.created"},
+			{"standard", "", ""},
+			{"", "user", "user.created"},
+			{"", "user", ""},
+			{"", "", "user.created"},
+			{"", "", ""},
 		}
 		for name, order := range map[string][]entry{"as they are": entries, "backward": reversed(entries)} {
 			x := setup(t, order...)
