@@ -31,6 +31,10 @@ type verdict struct {
 	// owner: no URL, no resolved address, no resolver.
 	Detail string
 
+	// Reason is for the operator alone: why the egress policy refused, with the
+	// address; "" for everything else.
+	Reason string
+
 	// RetryAfter is how long the receiver asked us to stay away, 0 when it did
 	// not. It comes with every outcome that has a status.
 	RetryAfter time.Duration
@@ -90,11 +94,11 @@ func classifyError(err error) verdict {
 	case err == nil:
 		return verdict{Outcome: OutcomeFailed, ErrorClass: classProtocol, Detail: "no answer and no error"}
 	case errors.Is(err, egress.ErrBlocked):
-		detail := "address not allowed"
+		v := verdict{Outcome: OutcomeBlocked, ErrorClass: classBlocked, Detail: "address not allowed"}
 		if blocked, ok := errors.AsType[*egress.BlockedError](err); ok {
-			detail = blocked.Owner()
+			v.Detail, v.Reason = blocked.Owner(), blocked.Reason
 		}
-		return verdict{Outcome: OutcomeBlocked, ErrorClass: classBlocked, Detail: detail}
+		return v
 	case errors.Is(err, context.Canceled):
 		return verdict{Outcome: OutcomeInterrupted, ErrorClass: classCanceled, Detail: "interrupted before the answer"}
 	case isTimeout(err):
@@ -129,7 +133,7 @@ func classifyFailure(err error) verdict {
 		return unreachable(classRefused, "connection refused")
 	case isTLS(err):
 		return unreachable(classTLS, cause(err))
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
+	case isReset(err):
 		return unreachable(classReset, "connection reset")
 	case isDial(err):
 		return unreachable(classConnect, "no connection")
@@ -158,9 +162,30 @@ func isDial(err error) bool {
 	return ok && op.Op == "dial"
 }
 
+// Neither the errors of HTTP/2 nor some of HTTP/1 are exported by net/http:
+// isReset and isClosed know them by their text, from its start, which is never
+// of the peer's making.
+
+func isReset(err error) bool {
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED) {
+		return true
+	}
+	text := cause(err)
+	return strings.HasPrefix(text, "stream error: ") && strings.HasSuffix(text, "; received from peer")
+}
+
 func isClosed(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		strings.Contains(err.Error(), "server closed idle connection") // not exported by net/http
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return true
+	}
+	for _, text := range []string{
+		"http: server closed idle connection", "http2: server sent GOAWAY", "http2: client connection lost",
+	} {
+		if strings.HasPrefix(cause(err), text) {
+			return true
+		}
+	}
+	return false
 }
 
 func isTLS(err error) bool {

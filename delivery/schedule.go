@@ -114,14 +114,10 @@ func PresetSchedules() map[string]Schedule {
 	}
 }
 
-// mergeSchedules adds an application's own schedules to the presets. A taken or
-// malformed name and a bad schedule are errors that name the entry and the field.
+// mergeSchedules lays an application's own schedules over the presets. A malformed
+// name and a bad schedule are errors that name the entry and the field.
 func mergeSchedules(own map[string]Schedule) (map[string]Schedule, error) {
-	merged := PresetSchedules()
 	for name, schedule := range own {
-		if _, ok := merged[name]; ok {
-			return nil, fmt.Errorf("Schedules[%q]: the name is that of a preset", name)
-		}
 		if !validScheduleName(name) {
 			return nil, fmt.Errorf("Schedules[%q]: a name is 1 to 64 of a-z, 0-9, _ and -", name)
 		}
@@ -129,6 +125,7 @@ func mergeSchedules(own map[string]Schedule) (map[string]Schedule, error) {
 			return nil, fmt.Errorf("Schedules[%q].%w", name, err)
 		}
 	}
+	merged := PresetSchedules()
 	for name, schedule := range own {
 		schedule.Delays = slices.Clone(schedule.Delays)
 		merged[name] = schedule

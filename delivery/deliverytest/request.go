@@ -14,7 +14,8 @@ import (
 
 const defaultWait = 15 * time.Second
 
-// Request is what a Receiver was sent.
+// Request is what a Receiver was sent. One that breaks off before its body is
+// complete is not recorded.
 type Request struct {
 	// At is when the request had been read.
 	At time.Time
@@ -22,8 +23,8 @@ type Request struct {
 	// Body is the body, complete.
 	Body []byte
 
-	// Err is why the request is not in order: its body could not be read or its
-	// signature not be verified; nil if all was well.
+	// Err is why the request is not in order: its body was too long or its
+	// signature could not be verified; nil if all was well.
 	Err error
 
 	// Header are the headers.
@@ -106,6 +107,9 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
 		Proto:  req.Proto,
 	}
 	if err != nil {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); !tooLarge {
+			panic(http.ErrAbortHandler) // the sender broke off
+		}
 		got.Err = fmt.Errorf("read body: %w", err)
 	}
 	got, answer := r.record(got)

@@ -1,0 +1,156 @@
+package delivery
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestPresetsWaitAsTheirDocumentationSays(t *testing.T) {
+	t.Parallel()
+	presets := PresetSchedules()
+
+	for name, tc := range map[string]struct {
+		attempts int
+		total    time.Duration
+		jitter   float64
+	}{
+		ScheduleNone:       {1, 0, 0},
+		SchedulePyWebhooks: {4, time.Hour + 4*time.Minute, 0},
+		ScheduleServo:      {12, 127 * time.Second, 0.3},
+		ScheduleStandard:   {10, 75*time.Hour + 35*time.Minute + 5*time.Second, 0.2},
+		ScheduleSvix:       {8, 27*time.Hour + 35*time.Minute + 5*time.Second, 0.2},
+	} {
+		schedule, ok := presets[name]
+		require.True(t, ok, name)
+		require.Equal(t, tc.attempts, schedule.Attempts(), name)
+		require.Equal(t, tc.total, schedule.Total(), name)
+		require.InDelta(t, tc.jitter, schedule.Jitter, 0, name)
+		require.NoError(t, schedule.validate(), name)
+		delete(presets, name)
+	}
+	require.Empty(t, presets)
+}
+
+func TestStandardWaitsAreThoseOfTheDesign(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []time.Duration{
+		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
+		10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+	}, PresetSchedules()[ScheduleStandard].Delays)
+}
+
+func TestServoEndsWithin3MinutesWhateverTheJitter(t *testing.T) {
+	t.Parallel()
+	longest := func() float64 { return math.Nextafter(1, 0) }
+	var total time.Duration
+	servo := PresetSchedules()[ScheduleServo]
+	for attempt := 1; ; attempt++ {
+		wait, more := servo.next(attempt, longest)
+		if !more {
+			break
+		}
+		total += wait
+	}
+	require.Greater(t, total, 2*time.Minute)
+	require.LessOrEqual(t, total, 3*time.Minute)
+}
+
+func TestPresetsBelongToTheCaller(t *testing.T) {
+	t.Parallel()
+	presets := PresetSchedules()
+	presets[ScheduleStandard].Delays[0] = time.Nanosecond
+	delete(presets, ScheduleNone)
+
+	require.Equal(t, 5*time.Second, PresetSchedules()[ScheduleStandard].Delays[0])
+	require.Contains(t, PresetSchedules(), ScheduleNone)
+}
+
+func scheduleGenerator() *rapid.Generator[Schedule] {
+	return rapid.Custom(func(t *rapid.T) Schedule {
+		delays := rapid.SliceOfN(rapid.Int64Range(1, int64(maxScheduleDelay)), 0, maxScheduleDelays).Draw(t, "delays")
+		s := Schedule{Jitter: rapid.Float64Range(0, 1).Draw(t, "jitter")}
+		for _, delay := range delays {
+			s.Delays = append(s.Delays, time.Duration(delay))
+		}
+		return s
+	})
+}
+
+func TestAScheduleGivesEachWaitOnceWithinItsJitterAndThenEnds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		s := scheduleGenerator().Draw(rt, "schedule")
+		require.NoError(rt, s.validate())
+		rnd := func() float64 { return rapid.Float64Range(0, math.Nextafter(1, 0)).Draw(rt, "rnd") }
+
+		for attempt := 1; attempt < s.Attempts(); attempt++ {
+			wait, more := s.next(attempt, rnd)
+			require.True(rt, more)
+			delay := float64(s.Delays[attempt-1])
+			require.GreaterOrEqual(rt, float64(wait), math.Floor(delay*(1-s.Jitter)))
+			require.LessOrEqual(rt, float64(wait), delay*(1+s.Jitter))
+			require.GreaterOrEqual(rt, wait, time.Duration(0))
+			if s.Jitter == 0 {
+				require.Equal(rt, s.Delays[attempt-1], wait)
+			}
+		}
+		for _, attempt := range []int{s.Attempts(), s.Attempts() + 1, math.MaxInt, 0, -1} {
+			_, more := s.next(attempt, rnd)
+			require.False(rt, more, "attempt %d", attempt)
+		}
+	})
+}
+
+func TestJitterReachesBothEndsAndIsEven(t *testing.T) {
+	t.Parallel()
+	s := Schedule{Delays: []time.Duration{100 * time.Second}, Jitter: 0.2}
+
+	for rnd, seconds := range map[float64]float64{0: 80, 0.25: 90, 0.5: 100, 0.75: 110} {
+		wait, more := s.next(1, func() float64 { return rnd })
+		require.True(t, more)
+		require.InDelta(t, seconds, wait.Seconds(), 0.001)
+	}
+}
+
+func TestOwnSchedulesAreLaidOverThePresets(t *testing.T) {
+	t.Parallel()
+	own := map[string]Schedule{
+		"soon":           {Delays: []time.Duration{time.Millisecond}},
+		ScheduleStandard: {Delays: []time.Duration{time.Minute}},
+	}
+	merged, err := mergeSchedules(own)
+	require.NoError(t, err)
+	require.Len(t, merged, 6)
+	require.Equal(t, time.Minute, merged[ScheduleStandard].Delays[0])
+
+	own["soon"].Delays[0] = time.Hour
+	require.Equal(t, time.Millisecond, merged["soon"].Delays[0], "the engine keeps nothing of the caller's")
+
+	merged, err = mergeSchedules(nil)
+	require.NoError(t, err)
+	require.Equal(t, PresetSchedules(), merged)
+}
+
+func TestABadScheduleIsAnErrorThatNamesEntryAndField(t *testing.T) {
+	t.Parallel()
+
+	for wants, own := range map[string]map[string]Schedule{
+		`Schedules[""]`:                   {"": {}},
+		`Schedules["Soon"]`:               {"Soon": {}},
+		`Schedules["so on"]`:              {"so on": {}},
+		`Schedules["a"].Delays[1]: 0s`:    {"a": {Delays: []time.Duration{1, 0}}},
+		`Schedules["a"].Delays[0]: -1ns`:  {"a": {Delays: []time.Duration{-1}}},
+		`Schedules["a"].Delays[0]: 168h0`: {"a": {Delays: []time.Duration{maxScheduleDelay + 1}}},
+		`Schedules["a"].Delays: 101`:      {"a": {Delays: make([]time.Duration, 101)}},
+		`Schedules["a"].Jitter: -0.1`:     {"a": {Jitter: -0.1}},
+		`Schedules["a"].Jitter: 1.1`:      {"a": {Jitter: 1.1}},
+		`Schedules["a"].Jitter: NaN`:      {"a": {Jitter: math.NaN()}},
+	} {
+		_, err := mergeSchedules(own)
+		require.ErrorContains(t, err, wants)
+	}
+}
