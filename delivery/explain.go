@@ -1,0 +1,220 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const (
+	// maxExplained bounds the subscriptions of an explanation for which
+	// something was recorded, and maxExplainedLive the others.
+	maxExplained     = 1000
+	maxExplainedLive = 100
+)
+
+// Explain says of every subscription that was considered for an intent whether
+// it got the event, and why or why not. id is the wire id; ErrIntentNotFound.
+//
+// First come the subscriptions for which something was recorded, a delivery or
+// another decision, up to 1000. Then, judged now and marked Live, those at the
+// sites that count for which nothing was: they listen for other types or
+// channels, came later, or are still to be reached; up to 100. Subscriptions at
+// other sites were never considered. The tree is asked while no connection is
+// held; where it fails, what was recorded is still explained.
+func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) {
+	in, err := h.Intent(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	in.Data = nil
+	x := &Explanation{Intent: *in}
+	reached, err := h.resolver.Sites(ctx, in.Site, in.ActiveSite)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("delivery: explain: %w", err)
+		}
+		x.SitesError = brief(err)
+	}
+	whys := map[hierarchy.Path]string{}
+	for _, r := range reached {
+		x.Sites = append(x.Sites, ExplainedSite(r))
+		whys[r.Site] = r.Why
+	}
+	if err := h.explainRecorded(ctx, x, whys); err != nil {
+		return nil, err
+	}
+	if len(reached) == 0 || x.Truncated {
+		return x, nil
+	}
+	return x, h.explainOthers(ctx, x, whys)
+}
+
+// Explain is that of History, by the engine's tree.
+func (e *Engine) Explain(ctx context.Context, id string) (*Explanation, error) {
+	return e.History().Explain(ctx, id)
+}
+
+func (h *History) explainRecorded(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string) error {
+	rows, err := h.store.ExplainRecorded(ctx, &store.ExplainRecordedParams{IntentID: x.Intent.Key, MaxRows: maxExplained + 1})
+	if err != nil {
+		return fmt.Errorf("delivery: explain: %w", err)
+	}
+	if len(rows) > maxExplained {
+		rows, x.Truncated = rows[:maxExplained], true
+	}
+	for _, row := range rows {
+		s := Explained{
+			SubscriptionID: row.SubscriptionID, Name: row.Name, URL: publicURL(row.URL), Owner: row.Owner, Site: hierarchy.Path(row.Site),
+			Outcome: DecisionOutcome(row.Outcome), MatchedSite: hierarchy.Path(row.MatchedSite), MatchedPattern: row.MatchedPattern,
+			Hold: Hold(row.Hold), Attempts: int(row.Attempts),
+		}
+		if row.DeliveryID != "" {
+			delivery, err := uuid.Parse(row.DeliveryID)
+			if err != nil {
+				return fmt.Errorf("delivery: explain: %w", err)
+			}
+			s.DeliveryID = &delivery
+		}
+		if s.Outcome == DecisionWaiting || s.Outcome == DecisionPending && s.Hold == "" {
+			s.DueAt = &row.DueAt
+		}
+		s.Why = strings.Join([]string{whyMatched(row, x.Intent.Channel, whys), whySo(row)}, "; ")
+		x.Subscriptions = append(x.Subscriptions, s)
+	}
+	return nil
+}
+
+func whyMatched(row store.ExplainRecordedRow, channel string, whys map[hierarchy.Path]string) string {
+	where, ok := whys[hierarchy.Path(row.MatchedSite)]
+	if !ok {
+		where = fmt.Sprintf("at %q, which counted then", row.MatchedSite)
+	}
+	text := fmt.Sprintf("matched %s by %q", where, row.MatchedPattern)
+	if len(row.Channels) > 0 {
+		text += fmt.Sprintf(" on channel %q", channel)
+	}
+	return text
+}
+
+// whySo says what became of the match: of a delivery, who let it pass and how far
+// it came; of another decision, its reason.
+func whySo(row store.ExplainRecordedRow) string {
+	if row.DeliveryID == "" {
+		text := row.Outcome
+		if row.Reason != "" {
+			text += ": " + row.Reason
+		}
+		if row.Attempts > 0 {
+			text += fmt.Sprintf(", %s so far", plural(int(row.Attempts), "failed try", "failed tries"))
+		}
+		if row.Outcome == decisionWaiting {
+			text += ", tried again at " + clock(row.DueAt)
+		}
+		return text
+	}
+	access := fmt.Sprintf("owner %q may %s the resource", row.Owner, row.Permission)
+	if row.Operator {
+		access = "an operator's subscription, nobody is asked"
+	}
+	return fmt.Sprintf("%s; dialect %q; %s", access, row.Dialect, whereItStands(row))
+}
+
+func whereItStands(row store.ExplainRecordedRow) string {
+	attempts := plural(int(row.Attempts), "attempt", "attempts")
+	if row.Attempts > 0 {
+		attempts += ", the last " + row.LastOutcome
+		if row.LastStatus != 0 {
+			attempts += fmt.Sprintf(" (%d)", row.LastStatus)
+		}
+	}
+	text := row.Outcome
+	switch {
+	case row.Outcome != statePending:
+		text += " after " + attempts
+	case row.Hold != "":
+		text = "held (" + row.Hold + "), " + attempts
+	default:
+		text += ", " + attempts + ", due at " + clock(row.DueAt)
+	}
+	if row.Round > 1 {
+		text += fmt.Sprintf(", in round %d", row.Round)
+	}
+	if row.Reason != "" {
+		text += ": " + row.Reason
+	}
+	return text
+}
+
+func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string) error {
+	sites := make([]string, len(x.Sites))
+	for i, s := range x.Sites {
+		sites[i] = string(s.Site)
+	}
+	rows, err := h.store.ExplainOthers(ctx, &store.ExplainOthersParams{
+		IntentID: x.Intent.Key, Patterns: hierarchy.Patterns(x.Intent.Type), Sites: sites, MaxRows: maxExplainedLive + 1,
+	})
+	if err != nil {
+		return fmt.Errorf("delivery: explain: %w", err)
+	}
+	if len(rows) > maxExplainedLive {
+		rows, x.Truncated = rows[:maxExplainedLive], true
+	}
+	for _, row := range rows {
+		outcome, why := judgeOther(&x.Intent, row)
+		site := hierarchy.Path(row.Site)
+		x.Subscriptions = append(x.Subscriptions, Explained{
+			SubscriptionID: row.ID, Name: row.Name, URL: publicURL(row.URL), Owner: row.Owner, Site: site,
+			Outcome: outcome, Why: whys[site] + "; " + why, Live: true,
+		})
+	}
+	return nil
+}
+
+// judgeOther says why nothing was recorded for a subscription at a site that
+// counts.
+func judgeOther(in *IntentRecord, row store.ExplainOthersRow) (DecisionOutcome, string) {
+	switch {
+	case !row.HearsType:
+		return DecisionNotMatched, fmt.Sprintf("hears %s, not %s", quotedList(row.Events), in.Type)
+	case !row.HearsChannel && in.Channel == "":
+		return DecisionNotMatched, fmt.Sprintf("hears only the channels %s; the intent is on none", quotedList(row.Channels))
+	case !row.HearsChannel:
+		return DecisionNotMatched, fmt.Sprintf("hears only the channels %s, not %q", quotedList(row.Channels), in.Channel)
+	case in.State == IntentPending:
+		return DecisionWaiting, "the expansion has not come to it yet"
+	case in.State == IntentFailed:
+		return DecisionFailed, "the expansion failed before it came to it"
+	case in.State == IntentCancelled:
+		return DecisionCancelled, "the expansion was cancelled before it came to it"
+	case in.EndedAt != nil && row.CreatedAt.After(*in.EndedAt):
+		return DecisionNotMatched, "made at " + clock(row.CreatedAt) + ", after the expansion"
+	case in.EndedAt != nil && row.UpdatedAt.After(*in.EndedAt):
+		return DecisionNotMatched, "matches as it is since " + clock(row.UpdatedAt) + ", after the expansion"
+	default:
+		return DecisionNotMatched, "matches now, and nothing is recorded any more of what it got then"
+	}
+}
+
+func quotedList(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, text := range texts {
+		quoted[i] = fmt.Sprintf("%q", text)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }

@@ -1,0 +1,63 @@
+package delivery
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Attempt is one HTTP request of a delivery, with what came back.
+type Attempt struct {
+	DeliveryID uuid.UUID `json:"delivery_id"`
+	Seq        int       `json:"seq"`    // grows with each attempt of the delivery; gaps mean nothing
+	Round      int       `json:"round"`  // of the delivery
+	Manual     bool      `json:"manual"` // asked for by Redeliver or Recover
+	Number     int       `json:"number"` // manual ones from 1 over all rounds, the others from 1 in each round; an interrupted attempt leaves its number to the next
+
+	Outcome Outcome `json:"outcome"`
+	Error   string  `json:"error,omitempty"`  // why there was no usable answer: "class: detail"
+	Status  int     `json:"status,omitempty"` // 0: no answer
+
+	URL               string            `json:"url"` // without user, password and query
+	RequestHeaders    map[string]string `json:"request_headers"`
+	ResponseHeaders   map[string]string `json:"response_headers"`
+	ResponseBody      Body              `json:"response_body"`
+	ResponseTruncated bool              `json:"response_truncated,omitempty"` // ResponseBody is only the beginning
+
+	RetryAfter time.Duration `json:"-"` // what the endpoint asked for; in JSON retry_after_ms
+	Duration   time.Duration `json:"-"` // of the whole request; in JSON duration_ms
+	Engine     string        `json:"engine"`
+	StartedAt  time.Time     `json:"started_at"` // by the engine's clock
+}
+
+// MarshalJSON implements json.Marshaler. Durations are in milliseconds.
+func (a Attempt) MarshalJSON() ([]byte, error) {
+	type plain Attempt
+	return json.Marshal(struct {
+		plain
+
+		DurationMs   float64 `json:"duration_ms"`
+		RetryAfterMs int64   `json:"retry_after_ms,omitempty"`
+	}{plain(a), float64(a.Duration.Microseconds()) / 1000, a.RetryAfter.Milliseconds()})
+}
+
+func newAttempt(row store.Attempt) (Attempt, error) {
+	a := Attempt{
+		DeliveryID: row.DeliveryID, Seq: int(row.Seq), Round: int(row.Round), Manual: row.Manual, Number: int(row.Number),
+		Outcome: Outcome(row.Outcome), Error: row.Error, Status: int(row.Status), URL: row.URL,
+		ResponseBody: row.ResponseBody, ResponseTruncated: row.ResponseTruncated,
+		RetryAfter: time.Duration(row.RetryAfterMs) * time.Millisecond, Duration: time.Duration(row.DurationUs) * time.Microsecond,
+		Engine: row.Engine, StartedAt: row.StartedAt,
+	}
+	if err := json.Unmarshal(row.RequestHeaders, &a.RequestHeaders); err != nil {
+		return Attempt{}, fmt.Errorf("request headers: %w", err)
+	}
+	if err := json.Unmarshal(row.ResponseHeaders, &a.ResponseHeaders); err != nil {
+		return Attempt{}, fmt.Errorf("response headers: %w", err)
+	}
+	return a, nil
+}

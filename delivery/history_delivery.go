@@ -1,0 +1,91 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// DeliveryState is where a delivery stands. All but pending are ends.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryCancelled DeliveryState = stateCancelled // ended with a reason that is no failure of the schedule
+	DeliveryDelivered DeliveryState = stateDelivered // the endpoint answered 2xx
+	DeliveryExhausted DeliveryState = stateExhausted // every attempt of the schedule has failed
+	DeliveryExpired   DeliveryState = stateExpired   // held for longer than Config.MaxHold
+	DeliveryPending   DeliveryState = statePending   // goes on: due, or held
+)
+
+// Hold is what a pending delivery waits for; "" for the time at which it is due.
+type Hold string
+
+// The holds of a delivery.
+const (
+	HoldCircuit Hold = "circuit" // the endpoint fails; it is probed now and then
+	HoldPaused  Hold = "paused"  // the subscription is paused
+	HoldSlots   Hold = "slots"   // the endpoint has as many requests in flight as it may have
+)
+
+// Delivery is one intent for one subscription, as it stands.
+type Delivery struct {
+	ID         uuid.UUID      `json:"id"`
+	IntentID   string         `json:"intent_id"` // the wire id: webhook-id
+	EventType  string         `json:"event_type"`
+	Site       hierarchy.Path `json:"site"`                  // of the resource
+	ActiveSite hierarchy.Path `json:"active_site,omitempty"` // where the operation ran
+	Channel    string         `json:"channel,omitempty"`
+	Actor      string         `json:"actor,omitempty"`
+	OccurredAt time.Time      `json:"occurred_at"`
+
+	ResourceKind string `json:"resource_kind,omitempty"`
+	ResourceID   string `json:"resource_id,omitempty"`
+
+	SubscriptionID   uuid.UUID      `json:"subscription_id"`
+	SubscriptionName string         `json:"subscription_name,omitempty"`
+	URL              string         `json:"url"`             // as it is now, without user, password and query
+	Owner            string         `json:"owner,omitempty"` // "" for an operator's subscription
+	Dialect          string         `json:"dialect"`
+	MatchedSite      hierarchy.Path `json:"matched_site"`    // the site by which the subscription applied
+	MatchedPattern   string         `json:"matched_pattern"` // and the pattern
+
+	State       DeliveryState `json:"state"`
+	Hold        Hold          `json:"hold,omitempty"`
+	Reason      string        `json:"reason,omitempty"`       // why it is held, waits or ended as it did
+	Round       int           `json:"round"`                  // from 1; each redelivery opens another
+	Attempts    int           `json:"attempts"`               // in this round, without interrupted ones
+	LastOutcome Outcome       `json:"last_outcome,omitempty"` // of any round
+	LastStatus  int           `json:"last_status,omitempty"`  // 0: no answer
+	DueAt       *time.Time    `json:"due_at,omitempty"`       // of the next attempt; nil when held or ended
+	HeldSince   *time.Time    `json:"held_since,omitempty"`
+	CreatedAt   time.Time     `json:"created_at"`
+	EndedAt     *time.Time    `json:"ended_at,omitempty"` // of this round
+}
+
+func newDelivery(row store.ListDeliveriesRow) Delivery {
+	d := Delivery{
+		ID: row.ID, IntentID: row.WireID, EventType: row.Type, Site: hierarchy.Path(row.Site),
+		ActiveSite: hierarchy.Path(row.ActiveSite), Channel: row.Channel, Actor: row.Actor, OccurredAt: row.OccurredAt,
+		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID,
+		SubscriptionID: row.SubscriptionID, SubscriptionName: row.Name, URL: publicURL(row.URL), Owner: row.Owner,
+		Dialect: row.Dialect, MatchedSite: hierarchy.Path(row.MatchedSite), MatchedPattern: row.MatchedPattern,
+		State: DeliveryState(row.State), Hold: Hold(row.Hold), Reason: row.Reason, Round: int(row.Round),
+		Attempts: int(row.Attempts), LastOutcome: Outcome(row.LastOutcome), LastStatus: int(row.LastStatus),
+		HeldSince: row.HeldSince, CreatedAt: row.CreatedAt, EndedAt: row.EndedAt,
+	}
+	if d.State == DeliveryPending && d.Hold == "" {
+		d.DueAt = &row.DueAt
+	}
+	return d
+}
+
+// Message is what each attempt of a delivery sends, as it is stored.
+type Message struct {
+	ContentType string            `json:"content_type"`
+	Headers     map[string]string `json:"headers,omitempty"` // those that the dialect has made once for all attempts
+	Body        Body              `json:"body"`
+}

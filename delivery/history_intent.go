@@ -1,0 +1,170 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// IntentState is where the expansion of an intent stands.
+type IntentState string
+
+// The states of an intent.
+const (
+	IntentCancelled IntentState = "cancelled" // its River job was cancelled; Engine.RetryFailed takes it up
+	IntentExpanded  IntentState = "expanded"  // it is decided for each subscription what becomes of it
+	IntentFailed    IntentState = "failed"    // given up with a reason; Engine.RetryFailed takes it up
+	IntentPending   IntentState = "pending"   // to be expanded, or half way through
+)
+
+// IntentRecord is an intent as it is stored, and what became of it.
+type IntentRecord struct {
+	ID         string            `json:"id"`  // the wire id: webhook-id
+	Key        uuid.UUID         `json:"key"` // of the row: the cursor of a listing
+	Type       string            `json:"type"`
+	Site       hierarchy.Path    `json:"site"`
+	ActiveSite hierarchy.Path    `json:"active_site,omitempty"`
+	Channel    string            `json:"channel,omitempty"`
+	Actor      string            `json:"actor,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Data       json.RawMessage   `json:"data,omitempty"`   // of Intent only, not in lists
+	Pruned     bool              `json:"pruned,omitempty"` // data and attributes were pruned: only the id is remembered
+
+	ResourceKind string `json:"resource_kind,omitempty"`
+	ResourceID   string `json:"resource_id,omitempty"`
+
+	OccurredAt time.Time   `json:"occurred_at"`
+	NotBefore  *time.Time  `json:"not_before,omitempty"`
+	CreatedAt  time.Time   `json:"created_at"`
+	State      IntentState `json:"state"`
+	Reason     string      `json:"reason,omitempty"`
+	EndedAt    *time.Time  `json:"ended_at,omitempty"` // when it was expanded, or given up
+}
+
+// IntentFilter narrows a list of intents. Those fields that are given must all
+// hold; the zero value is all of them.
+type IntentFilter struct {
+	// After is the Key of an intent of which only newer ones are listed.
+	After uuid.UUID
+
+	// Before is the Key of an intent of which only older ones are listed: the
+	// last of the page before.
+	Before uuid.UUID
+
+	// Channel is the channel, exactly.
+	Channel string
+
+	// Limit is the most that are returned, up to 1000. Default: 100.
+	Limit int
+
+	// ResourceID is the id of the resource. It needs ResourceKind.
+	ResourceID string
+
+	// ResourceKind is the kind of the resource.
+	ResourceKind string
+
+	// Since is the earliest time at which the intent was written, inclusive.
+	Since time.Time
+
+	// Site is the site of the resource, as the intent names it.
+	Site hierarchy.Path
+
+	// State is the state of the intent.
+	State IntentState
+
+	// Type is an event type or a pattern of them, such as "user.*".
+	Type string
+
+	// Under is a site at or below which the resource is, as the intent names it.
+	Under hierarchy.Path
+
+	// Until is the time before which the intent was written.
+	Until time.Time
+}
+
+func (f *IntentFilter) params() (*store.ListIntentsParams, error) {
+	switch f.State {
+	case "", IntentCancelled, IntentExpanded, IntentFailed, IntentPending:
+	default:
+		return nil, fmt.Errorf("State: %q is not one", f.State)
+	}
+	if f.Type != "" {
+		if err := hierarchy.CheckPattern(f.Type); err != nil {
+			return nil, fmt.Errorf("Type: %w", err)
+		}
+	}
+	b, err := filterBounds{
+		f.After, f.Before, f.Type, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
+	}.check()
+	if err != nil {
+		return nil, err
+	}
+	return &store.ListIntentsParams{
+		After: b.After, Before: b.Before, TypeRegex: b.TypeRegex, Channel: f.Channel, Site: string(f.Site), Under: b.Under,
+		ResourceKind: f.ResourceKind, ResourceID: f.ResourceID, State: string(f.State), Since: b.Since, Until: b.Until,
+		MaxRows: b.Limit,
+	}, nil
+}
+
+// Intents lists intents, newest first, without their data. It pages as
+// Deliveries does, by Key. nil lists all.
+func (h *History) Intents(ctx context.Context, filter *IntentFilter) ([]IntentRecord, error) {
+	f := IntentFilter{}
+	if filter != nil {
+		f = *filter
+	}
+	params, err := f.params()
+	if err != nil {
+		return nil, fmt.Errorf("delivery: list intents: %w", err)
+	}
+	return h.intents(ctx, params)
+}
+
+func (h *History) intents(ctx context.Context, params *store.ListIntentsParams) ([]IntentRecord, error) {
+	rows, err := store.Filtering(h.batcher, h.schema).ListIntents(ctx, params)
+	if err != nil {
+		return nil, fmt.Errorf("delivery: list intents: %w", err)
+	}
+	out := make([]IntentRecord, len(rows))
+	for i, row := range rows {
+		if out[i], err = newIntentRecord(row); err != nil {
+			return nil, fmt.Errorf("delivery: list intents: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// Intent returns one intent with its data, by its wire id, or ErrIntentNotFound.
+func (h *History) Intent(ctx context.Context, id string) (*IntentRecord, error) {
+	if id == "" {
+		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrIntentNotFound)
+	}
+	found, err := h.intents(ctx, &store.ListIntentsParams{WireID: id, Before: uuid.Max, WithData: true, MaxRows: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrIntentNotFound)
+	}
+	return &found[0], nil
+}
+
+func newIntentRecord(row store.ListIntentsRow) (IntentRecord, error) {
+	r := IntentRecord{
+		ID: row.WireID, Key: row.ID, Type: row.Type, Site: hierarchy.Path(row.Site), ActiveSite: hierarchy.Path(row.ActiveSite),
+		Channel: row.Channel, Actor: row.Actor, Data: row.Data, Pruned: row.Pruned,
+		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID,
+		OccurredAt: row.OccurredAt, NotBefore: row.NotBefore, CreatedAt: row.CreatedAt,
+		State: IntentState(row.State), Reason: row.Reason, EndedAt: row.EndedAt,
+	}
+	if err := json.Unmarshal(row.Attributes, &r.Attributes); err != nil {
+		return IntentRecord{}, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,40 @@
+-- name: ExplainRecorded :many
+-- ExplainRecorded finds what was recorded of an intent for each subscription:
+-- a delivery or another decision.
+SELECT
+    x.subscription_id, x.delivery_id, x.outcome, x.hold, x.reason, x.matched_site, x.matched_pattern, x.dialect,
+    x.round, x.attempts, x.last_outcome, x.last_status, x.due_at, x.ended_at,
+    s.name, s.url, s.owner, s.operator, s.permission, s.site, s.channels
+FROM (
+    SELECT
+        d.subscription_id, d.id::text AS delivery_id, d.state AS outcome, d.hold, d.reason, d.matched_site, d.matched_pattern,
+        d.dialect, d.round,
+        (SELECT count(*) FROM /* TEMPLATE: schema */attempt a WHERE a.delivery_id = d.id)::integer AS attempts,
+        d.last_outcome, d.last_status,
+        d.due_at, d.ended_at
+    FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = @intent_id
+    UNION ALL
+    SELECT
+        c.subscription_id, '', c.outcome, '', c.reason, c.matched_site, c.matched_pattern,
+        '', 0, c.tries, '', 0, coalesce(c.due_at, c.decided_at), NULL
+    FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = @intent_id
+) x
+JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
+ORDER BY x.subscription_id
+LIMIT @max_rows::integer;
+
+-- name: ExplainOthers :many
+-- ExplainOthers finds the subscriptions at the given sites for which nothing was
+-- recorded of an intent, and says which of its conditions they meet now.
+SELECT
+    s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at,
+    (s.events && (sqlc.arg(patterns)::text[] || coalesce(e.umbrella_patterns, '{}')))::boolean AS hears_type,
+    (s.channels = '{}' OR i.channel = ANY (s.channels))::boolean AS hears_channel
+FROM /* TEMPLATE: schema */intent i
+LEFT JOIN /* TEMPLATE: schema */event_type e ON e.name = i.type
+JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY (sqlc.arg(sites)::text[]) AND s.deleted_at IS NULL
+WHERE i.id = sqlc.arg(intent_id)
+    AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.subscription_id = s.id)
+    AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.subscription_id = s.id)
+ORDER BY s.id
+LIMIT sqlc.arg(max_rows)::integer;
