@@ -62,7 +62,7 @@ func TestWakesComeInShortBurstsAndAtTheIntervalOnAverage(t *testing.T) {
 	require.False(t, newWakes(-1).take())
 }
 
-// Not parallel: it changes what the whole process uses.
+//nolint:paralleltest // it changes what the whole process uses
 func TestTheDefaultClientCanBeReplaced(t *testing.T) {
 	pool := pgtest.Pool(t)
 	require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Schema: "other"}))

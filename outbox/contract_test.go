@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -147,7 +146,7 @@ func TestThePinnedRiverIsTheOneWeAreBuiltWith(t *testing.T) {
 func riverClient(t *testing.T) *river.Client[pgx.Tx] {
 	t.Helper()
 	client, err := river.NewClient(riverpgxv5.New(nil), &river.Config{
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Schema: "riverhook",
+		Logger: slog.New(slog.DiscardHandler), Schema: "riverhook",
 	})
 	require.NoError(t, err)
 	return client

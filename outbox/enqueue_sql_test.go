@@ -23,7 +23,8 @@ func TestEnqueueSQL(t *testing.T) {
 			client, err := New(nil)
 			require.NoError(t, err)
 			counted := func() (n int) {
-				require.NoError(t, db.QueryRow("SELECT count(*) FROM riverhook.intent i JOIN riverhook.river_job j ON j.args ->> 'intent_id' = i.id::text").Scan(&n))
+				require.NoError(t, db.QueryRow(`SELECT count(*) FROM riverhook.intent i
+					JOIN riverhook.river_job j ON j.args ->> 'intent_id' = i.id::text`).Scan(&n))
 				return n
 			}
 

@@ -93,7 +93,8 @@ func TestEnqueue(t *testing.T) {
 		require.NoError(t, err)
 		var site, active, data, attributes string
 		var now, noNotBefore bool
-		require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT site, active_site, convert_from(data, 'UTF8'), attributes::text, occurred_at = now(), not_before IS NULL
+		require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT site, active_site, convert_from(data, 'UTF8'), attributes::text,
+			occurred_at = now(), not_before IS NULL
 			FROM riverhook.intent`).Scan(&site, &active, &data, &attributes, &now, &noNotBefore))
 		require.Equal(t, []string{"/", "", "null", "{}"}, []string{site, active, data, attributes})
 		require.True(t, now)
@@ -243,7 +244,8 @@ func TestEnqueueWorksInEveryQueryExecMode(t *testing.T) {
 func TestEnqueueWorksAfterTheSearchPathChanged(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	_, err := b.tx.Exec(t.Context(), `CREATE SCHEMA trap; CREATE FUNCTION trap.sha256(bytea) RETURNS bytea LANGUAGE sql AS $$ SELECT 'trapped'::bytea $$;
+	_, err := b.tx.Exec(t.Context(), `CREATE SCHEMA trap;
+		CREATE FUNCTION trap.sha256(bytea) RETURNS bytea LANGUAGE sql AS $$ SELECT 'trapped'::bytea $$;
 		CREATE FUNCTION trap.gen_random_uuid() RETURNS uuid LANGUAGE sql AS $$ SELECT '00000000-0000-0000-0000-000000000000'::uuid $$;
 		SET LOCAL search_path = trap, pg_catalog`)
 	require.NoError(t, err)
@@ -289,7 +291,8 @@ func TestEnqueueEncodesOtherDataWithoutEscapingHTML(t *testing.T) {
 		_, err := b.client.Enqueue(t.Context(), b.tx, Intent{Type: "a.b", Data: data})
 		require.NoError(t, err)
 		var found bool
-		require.NoError(t, b.tx.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM riverhook.intent WHERE data = convert_to($1, 'UTF8'))", want).Scan(&found))
+		require.NoError(t, b.tx.QueryRow(t.Context(),
+			"SELECT EXISTS (SELECT FROM riverhook.intent WHERE data = convert_to($1, 'UTF8'))", want).Scan(&found))
 		require.True(t, found, want)
 	}
 }

@@ -87,7 +87,7 @@ func (e extensions) umbrellas(name string) ([]string, error) {
 				continue
 			}
 			all[umbrella] = struct{}{}
-			if err := walk(append(path[:len(path):len(path)], umbrella)); err != nil {
+			if err := walk(append(slices.Clip(path), umbrella)); err != nil {
 				return err
 			}
 		}
@@ -107,10 +107,11 @@ func (e extensions) umbrellas(name string) ([]string, error) {
 // umbrellaPatterns returns the patterns by which subscriptions to the umbrellas
 // of a type are found, sorted.
 func umbrellaPatterns(umbrellas []string) []string {
-	patterns := []string{}
-	for _, umbrella := range umbrellas {
-		patterns = append(patterns, hierarchy.Patterns(umbrella)...)
+	lists := make([][]string, len(umbrellas))
+	for i, umbrella := range umbrellas {
+		lists[i] = hierarchy.Patterns(umbrella)
 	}
+	patterns := append([]string{}, slices.Concat(lists...)...) // never nil: the column is not null
 	slices.Sort(patterns)
 	return slices.Compact(patterns)
 }

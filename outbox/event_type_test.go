@@ -43,7 +43,8 @@ func TestEventTypes(t *testing.T) {
 		require.Empty(t, first.Extends)
 		require.False(t, first.CreatedAt.IsZero())
 
-		require.NoError(t, types.Register(t.Context(), EventType{Name: "user.created", Description: "Another.", Extends: []string{"user.changed"}}))
+		require.NoError(t, types.Register(t.Context(),
+			EventType{Name: "user.created", Description: "Another.", Extends: []string{"user.changed"}}))
 		second, err := types.GetTx(t.Context(), b.tx, "user.created")
 		require.NoError(t, err)
 		require.Equal(t, "Another.", second.Description)

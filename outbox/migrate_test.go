@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,11 +33,12 @@ func poolOf(t *testing.T, url string, size int32) *pgxpool.Pool {
 func objects(t *testing.T, pool *pgxpool.Pool, schema string) []string {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `
-		SELECT 'table ' || c.relname || ' ' || a.attnum || ' ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' ||
-			coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+		SELECT concat_ws(' ', 'table', c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+			pg_get_expr(d.adbin, d.adrelid))
 		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 		WHERE c.relnamespace = to_regnamespace($1) AND a.attnum > 0 AND NOT a.attisdropped
-		UNION ALL SELECT 'function ' || pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') FROM pg_proc p WHERE p.pronamespace = to_regnamespace($1)
+		UNION ALL SELECT concat_ws(' ', 'function', pg_get_functiondef(p.oid), p.proacl) FROM pg_proc p
+		WHERE p.pronamespace = to_regnamespace($1)
 		UNION ALL SELECT 'constraint ' || conname || pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = to_regnamespace($1)
 		UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = to_regnamespace($1)
 		UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = $1
@@ -191,15 +193,29 @@ func TestErrNotMigrated(t *testing.T) {
 		check    string // in the error of Check
 		enqueues bool
 	}{
-		"the schema is missing":           {"DROP SCHEMA riverhook CASCADE", `schema "riverhook" has no riverhook tables: run outbox.Migrate`, false},
-		"our tables are missing":          {"DROP TABLE riverhook.migration; DROP FUNCTION riverhook.enqueue_batch", "has no riverhook tables", false},
-		"a table is missing":              {"DROP TABLE riverhook.intent_state", "", false},
-		"River's table of versions is":    {"DROP TABLE riverhook.river_migration", "has no River tables", true},
-		"River's tables are older":        {"DELETE FROM riverhook.river_migration WHERE version = 8", "lack River's migration 8", true},
-		"no version is recorded":          {"DELETE FROM riverhook.migration", "is at version 0 and this program needs version 1", false},
-		"a newer version wants newer":     {"INSERT INTO riverhook.migration (version) VALUES (7)", "needs a program of version 7 or later", false},
-		"a newer version wants one newer": {"INSERT INTO riverhook.migration (version, min_client) VALUES (7, 2)", "needs a program of version 2 or later", false},
-		"a newer version takes us":        {"INSERT INTO riverhook.migration (version, min_client) VALUES (7, 1)", "", true},
+		"the schema is missing": {
+			"DROP SCHEMA riverhook CASCADE", `schema "riverhook" has no riverhook tables: run outbox.Migrate`, false,
+		},
+		"our tables are missing": {
+			"DROP TABLE riverhook.migration; DROP FUNCTION riverhook.enqueue_batch", "has no riverhook tables", false,
+		},
+		"a table is missing":        {"DROP TABLE riverhook.intent_state", "", false},
+		"River's record is missing": {"DROP TABLE riverhook.river_migration", "has no River tables", true},
+		"River's tables are older": {
+			"DELETE FROM riverhook.river_migration WHERE version = 8", "lack River's migration 8", true,
+		},
+		"no version is recorded": {
+			"DELETE FROM riverhook.migration", "is at version 0 and this program needs version 1", false,
+		},
+		"a newer version serves only itself": {
+			"INSERT INTO riverhook.migration (version) VALUES (7)", "needs a program of version 7 or later", false,
+		},
+		"a newer version serves others, but not us": {
+			"INSERT INTO riverhook.migration (version, min_client) VALUES (7, 2)", "needs a program of version 2 or later", false,
+		},
+		"a newer version serves us": {
+			"INSERT INTO riverhook.migration (version, min_client) VALUES (7, 1)", "", true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -301,9 +317,9 @@ func TestMigrationFS(t *testing.T) {
 		}
 		up()
 		require.NoError(t, migration.Check(t.Context(), pool, "riverhook"))
-		for i := len(all) - 1; i >= 0; i-- {
-			if strings.HasSuffix(all[i], ".down.sql") {
-				run(t, pool, text(t, files, all[i]))
+		for _, name := range slices.Backward(all) {
+			if strings.HasSuffix(name, ".down.sql") {
+				run(t, pool, text(t, files, name))
 			}
 		}
 		require.Empty(t, objects(t, pool, "riverhook"))

@@ -25,7 +25,8 @@ func TestTheSQLFunctionEnqueue(t *testing.T) {
 		require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT count(DISTINCT (type, site, active_site, resource_kind, resource_id, actor, channel,
 			attributes, data, digest, occurred_at, not_before)) FROM riverhook.intent`).Scan(&different))
 		require.Equal(t, 1, different)
-		require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT count(DISTINCT (state, max_attempts, kind, queue, priority, scheduled_at, tags, metadata))
+		require.NoError(t, b.tx.QueryRow(t.Context(), `
+			SELECT count(DISTINCT (state, max_attempts, kind, queue, priority, scheduled_at, tags, metadata))
 			FROM riverhook.river_job`).Scan(&different))
 		require.Equal(t, 1, different)
 		require.Equal(t, [3]int{2, 2, 2}, count(t, b.tx))

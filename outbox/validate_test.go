@@ -64,7 +64,9 @@ func refusals() []refusal {
 		{"an actor with NUL", "Actor", func(in *Intent) { in.Actor = "\x00" }, false},
 		{"a channel of 513", "Channel", func(in *Intent) { in.Channel = long(513) }, true},
 		{"a channel that is not UTF-8", "Channel", func(in *Intent) { in.Channel = "\xc3" }, false},
-		{"attributes of 64 KiB and one", "Attributes", func(in *Intent) { in.Attributes = map[string]string{"a": strings.Repeat("b", 64<<10)} }, true},
+		{"attributes of 64 KiB and one", "Attributes", func(in *Intent) {
+			in.Attributes = map[string]string{"a": strings.Repeat("b", 64<<10)}
+		}, true},
 		{"an attribute with NUL", "Attributes", func(in *Intent) { in.Attributes = map[string]string{"a": "\x00"} }, false},
 		{"an attribute whose key is not UTF-8", "Attributes", func(in *Intent) { in.Attributes = map[string]string{"\xff": "a"} }, false},
 		{"an event after the year 9999", "OccurredAt", func(in *Intent) { in.OccurredAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, false},

@@ -81,7 +81,7 @@ func Fingerprint() string {
 	hash := sha256.New()
 	for _, read := range []func() ([]Step, error){RiverSteps, Steps} {
 		steps, err := read()
-		fmt.Fprintf(hash, "%v %v\n", steps, err)
+		hash.Write(fmt.Appendf(nil, "%v %v\n", steps, err))
 	}
 	return hex.EncodeToString(hash.Sum(nil))
 }

@@ -2,6 +2,7 @@ package migration
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/riverhook/riverhook/internal/store"
@@ -91,7 +92,7 @@ func ourScript(step Step) Script {
 	const table = "/* TEMPLATE: schema */migration"
 	minClient := "NULL"
 	if lowest, known := minClients[step.Version]; known {
-		minClient = fmt.Sprint(lowest)
+		minClient = strconv.Itoa(int(lowest))
 	}
 	script := Script{
 		Name: "riverhook_" + step.Name,

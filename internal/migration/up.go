@@ -77,7 +77,7 @@ func apply(ctx context.Context, own *pgxpool.Pool, schema string, step Step) err
 		}
 		minClient, known := minClients[step.Version]
 		return store.In(tx, schema).InsertMigration(ctx, &store.InsertMigrationParams{
-			Version:   int32(step.Version), //nolint:gosec // a small constant
+			Version:   int32(step.Version),
 			MinClient: pgtype.Int4{Int32: minClient, Valid: known},
 		})
 	})

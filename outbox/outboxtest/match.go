@@ -88,8 +88,9 @@ func fields(in outbox.Intent) ([]field, error) {
 		{name: "OccurredAt", of: func(in outbox.Intent) string { return moment(in.OccurredAt) }},
 		{name: "NotBefore", of: func(in outbox.Intent) string { return moment(in.NotBefore) }},
 	}
+	attributes := make([]field, 0, len(in.Attributes))
 	for _, key := range slices.Sorted(maps.Keys(in.Attributes)) {
-		texts = append(texts, field{name: fmt.Sprintf("Attributes[%q]", key), of: func(in outbox.Intent) string {
+		attributes = append(attributes, field{name: fmt.Sprintf("Attributes[%q]", key), of: func(in outbox.Intent) string {
 			value, found := in.Attributes[key]
 			if !found {
 				return ""
@@ -98,7 +99,7 @@ func fields(in outbox.Intent) ([]field, error) {
 		}})
 	}
 	var wanted []field
-	for _, f := range texts {
+	for _, f := range slices.Concat(texts, attributes) {
 		if f.value = f.of(in); f.value != "" {
 			wanted = append(wanted, f)
 		}

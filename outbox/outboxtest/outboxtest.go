@@ -100,18 +100,31 @@ func RequireNotEnqueuedSQL(ctx context.Context, tb TB, tx *sql.Tx, unwanted outb
 	requireNone(tb, all, err, unwanted)
 }
 
+// row is an intent as the statement returns it.
+type row struct {
+	ActiveSite hierarchy.Path    `json:"ActiveSite"`
+	Actor      string            `json:"Actor"`
+	Attributes map[string]string `json:"Attributes"`
+	Channel    string            `json:"Channel"`
+	Data       string            `json:"Data"`
+	ID         string            `json:"ID"`
+	NotBefore  *time.Time        `json:"NotBefore"`
+	OccurredAt time.Time         `json:"OccurredAt"`
+	Resource   resource          `json:"Resource"`
+	Site       hierarchy.Path    `json:"Site"`
+	Type       string            `json:"Type"`
+}
+
+type resource struct {
+	ID   string `json:"ID"`
+	Kind string `json:"Kind"`
+}
+
 func decode(text string, err error) ([]outbox.Intent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("outboxtest: read intents: %w", err)
 	}
-	var rows []struct {
-		ActiveSite, Site               hierarchy.Path
-		Actor, Channel, Data, ID, Type string
-		Attributes                     map[string]string
-		NotBefore                      *time.Time
-		OccurredAt                     time.Time
-		Resource                       access.Resource
-	}
+	var rows []row
 	if err := json.Unmarshal([]byte(text), &rows); err != nil {
 		return nil, fmt.Errorf("outboxtest: read intents: %w", err)
 	}
@@ -120,7 +133,7 @@ func decode(text string, err error) ([]outbox.Intent, error) {
 		all[i] = outbox.Intent{
 			ActiveSite: row.ActiveSite, Actor: row.Actor, Attributes: row.Attributes, Channel: row.Channel,
 			Data: json.RawMessage(row.Data), ID: row.ID, OccurredAt: row.OccurredAt,
-			Resource: row.Resource, Site: row.Site, Type: row.Type,
+			Resource: access.Resource{Kind: row.Resource.Kind, ID: row.Resource.ID}, Site: row.Site, Type: row.Type,
 		}
 		if row.NotBefore != nil {
 			all[i].NotBefore = *row.NotBefore

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -192,7 +193,7 @@ func TestOnlyTheTransactionItselfCounts(t *testing.T) {
 	require.NoError(t, savepoint.Commit(ctx))
 	in := make([]outbox.Intent, 20)
 	for i := range in {
-		in[i] = outbox.Intent{Type: "user.moved", ID: fmt.Sprintf("%d", 100-i)}
+		in[i] = outbox.Intent{Type: "user.moved", ID: strconv.Itoa(100 - i)}
 	}
 	_, err = outbox.EnqueueMany(ctx, tx, in)
 	require.NoError(t, err)

@@ -1,0 +1,72 @@
+package migration_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestTheRiverThatWeAreBuiltWithIsThePinnedOne(t *testing.T) {
+	t.Parallel()
+	steps, err := migration.RiverSteps()
+	require.NoError(t, err)
+	require.Equal(t, migration.RiverVersion, steps[len(steps)-1].Version,
+		"River has new migrations: read them, run outbox's contract tests, and add them to the releases")
+}
+
+func TestTheScriptsAreAllStepsAndTheSchema(t *testing.T) {
+	t.Parallel()
+	scripts, err := migration.Scripts("hooks")
+	require.NoError(t, err)
+	require.Len(t, scripts, 1+migration.RiverVersion+migration.Version)
+	for i, script := range scripts {
+		require.NotContains(t, script.Up+script.Down, "TEMPLATE")
+		require.NotEmpty(t, script.Down)
+		if i > 0 {
+			require.Less(t, scripts[i-1].Name, script.Name)
+		}
+	}
+	require.True(t, strings.HasPrefix(scripts[len(scripts)-1].Up, "-- The versions of this schema"))
+}
+
+func TestTheFingerprintIsThatOfTheTexts(t *testing.T) {
+	t.Parallel()
+	first := migration.Fingerprint()
+	require.Len(t, first, 64)
+	require.Equal(t, first, migration.Fingerprint())
+}
+
+func TestUpAndDown(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	ctx := t.Context()
+	require.NoError(t, migration.Check(ctx, pool, store.DefaultSchema))
+	require.NoError(t, migration.Up(ctx, pool, store.DefaultSchema))
+	require.NoError(t, migration.Down(ctx, pool, store.DefaultSchema, migration.Version))
+	require.NoError(t, migration.Check(ctx, pool, store.DefaultSchema))
+	require.NoError(t, migration.Down(ctx, pool, store.DefaultSchema, 0))
+	require.ErrorIs(t, migration.Check(ctx, pool, store.DefaultSchema), migration.ErrNotMigrated)
+	require.NoError(t, migration.Up(ctx, pool, store.DefaultSchema))
+	require.NoError(t, migration.Check(ctx, pool, store.DefaultSchema))
+}
+
+func TestCheckLeavesATransactionUsable(t *testing.T) {
+	t.Parallel()
+	tx, err := pgtest.Pool(t).Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(t.Context())
+	require.ErrorIs(t, migration.Check(t.Context(), tx, "nowhere"), migration.ErrNotMigrated)
+	_, err = tx.Exec(t.Context(), "DROP TABLE riverhook.river_migration")
+	require.NoError(t, err)
+	require.ErrorIs(t, migration.Check(t.Context(), tx, store.DefaultSchema), migration.ErrNotMigrated)
+	_, err = tx.Exec(t.Context(), "SELECT 1")
+	require.NoError(t, err)
+}
