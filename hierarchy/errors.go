@@ -15,6 +15,10 @@ var (
 	// ErrInvalidSubscription is what every [*InvalidSubscriptionError] is.
 	ErrInvalidSubscription = errors.New("invalid subscription")
 
+	// ErrIsolation means that sites are to be changed in a transaction that is
+	// not READ COMMITTED: it would not see what others changed while it waited.
+	ErrIsolation = errors.New("sites are changed under READ COMMITTED only")
+
 	// ErrNotFound means that there is no such site or subscription, or that it
 	// was deleted.
 	ErrNotFound = errors.New("not found")

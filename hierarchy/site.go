@@ -48,11 +48,10 @@ func (c SitesConfig) validate() error {
 // with it still finds the site where it is now; a new site at that path takes it
 // over. The path of a deleted site leads to the nearest ancestor that lives.
 //
-// Each method has a form that ends in Tx and works in the caller's transaction.
-// Changes wait for one another until their transactions end, so that no two of
-// them can make a cycle. Under REPEATABLE READ a change that meets another one
-// fails with a serialization error, as there is nothing consistent to build on.
-// Other errors leave the caller's transaction usable.
+// Each method has a form that ends in Tx and works in the caller's transaction;
+// an error of this package's own leaves that usable. Changes wait for one another
+// until their transactions end, so that no two of them can make a cycle. For the
+// same reason they need READ COMMITTED, Postgres's default ([ErrIsolation]).
 type Sites struct {
 	cfg  SitesConfig
 	pool *pgxpool.Pool
@@ -104,14 +103,14 @@ func (s *Sites) create(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
 	if _, err := ParsePath(string(p)); err != nil {
 		return nil, err
 	}
-	q := s.in(tx)
-	if err := q.LockSites(ctx); err != nil {
+	q, err := s.lock(ctx, tx)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.checkFree(ctx, q, p); err != nil {
 		return nil, err
 	}
-	parent, err := s.lock(ctx, q, p.Parent())
+	parent, err := s.find(ctx, q, p.Parent())
 	if err != nil {
 		return nil, fmt.Errorf("parent: %w", err)
 	}
@@ -127,14 +126,25 @@ func (s *Sites) create(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
 }
 
 func (s *Sites) get(ctx context.Context, db store.DBTX, p Path) (*Site, error) {
-	row, err := s.in(db).GetSite(ctx, string(p))
-	return siteOf(row), found(err, "site "+quoted(string(p)))
+	row, err := s.find(ctx, s.in(db), p)
+	return siteOf(*row), err
 }
 
-// lock takes the row besides the lock on all sites: under REPEATABLE READ it
-// fails if another transaction has moved or deleted the site meanwhile.
-func (s *Sites) lock(ctx context.Context, q *store.Queries, p Path) (*store.Site, error) {
-	row, err := q.LockSite(ctx, string(p))
+// lock keeps all sites from changing until the transaction ends.
+func (s *Sites) lock(ctx context.Context, tx pgx.Tx) (*store.Queries, error) {
+	q := s.in(tx)
+	isolation, err := q.Isolation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if isolation != string(pgx.ReadCommitted) {
+		return nil, ErrIsolation
+	}
+	return q, q.LockSites(ctx)
+}
+
+func (s *Sites) find(ctx context.Context, q *store.Queries, p Path) (*store.Site, error) {
+	row, err := q.GetSite(ctx, string(p))
 	return &row, found(err, "site "+quoted(string(p)))
 }
 

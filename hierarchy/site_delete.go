@@ -23,7 +23,7 @@ type DeleteSiteOpts struct {
 // Subscriptions at the site and below it are deactivated with the reason "site
 // deleted". Errors: [ErrNotFound], [ErrRootSite], [ErrSiteHasChildren].
 func (s *Sites) Delete(ctx context.Context, p Path, opts *DeleteSiteOpts) error {
-	return failed("delete site", pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.remove(ctx, tx, p, opts) }))
+	return failed("delete site", pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return s.remove(ctx, tx, p, opts) }))
 }
 
 // DeleteTx is Delete in the caller's transaction.
@@ -35,15 +35,11 @@ func (s *Sites) remove(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteO
 	if p == Root {
 		return ErrRootSite
 	}
-	q := s.in(tx)
-	if err := q.LockSites(ctx); err != nil {
-		return err
-	}
-	site, err := s.lock(ctx, q, p)
+	q, err := s.lock(ctx, tx)
 	if err != nil {
 		return err
 	}
-	heir, err := s.lock(ctx, q, p.Parent())
+	site, err := s.find(ctx, q, p)
 	if err != nil {
 		return err
 	}
@@ -56,7 +52,7 @@ func (s *Sites) remove(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteO
 			return fmt.Errorf("site %s: %w", quoted(string(p)), ErrSiteHasChildren)
 		}
 	}
-	if err := q.BequeathAliases(ctx, &store.BequeathAliasesParams{HeirID: heir.ID, Path: string(p)}); err != nil {
+	if err := q.BequeathAliases(ctx, &store.BequeathAliasesParams{HeirID: *site.ParentID, Path: string(p)}); err != nil {
 		return err
 	}
 	if err := q.DeleteSites(ctx, string(p)); err != nil {

@@ -43,15 +43,15 @@ func (s *Sites) move(ctx context.Context, tx pgx.Tx, p, newParent Path, segment 
 	if err := checkSegment(segment); err != nil {
 		return nil, fmt.Errorf("%w: segment %s: %w", ErrInvalidPath, quoted(segment), err)
 	}
-	q := s.in(tx)
-	if err := q.LockSites(ctx); err != nil {
-		return nil, err
-	}
-	site, err := s.lock(ctx, q, p)
+	q, err := s.lock(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	parent, err := s.lock(ctx, q, newParent)
+	site, err := s.find(ctx, q, p)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := s.find(ctx, q, newParent)
 	if err != nil {
 		return nil, fmt.Errorf("new parent: %w", err)
 	}

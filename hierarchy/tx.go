@@ -8,10 +8,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// readCommitted is what each statement here is written for, whatever the
+// database's default is.
+var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+
 // inTx runs fn in a transaction of its own and commits it if there is no error.
 func inTx[T any](ctx context.Context, pool *pgxpool.Pool, action string, fn func(pgx.Tx) (T, error)) (T, error) {
 	var result T
-	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, pool, readCommitted, func(tx pgx.Tx) error {
 		var err error
 		result, err = fn(tx)
 		return err

@@ -125,6 +125,17 @@ func (q *Queries) InsertSite(ctx context.Context, arg *InsertSiteParams) (Site, 
 	return i, err
 }
 
+const isolation = `-- name: Isolation :one
+SELECT current_setting('transaction_isolation')::text
+`
+
+func (q *Queries) Isolation(ctx context.Context) (string, error) {
+	row := q.db.QueryRow(ctx, isolation)
+	var column_1 string
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const listSiteChildren = `-- name: ListSiteChildren :many
 SELECT c.id, c.path, c.parent_id, c.created_at FROM /* TEMPLATE: schema */site c
 JOIN /* TEMPLATE: schema */site p ON p.id = c.parent_id
@@ -203,24 +214,6 @@ func (q *Queries) ListSites(ctx context.Context, arg *ListSitesParams) ([]Site, 
 	return items, nil
 }
 
-const lockSite = `-- name: LockSite :one
-SELECT id, path, parent_id, created_at FROM /* TEMPLATE: schema */site WHERE path = $1::text FOR UPDATE
-`
-
-// The row locks make a caller under REPEATABLE READ fail, rather than build on
-// a parent that another transaction has moved or deleted since its snapshot.
-func (q *Queries) LockSite(ctx context.Context, path string) (Site, error) {
-	row := q.db.QueryRow(ctx, lockSite, path)
-	var i Site
-	err := row.Scan(
-		&i.ID,
-		&i.Path,
-		&i.ParentID,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
 const lockSites = `-- name: LockSites :exec
 SELECT pg_advisory_xact_lock(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0))
 `
@@ -278,8 +271,11 @@ func (q *Queries) MoveSubscriptions(ctx context.Context, arg *MoveSubscriptionsP
 }
 
 const placement = `-- name: Placement :one
+WITH here AS (
+    SELECT id FROM /* TEMPLATE: schema */site WHERE path = $1::text FOR KEY SHARE
+)
 SELECT
-    EXISTS (SELECT FROM /* TEMPLATE: schema */site WHERE path = $1::text) AS known,
+    EXISTS (SELECT FROM here) AS known,
     coalesce((
         SELECT s.path FROM /* TEMPLATE: schema */site_alias a
         JOIN /* TEMPLATE: schema */site s ON s.id = a.site_id
@@ -291,6 +287,8 @@ type PlacementRow struct {
 	NowAt string
 }
 
+// Placement holds the site in its place. Under REPEATABLE READ it fails if the
+// site has moved since the snapshot.
 func (q *Queries) Placement(ctx context.Context, path string) (PlacementRow, error) {
 	row := q.db.QueryRow(ctx, placement, path)
 	var i PlacementRow

@@ -1,3 +1,6 @@
+-- name: Isolation :one
+SELECT current_setting('transaction_isolation')::text;
+
 -- name: LockSites :exec
 -- Whoever changes the tree holds this lock, so that no two changes together
 -- can make a cycle; whoever places a subscription shares it.
@@ -5,11 +8,6 @@ SELECT pg_advisory_xact_lock(hashtextextended('riverhook site /* TEMPLATE: schem
 
 -- name: ShareSites :exec
 SELECT pg_advisory_xact_lock_shared(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0));
-
--- name: LockSite :one
--- The row locks make a caller under REPEATABLE READ fail, rather than build on
--- a parent that another transaction has moved or deleted since its snapshot.
-SELECT * FROM /* TEMPLATE: schema */site WHERE path = @path::text FOR UPDATE;
 
 -- name: GetSite :one
 SELECT * FROM /* TEMPLATE: schema */site WHERE path = @path::text;
@@ -107,8 +105,13 @@ WHERE id IN (
 );
 
 -- name: Placement :one
+-- Placement holds the site in its place. Under REPEATABLE READ it fails if the
+-- site has moved since the snapshot.
+WITH here AS (
+    SELECT id FROM /* TEMPLATE: schema */site WHERE path = @path::text FOR KEY SHARE
+)
 SELECT
-    EXISTS (SELECT FROM /* TEMPLATE: schema */site WHERE path = @path::text) AS known,
+    EXISTS (SELECT FROM here) AS known,
     coalesce((
         SELECT s.path FROM /* TEMPLATE: schema */site_alias a
         JOIN /* TEMPLATE: schema */site s ON s.id = a.site_id

@@ -1,0 +1,226 @@
+package hierarchy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+// siteModel is what sites, aliases and subscriptions are to do, in maps.
+type siteModel struct {
+	paths   map[uuid.UUID]Path // of living sites
+	aliases map[Path]uuid.UUID
+	subs    map[uuid.UUID]Path
+	off     map[uuid.UUID]bool
+}
+
+func (m *siteModel) at(p Path) (uuid.UUID, bool) {
+	for id, path := range m.paths {
+		if path == p {
+			return id, true
+		}
+	}
+	return uuid.UUID{}, false
+}
+
+func (m *siteModel) create(id uuid.UUID, p Path) error {
+	if _, taken := m.at(p); taken {
+		return ErrSiteExists
+	}
+	if _, known := m.at(p.Parent()); !known {
+		return ErrNotFound
+	}
+	m.paths[id] = p
+	delete(m.aliases, p)
+	return nil
+}
+
+func (m *siteModel) move(p, parent Path, segment string) error {
+	_, known := m.at(p)
+	_, parentKnown := m.at(parent)
+	to := parent.child(segment)
+	_, taken := m.at(to)
+	switch {
+	case p == Root:
+		return ErrRootSite
+	case !known || !parentKnown:
+		return ErrNotFound
+	case to == p:
+		return nil
+	case p.Contains(parent):
+		return ErrSiteCycle
+	case taken:
+		return ErrSiteExists
+	}
+	for id, path := range m.paths {
+		if p.Contains(path) {
+			m.aliases[path] = id
+			m.paths[id] = to + path[len(p):]
+			delete(m.aliases, m.paths[id])
+		}
+	}
+	for id, site := range m.subs {
+		if p.Contains(site) {
+			m.subs[id] = to + site[len(p):]
+		}
+	}
+	return nil
+}
+
+func (m *siteModel) delete(p Path, recursive bool) error {
+	_, known := m.at(p)
+	heir, _ := m.at(p.Parent())
+	children := 0
+	for _, path := range m.paths {
+		if p.Contains(path) && path != p {
+			children++
+		}
+	}
+	switch {
+	case p == Root:
+		return ErrRootSite
+	case !known:
+		return ErrNotFound
+	case children > 0 && !recursive:
+		return ErrSiteHasChildren
+	}
+	for id, path := range m.paths {
+		if p.Contains(path) {
+			for alias, to := range m.aliases {
+				if to == id {
+					m.aliases[alias] = heir
+				}
+			}
+			m.aliases[path] = heir
+			delete(m.paths, id)
+		}
+	}
+	for id, site := range m.subs {
+		m.off[id] = m.off[id] || p.Contains(site)
+	}
+	return nil
+}
+
+func (m *siteModel) ancestors(p Path) []Path {
+	for _, a := range p.Ancestors() {
+		if _, known := m.at(a); known {
+			return a.Ancestors()
+		}
+		if id, known := m.aliases[a]; known {
+			return m.paths[id].Ancestors()
+		}
+	}
+	return nil
+}
+
+func genSmallPath() *rapid.Generator[Path] {
+	return rapid.Custom(func(t *rapid.T) Path {
+		p := Root
+		for range rapid.IntRange(0, 4).Draw(t, "depth") {
+			p = p.child(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "segment"))
+		}
+		return p
+	})
+}
+
+func requireSame(t require.TestingT, want, got error) {
+	if want == nil {
+		require.NoError(t, got)
+		return
+	}
+	require.ErrorIs(t, got, want)
+}
+
+func TestSitesFollowTheirModel(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool)
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	all := []Path{Root}
+	for i := 0; len(all[i]) < 8; i++ {
+		all = append(all, all[i].child("a"), all[i].child("b"), all[i].child("c"))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		_, err := pool.Exec(ctx, `DELETE FROM riverhook.site_alias; DELETE FROM riverhook.site WHERE path <> '/'; DELETE FROM riverhook.secret; DELETE FROM riverhook.subscription`)
+		require.NoError(t, err)
+		model := &siteModel{paths: map[uuid.UUID]Path{{}: Root}, aliases: map[Path]uuid.UUID{}, subs: map[uuid.UUID]Path{}, off: map[uuid.UUID]bool{}}
+		for _, p := range []Path{"/a", "/b", "/a/a", "/a/b"} {
+			site, err := sites.Create(ctx, p)
+			require.NoError(t, err)
+			require.NoError(t, model.create(site.ID, p))
+		}
+		path := genSmallPath()
+		t.Repeat(map[string]func(*rapid.T){
+			"create": func(t *rapid.T) {
+				p := path.Draw(t, "path")
+				site, err := sites.Create(ctx, p)
+				id := uuid.New()
+				if site != nil {
+					id = site.ID
+				}
+				requireSame(t, model.create(id, p), err)
+			},
+			"delete": func(t *rapid.T) {
+				p, recursive := path.Draw(t, "path"), rapid.Bool().Draw(t, "recursive")
+				requireSame(t, model.delete(p, recursive), sites.Delete(ctx, p, &DeleteSiteOpts{Recursive: recursive}))
+			},
+			"move": func(t *rapid.T) {
+				p, to := path.Draw(t, "path"), path.Draw(t, "to")
+				want := model.move(p, to, p.name())
+				_, err := sites.Move(ctx, p, to)
+				requireSame(t, want, err)
+			},
+			"rename": func(t *rapid.T) {
+				p, segment := path.Draw(t, "path"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "segment")
+				want := model.move(p, p.Parent(), segment)
+				_, err := sites.Rename(ctx, p, segment)
+				requireSame(t, want, err)
+			},
+			"subscribe": func(t *rapid.T) {
+				p := path.Draw(t, "path")
+				created, err := subs.Create(ctx, specAt(p))
+				if _, former := model.aliases[p]; former {
+					require.ErrorIs(t, err, ErrInvalidSubscription)
+					return
+				}
+				require.NoError(t, err)
+				model.subs[created.ID] = p
+			},
+			"": func(t *rapid.T) {
+				requireModel(t, model, sites, subs, all)
+			},
+		})
+	})
+}
+
+func requireModel(t *rapid.T, model *siteModel, sites *Sites, subs *Subscriptions, all []Path) {
+	ctx := t.Context()
+	requireTree(t, sites)
+	list, err := sites.List(ctx, &SiteListOpts{Limit: 1000})
+	require.NoError(t, err)
+	paths := make(map[uuid.UUID]Path, len(list))
+	for _, s := range list {
+		paths[s.ID] = s.Path
+	}
+	require.Equal(t, model.paths, paths)
+	require.True(t, slices.IsSortedFunc(list, func(a, b Site) int { return strings.Compare(string(a.Path), string(b.Path)) }))
+	chains, err := sites.AncestorsMany(ctx, all)
+	require.NoError(t, err)
+	for i, p := range all {
+		require.Equal(t, model.ancestors(p), chains[i], p)
+	}
+	got, err := subs.List(ctx, &ListOpts{Limit: 1000})
+	require.NoError(t, err)
+	require.Len(t, got, len(model.subs))
+	for _, s := range got {
+		require.Equal(t, model.subs[s.ID], s.Site)
+		require.Equal(t, model.off[s.ID], s.State == StateDeactivated)
+	}
+}

@@ -1,0 +1,444 @@
+package hierarchy
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+func sitePaths(t *testing.T, sites *Sites) []Path {
+	t.Helper()
+	list, err := sites.List(t.Context(), &SiteListOpts{Limit: 1000})
+	require.NoError(t, err)
+	var paths []Path
+	for _, s := range list {
+		paths = append(paths, s.Path)
+	}
+	return paths
+}
+
+func requireAncestors(t *testing.T, tree Tree, p Path, want ...Path) {
+	t.Helper()
+	got, err := tree.Ancestors(t.Context(), p)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+func siteOfSub(t *testing.T, subs *Subscriptions, sub *Created) Path {
+	t.Helper()
+	got, err := subs.Get(t.Context(), sub.ID)
+	require.NoError(t, err)
+	return got.Site
+}
+
+func TestASiteNeedsAParentAndAFreePath(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, pgtest.Pool(t))
+	ctx := t.Context()
+	_, err := sites.Create(ctx, "/a/b")
+	require.ErrorIs(t, err, ErrNotFound)
+	require.ErrorContains(t, err, `hierarchy: create site: parent: site "/a": not found`)
+	created, err := sites.Create(ctx, "/a")
+	require.NoError(t, err)
+	_, err = sites.Create(ctx, "/a/b")
+	require.NoError(t, err)
+	for _, taken := range []Path{"/", "/a", "/a/b"} {
+		_, err = sites.Create(ctx, taken)
+		require.ErrorIs(t, err, ErrSiteExists)
+	}
+	for _, bad := range []Path{"", "a", "/a/", "/a b"} {
+		_, err = sites.Create(ctx, bad)
+		require.ErrorIs(t, err, ErrInvalidPath)
+	}
+	got, err := sites.Get(ctx, "/a")
+	require.NoError(t, err)
+	require.Equal(t, created, got)
+	_, err = sites.Get(ctx, "/x")
+	require.ErrorIs(t, err, ErrNotFound)
+	require.Equal(t, []Path{"/", "/a", "/a/b"}, sitePaths(t, sites))
+}
+
+func TestSitesAreListedBySubtreeByParentAndInPages(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, pgtest.Pool(t), "/a", "/a-b", "/a/b", "/a/b/c", "/a/d", "/ab")
+	list := func(opts SiteListOpts) (paths []Path) {
+		got, err := sites.List(t.Context(), &opts)
+		require.NoError(t, err)
+		for _, s := range got {
+			paths = append(paths, s.Path)
+		}
+		return paths
+	}
+	require.Equal(t, []Path{"/", "/a", "/a-b", "/a/b", "/a/b/c", "/a/d", "/ab"}, list(SiteListOpts{}))
+	require.Equal(t, []Path{"/a", "/a/b", "/a/b/c", "/a/d"}, list(SiteListOpts{Under: "/a"}))
+	require.Equal(t, []Path{"/a/b", "/a/d"}, list(SiteListOpts{Parent: "/a"}))
+	require.Equal(t, []Path{"/a", "/a-b", "/ab"}, list(SiteListOpts{Parent: "/"}))
+	require.Equal(t, []Path{"/a/d"}, list(SiteListOpts{After: "/a/b", Parent: "/a"}))
+	require.Equal(t, []Path{"/", "/a"}, list(SiteListOpts{Limit: 2}))
+	require.Equal(t, []Path{"/a-b", "/a/b"}, list(SiteListOpts{After: "/a", Limit: 2}))
+	require.Empty(t, list(SiteListOpts{Under: "/x"}))
+}
+
+func TestARenamedSiteIsFoundUnderItsFormerPaths(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaax")
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	at, below, beside := subscribeAt(t, subs, "/noaa/nws"), subscribeAt(t, subs, "/noaa/nws/oun"), subscribeAt(t, subs, "/noaax")
+	before, err := sites.Get(ctx, "/noaa/nws")
+	require.NoError(t, err)
+
+	after, err := sites.Rename(ctx, "/noaa/nws", "weather")
+	require.NoError(t, err)
+	require.Equal(t, before.ID, after.ID)
+	require.Equal(t, Path("/noaa/weather"), after.Path)
+	require.Equal(t, []Path{"/", "/noaa", "/noaa/weather", "/noaa/weather/oun", "/noaax"}, sitePaths(t, sites))
+	requireAncestors(t, sites, "/noaa/nws", "/noaa/weather", "/noaa", "/")
+	requireAncestors(t, sites, "/noaa/nws/oun", "/noaa/weather/oun", "/noaa/weather", "/noaa", "/")
+	requireAncestors(t, sites, "/noaa/nws/unknown", "/noaa/weather", "/noaa", "/")
+	require.Equal(t, Path("/noaa/weather"), siteOfSub(t, subs, at))
+	require.Equal(t, Path("/noaa/weather/oun"), siteOfSub(t, subs, below))
+	require.Equal(t, Path("/noaax"), siteOfSub(t, subs, beside))
+
+	// Twice renamed: both former paths lead here. Renamed back: a site again.
+	_, err = sites.Rename(ctx, "/noaa", "agency")
+	require.NoError(t, err)
+	requireAncestors(t, sites, "/noaa/nws/oun", "/agency/weather/oun", "/agency/weather", "/agency", "/")
+	requireAncestors(t, sites, "/noaa/weather", "/agency/weather", "/agency", "/")
+	_, err = sites.Rename(ctx, "/agency", "noaa")
+	require.NoError(t, err)
+	requireAncestors(t, sites, "/noaa/weather", "/noaa/weather", "/noaa", "/")
+	requireAncestors(t, sites, "/agency/weather", "/noaa/weather", "/noaa", "/")
+	same, err := sites.Rename(ctx, "/noaa", "noaa")
+	require.NoError(t, err)
+	require.Equal(t, Path("/noaa"), same.Path)
+}
+
+func TestASiteMovesWithAllThatIsBelowIt(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/a/b", "/a/b/c", "/x", "/x/b")
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	unknown := subscribeAt(t, subs, "/a/b/not-a-site")
+	_, err := sites.Move(ctx, "/a/b", "/x")
+	require.ErrorIs(t, err, ErrSiteExists)
+	_, err = sites.Rename(ctx, "/x/b", "d")
+	require.NoError(t, err)
+	moved, err := sites.Move(ctx, "/a/b", "/x") // over the alias of /x/d
+	require.NoError(t, err)
+	require.Equal(t, Path("/x/b"), moved.Path)
+	require.Equal(t, []Path{"/", "/a", "/x", "/x/b", "/x/b/c", "/x/d"}, sitePaths(t, sites))
+	requireAncestors(t, sites, "/x/b", "/x/b", "/x", "/")
+	requireAncestors(t, sites, "/a/b/c", "/x/b/c", "/x/b", "/x", "/")
+	require.Equal(t, Path("/x/b/not-a-site"), siteOfSub(t, subs, unknown))
+	_, err = sites.Move(ctx, "/x/b", "/")
+	require.NoError(t, err)
+	requireAncestors(t, sites, "/a/b/c", "/b/c", "/b", "/")
+	children, err := sites.List(ctx, &SiteListOpts{Parent: "/b"})
+	require.NoError(t, err)
+	require.Len(t, children, 1)
+}
+
+func TestAMoveThatCannotBeIsRefused(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, pgtest.Pool(t), "/a", "/a/b", "/a/b/c", "/x")
+	ctx := t.Context()
+	before := sitePaths(t, sites)
+	move := func(p, to Path) error { _, err := sites.Move(ctx, p, to); return err }
+	rename := func(p Path, segment string) error { _, err := sites.Rename(ctx, p, segment); return err }
+	require.ErrorIs(t, move("/", "/a"), ErrRootSite)
+	require.ErrorIs(t, rename("/", "a"), ErrRootSite)
+	require.ErrorIs(t, move("/a", "/a"), ErrSiteCycle)
+	require.ErrorIs(t, move("/a", "/a/b/c"), ErrSiteCycle)
+	require.ErrorIs(t, move("/q", "/a"), ErrNotFound)
+	require.ErrorIs(t, move("/a", "/q"), ErrNotFound)
+	require.ErrorIs(t, move("", "/a"), ErrInvalidPath)
+	require.ErrorIs(t, rename("/a", "x"), ErrSiteExists)
+	for _, segment := range []string{"", ".", "..", "b/c", "b c", strings.Repeat("s", 65)} {
+		require.ErrorIs(t, rename("/a", segment), ErrInvalidPath)
+	}
+	require.Equal(t, before, sitePaths(t, sites))
+}
+
+func TestAMoveThatWouldMakeAPathTooLongOrTooDeepIsRefused(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/a/b")
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	grow := func(p Path, segment string, depth int) Path {
+		for range depth {
+			p = p.child(segment)
+			_, err := sites.Create(ctx, p)
+			require.NoError(t, err)
+		}
+		return p
+	}
+	refused := func(p, to Path, why string) {
+		t.Helper()
+		_, err := sites.Move(ctx, p, to)
+		require.ErrorIs(t, err, ErrInvalidPath)
+		require.ErrorContains(t, err, why)
+	}
+	deep := grow(Root, "d", 31)
+	refused("/a", deep, "33 segments")
+	_, err := sites.Move(ctx, "/a/b", deep) // 32 are allowed
+	require.NoError(t, err)
+
+	long := grow(Root, strings.Repeat("l", 64), 7)
+	below := Path("/a/" + strings.Repeat("s", 55))
+	sub := subscribeAt(t, subs, below) // counts although it is not at a site
+	refused("/a", long, "would have 513 bytes")
+	_, err = subs.Update(ctx, sub.ID, SubscriptionUpdate{Site: ptr(below[:len(below)-1])})
+	require.NoError(t, err)
+	_, err = sites.Move(ctx, "/a", long) // 512 are allowed
+	require.NoError(t, err)
+	require.Len(t, siteOfSub(t, subs, sub), 512)
+}
+
+func TestADeletedSiteLeadsToTheNearestAncestorThatLives(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/a/b", "/a/b/c", "/a/d")
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	above, at, below := subscribeAt(t, subs, "/a"), subscribeAt(t, subs, "/a/b"), subscribeAt(t, subs, "/a/b/c")
+	_, err := subs.Deactivate(ctx, below.ID, "before")
+	require.NoError(t, err)
+	_, err = subs.Pause(ctx, at.ID)
+	require.NoError(t, err)
+	_, err = sites.Rename(ctx, "/a/b/c", "e")
+	require.NoError(t, err)
+
+	require.ErrorIs(t, sites.Delete(ctx, "/", nil), ErrRootSite)
+	require.ErrorIs(t, sites.Delete(ctx, "/x", nil), ErrNotFound)
+	require.ErrorIs(t, sites.Delete(ctx, "/a/b", nil), ErrSiteHasChildren)
+	require.ErrorIs(t, sites.Delete(ctx, "/a/b", &DeleteSiteOpts{}), ErrSiteHasChildren)
+	require.NoError(t, sites.Delete(ctx, "/a/b", &DeleteSiteOpts{Recursive: true}))
+
+	require.Equal(t, []Path{"/", "/a", "/a/d"}, sitePaths(t, sites))
+	for _, p := range []Path{"/a/b", "/a/b/c", "/a/b/e", "/a/b/e/f"} {
+		requireAncestors(t, sites, p, "/a", "/")
+	}
+	state := func(sub *Created) string {
+		got, err := subs.Get(ctx, sub.ID)
+		require.NoError(t, err)
+		return fmt.Sprint(got.Site, " ", got.State, " ", got.StateReason, " ", got.Epoch)
+	}
+	require.Equal(t, "/a active  1", state(above))
+	require.Equal(t, "/a/b deactivated site deleted 2", state(at))
+	require.Equal(t, "/a/b/e deactivated before 2", state(below))
+
+	// The heir moves and goes; the paths follow.
+	_, err = sites.Rename(ctx, "/a", "z")
+	require.NoError(t, err)
+	requireAncestors(t, sites, "/a/b/c", "/z", "/")
+	require.NoError(t, sites.Delete(ctx, "/z", &DeleteSiteOpts{Recursive: true}))
+	requireAncestors(t, sites, "/a/b/c", "/")
+
+	// A new site takes over a path, and what is below it that is not one.
+	_, err = sites.Create(ctx, "/a")
+	require.NoError(t, err)
+	requireAncestors(t, sites, "/a", "/a", "/")
+	requireAncestors(t, sites, "/a/new", "/a", "/")
+	requireAncestors(t, sites, "/a/b", "/")
+}
+
+func TestASubscriptionIsNotPlacedAtAFormerPath(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/a/b", "/c")
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	sub := subscribeAt(t, subs, "/a/b")
+	other := subscribeAt(t, subs, "/c")
+	_, err := sites.Rename(ctx, "/c", "d")
+	require.NoError(t, err)
+	require.NoError(t, sites.Delete(ctx, "/a/b", nil))
+	errs := map[string]error{}
+	_, errs[`"/c" is a former path; it leads to "/d" now`] = subs.Create(ctx, specAt("/c"))
+	_, errs[`"/a/b" is a former path; it leads to "/a" now`] = subs.Create(ctx, specAt("/a/b"))
+	_, errs[`"/a/b" is a former path;`] = subs.Activate(ctx, sub.ID)
+	_, errs[`"/c" is a former path;`] = subs.Update(ctx, other.ID, SubscriptionUpdate{Site: ptr(Path("/c"))})
+	for why, err := range errs {
+		require.ErrorIs(t, err, ErrInvalidSubscription)
+		require.ErrorContains(t, err, "Site: "+why)
+	}
+	_, err = subs.Update(ctx, sub.ID, SubscriptionUpdate{Site: ptr(Path("/a"))})
+	require.NoError(t, err)
+	changed, err := subs.Activate(ctx, sub.ID)
+	require.NoError(t, err)
+	require.True(t, changed)
+
+	strict, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, RequireSite: true})
+	require.NoError(t, err)
+	_, err = strict.Create(ctx, specAt("/a/unknown"))
+	require.ErrorContains(t, err, `Site: there is no site "/a/unknown"`)
+	for _, p := range []Path{"", "/a"} {
+		_, err = strict.Create(ctx, specAt(p))
+		require.NoError(t, err)
+	}
+}
+
+func TestSitesWorkInEachExecMode(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	for i, mode := range execModes {
+		t.Run(mode.String(), func(t *testing.T) {
+			sites := newSites(t, poolIn(t, pool, mode))
+			ctx := t.Context()
+			top := Path(fmt.Sprintf("/m%d", i))
+			for _, p := range []Path{top, top + "/a", top + "/a/b", top + "/c"} {
+				_, err := sites.Create(ctx, p)
+				require.NoError(t, err)
+			}
+			_, err := sites.Move(ctx, top+"/a", top+"/c")
+			require.NoError(t, err)
+			_, err = sites.Rename(ctx, top+"/c", "d")
+			require.NoError(t, err)
+			chains, err := sites.AncestorsMany(ctx, []Path{top + "/a/b", "/", top + "/c", "/unknown"})
+			require.NoError(t, err)
+			require.Equal(t, [][]Path{(top + "/d/a/b").Ancestors(), {"/"}, (top + "/d").Ancestors(), {"/"}}, chains)
+			for _, opts := range []SiteListOpts{{Parent: top + "/d"}, {Under: top + "/d/a/b"}} {
+				list, err := sites.List(ctx, &opts)
+				require.NoError(t, err)
+				require.Len(t, list, 1)
+			}
+			require.NoError(t, sites.Delete(ctx, top, &DeleteSiteOpts{Recursive: true}))
+		})
+	}
+}
+
+func TestARollbackUndoesChangesOfSites(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/a/b", "/c")
+	subs := newSubscriptions(t, pool)
+	sub := subscribeAt(t, subs, "/a/b")
+	ctx := t.Context()
+	inRolledBackTx(t, pool, func(tx pgx.Tx) {
+		_, err := sites.CreateTx(ctx, tx, "/a/b/n")
+		require.NoError(t, err)
+		_, err = sites.MoveTx(ctx, tx, "/a/b", "/c")
+		require.NoError(t, err)
+		_, err = sites.RenameTx(ctx, tx, "/c", "d")
+		require.NoError(t, err)
+		_, err = sites.GetTx(ctx, tx, "/d/b/n")
+		require.NoError(t, err)
+		chain, err := sites.AncestorsTx(ctx, tx, "/a/b/n")
+		require.NoError(t, err)
+		require.Equal(t, Path("/d/b/n").Ancestors(), chain)
+		list, err := sites.ListTx(ctx, tx, &SiteListOpts{Under: "/d"})
+		require.NoError(t, err)
+		require.Len(t, list, 3)
+		require.NoError(t, sites.DeleteTx(ctx, tx, "/d", &DeleteSiteOpts{Recursive: true}))
+	})
+	require.Equal(t, []Path{"/", "/a", "/a/b", "/c"}, sitePaths(t, sites))
+	requireAncestors(t, sites, "/a/b", "/a/b", "/a", "/")
+	require.Equal(t, Path("/a/b"), siteOfSub(t, subs, sub))
+}
+
+func TestChangesThatRaceCannotMakeACycle(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	ctx := t.Context()
+	for round := range 30 {
+		top := Path(fmt.Sprintf("/%d", round))
+		sites := newSites(t, pool, top, top+"/a", top+"/a/x", top+"/b", top+"/b/y")
+		changes := []func() error{
+			func() error { _, err := sites.Move(ctx, top+"/a", top+"/b/y"); return err },
+			func() error { _, err := sites.Move(ctx, top+"/b", top+"/a/x"); return err },
+			func() error { return sites.Delete(ctx, top+"/a/x", nil) },
+			func() error { _, err := sites.Create(ctx, top+"/b/y/z"); return err },
+		}
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for _, change := range changes {
+			wg.Go(func() {
+				<-start
+				_ = change()
+			})
+		}
+		close(start)
+		wg.Wait()
+		requireTree(t, sites)
+	}
+}
+
+func TestSitesAreNotChangedOnAnOldSnapshot(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a")
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	for _, level := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
+		tx, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: level})
+		require.NoError(t, err)
+		for what, change := range map[string]func() error{
+			"create": func() error { _, err := sites.CreateTx(ctx, tx, "/b"); return err },
+			"delete": func() error { return sites.DeleteTx(ctx, tx, "/a", nil) },
+			"rename": func() error { _, err := sites.RenameTx(ctx, tx, "/a", "b"); return err },
+		} {
+			require.ErrorIs(t, change(), ErrIsolation, what)
+		}
+		_, err = sites.GetTx(ctx, tx, "/a")
+		require.NoError(t, err)
+		_, err = sites.Rename(ctx, "/a", "b")
+		require.NoError(t, err)
+		_, err = subs.CreateTx(ctx, tx, specAt("/a")) // there, on this snapshot
+		var pgErr *pgconn.PgError
+		require.ErrorAs(t, err, &pgErr)
+		require.Equal(t, "40001", pgErr.Code)
+		require.NoError(t, tx.Rollback(ctx))
+		_, err = sites.Rename(ctx, "/b", "a")
+		require.NoError(t, err)
+	}
+}
+
+// requireTree checks that each path is its parent's with a segment more, which
+// no cycle and no lost move could satisfy.
+func requireTree(t require.TestingT, sites *Sites) {
+	ctx, cancel := testContext(t)
+	defer cancel()
+	var broken int
+	require.NoError(t, sites.pool.QueryRow(ctx, `
+		SELECT count(*) FROM riverhook.site s LEFT JOIN riverhook.site p ON p.id = s.parent_id
+		WHERE s.path <> '/' AND (p.id IS NULL OR s.path !~ '/[^/]+$'
+			OR CASE p.path WHEN '/' THEN '' ELSE p.path END <> regexp_replace(s.path, '/[^/]+$', ''))`).Scan(&broken))
+	require.Zero(t, broken)
+	require.NoError(t, sites.pool.QueryRow(ctx, `
+		SELECT count(*) FROM riverhook.site s JOIN riverhook.site_alias a ON a.path = s.path`).Scan(&broken))
+	require.Zero(t, broken)
+}
+
+func TestASubscriptionCreatedWhileItsSiteMovesIsNotLeftBehind(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	for round := range 20 {
+		from := Path(fmt.Sprintf("/from%d", round))
+		sites := newSites(t, pool, from)
+		var wg sync.WaitGroup
+		var created *Created
+		var createErr, moveErr error
+		wg.Go(func() { created, createErr = subs.Create(ctx, specAt(from)) })
+		wg.Go(func() { _, moveErr = sites.Rename(ctx, from, fmt.Sprintf("to%d", round)) })
+		wg.Wait()
+		require.NoError(t, moveErr)
+		if createErr != nil {
+			require.ErrorIs(t, createErr, ErrInvalidSubscription)
+			continue
+		}
+		require.Equal(t, Path(fmt.Sprintf("/to%d", round)), siteOfSub(t, subs, created))
+	}
+}
