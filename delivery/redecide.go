@@ -135,10 +135,10 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 }
 
 // failIntent gives an expansion up, visibly.
-func (e *Engine) failIntent(ctx context.Context, id uuid.UUID, cause error) error {
+func (e *Engine) failIntent(ctx context.Context, by carrier, id uuid.UUID, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := e.store.FailIntent(ctx, &store.FailIntentParams{IntentID: id, Reason: brief(cause)}); err != nil {
+	if err := e.store.FailIntent(ctx, &store.FailIntentParams{IntentID: id, JobID: by.JobID, Reason: brief(cause)}); err != nil {
 		return fmt.Errorf("delivery: fail intent %s: %w", id, err)
 	}
 	return nil

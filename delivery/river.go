@@ -131,7 +131,7 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 	case jobs.Expand{}.Kind(), jobs.Chunk{}.Kind():
 		err := e.expandAfter(ctx, by, args.IntentID, args.AfterID)
 		if err != nil && job.Attempt >= expandTries && ctx.Err() == nil {
-			return errors.Join(err, e.failIntent(ctx, args.IntentID, err))
+			return errors.Join(err, e.failIntent(ctx, by, args.IntentID, err))
 		}
 		return err
 	case jobs.Decide{}.Kind():

@@ -110,7 +110,7 @@ func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, 
 		return false, err
 	}
 	t.Seq++
-	t.Interrupted, t.Attempts, t.Manual = tr.Interrupted, tr.Attempts, false
+	t.Interrupted, t.Attempts, t.Manual = tr.Interrupted, tr.Attempts, t.Manual && tr.Attempts == 0
 	return !tr.Stay, nil
 }
 

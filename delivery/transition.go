@@ -94,12 +94,17 @@ func (t *target) postpone(wait time.Duration, reason string) *transition {
 }
 
 // number is that of the next attempt: manual ones are counted by rounds, the
-// automatic ones of a round from 1.
+// automatic ones of a round from 1. Every round but the first begins with a manual
+// one, which Attempts counts as well.
 func (t *target) number() int {
-	if t.Manual {
+	switch {
+	case t.Manual:
 		return t.Round - 1
+	case t.Round > 1:
+		return t.Attempts
+	default:
+		return t.Attempts + 1
 	}
-	return t.Attempts + 1
 }
 
 // interrupted records that a request may have gone out whose answer nobody has

@@ -348,16 +348,17 @@ func (q *Queries) CommitRedecisions(ctx context.Context, arg *CommitRedecisionsP
 
 const failIntent = `-- name: FailIntent :exec
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = $1, ended_at = now()
-WHERE intent_id = $2 AND state = 'pending'
+WHERE intent_id = $2 AND job_id = $3::bigint AND state = 'pending'
 `
 
 type FailIntentParams struct {
 	Reason   string
 	IntentID uuid.UUID
+	JobID    int64
 }
 
 func (q *Queries) FailIntent(ctx context.Context, arg *FailIntentParams) error {
-	_, err := q.db.Exec(ctx, failIntent, arg.Reason, arg.IntentID)
+	_, err := q.db.Exec(ctx, failIntent, arg.Reason, arg.IntentID, arg.JobID)
 	return err
 }
 

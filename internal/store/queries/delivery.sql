@@ -74,7 +74,7 @@ WITH item AS MATERIALIZED (
         attempt_seq = d.attempt_seq + 1,
         attempts = i.attempts,
         interrupted = i.interrupted,
-        manual = d.manual AND NOT i.tried,
+        manual = d.manual AND i.attempts = 0,
         job_id = CASE
             WHEN i.stay THEN d.job_id
             WHEN i.again THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)

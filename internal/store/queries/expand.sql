@@ -110,7 +110,7 @@ WHERE d.hold = '';
 
 -- name: FailIntent :exec
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
-WHERE intent_id = @intent_id AND state = 'pending';
+WHERE intent_id = @intent_id AND job_id = @job_id::bigint AND state = 'pending';
 
 -- name: LoadMessages :many
 SELECT m.dialect, m.content_type, m.headers, m.body

@@ -1,0 +1,131 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// recoverStep is how many deliveries are brought back in one transaction.
+const recoverStep = 500
+
+// ErrPruned means that the data of an intent was pruned, so that it cannot be
+// run again.
+var ErrPruned = errors.New("the data was pruned")
+
+// RecoverOpts say which deliveries Recover brings back.
+type RecoverOpts struct {
+	// Limit is the most that are brought back. Default: all.
+	Limit int
+
+	// Since is the earliest time at which the delivery was made, inclusive.
+	// Default: any.
+	Since time.Time
+
+	// States are the ends from which they are brought back. Default: cancelled,
+	// exhausted and expired. Delivered ones are sent again only when it is among
+	// them.
+	States []DeliveryState
+
+	// Until is the time before which the delivery was made. Default: any.
+	Until time.Time
+}
+
+func (o *RecoverOpts) params(subscription uuid.UUID) (*store.RecoverDeliveriesParams, error) {
+	if o.Limit < 0 {
+		return nil, fmt.Errorf("Limit: is %d; must not be negative", o.Limit)
+	}
+	b, err := filterBounds{Since: o.Since, Until: o.Until}.check()
+	if err != nil {
+		return nil, err
+	}
+	p := &store.RecoverDeliveriesParams{
+		SubscriptionID: subscription, After: b.After, Before: b.Before, Since: b.Since, Until: b.Until, MaxRows: recoverStep,
+	}
+	states := o.States
+	if len(states) == 0 {
+		states = []DeliveryState{DeliveryCancelled, DeliveryExhausted, DeliveryExpired}
+	}
+	ends := []DeliveryState{DeliveryCancelled, DeliveryDelivered, DeliveryExhausted, DeliveryExpired}
+	for i, state := range states {
+		if !slices.Contains(ends, state) {
+			return nil, fmt.Errorf("States[%d]: %q is not an end of a delivery", i, state)
+		}
+		p.States = append(p.States, string(state))
+	}
+	return p, nil
+}
+
+// Recover brings back what a subscription has missed: each ended delivery that
+// opts name gets a new round as by Redeliver, oldest first. It works in steps
+// that are committed one by one; after an error the number says how many have
+// been brought back, and another call goes on with the rest. The error is
+// ErrNotFound, ErrSubscriptionDeactivated or ErrSubscriptionGone. nil opts are
+// the defaults.
+func (e *Engine) Recover(ctx context.Context, subscription uuid.UUID, opts *RecoverOpts) (int, error) {
+	o := RecoverOpts{}
+	if opts != nil {
+		o = *opts
+	}
+	n, err := e.recoverSteps(ctx, subscription, &o)
+	if err != nil {
+		return n, fmt.Errorf("delivery: recover %s: %w", subscription, err)
+	}
+	return n, nil
+}
+
+func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *RecoverOpts) (int, error) {
+	p, err := o.params(subscription)
+	if err != nil {
+		return 0, err
+	}
+	states, err := e.store.SubscriptionStates(ctx, subscription)
+	if err != nil {
+		return 0, err
+	}
+	if len(states) == 0 {
+		return 0, ErrNotFound
+	}
+	if err := refusal(states[0].State, states[0].Deleted); err != nil {
+		return 0, err
+	}
+	recovered := 0
+	for {
+		if o.Limit > 0 {
+			p.MaxRows = int32(min(recoverStep, o.Limit-recovered))
+		}
+		step, err := e.store.RecoverDeliveries(ctx, p)
+		if err != nil {
+			return recovered, err
+		}
+		recovered += int(step.Moved)
+		if step.Picked < p.MaxRows || o.Limit > 0 && recovered >= o.Limit {
+			return recovered, nil
+		}
+		p.After = step.Last
+	}
+}
+
+// RetryFailed runs an intent again where it has failed: its expansion, when that
+// has failed or its job was cancelled, goes on where it stopped, and decisions
+// that have failed are made anew. It returns how many these were, 0 when nothing
+// has failed. id is the wire id; the error is ErrIntentNotFound or ErrPruned.
+func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
+	rows, err := e.store.RetryFailedIntent(ctx, id)
+	switch {
+	case err != nil:
+	case len(rows) == 0:
+		err = ErrIntentNotFound
+	case rows[0].Pruned:
+		err = ErrPruned
+	default:
+		return int(rows[0].Retried), nil
+	}
+	return 0, fmt.Errorf("delivery: retry intent %q: %w", id, err)
+}

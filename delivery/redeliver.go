@@ -1,0 +1,106 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Errors of what a person asks of a delivery, for errors.Is.
+var (
+	// ErrDeliveryEnded means that there is nothing to cancel: the delivery has
+	// come to its end.
+	ErrDeliveryEnded = errors.New("the delivery has ended")
+
+	// ErrDeliveryPending means that there is nothing to redeliver: the delivery
+	// goes on by itself. Cancel it first to begin anew.
+	ErrDeliveryPending = errors.New("the delivery is pending")
+
+	// ErrSubscriptionDeactivated means that the subscription gets nothing until
+	// it is activated.
+	ErrSubscriptionDeactivated = errors.New("the subscription is deactivated: activate it first")
+
+	// ErrSubscriptionGone means that the subscription was deleted.
+	ErrSubscriptionGone = errors.New("the subscription was deleted")
+)
+
+// Redeliver opens a new round of a delivery that has ended, in whatever way: a
+// manual attempt at once, and then the schedule from its start. The same message
+// is sent under the same webhook-id. A paused subscription holds it. Access is
+// checked again before anything is sent.
+//
+// The error is ErrNotFound, ErrDeliveryPending, ErrSubscriptionDeactivated or
+// ErrSubscriptionGone. Of two calls at once one finds the delivery pending.
+func (e *Engine) Redeliver(ctx context.Context, delivery uuid.UUID) error {
+	return e.redeliver(ctx, e.store, delivery)
+}
+
+// RedeliverTx is Redeliver in the caller's transaction: nothing is sent before
+// the commit, and a rollback undoes it. An error of this package's own leaves the
+// transaction usable.
+func (e *Engine) RedeliverTx(ctx context.Context, tx pgx.Tx, delivery uuid.UUID) error {
+	return e.redeliver(ctx, store.In(tx, e.cfg.Schema), delivery)
+}
+
+func (e *Engine) redeliver(ctx context.Context, q *store.Queries, id uuid.UUID) error {
+	rows, err := q.Redeliver(ctx, id)
+	switch {
+	case err != nil:
+	case len(rows) == 0:
+		err = ErrNotFound
+	case rows[0].Moved:
+		return nil
+	case rows[0].State == statePending:
+		err = ErrDeliveryPending
+	default:
+		err = refusal(rows[0].SubscriptionState, rows[0].Deleted)
+	}
+	return fmt.Errorf("delivery: redeliver %s: %w", id, err)
+}
+
+// refusal is why a subscription gets no deliveries; nil where it does.
+func refusal(state string, deleted bool) error {
+	switch {
+	case deleted:
+		return ErrSubscriptionGone
+	case state == string(hierarchy.StateDeactivated):
+		return ErrSubscriptionDeactivated
+	default:
+		return nil
+	}
+}
+
+// Cancel ends a pending delivery, held or not. reason is kept with it and must
+// not be empty. A request that is under way is not called back; its attempt is
+// recorded, and changes nothing. The error is ErrNotFound or ErrDeliveryEnded.
+func (e *Engine) Cancel(ctx context.Context, delivery uuid.UUID, reason string) error {
+	return e.cancel(ctx, e.store, delivery, reason)
+}
+
+// CancelTx is Cancel in the caller's transaction.
+func (e *Engine) CancelTx(ctx context.Context, tx pgx.Tx, delivery uuid.UUID, reason string) error {
+	return e.cancel(ctx, store.In(tx, e.cfg.Schema), delivery, reason)
+}
+
+func (e *Engine) cancel(ctx context.Context, q *store.Queries, id uuid.UUID, reason string) error {
+	if reason == "" {
+		return fmt.Errorf("delivery: cancel %s: a reason is required", id)
+	}
+	states, err := q.CancelDelivery(ctx, &store.CancelDeliveryParams{ID: id, Reason: brief(errors.New(reason))})
+	switch {
+	case err != nil:
+	case len(states) == 0:
+		err = ErrNotFound
+	case states[0] == statePending:
+		return nil
+	default:
+		err = ErrDeliveryEnded
+	}
+	return fmt.Errorf("delivery: cancel %s: %w", id, err)
+}

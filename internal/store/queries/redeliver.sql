@@ -1,0 +1,118 @@
+-- name: Redeliver :many
+-- Redeliver opens a new round of an ended delivery, or returns why it cannot. A
+-- paused subscription holds the new round at once; a deactivated or deleted one
+-- gets none.
+WITH picked AS MATERIALIZED (
+    SELECT
+        d.id, d.state,
+        s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted,
+        d.state <> 'pending' AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
+    FROM /* TEMPLATE: schema */delivery d
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
+    WHERE d.id = @id
+    FOR UPDATE OF d
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
+        manual = true, epoch = p.epoch, reason = '', due_at = now(), ended_at = NULL,
+        hold = CASE WHEN p.subscription_state = 'paused' THEN 'paused' ELSE '' END,
+        held_since = CASE WHEN p.subscription_state = 'paused' THEN now() END,
+        job_id = CASE WHEN p.subscription_state <> 'paused' THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
+    FROM picked p
+    WHERE d.id = p.id AND p.fit AND d.state <> 'pending'
+    RETURNING d.id, d.job_id
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
+    FROM moved m WHERE m.job_id IS NOT NULL
+)
+SELECT p.state, p.subscription_state, p.deleted, (m.id IS NOT NULL)::boolean AS moved
+FROM picked p LEFT JOIN moved m ON m.id = p.id;
+
+-- name: RecoverDeliveries :one
+-- RecoverDeliveries takes the next step through the ended deliveries of a
+-- subscription, oldest first. It returns where the next one begins.
+WITH picked AS MATERIALIZED (
+    SELECT d.id, s.epoch, s.state = 'paused' AS paused
+    FROM /* TEMPLATE: schema */delivery d
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
+    WHERE d.subscription_id = sqlc.arg(subscription_id) AND d.id > sqlc.arg(after)::uuid AND d.id < sqlc.arg(before)::uuid
+        AND d.state <> 'pending' AND d.state = ANY (sqlc.arg(states)::text[])
+        AND (sqlc.narg(since)::timestamptz IS NULL OR d.created_at >= sqlc.narg(since)::timestamptz)
+        AND (sqlc.narg(until)::timestamptz IS NULL OR d.created_at < sqlc.narg(until)::timestamptz)
+        AND s.deleted_at IS NULL AND s.state <> 'deactivated'
+    ORDER BY d.id
+    LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE OF d SKIP LOCKED
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
+        manual = true, epoch = p.epoch, reason = '', due_at = now(), ended_at = NULL,
+        hold = CASE WHEN p.paused THEN 'paused' ELSE '' END,
+        held_since = CASE WHEN p.paused THEN now() END,
+        job_id = CASE WHEN NOT p.paused THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
+    FROM picked p
+    WHERE d.id = p.id AND d.state <> 'pending'
+    RETURNING d.id, d.job_id
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
+    FROM moved m WHERE m.job_id IS NOT NULL
+)
+SELECT
+    (SELECT count(*) FROM moved)::integer AS moved,
+    (SELECT count(*) FROM picked)::integer AS picked,
+    coalesce((SELECT p.id FROM picked p ORDER BY p.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
+
+-- name: SubscriptionStates :many
+SELECT s.state, (s.deleted_at IS NOT NULL)::boolean AS deleted FROM /* TEMPLATE: schema */subscription s WHERE s.id = @id;
+
+-- name: CancelDelivery :many
+-- CancelDelivery ends a delivery. Its River job, if any, finds it ended and does
+-- nothing.
+WITH picked AS MATERIALIZED (
+    SELECT d.id, d.state FROM /* TEMPLATE: schema */delivery d WHERE d.id = @id FOR UPDATE
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        attempt_seq = d.attempt_seq + 1, state = 'cancelled', reason = @reason, hold = '', held_since = NULL, job_id = NULL,
+        ended_at = now()
+    FROM picked p
+    WHERE d.id = p.id AND d.state = 'pending'
+)
+SELECT p.state FROM picked p;
+
+-- name: RetryFailedIntent :many
+-- RetryFailedIntent takes up an expansion where it failed or was cancelled, and
+-- the decisions of an intent that have failed. job_id fences the expansion, so
+-- that an older job of it cannot fail it again.
+WITH picked AS MATERIALIZED (
+    SELECT i.id, s.state, (i.data IS NULL)::boolean AS pruned
+    FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+    WHERE i.wire_id = @wire_id
+    FOR UPDATE OF s
+), expansion AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET
+        state = 'pending', reason = '', tries = 0, ended_at = NULL, due_at = now(),
+        job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
+    FROM picked p
+    WHERE s.intent_id = p.id AND NOT p.pruned AND s.state IN ('failed', 'cancelled')
+    RETURNING s.intent_id, s.after, s.job_id
+), expand_job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT x.job_id, jsonb_build_object('intent_id', x.intent_id, 'after_id', x.after), 'riverhook_chunk', 1000, 'chunk'
+    FROM expansion x
+), decide_job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue)
+    SELECT jsonb_build_object('intent_id', p.id), 'riverhook_decide', 1000, 'chunk'
+    FROM picked p
+    WHERE NOT p.pruned AND EXISTS (
+        SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = p.id AND d.outcome = 'failed')
+    RETURNING id
+), decisions AS (
+    UPDATE /* TEMPLATE: schema */decision d SET
+        outcome = 'waiting', tries = 0, job_id = j.id, due_at = now(), decided_at = now()
+    FROM picked p, decide_job j
+    WHERE d.intent_id = p.id AND d.outcome = 'failed'
+    RETURNING d.subscription_id
+)
+SELECT p.pruned, ((SELECT count(*) FROM expansion) + (SELECT count(*) FROM decisions))::integer AS retried FROM picked p;
