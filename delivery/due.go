@@ -35,7 +35,7 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 	}
 	ran := 0
 	for {
-		if err := e.maintain(ctx, 0); err != nil {
+		if err := e.maintain(ctx, -ahead); err != nil {
 			return ran, err
 		}
 		jobs, err := e.store.ClaimDueJobs(ctx, &store.ClaimDueJobsParams{Engine: e.cfg.ID, AheadMs: ahead.Milliseconds()})

@@ -1,0 +1,103 @@
+package delivery_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/outbox"
+)
+
+func TestTheEngineWorksInEachQueryExecMode(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
+		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			cfg, err := pgxpool.ParseConfig(b.pool.Config().ConnString())
+			require.NoError(t, err)
+			cfg.ConnConfig.DefaultQueryExecMode = mode
+			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+			require.NoError(t, err)
+			t.Cleanup(pool.Close)
+			b.pool = pool
+			b.subs = b.engine(nil).Subscriptions()
+
+			receiver := b.receiver(nil)
+			receiver.Script(deliverytest.Answer{Status: 500, Body: []byte("not now")})
+			sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+				spec.Headers = map[string]string{"X-Team": "people"}
+			})
+			denied := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "mallory" })
+			checkers, err := access.NewRegistry(nil)
+			require.NoError(t, err)
+			require.NoError(t, checkers.RegisterDefault(access.CheckerFunc(func(_ context.Context, r access.Request) error {
+				if r.Principal == "mallory" {
+					return access.ErrDenied
+				}
+				return nil
+			})))
+			b.start(b.engine(func(cfg *delivery.Config) { cfg.Access = checkers }))
+
+			id := b.enqueue(nil)
+
+			requests, err := receiver.Wait(t.Context(), 2)
+			require.NoError(t, err)
+			require.Equal(t, "people", requests[1].Header.Get("X-Team"))
+			b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
+			require.Equal(t, sub.ID, b.deliveries(id)[0].Subscription)
+			require.Equal(t, "denied", b.decisions(id)[denied.ID][0])
+		})
+	}
+}
+
+func TestTheEngineWorksWithoutListen(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.receiver(nil)
+	b.subscribe(receiver, nil)
+	b.start(b.engine(func(cfg *delivery.Config) { cfg.PollOnly = true }))
+
+	b.enqueue(nil)
+
+	_, err := receiver.Wait(t.Context(), 1)
+	require.NoError(t, err)
+}
+
+func TestTheEngineWorksInASchemaOfAnotherName(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxPool(t.Context(), pgtest.EmptyDatabase(t))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	require.NoError(t, outbox.Migrate(t.Context(), pool, &outbox.MigrateOpts{Schema: "hooks"}))
+	engine, err := delivery.New(pool, &delivery.Config{Schema: "hooks", Egress: deliverytest.LocalPolicy()})
+	require.NoError(t, err)
+	client, err := outbox.New(&outbox.Config{Schema: "hooks"})
+	require.NoError(t, err)
+	receiver := deliverytest.NewReceiver(t, nil)
+	_, err = engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+		URL: receiver.URL(), Events: []string{"**"}, Operator: true,
+	})
+	require.NoError(t, err)
+	require.NoError(t, engine.Start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, engine.Stop(context.Background())) })
+
+	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := client.Enqueue(t.Context(), tx, outbox.Intent{Type: "user.created"})
+		return err
+	}))
+
+	_, err = receiver.Wait(t.Context(), 1)
+	require.NoError(t, err)
+}

@@ -1,0 +1,219 @@
+package delivery_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/outbox"
+)
+
+// childEnv holds the task of a process that a test has started, as JSON.
+const childEnv = "RIVERHOOK_TEST_CHILD"
+
+// childTask is what such a process does: a producer commits an intent and dies
+// at once, an engine runs until it is told or killed.
+type childTask struct {
+	Role     string
+	Database string
+	EngineID string
+}
+
+func TestMain(m *testing.M) {
+	if task := os.Getenv(childEnv); task != "" {
+		if err := runChild(task); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	pgtest.Main(m)
+}
+
+func runChild(text string) error {
+	var task childTask
+	if err := json.Unmarshal([]byte(text), &task); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	pool, err := pgxpool.New(ctx, task.Database)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	switch task.Role {
+	case "producer":
+		return commitAndDie(ctx, pool)
+	case "engine":
+		return runEngine(ctx, pool, task)
+	default:
+		return fmt.Errorf("no role %q", task.Role)
+	}
+}
+
+func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
+	tx, err := pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := outbox.Enqueue(ctx, tx, outbox.Intent{ID: "last-words", Type: "user.created"}); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+}
+
+// runEngine runs until standard input ends, and then stops in order.
+func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
+	engine, err := delivery.New(pool, &delivery.Config{
+		Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	if err := engine.Start(ctx); err != nil {
+		return err
+	}
+	fmt.Println("started")
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	return engine.Stop(ctx)
+}
+
+// child is a process that does one task.
+type child struct {
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	lines *bufio.Scanner
+}
+
+func startChild(t *testing.T, task childTask) *child {
+	t.Helper()
+	text, err := json.Marshal(task)
+	require.NoError(t, err)
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), exe)
+	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // a no-op once it has ended
+	return &child{cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
+}
+
+// awaitStart waits until the engine of a child has started.
+func (c *child) awaitStart(t *testing.T) {
+	t.Helper()
+	require.True(t, c.lines.Scan())
+	require.Equal(t, "started", c.lines.Text())
+}
+
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.cmd.Process.Kill())
+	require.Error(t, c.cmd.Wait())
+}
+
+func TestWhatAProcessCommittedBeforeItDiedIsDelivered(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.receiver(nil)
+	b.subscribe(receiver, nil)
+	producer := startChild(t, childTask{Role: "producer", Database: b.pool.Config().ConnString()})
+	require.Error(t, producer.cmd.Wait(), "it was killed")
+
+	b.start(b.engine(nil))
+
+	requests, err := receiver.Wait(t.Context(), 1)
+	require.NoError(t, err)
+	require.Equal(t, "last-words", requests[0].ID())
+}
+
+// The engine is killed while its request is in flight. Another takes over: the
+// interrupted attempt is in the history, and the delivery arrives once more.
+func TestWhatAKilledEngineHadInFlightGoesOnInAnother(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.receiver(nil)
+	receiver.Script(deliverytest.Answer{Hang: true})
+	_, err := b.pool.Exec(t.Context(), `SELECT 1`)
+	require.NoError(t, err)
+	spec := b.subscribe(receiver, operatorOnly)
+	first := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first"})
+	first.awaitStart(t)
+	id := b.enqueue(nil)
+	_, err = receiver.Wait(t.Context(), 1)
+	require.NoError(t, err)
+
+	first.kill(t)
+	// The test does not wait out the heartbeat.
+	_, err = b.pool.Exec(t.Context(), `UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute' WHERE id = 'first'`)
+	require.NoError(t, err)
+	second := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "second"})
+	second.awaitStart(t)
+
+	requests, err := receiver.Wait(t.Context(), 2)
+	require.NoError(t, err)
+	require.Equal(t, id, requests[1].ID())
+	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
+	require.Equal(t, spec.ID, b.deliveries(id)[0].Subscription)
+	require.Equal(t, []string{"interrupted", "delivered"}, b.outcomes(b.deliveries(id)[0].ID))
+	require.Equal(t, 1, b.deliveries(id)[0].Attempts)
+	require.NoError(t, second.stdin.Close())
+	require.NoError(t, second.cmd.Wait())
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.engine`))
+}
+
+func TestTwoEnginesDeliverEachIntentOnce(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.receiver(nil)
+	b.subscribe(receiver, operatorOnly)
+	for _, id := range []string{"one", "two"} {
+		engine := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: id})
+		engine.awaitStart(t)
+		t.Cleanup(func() {
+			require.NoError(t, engine.stdin.Close())
+			require.NoError(t, engine.cmd.Wait())
+		})
+	}
+	const n = 200
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+		intents := make([]outbox.Intent, n)
+		for i := range intents {
+			intents[i] = outbox.Intent{Type: "user.created", Data: i}
+		}
+		_, err := b.outbox.EnqueueMany(t.Context(), tx, intents)
+		return err
+	}))
+
+	b.eventually(func() bool { return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == n })
+	seen := map[string]bool{}
+	for _, r := range receiver.Requests() {
+		require.False(t, seen[r.ID()], "%s arrived twice", r.ID())
+		seen[r.ID()] = true
+	}
+	require.Len(t, seen, n)
+	require.Equal(t, n, b.count(`SELECT count(*) FROM riverhook.attempt`))
+}
