@@ -75,8 +75,7 @@ func (r *Registry) checkGroup(ctx context.Context, e *entry, reqs []Request, ind
 }
 
 // Runs host code in a goroutine of its own, because it may never return, may
-// panic and may call runtime.Goexit. An answer that comes after the deadline
-// does not count, so that what is sent does not depend on a race.
+// panic and may call runtime.Goexit.
 func (r *Registry) call(ctx context.Context, e *entry, n int, check func(context.Context) []error) []error {
 	cfg := r.cfg.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
@@ -95,22 +94,24 @@ func (r *Registry) call(ctx context.Context, e *entry, n int, check func(context
 			}
 			result <- answers
 		}()
-		answers = e.judge(n, check(ctx))
+		answers = e.judge(ctx, n, check(ctx))
 	}()
 
 	select {
 	case answers := <-result:
-		if ctx.Err() == nil {
-			return answers
-		}
+		return answers
 	case <-ctx.Done():
+		return all(n, e.late(ctx))
 	}
-	return all(n, e.late(ctx))
 }
 
 // Decisions keep the checker's own words; what is not a decision says where it
-// comes from.
-func (e *entry) judge(n int, got []error) []error {
+// comes from. An answer that comes after the deadline does not count, so that
+// what is sent does not depend on which of the two the caller sees first.
+func (e *entry) judge(ctx context.Context, n int, got []error) []error {
+	if ctx.Err() != nil {
+		return all(n, e.late(ctx))
+	}
 	if len(got) != n {
 		return all(n, fmt.Errorf("access: %s: %d answers to %d requests", e.name, len(got), n))
 	}

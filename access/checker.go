@@ -7,8 +7,7 @@ import (
 )
 
 // The answers of a [Checker] that are decisions. They are recognised with
-// errors.Is, so they may be wrapped to say why: the text is kept in the
-// decision and shown in the explanation of an event.
+// errors.Is, so they may be wrapped to say why.
 var (
 	// ErrDenied says that the principal may not see the resource. It is final
 	// for this intent and this subscription, and is not held against the

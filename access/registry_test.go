@@ -299,19 +299,6 @@ func TestRegistryDeadline(t *testing.T) {
 		})
 	})
 
-	t.Run("AnAnswerGivenAfterTheDeadlineDoesNotCount", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			r, err := access.NewRegistry(&access.RegistryConfig{Timeout: time.Second})
-			require.NoError(t, err)
-			require.NoError(t, r.Register("user", access.CheckerFunc(func(ctx context.Context, _ access.Request) error {
-				<-ctx.Done()
-				return nil
-			})))
-			require.ErrorIs(t, r.Check(t.Context(), about("user", "ann")), context.DeadlineExceeded)
-		})
-	})
-
 	t.Run("AsksPlainCheckersAFewAtATime", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

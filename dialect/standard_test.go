@@ -1,6 +1,9 @@
 package dialect_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -175,6 +178,16 @@ func TestStandardVerifier(t *testing.T) {
 			require.ErrorIs(t, dialect.StandardVerifier{}.Verify(b.header, body, secrets, now), dialect.ErrBadSignature)
 		}
 		require.NoError(t, dialect.StandardVerifier{}.Verify(b.header, body, append([]dialect.Secret{{}}, b.secrets...), now))
+	})
+
+	t.Run("PassesNoForgeryWithTheEmptyKeyOfTheZeroSecret", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		mac := hmac.New(sha256.New, nil)
+		mac.Write([]byte("msg_1.1700000000." + string(body)))
+		b.header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+		b.secrets = append(b.secrets, dialect.Secret{})
+		require.ErrorIs(t, verify(b), dialect.ErrBadSignature)
 	})
 
 	t.Run("RefusesANegativeTolerance", func(t *testing.T) {
