@@ -123,6 +123,10 @@ func serverRows() map[string]row {
 			answer:  raw("HTTP/1.1 103 Early Hints\r\n\r\n"),
 			outcome: delivery.OutcomeUnreachable, class: "closed",
 		},
+		"informational flood": {
+			answer:  raw(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: "+strings.Repeat("x", 1000)+"\r\n\r\n", 100) + "HTTP/1.1 200 OK\r\n\r\n"),
+			outcome: delivery.OutcomeFailed, class: "protocol",
+		},
 		"status 999": {
 			answer:  raw("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"),
 			outcome: delivery.OutcomeFailed, class: "protocol", status: 999,
