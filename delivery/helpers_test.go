@@ -59,7 +59,7 @@ func (b *bundle) guardedBy(c access.Checker) *delivery.Engine {
 func (b *bundle) subscribeAs(owner string) (*deliverytest.Receiver, uuid.UUID) {
 	b.t.Helper()
 	r := b.receiver(nil)
-	return r, b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Owner = owner }).ID
+	return r, b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Owner, spec.Schedule = owner, "twice" }).ID
 }
 
 // drainAhead also runs what is due only within d.
@@ -121,7 +121,9 @@ func (b *bundle) history(intentID string) []string {
 
 type treeFunc func(ctx context.Context, p hierarchy.Path) ([]hierarchy.Path, error)
 
-func (f treeFunc) Ancestors(ctx context.Context, p hierarchy.Path) ([]hierarchy.Path, error) { return f(ctx, p) }
+func (f treeFunc) Ancestors(ctx context.Context, p hierarchy.Path) ([]hierarchy.Path, error) {
+	return f(ctx, p)
+}
 
 // stallWait is about what a job waits after trouble that is not the endpoint's.
 const stallWait = time.Second

@@ -31,7 +31,9 @@ func TestADeliverySaysWhichSiteAndPatternBroughtIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Site, spec.Events = "/noaa", []string{"office.*", "user.*"} })
+	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+		spec.Site, spec.Events = "/noaa", []string{"office.*", "user.*"}
+	})
 
 	b.enqueue(nil)
 	b.drain(b.engine(nil))
