@@ -52,7 +52,7 @@ func addTransition(p *store.RecordAttemptsParams, tr *transition) {
 	p.DueMs = append(p.DueMs, tr.Wait.Milliseconds())
 	p.Again = append(p.Again, tr.Again)
 	p.Stay = append(p.Stay, tr.Stay)
-	p.AccessChecked = append(p.AccessChecked, tr.AccessChecked)
+	p.AccessAgeMs = append(p.AccessAgeMs, tr.Target.accessAge())
 	p.Tried = append(p.Tried, tr.Attempt != nil)
 	a := tr.Attempt
 	if a == nil {

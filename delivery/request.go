@@ -40,9 +40,7 @@ func (e *Engine) request(ctx context.Context, t *target) *transition {
 	if a.Outcome == OutcomeInterrupted && ctx.Err() == nil {
 		a.Outcome = OutcomeUnreachable
 	}
-	tr := t.after(a, schedule, e.random)
-	tr.AccessChecked = time.Since(t.AccessAt) <= e.cfg.AccessMaxAge
-	return tr
+	return t.after(a, schedule, e.random)
 }
 
 // send makes the request and fills in what came of it. The timeout is for the

@@ -139,6 +139,7 @@ func (e *Engine) wiring(ctx context.Context, t *target, reason string) *transiti
 
 // recheck asks again whether the owner may see the resource.
 func (e *Engine) recheck(ctx context.Context, t *target) *transition {
+	asked := time.Now()
 	var requests []access.Request
 	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
 		requests = append(requests, accessRequest(t.Event, principal, t.Sub.Permission))
@@ -158,7 +159,7 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 			return t.postpone(undecidedWait, reason)
 		}
 	}
-	t.AccessAt = time.Now()
+	t.AccessAt, t.Rechecked = asked, true
 	return nil
 }
 

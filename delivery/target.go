@@ -67,6 +67,7 @@ type target struct {
 	Probe         bool      // this delivery is to try whether the endpoint answers again
 	Gone          bool      // the endpoint has answered 410
 	Failing       bool      // the endpoint's last answers were failures
+	Rechecked     bool      // access was checked again for this attempt
 }
 
 func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
@@ -125,4 +126,14 @@ func parseSecrets(values [][]byte) ([]dialect.Secret, error) {
 		}
 	}
 	return secrets, nil
+}
+
+// accessAge is how long ago access was checked for this attempt, in
+// milliseconds; -1 when the last check before it was still good. What counts is
+// the check, not the attempt: otherwise a short schedule would never check again.
+func (t *target) accessAge() int64 {
+	if !t.Rechecked {
+		return -1
+	}
+	return time.Since(t.AccessAt).Milliseconds()
 }

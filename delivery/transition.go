@@ -35,19 +35,18 @@ const (
 // transition moves a delivery on, with the attempt that led to it if there was
 // one.
 type transition struct {
-	Target        *target
-	State         string
-	Hold          string
-	Reason        string
-	Attempts      int
-	Interrupted   int
-	Wait          time.Duration // until it is due again
-	Again         bool          // a new River job takes it up when it is due
-	Stay          bool          // the River job that carries it goes on with it
-	AccessChecked bool
-	Attempt       *attempt
-	Pause         time.Duration // nothing goes to the endpoint for so long
-	Opens         bool          // because its circuit opens
+	Target      *target
+	State       string
+	Hold        string
+	Reason      string
+	Attempts    int
+	Interrupted int
+	Wait        time.Duration // until it is due again
+	Again       bool          // a new River job takes it up when it is due
+	Stay        bool          // the River job that carries it goes on with it
+	Attempt     *attempt
+	Pause       time.Duration // nothing goes to the endpoint for so long
+	Opens       bool          // because its circuit opens
 }
 
 // attempt is one request and what came back, as it is recorded.

@@ -203,7 +203,7 @@ WITH item AS MATERIALIZED (
         unnest($8::bigint[]) * interval '1 millisecond' AS wait,
         unnest($9::boolean[]) AS again,
         unnest($10::boolean[]) AS stay,
-        unnest($11::boolean[]) AS access_checked,
+        unnest($11::bigint[]) AS access_age_ms,
         unnest($12::boolean[]) AS tried,
         unnest($13::integer[]) AS round,
         unnest($14::integer[]) AS number,
@@ -234,7 +234,7 @@ WITH item AS MATERIALIZED (
             WHEN i.again THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
         END,
         due_at = now() + i.wait,
-        access_at = CASE WHEN i.access_checked THEN now() ELSE d.access_at END,
+        access_at = CASE WHEN i.access_age_ms >= 0 THEN now() - i.access_age_ms * interval '1 millisecond' ELSE d.access_at END,
         last_status = CASE WHEN i.tried THEN i.status ELSE d.last_status END,
         last_outcome = CASE WHEN i.tried THEN i.outcome ELSE d.last_outcome END,
         ended_at = CASE WHEN i.state <> 'pending' THEN now() END
@@ -273,7 +273,7 @@ type RecordAttemptsParams struct {
 	DueMs             []int64
 	Again             []bool
 	Stay              []bool
-	AccessChecked     []bool
+	AccessAgeMs       []int64
 	Tried             []bool
 	Rounds            []int32
 	Numbers           []int32
@@ -308,7 +308,7 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 		arg.DueMs,
 		arg.Again,
 		arg.Stay,
-		arg.AccessChecked,
+		arg.AccessAgeMs,
 		arg.Tried,
 		arg.Rounds,
 		arg.Numbers,

@@ -49,7 +49,7 @@ WITH item AS MATERIALIZED (
         unnest(@due_ms::bigint[]) * interval '1 millisecond' AS wait,
         unnest(@again::boolean[]) AS again,
         unnest(@stay::boolean[]) AS stay,
-        unnest(@access_checked::boolean[]) AS access_checked,
+        unnest(@access_age_ms::bigint[]) AS access_age_ms,
         unnest(@tried::boolean[]) AS tried,
         unnest(@rounds::integer[]) AS round,
         unnest(@numbers::integer[]) AS number,
@@ -80,7 +80,7 @@ WITH item AS MATERIALIZED (
             WHEN i.again THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
         END,
         due_at = now() + i.wait,
-        access_at = CASE WHEN i.access_checked THEN now() ELSE d.access_at END,
+        access_at = CASE WHEN i.access_age_ms >= 0 THEN now() - i.access_age_ms * interval '1 millisecond' ELSE d.access_at END,
         last_status = CASE WHEN i.tried THEN i.status ELSE d.last_status END,
         last_outcome = CASE WHEN i.tried THEN i.outcome ELSE d.last_outcome END,
         ended_at = CASE WHEN i.state <> 'pending' THEN now() END
