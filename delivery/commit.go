@@ -22,10 +22,10 @@ func (e *Engine) commitExpansions(ctx context.Context, batch []*expansion) ([][]
 			return nil, err
 		}
 		for _, d := range ex.Decisions {
-			switch d.Outcome {
-			case decisionDeliver:
+			if d.Outcome == decisionDeliver {
 				owners[d.DeliveryID] = i
-			case decisionUnresolvable:
+			}
+			if d.OwnerUnknown {
 				health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
 			}
 		}

@@ -36,11 +36,12 @@ const (
 type decision struct {
 	hierarchy.Match
 
-	DeliveryID uuid.UUID // of a delivery
-	Outcome    string
-	Reason     string
-	Hold       string
-	Tries      int
+	DeliveryID   uuid.UUID // of a delivery
+	Outcome      string
+	Reason       string
+	Hold         string
+	OwnerUnknown bool // counts against the subscription
+	Tries        int
 }
 
 // decide works out what becomes of an intent for each match: is the
@@ -98,6 +99,7 @@ func (e *Engine) judgeAccess(ctx context.Context, ev dialect.Event, decisions []
 	for j, err := range e.cfg.Access.CheckMany(ctx, requests) {
 		if d := &decisions[asked[j]]; err != nil && d.Outcome != decisionDenied {
 			d.Outcome, d.Reason = judge(err, requests[j])
+			d.OwnerUnknown = d.Outcome == decisionUnresolvable && requests[j].Principal == d.Subscription.Owner
 		}
 	}
 }
@@ -164,9 +166,7 @@ func (e *Engine) makeMessages(
 func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string) (dialect.Message, *decision) {
 	d, ok := e.cfg.Dialects.Get(name)
 	if !ok {
-		reason := fmt.Sprintf("no dialect %q in this process", name)
-		e.log.WarnContext(ctx, "riverhook: decision waits", "intent", ev.ID, "reason", reason)
-		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: reason}
+		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: fmt.Sprintf("no dialect %q in this process", name)}
 	}
 	data := ev.Data
 	if x, found := e.cfg.Externalizers.Find(name, ev.ResourceKind, ev.Type); found {
@@ -183,6 +183,19 @@ func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string)
 		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "dialect: " + brief(err), Tries: 1}
 	}
 	return msg, nil
+}
+
+// logWaiting says why decisions wait, once for each reason.
+func (e *Engine) logWaiting(ctx context.Context, ex *expansion) {
+	waiting := map[string]int{}
+	for _, d := range ex.Decisions {
+		if d.Outcome == decisionWaiting {
+			waiting[d.Reason]++
+		}
+	}
+	for reason, n := range waiting {
+		e.log.WarnContext(ctx, "riverhook: decisions wait", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)
+	}
 }
 
 // brief bounds the text of an error of host code before it is kept.

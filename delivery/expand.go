@@ -3,7 +3,9 @@ package delivery
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,25 +33,38 @@ func (e *Engine) expandAfter(ctx context.Context, by carrier, intentID, after uu
 		e.log.WarnContext(ctx, "riverhook: intent is gone", "intent", intentID)
 		return nil
 	}
-	var targets []*target
-	if in.State == intentPending && in.After == after {
-		if targets, err = e.expandChunk(ctx, by, in); err != nil {
+	var (
+		expands = in.State == intentPending && in.After == after
+		fresh   []*target
+	)
+	if expands {
+		if fresh, err = e.expandChunk(ctx, by, in); err != nil {
 			return err
 		}
 	}
-	return e.attemptCarried(ctx, by, intentID, targets)
+	return e.attemptCarried(ctx, by, intentID, fresh, expands)
 }
 
-// attemptCarried attempts the deliveries that this run has made, or in a re-run
-// those that an earlier one made and did not come to record.
-func (e *Engine) attemptCarried(ctx context.Context, by carrier, intentID uuid.UUID, targets []*target) error {
-	if by.Rerun && len(targets) == 0 {
-		var err error
-		if targets, err = e.loadCarried(ctx, by, intentID); err != nil {
+// attemptCarried attempts the deliveries that this run has made, and those that
+// an earlier run of the job made and did not come to record. first says that
+// there can be none of an earlier run, unless River says that there was one; a
+// run that a shutdown cut off is not counted by River.
+//
+// Only for the deliveries of an earlier run a request may have gone out.
+func (e *Engine) attemptCarried(ctx context.Context, by carrier, intentID uuid.UUID, fresh []*target, first bool) error {
+	var (
+		carried []*target
+		err     error
+	)
+	if by.Rerun || !first {
+		if carried, err = e.loadCarried(ctx, by, intentID); err != nil {
 			return err
 		}
+		carried = slices.DeleteFunc(carried, func(t *target) bool {
+			return slices.ContainsFunc(fresh, func(f *target) bool { return f.ID == t.ID })
+		})
 	}
-	return e.attemptAll(ctx, by, targets)
+	return errors.Join(e.attemptAll(ctx, carrier{JobID: by.JobID}, fresh), e.attemptAll(ctx, by, carried))
 }
 
 func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*target, error) {
@@ -80,12 +95,13 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 			ex.Decisions[i].DeliveryID = newID()
 		}
 	}
+	e.logWaiting(ctx, ex)
 	made, err := e.expansions.Do(ctx, ex)
 	if err != nil {
 		return nil, &stallError{"commit the expansion", err}
 	}
-	for name, msg := range ex.Messages {
-		messages[name] = msg
+	if messages, err = e.storedMessages(ctx, ex, messages); err != nil {
+		return nil, err
 	}
 	return ex.targets(made, messages)
 }
@@ -106,6 +122,21 @@ func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]diale
 		messages[row.Dialect] = msg
 	}
 	return messages, nil
+}
+
+// storedMessages adds the messages that a commit has brought to those of before.
+// A chunk behind the first and a decision that was made later can meet at the
+// same dialect; then both send what was stored first.
+func (e *Engine) storedMessages(
+	ctx context.Context, ex *expansion, before map[string]dialect.Message,
+) (map[string]dialect.Message, error) {
+	if len(ex.Messages) == 0 {
+		return before, nil
+	}
+	if ex.Intent.State == intentPending && ex.Intent.After == uuid.Nil {
+		return ex.Messages, nil
+	}
+	return e.loadMessages(ctx, ex.Intent)
 }
 
 // expansion is one chunk, decided and not yet committed.

@@ -24,7 +24,9 @@ func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) e
 	if in == nil {
 		return nil
 	}
-	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{IntentID: intentID, Max: int32(e.cfg.ChunkSize)})
+	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{
+		IntentID: intentID, JobID: by.JobID, Max: int32(e.cfg.ChunkSize),
+	})
 	if err != nil {
 		return &stallError{"load the decisions that wait", err}
 	}
@@ -33,12 +35,14 @@ func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) e
 		if targets, err = e.settle(ctx, by, in, waiting); err != nil {
 			return err
 		}
-		err = e.store.ScheduleDecide(ctx, &store.ScheduleDecideParams{IntentID: intentID, WaitMs: e.redecideWait(waiting).Milliseconds()})
+		err = e.store.ScheduleDecide(ctx, &store.ScheduleDecideParams{
+			IntentID: intentID, JobID: by.JobID, WaitMs: e.redecideWait(waiting).Milliseconds(),
+		})
 		if err != nil {
 			return &stallError{"schedule the next try", err}
 		}
 	}
-	return e.attemptCarried(ctx, by, intentID, targets)
+	return e.attemptCarried(ctx, by, intentID, targets, false)
 }
 
 // redecideWait grows with the age of the youngest decision, so that trouble of
@@ -71,12 +75,13 @@ func (e *Engine) settle(ctx context.Context, by carrier, in *intent, waiting []s
 			d.DeliveryID = newID()
 		}
 	}
+	e.logWaiting(ctx, ex)
 	made, err := e.commitRedecisions(ctx, ex)
 	if err != nil {
 		return nil, &stallError{"commit the decisions", err}
 	}
-	for name, msg := range ex.Messages {
-		messages[name] = msg
+	if messages, err = e.storedMessages(ctx, ex, messages); err != nil {
+		return nil, err
 	}
 	return ex.targets(made, messages)
 }
@@ -107,7 +112,7 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 	}
 	health := healthBook{}
 	for _, d := range ex.Decisions {
-		if d.Outcome == decisionUnresolvable {
+		if d.OwnerUnknown {
 			health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
 		}
 	}

@@ -464,13 +464,14 @@ const loadWaiting = `-- name: LoadWaiting :many
 SELECT d.subscription_id, d.matched_site, d.matched_pattern, d.tries,
     (extract(epoch FROM now() - d.created_at) * 1000)::bigint AS age_ms
 FROM /* TEMPLATE: schema */decision d
-WHERE d.intent_id = $1 AND d.outcome = 'waiting'
-ORDER BY d.subscription_id
-LIMIT $2::integer
+WHERE d.intent_id = $1 AND d.outcome = 'waiting' AND d.job_id = $2::bigint
+ORDER BY d.decided_at, d.subscription_id
+LIMIT $3::integer
 `
 
 type LoadWaitingParams struct {
 	IntentID uuid.UUID
+	JobID    int64
 	Max      int32
 }
 
@@ -482,8 +483,10 @@ type LoadWaitingRow struct {
 	AgeMs          int64
 }
 
+// LoadWaiting loads decisions that wait for one job, those first that have
+// waited longest, so that all get their turn when they are more than max.
 func (q *Queries) LoadWaiting(ctx context.Context, arg *LoadWaitingParams) ([]LoadWaitingRow, error) {
-	rows, err := q.db.Query(ctx, loadWaiting, arg.IntentID, arg.Max)
+	rows, err := q.db.Query(ctx, loadWaiting, arg.IntentID, arg.JobID, arg.Max)
 	if err != nil {
 		return nil, err
 	}
@@ -512,24 +515,25 @@ const scheduleDecide = `-- name: ScheduleDecide :exec
 WITH job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
     SELECT jsonb_build_object('intent_id', $1::uuid), 'riverhook_decide', 1000, 'chunk',
-        now() + $2::bigint * interval '1 millisecond'
+        now() + $3::bigint * interval '1 millisecond'
     WHERE EXISTS (
         SELECT FROM /* TEMPLATE: schema */decision o
-        WHERE o.intent_id = $1::uuid AND o.outcome = 'waiting')
+        WHERE o.intent_id = $1::uuid AND o.outcome = 'waiting' AND o.job_id = $2::bigint)
     RETURNING id, scheduled_at
 )
 UPDATE /* TEMPLATE: schema */decision d SET job_id = job.id, due_at = job.scheduled_at
-FROM job WHERE d.intent_id = $1::uuid AND d.outcome = 'waiting'
+FROM job WHERE d.intent_id = $1::uuid AND d.outcome = 'waiting' AND d.job_id = $2::bigint
 `
 
 type ScheduleDecideParams struct {
 	IntentID uuid.UUID
+	JobID    int64
 	WaitMs   int64
 }
 
-// ScheduleDecide makes the job that tries the waiting decisions of an intent
-// again, where there are any.
+// ScheduleDecide makes the job that tries again what one job has left waiting,
+// where there is anything.
 func (q *Queries) ScheduleDecide(ctx context.Context, arg *ScheduleDecideParams) error {
-	_, err := q.db.Exec(ctx, scheduleDecide, arg.IntentID, arg.WaitMs)
+	_, err := q.db.Exec(ctx, scheduleDecide, arg.IntentID, arg.JobID, arg.WaitMs)
 	return err
 }

@@ -117,11 +117,13 @@ SELECT m.dialect, m.content_type, m.headers, m.body
 FROM /* TEMPLATE: schema */message m WHERE m.intent_id = @intent_id;
 
 -- name: LoadWaiting :many
+-- LoadWaiting loads decisions that wait for one job, those first that have
+-- waited longest, so that all get their turn when they are more than max.
 SELECT d.subscription_id, d.matched_site, d.matched_pattern, d.tries,
     (extract(epoch FROM now() - d.created_at) * 1000)::bigint AS age_ms
 FROM /* TEMPLATE: schema */decision d
-WHERE d.intent_id = @intent_id AND d.outcome = 'waiting'
-ORDER BY d.subscription_id
+WHERE d.intent_id = @intent_id AND d.outcome = 'waiting' AND d.job_id = @job_id::bigint
+ORDER BY d.decided_at, d.subscription_id
 LIMIT @max::integer;
 
 -- name: CommitRedecisions :many
@@ -190,16 +192,16 @@ LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.s
 WHERE d.hold = '';
 
 -- name: ScheduleDecide :exec
--- ScheduleDecide makes the job that tries the waiting decisions of an intent
--- again, where there are any.
+-- ScheduleDecide makes the job that tries again what one job has left waiting,
+-- where there is anything.
 WITH job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
     SELECT jsonb_build_object('intent_id', sqlc.arg(intent_id)::uuid), 'riverhook_decide', 1000, 'chunk',
         now() + sqlc.arg(wait_ms)::bigint * interval '1 millisecond'
     WHERE EXISTS (
         SELECT FROM /* TEMPLATE: schema */decision o
-        WHERE o.intent_id = sqlc.arg(intent_id)::uuid AND o.outcome = 'waiting')
+        WHERE o.intent_id = sqlc.arg(intent_id)::uuid AND o.outcome = 'waiting' AND o.job_id = sqlc.arg(job_id)::bigint)
     RETURNING id, scheduled_at
 )
 UPDATE /* TEMPLATE: schema */decision d SET job_id = job.id, due_at = job.scheduled_at
-FROM job WHERE d.intent_id = sqlc.arg(intent_id)::uuid AND d.outcome = 'waiting';
+FROM job WHERE d.intent_id = sqlc.arg(intent_id)::uuid AND d.outcome = 'waiting' AND d.job_id = sqlc.arg(job_id)::bigint;

@@ -18,6 +18,7 @@ WITH lost AS (
         state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
         reason = CASE WHEN l.cancelled THEN 'its River job was cancelled' ELSE d.reason END,
         ended_at = CASE WHEN l.cancelled THEN now() END,
+        due_at = now(),
         job_id = CASE WHEN NOT l.cancelled THEN l.job_id END
     FROM lost l
     WHERE d.id = l.id AND d.state = 'pending' AND d.attempt_seq = l.attempt_seq
@@ -48,6 +49,7 @@ WITH lost AS (
         state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
         reason = CASE WHEN l.cancelled THEN 'its River job was cancelled' ELSE s.reason END,
         ended_at = CASE WHEN l.cancelled THEN now() END,
+        due_at = now(),
         job_id = CASE WHEN l.cancelled THEN s.job_id ELSE l.job_id END
     FROM lost l
     WHERE s.intent_id = l.intent_id AND s.state = 'pending'
@@ -63,19 +65,22 @@ SELECT m.intent_id FROM moved m;
 -- ReconcileDecisions does the same for decisions that wait, except that a
 -- cancelled job is replaced as well: a decision has no end of its own.
 WITH lost AS (
-    SELECT DISTINCT d.intent_id
+    SELECT d.intent_id, d.subscription_id
     FROM /* TEMPLATE: schema */decision d
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
     WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
         AND d.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
         AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded'))
+    ORDER BY d.due_at
     LIMIT 500
+    FOR UPDATE OF d SKIP LOCKED
 ), numbered AS (
-    SELECT l.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id FROM lost l
+    SELECT i.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
+    FROM (SELECT DISTINCT l.intent_id FROM lost l) i
 ), moved AS (
-    UPDATE /* TEMPLATE: schema */decision d SET job_id = n.job_id
-    FROM numbered n
-    WHERE d.intent_id = n.intent_id AND d.outcome = 'waiting'
+    UPDATE /* TEMPLATE: schema */decision d SET job_id = n.job_id, due_at = now()
+    FROM lost l JOIN numbered n USING (intent_id)
+    WHERE d.intent_id = l.intent_id AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
     SELECT n.job_id, jsonb_build_object('intent_id', n.intent_id), 'riverhook_decide', 1000, 'chunk'
