@@ -18,7 +18,7 @@ UPDATE /* TEMPLATE: schema */delivery d SET
 WHERE d.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */delivery o
     WHERE o.subscription_id = $2 AND o.state = 'pending' AND o.hold <> ''
-    ORDER BY o.id
+    ORDER BY o.intent_id
     LIMIT 1000
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id
@@ -283,7 +283,7 @@ WITH ripe AS (
         JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
         WHERE o.subscription_id = r.subscription_id AND o.state = 'pending' AND o.hold <> ''
             AND s.state = 'active' AND s.deleted_at IS NULL
-        ORDER BY o.id
+        ORDER BY o.intent_id
         LIMIT 1
         FOR UPDATE OF o SKIP LOCKED
     ) d ON true
@@ -494,7 +494,7 @@ WITH freed AS (
                 SELECT FROM /* TEMPLATE: schema */subscription_health h
                 WHERE h.subscription_id = k.subscription_id AND h.circuit_until IS NOT NULL AND h.epoch = (
                     SELECT s.epoch FROM /* TEMPLATE: schema */subscription s WHERE s.id = k.subscription_id))
-        ORDER BY o.id
+        ORDER BY o.intent_id
         LIMIT k.most
         FOR UPDATE SKIP LOCKED
     ) d

@@ -220,7 +220,7 @@ CREATE INDEX delivery_subscription_idx ON /* TEMPLATE: schema */delivery (subscr
 -- The predicates name a second column so that a statement that finds rows by
 -- their key and asks for state = 'pending' is never planned over these indexes.
 CREATE INDEX delivery_due_idx ON /* TEMPLATE: schema */delivery (due_at) WHERE state = 'pending' AND hold = '' AND due_at IS NOT NULL;
-CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, id) WHERE state = 'pending' AND hold <> '';
+CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, intent_id) WHERE state = 'pending' AND hold <> '';
 
 CREATE TABLE /* TEMPLATE: schema */attempt (
     delivery_id        uuid NOT NULL,
@@ -255,18 +255,16 @@ CREATE TABLE /* TEMPLATE: schema */engine (
 
 -- The write side --------------------------------------------------------------
 
--- A version 7 UUID (RFC 9562, section 5.7) by the database's clock.
+-- A version 7 UUID (RFC 9562, section 5.7) by the database's clock, with the
+-- fraction of the millisecond in rand_a (section 6.2, method 3): ids are ordered
+-- as the events are.
 CREATE FUNCTION /* TEMPLATE: schema */new_id() RETURNS uuid
 LANGUAGE sql VOLATILE
 AS $$
     SELECT encode(
-        set_byte(
-            overlay(uuid_send(gen_random_uuid())
-                placing substring(int8send(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
-                FROM 1 FOR 6),
-            6,
-            get_byte(uuid_send(gen_random_uuid()), 6) & 15 | 112),
+        overlay(uuid_send(gen_random_uuid()) placing int8send((t.us / 1000) << 16 | 28672 | (t.us % 1000) * 4096 / 1000) FROM 1 FOR 8),
         'hex')::uuid
+    FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us) t
 $$;
 
 -- enqueue_batch writes intents and the River jobs that expand them, all or
