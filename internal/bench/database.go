@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/riverhook/riverhook/outbox"
+)
+
+// poolSize is the same for the engine and for what it is compared with.
+const poolSize = 25
+
+// database makes a database of the server and returns its URL.
+func (b *bench) database(ctx context.Context, name string) (string, error) {
+	name = "riverhook_bench_" + name + "_" + uuid.NewString()[:8]
+	conn, err := pgx.Connect(ctx, b.serverURL)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // nothing follows from it
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return "", fmt.Errorf("create a database: %w", err)
+	}
+	b.databases = append(b.databases, name)
+	u, err := url.Parse(b.serverURL)
+	if err != nil {
+		return "", err
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}
+
+// dropDatabases leaves a server that is not ours as it was.
+func (b *bench) dropDatabases(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, b.serverURL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // nothing follows from it
+	var errs []error
+	for _, name := range b.databases {
+		_, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func openPool(ctx context.Context, databaseURL string, conns int32) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	cfg.MaxConns = conns
+	return pgxpool.NewWithConfig(ctx, cfg)
+}
+
+// migrated makes a database that has Riverhook's schema.
+func (b *bench) migrated(ctx context.Context, name string) (string, *pgxpool.Pool, error) {
+	databaseURL, err := b.database(ctx, name)
+	if err != nil {
+		return "", nil, err
+	}
+	pool, err := openPool(ctx, databaseURL, poolSize)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := outbox.Migrate(ctx, pool, nil); err != nil {
+		pool.Close()
+		return "", nil, err
+	}
+	return databaseURL, pool, nil
+}

@@ -1,0 +1,324 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"github.com/riverhook/riverhook/outbox"
+)
+
+// deliver measures deliveries a second.
+//
+// ceiling is a River job for each bare POST with the settings that suit it best,
+// the window including their insertion; naive adds what a history costs with one
+// transaction an attempt. fanout_N is the engine: intents are enqueued in one
+// transaction, the window begins with its commit and ends when the last delivery
+// is recorded as delivered. Each intent goes to N subscriptions of the operator
+// with the receiver as their URL; fanout_1_spread has a hundred event types with
+// one subscription each instead of one. producers_fanout_N is the same while
+// eight producers commit one event a transaction as fast as they can, until the
+// last delivery of the backlog is recorded; their deliveries count too.
+func deliver(ctx context.Context, b *bench) (*result, error) {
+	ctx, cancel := context.WithTimeout(ctx, of(b.size, time.Minute, 10*time.Minute, time.Hour))
+	defer cancel()
+	runs, closeAll, err := deliverRuns(ctx, b)
+	defer closeAll()
+	if err != nil {
+		return nil, err
+	}
+	rounds := of(b.size, 1, 3, 5)
+	costs := map[string][]cost{}
+	for round := range rounds {
+		for _, v := range runs {
+			if !b.only.MatchString(v.name) {
+				continue
+			}
+			c, err := v.measure(ctx, round == rounds-1)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", v.name, err)
+			}
+			b.say("  round %d: %-19s %6.0f/s", round+1, v.name, float64(v.counted)/c.elapsed.Seconds())
+			costs[v.name] = append(costs[v.name], c.each(v.counted))
+		}
+	}
+	return deliverResult(runs, costs), nil
+}
+
+// each is the cost of one of n.
+func (c cost) each(n int) cost {
+	d := time.Duration(n)
+	return cost{
+		elapsed: c.elapsed / d, engine: c.engine / d, postgres: c.postgres / d, receiver: c.receiver / d, wal: c.wal / float64(n),
+	}
+}
+
+// deliverRun is one variant of the scenario.
+type deliverRun struct {
+	name    string
+	counted int // deliveries in the last window
+	measure func(ctx context.Context, last bool) (cost, error)
+}
+
+func deliverRuns(ctx context.Context, b *bench) (runs []*deliverRun, closeAll func(), err error) {
+	var pools []*pgxpool.Pool
+	closeAll = func() {
+		for _, pool := range pools {
+			pool.Close()
+		}
+	}
+	n := of(b.size, 200, 6000, 40_000)
+	for _, naive := range []bool{false, true} {
+		v := &deliverRun{name: "ceiling", counted: n}
+		if naive {
+			v.name, v.counted = "naive", n/2
+		}
+		base, err := newBaseline(ctx, b, v.name, b.receiver.url(pathCount, v.name), naive, river.Config{
+			// The best of what was tried with bare posts.
+			FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
+			Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1000}},
+		})
+		if base != nil {
+			pools = append(pools, base.pool)
+		}
+		if err != nil {
+			return nil, closeAll, err
+		}
+		v.measure = func(ctx context.Context, last bool) (cost, error) { return b.measureBaseline(ctx, base, v, last) }
+		runs = append(runs, v)
+	}
+	_, pool, err := b.migrated(ctx, "ours")
+	if err != nil {
+		return nil, closeAll, err
+	}
+	pools = append(pools, pool)
+	client, err := outbox.New(nil)
+	if err != nil {
+		return nil, closeAll, err
+	}
+	ours := []ourDelivery{
+		{name: "fanout_1", events: n, fanout: 1},
+		{name: "fanout_1_spread", events: n, fanout: 1, types: 100},
+		{name: "fanout_10", events: n / 4, fanout: 10},
+		{name: "fanout_100", events: n / 40, fanout: 100},
+		{name: "producers_fanout_1", events: n / 2, fanout: 1, producers: 8},
+		{name: "producers_fanout_10", events: n / 4, fanout: 10, producers: 8},
+		{name: "producers_fanout_100", events: n / 40, fanout: 100, producers: 8},
+	}
+	for i := range ours {
+		o := &ours[i]
+		o.bench, o.client, o.pool = b, client, pool
+		if err := o.subscribe(ctx); err != nil {
+			return nil, closeAll, err
+		}
+		v := &deliverRun{name: o.name}
+		v.measure = func(ctx context.Context, last bool) (c cost, err error) {
+			c, v.counted, err = o.measure(ctx, last)
+			return c, err
+		}
+		runs = append(runs, v)
+	}
+	return runs, closeAll, nil
+}
+
+func (b *bench) measureBaseline(ctx context.Context, base *baseline, v *deliverRun, last bool) (c cost, err error) {
+	const inserters = 2
+	if err := base.start(ctx); err != nil {
+		return c, err
+	}
+	if err := base.work(ctx, v.counted/20, inserters); err != nil { // to warm up
+		return c, err
+	}
+	if err := pause(ctx, settleTime); err != nil { // until River has noted that
+		return c, err
+	}
+	m, err := b.startMeter(ctx, base.pool)
+	if err != nil {
+		return c, err
+	}
+	stop, err := b.startProfile(v.name, last)
+	if err != nil {
+		return c, err
+	}
+	if err := base.work(ctx, v.counted, inserters); err != nil {
+		return c, err
+	}
+	if c, err = m.end(ctx); err != nil {
+		return c, err
+	}
+	stop()
+	return c, base.stop(ctx)
+}
+
+// settleTime is how long River may keep the ends of jobs to itself, and more.
+const settleTime = 400 * time.Millisecond
+
+// ourDelivery is a variant that the engine does.
+type ourDelivery struct {
+	name      string
+	events    int
+	fanout    int
+	types     int // 0 is 1
+	producers int
+
+	bench  *bench
+	client *outbox.Client
+	pool   *pgxpool.Pool
+}
+
+// eventTypes are those of the backlog, each with its own subscriptions.
+func (o *ourDelivery) eventTypes() []string {
+	types := make([]string, max(o.types, 1))
+	for i := range types {
+		types[i] = fmt.Sprintf("bench.%s.t%d", o.name, i)
+	}
+	return types
+}
+
+func (o *ourDelivery) liveType() string { return "bench.live." + o.name }
+
+func (o *ourDelivery) liveBook() string { return o.name + "_live" }
+
+func (o *ourDelivery) subscribe(ctx context.Context) error {
+	engine, err := newEngine(o.pool, "subscriber")
+	if err != nil {
+		return err
+	}
+	subs := engine.Subscriptions()
+	for _, eventType := range o.eventTypes() {
+		if err := subscribe(ctx, subs, eventType, o.bench.receiver.url(pathCount, o.name), o.fanout); err != nil {
+			return err
+		}
+	}
+	return subscribe(ctx, subs, o.liveType(), o.bench.receiver.url(pathCount, o.liveBook()), o.fanout)
+}
+
+// measure returns what a window took, and how many deliveries it had.
+func (o *ourDelivery) measure(ctx context.Context, last bool) (c cost, counted int, err error) {
+	engine, err := newEngine(o.pool, o.name)
+	if err != nil {
+		return c, 0, err
+	}
+	if err := engine.Start(ctx); err != nil {
+		return c, 0, err
+	}
+	warm := max(o.events/20, 1)
+	if _, _, err = o.window(ctx, warm, 0, false); err != nil {
+		return c, 0, fmt.Errorf("warm up: %w", err)
+	}
+	if err := pause(ctx, settleTime); err != nil {
+		return c, 0, err
+	}
+	if c, counted, err = o.window(ctx, o.events, o.producers, last); err != nil {
+		return c, 0, err
+	}
+	if err := o.check(ctx); err != nil {
+		return c, 0, err
+	}
+	return c, counted, engine.Stop(ctx)
+}
+
+// window commits events in one transaction and measures from there until all of
+// them are delivered and recorded.
+func (o *ourDelivery) window(ctx context.Context, events, producers int, profiled bool) (c cost, counted int, err error) {
+	before, err := o.bench.receiver.count(ctx, o.name)
+	if err != nil {
+		return c, 0, err
+	}
+	tx, err := o.pool.Begin(ctx)
+	if err != nil {
+		return c, 0, err
+	}
+	defer tx.Rollback(ctx) //nolint:errcheck // it is committed by then
+	for n := events; n > 0; n -= enqueueBatch {
+		if _, err := o.client.EnqueueMany(ctx, tx, someIntents(min(n, enqueueBatch), o.eventTypes()...)); err != nil {
+			return c, 0, err
+		}
+	}
+	live, err := o.startProducers(ctx, producers)
+	if err != nil {
+		return c, 0, err
+	}
+	m, err := o.bench.startMeter(ctx, o.pool)
+	if err != nil {
+		return c, 0, err
+	}
+	stop, err := o.bench.startProfile(o.name, profiled)
+	if err != nil {
+		return c, 0, err
+	}
+	live.begin()
+	if err := tx.Commit(ctx); err != nil {
+		return c, 0, err
+	}
+	counted = events * o.fanout
+	if err := o.bench.receiver.waitFor(ctx, o.name, before+counted); err != nil {
+		return c, 0, fmt.Errorf("%w (%s)", err, o.state())
+	}
+	if err := o.recorded(ctx, producers > 0); err != nil {
+		return c, 0, fmt.Errorf("%w (%s)", err, o.state())
+	}
+	if c, err = m.end(ctx); err != nil {
+		return c, 0, err
+	}
+	stop()
+	more, err := live.end(ctx)
+	return c, counted + more, err
+}
+
+// recorded waits until all deliveries are recorded, or those of the backlog where
+// there are others.
+func (o *ourDelivery) recorded(ctx context.Context, others bool) error {
+	if !others {
+		return settled(ctx, o.pool)
+	}
+	for {
+		var pending bool
+		err := o.pool.QueryRow(ctx, `SELECT EXISTS (
+			SELECT FROM riverhook.delivery d JOIN riverhook.subscription s ON s.id = d.subscription_id
+			WHERE d.state = 'pending' AND d.hold = '' AND d.due_at IS NOT NULL AND s.events <> ARRAY[$1]
+		) OR EXISTS (
+			SELECT FROM riverhook.delivery d JOIN riverhook.subscription s ON s.id = d.subscription_id
+			WHERE d.state = 'pending' AND d.hold <> '' AND s.events <> ARRAY[$1]
+		)`, o.liveType()).Scan(&pending)
+		if err != nil || !pending {
+			return err
+		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// check makes sure that the window did its work: figures of anything else mean
+// nothing.
+func (o *ourDelivery) check(ctx context.Context) error {
+	if err := settled(ctx, o.pool); err != nil {
+		return err
+	}
+	var wrong int
+	if err := o.pool.QueryRow(ctx, "SELECT count(*) FROM riverhook.delivery WHERE state <> 'delivered'").Scan(&wrong); err != nil {
+		return err
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d deliveries were not delivered (%s)", wrong, o.state())
+	}
+	return nil
+}
+
+// state tells where deliveries are, for the error of a window that got stuck.
+func (o *ourDelivery) state() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var state string
+	err := o.pool.QueryRow(ctx, `SELECT coalesce(string_agg(format('%s %s %s: %s', state, hold, reason, n), ', '), 'no deliveries')
+		FROM (SELECT state, hold, reason, count(*) AS n FROM riverhook.delivery GROUP BY 1, 2, 3) d`).Scan(&state)
+	if err != nil {
+		return err.Error()
+	}
+	return state
+}
+
