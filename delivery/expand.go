@@ -100,6 +100,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 	if err != nil {
 		return nil, &stallError{"commit the expansion", err}
 	}
+	e.at(pointExpanded)
 	if messages, err = e.storedMessages(ctx, ex, messages); err != nil {
 		return nil, err
 	}

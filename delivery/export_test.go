@@ -3,3 +3,13 @@ package delivery
 // Classify is classify for tests that need package deliverytest, which imports
 // this one.
 var Classify = classify
+
+// The fault points, for tests that kill a process there.
+const (
+	PointExpanded = pointExpanded
+	PointAnswered = pointAnswered
+	PointRecorded = pointRecorded
+)
+
+// OnPoint has f called at each fault point. It must be set before Start.
+func (e *Engine) OnPoint(f func(point string)) { e.fault = f }

@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,6 +33,12 @@ type childTask struct {
 	Role     string
 	Database string
 	EngineID string
+
+	// DieAt is a fault point at which an engine kills itself, the first time
+	// or the one that Pass counts from 0.
+	DieAt     string
+	Pass      int
+	ChunkSize int
 }
 
 func TestMain(m *testing.M) {
@@ -82,11 +90,19 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 // runEngine runs until standard input ends, and then stops in order.
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	engine, err := delivery.New(pool, &delivery.Config{
-		Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
+		ChunkSize: task.ChunkSize, Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
+		Schedules: map[string]delivery.Schedule{"quick": {Delays: []time.Duration{10 * time.Millisecond}}},
 	})
 	if err != nil {
 		return err
 	}
+	var passed atomic.Int32
+	engine.OnPoint(func(point string) {
+		if point == task.DieAt && int(passed.Add(1)) > task.Pass {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	})
 	if err := engine.Start(ctx); err != nil {
 		return err
 	}

@@ -82,6 +82,7 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) error {
 	tr := e.gate(ctx, t) // once more: it may have waited for long
 	if tr == nil {
 		if tr = e.request(ctx, t); tr != nil {
+			e.at(pointAnswered)
 			e.judgeEndpoint(tr)
 		}
 	}
@@ -89,7 +90,9 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) error {
 	if tr == nil { // stopped before the request went out
 		return context.Cause(ctx)
 	}
-	return e.record(ctx, tr)
+	err := e.record(ctx, tr)
+	e.at(pointRecorded)
+	return err
 }
 
 // recordInterrupted notes, before a delivery is tried again, that the earlier
