@@ -153,8 +153,9 @@ type DeactivationRules struct {
 
 // HistoryRules say how long what has ended is kept. What is pending is kept.
 type HistoryRules struct {
-	// DedupeWindow is how long the id of an intent is remembered after its
-	// deliveries are gone. Default: 90 days.
+	// DedupeWindow is how long the id of an intent is remembered at least, from
+	// its creation; in that time it cannot be used for another one. Ids also
+	// outlive what is kept of their deliveries. Default: 90 days.
 	DedupeWindow time.Duration
 
 	// MaxAge is how long an ended delivery is kept. Default: 90 days.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -59,13 +60,13 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	}
 	req.GetBody = nil // net/http would repeat a POST that carries Idempotency-Key
 	req.Header = built.Header
-	a.RequestHeaders = keptHeaders(built.Header)
+	a.RequestHeaders = keptHeaders(built.Header, t.Sub.Headers)
 
 	resp, err := e.client.Do(req)
 	var header http.Header
 	if err == nil {
 		header = resp.Header
-		a.Status, a.ResponseHeaders = resp.StatusCode, keptHeaders(header)
+		a.Status, a.ResponseHeaders = resp.StatusCode, keptHeaders(header, nil)
 		err = e.readAnswer(resp, a)
 	}
 	a.Duration = time.Since(a.StartedAt)
@@ -97,11 +98,19 @@ var secretHeaders = map[string]bool{
 	"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "Set-Cookie": true, "X-Api-Key": true,
 }
 
-// keptHeaders are the headers as the history has them.
-func keptHeaders(h http.Header) string {
+// keptHeaders are the headers as the history has them. The values of a
+// subscription's own headers are its owner's to know.
+func keptHeaders(h http.Header, own map[string]string) string {
+	secret := secretHeaders
+	if len(own) > 0 {
+		secret = maps.Clone(secret)
+		for name := range own {
+			secret[http.CanonicalHeaderKey(name)] = true
+		}
+	}
 	kept := make(map[string]string, len(h))
 	for name, values := range h {
-		if secretHeaders[http.CanonicalHeaderKey(name)] {
+		if secret[http.CanonicalHeaderKey(name)] {
 			kept[name] = "[redacted]"
 			continue
 		}

@@ -40,7 +40,3 @@ func (f *filterDB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows
 	_ = results.Close()
 	return nil, err
 }
-
-// ListDeliveriesSQL is the statement of [Queries.ListDeliveries] in the given
-// schema, for who looks at its plan.
-func ListDeliveriesSQL(schema string) string { return rendered(listDeliveries, schema) }

@@ -89,7 +89,7 @@ WITH picked AS MATERIALIZED (
     SELECT i.id, s.state, (i.data IS NULL)::boolean AS pruned
     FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
     WHERE i.wire_id = @wire_id
-    FOR UPDATE OF s
+    FOR UPDATE OF i, s
 ), expansion AS (
     UPDATE /* TEMPLATE: schema */intent_state s SET
         state = 'pending', reason = '', tries = 0, ended_at = NULL, due_at = now(),

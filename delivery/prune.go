@@ -1,0 +1,180 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const (
+	pruneInterval = time.Minute
+
+	// pruneStep bounds the rows of one transaction.
+	pruneStep = 500
+
+	// pruneSubscriptions is how many subscriptions are counted in one step. Each
+	// costs a walk along as many deliveries as are kept.
+	pruneSubscriptions = 50
+
+	// pruneBudget is how long an engine prunes each kind of row in one go, so
+	// that what has piled up is worked off without being felt.
+	pruneBudget = time.Second
+)
+
+// Pruned is what Prune has removed.
+type Pruned struct {
+	Deliveries int `json:"deliveries"` // with their attempts
+	Decisions  int `json:"decisions"`  // intents that did not become a delivery
+	Payloads   int `json:"payloads"`   // data, attributes and messages of intents whose ids are kept
+	Intents    int `json:"intents"`    // intents that are forgotten, their ids included
+}
+
+// Prune removes what Config.History does not keep, oldest first, in small
+// transactions. It never removes what is pending, nor a delivery or decision
+// whose intent is still being expanded. A started engine prunes about once a
+// minute, one engine for all; Prune is for programs that run now and then, and
+// goes on until nothing is left to prune. What another process prunes at the same
+// time is left to it.
+func (e *Engine) Prune(ctx context.Context) (*Pruned, error) {
+	p := &pruner{engine: e}
+	if err := p.prune(ctx, 0); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	return &p.pruned, nil
+}
+
+// pruner remembers where it stands between two goes, since a go is cut short
+// where there is much to look at.
+type pruner struct {
+	engine       *Engine
+	surplusAfter uuid.UUID
+	intentsAfter uuid.UUID
+	pruned       Pruned
+}
+
+// errPruneBusy means that another process prunes.
+var errPruneBusy = errors.New("another process prunes")
+
+// run is one go of a started engine. The engine that has run for longest prunes
+// for all.
+func (p *pruner) run(ctx context.Context) error {
+	first, err := p.engine.store.IsFirstEngine(ctx, p.engine.cfg.ID)
+	if err != nil || !first {
+		return err
+	}
+	p.pruned = Pruned{}
+	if err := p.prune(ctx, pruneBudget); err != nil {
+		return err
+	}
+	if p.pruned != (Pruned{}) {
+		p.engine.log.InfoContext(ctx, "riverhook: pruned", "deliveries", p.pruned.Deliveries, "decisions", p.pruned.Decisions,
+			"payloads", p.pruned.Payloads, "intents", p.pruned.Intents)
+	}
+	return nil
+}
+
+// prune takes the steps of each kind until nothing is left, or for the time of
+// budget; 0 is no bound. What refers goes before what is referred to.
+func (p *pruner) prune(ctx context.Context, budget time.Duration) error {
+	for _, kind := range []struct {
+		name string
+		step func(ctx context.Context, q *store.Queries) (more bool, err error)
+	}{
+		{"surplus deliveries", p.surplus},
+		{"old deliveries", p.oldDeliveries},
+		{"decisions", p.decisions},
+		{"intents", p.intents},
+		{"health", p.health},
+	} {
+		started := time.Now()
+		for more := true; more && (budget == 0 || time.Since(started) < budget); {
+			var err error
+			if more, err = p.step(ctx, kind.step); err != nil {
+				if errors.Is(err, errPruneBusy) {
+					return nil
+				}
+				return fmt.Errorf("prune %s: %w", kind.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pruner) step(ctx context.Context, step func(ctx context.Context, q *store.Queries) (bool, error)) (more bool, err error) {
+	schema := p.engine.cfg.Schema
+	err = pgx.BeginFunc(ctx, p.engine.pool, func(tx pgx.Tx) error {
+		q := store.In(tx, schema)
+		locked, err := q.TryPruneLock(ctx, schema)
+		if err == nil && !locked {
+			err = errPruneBusy
+		}
+		if err != nil {
+			return err
+		}
+		more, err = step(ctx, q)
+		return err
+	})
+	return more, err
+}
+
+func (p *pruner) surplus(ctx context.Context, q *store.Queries) (bool, error) {
+	row, err := q.PruneSurplus(ctx, &store.PruneSurplusParams{
+		After: p.surplusAfter, Subscriptions: pruneSubscriptions, Keep: int32(p.engine.cfg.History.PerSubscription), MaxRows: pruneStep,
+	})
+	if err != nil {
+		return false, err
+	}
+	p.pruned.Deliveries += int(row.Pruned)
+	switch {
+	case row.Pruned == pruneStep: // the same subscriptions may have more
+		return true, nil
+	case row.Seen < pruneSubscriptions:
+		p.surplusAfter = uuid.Nil
+		return false, nil
+	default:
+		p.surplusAfter = row.Last
+		return true, nil
+	}
+}
+
+func (p *pruner) oldDeliveries(ctx context.Context, q *store.Queries) (bool, error) {
+	n, err := q.PruneOldDeliveries(ctx, &store.PruneOldDeliveriesParams{MaxAgeMs: p.maxAge(), MaxRows: pruneStep})
+	p.pruned.Deliveries += int(n)
+	return n == pruneStep, err
+}
+
+func (p *pruner) decisions(ctx context.Context, q *store.Queries) (bool, error) {
+	n, err := q.PruneDecisions(ctx, &store.PruneDecisionsParams{MaxAgeMs: p.maxAge(), MaxRows: pruneStep})
+	p.pruned.Decisions += int(n)
+	return n == pruneStep, err
+}
+
+func (p *pruner) intents(ctx context.Context, q *store.Queries) (bool, error) {
+	row, err := q.PruneIntents(ctx, &store.PruneIntentsParams{
+		After: p.intentsAfter, MaxAgeMs: p.maxAge(), DedupeMs: p.engine.cfg.History.DedupeWindow.Milliseconds(), MaxRows: pruneStep,
+	})
+	if err != nil {
+		return false, err
+	}
+	p.pruned.Payloads += int(row.Emptied)
+	p.pruned.Intents += int(row.Forgotten)
+	if row.Seen < pruneStep {
+		p.intentsAfter = uuid.Nil
+		return false, nil
+	}
+	p.intentsAfter = row.Last
+	return true, nil
+}
+
+func (p *pruner) health(ctx context.Context, q *store.Queries) (bool, error) {
+	n, err := q.PruneHealth(ctx, pruneStep)
+	return n == pruneStep, err
+}
+
+func (p *pruner) maxAge() int64 { return p.engine.cfg.History.MaxAge.Milliseconds() }

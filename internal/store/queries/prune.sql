@@ -1,0 +1,130 @@
+-- name: TryPruneLock :one
+-- TryPruneLock keeps two engines from pruning at once, until the transaction
+-- ends.
+SELECT pg_try_advisory_xact_lock(hashtextextended('riverhook prune ' || sqlc.arg(schema)::text, 0))::boolean AS locked;
+
+-- name: IsFirstEngine :one
+-- IsFirstEngine says whether an engine is the one that has run for longest.
+SELECT coalesce((
+    SELECT e.id = sqlc.arg(id)::text FROM /* TEMPLATE: schema */engine e ORDER BY e.started_at, e.id LIMIT 1
+), false)::boolean AS first;
+
+-- name: PruneSurplus :one
+-- PruneSurplus prunes the ended deliveries that some subscriptions have beyond
+-- what is kept, oldest first, and returns where the next step begins.
+WITH subs AS MATERIALIZED (
+    SELECT s.id FROM /* TEMPLATE: schema */subscription s
+    WHERE s.id > sqlc.arg(after)::uuid
+    ORDER BY s.id
+    LIMIT sqlc.arg(subscriptions)::integer
+), doomed AS MATERIALIZED (
+    SELECT d.id
+    FROM subs s
+    CROSS JOIN LATERAL (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.subscription_id = s.id AND o.state <> 'pending'
+        ORDER BY o.id DESC
+        OFFSET sqlc.arg(keep)::integer
+        LIMIT 1
+    ) newest
+    CROSS JOIN LATERAL (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending'
+            AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id AND i.state = 'pending')
+        ORDER BY o.id
+        LIMIT sqlc.arg(max_rows)::integer
+        FOR UPDATE SKIP LOCKED
+    ) d
+    LIMIT sqlc.arg(max_rows)::integer
+), attempts AS (
+    DELETE FROM /* TEMPLATE: schema */attempt a USING doomed x WHERE a.delivery_id = x.id
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */delivery d USING doomed x WHERE d.id = x.id AND d.state <> 'pending' RETURNING d.id
+)
+SELECT
+    (SELECT count(*) FROM pruned)::integer AS pruned,
+    (SELECT count(*) FROM subs)::integer AS seen,
+    coalesce((SELECT s.id FROM subs s ORDER BY s.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
+
+-- name: PruneOldDeliveries :one
+-- PruneOldDeliveries prunes the deliveries that ended long ago. A delivery is
+-- older than its end, so that its id says where to begin.
+WITH doomed AS MATERIALIZED (
+    SELECT d.id FROM /* TEMPLATE: schema */delivery d
+    WHERE d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
+        AND d.state <> 'pending' AND d.ended_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = d.intent_id AND i.state = 'pending')
+    ORDER BY d.id
+    LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE OF d SKIP LOCKED
+), attempts AS (
+    DELETE FROM /* TEMPLATE: schema */attempt a USING doomed x WHERE a.delivery_id = x.id
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */delivery d USING doomed x WHERE d.id = x.id AND d.state <> 'pending' RETURNING d.id
+)
+SELECT count(*)::integer AS pruned FROM pruned;
+
+-- name: PruneDecisions :one
+-- PruneDecisions prunes the decisions that were made long ago, in the order of
+-- their intents.
+WITH doomed AS MATERIALIZED (
+    SELECT c.intent_id, c.subscription_id FROM /* TEMPLATE: schema */decision c
+    WHERE c.intent_id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
+        AND c.outcome <> 'waiting' AND c.decided_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = c.intent_id AND i.state = 'pending')
+    ORDER BY c.intent_id, c.subscription_id
+    LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE OF c SKIP LOCKED
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */decision c USING doomed x
+    WHERE c.intent_id = x.intent_id AND c.subscription_id = x.subscription_id AND c.outcome <> 'waiting'
+    RETURNING c.intent_id
+)
+SELECT count(*)::integer AS pruned FROM pruned;
+
+-- name: PruneIntents :one
+-- PruneIntents looks at the next intents in the order of their ids. Those that
+-- are old and of which no delivery and no decision is left lose their messages
+-- and their payload, and at the end of the dedupe window everything.
+WITH seen AS MATERIALIZED (
+    SELECT i.id FROM /* TEMPLATE: schema */intent i
+    WHERE i.id > sqlc.arg(after)::uuid
+        AND i.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
+    ORDER BY i.id
+    LIMIT sqlc.arg(max_rows)::integer
+), done AS MATERIALIZED (
+    SELECT i.id, i.created_at < now() - sqlc.arg(dedupe_ms)::bigint * interval '1 millisecond' AS forget
+    FROM seen n
+    JOIN /* TEMPLATE: schema */intent i ON i.id = n.id
+    JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = n.id
+    WHERE s.state <> 'pending' AND i.created_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
+        AND (i.data IS NOT NULL OR i.created_at < now() - sqlc.arg(dedupe_ms)::bigint * interval '1 millisecond')
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = n.id)
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = n.id)
+    FOR UPDATE OF i, s SKIP LOCKED
+), messages AS (
+    DELETE FROM /* TEMPLATE: schema */message m USING done x WHERE m.intent_id = x.id
+), emptied AS (
+    UPDATE /* TEMPLATE: schema */intent i SET data = NULL, attributes = '{}' FROM done x WHERE i.id = x.id AND NOT x.forget
+), states AS (
+    DELETE FROM /* TEMPLATE: schema */intent_state s USING done x WHERE s.intent_id = x.id AND x.forget
+), intents AS (
+    DELETE FROM /* TEMPLATE: schema */intent i USING done x WHERE i.id = x.id AND x.forget
+)
+SELECT
+    (SELECT count(*) FROM done x WHERE NOT x.forget)::integer AS emptied,
+    (SELECT count(*) FROM done x WHERE x.forget)::integer AS forgotten,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
+
+-- name: PruneHealth :execrows
+-- PruneHealth prunes what was counted in epochs that are over.
+DELETE FROM /* TEMPLATE: schema */subscription_health h
+WHERE (h.subscription_id, h.epoch) IN (
+    SELECT o.subscription_id, o.epoch
+    FROM /* TEMPLATE: schema */subscription_health o
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
+    WHERE o.epoch < s.epoch OR s.deleted_at IS NOT NULL
+    ORDER BY o.subscription_id, o.epoch
+    LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE OF o SKIP LOCKED);
