@@ -39,6 +39,7 @@ type Engine struct {
 	cfg       *Config
 	client    *http.Client
 	endpoints *endpoints
+	fault     func(point string)
 	inFlight  chan struct{}
 	log       *slog.Logger
 	pool      *pgxpool.Pool
