@@ -46,8 +46,17 @@ func (b healthBook) add(tr *transition) {
 	}
 	switch tr.Attempt.Outcome {
 	case OutcomeDelivered:
-		if tr.Target.Failing || b[healthKey{tr.Target.Sub.ID, tr.Target.Epoch}] != nil {
-			*b.entry(tr.Target.Sub.ID, tr.Target.Epoch) = healthEntry{Recovered: true}
+		before := b[healthKey{tr.Target.Sub.ID, tr.Target.Epoch}]
+		if tr.Target.Failing || tr.Target.Probe || before != nil {
+			now := healthEntry{Recovered: true}
+			if before != nil && !before.Opened { // a wait that it has asked for stays
+				now.Pause = before.Pause
+			}
+			*b.entry(tr.Target.Sub.ID, tr.Target.Epoch) = now
+		}
+		if tr.Pause > 0 { // it took this one and asks to wait with the next
+			h := b.entry(tr.Target.Sub.ID, tr.Target.Epoch)
+			h.Pause = max(h.Pause, tr.Pause)
 		}
 	case OutcomeInterrupted:
 	default:
@@ -72,7 +81,7 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) error {
 			recoveries.Subscriptions = append(recoveries.Subscriptions, key.SubscriptionID.String())
 			recoveries.Epochs = append(recoveries.Epochs, int32(key.Epoch))
 		}
-		if h.Failed == 0 && h.Unresolvable == 0 {
+		if h.Failed == 0 && h.Unresolvable == 0 && h.Pause == 0 {
 			continue
 		}
 		failures.Subscriptions = append(failures.Subscriptions, key.SubscriptionID.String())

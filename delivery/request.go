@@ -80,7 +80,7 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 func (e *Engine) readAnswer(resp *http.Response, a *attempt) error {
 	defer resp.Body.Close() //nolint:errcheck // nothing follows from it
 	keep := max(e.cfg.ResponseBytes, 0)
-	body, err := io.ReadAll(io.LimitReader(resp.Body, max(maxResponseRead, int64(keep))))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, max(maxResponseRead, int64(keep)+1)))
 	if len(body) > keep {
 		body, a.ResponseTruncated = body[:keep:keep], true
 	}

@@ -71,7 +71,7 @@ func (q *Queries) RecordFailures(ctx context.Context, arg *RecordFailuresParams)
 const recordRecoveries = `-- name: RecordRecoveries :exec
 UPDATE /* TEMPLATE: schema */subscription_health h SET
     failing_since = NULL, failed_attempts = 0, exhausted_row = 0, exhausted_since = NULL, warned_at = NULL,
-    circuit_until = NULL, circuit_opened = 0, probe_id = NULL
+    circuit_until = CASE WHEN h.circuit_opened = 0 AND h.probe_id IS NULL THEN h.circuit_until END, circuit_opened = 0, probe_id = NULL
 FROM (
     SELECT o.subscription_id, o.epoch
     FROM /* TEMPLATE: schema */subscription_health o
@@ -88,7 +88,8 @@ type RecordRecoveriesParams struct {
 	Epochs        []int32
 }
 
-// RecordRecoveries ends the failing windows of endpoints that answered well.
+// RecordRecoveries ends the failing windows of endpoints that answered well, and
+// closes their circuits. A wait that an endpoint has asked for stays.
 func (q *Queries) RecordRecoveries(ctx context.Context, arg *RecordRecoveriesParams) error {
 	_, err := q.db.Exec(ctx, recordRecoveries, arg.Subscriptions, arg.Epochs)
 	return err

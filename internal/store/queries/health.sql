@@ -32,10 +32,11 @@ ON CONFLICT (subscription_id, epoch) DO UPDATE SET
     probe_id = CASE WHEN excluded.circuit_until IS NULL THEN h.probe_id END;
 
 -- name: RecordRecoveries :exec
--- RecordRecoveries ends the failing windows of endpoints that answered well.
+-- RecordRecoveries ends the failing windows of endpoints that answered well, and
+-- closes their circuits. A wait that an endpoint has asked for stays.
 UPDATE /* TEMPLATE: schema */subscription_health h SET
     failing_since = NULL, failed_attempts = 0, exhausted_row = 0, exhausted_since = NULL, warned_at = NULL,
-    circuit_until = NULL, circuit_opened = 0, probe_id = NULL
+    circuit_until = CASE WHEN h.circuit_opened = 0 AND h.probe_id IS NULL THEN h.circuit_until END, circuit_opened = 0, probe_id = NULL
 FROM (
     SELECT o.subscription_id, o.epoch
     FROM /* TEMPLATE: schema */subscription_health o
