@@ -181,7 +181,9 @@ func TestAnExternalizerSeesTheWholeEvent(t *testing.T) {
 
 // versions is an externalizer whose answer differs from call to call.
 func versions(calls *atomic.Int32) delivery.ExternalizerFunc {
-	return func(context.Context, dialect.Event) ([]byte, error) { return fmt.Appendf(nil, `"v%d"`, calls.Add(1)), nil }
+	return func(context.Context, dialect.Event) ([]byte, error) {
+		return fmt.Appendf(nil, `"v%d"`, calls.Add(1)), nil
+	}
 }
 
 func TestThreeSubscriptionsOfOneDialectShareOneMessageThatNeverChanges(t *testing.T) {
