@@ -91,8 +91,8 @@ func (c *console) receivers(r *report) {
 }
 
 func (c *console) payloads(p *payloads, took time.Duration) {
-	t := newTable("payloads", "sent", "delivered", "bytes", "mismatched", "duplicated", "took")
-	t.add("", p.Sent, p.Delivered, p.Bytes, p.Mismatched, p.Duplicated, took.Round(time.Millisecond))
+	t := newTable("sent", "delivered", "bytes", "mismatched", "duplicated", "took")
+	t.add(p.Sent, p.Delivered, p.Bytes, p.Mismatched, p.Duplicated, took.Round(time.Millisecond))
 	c.printf("%s\nPAYLOADS\n\n%s", strings.Repeat("=", tableWidth), t)
 }
 
