@@ -87,11 +87,11 @@ func TestAPathContainsItselfAndWhatIsBelowIt(t *testing.T) {
 func genPath() *rapid.Generator[Path] {
 	segment := rapid.StringMatching(`[A-Za-z0-9_~@:+-][A-Za-z0-9._~@:+-]{0,6}`)
 	return rapid.Custom(func(t *rapid.T) Path {
-		p := ""
+		p := Root
 		for _, s := range rapid.SliceOfN(segment, 0, 6).Draw(t, "segments") {
-			p += "/" + s
+			p = p.child(s)
 		}
-		return Path(p).orRoot()
+		return p
 	})
 }
 
@@ -141,7 +141,8 @@ func TestParsePathAgreesWithItsModel(t *testing.T) {
 func refusedBySQL(t *testing.T, field string, values []string) map[int]bool {
 	t.Helper()
 	pool := pgtest.Pool(t)
-	intents := []map[string]string{{"id": "the invalid one that keeps the others out", "type": "a.b", "data": "{}"}}
+	intents := make([]map[string]string, 0, 1+len(values))
+	intents = append(intents, map[string]string{"id": "the invalid one that keeps the others out", "type": "a.b", "data": "{}"})
 	for _, v := range values {
 		intent := map[string]string{"type": "a.b", "data": "{}"}
 		intent[field] = v

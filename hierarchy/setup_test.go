@@ -53,8 +53,6 @@ func subscribeAt(t *testing.T, subs *Subscriptions, site Path, events ...string)
 	return created
 }
 
-func ptr[T any](v T) *T { return &v }
-
 var execModes = []pgx.QueryExecMode{
 	pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
 	pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
@@ -87,4 +85,13 @@ func testContext(t require.TestingT) (context.Context, context.CancelFunc) {
 		return context.WithCancel(c.Context())
 	}
 	return context.WithCancel(context.Background())
+}
+
+// userExtendsPerson makes user.created heard as person.created as well.
+func userExtendsPerson(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO riverhook.event_type (name, extends, umbrella_patterns) VALUES ('user.created', '{person.created}', $1)`,
+		Patterns("person.created"))
+	require.NoError(t, err)
 }

@@ -140,7 +140,10 @@ func (s *Sites) lock(ctx context.Context, tx pgx.Tx) (*store.Queries, error) {
 	if isolation != string(pgx.ReadCommitted) {
 		return nil, ErrIsolation
 	}
-	return q, q.LockSites(ctx)
+	if err := q.LockSites(ctx); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 func (s *Sites) find(ctx context.Context, q *store.Queries, p Path) (*store.Site, error) {

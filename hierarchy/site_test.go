@@ -17,9 +17,9 @@ func sitePaths(t *testing.T, sites *Sites) []Path {
 	t.Helper()
 	list, err := sites.List(t.Context(), &SiteListOpts{Limit: 1000})
 	require.NoError(t, err)
-	var paths []Path
-	for _, s := range list {
-		paths = append(paths, s.Path)
+	paths := make([]Path, len(list))
+	for i, s := range list {
+		paths[i] = s.Path
 	}
 	return paths
 }
@@ -198,7 +198,7 @@ func TestAMoveThatWouldMakeAPathTooLongOrTooDeepIsRefused(t *testing.T) {
 	below := Path("/a/" + strings.Repeat("s", 55))
 	sub := subscribeAt(t, subs, below) // counts although it is not at a site
 	refused("/a", long, "would have 513 bytes")
-	_, err = subs.Update(ctx, sub.ID, SubscriptionUpdate{Site: ptr(below[:len(below)-1])})
+	_, err = subs.Update(ctx, sub.ID, SubscriptionUpdate{Site: new(below[:len(below)-1])})
 	require.NoError(t, err)
 	_, err = sites.Move(ctx, "/a", long) // 512 are allowed
 	require.NoError(t, err)
@@ -268,12 +268,12 @@ func TestASubscriptionIsNotPlacedAtAFormerPath(t *testing.T) {
 	_, errs[`"/c" is a former path; it leads to "/d" now`] = subs.Create(ctx, specAt("/c"))
 	_, errs[`"/a/b" is a former path; it leads to "/a" now`] = subs.Create(ctx, specAt("/a/b"))
 	_, errs[`"/a/b" is a former path;`] = subs.Activate(ctx, sub.ID)
-	_, errs[`"/c" is a former path;`] = subs.Update(ctx, other.ID, SubscriptionUpdate{Site: ptr(Path("/c"))})
+	_, errs[`"/c" is a former path;`] = subs.Update(ctx, other.ID, SubscriptionUpdate{Site: new(Path("/c"))})
 	for why, err := range errs {
 		require.ErrorIs(t, err, ErrInvalidSubscription)
 		require.ErrorContains(t, err, "Site: "+why)
 	}
-	_, err = subs.Update(ctx, sub.ID, SubscriptionUpdate{Site: ptr(Path("/a"))})
+	_, err = subs.Update(ctx, sub.ID, SubscriptionUpdate{Site: new(Path("/a"))})
 	require.NoError(t, err)
 	changed, err := subs.Activate(ctx, sub.ID)
 	require.NoError(t, err)
@@ -294,6 +294,7 @@ func TestSitesWorkInEachExecMode(t *testing.T) {
 	pool := pgtest.Pool(t)
 	for i, mode := range execModes {
 		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
 			sites := newSites(t, poolIn(t, pool, mode))
 			ctx := t.Context()
 			top := Path(fmt.Sprintf("/m%d", i))

@@ -27,7 +27,9 @@ func manyKeys(n int) map[string]string {
 }
 
 func testConfig() SubscriptionsConfig {
-	return SubscriptionsConfig{CheckURL: checkHTTPS, Dialects: []string{"standard", "plain"}, Schedules: []string{"standard", "none"}}.withDefaults()
+	return SubscriptionsConfig{
+		CheckURL: checkHTTPS, Dialects: []string{"standard", "plain"}, Schedules: []string{"standard", "none"},
+	}.withDefaults()
 }
 
 func TestASubscriptionAtTheEdgeOfWhatIsAllowedIsAccepted(t *testing.T) {

@@ -66,7 +66,7 @@ func TestStatesFollowTheirModel(t *testing.T) {
 			require.Equal(t, want, changed)
 			got, err := subs.Get(ctx, created.ID)
 			require.NoError(t, err)
-			require.Equal(t, model, stateModel{got.State, got.StateReason, got.Epoch})
+			require.Equal(t, stateModel{got.State, got.StateReason, got.Epoch}, model)
 			require.Equal(t, changed, got.StateSince.After(since))
 			since = got.StateSince
 		}

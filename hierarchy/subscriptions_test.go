@@ -34,10 +34,10 @@ func fullSpec() SubscriptionSpec {
 
 func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 	t.Parallel()
-	pool := pgtest.Pool(t)
 	for _, mode := range execModes {
 		t.Run(mode.String(), func(t *testing.T) {
-			subs := newSubscriptions(t, poolIn(t, pool, mode))
+			t.Parallel()
+			subs := newSubscriptions(t, poolIn(t, pgtest.Pool(t), mode))
 			ctx := t.Context()
 			spec := fullSpec()
 			created, err := subs.Create(ctx, spec)
@@ -60,7 +60,7 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, []Secret{spec.Secret}, secrets)
 
-			updated, err := subs.Update(ctx, created.ID, SubscriptionUpdate{Headers: &map[string]string{"X-B": "1"}, Site: ptr(Path("/c"))})
+			updated, err := subs.Update(ctx, created.ID, SubscriptionUpdate{Headers: &map[string]string{"X-B": "1"}, Site: new(Path("/c"))})
 			require.NoError(t, err)
 			require.Equal(t, map[string]string{"X-B": "1"}, updated.Headers)
 			secret, err := subs.RotateSecret(ctx, created.ID, nil)
@@ -78,8 +78,13 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 				require.True(t, changed)
 			}
 			for _, opts := range []*ListOpts{
-				nil, {Owner: spec.Owner}, {Site: "/c"}, {Under: "/c", IncludeDeleted: true}, {EventType: "user.created"},
-				{EventType: "order.paid", Site: "/c"}, {EventType: "order.paid", Owner: spec.Owner, Site: "/c", State: StateDeactivated, Under: "/c"},
+				nil,
+				{Owner: spec.Owner},
+				{Site: "/c"},
+				{Under: "/c", IncludeDeleted: true},
+				{EventType: "user.created"},
+				{EventType: "order.paid", Site: "/c"},
+				{EventType: "order.paid", Owner: spec.Owner, Site: "/c", State: StateDeactivated, Under: "/c"},
 			} {
 				list, err := subs.List(ctx, opts)
 				require.NoError(t, err)
@@ -89,8 +94,6 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
 			require.ErrorIs(t, subs.Delete(ctx, created.ID), ErrNotFound)
-			_, err = pool.Exec(ctx, `DELETE FROM riverhook.subscription`)
-			require.NoError(t, err)
 		})
 	}
 }
@@ -110,7 +113,7 @@ func TestARollbackLeavesNothingOfASubscription(t *testing.T) {
 		list, err := subs.ListTx(ctx, tx, nil)
 		require.NoError(t, err)
 		require.Len(t, list, 2)
-		_, err = subs.UpdateTx(ctx, tx, kept.ID, SubscriptionUpdate{Name: ptr("new")})
+		_, err = subs.UpdateTx(ctx, tx, kept.ID, SubscriptionUpdate{Name: new("new")})
 		require.NoError(t, err)
 		_, err = subs.PauseTx(ctx, tx, kept.ID)
 		require.NoError(t, err)
@@ -153,7 +156,7 @@ func TestARefusalLeavesTheCallersTransactionUsable(t *testing.T) {
 		"a bad owner":          func() error { _, err := subs.DeleteByOwnerTx(ctx, tx, "", nil); return err },
 		"a bad path":           func() error { _, err := sites.CreateTx(ctx, tx, "x"); return err },
 		"a bad rotation":       func() error { _, err := subs.RotateSecretTx(ctx, tx, gone, &RotateOpts{Overlap: -1}); return err },
-		"a bad update":         func() error { _, err := subs.UpdateTx(ctx, tx, gone, SubscriptionUpdate{URL: ptr("")}); return err },
+		"a bad update":         func() error { _, err := subs.UpdateTx(ctx, tx, gone, SubscriptionUpdate{URL: new("")}); return err },
 		"a cycle":              func() error { _, err := sites.MoveTx(ctx, tx, "/a", "/a/b"); return err },
 		"a former path":        func() error { _, err := subs.CreateTx(ctx, tx, specAt("/c")); return err },
 		"a missing parent":     func() error { _, err := sites.CreateTx(ctx, tx, "/x/y"); return err },
@@ -219,23 +222,23 @@ func TestUpdateChangesWhatIsGivenAndNothingElse(t *testing.T) {
 		require.Equal(t, want, *stored)
 	}
 	update(SubscriptionUpdate{}, func() {})
-	update(SubscriptionUpdate{Channels: ptr([]string{"x"})}, func() { want.Channels = []string{"x"} })
-	update(SubscriptionUpdate{Channels: ptr([]string(nil))}, func() { want.Channels = nil })
-	update(SubscriptionUpdate{Description: ptr("d")}, func() { want.Description = "d" })
-	update(SubscriptionUpdate{Dialect: ptr("")}, func() { want.Dialect = "standard" })
-	update(SubscriptionUpdate{Events: ptr([]string{"a.b"})}, func() { want.Events = []string{"a.b"} })
-	update(SubscriptionUpdate{Headers: ptr(map[string]string{})}, func() { want.Headers = nil })
-	update(SubscriptionUpdate{MaxInFlight: ptr(0)}, func() { want.MaxInFlight = 0 })
-	update(SubscriptionUpdate{Metadata: ptr(map[string]string{"k": "v"})}, func() { want.Metadata = map[string]string{"k": "v"} })
-	update(SubscriptionUpdate{Name: ptr("n")}, func() { want.Name = "n" })
-	update(SubscriptionUpdate{Permission: ptr("")}, func() { want.Permission = "view" })
-	update(SubscriptionUpdate{Schedule: ptr("")}, func() { want.Schedule = "" })
-	update(SubscriptionUpdate{Site: ptr(Path(""))}, func() { want.Site = Root })
-	update(SubscriptionUpdate{Timeout: ptr(2 * time.Second)}, func() { want.Timeout = 2 * time.Second })
-	update(SubscriptionUpdate{URL: ptr("https://e.com")}, func() { want.URL = "https://e.com" })
+	update(SubscriptionUpdate{Channels: new([]string{"x"})}, func() { want.Channels = []string{"x"} })
+	update(SubscriptionUpdate{Channels: new([]string(nil))}, func() { want.Channels = nil })
+	update(SubscriptionUpdate{Description: new("d")}, func() { want.Description = "d" })
+	update(SubscriptionUpdate{Dialect: new("")}, func() { want.Dialect = "standard" })
+	update(SubscriptionUpdate{Events: new([]string{"a.b"})}, func() { want.Events = []string{"a.b"} })
+	update(SubscriptionUpdate{Headers: new(map[string]string{})}, func() { want.Headers = nil })
+	update(SubscriptionUpdate{MaxInFlight: new(0)}, func() { want.MaxInFlight = 0 })
+	update(SubscriptionUpdate{Metadata: new(map[string]string{"k": "v"})}, func() { want.Metadata = map[string]string{"k": "v"} })
+	update(SubscriptionUpdate{Name: new("n")}, func() { want.Name = "n" })
+	update(SubscriptionUpdate{Permission: new("")}, func() { want.Permission = "view" })
+	update(SubscriptionUpdate{Schedule: new("")}, func() { want.Schedule = "" })
+	update(SubscriptionUpdate{Site: new(Path(""))}, func() { want.Site = Root })
+	update(SubscriptionUpdate{Timeout: new(2 * time.Second)}, func() { want.Timeout = 2 * time.Second })
+	update(SubscriptionUpdate{URL: new("https://e.com")}, func() { want.URL = "https://e.com" })
 
 	for field, u := range map[string]SubscriptionUpdate{
-		"Events": {Events: ptr([]string{})}, "Site": {Site: ptr(Path("a"))}, "URL": {URL: ptr("http://e.com")},
+		"Events": {Events: new([]string{})}, "Site": {Site: new(Path("a"))}, "URL": {URL: new("http://e.com")},
 	} {
 		_, err := subs.Update(ctx, created.ID, u)
 		var invalid *InvalidSubscriptionError
@@ -252,9 +255,9 @@ func TestAnOperatorsSubscriptionCannotGetAPermission(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, created.Operator)
 	require.Empty(t, created.Permission)
-	_, err = subs.Update(ctx, created.ID, SubscriptionUpdate{Permission: ptr("view")})
+	_, err = subs.Update(ctx, created.ID, SubscriptionUpdate{Permission: new("view")})
 	require.ErrorContains(t, err, "Permission: must be empty")
-	updated, err := subs.Update(ctx, created.ID, SubscriptionUpdate{Permission: ptr("")})
+	updated, err := subs.Update(ctx, created.ID, SubscriptionUpdate{Permission: new("")})
 	require.NoError(t, err)
 	require.Empty(t, updated.Permission)
 }
@@ -263,9 +266,9 @@ func TestListGoesThroughAllPagesInTheOrderOfCreation(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()
-	var all []uuid.UUID
-	for i := range 7 {
-		all = append(all, subscribeAt(t, subs, Path(fmt.Sprintf("/s%d", i%2))).ID)
+	all := make([]uuid.UUID, 7)
+	for i := range all {
+		all[i] = subscribeAt(t, subs, Path(fmt.Sprintf("/s%d", i%2))).ID
 	}
 	var got []uuid.UUID
 	opts := &ListOpts{Limit: 3}
@@ -306,9 +309,7 @@ func TestListNarrowsByEachOptionAndByAllOfThem(t *testing.T) {
 	_, err := subs.Pause(ctx, paused.ID)
 	require.NoError(t, err)
 	require.NoError(t, subs.Delete(ctx, deleted.ID))
-	_, err = pool.Exec(ctx, `INSERT INTO riverhook.event_type (name, extends, umbrella_patterns) VALUES ('user.created', '{person.created}', $1)`,
-		Patterns("person.created"))
-	require.NoError(t, err)
+	userExtendsPerson(t, pool)
 
 	for _, c := range []struct {
 		opts ListOpts

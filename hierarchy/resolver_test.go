@@ -1,0 +1,452 @@
+package hierarchy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+func newResolver(t *testing.T, pool *pgxpool.Pool, cfg *ResolverConfig) *Resolver {
+	t.Helper()
+	r, err := NewResolver(pool, cfg)
+	require.NoError(t, err)
+	return r
+}
+
+func resolveOne(t *testing.T, r *Resolver, l Lookup) []Match {
+	t.Helper()
+	matches, err := r.Resolve(t.Context(), []Lookup{l})
+	require.NoError(t, err)
+	require.Len(t, matches, 1)
+	return matches[0]
+}
+
+// matchedSites is where the subscriptions that apply sit, in their order.
+func matchedSites(matches []Match) (sites []Path) {
+	for _, m := range matches {
+		sites = append(sites, m.Site)
+	}
+	return sites
+}
+
+func TestTheSitesRule(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	for _, site := range []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nws/ama", "/noaa/nos", "/noaax"} {
+		subscribeAt(t, subs, site)
+	}
+	near, chain := newResolver(t, pool, nil), newResolver(t, pool, &ResolverConfig{ActiveChain: true})
+	for _, c := range []struct {
+		name              string
+		site, active      Path
+		want, activeChain []Path
+	}{
+		{"the whole chain", "/noaa/nws/oun", "", []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"}, nil},
+		{"no descendants, no siblings", "/noaa/nws", "", []Path{"/", "/noaa", "/noaa/nws"}, nil},
+		{"no site", "", "", []Path{"/"}, nil},
+		{"no such site", "/noaa/nws/x/y", "", []Path{"/", "/noaa", "/noaa/nws"}, nil},
+		{
+			"the active site itself", "/noaa/nos", "/noaa/nws/oun",
+			[]Path{"/", "/noaa", "/noaa/nws/oun", "/noaa/nos"},
+			[]Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nos"},
+		},
+		{
+			"an active site without a resource's", "", "/noaa/nws/oun",
+			[]Path{"/", "/noaa/nws/oun"},
+			[]Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"},
+		},
+		{"an active site below", "/noaa/nws", "/noaa/nws/ama", []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/ama"}, nil},
+		{"an active site above", "/noaa/nws/oun", "/noaa", []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"}, nil},
+		{"an active site that is the same", "/noaax", "/noaax", []Path{"/", "/noaax"}, nil},
+	} {
+		l := Lookup{ActiveSite: c.active, Site: c.site, Type: "user.created"}
+		require.Equal(t, c.want, matchedSites(resolveOne(t, near, l)), c.name)
+		if c.activeChain == nil {
+			c.activeChain = c.want
+		}
+		require.Equal(t, c.activeChain, matchedSites(resolveOne(t, chain, l)), c.name)
+	}
+}
+
+func TestAMatchSaysWhy(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	userExtendsPerson(t, pool)
+	subscribeAt(t, subs, "/a/b", "order.*", "user.*", "**")
+	subscribeAt(t, subs, "/a", "order.*", "person.*")
+	subscribeAt(t, subs, "/x/y", "person.*", "user.created")
+	subscribeAt(t, subs, "/x", "**")
+	spec := specAt("/", "*.created")
+	spec.Channels = []string{"c", "d"}
+	_, err := subs.Create(ctx, spec)
+	require.NoError(t, err)
+	subscribeAt(t, subs, "/", "person.deleted")
+
+	matches := resolveOne(t, newResolver(t, pool, &ResolverConfig{ActiveChain: true}), Lookup{
+		ActiveSite: "/x/y", Channel: "d", Site: "/a/b", Type: "user.created",
+	})
+	got := make([][3]string, len(matches))
+	for i, m := range matches {
+		require.Equal(t, m.Subscription.Site, m.Site)
+		got[i] = [3]string{string(m.Site), m.Pattern, m.Why}
+	}
+	require.Equal(t, [][3]string{
+		{"/a/b", "user.*", `at the resource's site "/a/b"; user.created matches "user.*"`},
+		{"/a", "person.*", `at "/a", above the resource's site "/a/b"; a type that user.created extends matches "person.*"`},
+		{"/x/y", "user.created", `at the active site "/x/y"; user.created matches "user.created"`},
+		{"/x", "**", `at "/x", above the active site "/x/y"; user.created matches "**"`},
+		{"/", "*.created", `at "/", above the resource's site "/a/b"; user.created matches "*.created"; on channel "d"`},
+	}, got)
+}
+
+func TestChannelsFollowTheirTruthTable(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	r := newResolver(t, pool, nil)
+	for _, c := range []struct {
+		channels []string
+		channel  string
+		hears    bool
+	}{
+		{nil, "", true},
+		{nil, "c", true},
+		{[]string{"c"}, "", false},
+		{[]string{"c"}, "C", false},
+		{[]string{"c"}, "c", true},
+		{[]string{"c"}, "d", false},
+		{[]string{"c", "d"}, "c", true},
+		{[]string{"c", "d"}, "d", true},
+		{[]string{"c", "d"}, "c, d", false},
+	} {
+		spec := specAt(Path("/" + uuid.NewString()))
+		spec.Channels = c.channels
+		_, err := subs.Create(t.Context(), spec)
+		require.NoError(t, err)
+		got := resolveOne(t, r, Lookup{Channel: c.channel, Site: spec.Site, Type: "a.b"})
+		require.Equal(t, c.hears, len(got) == 1, "%+v", c)
+	}
+}
+
+func TestPausedAndDeactivatedSubscriptionsAreFoundAndDeletedOnesAreNot(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	active, paused := subscribeAt(t, subs, "/a"), subscribeAt(t, subs, "/a")
+	deactivated, deleted := subscribeAt(t, subs, "/a"), subscribeAt(t, subs, "/a")
+	_, err := subs.Pause(ctx, paused.ID)
+	require.NoError(t, err)
+	_, err = subs.Deactivate(ctx, deactivated.ID, "because")
+	require.NoError(t, err)
+	require.NoError(t, subs.Delete(ctx, deleted.ID))
+	matches := resolveOne(t, newResolver(t, pool, nil), Lookup{Site: "/a", Type: "a.b"})
+	require.Len(t, matches, 3)
+	for i, s := range []*Created{active, paused, deactivated} {
+		want, err := subs.Get(ctx, s.ID)
+		require.NoError(t, err)
+		require.Equal(t, *want, matches[i].Subscription) // with all its columns
+	}
+
+	many, err := subs.GetMany(ctx, []uuid.UUID{deleted.ID, active.ID, {}})
+	require.NoError(t, err)
+	require.Len(t, many, 2)
+	require.Equal(t, matches[0].Subscription, many[0])
+	require.NotNil(t, many[1].DeletedAt)
+}
+
+func TestALookupGoesOnBehindASubscriptionAndEndsAtItsLimit(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	r := newResolver(t, pool, nil)
+	all := make([]uuid.UUID, 10)
+	for i := range all {
+		site := []Path{"/", "/a", "/a/b"}[i%3]
+		all[i] = subscribeAt(t, subs, site).ID
+		subscribeAt(t, subs, site, "other.type")
+	}
+	for _, limit := range []int{0, 1, 3, 10, 11} {
+		l := Lookup{Limit: limit, Site: "/a/b", Type: "user.created"}
+		var got []uuid.UUID
+		for {
+			page := resolveOne(t, r, l)
+			if limit > 0 {
+				require.LessOrEqual(t, len(page), limit)
+			}
+			for _, m := range page {
+				got = append(got, m.Subscription.ID)
+				l.After = m.Subscription.ID
+			}
+			if limit == 0 || len(page) < limit {
+				break
+			}
+		}
+		require.Equal(t, all, got, limit)
+	}
+}
+
+func TestManyLookupsAreOneStatementInEachExecMode(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	for i := range 50 {
+		spec := specAt(Path(fmt.Sprintf("/s%d", i)), fmt.Sprintf("user.e%d", i), "order.*")
+		spec.Headers = map[string]string{"X-A": "'é"}
+		_, err := subs.Create(t.Context(), spec)
+		require.NoError(t, err)
+	}
+	for _, mode := range execModes {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			other := poolIn(t, pool, mode)
+			r := newResolver(t, other, nil)
+			lookups := make([]Lookup, 60)
+			for i := range lookups {
+				lookups[i] = Lookup{
+					Channel: `"{}',`, Limit: i % 3, Site: Path(fmt.Sprintf("/s%d", i)), Type: fmt.Sprintf("user.e%d", i),
+				}
+			}
+			before := other.Stat().AcquireCount()
+			for range 7 { // past the executions after which Postgres reconsiders a plan
+				matches, err := r.Resolve(t.Context(), lookups)
+				require.NoError(t, err)
+				require.Len(t, matches, 60)
+				for i := range lookups {
+					require.Equal(t, i < 50, len(matches[i]) == 1, i)
+				}
+			}
+			require.EqualValues(t, 7, other.Stat().AcquireCount()-before)
+		})
+	}
+}
+
+func TestNoLookupsHaveNoMatches(t *testing.T) {
+	t.Parallel()
+	matches, err := newResolver(t, pgtest.Pool(t), nil).Resolve(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, matches)
+}
+
+func TestAResolverLeavesNoSettingOnTheConnection(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.PoolSize(t, 1)
+	r := newResolver(t, pool, nil)
+	resolveOne(t, r, Lookup{Type: "a.b"})
+	var bitmap string
+	require.NoError(t, pool.QueryRow(t.Context(), `SHOW enable_bitmapscan`).Scan(&bitmap))
+	require.Equal(t, "on", bitmap)
+}
+
+func TestAMoveBetweenCommitAndExpansionForgetsNobody(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/noaa", "/noaa/nws", "/noaa/nws/oun", "/archive")
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	root, noaa := subscribeAt(t, subs, "/"), subscribeAt(t, subs, "/noaa")
+	oun, archive := subscribeAt(t, subs, "/noaa/nws/oun"), subscribeAt(t, subs, "/archive")
+	r := newResolver(t, pool, &ResolverConfig{Tree: sites})
+	told := func(l Lookup) (ids []uuid.UUID) {
+		l.Type = "user.created"
+		for _, m := range resolveOne(t, r, l) {
+			ids = append(ids, m.Subscription.ID)
+		}
+		return ids
+	}
+	written := Lookup{Site: "/noaa/nws/oun"}
+	require.Equal(t, []uuid.UUID{root.ID, noaa.ID, oun.ID}, told(written))
+	_, err := sites.Move(ctx, "/noaa/nws", "/archive")
+	require.NoError(t, err)
+	require.Equal(t, []uuid.UUID{root.ID, oun.ID, archive.ID}, told(written))
+	require.Equal(t, []uuid.UUID{root.ID, oun.ID}, told(Lookup{ActiveSite: "/noaa/nws/oun"}))
+	require.NoError(t, sites.Delete(ctx, "/archive/nws", &DeleteSiteOpts{Recursive: true}))
+	require.Equal(t, []uuid.UUID{root.ID, archive.ID}, told(written))
+	require.Equal(t, []uuid.UUID{root.ID, noaa.ID, archive.ID}, told(Lookup{ActiveSite: "/noaa/nws/oun", Site: "/noaa"}))
+}
+
+type treeFunc func(ctx context.Context, p Path) ([]Path, error)
+
+func (f treeFunc) Ancestors(ctx context.Context, p Path) ([]Path, error) { return f(ctx, p) }
+
+type batchFunc func(ctx context.Context, paths []Path) ([][]Path, error)
+
+func (batchFunc) Ancestors(context.Context, Path) ([]Path, error) { panic("asked one by one") }
+
+func (f batchFunc) AncestorsMany(ctx context.Context, paths []Path) ([][]Path, error) {
+	return f(ctx, paths)
+}
+
+func TestATreeIsAskedOnceForEachPathWhileNoConnectionIsHeld(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subscribeAt(t, newSubscriptions(t, pool), "/top")
+	lookups := []Lookup{
+		{ActiveSite: "/b", Site: "/a", Type: "a.b"}, {ActiveSite: "/a", Site: "/b", Type: "a.b"}, {Site: "/a", Type: "a.b"},
+	}
+	asked := 0
+	one := treeFunc(func(ctx context.Context, p Path) ([]Path, error) {
+		asked++
+		require.Zero(t, pool.Stat().AcquiredConns())
+		_, hasDeadline := ctx.Deadline()
+		require.True(t, hasDeadline)
+		return []Path{p, "/top", "/"}, nil
+	})
+	many := batchFunc(func(ctx context.Context, paths []Path) (chains [][]Path, err error) {
+		for _, p := range paths {
+			chain, _ := one(ctx, p)
+			chains = append(chains, chain)
+		}
+		return chains, nil
+	})
+	for _, tree := range []Tree{one, many} {
+		asked = 0
+		matches, err := newResolver(t, pool, &ResolverConfig{Tree: tree}).Resolve(t.Context(), lookups)
+		require.NoError(t, err)
+		require.Equal(t, 2, asked)
+		for _, m := range matches {
+			require.Equal(t, []Path{"/top"}, matchedSites(m))
+		}
+	}
+}
+
+func TestATreeThatCannotAnswerFailsTheLookups(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	errDown := errors.New("directory is down")
+	answer := func(chain ...Path) Tree {
+		return treeFunc(func(context.Context, Path) ([]Path, error) { return chain, nil })
+	}
+	hanging := treeFunc(func(ctx context.Context, _ Path) ([]Path, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	for why, tree := range map[string]Tree{
+		`ancestors of "/a": directory is down`: treeFunc(func(context.Context, Path) ([]Path, error) { return nil, errDown }),
+		"context deadline exceeded":            hanging,
+		"panic: boom":                          treeFunc(func(context.Context, Path) ([]Path, error) { panic("boom") }),
+		"0 answers for 1 paths":                batchFunc(func(context.Context, []Path) ([][]Path, error) { return nil, nil }),
+		`0 sites that do not end with "/"`:     answer(),
+		`1 sites that do not end with "/"`:     answer("/a"),
+		`"/a b": segment 1: holds ' '`:         answer("/a b", "/"),
+		`ancestors of "/a": the tree broke its contract: "/a" is there twice`: answer("/a", "/a", "/"),
+	} {
+		r := newResolver(t, pool, &ResolverConfig{Tree: tree, TreeTimeout: 1e6})
+		_, err := r.Resolve(t.Context(), []Lookup{{Site: "/a", Type: "a.b"}})
+		require.ErrorContains(t, err, "hierarchy: resolve: ")
+		require.ErrorContains(t, err, why)
+	}
+}
+
+func TestALookupThatCannotBeIsRefusedByItsIntent(t *testing.T) {
+	t.Parallel()
+	r := newResolver(t, pgtest.Pool(t), nil)
+	id := uuid.Must(uuid.NewV7())
+	for why, l := range map[string]Lookup{
+		"Limit: is -1": {IntentID: id, Limit: -1, Type: "a.b"},
+		"event type":   {IntentID: id, Type: "a"},
+	} {
+		_, err := r.Resolve(t.Context(), []Lookup{{Type: "a.b"}, l})
+		require.ErrorContains(t, err, "hierarchy: resolve: intent "+id.String()+": "+why)
+	}
+}
+
+func TestResolveFailsWhenTheDatabaseDoes(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	r := newResolver(t, pool, &ResolverConfig{Schema: "elsewhere"})
+	_, err := r.Resolve(t.Context(), []Lookup{{Type: "a.b"}})
+	require.ErrorContains(t, err, "42P01")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = r.Resolve(ctx, []Lookup{{Type: "a.b"}})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Zero(t, pool.Stat().AcquiredConns())
+}
+
+func TestSubscribeNearTakesTheClosestSite(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/a/b")
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	_, err := sites.Rename(ctx, "/a/b", "c")
+	require.NoError(t, err)
+	near := func(tree Tree, resource Path) Path {
+		created, err := SubscribeNear(ctx, subs, tree, resource, specAt(""))
+		require.NoError(t, err)
+		return created.Site
+	}
+	require.Equal(t, Path("/a/c"), near(sites, "/a/c/office/desk"))
+	require.Equal(t, Path("/a/c"), near(sites, "/a/b"))
+	require.Equal(t, Path("/a"), near(sites, "/a/x"))
+	require.Equal(t, Root, near(sites, "/"))
+	require.Equal(t, Path("/x/y"), near(Paths, "/x/y"))
+
+	for why, c := range map[string]struct {
+		tree Tree
+		p    Path
+		spec SubscriptionSpec
+	}{
+		`no site is known near "/typo/b" but "/"`: {sites, "/typo/b", specAt("")},
+		`the resource's path "" is empty`:         {sites, "", specAt("")},
+		"must be empty: the tree says":            {sites, "/a", specAt("/a")},
+	} {
+		_, err := SubscribeNear(ctx, subs, c.tree, c.p, c.spec)
+		require.ErrorIs(t, err, ErrInvalidSubscription)
+		require.ErrorContains(t, err, "Site: "+why)
+	}
+	_, err = SubscribeNear(ctx, subs, treeFunc(func(context.Context, Path) ([]Path, error) { return nil, nil }), "/a", specAt(""))
+	require.ErrorContains(t, err, "the tree broke its contract")
+	errDown := errors.New("down")
+	_, err = SubscribeNear(ctx, subs, treeFunc(func(context.Context, Path) ([]Path, error) { return nil, errDown }), "/a", specAt(""))
+	require.ErrorIs(t, err, errDown)
+}
+
+func TestSubscribeNearTxSeesTheSitesOfItsTransaction(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool)
+	subs := newSubscriptions(t, pool)
+	ctx := t.Context()
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	_, err = sites.CreateTx(ctx, tx, "/new")
+	require.NoError(t, err)
+	created, err := SubscribeNearTx(ctx, tx, subs, sites, "/new/desk", specAt(""))
+	require.NoError(t, err)
+	require.Equal(t, Path("/new"), created.Site)
+	created, err = SubscribeNearTx(ctx, tx, subs, Paths, "/new/desk", specAt(""))
+	require.NoError(t, err)
+	require.Equal(t, Path("/new/desk"), created.Site)
+	_, err = SubscribeNearTx(ctx, tx, subs, sites, "", specAt(""))
+	require.ErrorContains(t, err, "hierarchy: subscribe near: ")
+	require.NoError(t, tx.Commit(ctx))
+}
+
+func TestTheSitesOfALookupAreNamedInTheOrderInWhichTheyAreReached(t *testing.T) {
+	t.Parallel()
+	r := newResolver(t, pgtest.Pool(t), &ResolverConfig{ActiveChain: true})
+	sites, err := r.Sites(t.Context(), "/a/b", "/a/c/d")
+	require.NoError(t, err)
+	require.Equal(t, []ReachedSite{
+		{"/a/b", `at the resource's site "/a/b"`},
+		{"/a", `at "/a", above the resource's site "/a/b"`},
+		{"/", `at "/", above the resource's site "/a/b"`},
+		{"/a/c/d", `at the active site "/a/c/d"`},
+		{"/a/c", `at "/a/c", above the active site "/a/c/d"`},
+	}, sites)
+	tree := treeFunc(func(context.Context, Path) ([]Path, error) { return nil, nil })
+	_, err = newResolver(t, pgtest.Pool(t), &ResolverConfig{Tree: tree}).Sites(t.Context(), "/a", "")
+	require.ErrorContains(t, err, "hierarchy: sites: ")
+}
