@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -118,11 +117,9 @@ func TestTheStoryIsToldInTables(t *testing.T) {
 func TestTheStoryIsToldAsJSON(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
-	begun := time.Now()
 
 	require.Zero(t, p.run("-json"), p.stderr.String())
 
-	require.Less(t, time.Since(begun), 15*time.Second)
 	require.Contains(t, p.stderr.String(), "Postgres: DATABASE_URL")
 	r := p.report()
 	require.True(t, r.OK)
