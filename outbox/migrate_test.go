@@ -71,7 +71,7 @@ func TestMigrate(t *testing.T) {
 		require.NoError(t, err)
 	})
 
-	t.Run("with the only connection of the pool in use", func(t *testing.T) {
+	t.Run("up and down with a pool of one connection", func(t *testing.T) {
 		t.Parallel()
 		pool := poolOf(t, pgtest.EmptyDatabase(t), 1)
 		require.NoError(t, Migrate(t.Context(), pool, nil))

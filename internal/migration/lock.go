@@ -11,8 +11,7 @@ import (
 
 // locked runs do while no other process migrates the same schema. It works on
 // connections of its own, made as the pool makes them: River's migrator needs
-// one beside that of the lock, and the pool may have a single one, which may
-// be in use.
+// one beside that of the lock, and the pool may have a single one.
 //
 // The lock belongs to a transaction that stays open, so that it also holds
 // where a pooler gives out connections by transaction.
