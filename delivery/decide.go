@@ -115,14 +115,22 @@ func (e *Engine) principals(ev dialect.Event, owner string) []string {
 func judge(err error, r access.Request) (outcome, reason string) {
 	switch {
 	case errors.Is(err, access.ErrDenied):
-		return decisionDenied, fmt.Sprintf("%q may not %s the resource", r.Principal, r.Permission)
+		return decisionDenied, fmt.Sprintf("%q may not %s the resource", r.Principal, r.Permission) + added(err, access.ErrDenied)
 	case errors.Is(err, access.ErrUnknownPrincipal):
-		return decisionUnresolvable, fmt.Sprintf("there is no principal %q", r.Principal)
+		return decisionUnresolvable, fmt.Sprintf("there is no principal %q", r.Principal) + added(err, access.ErrUnknownPrincipal)
 	case errors.Is(err, access.ErrNoChecker):
 		return decisionWaiting, fmt.Sprintf("no access checker for resources of kind %q in this process", r.Resource.Kind)
 	default:
 		return decisionWaiting, "access could not be decided: " + brief(err)
 	}
+}
+
+// added is what a checker has said beside the plain error.
+func added(err, plain error) string {
+	if text := brief(err); text != plain.Error() {
+		return ": " + text
+	}
+	return ""
 }
 
 // makeMessages gives each dialect that is still wanted its message.

@@ -58,7 +58,8 @@ type Engine struct {
 
 	mu      sync.Mutex
 	started bool
-	stopped bool
+	stopped chan struct{} // closed when Stop is done; nil before Stop
+	stopErr error
 	river   *river.Client[pgx.Tx]
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
@@ -125,106 +126,3 @@ func (e *Engine) makeBatches() {
 // Subscriptions is a store of subscriptions that refuses what this engine could
 // not deliver: URLs outside its egress policy, unknown dialects and schedules.
 func (e *Engine) Subscriptions() *hierarchy.Subscriptions { return e.subs }
-
-// Start sets the engine to work and returns at once. It fails with
-// ErrNotMigrated where the database is not migrated. When ctx ends the engine
-// stops as by Stop. An engine can be started once.
-func (e *Engine) Start(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.started {
-		return fmt.Errorf("%w: it was started before", ErrNotStarted)
-	}
-	if err := migration.Check(ctx, e.pool, e.cfg.Schema); err != nil {
-		return fmt.Errorf("delivery: start: %w", err)
-	}
-	client, err := e.newRiver()
-	if err != nil {
-		return err
-	}
-	if err := e.beat(ctx); err != nil {
-		return err
-	}
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("delivery: start river: %w", err)
-	}
-	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e.river, e.started, e.stop = client, true, stop
-	e.loops.Go(func() { e.every(loopCtx, heartbeatInterval, e.heartbeat) })
-	e.loops.Go(func() { e.every(loopCtx, e.cfg.MaintenanceInterval, e.maintainOnce) })
-	e.loops.Go(func() { e.every(loopCtx, pruneInterval, (&pruner{engine: e}).run) })
-	if ctx.Done() != nil {
-		go func() {
-			select {
-			case <-ctx.Done():
-				_ = e.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // Stop has logged it; nobody is there to tell
-			case <-loopCtx.Done():
-			}
-		}()
-	}
-	return nil
-}
-
-// Stop ends the engine: it takes no new jobs, lets the requests under way come
-// to their end until ctx or Config.StopTimeout ends, then interrupts them, and
-// returns when all that happened is recorded. What was not finished goes on in
-// another engine, or in this one's successor. The error tells that requests were
-// interrupted. Stop of an engine that does not run does nothing.
-func (e *Engine) Stop(ctx context.Context) error {
-	e.mu.Lock()
-	if !e.started || e.stopped {
-		e.mu.Unlock()
-		return nil
-	}
-	e.stopped = true
-	e.mu.Unlock()
-
-	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
-	defer cancel()
-	err := e.river.Stop(softCtx)
-	if err != nil {
-		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-		defer cancel()
-		err = errors.Join(fmt.Errorf("delivery: stop: requests were interrupted: %w", err), e.river.StopAndCancel(hard))
-	}
-	e.stop()
-	e.loops.Wait()
-	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.expansions, e.loads, e.records, e.releases} {
-		group.Close()
-	}
-	e.client.CloseIdleConnections()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	if removeErr := e.store.RemoveEngine(last, e.cfg.ID); removeErr != nil {
-		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", removeErr))
-	}
-	return err
-}
-
-// Ready is nil while the engine runs and reaches its database, for a readiness
-// probe.
-func (e *Engine) Ready() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.started || e.stopped {
-		return ErrNotStarted
-	}
-	if age := time.Since(e.beaten); age > engineDeadAfter {
-		return fmt.Errorf("delivery: no heartbeat could be written for %s", age.Round(time.Second))
-	}
-	return nil
-}
-
-// every calls f until ctx ends, with the interval between two calls.
-func (e *Engine) every(ctx context.Context, interval time.Duration, f func(context.Context) error) {
-	for {
-		if err := f(ctx); err != nil && ctx.Err() == nil {
-			e.log.ErrorContext(ctx, "riverhook: maintenance", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(interval):
-		}
-	}
-}

@@ -3,7 +3,9 @@ package delivery_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -112,4 +114,28 @@ func TestAFailingEndpointIsTriedAgainUntilItRecovers(t *testing.T) {
 	}
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
 	require.Equal(t, []string{"failed", "throttled", "delivered"}, b.outcomes(b.deliveries(id)[0].ID))
+}
+
+func TestASecondStopWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	entered, release := make(chan struct{}), make(chan struct{})
+	receiver := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
+		close(entered)
+		<-release
+		return deliverytest.Answer{}
+	}})
+	b.subscribe(receiver, nil)
+	engine := b.engine(nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	require.NoError(t, engine.Start(ctx))
+	id := b.enqueue(nil)
+	<-entered
+
+	cancel()
+	b.eventually(func() bool { return errors.Is(engine.Ready(), delivery.ErrNotStarted) })
+	time.AfterFunc(50*time.Millisecond, func() { close(release) })
+	require.NoError(t, engine.Stop(t.Context()))
+
+	require.Equal(t, "delivered", b.deliveries(id)[0].State)
 }

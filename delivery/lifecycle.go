@@ -1,0 +1,124 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverhook/riverhook/internal/migration"
+)
+
+// Start sets the engine to work and returns at once. It fails with
+// ErrNotMigrated where the database is not migrated. When ctx ends the engine
+// stops as by Stop. An engine can be started once.
+func (e *Engine) Start(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.started {
+		return fmt.Errorf("%w: it was started before", ErrNotStarted)
+	}
+	if err := migration.Check(ctx, e.pool, e.cfg.Schema); err != nil {
+		return fmt.Errorf("delivery: start: %w", err)
+	}
+	client, err := e.newRiver()
+	if err != nil {
+		return err
+	}
+	if err := e.beat(ctx); err != nil {
+		return err
+	}
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("delivery: start river: %w", err)
+	}
+	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.river, e.started, e.stop = client, true, stop
+	e.loops.Go(func() { e.every(loopCtx, heartbeatInterval, e.heartbeat) })
+	e.loops.Go(func() { e.every(loopCtx, e.cfg.MaintenanceInterval, e.maintainOnce) })
+	e.loops.Go(func() { e.every(loopCtx, pruneInterval, (&pruner{engine: e}).run) })
+	if ctx.Done() != nil {
+		go func() {
+			select {
+			case <-ctx.Done():
+				if err := e.Stop(context.WithoutCancel(ctx)); err != nil {
+					e.log.WarnContext(ctx, "riverhook: stopped", "error", err)
+				}
+			case <-loopCtx.Done():
+			}
+		}()
+	}
+	return nil
+}
+
+// Stop ends the engine: it takes no new jobs, lets the requests under way come
+// to their end until ctx or Config.StopTimeout ends, then interrupts them, and
+// returns when all that happened is recorded. What was not finished goes on in
+// another engine, or in this one's successor. The error tells that requests were
+// interrupted. A second Stop waits for the first one and returns what it did;
+// Stop of an engine that was not started does nothing.
+func (e *Engine) Stop(ctx context.Context) error {
+	e.mu.Lock()
+	if !e.started {
+		e.mu.Unlock()
+		return nil
+	}
+	if done := e.stopped; done != nil {
+		e.mu.Unlock()
+		<-done
+		return e.stopErr
+	}
+	e.stopped = make(chan struct{})
+	e.mu.Unlock()
+	e.stopErr = e.stopOnce(ctx)
+	close(e.stopped)
+	return e.stopErr
+}
+
+func (e *Engine) stopOnce(ctx context.Context) error {
+	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
+	defer cancel()
+	err := e.river.Stop(softCtx)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if err != nil {
+		err = errors.Join(fmt.Errorf("delivery: stop: requests were interrupted: %w", err), e.river.StopAndCancel(last))
+	}
+	e.stop()
+	e.loops.Wait()
+	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.expansions, e.loads, e.records, e.releases} {
+		group.Close()
+	}
+	e.client.CloseIdleConnections()
+	if removeErr := e.store.RemoveEngine(last, e.cfg.ID); removeErr != nil {
+		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", removeErr))
+	}
+	return err
+}
+
+// Ready is nil while the engine runs and reaches its database, for a readiness
+// probe.
+func (e *Engine) Ready() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.started || e.stopped != nil {
+		return ErrNotStarted
+	}
+	if age := time.Since(e.beaten); age > engineDeadAfter {
+		return fmt.Errorf("delivery: no heartbeat could be written for %s", age.Round(time.Second))
+	}
+	return nil
+}
+
+// every calls f until ctx ends, with the interval between two calls.
+func (e *Engine) every(ctx context.Context, interval time.Duration, f func(context.Context) error) {
+	for {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			e.log.ErrorContext(ctx, "riverhook: maintenance", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(interval):
+		}
+	}
+}
