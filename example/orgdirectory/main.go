@@ -97,6 +97,7 @@ func run(ctx context.Context, opts options, show *console, result *report) (err 
 	if err != nil {
 		return err
 	}
+	result.Postgres = db.server.Source()
 	defer func() { err = errors.Join(err, db.close(ctx)) }()
 
 	w, err := newWorld(ctx, db.pool)

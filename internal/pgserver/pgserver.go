@@ -187,7 +187,7 @@ func (e *NoServerError) Error() string {
 		"  DATABASE_URL: not set\n" +
 		strings.Join(e.Tried, "\n") + "\n" +
 		"What helps, each by itself:\n" +
-		"  set DATABASE_URL to a PostgreSQL 14 or newer, e.g. postgres://user:password@localhost:5432/postgres\n" +
+		"  set DATABASE_URL to a PostgreSQL 15 or newer, e.g. postgres://user:password@localhost:5432/postgres\n" +
 		"  start Docker\n" +
 		"  install the server programs: `apt-get install postgresql`, `dnf install postgresql-server`, `brew install postgresql`"
 }
