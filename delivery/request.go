@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/riverqueue/river"
+
 	"github.com/riverhook/riverhook/dialect"
 )
 
@@ -41,6 +43,11 @@ func (e *Engine) request(ctx context.Context, t *target) *transition {
 	if a.Outcome == OutcomeInterrupted && ctx.Err() == nil {
 		a.Outcome = OutcomeUnreachable
 	}
+	if a.Outcome == OutcomeInterrupted && errors.Is(context.Cause(ctx), river.ErrJobCancelledRemotely) {
+		tr := t.cancel("its River job was cancelled")
+		tr.Attempt = a
+		return tr
+	}
 	return t.after(a, schedule, e.random)
 }
 
@@ -51,7 +58,8 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	if timeout == 0 {
 		timeout = e.cfg.Timeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	job := ctx
+	ctx, cancel := context.WithTimeout(job, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, built.Method, built.URL, bytes.NewReader(built.Body))
 	if err != nil {
@@ -70,6 +78,9 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 		err = e.readAnswer(resp, a)
 	}
 	a.Duration = time.Since(a.StartedAt)
+	if err != nil && job.Err() != nil {
+		err = context.Canceled // net/http tells the cause instead, which is any error of River's
+	}
 	v := classify(a.Status, header, err, time.Now())
 	a.Outcome, a.RetryAfter = v.Outcome, v.RetryAfter
 	if v.Detail != "" {
