@@ -35,7 +35,8 @@ ORDER BY d.subscription_id;
 -- name: RecordAttempts :many
 -- RecordAttempts moves deliveries on and writes their attempts. The fence of a
 -- delivery is its attempt_seq: where it has moved on meanwhile only the attempt
--- is written, since a request did go out. Where the delivery goes on later a
+-- is written, since a request did go out, in the place of one that was recorded
+-- as interrupted because nobody expected its answer any more. Where the delivery goes on later a
 -- River job for it is made.
 WITH item AS MATERIALIZED (
     SELECT
@@ -95,7 +96,7 @@ WITH item AS MATERIALIZED (
         m.due_at
     FROM moved m WHERE m.again
 ), attempts AS (
-    INSERT INTO /* TEMPLATE: schema */attempt (
+    INSERT INTO /* TEMPLATE: schema */attempt AS a (
         delivery_id, seq, round, number, manual, outcome, error, status, url, request_headers, response_headers,
         response_body, response_truncated, retry_after_ms, duration_us, engine, started_at)
     SELECT
@@ -103,6 +104,12 @@ WITH item AS MATERIALIZED (
         i.response_headers::jsonb, i.response_body, i.response_truncated, i.retry_after_ms, i.duration_us,
         @engine::text, i.started_at
     FROM item i WHERE i.tried
-    ON CONFLICT (delivery_id, seq) DO NOTHING
+    ON CONFLICT (delivery_id, seq) DO UPDATE SET
+        outcome = excluded.outcome, error = excluded.error, status = excluded.status, url = excluded.url,
+        request_headers = excluded.request_headers, response_headers = excluded.response_headers,
+        response_body = excluded.response_body, response_truncated = excluded.response_truncated,
+        retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, engine = excluded.engine,
+        started_at = excluded.started_at
+    WHERE a.outcome = 'interrupted'
 )
 SELECT m.id FROM moved m;
