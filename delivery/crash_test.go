@@ -83,7 +83,8 @@ func TestACrashOnTheLastAttemptLeavesThatAttempt(t *testing.T) {
 	})
 	id := b.enqueue(nil)
 	b.drain(b.engine(nil))
-	_, err := b.pool.Exec(t.Context(), `UPDATE riverhook.river_job SET scheduled_at = now(), state = 'available' WHERE kind = 'riverhook_deliver'`)
+	_, err := b.pool.Exec(t.Context(), `UPDATE riverhook.river_job SET scheduled_at = now(), state = 'available'
+		WHERE kind = 'riverhook_deliver'`)
 	require.NoError(t, err)
 	_, err = b.pool.Exec(t.Context(), `UPDATE riverhook.subscription SET schedule = 'quick'`) // which the children know
 	require.NoError(t, err)

@@ -78,8 +78,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		cfg: cfg, endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight), log: cfg.Logger, pool: pool,
-		random: rand.Float64, store: store.In(pool, cfg.Schema),
+		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, store: store.In(pool, cfg.Schema),
+		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)

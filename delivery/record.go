@@ -107,9 +107,9 @@ func (e *Engine) logTransition(ctx context.Context, tr *transition, moved bool) 
 	if !moved {
 		attrs = append(attrs, slog.Bool("superseded", true))
 	}
-	message := "riverhook: delivery"
 	if tr.Attempt != nil {
-		message = "riverhook: attempt"
+		e.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: attempt", attrs...)
+		return
 	}
-	e.log.LogAttrs(ctx, slog.LevelInfo, message, attrs...)
+	e.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: delivery waits or ends", attrs...)
 }

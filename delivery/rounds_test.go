@@ -20,7 +20,7 @@ func TestEachRoundOfADeliveryHasOneEnd(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var answers atomic.Pointer[[]int]
-	receiver := b.receiver(&deliverytest.ReceiverConfig{Answer: func(r deliverytest.Request) deliverytest.Answer {
+	receiver := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
 		left := *answers.Load()
 		if len(left) == 0 {
 			return deliverytest.Answer{}
@@ -70,7 +70,7 @@ func TestEachRoundOfADeliveryHasOneEnd(t *testing.T) {
 			return
 		}
 		require.Len(rt, deliveries, 1)
-		require.Equal(rt, sent, len(b.outcomes(deliveries[0].ID)))
+		require.Len(rt, b.outcomes(deliveries[0].ID), sent)
 		require.Equal(rt, sent, deliveries[0].Attempts)
 	})
 }

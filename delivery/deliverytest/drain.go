@@ -7,7 +7,7 @@ import (
 )
 
 // Drain runs everything that is due, synchronously, and returns when nothing is
-// due any more. The engine need not be started. A job that fails fails the test.
+// due any more. The engine need not be started. An error of a job fails the test.
 //
 // With opts.Ahead it also runs what is due only within that time, such as the
 // retries of a schedule. nil runs what is due now.

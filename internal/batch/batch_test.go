@@ -3,6 +3,8 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -41,7 +43,8 @@ func TestItemsThatWaitShareOneFlush(t *testing.T) {
 	for i := range 9 {
 		wg.Go(func() { _, _ = g.Do(t.Context(), i) })
 	}
-	for g.Waiting() < 9 { //nolint:revive // the queue's length is the signal
+	for g.Waiting() < 9 {
+		runtime.Gosched() // the queue's length is the signal
 	}
 	close(release)
 	wg.Wait()
@@ -54,10 +57,8 @@ func TestOnlyThePoisonItemFails(t *testing.T) {
 	t.Parallel()
 	errPoison := errors.New("poison")
 	g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
-		for _, i := range items {
-			if i == 13 {
-				return nil, errPoison
-			}
+		if slices.Contains(items, 13) {
+			return nil, errPoison
 		}
 		return items, nil
 	})
