@@ -26,6 +26,11 @@ type barePost struct {
 // Kind implements river.JobArgs.
 func (barePost) Kind() string { return "bare_post" }
 
+func newBarePost() (barePost, error) {
+	id, err := uuid.NewV7()
+	return barePost{id}, err
+}
+
 // barePoster works bare posts: what River can do at all. With history it also
 // writes what became of each, in a transaction of its own, as one would at first.
 type barePoster struct {
@@ -189,11 +194,11 @@ func (l *baseline) insert(ctx context.Context, n int) error {
 		params := make([]river.InsertManyParams, min(n, enqueueBatch))
 		ids := make([]string, len(params))
 		for i := range params {
-			id, err := uuid.NewV7()
+			args, err := newBarePost()
 			if err != nil {
 				return err
 			}
-			params[i].Args, ids[i] = barePost{id}, id.String()
+			params[i].Args, ids[i] = args, args.ID.String()
 		}
 		err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 			if l.worker.history != nil {

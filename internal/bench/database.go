@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 )
 
@@ -60,19 +61,31 @@ func openPool(ctx context.Context, databaseURL string, conns int32) (*pgxpool.Po
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
-// migrated makes a database that has Riverhook's schema.
-func (b *bench) migrated(ctx context.Context, name string) (string, *pgxpool.Pool, error) {
+// world is a database that has Riverhook's schema.
+type world struct {
+	pool *pgxpool.Pool
+	subs *hierarchy.Subscriptions
+	url  string
+}
+
+func (b *bench) newWorld(ctx context.Context, name string) (*world, error) {
 	databaseURL, err := b.database(ctx, name)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	pool, err := openPool(ctx, databaseURL, poolSize)
+	w := &world{url: databaseURL}
+	if w.pool, err = openPool(ctx, databaseURL, poolSize); err != nil {
+		return nil, err
+	}
+	if err := outbox.Migrate(ctx, w.pool, nil); err != nil {
+		w.pool.Close()
+		return nil, err
+	}
+	engine, err := newEngine(w.pool, "unstarted")
 	if err != nil {
-		return "", nil, err
+		w.pool.Close()
+		return nil, err
 	}
-	if err := outbox.Migrate(ctx, pool, nil); err != nil {
-		pool.Close()
-		return "", nil, err
-	}
-	return databaseURL, pool, nil
+	w.subs = engine.Subscriptions()
+	return w, nil
 }

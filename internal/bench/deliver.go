@@ -61,6 +61,10 @@ type deliverRun struct {
 	name    string
 	counted int // deliveries in the last window
 	measure func(ctx context.Context, last bool) (cost, error)
+
+	// laterJobs are the deliveries of each window that were not made in the job
+	// of their intent, for each delivery: held for a slot, and tried again.
+	laterJobs []float64
 }
 
 func deliverRuns(ctx context.Context, b *bench) (runs []*deliverRun, closeAll func(), err error) {
@@ -70,7 +74,7 @@ func deliverRuns(ctx context.Context, b *bench) (runs []*deliverRun, closeAll fu
 			pool.Close()
 		}
 	}
-	n := of(b.size, 200, 6000, 40_000)
+	n := of(b.size, 200, 4000, 40_000)
 	for _, naive := range []bool{false, true} {
 		v := &deliverRun{name: "ceiling", counted: n}
 		if naive {
@@ -90,11 +94,11 @@ func deliverRuns(ctx context.Context, b *bench) (runs []*deliverRun, closeAll fu
 		v.measure = func(ctx context.Context, last bool) (cost, error) { return b.measureBaseline(ctx, base, v, last) }
 		runs = append(runs, v)
 	}
-	_, pool, err := b.migrated(ctx, "ours")
+	w, err := b.newWorld(ctx, "ours")
 	if err != nil {
 		return nil, closeAll, err
 	}
-	pools = append(pools, pool)
+	pools = append(pools, w.pool)
 	client, err := outbox.New(nil)
 	if err != nil {
 		return nil, closeAll, err
@@ -104,20 +108,22 @@ func deliverRuns(ctx context.Context, b *bench) (runs []*deliverRun, closeAll fu
 		{name: "fanout_1_spread", events: n, fanout: 1, types: 100},
 		{name: "fanout_10", events: n / 4, fanout: 10},
 		{name: "fanout_100", events: n / 40, fanout: 100},
-		{name: "producers_fanout_1", events: n / 2, fanout: 1, producers: 8},
-		{name: "producers_fanout_10", events: n / 4, fanout: 10, producers: 8},
-		{name: "producers_fanout_100", events: n / 40, fanout: 100, producers: 8},
+		{name: "producers_fanout_1", events: n / 4, fanout: 1, producers: 8},
+		{name: "producers_fanout_10", events: n / 8, fanout: 10, producers: 8},
+		{name: "producers_fanout_100", events: n / 80, fanout: 100, producers: 8},
 	}
 	for i := range ours {
 		o := &ours[i]
-		o.bench, o.client, o.pool = b, client, pool
+		o.bench, o.client, o.world = b, client, w
 		if err := o.subscribe(ctx); err != nil {
 			return nil, closeAll, err
 		}
 		v := &deliverRun{name: o.name}
-		v.measure = func(ctx context.Context, last bool) (c cost, err error) {
-			c, v.counted, err = o.measure(ctx, last)
-			return c, err
+		v.measure = func(ctx context.Context, last bool) (cost, error) {
+			w, err := o.measure(ctx, last)
+			v.counted = w.deliveries
+			v.laterJobs = append(v.laterJobs, float64(w.laterJobs)/float64(max(w.deliveries, 1)))
+			return w.cost, err
 		}
 		runs = append(runs, v)
 	}
@@ -166,7 +172,7 @@ type ourDelivery struct {
 
 	bench  *bench
 	client *outbox.Client
-	pool   *pgxpool.Pool
+	*world
 }
 
 // eventTypes are those of the backlog, each with its own subscriptions.
@@ -183,90 +189,100 @@ func (o *ourDelivery) liveType() string { return "bench.live." + o.name }
 func (o *ourDelivery) liveBook() string { return o.name + "_live" }
 
 func (o *ourDelivery) subscribe(ctx context.Context) error {
-	engine, err := newEngine(o.pool, "subscriber")
-	if err != nil {
-		return err
-	}
-	subs := engine.Subscriptions()
 	for _, eventType := range o.eventTypes() {
-		if err := subscribe(ctx, subs, eventType, o.bench.receiver.url(pathCount, o.name), o.fanout); err != nil {
+		if err := subscribe(ctx, o.subs, eventType, o.bench.receiver.url(pathCount, o.name), o.fanout); err != nil {
 			return err
 		}
 	}
-	return subscribe(ctx, subs, o.liveType(), o.bench.receiver.url(pathCount, o.liveBook()), o.fanout)
+	return subscribe(ctx, o.subs, o.liveType(), o.bench.receiver.url(pathCount, o.liveBook()), o.fanout)
 }
 
-// measure returns what a window took, and how many deliveries it had.
-func (o *ourDelivery) measure(ctx context.Context, last bool) (c cost, counted int, err error) {
+// window is what was measured from the commit of events until all of them were
+// delivered and recorded.
+type window struct {
+	cost       cost
+	deliveries int
+	laterJobs  int
+}
+
+func (o *ourDelivery) measure(ctx context.Context, last bool) (w window, err error) {
 	engine, err := newEngine(o.pool, o.name)
 	if err != nil {
-		return c, 0, err
+		return w, err
 	}
 	if err := engine.Start(ctx); err != nil {
-		return c, 0, err
+		return w, err
 	}
-	warm := max(o.events/20, 1)
-	if _, _, err = o.window(ctx, warm, 0, false); err != nil {
-		return c, 0, fmt.Errorf("warm up: %w", err)
+	if _, err = o.window(ctx, max(o.events/20, 1), 0, false); err != nil {
+		return w, fmt.Errorf("warm up: %w", err)
 	}
 	if err := pause(ctx, settleTime); err != nil {
-		return c, 0, err
+		return w, err
 	}
-	if c, counted, err = o.window(ctx, o.events, o.producers, last); err != nil {
-		return c, 0, err
+	if w, err = o.window(ctx, o.events, o.producers, last); err != nil {
+		return w, err
 	}
 	if err := o.check(ctx); err != nil {
-		return c, 0, err
+		return w, err
 	}
-	return c, counted, engine.Stop(ctx)
+	return w, engine.Stop(ctx)
 }
 
-// window commits events in one transaction and measures from there until all of
-// them are delivered and recorded.
-func (o *ourDelivery) window(ctx context.Context, events, producers int, profiled bool) (c cost, counted int, err error) {
+// window commits events in one transaction and measures what follows.
+func (o *ourDelivery) window(ctx context.Context, events, producers int, profiled bool) (w window, err error) {
 	before, err := o.bench.receiver.count(ctx, o.name)
 	if err != nil {
-		return c, 0, err
+		return w, err
 	}
 	tx, err := o.pool.Begin(ctx)
 	if err != nil {
-		return c, 0, err
+		return w, err
 	}
 	defer tx.Rollback(ctx) //nolint:errcheck // it is committed by then
 	for n := events; n > 0; n -= enqueueBatch {
 		if _, err := o.client.EnqueueMany(ctx, tx, someIntents(min(n, enqueueBatch), o.eventTypes()...)); err != nil {
-			return c, 0, err
+			return w, err
 		}
 	}
 	live, err := o.startProducers(ctx, producers)
 	if err != nil {
-		return c, 0, err
+		return w, err
+	}
+	jobs, err := o.jobs(ctx)
+	if err != nil {
+		return w, err
 	}
 	m, err := o.bench.startMeter(ctx, o.pool)
 	if err != nil {
-		return c, 0, err
+		return w, err
 	}
 	stop, err := o.bench.startProfile(o.name, profiled)
 	if err != nil {
-		return c, 0, err
+		return w, err
 	}
 	live.begin()
 	if err := tx.Commit(ctx); err != nil {
-		return c, 0, err
+		return w, err
 	}
-	counted = events * o.fanout
-	if err := o.bench.receiver.waitFor(ctx, o.name, before+counted); err != nil {
-		return c, 0, fmt.Errorf("%w (%s)", err, o.state())
+	err = o.bench.receiver.waitFor(ctx, o.name, before+events*o.fanout)
+	if err == nil {
+		err = o.recorded(ctx, producers > 0)
 	}
-	if err := o.recorded(ctx, producers > 0); err != nil {
-		return c, 0, fmt.Errorf("%w (%s)", err, o.state())
+	if err != nil {
+		return w, fmt.Errorf("%w (%s)", err, o.state())
 	}
-	if c, err = m.end(ctx); err != nil {
-		return c, 0, err
+	if w.cost, err = m.end(ctx); err != nil {
+		return w, err
 	}
 	stop()
 	more, err := live.end(ctx)
-	return c, counted + more, err
+	if err != nil {
+		return w, err
+	}
+	jobsNow, err := o.jobs(ctx)
+	w.deliveries = events*o.fanout + more
+	w.laterJobs = jobsNow - jobs - int(live.committed.Load())
+	return w, err
 }
 
 // recorded waits until all deliveries are recorded, or those of the backlog where
@@ -309,6 +325,12 @@ func (o *ourDelivery) check(ctx context.Context) error {
 	return nil
 }
 
+// jobs is how many River jobs there have been; River forgets them after minutes.
+func (o *ourDelivery) jobs(ctx context.Context) (n int, err error) {
+	err = o.pool.QueryRow(ctx, "SELECT last_value FROM riverhook.river_job_id_seq").Scan(&n)
+	return n, err
+}
+
 // state tells where deliveries are, for the error of a window that got stuck.
 func (o *ourDelivery) state() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -321,4 +343,3 @@ func (o *ourDelivery) state() string {
 	}
 	return state
 }
-

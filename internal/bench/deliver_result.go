@@ -20,6 +20,9 @@ func deliverResult(runs []*deliverRun, costs map[string][]cost) *result {
 		r.figure(v.name+"_cpu_us_engine", of(func(c cost) float64 { return microseconds(c.engine) }))
 		r.figure(v.name+"_cpu_us_postgres", of(func(c cost) float64 { return microseconds(c.postgres) }))
 		r.figure(v.name+"_cpu_us_receiver", of(func(c cost) float64 { return microseconds(c.receiver) }))
+		if len(v.laterJobs) > 0 {
+			r.figure(v.name+"_later_jobs", median(v.laterJobs))
+		}
 		r.figure(v.name+"_wal_bytes", of(func(c cost) float64 { return c.wal }))
 	}
 	for _, ratio := range []struct{ name, of, base string }{

@@ -60,6 +60,7 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"deliver", deliver},
+		{"latency", latency},
 	}
 }
 
