@@ -15,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/rivermigrate"
 )
 
 // barePost is a River job that makes one request and nothing else.
@@ -132,17 +131,13 @@ func newBaseline(ctx context.Context, b *bench, name, url string, history bool, 
 }
 
 func (l *baseline) migrate(ctx context.Context) error {
-	migrator, err := rivermigrate.New(riverpgxv5.New(l.pool), &rivermigrate.Config{Logger: l.river.Logger})
-	if err != nil {
-		return err
-	}
-	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+	if err := migrateRiver(ctx, l.pool); err != nil {
 		return err
 	}
 	if l.worker.history == nil {
 		return nil
 	}
-	_, err = l.pool.Exec(ctx, naiveTables)
+	_, err := l.pool.Exec(ctx, naiveTables)
 	return err
 }
 

@@ -21,7 +21,9 @@ type childRole func(ctx context.Context, in *bufio.Reader, ready func(answer str
 
 func childRoles() map[string]childRole {
 	return map[string]childRole{
+		"engine":   serveEngine,
 		"receiver": serveReceiver,
+		"writer":   serveWriter,
 	}
 }
 

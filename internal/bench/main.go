@@ -59,8 +59,11 @@ type scenario struct {
 // scenarios in the order in which "all" runs them.
 func scenarios() []scenario {
 	return []scenario{
+		{"enqueue", enqueue},
 		{"deliver", deliver},
 		{"latency", latency},
+		{"neighbour", neighbour},
+		{"crash", crash},
 	}
 }
 

@@ -18,6 +18,15 @@ func percentile(values []float64, p float64) float64 {
 	return sorted[max(int(math.Ceil(p/100*float64(len(sorted))))-1, 0)]
 }
 
+// medianRatio is the median of the ratios of each round.
+func medianRatio(values, bases []float64) float64 {
+	var ratios []float64
+	for i := range min(len(values), len(bases)) {
+		ratios = append(ratios, values[i]/bases[i])
+	}
+	return median(ratios)
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
