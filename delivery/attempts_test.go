@@ -405,7 +405,7 @@ func TestTheHistoryKeepsTheExchangeWithoutItsSecrets(t *testing.T) {
 	})
 	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
 		spec.URL = r.URL() + "/hook?token=hunter4"
-		spec.Headers = map[string]string{"Authorization": "Bearer hunter2", "X-Tenant": "noaa"}
+		spec.Headers = map[string]string{"Authorization": "Bearer hunter2", "X-Tenant": "hunter5"}
 		spec.Schedule = "twice"
 	})
 
@@ -416,7 +416,8 @@ func TestTheHistoryKeepsTheExchangeWithoutItsSecrets(t *testing.T) {
 	require.Equal(t, "short and \x00 stout", string(a.Body))
 	require.False(t, a.Truncated)
 	require.Equal(t, "engine-7", a.Engine)
-	require.Equal(t, "noaa", a.Request["X-Tenant"])
+	require.Equal(t, "[redacted]", a.Request["X-Tenant"], "a header of the subscription")
+	require.Equal(t, "application/json", a.Request["Content-Type"])
 	require.Equal(t, id, a.Request["Webhook-Id"])
 	require.Equal(t, "[redacted]", a.Request["Authorization"])
 	require.Equal(t, "r1", a.Response["X-Request-Id"])

@@ -2,19 +2,17 @@ package delivery_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
-	"github.com/riverhook/riverhook/outbox"
 )
 
 // hangingFirst answers the first request when it is told to, and all others
@@ -127,35 +125,6 @@ func TestAnEngineStopsWithTheContextOfItsStart(t *testing.T) {
 	require.ErrorIs(t, engine.Ready(), delivery.ErrNotStarted)
 	require.ErrorIs(t, engine.Start(t.Context()), delivery.ErrNotStarted, "an engine starts once")
 	require.NoError(t, engine.Stop(t.Context()))
-}
-
-func TestTwoEnginesOnOneDatabaseDeliverEachOnce(t *testing.T) {
-	t.Parallel()
-	b := newBundle(t)
-	r := b.receiver(nil)
-	b.subscribe(r, nil)
-	const n = 200
-	intents := make([]outbox.Intent, n)
-	for i := range intents {
-		intents[i] = outbox.Intent{ID: fmt.Sprintf("ev-%d", i), Type: "user.created"}
-	}
-	for range 2 {
-		b.start(b.engine(nil))
-	}
-
-	for _, half := range [][]outbox.Intent{intents[:n/2], intents[n/2:]} {
-		require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-			_, err := b.outbox.EnqueueMany(t.Context(), tx, half)
-			return err
-		}))
-	}
-	b.eventually(func() bool { return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == n })
-
-	require.Len(t, r.Requests(), n)
-	for _, in := range intents {
-		require.Len(t, received(r, in.ID), 1)
-	}
-	require.Equal(t, n, b.count(`SELECT count(*) FROM riverhook.attempt`))
 }
 
 // vanish lets an engine end as by a power failure while it waits for the n-th
@@ -350,4 +319,71 @@ func TestDeactivationWaitsForAnApplicationThatHoldsTheSubscription(t *testing.T)
 	b.drain(engine)
 	require.Equal(t, "cancelled", b.delivery(second, held.ID).State)
 	require.Len(t, goner.Requests(), 1)
+}
+
+// What fails for good must end in sight, not in River's list of errors.
+func TestAnIntentThatCannotBeExpandedFailsVisibly(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r := b.receiver(nil)
+	b.subscribe(r, nil)
+	b.cfg.Tree = treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) {
+		return nil, errors.New("no such tree")
+	})
+	engine := b.engine(nil)
+
+	b.enqueue(nil)
+	b.exec(`UPDATE riverhook.river_job SET attempt = 18`)
+	_, err := engine.RunDue(t.Context(), nil)
+	require.ErrorContains(t, err, "no such tree")
+	require.Equal(t, "pending", b.text(`SELECT state FROM riverhook.intent_state`))
+	b.exec(`UPDATE riverhook.river_job SET attempt = 19`)
+	b.pass(time.Minute)
+	_, err = engine.RunDue(t.Context(), nil)
+	require.ErrorContains(t, err, "no such tree")
+
+	require.Equal(t, "failed", b.text(`SELECT state FROM riverhook.intent_state`))
+	require.Contains(t, b.text(`SELECT reason FROM riverhook.intent_state`), "no such tree")
+	require.Empty(t, r.Requests())
+}
+
+// A job that cannot read or write the database waits; that is not held against
+// the intent, however long it takes.
+func TestAJobWaitsWhileTheDatabaseCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r := b.receiver(nil)
+	b.subscribe(r, nil)
+	b.start(b.engine(nil))
+	b.exec(`ALTER TABLE riverhook.subscription_health RENAME TO elsewhere`)
+
+	id := b.enqueue(nil)
+	b.eventually(func() bool {
+		return b.count(`SELECT count(*) FROM riverhook.river_job WHERE metadata ? 'snoozes'`) == 1
+	})
+	b.exec(`ALTER TABLE riverhook.elsewhere RENAME TO subscription_health`)
+
+	b.wait(r, 1)
+	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
+	require.Equal(t, []string{"delivered"}, b.history(id))
+	require.Equal(t, 1, b.count(`SELECT attempt FROM riverhook.river_job`))
+}
+
+func TestAnErrorOfTheTreeIsTriedAgainByRiver(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r := b.receiver(nil)
+	b.subscribe(r, nil)
+	var once sync.Once
+	b.cfg.Tree = treeFunc(func(_ context.Context, p hierarchy.Path) (chain []hierarchy.Path, err error) {
+		once.Do(func() { err = errors.New("tree is down") })
+		return p.Ancestors(), err
+	})
+	b.start(b.engine(nil))
+
+	id := b.enqueue(nil)
+
+	b.wait(r, 1)
+	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
+	require.Equal(t, []string{"delivered"}, b.history(id), "nothing was sent before, so nothing was interrupted")
 }

@@ -1,0 +1,54 @@
+package delivery_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	for field, spoil := range map[string]func(cfg *delivery.Config){
+		"AccessMaxAge":           func(cfg *delivery.Config) { cfg.AccessMaxAge = -1 },
+		"ChunkSize":              func(cfg *delivery.Config) { cfg.ChunkSize = 10_001 },
+		"Deactivation":           func(cfg *delivery.Config) { cfg.Deactivation.Window = -1 },
+		"ExternalizeTimeout":     func(cfg *delivery.Config) { cfg.ExternalizeTimeout = -1 },
+		"ExternalizeTries":       func(cfg *delivery.Config) { cfg.ExternalizeTries = -1 },
+		"History":                func(cfg *delivery.Config) { cfg.History.PerSubscription = -1 },
+		"ID":                     func(cfg *delivery.Config) { cfg.ID = strings.Repeat("x", 101) },
+		"MaintenanceInterval":    func(cfg *delivery.Config) { cfg.MaintenanceInterval = time.Microsecond },
+		"MaxHold":                func(cfg *delivery.Config) { cfg.MaxHold = -1 },
+		"MaxInFlight":            func(cfg *delivery.Config) { cfg.MaxInFlight = -1 },
+		"MaxInFlightPerEndpoint": func(cfg *delivery.Config) { cfg.MaxInFlightPerEndpoint = -1 },
+		"MaxWorkers":             func(cfg *delivery.Config) { cfg.MaxWorkers = 10_001 },
+		"RedecideAfter":          func(cfg *delivery.Config) { cfg.RedecideAfter = -1 },
+		"ResponseBytes":          func(cfg *delivery.Config) { cfg.ResponseBytes = -2 },
+		"Schedules":              func(cfg *delivery.Config) { cfg.Schedules = map[string]delivery.Schedule{"BAD": {}} },
+		"Schema":                 func(cfg *delivery.Config) { cfg.Schema = "no such;" },
+		"StopTimeout":            func(cfg *delivery.Config) { cfg.StopTimeout = -1 },
+		"Timeout":                func(cfg *delivery.Config) { cfg.Timeout = -1 },
+	} {
+		var cfg delivery.Config
+		spoil(&cfg)
+		_, err := delivery.New(pool, &cfg)
+		require.ErrorContains(t, err, "delivery: config: "+field)
+	}
+	_, err := delivery.New(nil, nil)
+	require.ErrorContains(t, err, "pool")
+}
+
+func TestAConfigurationIsCopied(t *testing.T) {
+	t.Parallel()
+	var cfg delivery.Config
+
+	_, err := delivery.New(pgtest.Pool(t), &cfg)
+
+	require.NoError(t, err)
+	require.Equal(t, delivery.Config{}, cfg)
+}
