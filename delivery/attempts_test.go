@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -34,11 +33,11 @@ type attemptRow struct {
 }
 
 // attempts returns the attempts of a delivery, in order.
-func (b *bundle) attempts(delivery uuid.UUID) []attemptRow {
+func (b *bundle) attempts(id uuid.UUID) []attemptRow {
 	b.t.Helper()
 	rows, err := b.pool.Query(b.t.Context(), `
 		SELECT number, outcome, status, error, request_headers, response_headers, response_body, response_truncated, engine
-		FROM riverhook.attempt WHERE delivery_id = $1 ORDER BY seq`, delivery)
+		FROM riverhook.attempt WHERE delivery_id = $1 ORDER BY seq`, id)
 	require.NoError(b.t, err)
 	defer rows.Close()
 	var out []attemptRow
@@ -52,9 +51,10 @@ func (b *bundle) attempts(delivery uuid.UUID) []attemptRow {
 }
 
 // dueIn is how long a delivery waits for its next attempt.
-func (b *bundle) dueIn(delivery uuid.UUID) time.Duration {
+func (b *bundle) dueIn(id uuid.UUID) time.Duration {
 	b.t.Helper()
-	return time.Duration(b.count(`SELECT (extract(epoch FROM due_at - now()) * 1000)::bigint FROM riverhook.delivery WHERE id = $1`, delivery)) * time.Millisecond
+	ms := b.count(`SELECT (extract(epoch FROM due_at - now()) * 1000)::bigint FROM riverhook.delivery WHERE id = $1`, id)
+	return time.Duration(ms) * time.Millisecond
 }
 
 // Each answer that an endpoint can give, to a subscription of its own of one
@@ -66,6 +66,14 @@ func TestWhatFollowsFromEachAnswer(t *testing.T) {
 	away := http.Header{"Location": {elsewhere.URL()}}
 	wait := http.Header{"Retry-After": {"7200"}}
 	const hour = time.Hour
+	breaksOff := func(status int) deliverytest.Answer {
+		return deliverytest.Answer{Status: status, Body: []byte("par"), Truncate: true}
+	}
+	drips := deliverytest.Answer{Status: 200, Body: []byte("."), Drip: 10 * time.Millisecond}
+	answer := func(status int) deliverytest.Answer { return deliverytest.Answer{Status: status} }
+	asking := func(status int, header http.Header) deliverytest.Answer {
+		return deliverytest.Answer{Status: status, Header: header}
+	}
 	cases := map[string]struct {
 		answer  deliverytest.Answer
 		outcome string
@@ -73,35 +81,35 @@ func TestWhatFollowsFromEachAnswer(t *testing.T) {
 		wait    time.Duration
 		error   string
 	}{
-		"200":                         {deliverytest.Answer{Status: 200}, "delivered", "delivered", 0, ""},
-		"201":                         {deliverytest.Answer{Status: 201}, "delivered", "delivered", 0, ""},
-		"204":                         {deliverytest.Answer{Status: 204}, "delivered", "delivered", 0, ""},
-		"299":                         {deliverytest.Answer{Status: 299}, "delivered", "delivered", 0, ""},
-		"200 that breaks off":         {deliverytest.Answer{Status: 200, Body: []byte("par"), Truncate: true}, "delivered", "delivered", 0, ""},
-		"200 that never ends":         {deliverytest.Answer{Status: 200, Body: []byte("."), Drip: 10 * time.Millisecond}, "timeout", "pending", hour, "body: "},
-		"301":                         {deliverytest.Answer{Status: 301, Header: away}, "redirected", "pending", hour, ""},
-		"302":                         {deliverytest.Answer{Status: 302, Header: away}, "redirected", "pending", hour, ""},
-		"304":                         {deliverytest.Answer{Status: 304}, "redirected", "pending", hour, ""},
-		"307":                         {deliverytest.Answer{Status: 307, Header: away}, "redirected", "pending", hour, ""},
-		"308":                         {deliverytest.Answer{Status: 308, Header: away}, "redirected", "pending", hour, ""},
-		"400":                         {deliverytest.Answer{Status: 400}, "rejected", "pending", hour, ""},
-		"400 with Retry-After":        {deliverytest.Answer{Status: 400, Header: wait}, "throttled", "pending", 2 * hour, ""},
-		"401":                         {deliverytest.Answer{Status: 401}, "rejected", "pending", hour, ""},
-		"404":                         {deliverytest.Answer{Status: 404}, "rejected", "pending", hour, ""},
-		"410":                         {deliverytest.Answer{Status: 410}, "gone", "cancelled", 0, ""},
-		"422":                         {deliverytest.Answer{Status: 422}, "rejected", "pending", hour, ""},
-		"429":                         {deliverytest.Answer{Status: 429}, "throttled", "pending", hour, ""},
-		"429 with Retry-After":        {deliverytest.Answer{Status: 429, Header: wait}, "throttled", "pending", 2 * hour, ""},
-		"500":                         {deliverytest.Answer{Status: 500}, "failed", "pending", hour, ""},
-		"500 that breaks off":         {deliverytest.Answer{Status: 500, Body: []byte("par"), Truncate: true}, "failed", "pending", hour, ""},
-		"501":                         {deliverytest.Answer{Status: 501}, "failed", "pending", hour, ""},
-		"502":                         {deliverytest.Answer{Status: 502}, "throttled", "pending", hour, ""},
-		"503":                         {deliverytest.Answer{Status: 503}, "throttled", "pending", hour, ""},
-		"503 with a short wait":       {deliverytest.Answer{Status: 503, Header: http.Header{"Retry-After": {"9"}}}, "throttled", "pending", hour, ""},
-		"503 with a year":             {deliverytest.Answer{Status: 503, Header: http.Header{"Retry-After": {"31536000"}}}, "throttled", "pending", 24 * hour, ""},
-		"504":                         {deliverytest.Answer{Status: 504}, "throttled", "pending", hour, ""},
-		"599":                         {deliverytest.Answer{Status: 599}, "failed", "pending", hour, ""},
-		"600":                         {deliverytest.Answer{Status: 600}, "failed", "pending", hour, "protocol: "},
+		"200":                         {answer(200), "delivered", "delivered", 0, ""},
+		"201":                         {answer(201), "delivered", "delivered", 0, ""},
+		"204":                         {answer(204), "delivered", "delivered", 0, ""},
+		"299":                         {answer(299), "delivered", "delivered", 0, ""},
+		"200 that breaks off":         {breaksOff(200), "delivered", "delivered", 0, ""},
+		"200 that never ends":         {drips, "timeout", "pending", hour, "body: "},
+		"301":                         {asking(301, away), "redirected", "pending", hour, ""},
+		"302":                         {asking(302, away), "redirected", "pending", hour, ""},
+		"304":                         {answer(304), "redirected", "pending", hour, ""},
+		"307":                         {asking(307, away), "redirected", "pending", hour, ""},
+		"308":                         {asking(308, away), "redirected", "pending", hour, ""},
+		"400":                         {answer(400), "rejected", "pending", hour, ""},
+		"400 with Retry-After":        {asking(400, wait), "throttled", "pending", 2 * hour, ""},
+		"401":                         {answer(401), "rejected", "pending", hour, ""},
+		"404":                         {answer(404), "rejected", "pending", hour, ""},
+		"410":                         {answer(410), "gone", "cancelled", 0, ""},
+		"422":                         {answer(422), "rejected", "pending", hour, ""},
+		"429":                         {answer(429), "throttled", "pending", hour, ""},
+		"429 with Retry-After":        {asking(429, wait), "throttled", "pending", 2 * hour, ""},
+		"500":                         {answer(500), "failed", "pending", hour, ""},
+		"500 that breaks off":         {breaksOff(500), "failed", "pending", hour, ""},
+		"501":                         {answer(501), "failed", "pending", hour, ""},
+		"502":                         {answer(502), "throttled", "pending", hour, ""},
+		"503":                         {answer(503), "throttled", "pending", hour, ""},
+		"503 with a short wait":       {asking(503, http.Header{"Retry-After": {"9"}}), "throttled", "pending", hour, ""},
+		"503 with a year":             {asking(503, http.Header{"Retry-After": {"31536000"}}), "throttled", "pending", 24 * hour, ""},
+		"504":                         {answer(504), "throttled", "pending", hour, ""},
+		"599":                         {answer(599), "failed", "pending", hour, ""},
+		"600":                         {answer(600), "failed", "pending", hour, "protocol: "},
 		"nothing, closed":             {deliverytest.Answer{Close: true}, "unreachable", "pending", hour, "closed: "},
 		"nothing, ever":               {deliverytest.Answer{Hang: true}, "timeout", "pending", hour, "timeout: "},
 		"nothing, reset":              {deliverytest.Answer{Reset: true}, "unreachable", "pending", hour, "reset: "},
@@ -110,7 +118,7 @@ func TestWhatFollowsFromEachAnswer(t *testing.T) {
 	subs := map[string]uuid.UUID{}
 	receivers := map[string]*deliverytest.Receiver{}
 	for name, c := range cases {
-		receivers[name] = b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer { return c.answer }})
+		receivers[name] = b.always(c.answer)
 		subs[name] = b.subscribe(receivers[name], func(spec *hierarchy.SubscriptionSpec) { spec.Schedule, spec.Timeout = "twice", time.Second }).ID
 	}
 
@@ -181,7 +189,7 @@ func TestAnAddressThatTheEgressPolicyRefusesIsNotConnectedTo(t *testing.T) {
 func TestADeliveryIsTriedAsOftenAsItsScheduleSaysAndThenExhausted(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	r := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer { return deliverytest.Answer{Status: 400} }})
+	r := b.always(deliverytest.Answer{Status: 400})
 	b.subscribe(r, nil)
 
 	id := b.enqueue(nil)
@@ -416,7 +424,7 @@ func TestTheHistoryKeepsTheExchangeWithoutItsSecrets(t *testing.T) {
 	require.Equal(t, "short and \x00 stout", string(a.Body))
 	require.False(t, a.Truncated)
 	require.Equal(t, "engine-7", a.Engine)
-	require.Equal(t, "[redacted]", a.Request["X-Tenant"], "a header of the subscription")
+	require.Equal(t, "[redacted]", a.Request["X-Tenant"], "a header of the subscription may be a credential under any name")
 	require.Equal(t, "application/json", a.Request["Content-Type"])
 	require.Equal(t, id, a.Request["Webhook-Id"])
 	require.Equal(t, "[redacted]", a.Request["Authorization"])
@@ -452,7 +460,7 @@ func TestTheHistoryKeepsTheStartOfALongAnswer(t *testing.T) {
 			d := b.deliveries(id)[0]
 			require.Equal(t, "delivered", d.State)
 			a := b.attempts(d.ID)[0]
-			require.True(t, bytes.Equal(body[:c.kept], a.Body), fmt.Sprint(len(a.Body)))
+			require.True(t, bytes.Equal(body[:c.kept], a.Body), "%d bytes", len(a.Body))
 			require.Equal(t, c.kept < c.size, a.Truncated)
 		})
 	}

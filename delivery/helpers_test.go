@@ -135,3 +135,10 @@ func (b *bundle) subscription(id uuid.UUID) hierarchy.Subscription {
 	require.NoError(b.t, err)
 	return *sub
 }
+
+// always starts a receiver that gives one answer to everything that it is not
+// scripted for.
+func (b *bundle) always(answer deliverytest.Answer) *deliverytest.Receiver {
+	b.t.Helper()
+	return b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer { return answer }})
+}

@@ -63,11 +63,14 @@ func TestABrokenExternalizerHoldsUpItsDialectAlone(t *testing.T) {
 		broken func() ([]byte, error)
 		reason string
 	}{
-		"it fails":         {func() ([]byte, error) { return nil, errors.New("no such table") }, "externalizer: no such table"},
-		"it panics":        {func() ([]byte, error) { panic("no such table") }, "externalizer: panic: no such table"},
-		"it returns junk":  {func() ([]byte, error) { return []byte(`{"a":`), nil }, "externalizer: the externalized data is not JSON"},
-		"it returns none":  {func() ([]byte, error) { return nil, nil }, "externalizer: the externalized data is not JSON"},
-		"it never returns": {func() ([]byte, error) { <-hang; return nil, nil }, "externalizer: no answer within 50ms: context deadline exceeded"},
+		"it fails":        {func() ([]byte, error) { return nil, errors.New("no such table") }, "externalizer: no such table"},
+		"it panics":       {func() ([]byte, error) { panic("no such table") }, "externalizer: panic: no such table"},
+		"it returns junk": {func() ([]byte, error) { return []byte(`{"a":`), nil }, "externalizer: the externalized data is not JSON"},
+		"it returns none": {func() ([]byte, error) { return nil, nil }, "externalizer: the externalized data is not JSON"},
+		"it never returns": {
+			func() ([]byte, error) { <-hang; return nil, nil },
+			"externalizer: no answer within 50ms: context deadline exceeded",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -35,9 +35,7 @@ func (b *bundle) change(changed bool, err error) {
 // scripted for, and is tried once for each event.
 func (b *bundle) rejecting() (*deliverytest.Receiver, uuid.UUID) {
 	b.t.Helper()
-	r := b.receiver(&deliverytest.ReceiverConfig{
-		Answer: func(deliverytest.Request) deliverytest.Answer { return deliverytest.Answer{Status: 400} },
-	})
+	r := b.always(deliverytest.Answer{Status: 400})
 	return r, b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleNone }).ID
 }
 
@@ -425,7 +423,7 @@ func TestADecisionThatWaitsAndWhoseRiverJobIs(t *testing.T) {
 func TestCancellingTheRiverJobOfARequestUnderWayEndsTheDelivery(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	r := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer { return deliverytest.Answer{Hang: true} }})
+	r := b.always(deliverytest.Answer{Hang: true})
 	b.subscribe(r, nil)
 	b.start(b.engine(nil))
 	client, err := river.NewClient(riverpgxv5.New(b.pool), &river.Config{Schema: "riverhook"})
