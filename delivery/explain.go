@@ -85,7 +85,7 @@ func (h *History) explainRecorded(ctx context.Context, x *Explanation, whys map[
 		if s.Outcome == DecisionWaiting || s.Outcome == DecisionPending && s.Hold == "" {
 			s.DueAt = &row.DueAt
 		}
-		s.Why = strings.Join([]string{whyMatched(row, x.Intent.Channel, whys), whySo(row)}, "; ")
+		s.Why = whyMatched(row, x.Intent.Channel, whys) + "; " + whySo(row)
 		x.Subscriptions = append(x.Subscriptions, s)
 	}
 	return nil
@@ -179,7 +179,7 @@ func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hi
 
 // judgeOther says why nothing was recorded for a subscription at a site that
 // counts.
-func judgeOther(in *IntentRecord, row store.ExplainOthersRow) (DecisionOutcome, string) {
+func judgeOther(in *IntentRecord, row store.ExplainOthersRow) (outcome DecisionOutcome, why string) {
 	switch {
 	case !row.HearsType:
 		return DecisionNotMatched, fmt.Sprintf("hears %s, not %s", quotedList(row.Events), in.Type)

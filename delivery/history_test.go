@@ -82,7 +82,7 @@ func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
 		"since later":       {delivery.DeliveryFilter{Since: time.Now().Add(time.Hour)}, nil},
 		"until":             {delivery.DeliveryFilter{Until: before}, nil},
 		"long ago":          {delivery.DeliveryFilter{Until: before.AddDate(-60, 0, 0)}, nil},
-		"all that is given": {delivery.DeliveryFilter{SubscriptionID: good.ID, EventType: "user.created", Site: "/noaa/nws/oun", Since: before}, []string{"created"}},
+		"all that is given": {delivery.DeliveryFilter{SubscriptionID: good.ID, EventType: "user.*", Site: "/noaa/nws/oun"}, []string{"created"}},
 		"limit":             {delivery.DeliveryFilter{Limit: 2}, []string{"held", "closed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -281,16 +281,28 @@ func TestAnIntentIsShownWithWhatBecameOfIt(t *testing.T) {
 	require.NotNil(t, in.EndedAt)
 	require.NotNil(t, in.NotBefore)
 	for _, f := range []delivery.IntentFilter{
-		{Type: "user.*"}, {Channel: "ops"}, {Site: "/noaa/nws/oun"}, {Under: "/noaa"}, {State: delivery.IntentExpanded},
-		{ResourceKind: "user", ResourceID: "ada"}, {Since: in.CreatedAt}, {Until: in.CreatedAt.Add(time.Second)},
+		{Type: "user.*"},
+		{Channel: "ops"},
+		{Site: "/noaa/nws/oun"},
+		{Under: "/noaa"},
+		{State: delivery.IntentExpanded},
+		{ResourceKind: "user", ResourceID: "ada"},
+		{Since: in.CreatedAt},
+		{Until: in.CreatedAt.Add(time.Second)},
 	} {
 		found, err := h.Intents(t.Context(), &f)
 		require.NoError(t, err)
 		require.Len(t, found, 1, "%+v", f)
 	}
 	for _, f := range []delivery.IntentFilter{
-		{Type: "user.deleted"}, {Channel: "dev"}, {Site: "/noaa"}, {Under: "/noaa/nws/ama"}, {State: delivery.IntentFailed},
-		{ResourceKind: "user", ResourceID: "bob"}, {Since: in.CreatedAt.Add(time.Second)}, {Until: in.CreatedAt},
+		{Type: "user.deleted"},
+		{Channel: "dev"},
+		{Site: "/noaa"},
+		{Under: "/noaa/nws/ama"},
+		{State: delivery.IntentFailed},
+		{ResourceKind: "user", ResourceID: "bob"},
+		{Since: in.CreatedAt.Add(time.Second)},
+		{Until: in.CreatedAt},
 	} {
 		found, err := h.Intents(t.Context(), &f)
 		require.NoError(t, err)
@@ -362,7 +374,8 @@ func TestListingsAreFoundByIndex(t *testing.T) {
 			SELECT (lpad(to_hex(i), 12, '0') || '70008000000000000000')::uuid, 'w' || i, 'user.created', '/', 'user', 'u' || i % 1000, '', now()
 			FROM generate_series(1, 20000) i;
 		INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, state)
-			SELECT i.id, i.id, ('00000000-0000-7000-8000-' || lpad(to_hex(1 + substr(i.wire_id, 2)::int % 50), 12, '0'))::uuid, 'plain', '/', 1, 'delivered'
+			SELECT i.id, i.id, ('00000000-0000-7000-8000-' || lpad(to_hex(1 + substr(i.wire_id, 2)::int % 50), 12, '0'))::uuid,
+				'plain', '/', 1, 'delivered'
 			FROM riverhook.intent i`)
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `ANALYZE riverhook.intent, riverhook.delivery, riverhook.subscription`)
@@ -384,6 +397,29 @@ func TestListingsAreFoundByIndex(t *testing.T) {
 		require.NotContains(t, plan, "Seq Scan on delivery")
 		require.NotContains(t, plan, "Seq Scan on intent")
 	}
+}
+
+func TestEachListingIsPlannedForItsFilter(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	cfg, err := pgxpool.ParseConfig(b.pool.Config().ConnString())
+	require.NoError(t, err)
+	cfg.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	h, err := delivery.NewHistory(pool, nil)
+	require.NoError(t, err)
+	for range 10 {
+		_, err := h.Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: uuid.New()})
+		require.NoError(t, err)
+	}
+
+	var custom, generic int
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT custom_plans, generic_plans FROM pg_prepared_statements
+		WHERE statement LIKE '-- name: ListDeliveries %'`).Scan(&custom, &generic))
+	require.Equal(t, 10, custom)
+	require.Zero(t, generic)
 }
 
 // capture remembers the last statement of a batch.

@@ -56,21 +56,21 @@ func TestTheNewestEndedDeliveriesOfASubscriptionAreKept(t *testing.T) {
 	b.enqueue(func(in *outbox.Intent) { in.ID, in.Type = "closed", "office.closed" })
 	b.drain(engine)
 	b.exec(`UPDATE riverhook.delivery d SET state = 'pending', due_at = now() + interval '1 h' FROM riverhook.intent i
-		WHERE i.id = d.intent_id AND i.wire_id = 'pending'`)
+		WHERE i.id = d.intent_id AND i.wire_id IN ('pending', 'newest')`)
 	b.exec(`UPDATE riverhook.intent_state s SET state = 'pending', due_at = now() + interval '1 h' FROM riverhook.intent i
 		WHERE i.id = s.intent_id AND i.wire_id = 'expanding'`)
 
 	pruned := b.prune(engine)
 
-	require.Equal(t, delivery.Pruned{Deliveries: 3}, pruned)
-	require.Equal(t, []string{"pending", "expanding", "newest", "closed"}, b.kept(busy.ID))
+	require.Equal(t, delivery.Pruned{Deliveries: 2}, pruned)
+	require.Equal(t, []string{"pending", "expanding", "new", "newest", "closed"}, b.kept(busy.ID))
 	require.Equal(t, []string{"closed"}, b.kept(quiet.ID))
-	require.Equal(t, 5, b.count(`SELECT count(*) FROM riverhook.attempt`))
+	require.Equal(t, 6, b.count(`SELECT count(*) FROM riverhook.attempt`))
 	require.Zero(t, b.prune(engine))
 
 	b.exec(`UPDATE riverhook.intent_state SET state = 'expanded'`)
 	require.Equal(t, 1, b.prune(engine).Deliveries)
-	require.Equal(t, []string{"pending", "newest", "closed"}, b.kept(busy.ID))
+	require.Equal(t, []string{"pending", "new", "newest", "closed"}, b.kept(busy.ID))
 }
 
 func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
@@ -102,7 +102,8 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrPruned)
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
 		res, err := b.outbox.Enqueue(t.Context(), tx, outbox.Intent{
-			ID: "old", Type: "user.created", Site: "/noaa/nws/oun", Resource: access.Resource{Kind: "user", ID: "ada"}, Data: map[string]string{"name": "Ada"},
+			ID: "old", Type: "user.created", Site: "/noaa/nws/oun", Resource: access.Resource{Kind: "user", ID: "ada"},
+			Data: map[string]string{"name": "Ada"},
 		})
 		require.True(t, res.Duplicate)
 		return err
@@ -162,7 +163,8 @@ func TestPruningGoesInStepsUntilNothingIsLeft(t *testing.T) {
 			SELECT i.id, (SELECT s.id FROM riverhook.subscription s ORDER BY s.id LIMIT 1), 'denied', '/', '2020-01-01'
 			FROM riverhook.intent i`)
 
-	require.Equal(t, delivery.Pruned{Deliveries: 1195, Decisions: 1200, Intents: 1195}, b.prune(b.keeping(delivery.HistoryRules{PerSubscription: 5})))
+	pruned := b.prune(b.keeping(delivery.HistoryRules{PerSubscription: 5}))
+	require.Equal(t, delivery.Pruned{Deliveries: 1195, Decisions: 1200, Intents: 1195}, pruned)
 	b.exec(`UPDATE riverhook.delivery SET ended_at = '2020-01-01'`)
 	require.Equal(t, delivery.Pruned{Deliveries: 5, Intents: 5}, b.prune(b.engine(nil)))
 }

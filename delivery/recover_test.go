@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,29 +34,31 @@ func TestWhatWasMissedIsRecoveredOldestFirst(t *testing.T) {
 		b.enqueue(func(in *outbox.Intent) { in.ID = id })
 		b.drain(engine)
 	}
-	states := func() (text string) {
+	states := func() string {
+		var all []string
 		for _, id := range []string{"a", "delivered", "b", "c", "d"} {
-			text += b.deliveries(id)[0].State + " "
+			all = append(all, b.deliveries(id)[0].State)
 		}
-		return text
+		return strings.Join(all, " ")
 	}
 	recovered := func(opts *delivery.RecoverOpts) int {
 		n, err := engine.Recover(t.Context(), sub.ID, opts)
 		require.NoError(t, err)
 		return n
 	}
-	b.exec(`UPDATE riverhook.delivery d SET created_at = now() - interval '2 h' FROM riverhook.intent i WHERE i.id = d.intent_id AND i.wire_id = 'a'`)
+	b.exec(`UPDATE riverhook.delivery d SET created_at = now() - interval '2 h' FROM riverhook.intent i
+		WHERE i.id = d.intent_id AND i.wire_id = 'a'`)
 	hour := time.Now().Add(-time.Hour)
 
 	require.Zero(t, recovered(&delivery.RecoverOpts{States: []delivery.DeliveryState{delivery.DeliveryExpired}}))
 	require.Equal(t, 2, recovered(&delivery.RecoverOpts{Since: hour, Limit: 2}))
-	require.Equal(t, "exhausted delivered pending pending exhausted ", states())
+	require.Equal(t, "exhausted delivered pending pending exhausted", states())
 	require.Equal(t, 1, recovered(&delivery.RecoverOpts{Until: hour}))
-	require.Equal(t, "pending delivered pending pending exhausted ", states())
+	require.Equal(t, "pending delivered pending pending exhausted", states())
 	require.Equal(t, 1, recovered(nil))
 	require.Zero(t, recovered(nil))
 	b.drain(engine)
-	require.Equal(t, "delivered delivered delivered delivered delivered ", states())
+	require.Equal(t, "delivered delivered delivered delivered delivered", states())
 	require.Len(t, receiver.Requests(), 9)
 	require.Equal(t, 5, recovered(&delivery.RecoverOpts{States: []delivery.DeliveryState{delivery.DeliveryDelivered}}))
 }

@@ -94,6 +94,28 @@ func TestAManualAttemptThatWasInterruptedIsMadeAgainAsManual(t *testing.T) {
 	require.Equal(t, []string{"1:1", "2:m1", "2:m1"}, b.numbers(d.ID))
 }
 
+func TestAManualAttemptThatAStopInterruptsIsMadeAgainAsManual(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.receiver(nil)
+	b.subscribe(receiver, nil)
+	engine := b.engine(nil)
+	id := b.enqueue(nil)
+	b.drain(engine)
+	d := b.deliveries(id)[0]
+	receiver.Script(deliverytest.Answer{Hang: true})
+	require.NoError(t, engine.Redeliver(t.Context(), d.ID))
+	stopped := b.engine(func(cfg *delivery.Config) { cfg.StopTimeout = time.Millisecond })
+	require.NoError(t, stopped.Start(t.Context()))
+	_, err := receiver.Wait(t.Context(), 2)
+	require.NoError(t, err)
+	require.ErrorContains(t, stopped.Stop(t.Context()), "interrupted")
+	b.drainAhead(engine, time.Minute)
+
+	require.Equal(t, []string{"delivered", "interrupted", "delivered"}, b.outcomes(d.ID))
+	require.Equal(t, []string{"1:1", "2:m1", "2:m1"}, b.numbers(d.ID))
+}
+
 func TestARedeliveryThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
