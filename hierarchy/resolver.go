@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,7 +127,8 @@ func (r *Resolver) resolve(ctx context.Context, lookups []Lookup) ([][]Match, er
 	if err != nil {
 		return nil, err
 	}
-	rows, err := store.ResolveInOrder(ctx, r.pool, r.cfg.Schema, resolveParams(lookups, reaches))
+	first := alike(lookups, reaches)
+	rows, err := store.ResolveInOrder(ctx, r.pool, r.cfg.Schema, resolveParams(lookups, reaches, first))
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +139,31 @@ func (r *Resolver) resolve(ctx context.Context, lookups []Lookup) ([][]Match, er
 		}
 		matches[row.Ord] = append(matches[row.Ord], m)
 	}
+	for i, of := range first {
+		matches[i] = slices.Clip(matches[of])
+	}
 	return matches, nil
+}
+
+// alike names, for each lookup, the first one that asks the same: under load
+// most of a batch is events of few types at few sites, and is looked up once.
+func alike(lookups []Lookup, reaches []reach) []int {
+	type question struct {
+		eventType, sites, channel string
+		chain                     int // how many of the sites are the resource's
+		after                     uuid.UUID
+		limit                     int
+	}
+	known := make(map[question]int, len(lookups))
+	first := make([]int, len(lookups))
+	for i, l := range lookups {
+		q := question{l.Type, reaches[i].list(), l.Channel, len(reaches[i].resource), l.After, l.Limit}
+		if _, asked := known[q]; !asked {
+			known[q] = i
+		}
+		first[i] = known[q]
+	}
+	return first
 }
 
 func (l Lookup) check() error {
@@ -147,10 +173,13 @@ func (l Lookup) check() error {
 	return CheckEventType(l.Type)
 }
 
-func resolveParams(lookups []Lookup, reaches []reach) *store.ResolveParams {
+func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.ResolveParams {
 	p := &store.ResolveParams{}
 	patterns := make(map[string]string)
 	for i, l := range lookups {
+		if first[i] != i {
+			continue
+		}
 		if _, known := patterns[l.Type]; !known {
 			patterns[l.Type] = strings.Join(Patterns(l.Type), " ")
 		}

@@ -188,6 +188,7 @@ func TestALookupGoesOnBehindASubscriptionAndEndsAtItsLimit(t *testing.T) {
 				got = append(got, m.Subscription.ID)
 				l.After = m.Subscription.ID
 			}
+			require.LessOrEqual(t, len(got), len(all), "a page does not go on behind the one before")
 			if limit == 0 || len(page) < limit {
 				break
 			}

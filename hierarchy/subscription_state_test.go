@@ -96,24 +96,25 @@ func TestARotatedSecretLeavesTheFormerOnesForTheOverlap(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	expiry := func() time.Duration {
+	expiry := func(s Secret) time.Duration {
 		t.Helper()
 		var seconds float64
 		require.NoError(t, pool.QueryRow(ctx,
-			`SELECT extract(epoch FROM max(expires_at) - now()) FROM riverhook.secret WHERE subscription_id = $1`, created.ID).Scan(&seconds))
+			`SELECT extract(epoch FROM expires_at - now()) FROM riverhook.secret WHERE value = $1`, mustBytes(t, s)).Scan(&seconds))
 		return time.Duration(seconds * float64(time.Second))
 	}
 	second, err := subs.RotateSecret(ctx, created.ID, nil)
 	require.NoError(t, err)
 	requireSecrets(second, created.Secret)
-	require.InDelta(t, 24*time.Hour, expiry(), float64(time.Minute))
+	require.InDelta(t, 24*time.Hour, expiry(created.Secret), float64(time.Minute))
 
-	// A longer overlap does not prolong what ends sooner; a shorter one ends all.
+	// A shorter overlap ends all sooner; a longer one prolongs nothing.
 	third, err := subs.RotateSecret(ctx, created.ID, &RotateOpts{Overlap: time.Hour, Secret: secretOfLength(24)})
 	require.NoError(t, err)
 	require.Equal(t, secretOfLength(24), third)
 	requireSecrets(third, second, created.Secret)
-	require.InDelta(t, time.Hour, expiry(), float64(time.Minute))
+	require.InDelta(t, time.Hour, expiry(second), float64(time.Minute))
+	require.InDelta(t, time.Hour, expiry(created.Secret), float64(time.Minute))
 	_, err = pool.Exec(ctx, `UPDATE riverhook.secret SET expires_at = now() WHERE value = $1`, mustBytes(t, second))
 	require.NoError(t, err)
 	requireSecrets(third, created.Secret)
@@ -121,6 +122,8 @@ func TestARotatedSecretLeavesTheFormerOnesForTheOverlap(t *testing.T) {
 	fourth, err := subs.RotateSecret(ctx, created.ID, &RotateOpts{Overlap: 48 * time.Hour})
 	require.NoError(t, err)
 	requireSecrets(fourth, third, created.Secret)
+	require.InDelta(t, 48*time.Hour, expiry(third), float64(time.Minute))
+	require.InDelta(t, time.Hour, expiry(created.Secret), float64(time.Minute))
 	var kept int
 	require.NoError(t, pool.QueryRow(ctx, `SELECT count(*) FROM riverhook.secret`).Scan(&kept))
 	require.Equal(t, 3, kept) // the expired one is gone for good

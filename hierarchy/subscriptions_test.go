@@ -279,6 +279,7 @@ func TestListGoesThroughAllPagesInTheOrderOfCreation(t *testing.T) {
 			got = append(got, s.ID)
 			opts.AfterID = s.ID
 		}
+		require.LessOrEqual(t, len(got), len(all), "a page does not go on behind the one before")
 		if len(page) < opts.Limit {
 			break
 		}
