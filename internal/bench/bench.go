@@ -92,6 +92,16 @@ func (b *bench) environment(began time.Time) environment {
 	}
 }
 
+// settle waits for what comes after a stretch of work: River keeps the ends of
+// jobs to itself for up to a quarter of a second.
+func (b *bench) settle(ctx context.Context) error {
+	return pause(ctx, of(b.size, time.Millisecond, 400*time.Millisecond, 400*time.Millisecond))
+}
+
+// warmUp is how many events go before those whose latency is measured, to open
+// connections and prepare statements.
+func (b *bench) warmUp() int { return of(b.size, 2, 20, 20) }
+
 // pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

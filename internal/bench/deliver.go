@@ -138,7 +138,7 @@ func (b *bench) measureBaseline(ctx context.Context, base *baseline, v *deliverR
 	if err := base.work(ctx, v.counted/20, inserters); err != nil { // to warm up
 		return c, err
 	}
-	if err := pause(ctx, settleTime); err != nil { // until River has noted that
+	if err := b.settle(ctx); err != nil {
 		return c, err
 	}
 	m, err := b.startMeter(ctx, base.pool)
@@ -158,9 +158,6 @@ func (b *bench) measureBaseline(ctx context.Context, base *baseline, v *deliverR
 	stop()
 	return c, base.stop(ctx)
 }
-
-// settleTime is how long River may keep the ends of jobs to itself, and more.
-const settleTime = 400 * time.Millisecond
 
 // ourDelivery is a variant that the engine does.
 type ourDelivery struct {
@@ -216,7 +213,7 @@ func (o *ourDelivery) measure(ctx context.Context, last bool) (w window, err err
 	if _, err = o.window(ctx, max(o.events/20, 1), 0, false); err != nil {
 		return w, fmt.Errorf("warm up: %w", err)
 	}
-	if err := pause(ctx, settleTime); err != nil {
+	if err := o.bench.settle(ctx); err != nil {
 		return w, err
 	}
 	if w, err = o.window(ctx, o.events, o.producers, last); err != nil {

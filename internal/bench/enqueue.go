@@ -37,7 +37,7 @@ func enqueue(ctx context.Context, b *bench) (*result, error) {
 	if err := measureTrips(ctx, w.url, r); err != nil {
 		return nil, err
 	}
-	lap := of(b.size, 20*time.Millisecond, time.Second, 4*time.Second)
+	lap := of(b.size, 10*time.Millisecond, 500*time.Millisecond, 4*time.Second)
 	rates := map[string][]float64{}
 	for round := range of(b.size, 1, 3, 5) {
 		for _, c := range enqueueCases(b.size) {

@@ -43,7 +43,7 @@ func latency(ctx context.Context, b *bench) (*result, error) {
 	)
 	for round := range rounds {
 		for _, rate := range []int{20, 200} {
-			n := of(b.size, 20, rate*6, 1000)
+			n := of(b.size, 5, rate*5, 1000)
 			name := fmt.Sprintf("ours_%d", rate)
 			found, err := ours.latencies(ctx, float64(rate), n)
 			if err != nil {
@@ -87,15 +87,11 @@ func (l *baseline) latencies(ctx context.Context, b *bench, logName string, rate
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.stop(ctx)) }()
-	if _, err := b.latencies(ctx, logName, rate, warmUp, l.publishJobs()); err != nil {
+	if _, err := b.latencies(ctx, logName, rate, b.warmUp(), l.publishJobs()); err != nil {
 		return nil, fmt.Errorf("warm up: %w", err)
 	}
 	return b.latencies(ctx, logName, rate, n, l.publishJobs())
 }
-
-// warmUp is how many events go before those that are measured, to open
-// connections and prepare statements.
-const warmUp = 20
 
 // latencies runs an engine for as long as they are measured.
 func (o *oneEngine) latencies(ctx context.Context, rate float64, n int) (values []float64, err error) {
@@ -113,7 +109,7 @@ func (o *oneEngine) latencies(ctx context.Context, rate float64, n int) (values 
 // measure is latencies beside an engine that runs.
 func (o *oneEngine) measure(ctx context.Context, rate float64, n int) ([]float64, error) {
 	publish := publishIntents(o.client, o.pool, fastType)
-	if _, err := o.bench.latencies(ctx, o.name, rate, warmUp, publish); err != nil {
+	if _, err := o.bench.latencies(ctx, o.name, rate, o.bench.warmUp(), publish); err != nil {
 		return nil, fmt.Errorf("warm up: %w", err)
 	}
 	return o.bench.latencies(ctx, o.name, rate, n, publish)

@@ -64,6 +64,7 @@ func scenarios() []scenario {
 		{"latency", latency},
 		{"neighbour", neighbour},
 		{"crash", crash},
+		{"backlog", backlog},
 	}
 }
 
@@ -108,6 +109,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&opts.report, "report", "", "draw the results in this `file`, made by -json, into docs/benchmarks")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if quickly {
 		opts.size = quick

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
 )
 
 // neighbour measures what bad endpoints do to a good one: the latency of a fast
@@ -25,7 +24,7 @@ func neighbour(ctx context.Context, b *bench) (*result, error) {
 		slowed, hanged []float64
 	)
 	for round := range of(b.size, 1, 1, 3) {
-		n := &neighbours{bad: of(b.size, 20, 1000, 1000), events: of(b.size, 20, 300, 1000)}
+		n := &neighbours{bad: of(b.size, 20, 1000, 1000), events: of(b.size, 5, 200, 1000)}
 		if err := n.run(ctx, b, round); err != nil {
 			return nil, err
 		}
@@ -120,4 +119,3 @@ func (o *oneEngine) enqueueAll(ctx context.Context, n int, types ...string) erro
 	}
 	return nil
 }
-
