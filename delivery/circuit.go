@@ -16,7 +16,7 @@ const (
 // transition's commit, so it holds in every engine and outlives this one.
 func (e *Engine) judgeEndpoint(tr *transition) {
 	t, a := tr.Target, tr.Attempt
-	opens := e.endpoints.learn(t.Sub.ID, a.Outcome, time.Now())
+	opens := e.endpoints.learn(t.Sub.ID, a.Outcome, a.Duration, time.Now())
 	if t.CircuitOpened > 0 && isEndpointFailure(a.Outcome) {
 		opens = true // it was on trial
 	}

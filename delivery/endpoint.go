@@ -9,13 +9,15 @@ import (
 )
 
 const (
-	// maxWaitingPerSlot bounds, in multiples of its slots, how many attempts
-	// wait in memory for a slot of one endpoint.
-	maxWaitingPerSlot = 4
+	// slotWait is how long an attempt waits in memory for a slot of its endpoint
+	// before it is held as a row. One that is likely to wait longer is held at
+	// once: a held row costs more than a moment's wait, and less than a worker
+	// that waits.
+	slotWait = time.Second
 
-	// slotWait is how long they wait before they are held as rows. A healthy
-	// endpoint frees a slot much sooner.
-	slotWait = 50 * time.Millisecond
+	// An endpoint that has not answered yet is given less of both.
+	newSlotWait       = 100 * time.Millisecond
+	newWaitingPerSlot = 4
 
 	// releaseLapse is when deliveries that were released and did not come for
 	// their slot are believed to have gone to another engine.
@@ -32,7 +34,8 @@ const (
 // one that hangs cannot take the workers of the others. What it knows is of
 // this process alone; what must outlive it is in subscription_health.
 type endpoints struct {
-	def int // slots where the subscription names none
+	def     int // slots where the subscription names none
+	waiters int // the most attempts that wait for a slot of one endpoint
 
 	mu sync.Mutex
 	of map[uuid.UUID]*endpoint
@@ -40,8 +43,10 @@ type endpoints struct {
 
 type endpoint struct {
 	inFlight int
-	limit    float64 // the slots now: halved by throttling, grown back by successes
-	most     int     // the slots at best
+	took     time.Duration // a request, by a moving average
+	busy     time.Time     // since when all slots are taken without one being freed
+	limit    float64       // the slots now: halved by throttling, grown back by successes
+	most     int           // the slots at best
 	waiting  []chan struct{}
 
 	held       bool // there may be held deliveries
@@ -55,7 +60,9 @@ type endpoint struct {
 	windowBad   int
 }
 
-func newEndpoints(def int) *endpoints { return &endpoints{def: def, of: map[uuid.UUID]*endpoint{}} }
+func newEndpoints(def, waiters int) *endpoints {
+	return &endpoints{def: def, waiters: waiters, of: map[uuid.UUID]*endpoint{}}
+}
 
 // get must be called with the lock held.
 func (es *endpoints) get(id uuid.UUID, most int) *endpoint {
@@ -80,11 +87,14 @@ func (es *endpoints) acquire(ctx context.Context, id uuid.UUID, most int) bool {
 	ep := es.get(id, most)
 	ep.released = max(ep.released-1, 0)
 	if ep.inFlight < ep.slots() {
-		ep.inFlight++
+		if ep.inFlight++; ep.inFlight == ep.slots() {
+			ep.busy = time.Now()
+		}
 		es.mu.Unlock()
 		return true
 	}
-	if len(ep.waiting) >= maxWaitingPerSlot*ep.slots() {
+	patience := ep.patience(es.waiters, time.Now())
+	if patience == 0 {
 		ep.held = true
 		es.mu.Unlock()
 		return false
@@ -93,7 +103,7 @@ func (es *endpoints) acquire(ctx context.Context, id uuid.UUID, most int) bool {
 	ep.waiting = append(ep.waiting, turn)
 	es.mu.Unlock()
 
-	timer := time.NewTimer(slotWait)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-turn:
@@ -119,10 +129,28 @@ func (es *endpoints) leave(id uuid.UUID) {
 	defer es.mu.Unlock()
 	ep := es.of[id]
 	ep.inFlight--
+	ep.busy = time.Now()
 	ep.handOver()
 	if ep.idle() {
 		delete(es.of, id)
 	}
+}
+
+// patience is how long one more attempt should wait for its turn; 0 when it
+// should be held.
+func (ep *endpoint) patience(waiters int, now time.Time) time.Duration {
+	n := len(ep.waiting)
+	if ep.took == 0 {
+		if n >= newWaitingPerSlot*ep.slots() || now.Sub(ep.busy) > newSlotWait {
+			return 0
+		}
+		return newSlotWait
+	}
+	each := max(ep.took/time.Duration(ep.slots()), now.Sub(ep.busy))
+	if n >= waiters || each*time.Duration(n+1) > slotWait {
+		return 0
+	}
+	return slotWait
 }
 
 func (ep *endpoint) handOver() {
@@ -143,7 +171,7 @@ func (ep *endpoint) slots() int { return max(int(ep.limit), 1) }
 
 // learn takes in how an attempt ended. It returns whether the endpoint's
 // circuit should open.
-func (es *endpoints) learn(id uuid.UUID, outcome Outcome, now time.Time) (open bool) {
+func (es *endpoints) learn(id uuid.UUID, outcome Outcome, took time.Duration, now time.Time) (open bool) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	ep := es.of[id]
@@ -151,6 +179,7 @@ func (es *endpoints) learn(id uuid.UUID, outcome Outcome, now time.Time) (open b
 		ep.windowStart, ep.windowAll, ep.windowBad = now, 0, 0
 	}
 	ep.windowAll++
+	ep.took += (took - ep.took) / 8
 	switch {
 	case outcome == OutcomeDelivered:
 		ep.failures = 0

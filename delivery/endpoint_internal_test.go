@@ -12,13 +12,13 @@ import (
 func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(2), uuid.New()
+		es, id := newEndpoints(2, 500), uuid.New()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		require.True(t, es.acquire(t.Context(), id, 0))
 
 		started := time.Now()
 		require.False(t, es.acquire(t.Context(), id, 0))
-		require.Equal(t, slotWait, time.Since(started))
+		require.Equal(t, newSlotWait, time.Since(started))
 
 		other := uuid.New()
 		require.True(t, es.acquire(t.Context(), other, 0))
@@ -28,7 +28,7 @@ func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 func TestAFreedSlotGoesToWhoWaitsLongest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(1), uuid.New()
+		es, id := newEndpoints(1, 500), uuid.New()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		got := make(chan int, 2)
 		for i := range 2 {
@@ -48,15 +48,15 @@ func TestAFreedSlotGoesToWhoWaitsLongest(t *testing.T) {
 
 func TestThrottlingHalvesTheSlotsAndSuccessGrowsThemBack(t *testing.T) {
 	t.Parallel()
-	es, id := newEndpoints(8), uuid.New()
+	es, id := newEndpoints(8, 500), uuid.New()
 	require.True(t, es.acquire(t.Context(), id, 0))
 	now := time.Now()
-	es.learn(id, OutcomeThrottled, now)
+	es.learn(id, OutcomeThrottled, 0, now)
 	require.Equal(t, 4, es.of[id].slots())
-	es.learn(id, OutcomeThrottled, now)
+	es.learn(id, OutcomeThrottled, 0, now)
 	require.Equal(t, 2, es.of[id].slots())
 	for range 100 {
-		es.learn(id, OutcomeDelivered, now)
+		es.learn(id, OutcomeDelivered, 0, now)
 	}
 	require.Equal(t, 8, es.of[id].slots())
 }
@@ -64,11 +64,11 @@ func TestThrottlingHalvesTheSlotsAndSuccessGrowsThemBack(t *testing.T) {
 func TestACircuitOpensOnFailuresInARowOrOnTheirShare(t *testing.T) {
 	t.Parallel()
 	open := func(outcomes ...Outcome) bool {
-		es, id := newEndpoints(8), uuid.New()
+		es, id := newEndpoints(8, 500), uuid.New()
 		es.acquire(t.Context(), id, 0)
 		opened := false
 		for _, o := range outcomes {
-			opened = es.learn(id, o, time.Unix(1, 0)) || opened
+			opened = es.learn(id, o, 0, time.Unix(1, 0)) || opened
 		}
 		return opened
 	}
@@ -94,7 +94,7 @@ func TestThePauseOfACircuitDoublesUpToItsBound(t *testing.T) {
 
 func TestHeldDeliveriesAreReleasedWhenAShareOfTheSlotsIsFree(t *testing.T) {
 	t.Parallel()
-	es, id, now := newEndpoints(8), uuid.New(), time.Now()
+	es, id, now := newEndpoints(8, 500), uuid.New(), time.Now()
 	require.Zero(t, es.wantsRelease(id, now), "an endpoint that nobody knows")
 	require.Equal(t, 8, es.offer(id, 0, now))
 	require.Zero(t, es.wantsRelease(id, now), "while another releases")

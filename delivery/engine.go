@@ -79,7 +79,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, store: store.In(pool, cfg.Schema),
-		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
+		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint, cfg.MaxWorkers/2), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
@@ -116,8 +116,8 @@ func (e *Engine) makeSubscriptions() (err error) {
 
 func (e *Engine) makeBatches() {
 	e.intents = batch.New(batch.Config{}, e.loadIntents)
-	e.lookups = batch.New(batch.Config{MaxSize: 100}, e.resolver.Resolve)
-	e.expansions = batch.New(batch.Config{MaxSize: 100}, e.commitExpansions)
+	e.lookups = batch.New(batch.Config{MaxSize: 300}, e.resolver.Resolve)
+	e.expansions = batch.New(batch.Config{MaxSize: 300}, e.commitExpansions)
 	e.loads = batch.New(batch.Config{}, e.loadTargets)
 	e.records = batch.New(batch.Config{}, e.recordTransitions)
 	e.releases = batch.New(batch.Config{Flushers: 1}, e.releaseHeld)

@@ -66,33 +66,35 @@ func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started 
 		}
 		return e.record(ctx, t.hold(holdSlots, "the endpoint has as many requests in flight as it may have"))
 	}
-	err := e.attemptInSlot(ctx, t)
+	tr := e.attemptInSlot(ctx, t)
 	e.endpoints.leave(t.Sub.ID)
-	return errors.Join(err, e.releaseNext(ctx, t.Sub.ID))
-}
-
-// attemptInSlot makes the request of a delivery that has a slot of its endpoint,
-// as soon as there is one of the process.
-func (e *Engine) attemptInSlot(ctx context.Context, t *target) error {
-	select {
-	case e.inFlight <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	tr := e.gate(ctx, t) // once more: it may have waited for long
-	if tr == nil {
-		if tr = e.request(ctx, t); tr != nil {
-			e.at(pointAnswered)
-			e.judgeEndpoint(tr)
-		}
-	}
-	<-e.inFlight
 	if tr == nil { // stopped before the request went out
 		return context.Cause(ctx)
 	}
 	err := e.record(ctx, tr)
 	e.at(pointRecorded)
-	return err
+	return errors.Join(err, e.releaseNext(ctx, t.Sub.ID))
+}
+
+// attemptInSlot makes the request of a delivery that has a slot of its endpoint,
+// as soon as there is one of the process. It returns nil when the engine stopped
+// before the request went out.
+func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
+	select {
+	case e.inFlight <- struct{}{}:
+		defer func() { <-e.inFlight }()
+	case <-ctx.Done():
+		return nil
+	}
+	if tr := e.gate(ctx, t); tr != nil { // once more: it may have waited for long
+		return tr
+	}
+	tr := e.request(ctx, t)
+	if tr != nil {
+		e.at(pointAnswered)
+		e.judgeEndpoint(tr)
+	}
+	return tr
 }
 
 // recordInterrupted notes, before a delivery is tried again, that the earlier

@@ -212,9 +212,9 @@ RETURNING d.id;
 SELECT h.subscription_id, h.epoch, h.failed_attempts, h.exhausted_row, h.unresolvable,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failed_attempts >= sqlc.arg(attempts)::integer
-        AND h.failing_since < now() - sqlc.arg(window_ms)::bigint * interval '1 millisecond')::boolean AS failing,
+        AND greatest(h.failing_since, s.state_since) < now() - sqlc.arg(window_ms)::bigint * interval '1 millisecond')::boolean AS failing,
     (h.exhausted_row >= sqlc.arg(exhausted)::integer
-        AND h.exhausted_since < now() - sqlc.arg(exhausted_ms)::bigint * interval '1 millisecond')::boolean AS exhausted,
+        AND greatest(h.exhausted_since, s.state_since) < now() - sqlc.arg(exhausted_ms)::bigint * interval '1 millisecond')::boolean AS exhausted,
     (h.unresolvable >= sqlc.arg(unresolvable)::integer)::boolean AS unresolved,
     h.failing_since
 FROM /* TEMPLATE: schema */subscription_health h
@@ -222,12 +222,12 @@ JOIN /* TEMPLATE: schema */subscription s ON s.id = h.subscription_id AND s.epoc
 WHERE s.deleted_at IS NULL AND s.state <> 'deactivated' AND (
     h.gone_at IS NOT NULL
     OR (h.failed_attempts >= sqlc.arg(attempts)::integer
-        AND h.failing_since < now() - sqlc.arg(window_ms)::bigint * interval '1 millisecond')
+        AND greatest(h.failing_since, s.state_since) < now() - sqlc.arg(window_ms)::bigint * interval '1 millisecond')
     OR (h.exhausted_row >= sqlc.arg(exhausted)::integer
-        AND h.exhausted_since < now() - sqlc.arg(exhausted_ms)::bigint * interval '1 millisecond')
+        AND greatest(h.exhausted_since, s.state_since) < now() - sqlc.arg(exhausted_ms)::bigint * interval '1 millisecond')
     OR h.unresolvable >= sqlc.arg(unresolvable)::integer
     OR (h.warned_at IS NULL AND h.failed_attempts >= sqlc.arg(attempts)::integer
-        AND h.failing_since < now() - sqlc.arg(window_ms)::bigint * interval '0.5 millisecond'))
+        AND greatest(h.failing_since, s.state_since) < now() - sqlc.arg(window_ms)::bigint * interval '0.5 millisecond'))
 ORDER BY h.subscription_id
 LIMIT 100;
 
