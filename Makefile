@@ -51,8 +51,9 @@ verify: $(SQLC) ## Check that generated code, go.mod and formatting are up to da
 	go vet ./...
 
 .PHONY: bench
-bench: ## Run each benchmark once, so that none of them rots
+bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 6 minutes
 	go test -run '^$$' -bench . -benchtime 1x ./...
+	go run ./internal/bench -scenario all -quick
 
 # Both tools are built from source, once a version. sqlc's parser is C that
 # takes minutes to compile; without cgo it comes as WebAssembly.

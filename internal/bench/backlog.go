@@ -80,14 +80,14 @@ func (s *backlogRun) run(ctx context.Context) error {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
-		s.bench.say("  %s: %s", step.name, time.Since(began).Round(time.Millisecond))
+		s.bench.sayf("  %s: %s", step.name, time.Since(began).Round(time.Millisecond))
 	}
 	s.rememberMemory("held")
 	beside, err := s.measure(ctx, 20, s.events)
 	if err != nil {
 		return err
 	}
-	s.bench.say("  quiet p50 %.2f ms; beside the backlog %.2f ms", median(quiet), median(beside))
+	s.bench.sayf("  quiet p50 %.2f ms; beside the backlog %.2f ms", median(quiet), median(beside))
 	if err := s.countRewrites(ctx); err != nil {
 		return err
 	}
@@ -162,10 +162,15 @@ const historyRows = `
 		CROSS JOIN generate_series(1, $2::integer) AS k
 		JOIN subs s ON s.n = (i.n * $2 + k) % s.all_of_them
 	), attempts AS (
-		INSERT INTO riverhook.attempt (delivery_id, seq, round, number, outcome, status, url, request_headers, response_headers, engine, started_at)
-		SELECT id, 1, 1, 1, 'delivered', 200, 'http://127.0.0.1/history', '{"Content-Type":"application/json"}', '{"Date":"now"}', 'bench', now() FROM pairs
+		INSERT INTO riverhook.attempt (
+			delivery_id, seq, round, number, outcome, status, url, request_headers, response_headers, engine, started_at)
+		SELECT
+			id, 1, 1, 1, 'delivered', 200, 'http://127.0.0.1/history', '{"Content-Type":"application/json"}', '{"Date":"now"}',
+			'bench', now()
+		FROM pairs
 	)
-	INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, state, attempt_seq, attempts, last_status, last_outcome, ended_at)
+	INSERT INTO riverhook.delivery (
+		id, intent_id, subscription_id, dialect, matched_site, epoch, state, attempt_seq, attempts, last_status, last_outcome, ended_at)
 	SELECT id, intent_id, subscription_id, 'standard', '/', 1, 'delivered', 1, 1, 200, 'delivered', now() FROM pairs`
 
 // makeHeld enqueues events for an endpoint that refuses connections and waits

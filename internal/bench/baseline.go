@@ -127,7 +127,8 @@ func newBaseline(ctx context.Context, b *bench, name, url string, history bool, 
 	if history {
 		l.worker.history = pool
 	}
-	return l, l.migrate(ctx)
+	err = l.migrate(ctx)
+	return l, err
 }
 
 func (l *baseline) migrate(ctx context.Context) error {

@@ -75,15 +75,16 @@ func (b *bench) open(ctx context.Context) error {
 	return err
 }
 
-func (b *bench) close() error {
-	ctx := context.Background()
+func (b *bench) close(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	return errors.Join(b.receiver.close(), b.dropDatabases(ctx), b.stop())
 }
 
-// say writes a line of progress.
-func (b *bench) say(format string, args ...any) {
-	fmt.Fprintf(b.out, format+"\n", args...)
-}
+// sayf writes a line of progress.
+func (b *bench) sayf(format string, args ...any) { printf(b.out, format+"\n", args...) }
+
+// printf writes for people: nothing follows from what they cannot read.
+func printf(to io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(to, format, args...) }
 
 func (b *bench) environment(began time.Time) environment {
 	return environment{

@@ -41,7 +41,7 @@ func TestEachScenarioRunsAndHasItsRatios(t *testing.T) {
 			serverURL: pgtest.EmptyDatabase(t), stop: func() error { return nil },
 		}
 		require.NoError(t, b.open(t.Context()))
-		t.Cleanup(func() { require.NoError(t, b.close()) })
+		t.Cleanup(func() { require.NoError(t, b.close(context.Background())) })
 		return b
 	}
 

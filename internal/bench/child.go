@@ -30,12 +30,12 @@ func childRoles() map[string]childRole {
 func runChild(ctx context.Context, role string, stdin io.Reader, stdout, stderr io.Writer) int {
 	run, ok := childRoles()[role]
 	if !ok {
-		fmt.Fprintf(stderr, "bench: no role %q\n", role)
+		printf(stderr, "bench: no role %q\n", role)
 		return exitUsage
 	}
-	ready := func(answer string) { fmt.Fprintln(stdout, answer) }
+	ready := func(answer string) { printf(stdout, "%s\n", answer) }
 	if err := run(context.WithoutCancel(ctx), bufio.NewReader(stdin), ready); err != nil {
-		fmt.Fprintf(stderr, "bench: %s: %v\n", role, err)
+		printf(stderr, "bench: %s: %v\n", role, err)
 		return exitFailed
 	}
 	return exitOK

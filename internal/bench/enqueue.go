@@ -51,7 +51,7 @@ func enqueue(ctx context.Context, b *bench) (*result, error) {
 					return nil, fmt.Errorf("%s: %w", name, err)
 				}
 				rates[name] = append(rates[name], perSecond)
-				b.say("  round %d: %-19s %6.0f/s", round+1, name, perSecond)
+				b.sayf("  round %d: %-19s %6.0f/s", round+1, name, perSecond)
 			}
 		}
 	}
@@ -70,7 +70,8 @@ func enqueue(ctx context.Context, b *bench) (*result, error) {
 }
 
 const businessTable = `CREATE TABLE business (
-	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, email text NOT NULL, created_at timestamptz NOT NULL DEFAULT now())`
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, email text NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT now())`
 
 // enqueueCase is a number of writers at once.
 type enqueueCase struct {

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
-
-	"github.com/riverhook/riverhook/outbox"
 )
 
 // latency measures the milliseconds from the return of Commit to the arrival of
@@ -56,7 +54,7 @@ func latency(ctx context.Context, b *bench) (*result, error) {
 				return nil, fmt.Errorf("%s: %w", base, err)
 			}
 			values[base] = append(values[base], bare...)
-			b.say("  round %d: %3d/s: ours p50 %.2f ms, p95 %.2f ms; one hop p50 %.2f ms, p95 %.2f ms", round+1, rate,
+			b.sayf("  round %d: %3d/s: ours p50 %.2f ms, p95 %.2f ms; one hop p50 %.2f ms, p95 %.2f ms", round+1, rate,
 				median(found), percentile(found, 95), median(bare), percentile(bare, 95))
 			if rate == 20 {
 				ratios = append(ratios, median(found)/median(bare))
@@ -91,50 +89,4 @@ func (l *baseline) latencies(ctx context.Context, b *bench, logName string, rate
 		return nil, fmt.Errorf("warm up: %w", err)
 	}
 	return b.latencies(ctx, logName, rate, n, l.publishJobs())
-}
-
-// latencies runs an engine for as long as they are measured.
-func (o *oneEngine) latencies(ctx context.Context, rate float64, n int) (values []float64, err error) {
-	engine, err := newEngine(o.pool, "latency")
-	if err != nil {
-		return nil, err
-	}
-	if err := engine.Start(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, engine.Stop(ctx)) }()
-	return o.measure(ctx, rate, n)
-}
-
-// measure is latencies beside an engine that runs.
-func (o *oneEngine) measure(ctx context.Context, rate float64, n int) ([]float64, error) {
-	publish := publishIntents(o.client, o.pool, fastType)
-	if _, err := o.bench.latencies(ctx, o.name, rate, o.bench.warmUp(), publish); err != nil {
-		return nil, fmt.Errorf("warm up: %w", err)
-	}
-	return o.bench.latencies(ctx, o.name, rate, n, publish)
-}
-
-// fastType are the events of the endpoint whose latency is measured.
-const fastType = "bench.fast"
-
-// oneEngine is a database with a subscription to fastType whose endpoint keeps a
-// log of the same name.
-type oneEngine struct {
-	bench  *bench
-	client *outbox.Client
-	name   string
-	*world
-}
-
-func newOneEngine(ctx context.Context, b *bench, name string) (*oneEngine, error) {
-	w, err := b.newWorld(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	o := &oneEngine{bench: b, name: name, world: w}
-	if o.client, err = outbox.New(nil); err != nil {
-		return nil, err
-	}
-	return o, subscribe(ctx, w.subs, fastType, b.receiver.url(pathLog, name), 1)
 }

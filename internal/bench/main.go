@@ -83,12 +83,12 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "bench: %v\n", err)
+		printf(stderr, "bench: %v\n", err)
 		return exitUsage
 	}
 	for _, s := range opts.scenarios {
 		if err := runScenario(ctx, s, opts, stdout, stderr); err != nil {
-			fmt.Fprintf(stderr, "bench: %s: %v\n", s.name, err)
+			printf(stderr, "bench: %s: %v\n", s.name, err)
 			return exitFailed
 		}
 	}
@@ -145,9 +145,9 @@ func runScenario(ctx context.Context, s scenario, opts *options, stdout, stderr 
 	if err != nil {
 		return err
 	}
-	b.say("%s: %s", s.name, b.source)
+	b.sayf("%s: %s", s.name, b.source)
 	r, err := s.run(ctx, b)
-	if err := errors.Join(err, b.close()); err != nil {
+	if err := errors.Join(err, b.close(ctx)); err != nil {
 		return err
 	}
 	r.Scenario, r.Run = s.name, b.environment(began)

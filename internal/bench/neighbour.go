@@ -28,7 +28,7 @@ func neighbour(ctx context.Context, b *bench) (*result, error) {
 		if err := n.run(ctx, b, round); err != nil {
 			return nil, err
 		}
-		b.say("  round %d: quiet p50 %.2f ms, p99 %.2f ms; with neighbours p50 %.2f ms, p99 %.2f ms", round+1,
+		b.sayf("  round %d: quiet p50 %.2f ms, p99 %.2f ms; with neighbours p50 %.2f ms, p99 %.2f ms", round+1,
 			median(n.quiet), percentile(n.quiet, 99), median(n.noisy), percentile(n.noisy, 99))
 		quiet, noisy = append(quiet, n.quiet...), append(noisy, n.noisy...)
 		p50s = append(p50s, median(n.noisy)/median(n.quiet))
@@ -100,7 +100,7 @@ func (n *neighbours) run(ctx context.Context, b *bench, round int) (err error) {
 	// Requests hang until they time out: that they are interrupted is as it must be.
 	stopCtx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	_ = engine.Stop(stopCtx) //nolint:errcheck // as said
+	_ = engine.Stop(stopCtx)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,12 +24,12 @@ type process struct {
 }
 
 func readProcess(pid int) (process, bool) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat") //nolint:gosec // a number
 	if err != nil {
 		return process{}, false
 	}
 	// The name is in parentheses and may have spaces: proc_pid_stat(5).
-	begin, end := strings.IndexByte(string(text), '('), strings.LastIndexByte(string(text), ')')
+	begin, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if begin < 0 || end < begin {
 		return process{}, false
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -26,7 +25,7 @@ func (b *bench) startProfile(variant string, wanted bool) (stop func(), err erro
 	return func() {
 		pprof.StopCPUProfile()
 		if err := file.Close(); err != nil {
-			fmt.Fprintf(b.out, "bench: profile: %v\n", err)
+			printf(b.out, "bench: profile: %v\n", err)
 		}
 	}, nil
 }

@@ -40,11 +40,11 @@ func (r *receiver) slowURL(name string, d time.Duration) string {
 }
 
 func (r *receiver) ask(ctx context.Context, path string, answer any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.process.answer+"/"+pathControl+path, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url(pathControl, path), http.NoBody) //nolint:gosec // our own child
 	if err != nil {
 		return err
 	}
-	resp, err := r.client.Do(req)
+	resp, err := r.client.Do(req) //nolint:gosec // our own child
 	if err != nil {
 		return fmt.Errorf("ask the receiver: %w", err)
 	}
@@ -55,14 +55,14 @@ func (r *receiver) ask(ctx context.Context, path string, answer any) error {
 // count is how many requests the book of this name has.
 func (r *receiver) count(ctx context.Context, name string) (int, error) {
 	var p page
-	err := r.ask(ctx, "/"+name, &p)
+	err := r.ask(ctx, name, &p)
 	return int(p.Count), err
 }
 
 // arrivals are the requests of a log, from the one of this index on.
 func (r *receiver) arrivals(ctx context.Context, name string, from int) ([]arrival, error) {
 	var p page
-	err := r.ask(ctx, "/"+name+"?from="+strconv.Itoa(from), &p)
+	err := r.ask(ctx, name+"?from="+strconv.Itoa(from), &p)
 	return p.Arrivals, err
 }
 

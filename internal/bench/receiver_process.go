@@ -109,7 +109,7 @@ func (l *library) control(w http.ResponseWriter, name, from string) {
 		answer = page{Count: b.count.Load(), Arrivals: b.arrivals[n:len(b.arrivals):len(b.arrivals)]}
 		b.mu.Unlock()
 	}
-	_ = json.NewEncoder(w).Encode(answer) //nolint:errcheck,errchkjson // who asked has gone
+	_ = json.NewEncoder(w).Encode(answer) //nolint:errchkjson // an error means that who asked has gone
 }
 
 // serveReceiver is the child that is the receiver.

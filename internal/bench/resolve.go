@@ -30,9 +30,13 @@ func resolve(ctx context.Context, b *bench, r *result) error {
 		if err != nil {
 			return err
 		}
-		defer run.pool.Close()
 		resolvers[name] = run
 	}
+	defer func() {
+		for _, run := range resolvers {
+			run.pool.Close()
+		}
+	}()
 	for _, at := range []int{1, 100} {
 		times := map[string][]float64{}
 		for range of(b.size, 5, 200, 3000) * 2 / (1 + at/50) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -54,13 +53,13 @@ func (r *result) print(out io.Writer) error {
 		mode = "quick"
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "%s (%s, %d CPUs, Postgres %s, %s, %.0f s)\n", r.Scenario, mode, r.Run.CPUs, r.Run.Postgres, r.Run.Go, r.Run.Seconds)
+	printf(table, "%s (%s, %d CPUs, Postgres %s, %s, %.0f s)\n", r.Scenario, mode, r.Run.CPUs, r.Run.Postgres, r.Run.Go, r.Run.Seconds)
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
-		fmt.Fprintf(table, "%s\t%s\t\n", name, number(r.Figures[name]))
+		printf(table, "%s\t%s\t\n", name, number(r.Figures[name]))
 	}
-	fmt.Fprintln(table, "ratios:")
+	printf(table, "ratios:\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Ratios)) {
-		fmt.Fprintf(table, "%s\t%s\t\n", name, number(r.Ratios[name]))
+		printf(table, "%s\t%s\t\n", name, number(r.Ratios[name]))
 	}
 	return table.Flush()
 }
