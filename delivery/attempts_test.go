@@ -69,6 +69,7 @@ func TestWhatFollowsFromEachAnswer(t *testing.T) {
 	breaksOff := func(status int) deliverytest.Answer {
 		return deliverytest.Answer{Status: status, Body: []byte("par"), Truncate: true}
 	}
+	garbage := deliverytest.Answer{Raw: []byte("SSH-2.0-OpenSSH\r\n")}
 	drips := deliverytest.Answer{Status: 200, Body: []byte("."), Drip: 10 * time.Millisecond}
 	answer := func(status int) deliverytest.Answer { return deliverytest.Answer{Status: status} }
 	asking := func(status int, header http.Header) deliverytest.Answer {
@@ -113,7 +114,7 @@ func TestWhatFollowsFromEachAnswer(t *testing.T) {
 		"nothing, closed":             {deliverytest.Answer{Close: true}, "unreachable", "pending", hour, "closed: "},
 		"nothing, ever":               {deliverytest.Answer{Hang: true}, "timeout", "pending", hour, "timeout: "},
 		"nothing, reset":              {deliverytest.Answer{Reset: true}, "unreachable", "pending", hour, "reset: "},
-		"something that is no answer": {deliverytest.Answer{Raw: []byte("SSH-2.0-OpenSSH\r\n")}, "failed", "pending", hour, "protocol: "},
+		"something that is no answer": {garbage, "failed", "pending", hour, "protocol: "},
 	}
 	subs := map[string]uuid.UUID{}
 	receivers := map[string]*deliverytest.Receiver{}
