@@ -15,7 +15,8 @@
 //	-only REGEXP     measure only the variants whose names match (deliver)
 //	-cpuprofile FILE write a CPU profile of the last round of each variant to
 //	                 FILE with the variant's name before its suffix (deliver)
-//	-report FILE     draw the results in FILE, made by -json, into docs/benchmarks
+//	-report FILE     write docs/benchmarks.md and its charts from the results in
+//	                 FILE, made by -scenario all -json
 package main
 
 import (
@@ -86,6 +87,13 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		printf(stderr, "bench: %v\n", err)
 		return exitUsage
 	}
+	if opts.report != "" {
+		if err := writeReport(opts.report, "docs"); err != nil {
+			printf(stderr, "bench: report: %v\n", err)
+			return exitFailed
+		}
+		return exitOK
+	}
 	for _, s := range opts.scenarios {
 		if err := runScenario(ctx, s, opts, stdout, stderr); err != nil {
 			printf(stderr, "bench: %s: %v\n", s.name, err)
@@ -106,7 +114,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object a line for each scenario")
 	flags.StringVar(&only, "only", "", "measure only the variants whose names match this `regexp` (deliver)")
 	flags.StringVar(&opts.profile, "cpuprofile", "", "write CPU profiles to this `file`, with the variant's name before its suffix (deliver)")
-	flags.StringVar(&opts.report, "report", "", "draw the results in this `file`, made by -json, into docs/benchmarks")
+	flags.StringVar(&opts.report, "report", "", "write docs/benchmarks.md from the results in this `file`, made by -scenario all -json")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -125,7 +133,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 			opts.scenarios = append(opts.scenarios, s)
 		}
 	}
-	if len(opts.scenarios) == 0 {
+	if len(opts.scenarios) == 0 && opts.report == "" {
 		return nil, fmt.Errorf("-scenario %q: give one of %s or all", name, scenarioNames())
 	}
 	return opts, nil

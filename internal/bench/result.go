@@ -38,6 +38,14 @@ func (r *result) figure(name string, value float64) { r.Figures[name] = signific
 // ratio is a figure that a bar is set on.
 func (r *result) ratio(name string, value float64) { r.Ratios[name] = significant(value) }
 
+// value is the ratio or else the figure of this name.
+func (r *result) value(name string) float64 {
+	if value, ok := r.Ratios[name]; ok {
+		return value
+	}
+	return r.Figures[name]
+}
+
 func significant(value float64) float64 {
 	const digits = 4
 	rounded, err := strconv.ParseFloat(strconv.FormatFloat(value, 'g', digits, 64), 64)
