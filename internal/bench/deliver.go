@@ -41,8 +41,10 @@ func deliver(ctx context.Context, b *bench) (*result, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", v.name, err)
 			}
-			b.sayf("  round %d: %-19s %6.0f/s", round+1, v.name, float64(v.counted)/c.elapsed.Seconds())
-			costs[v.name] = append(costs[v.name], c.each(v.counted))
+			one := c.each(v.counted)
+			b.sayf("  round %d: %-20s %6.0f/s, µs: %3.0f engine, %3.0f Postgres, %3.0f receiver", round+1, v.name, perSecond(one),
+				microseconds(one.engine), microseconds(one.postgres), microseconds(one.receiver))
+			costs[v.name] = append(costs[v.name], one)
 		}
 	}
 	return deliverResult(runs, costs), nil
