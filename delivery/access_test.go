@@ -73,8 +73,8 @@ func TestASubscriptionWhoseOwnerDoesNotExistIsDeactivatedInTime(t *testing.T) {
 	sub := b.subscription(subID)
 	require.Equal(t, hierarchy.StateDeactivated, sub.State)
 	require.Equal(t, "the owner could not be resolved for 3 intents", sub.StateReason)
+	require.Len(t, told, 1)
 	require.Equal(t, delivery.SubscriptionEvent{SubscriptionID: subID, Reason: sub.StateReason}, <-told)
-	require.Empty(t, told)
 }
 
 func TestWithoutACheckerInThisProcessTheDecisionWaitsForOneThatHasIt(t *testing.T) {

@@ -174,6 +174,7 @@ func TestAnExternalizerSeesTheWholeEvent(t *testing.T) {
 	})
 	b.drain(b.engine(nil))
 
+	require.Len(t, seen, 1)
 	require.Equal(t, dialect.Event{
 		ID: "ev-1", Type: "user.created", Site: "/noaa/nws/oun", ActiveSite: "/usgs", Actor: "boss",
 		ResourceKind: "user", ResourceID: "ada", Attributes: map[string]string{"unit": "radar"},

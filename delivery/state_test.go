@@ -219,6 +219,7 @@ func TestAfterFiveDaysAndTenAttemptsWithoutASuccessASubscriptionIsDeactivated(t 
 	b.drain(engine)
 	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State, "10 attempts are not enough in 3 days")
 	require.Len(t, failing, 1, "half way there")
+	require.Len(t, failing, 1)
 	require.Equal(t, subID, (<-failing).SubscriptionID)
 	b.drain(engine)
 	b.pass(2*24*time.Hour + time.Minute)
@@ -227,6 +228,7 @@ func TestAfterFiveDaysAndTenAttemptsWithoutASuccessASubscriptionIsDeactivated(t 
 	sub := b.subscription(subID)
 	require.Equal(t, hierarchy.StateDeactivated, sub.State)
 	require.Contains(t, sub.StateReason, "10 attempts in a row have failed since ")
+	require.Len(t, deactivated, 1)
 	require.Len(t, deactivated, 1)
 	ev := <-deactivated
 	require.Equal(t, subID, ev.SubscriptionID)
