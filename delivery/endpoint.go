@@ -87,7 +87,8 @@ func (es *endpoints) acquire(ctx context.Context, id uuid.UUID, most int) bool {
 	ep := es.get(id, most)
 	ep.released = max(ep.released-1, 0)
 	if ep.inFlight < ep.slots() {
-		if ep.inFlight++; ep.inFlight == ep.slots() {
+		ep.inFlight++
+		if ep.inFlight == ep.slots() {
 			ep.busy = time.Now()
 		}
 		es.mu.Unlock()

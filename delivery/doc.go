@@ -1,0 +1,32 @@
+// Package delivery is the engine: after the commit it turns intents into
+// delivered webhooks, and keeps the record of what happened.
+//
+//	engine, err := delivery.New(pool, &delivery.Config{Access: checkers})
+//	...
+//	err = engine.Start(ctx)
+//	defer engine.Stop(context.WithoutCancel(ctx))
+//
+// An expand job of River finds the subscriptions that apply to an intent, asks
+// whether each owner may see the resource, makes one message for each dialect,
+// commits the deliveries and makes their first attempts. Later attempts are jobs
+// of their own, by the subscription's schedule.
+//
+// # The promise
+//
+// A committed intent is expanded once, to every subscription in force, or is
+// visibly failed and can be run again. Every delivery goes on until it is
+// delivered, exhausted, cancelled with a reason or expired, and each end is
+// recorded with every attempt. A delivery can arrive twice, with the same
+// webhook-id, when an engine ends between the answer and its record. No order is
+// promised. Nothing is sent to an owner who may not see the resource, nor while
+// that cannot be decided; a revocation can race a request by at most
+// Config.AccessMaxAge.
+//
+// # What to call
+//
+// [Engine.Subscriptions] is the store of subscriptions, [Engine.History] lists
+// what happened, [Engine.Explain] says why somebody was told or not,
+// [Engine.Redeliver], [Engine.Recover] and [Engine.RetryFailed] make good what
+// went wrong. Package deliverytest has a receiver for tests, and runs what is due
+// without a running engine.
+package delivery
