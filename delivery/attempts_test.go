@@ -332,6 +332,27 @@ func TestASuccessDoesNotCutShortAWaitThatAnotherAnswerHasAskedFor(t *testing.T) 
 	require.Equal(t, "circuit", b.deliveries("late")[0].Hold)
 }
 
+// An endpoint that refuses one request is there again: the others need not wait.
+func TestAProbeThatIsRefusedClosesTheCircuit(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r, _ := b.rejecting()
+	engine := b.engine(nil)
+	for range 5 {
+		r.Script(deliverytest.Answer{Status: 500})
+		b.enqueue(nil)
+		b.drain(engine)
+	}
+	probe, next := b.enqueue(nil), b.enqueue(nil)
+	b.drain(engine)
+	require.Equal(t, "circuit", b.deliveries(probe)[0].Hold)
+	b.pass(time.Minute)
+	b.drain(engine)
+
+	require.Equal(t, []string{"rejected"}, b.history(probe))
+	require.Equal(t, []string{"rejected"}, b.history(next))
+}
+
 func TestAfter410TheSubscriptionIsDeactivated(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

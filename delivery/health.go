@@ -27,6 +27,7 @@ type healthEntry struct {
 	Gone         bool
 	Pause        time.Duration // the circuit is to be open that long
 	Opened       bool          // for its failures, not because it asked
+	Closed       bool          // the probe was refused, but answered
 }
 
 func (b healthBook) empty() bool { return len(b) == 0 }
@@ -68,6 +69,7 @@ func (b healthBook) add(tr *transition) {
 		h.Gone = h.Gone || tr.Attempt.Outcome == OutcomeGone
 		h.Pause = max(h.Pause, tr.Pause)
 		h.Opened = h.Opened || tr.Opens
+		h.Closed = h.Closed || tr.Target.Probe && tr.Pause == 0
 	}
 }
 
@@ -75,11 +77,16 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) error {
 	var (
 		failures   store.RecordFailuresParams
 		recoveries store.RecordRecoveriesParams
+		closed     store.CloseCircuitsParams
 	)
 	for key, h := range b {
 		if h.Recovered {
 			recoveries.Subscriptions = append(recoveries.Subscriptions, key.SubscriptionID.String())
 			recoveries.Epochs = append(recoveries.Epochs, int32(key.Epoch))
+		}
+		if h.Closed {
+			closed.Subscriptions = append(closed.Subscriptions, key.SubscriptionID.String())
+			closed.Epochs = append(closed.Epochs, int32(key.Epoch))
 		}
 		if h.Failed == 0 && h.Unresolvable == 0 && h.Pause == 0 {
 			continue
@@ -105,6 +112,11 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) error {
 	if len(failures.Subscriptions) > 0 {
 		if err := q.RecordFailures(ctx, &failures); err != nil {
 			return fmt.Errorf("delivery: record failures: %w", err)
+		}
+	}
+	if len(closed.Subscriptions) > 0 {
+		if err := q.CloseCircuits(ctx, &closed); err != nil {
+			return fmt.Errorf("delivery: close circuits: %w", err)
 		}
 	}
 	return nil

@@ -9,6 +9,24 @@ import (
 	"context"
 )
 
+const closeCircuits = `-- name: CloseCircuits :exec
+UPDATE /* TEMPLATE: schema */subscription_health h SET circuit_until = NULL, circuit_opened = 0, probe_id = NULL
+FROM (SELECT unnest($1::text[])::uuid AS subscription_id, unnest($2::integer[]) AS epoch) x
+WHERE h.subscription_id = x.subscription_id AND h.epoch = x.epoch AND h.probe_id IS NOT NULL
+`
+
+type CloseCircuitsParams struct {
+	Subscriptions []string
+	Epochs        []int32
+}
+
+// CloseCircuits ends the trials of endpoints that have answered the probe, even
+// if they refused it. Their rows are locked by then.
+func (q *Queries) CloseCircuits(ctx context.Context, arg *CloseCircuitsParams) error {
+	_, err := q.db.Exec(ctx, closeCircuits, arg.Subscriptions, arg.Epochs)
+	return err
+}
+
 const recordFailures = `-- name: RecordFailures :exec
 INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
     subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, gone_at, circuit_until, circuit_opened)

@@ -46,3 +46,10 @@ FROM (
     FOR UPDATE OF o
 ) k
 WHERE h.subscription_id = k.subscription_id AND h.epoch = k.epoch;
+
+-- name: CloseCircuits :exec
+-- CloseCircuits ends the trials of endpoints that have answered the probe, even
+-- if they refused it. Their rows are locked by then.
+UPDATE /* TEMPLATE: schema */subscription_health h SET circuit_until = NULL, circuit_opened = 0, probe_id = NULL
+FROM (SELECT unnest(@subscriptions::text[])::uuid AS subscription_id, unnest(@epochs::integer[]) AS epoch) x
+WHERE h.subscription_id = x.subscription_id AND h.epoch = x.epoch AND h.probe_id IS NOT NULL;
