@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -72,6 +73,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 			p.DeliverySites = append(p.DeliverySites, string(d.Site))
 			p.DeliveryPatterns = append(p.DeliveryPatterns, d.Pattern)
 			p.DeliveryEpochs = append(p.DeliveryEpochs, int32(d.Subscription.Epoch))
+			p.DeliveryAccessMs = append(p.DeliveryAccessMs, accessAge(d))
 			p.DeliveryHolds = append(p.DeliveryHolds, d.Hold)
 			p.DeliveryJobs = append(p.DeliveryJobs, ex.JobID)
 			continue
@@ -90,6 +92,15 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 		p.WaitingMs = append(p.WaitingMs, ex.Wait.Milliseconds())
 	}
 	return nil
+}
+
+// accessAge is how old the answer about access is; where nobody is asked it
+// does not matter. It is in milliseconds, rounded up.
+func accessAge(d decision) int64 {
+	if d.AccessAt.IsZero() {
+		return 0
+	}
+	return time.Since(d.AccessAt).Milliseconds() + 1
 }
 
 func encodeHeaders(msg dialect.Message) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -42,6 +43,7 @@ type decision struct {
 	Hold         string
 	OwnerUnknown bool // counts against the subscription
 	Tries        int
+	AccessAt     time.Time // when access was asked for; zero: never
 }
 
 // decide works out what becomes of an intent for each match: is the
@@ -95,6 +97,10 @@ func (e *Engine) judgeAccess(ctx context.Context, ev dialect.Event, decisions []
 	}
 	if len(requests) == 0 {
 		return
+	}
+	now := time.Now() // what is revoked while the answers are on their way counts from here
+	for _, i := range asked {
+		decisions[i].AccessAt = now
 	}
 	for j, err := range e.cfg.Access.CheckMany(ctx, requests) {
 		if d := &decisions[asked[j]]; err != nil && d.Outcome != decisionDenied {

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/migration"
@@ -84,7 +85,9 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
-	if e.client, err = cfg.Egress.Client(nil); err != nil {
+	// A connection that is given back while all requests go to one host is kept.
+	idle := max(cfg.MaxInFlight, 1024)
+	if e.client, err = cfg.Egress.Client(&egress.TransportConfig{MaxIdleConns: idle, MaxIdleConnsPerHost: cfg.MaxInFlight}); err != nil {
 		return nil, fmt.Errorf("delivery: config: Egress: %w", err)
 	}
 	e.resolver, err = hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{

@@ -161,7 +161,6 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 	for _, row := range made {
 		byID[row.ID] = row
 	}
-	now := time.Now()
 	targets := make([]*target, 0, len(made))
 	for _, d := range ex.Decisions {
 		row, ok := byID[d.DeliveryID]
@@ -175,7 +174,7 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 		targets = append(targets, &target{
 			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
 			Sub: d.Subscription, Secrets: secrets, Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
-			State: statePending, Round: 1, AccessAt: now, CircuitOpened: int(row.CircuitOpened), Gone: row.Gone, Failing: row.Failing,
+			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: int(row.CircuitOpened), Gone: row.Gone, Failing: row.Failing,
 		})
 	}
 	return targets, nil

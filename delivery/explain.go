@@ -136,6 +136,8 @@ func whereItStands(row store.ExplainRecordedRow) string {
 	}
 	text := row.Outcome
 	switch {
+	case row.Outcome == stateDelivered:
+		text += fmt.Sprintf(" at attempt %d (%d)", row.Attempts, row.LastStatus)
 	case row.Outcome != statePending:
 		text += " after " + attempts
 	case row.Hold != "":

@@ -92,7 +92,7 @@ func TestEverySubscriptionThatWasConsideredIsExplained(t *testing.T) {
 		"active site": {delivery.DecisionDelivered, false, []string{`at the active site "/noaa/hq"`}},
 		"delivered": {delivery.DecisionDelivered, false, []string{
 			`at "/noaa", above the resource's site`, `"user.*"`, `channel "ops"`, `owner "owner" may view`, `dialect "standard"`,
-			"delivered after 1 attempt, the last delivered (204)",
+			"delivered at attempt 1 (204)",
 		}},
 		"denied":        {delivery.DecisionDenied, false, []string{`"mallory" may not view the resource`}},
 		"exhausted":     {delivery.DecisionExhausted, false, []string{"exhausted after 1 attempt, the last throttled (503)"}},

@@ -8,8 +8,9 @@ import (
 )
 
 // Hooks are called by the engine's maintenance, one at a time, without a
-// transaction; a hook that panics is logged. They are called at least once:
-// after a crash a hook may be called again.
+// transaction; a hook that panics is logged. They are called once;
+// where the engine ends between the change and its call, a hook is not called:
+// what has happened is in the subscription's state.
 type Hooks struct {
 	// SubscriptionDeactivated is called after the engine has deactivated a
 	// subscription.

@@ -126,7 +126,7 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 			MessageBodies: p.MessageBodies,
 			DeliveryIds:   p.DeliveryIds, DeliverySubscriptions: p.DeliverySubscriptions, DeliveryDialects: p.DeliveryDialects,
 			DeliverySites: p.DeliverySites, DeliveryPatterns: p.DeliveryPatterns, DeliveryEpochs: p.DeliveryEpochs,
-			DeliveryHolds: p.DeliveryHolds,
+			DeliveryAccessMs: p.DeliveryAccessMs, DeliveryHolds: p.DeliveryHolds,
 		})
 		if err != nil {
 			return fmt.Errorf("delivery: commit decisions: %w", err)

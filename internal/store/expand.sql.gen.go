@@ -79,9 +79,10 @@ WITH chunk AS MATERIALIZED (
         id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
     SELECT
         x.id, x.intent_id, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
-        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN x.job_id END, now()
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN x.job_id END,
+        now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
-        y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id,
+        y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
         unnest($19::text[])::uuid AS id,
@@ -91,8 +92,9 @@ WITH chunk AS MATERIALIZED (
         unnest($23::text[]) AS matched_site,
         unnest($24::text[]) AS matched_pattern,
         unnest($25::integer[]) AS epoch,
-        unnest($26::text[]) AS hold,
-        unnest($27::bigint[]) AS job_id
+        unnest($26::bigint[]) AS access_ms,
+        unnest($27::text[]) AS hold,
+        unnest($28::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -139,6 +141,7 @@ type CommitExpansionsParams struct {
 	DeliverySites         []string
 	DeliveryPatterns      []string
 	DeliveryEpochs        []int32
+	DeliveryAccessMs      []int64
 	DeliveryHolds         []string
 	DeliveryJobs          []int64
 }
@@ -181,6 +184,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 		arg.DeliverySites,
 		arg.DeliveryPatterns,
 		arg.DeliveryEpochs,
+		arg.DeliveryAccessMs,
 		arg.DeliveryHolds,
 		arg.DeliveryJobs,
 	)
@@ -240,9 +244,10 @@ WITH settled AS (
         id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
     SELECT
         x.id, $1::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
-        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN $11::bigint END, now()
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN $11::bigint END,
+        now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
-        y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch,
+        y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
         unnest($12::text[])::uuid AS id,
@@ -251,7 +256,8 @@ WITH settled AS (
         unnest($14::text[]) AS matched_site,
         unnest($15::text[]) AS matched_pattern,
         unnest($16::integer[]) AS epoch,
-        unnest($17::text[]) AS hold
+        unnest($17::bigint[]) AS access_ms,
+        unnest($18::text[]) AS hold
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN made_way w USING (subscription_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -289,6 +295,7 @@ type CommitRedecisionsParams struct {
 	DeliverySites         []string
 	DeliveryPatterns      []string
 	DeliveryEpochs        []int32
+	DeliveryAccessMs      []int64
 	DeliveryHolds         []string
 }
 
@@ -320,6 +327,7 @@ func (q *Queries) CommitRedecisions(ctx context.Context, arg *CommitRedecisionsP
 		arg.DeliverySites,
 		arg.DeliveryPatterns,
 		arg.DeliveryEpochs,
+		arg.DeliveryAccessMs,
 		arg.DeliveryHolds,
 	)
 	if err != nil {

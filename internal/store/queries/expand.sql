@@ -75,9 +75,10 @@ WITH chunk AS MATERIALIZED (
         id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
     SELECT
         x.id, x.intent_id, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
-        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN x.job_id END, now()
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN x.job_id END,
+        now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
-        y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id,
+        y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
         unnest(@delivery_ids::text[])::uuid AS id,
@@ -87,6 +88,7 @@ WITH chunk AS MATERIALIZED (
         unnest(@delivery_sites::text[]) AS matched_site,
         unnest(@delivery_patterns::text[]) AS matched_pattern,
         unnest(@delivery_epochs::integer[]) AS epoch,
+        unnest(@delivery_access_ms::bigint[]) AS access_ms,
         unnest(@delivery_holds::text[]) AS hold,
         unnest(@delivery_jobs::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
@@ -160,9 +162,10 @@ WITH settled AS (
         id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
     SELECT
         x.id, @intent_id::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
-        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN @job_id::bigint END, now()
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN @job_id::bigint END,
+        now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
-        y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch,
+        y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
         unnest(@delivery_ids::text[])::uuid AS id,
@@ -171,6 +174,7 @@ WITH settled AS (
         unnest(@delivery_sites::text[]) AS matched_site,
         unnest(@delivery_patterns::text[]) AS matched_pattern,
         unnest(@delivery_epochs::integer[]) AS epoch,
+        unnest(@delivery_access_ms::bigint[]) AS access_ms,
         unnest(@delivery_holds::text[]) AS hold
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN made_way w USING (subscription_id)
