@@ -228,7 +228,6 @@ func TestAnExplanationCountsEveryRound(t *testing.T) {
 
 	require.NoError(t, err)
 	require.Equal(t, 2, x.Subscriptions[0].Attempts)
-	require.Contains(t, x.Subscriptions[0].Why, "after 2 attempts")
-	require.Contains(t, x.Subscriptions[0].Why, "in round 2")
+	require.Contains(t, x.Subscriptions[0].Why, "at attempt 2 (204), in round 2")
 	require.NotEqual(t, uuid.Nil, *x.Subscriptions[0].DeliveryID)
 }
