@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,10 +20,18 @@ func TestEmbeddedSaysThatTheDownloadFailedAndLeavesNothing(t *testing.T) {
 	m.binGlobs, m.download, m.repository = nil, true, repository.URL
 	m.getenv = env(nil)
 
-	_, err := startFirst(t.Context(), nil, sources(m))
+	logs := filepath.Join(os.TempDir(), "embedded_postgres_log*")
+	before, err := filepath.Glob(logs)
+	require.NoError(t, err)
+	_, err = startFirst(t.Context(), nil, sources(m))
 	require.ErrorIs(t, err, ErrNoServer)
 	require.ErrorContains(t, err, "embedded-postgres: download: ")
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Empty(t, entries)
+	if runtime.GOOS == "linux" {
+		after, err := filepath.Glob(logs)
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+	}
 }

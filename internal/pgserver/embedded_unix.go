@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 )
@@ -61,6 +63,8 @@ func (m *machine) fetchPrograms(ctx context.Context, folder string) (string, err
 		if err == nil {
 			err = embedded.Stop()
 		}
+		removeLogs()
+		runtime.KeepAlive(embedded) // and with it its log's descriptor
 		fetched <- err
 	}()
 	select {
@@ -73,4 +77,21 @@ func (m *machine) fetchPrograms(ctx context.Context, folder string) (string, err
 		return "", fmt.Errorf("download: %w", err)
 	}
 	return binDir, nil
+}
+
+// removeLogs removes the logs that embedded-postgres leaves in the temporary
+// folder. Those of this process are known by its open files, where the system
+// lists them by name, as Linux does.
+func removeLogs() {
+	const fds = "/proc/self/fd"
+	open, err := os.ReadDir(fds)
+	if err != nil {
+		return
+	}
+	for _, fd := range open {
+		name, err := os.Readlink(filepath.Join(fds, fd.Name()))
+		if err == nil && strings.HasPrefix(filepath.Base(name), "embedded_postgres_log") {
+			_ = os.Remove(name) // a log that is left does no harm
+		}
+	}
 }
