@@ -48,7 +48,7 @@ type MigrateOpts struct {
 // It does nothing where nothing is missing, so every process may call it when
 // it starts; those that do so at once wait for one another. It opens up to two
 // connections of its own, made as the pool makes them, so a pool with a single
-// one will do. The role owns what it makes; on a database where it may not
+// one will do; a pooler behind it must have two to give. The role owns what it makes; on a database where it may not
 // create schemas, an empty one that it may create in must exist.
 //
 // ctx bounds the wait for other processes too. The error is [ErrNotMigrated]

@@ -34,15 +34,6 @@ func (q *Queries) InsertMigration(ctx context.Context, arg *InsertMigrationParam
 	return err
 }
 
-const lockMigrations = `-- name: LockMigrations :exec
-SELECT pg_advisory_xact_lock(hashtextextended('riverhook migrate ' || $1::text, 0))
-`
-
-func (q *Queries) LockMigrations(ctx context.Context, schemaName string) error {
-	_, err := q.db.Exec(ctx, lockMigrations, schemaName)
-	return err
-}
-
 const migrationTables = `-- name: MigrationTables :many
 SELECT c.relname::text AS name
 FROM pg_catalog.pg_class c
@@ -120,4 +111,17 @@ func (q *Queries) SchemaExists(ctx context.Context, schemaName string) (bool, er
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
+}
+
+const tryLockMigrations = `-- name: TryLockMigrations :one
+SELECT pg_try_advisory_xact_lock(hashtextextended('riverhook migrate ' || $1::text, 0))::boolean AS locked
+`
+
+// TryLockMigrations does not wait, and keeps others out until the transaction
+// ends.
+func (q *Queries) TryLockMigrations(ctx context.Context, schemaName string) (bool, error) {
+	row := q.db.QueryRow(ctx, tryLockMigrations, schemaName)
+	var locked bool
+	err := row.Scan(&locked)
+	return locked, err
 }

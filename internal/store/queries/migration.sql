@@ -20,5 +20,7 @@ INSERT INTO /* TEMPLATE: schema */migration (version, min_client) VALUES ($1, $2
 -- name: DeleteMigration :exec
 DELETE FROM /* TEMPLATE: schema */migration WHERE version = $1;
 
--- name: LockMigrations :exec
-SELECT pg_advisory_xact_lock(hashtextextended('riverhook migrate ' || sqlc.arg(schema_name)::text, 0));
+-- name: TryLockMigrations :one
+-- TryLockMigrations does not wait, and keeps others out until the transaction
+-- ends.
+SELECT pg_try_advisory_xact_lock(hashtextextended('riverhook migrate ' || sqlc.arg(schema_name)::text, 0))::boolean AS locked;
