@@ -34,6 +34,14 @@ test: ## Run all tests with the race detector, and report the statement coverage
 			exit got < min \
 		}'
 
+# They are in files with the build tag, and no other target runs them.
+.PHONY: interop
+interop: ## Run the tests that need other programs than Go and Postgres, and install those
+	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || .ci/apt-install pgbouncer
+	@files=$$(grep -rl --include='*_test.go' '^//go:build interop$$' .); \
+	names=$$(sed -nE 's/^func (Test[A-Za-z0-9_]*)\(.*/\1/p' $$files | paste -sd'|' -); \
+	go test -race -shuffle=on -tags interop -run "^($$names)$$" $$(dirname $$files | sort -u)
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run golangci-lint
 	'$(GOLANGCI_LINT)' run ./...
@@ -48,7 +56,7 @@ verify: $(SQLC) ## Check that generated code, go.mod and formatting are up to da
 	go mod tidy -diff
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then printf 'gofmt -l:\n%s\n' "$$unformatted"; exit 1; fi
-	go vet ./...
+	go vet -tags interop ./...
 
 .PHONY: bench
 bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 6 minutes

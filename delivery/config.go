@@ -92,8 +92,11 @@ type Config struct {
 	// once, 1 to 10,000. Default: 1000.
 	MaxWorkers int
 
-	// PollOnly works without LISTEN, for connections through PgBouncer in
-	// transaction mode. Default: false.
+	// PollOnly works without LISTEN, for connections through a pooler that gives
+	// them out by transaction, such as PgBouncer in transaction mode. The engine
+	// then looks for work every 100 to 110 ms, and finds an event that much after
+	// its commit at most. Such a pooler also needs a QueryExecMode of pgx that
+	// names no prepared statements, such as QueryExecModeExec. Default: false.
 	PollOnly bool
 
 	// RedecideAfter is the wait before a decision that could not be made is

@@ -68,7 +68,7 @@ type Engine struct {
 }
 
 // New makes an engine; Start sets it to work. The pool should allow ten
-// connections or more: River holds one for LISTEN. A bad field of cfg is an
+// connections or more: River holds one for LISTEN, unless PollOnly. A bad field of cfg is an
 // error that names it. nil means the defaults.
 func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if pool == nil {
