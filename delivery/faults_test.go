@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -387,32 +386,4 @@ func TestAnErrorOfTheTreeIsTriedAgainByRiver(t *testing.T) {
 	b.wait(r, 1)
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
 	require.Equal(t, []string{"delivered"}, b.history(id), "nothing was sent before, so nothing was interrupted")
-}
-
-// While one engine asks who may see the resource, another that believes it dead
-// expands the same intent.
-func TestAnExpansionThatWasOvertakenWritesNothing(t *testing.T) {
-	t.Parallel()
-	b := newBundle(t)
-	b.cfg.ChunkSize = 1
-	first, _ := b.subscribeAs("ada")
-	second, _ := b.subscribeAs("ada")
-	other := b.engine(nil)
-	var overtaken sync.Once
-	slow := b.guardedBy(access.CheckerFunc(func(ctx context.Context, _ access.Request) (err error) {
-		overtaken.Do(func() {
-			b.exec(`UPDATE riverhook.river_job SET state = 'available'`)
-			_, err = other.RunDue(ctx, nil)
-		})
-		return err
-	}))
-
-	id := b.enqueue(nil)
-	b.drain(slow)
-
-	require.Len(t, first.Requests(), 1)
-	require.Len(t, second.Requests(), 1)
-	require.Len(t, b.deliveries(id), 2)
-	require.Equal(t, "expanded", b.text(`SELECT state FROM riverhook.intent_state`))
-	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.river_job WHERE kind = 'riverhook_chunk'`))
 }

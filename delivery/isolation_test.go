@@ -149,6 +149,28 @@ func TestNothingIsSentBeforeRetryAfter(t *testing.T) {
 		WHERE i.wire_id = $1 AND d.state = 'pending' AND d.due_at > now() + interval '59 minutes'`, first))
 }
 
+// The second event opens the circuit while the first one waits for its retry.
+func TestARetryIsHeldWhileTheCircuitOfItsEndpointIsOpen(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.receiver(nil)
+	receiver.Script(deliverytest.Answer{Status: 500},
+		deliverytest.Answer{Status: 503, Header: map[string][]string{"Retry-After": {"3600"}}})
+	b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleStandard })
+	engine := b.engine(nil)
+	first := b.enqueue(nil)
+	b.drain(engine)
+	b.enqueue(nil)
+	b.drain(engine)
+
+	b.pass(time.Minute)
+	b.drain(engine)
+
+	require.Len(t, receiver.Requests(), 2)
+	require.Equal(t, "circuit", b.deliveries(first)[0].Hold)
+	require.Equal(t, []string{"failed"}, b.history(first))
+}
+
 func TestAPausedSubscriptionHoldsManyAndResumesThemInOrder(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +23,31 @@ func TestALoneItemIsFlushedAtOnce(t *testing.T) {
 
 	require.NoError(t, err)
 	require.Equal(t, 7, out)
+}
+
+func TestAnItemIsDoneWhenItsFlushIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		flushed, done := make(chan struct{}), make(chan struct{})
+		g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
+			<-flushed
+			return items, nil
+		})
+		go func() {
+			defer close(done)
+			_, _ = g.Do(t.Context(), 1)
+		}()
+
+		synctest.Wait()
+		select {
+		case <-done:
+			require.Fail(t, "it was done before its flush")
+		default:
+		}
+		close(flushed)
+		<-done
+		g.Close()
+	})
 }
 
 func TestItemsThatWaitShareOneFlush(t *testing.T) {
