@@ -11,10 +11,11 @@ GOLANGCI_LINT ?= $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 SQLC          ?= $(BIN)/sqlc-$(SQLC_VERSION)/sqlc
 
 # Coverage counts what a user links. Programs, benchmarks, the checks of the
-# source tree, the Postgres that tests start and generated code are left out.
+# source tree and of the tests, the Postgres that tests start and generated code
+# are left out.
 COVERAGE     ?= coverage.out
 COVERAGE_MIN ?= 85
-NOT_LIBRARY  := /(example|cmd|internal/bench|internal/layout|internal/pgserver|internal/pgtest)(/|$$)
+NOT_LIBRARY  := /(example|cmd|internal/bench|internal/layout|internal/mutants|internal/pgserver|internal/pgtest)(/|$$)
 
 .PHONY: help
 help: ## List the targets
@@ -57,6 +58,10 @@ verify: $(SQLC) ## Check that generated code, go.mod and formatting are up to da
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then printf 'gofmt -l:\n%s\n' "$$unformatted"; exit 1; fi
 	go vet -tags interop ./...
+
+.PHONY: mutants
+mutants: ## Break each promise on purpose, and check that a test fails
+	go run ./internal/mutants
 
 .PHONY: bench
 bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 6 minutes

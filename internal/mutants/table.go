@@ -1,0 +1,198 @@
+package main
+
+// mutants are the ways in which the promise is broken. Each text is as short as
+// still says what is changed, so that the table outlives other changes.
+var mutants = []mutant{
+	// Transitions: the row decides.
+	{
+		name: "a record moves a delivery that has moved on",
+		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
+		old: "AND d.attempt_seq = i.seq", with: "",
+		test: "delivery.TestACancelledDeliveryIsLeftAloneByItsWorker",
+	},
+	{
+		name: "a record moves a delivery that has ended",
+		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
+		old: "d.state = 'pending' AND d.attempt_seq = i.seq", with: "true",
+		test: "delivery.TestAZombiesAnswerIsKeptAndChangesNothing",
+	},
+	{
+		name: "an expansion that was overtaken is committed",
+		file: "internal/store/expand.sql.gen.go", decl: "commitExpansions",
+		old: "AND s.after = c.after", with: "",
+		test: "delivery.TestAnExpansionThatWasOvertakenByAChunkWritesNothing",
+	},
+	{
+		name: "the expansion of an intent that was cancelled is committed",
+		file: "internal/store/expand.sql.gen.go", decl: "commitExpansions",
+		old: "AND s.state = 'pending'", with: "",
+		test: "delivery.TestTheExpansionOfAnIntentThatWasCancelledWritesNothing",
+	},
+	{
+		name: "a job sends a delivery that another job carries",
+		file: "delivery/load.go", decl: "deliverLater",
+		old: "|| *t.JobID != by.JobID", with: "",
+		test: "delivery.TestAJobThatDoesNotCarryItsDeliverySendsNothing",
+	},
+	{
+		name: "a planned retry has no job",
+		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
+		old: "FROM moved m WHERE m.again", with: "FROM moved m WHERE false",
+		test: "delivery.TestADeliveryWhoseRiverJobIs",
+	},
+	{
+		name: "a release takes what is not held",
+		file: "internal/store/maintain.sql.gen.go", decl: "releaseHeld",
+		old: "AND o.hold <> ''", with: "",
+		test: "delivery.TestWhatIsUnderWayIsNotReleasedWithWhatIsHeld",
+	},
+	{
+		name: "a release takes the newest first",
+		file: "internal/store/maintain.sql.gen.go", decl: "releaseHeld",
+		old: "ORDER BY o.intent_id", with: "ORDER BY o.intent_id DESC",
+		test: "delivery.TestAPausedSubscriptionHoldsManyAndResumesThemInOrder",
+	},
+	{
+		name: "a delivery whose job lives is believed lost",
+		file: "internal/store/maintain.sql.gen.go", decl: "reconcileDeliveries",
+		old: "AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded'))", with: "",
+		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
+	},
+	{
+		name: "a release waits for a delivery that an application holds",
+		file: "internal/store/maintain.sql.gen.go", decl: "releaseHeld",
+		old: "FOR UPDATE SKIP LOCKED", with: "FOR UPDATE",
+		test: "delivery.TestAnApplicationThatHoldsADeliveryDelaysNoOther",
+	},
+	{
+		name: "an engine that lives is believed dead",
+		file: "internal/store/engine.sql.gen.go", decl: "releaseDeadEngines",
+		old: "o.heartbeat_at < now()", with: "'-infinity' < now()",
+		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
+	},
+	{
+		name: "the death of one engine hands on the jobs of all",
+		file: "internal/store/engine.sql.gen.go", decl: "releaseDeadEngines",
+		old: "AND j.attempted_by[array_length(j.attempted_by, 1)] = dead.id", with: "",
+		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
+	},
+
+	// The order of things: rows, request, record, River.
+	{
+		name: "deliveries are committed after the first request",
+		file: "delivery/commit.go", decl: "commitExpansions",
+		old: "e.inTx(ctx, !health.empty(), func(q *store.Queries) error {",
+		with: `func(f func(q *store.Queries) error) error {
+				tx, err := e.pool.Begin(context.WithoutCancel(ctx))
+				if err != nil {
+					return err
+				}
+				time.AfterFunc(time.Second, func() { _ = tx.Commit(context.WithoutCancel(ctx)) })
+				return f(store.In(tx, e.cfg.Schema))
+			}(func(q *store.Queries) error {`,
+		test: "delivery.TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded",
+	},
+	{
+		name: "an attempt is recorded before its request",
+		file: "delivery/request.go", decl: "request",
+		old: "e.send(ctx, t, built, a)\n",
+		with: `early := *a
+				early.Outcome = OutcomeDelivered
+				_ = e.record(ctx, t.after(&early, schedule, e.random))
+				e.send(ctx, t, built, a)
+				`,
+		test: "delivery.TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded",
+	},
+	{
+		name: "a job does not wait until its attempt is recorded",
+		file: "delivery/send.go", decl: "record",
+		old: "moved, err := e.records.Do(ctx, tr)",
+		with: `moved, err := true, error(nil)
+				go func() { _, _ = e.records.Do(context.WithoutCancel(ctx), tr) }()`,
+		test: "delivery.TestAJobEndsOnlyWhenItsAttemptIsRecorded",
+	},
+	{
+		name: "a batch answers before it is flushed",
+		file: "internal/batch/batch.go", decl: "run",
+		old: "g.settle(calls)", with: "go g.settle(calls)",
+		test: "internal/batch.TestAnItemIsDoneWhenItsFlushIs",
+	},
+	{
+		name: "a request that a crash cut off is not recorded",
+		file: "delivery/send.go", decl: "attemptOne",
+		old: "if by.Rerun {", with: "if false {",
+		test: "delivery.TestACrashBetweenTheAnswerAndTheRecordSendsAgain",
+	},
+	{
+		name: "a re-run forgets what an earlier run has left",
+		file: "delivery/expand.go", decl: "attemptCarried",
+		old: "if by.Rerun || !first {", with: "if false {",
+		test: "delivery.TestARerunGoesOnWithWhatItsPredecessorHasCommitted",
+	},
+
+	// Who may hear of it.
+	{
+		name: "nobody is asked whether the owner may see the resource",
+		file: "delivery/decide.go", decl: "decide",
+		old: "e.judgeAccess(ctx, in.Event, decisions)", with: "",
+		test: "delivery.TestAnOwnerWhoMayNotSeeTheResourceGetsNothing",
+	},
+	{
+		name: "a denial counts as a permission",
+		file: "delivery/decide.go", decl: "judge",
+		old: "return decisionDenied,", with: "return decisionDeliver,",
+		test: "delivery.TestAnOwnerWhoMayNotSeeTheResourceGetsNothing",
+	},
+	{
+		name: "an error of a checker counts as a permission",
+		file: "delivery/decide.go", decl: "judge",
+		old: `return decisionWaiting, "access`, with: `return decisionDeliver, "access`,
+		test: "delivery.TestWhileAccessCannotBeDecidedTheOthersGoOut",
+	},
+	{
+		name: "a permission lasts for ever",
+		file: "delivery/send.go", decl: "gate",
+		old: "time.Since(t.AccessAt) <= e.cfg.AccessMaxAge", with: "true",
+		test: "delivery.TestAnOwnerWhoLosesAccessBetweenTwoAttemptsGetsNoMore",
+	},
+
+	// What arrives.
+	{
+		name: "each attempt has a webhook-id of its own",
+		file: "delivery/request.go", decl: "request",
+		old: "built, err := guarded(", with: "t.Message.ID = newID().String()\n\tbuilt, err := guarded(",
+		test: "delivery.TestAFailingEndpointIsTriedAgainUntilItRecovers",
+	},
+	{
+		name: "an id that is taken by another intent counts as a duplicate",
+		file: "internal/migration/sql/001_initial.up.sql",
+		old:  "SELECT bool_or(e.digest <> u.d) INTO clash", with: "SELECT false INTO clash",
+		test: "outbox.TestTheSameIDAgain",
+	},
+
+	// One endpoint beside another.
+	{
+		name: "a circuit never opens",
+		file: "delivery/circuit.go", decl: "judgeEndpoint",
+		old: "tr.Opens = true", with: "return",
+		test: "delivery.TestACircuitOpensHoldsAndIsProbed",
+	},
+	{
+		name: "a later attempt goes to an endpoint whose circuit is open",
+		file: "delivery/transition.go", decl: "subscriptionGate",
+		old: "t.CircuitUntil.After(now) && !t.Probe", with: "false",
+		test: "delivery.TestARetryIsHeldWhileTheCircuitOfItsEndpointIsOpen",
+	},
+	{
+		name: "an endpoint has as many slots as it likes",
+		file: "delivery/endpoint.go", decl: "acquire",
+		old: "if ep.inFlight < ep.slots() {", with: "if true {",
+		test: "delivery.TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots",
+	},
+	{
+		name: "a request goes out before the time that Retry-After names",
+		file: "delivery/transition.go", decl: "failed",
+		old: "max(wait, a.RetryAfter)", with: "wait",
+		test: "delivery.TestNothingIsSentBeforeRetryAfter",
+	},
+}
