@@ -32,8 +32,8 @@ type Config struct {
 	// active site. Default: only those at the active site itself.
 	ActiveChain bool
 
-	// ChunkSize is the most subscriptions that are expanded in one transaction
-	// and held in memory at once. Default: 500.
+	// ChunkSize is the most subscriptions that one River job expands, in one
+	// transaction, and holds in memory. Default: 500.
 	ChunkSize int
 
 	// Deactivation says when a failing subscription is deactivated.

@@ -173,9 +173,19 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 		}
 		targets = append(targets, &target{
 			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
-			Sub: d.Subscription, Secrets: secrets, Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
+			Sub: attempted(d.Subscription), Secrets: secrets, Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
 			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: int(row.CircuitOpened), Gone: row.Gone, Failing: row.Failing,
 		})
 	}
 	return targets, nil
+}
+
+// attempted is a subscription with what an attempt needs of it, no more: many of
+// a large fan-out wait for their turn.
+func attempted(s hierarchy.Subscription) hierarchy.Subscription {
+	return hierarchy.Subscription{
+		ID: s.ID, URL: s.URL, Owner: s.Owner, Operator: s.Operator, Permission: s.Permission, Dialect: s.Dialect,
+		Headers: s.Headers, Schedule: s.Schedule, Timeout: s.Timeout, MaxInFlight: s.MaxInFlight,
+		State: s.State, StateReason: s.StateReason, Epoch: s.Epoch, DeletedAt: s.DeletedAt,
+	}
 }

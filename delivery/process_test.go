@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -87,7 +89,8 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
-// runEngine runs until standard input ends, and then stops in order.
+// runEngine runs until standard input ends, then says how much memory it took, and
+// stops in order.
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	engine, err := delivery.New(pool, &delivery.Config{
 		ChunkSize: task.ChunkSize, Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
@@ -110,6 +113,9 @@ func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	fmt.Println(memory.HeapSys) // the largest that the heap has been
 	return engine.Stop(ctx)
 }
 
@@ -143,6 +149,17 @@ func (c *child) awaitStart(t *testing.T) {
 	t.Helper()
 	require.True(t, c.lines.Scan())
 	require.Equal(t, "started", c.lines.Text())
+}
+
+// end tells the engine of a child to stop, and returns the largest size of its
+// heap in bytes.
+func (c *child) end(t *testing.T) int {
+	t.Helper()
+	require.NoError(t, c.stdin.Close())
+	require.True(t, c.lines.Scan())
+	heap, err := strconv.Atoi(c.lines.Text())
+	require.NoError(t, err)
+	return heap
 }
 
 func (c *child) kill(t *testing.T) {
