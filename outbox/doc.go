@@ -19,7 +19,8 @@
 // delivery, which usually runs in other processes; the two meet in the database.
 //
 // The database needs the schema that [Migrate] makes. A role that may only
-// enqueue needs USAGE on the schema and EXECUTE on its function enqueue_batch.
+// enqueue needs USAGE on the schema and EXECUTE on its functions enqueue_one and
+// enqueue_batch.
 // Triggers and programs in other languages call the SQL function enqueue: see
 // docs/enqueue.md.
 //

@@ -30,18 +30,42 @@ func (c *Client) Enqueue(ctx context.Context, tx pgx.Tx, in Intent) (Result, err
 // Intents with the same ID in one call are as if one were enqueued after the
 // other. Two calls with the same IDs in any order do not deadlock.
 func (c *Client) EnqueueMany(ctx context.Context, tx pgx.Tx, in []Intent) ([]Result, error) {
-	params, err := c.prepare(in)
-	if err != nil || params == nil {
+	records, notify, err := c.prepare(in)
+	if err != nil || len(records) == 0 {
 		return nil, err
 	}
 	if tx == nil {
 		return nil, errNoTx
 	}
-	rows, err := store.In(tx, c.cfg.Schema).EnqueueBatch(ctx, params)
+	rows, err := c.enqueue(ctx, tx, records, notify)
+	if err != nil {
+		return nil, err
+	}
+	return results(rows, len(in))
+}
+
+func (c *Client) enqueue(ctx context.Context, tx pgx.Tx, records []*record, notify bool) ([]store.EnqueueBatchRow, error) {
+	q := store.In(tx, c.cfg.Schema)
+	if len(records) == 1 {
+		params, err := c.forOne(records[0], notify)
+		if err != nil {
+			return nil, err
+		}
+		row, err := q.EnqueueOne(ctx, params)
+		if err != nil {
+			return nil, c.databaseError(err)
+		}
+		return []store.EnqueueBatchRow{{Ord: 1, WireID: row.WireID, Outcome: row.Outcome, Field: row.Field, Reason: row.Reason}}, nil
+	}
+	params, err := c.forMany(records, notify)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.EnqueueBatch(ctx, params)
 	if err != nil {
 		return nil, c.databaseError(err)
 	}
-	return results(rows, len(in))
+	return rows, nil
 }
 
 var errNoTx = errors.New("outbox: enqueue: the transaction is nil")
@@ -53,7 +77,7 @@ func single(all []Result, err error) (Result, error) {
 	return all[0], nil
 }
 
-// results reads the rows that enqueue_batch returned for n intents.
+// results reads the rows that enqueue_one or enqueue_batch returned for n intents.
 func results(rows []store.EnqueueBatchRow, n int) ([]Result, error) {
 	all := make([]Result, n)
 	seen := 0

@@ -15,18 +15,32 @@ func (c *Client) EnqueueSQL(ctx context.Context, tx *sql.Tx, in Intent) (Result,
 
 // EnqueueManySQL is [Client.EnqueueMany] for a transaction of database/sql.
 func (c *Client) EnqueueManySQL(ctx context.Context, tx *sql.Tx, in []Intent) ([]Result, error) {
-	params, err := c.prepare(in)
-	if err != nil || params == nil {
+	records, notify, err := c.prepare(in)
+	if err != nil || len(records) == 0 {
 		return nil, err
 	}
 	if tx == nil {
 		return nil, errNoTx
 	}
+	rows, err := c.enqueueSQL(ctx, tx, records, notify)
+	if err != nil {
+		return nil, err
+	}
+	return results(rows, len(in))
+}
+
+// enqueueSQL calls enqueue_batch for one intent too: one place reads its rows
+// from database/sql.
+func (c *Client) enqueueSQL(ctx context.Context, tx *sql.Tx, records []*record, notify bool) ([]store.EnqueueBatchRow, error) {
+	params, err := c.forMany(records, notify)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := enqueueBatchSQL(ctx, tx, c.cfg.Schema, params)
 	if err != nil {
 		return nil, c.databaseError(err)
 	}
-	return results(rows, len(in))
+	return rows, nil
 }
 
 func enqueueBatchSQL(

@@ -197,7 +197,7 @@ func TestErrNotMigrated(t *testing.T) {
 			"DROP SCHEMA riverhook CASCADE", `schema "riverhook" has no riverhook tables: run outbox.Migrate`, false,
 		},
 		"our tables are missing": {
-			"DROP TABLE riverhook.migration; DROP FUNCTION riverhook.enqueue_batch", "has no riverhook tables", false,
+			"DROP TABLE riverhook.migration; DROP FUNCTION riverhook.enqueue_one", "has no riverhook tables", false,
 		},
 		"a table is missing":        {"DROP TABLE riverhook.intent_state", "", false},
 		"River's record is missing": {"DROP TABLE riverhook.river_migration", "has no River tables", true},

@@ -2,43 +2,86 @@ package outbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// prepare checks and encodes intents, before anything is sent. It returns nil
-// where there are none.
-func (c *Client) prepare(in []Intent) (*store.EnqueueBatchParams, error) {
-	if len(in) == 0 {
-		return nil, nil
-	}
-	records := make([]*record, len(in))
+// prepare checks intents, before anything is sent, and says whether the
+// statement that writes them is to send a notification.
+func (c *Client) prepare(in []Intent) (records []*record, notify bool, err error) {
+	records = make([]*record, len(in))
 	due := false
 	for i := range in {
 		rec, bad := newRecord(&in[i], c.cfg.MaxDataBytes)
 		if bad != nil {
 			bad.Index = i
-			return nil, bad
+			return nil, false, bad
 		}
 		records[i] = rec
 		due = due || rec.NotBefore == nil || !rec.NotBefore.After(c.wakes.now())
 	}
+	return records, due && c.wakes.take(), nil
+}
+
+// forOne are the arguments of enqueue_one.
+func (c *Client) forOne(rec *record, notify bool) (*store.EnqueueOneParams, error) {
+	attributes := "{}"
+	if len(rec.Attributes) > 0 {
+		text, err := encode(rec.Attributes)
+		if err != nil {
+			return nil, err
+		}
+		attributes = text
+	}
+	return &store.EnqueueOneParams{
+		ID:           pgtype.Text{String: rec.ID, Valid: rec.ID != ""},
+		Type:         rec.Type,
+		Site:         cmp.Or(string(rec.Site), string(hierarchy.Root)),
+		ActiveSite:   string(rec.ActiveSite),
+		ResourceKind: rec.ResourceKind,
+		ResourceID:   rec.ResourceID,
+		Actor:        rec.Actor,
+		Channel:      rec.Channel,
+		Attributes:   attributes,
+		Data:         rec.Data,
+		OccurredAt:   rec.OccurredAt,
+		NotBefore:    rec.NotBefore,
+		Client:       migration.Version,
+		MaxBytes:     int32(c.cfg.MaxDataBytes),
+		Notify:       notify,
+	}, nil
+}
+
+// forMany are the arguments of enqueue_batch.
+func (c *Client) forMany(records []*record, notify bool) (*store.EnqueueBatchParams, error) {
+	intents, err := encode(records)
+	if err != nil {
+		return nil, err
+	}
+	return &store.EnqueueBatchParams{
+		Intents:  intents,
+		Client:   migration.Version,
+		MaxBytes: int32(c.cfg.MaxDataBytes),
+		Notify:   notify,
+	}, nil
+}
+
+func encode(v any) (string, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(records); err != nil {
-		return nil, fmt.Errorf("outbox: encode intents: %w", err)
+	if err := enc.Encode(v); err != nil {
+		return "", fmt.Errorf("outbox: encode intents: %w", err)
 	}
-	return &store.EnqueueBatchParams{
-		Client:   migration.Version,
-		Intents:  buf.String(),
-		MaxBytes: int32(c.cfg.MaxDataBytes),
-		Notify:   due && c.wakes.take(),
-	}, nil
+	return buf.String(), nil
 }
 
 // SQLSTATEs that a database which is not migrated answers with, and others
@@ -46,7 +89,7 @@ func (c *Client) prepare(in []Intent) (*store.EnqueueBatchParams, error) {
 const (
 	insufficientPrivilege = "42501"
 	invalidSchemaName     = "3F000"
-	otherVersion          = "RH001" // raised by enqueue_batch
+	otherVersion          = "RH001" // raised by refuse_client
 	undefinedFunction     = "42883"
 	undefinedTable        = "42P01"
 )
@@ -60,7 +103,7 @@ func (c *Client) databaseError(err error) error {
 	}
 	switch state.SQLState() {
 	case insufficientPrivilege:
-		return fmt.Errorf("outbox: enqueue: the role needs USAGE on schema %q and EXECUTE on its functions enqueue and enqueue_batch: %w",
+		return fmt.Errorf("outbox: enqueue: the role needs USAGE on schema %q and EXECUTE on its functions enqueue_one and enqueue_batch: %w",
 			c.cfg.Schema, err)
 	case invalidSchemaName, undefinedFunction, undefinedTable:
 		return fmt.Errorf("outbox: enqueue: %w: schema %q is missing or incomplete: run outbox.Migrate: %w",

@@ -24,7 +24,7 @@ func TestARoleThatMayOnlyEnqueue(t *testing.T) {
 		return b
 	}
 	const enough = `GRANT USAGE ON SCHEMA riverhook TO producer;
-		GRANT EXECUTE ON FUNCTION riverhook.enqueue_batch, riverhook.enqueue TO producer`
+		GRANT EXECUTE ON FUNCTION riverhook.enqueue_one, riverhook.enqueue_batch, riverhook.enqueue TO producer`
 
 	t.Run("can enqueue with USAGE and EXECUTE", func(t *testing.T) {
 		t.Parallel()

@@ -21,8 +21,8 @@ const (
 	maxYear           = 9999
 )
 
-// The SQL function judges by the same rules. This and those of hierarchy must
-// stay equal to the ones in enqueue_batch.
+// The SQL functions judge by the same rules. This and those of hierarchy must
+// stay equal to the ones in intent_problem.
 var wireID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // record is an intent as the SQL function takes it. What is left out has the

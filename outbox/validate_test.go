@@ -145,6 +145,9 @@ func TestTheSQLFunctionRefusesByItself(t *testing.T) {
 		require.EqualValues(t, 2, rows[0].Ord, r.name)
 		require.Equal(t, r.field, rows[0].Field, r.name)
 		require.NotEmpty(t, rows[0].Reason)
+
+		alone := enqueueUnchecked(t, b.tx, bad)
+		require.Equal(t, []store.EnqueueBatchRow{{Ord: 1, Outcome: "invalid", Field: r.field, Reason: rows[0].Reason}}, alone, r.name)
 	}
 	require.Equal(t, [3]int{}, count(t, b.tx))
 }
@@ -237,24 +240,22 @@ func TestGoAndSQLJudgeAlike(t *testing.T) {
 	})
 }
 
-// enqueueUnchecked calls the SQL function as the client does, without the
+// enqueueUnchecked calls the SQL functions as the client does, without the
 // client's checks.
 func enqueueUnchecked(t *testing.T, tx pgx.Tx, in ...Intent) []store.EnqueueBatchRow {
 	t.Helper()
-	records := make([]record, len(in))
+	client, err := New(nil)
+	require.NoError(t, err)
+	records := make([]*record, len(in))
 	for i, one := range in {
 		data, err := json.Marshal(one.Data)
 		require.NoError(t, err)
-		records[i] = record{
+		records[i] = &record{
 			ActiveSite: one.ActiveSite, Actor: one.Actor, Attributes: one.Attributes, Channel: one.Channel, Data: string(data), ID: one.ID,
 			ResourceID: one.Resource.ID, ResourceKind: one.Resource.Kind, Site: one.Site, Type: one.Type,
 		}
 	}
-	intents, err := json.Marshal(records)
-	require.NoError(t, err)
-	rows, err := store.In(tx, store.DefaultSchema).EnqueueBatch(t.Context(), &store.EnqueueBatchParams{
-		Intents: string(intents), Client: SchemaVersion, MaxBytes: 256 << 10,
-	})
+	rows, err := client.enqueue(t.Context(), tx, records, false)
 	require.NoError(t, err)
 	return rows
 }

@@ -7,6 +7,9 @@ package store
 
 import (
 	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const enqueueBatch = `-- name: EnqueueBatch :many
@@ -60,6 +63,69 @@ func (q *Queries) EnqueueBatch(ctx context.Context, arg *EnqueueBatchParams) ([]
 		return nil, err
 	}
 	return items, nil
+}
+
+const enqueueOne = `-- name: EnqueueOne :one
+SELECT coalesce(r.wire_id, '')::text AS wire_id, r.outcome::text AS outcome,
+    coalesce(r.field, '')::text AS field, coalesce(r.reason, '')::text AS reason
+FROM /* TEMPLATE: schema */enqueue_one(
+    $1::text, $2::text, $3::text, $4::text,
+    $5::text, $6::text, $7::text, $8::text,
+    $9::text::jsonb, $10::text, $11::timestamptz, $12::timestamptz,
+    $13::integer, $14::integer, $15::boolean) AS r
+`
+
+type EnqueueOneParams struct {
+	ID           pgtype.Text
+	Type         string
+	Site         string
+	ActiveSite   string
+	ResourceKind string
+	ResourceID   string
+	Actor        string
+	Channel      string
+	Attributes   string
+	Data         string
+	OccurredAt   *time.Time
+	NotBefore    *time.Time
+	Client       int32
+	MaxBytes     int32
+	Notify       bool
+}
+
+type EnqueueOneRow struct {
+	WireID  string
+	Outcome string
+	Field   string
+	Reason  string
+}
+
+func (q *Queries) EnqueueOne(ctx context.Context, arg *EnqueueOneParams) (EnqueueOneRow, error) {
+	row := q.db.QueryRow(ctx, enqueueOne,
+		arg.ID,
+		arg.Type,
+		arg.Site,
+		arg.ActiveSite,
+		arg.ResourceKind,
+		arg.ResourceID,
+		arg.Actor,
+		arg.Channel,
+		arg.Attributes,
+		arg.Data,
+		arg.OccurredAt,
+		arg.NotBefore,
+		arg.Client,
+		arg.MaxBytes,
+		arg.Notify,
+	)
+	var i EnqueueOneRow
+	err := row.Scan(
+		&i.WireID,
+		&i.Outcome,
+		&i.Field,
+		&i.Reason,
+	)
+	return i, err
 }
 
 const intentsOfTransaction = `-- name: IntentsOfTransaction :one

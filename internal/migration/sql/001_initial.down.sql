@@ -1,5 +1,12 @@
 DROP FUNCTION /* TEMPLATE: schema */enqueue(text, json, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, boolean);
 DROP FUNCTION /* TEMPLATE: schema */enqueue_batch(json, integer, integer, boolean);
+DROP FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer, integer, boolean);
+DROP FUNCTION /* TEMPLATE: schema */intent_digest(text, text, text, text, text);
+DROP FUNCTION /* TEMPLATE: schema */intent_problem(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer);
+DROP FUNCTION /* TEMPLATE: schema */refuse_client(integer);
+DROP TRIGGER migrated ON /* TEMPLATE: schema */migration;
+DROP FUNCTION /* TEMPLATE: schema */migrated();
+DROP FUNCTION /* TEMPLATE: schema */accepts_client(integer);
 DROP FUNCTION /* TEMPLATE: schema */new_id();
 
 DROP TABLE

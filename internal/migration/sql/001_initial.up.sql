@@ -257,25 +257,199 @@ CREATE TABLE /* TEMPLATE: schema */engine (
 
 -- A version 7 UUID (RFC 9562, section 5.7) by the database's clock, with the
 -- fraction of the millisecond in rand_a (section 6.2, method 3): ids are ordered
--- as the events are.
+-- as the events are. It is one expression, which Postgres inlines.
 CREATE FUNCTION /* TEMPLATE: schema */new_id() RETURNS uuid
 LANGUAGE sql VOLATILE
 AS $$
-    SELECT encode(
-        overlay(uuid_send(gen_random_uuid()) placing int8send((t.us / 1000) << 16 | 28672 | (t.us % 1000) * 4096 / 1000) FROM 1 FOR 8),
-        'hex')::uuid
-    FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us) t
+    SELECT (
+        overlay(left(encode(int8send((extract(epoch FROM clock_timestamp()) * 4096000)::bigint << 4), 'hex'), 15) placing '7' FROM 13 FOR 0)
+        || right(encode(uuid_send(gen_random_uuid()), 'hex'), 16))::uuid
 $$;
 
--- enqueue_batch writes intents and the River jobs that expand them, all or
--- nothing. Where all are good it returns a row for each: inserted or duplicate.
--- Otherwise it returns a row for each that is not: invalid with the field and
--- the reason, or conflict; then nothing of the call remains and the transaction
--- can go on. Intents are inserted in the order of their ids, so that two calls
--- cannot deadlock.
+-- Whether the schema works with a client that was made for a version of it:
+-- what the table migration says, as a constant. To read the table would cost an
+-- intent more than to check it.
+CREATE FUNCTION /* TEMPLATE: schema */accepts_client(client integer) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    RETURN false;
+END
+$$;
+
+CREATE FUNCTION /* TEMPLATE: schema */migrated() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE OR REPLACE FUNCTION /* TEMPLATE: schema */accepts_client(client integer) RETURNS boolean
+        LANGUAGE plpgsql IMMUTABLE
+        AS ''BEGIN RETURN client BETWEEN %s AND %s; END''',
+        (SELECT coalesce(max(coalesce(m.min_client, m.version)), 0) FROM /* TEMPLATE: schema */migration m),
+        (SELECT coalesce(max(m.version), 0) FROM /* TEMPLATE: schema */migration m));
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER migrated AFTER INSERT OR UPDATE OR DELETE ON /* TEMPLATE: schema */migration
+    FOR EACH STATEMENT EXECUTE FUNCTION /* TEMPLATE: schema */migrated();
+
+CREATE FUNCTION /* TEMPLATE: schema */refuse_client(client integer) RETURNS void
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    have integer; need integer;
+BEGIN
+    SELECT coalesce(max(m.version), 0), coalesce(max(coalesce(m.min_client, m.version)), 0) INTO have, need FROM /* TEMPLATE: schema */migration m;
+    RAISE EXCEPTION 'riverhook: the schema is at version %, which works with clients from version % on; this client needs version %', have, need, client
+    USING ERRCODE = 'RH001';
+END
+$$;
+
+-- What is wrong with an intent, as "field: reason", or null. wire_id is null
+-- where the database makes the id.
+CREATE FUNCTION /* TEMPLATE: schema */intent_problem(
+    wire_id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
+    attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz, max_bytes integer)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+    problem text;
+BEGIN
+    -- Regular expressions with bounds such as {1,64} are slow to match:
+    -- lengths are compared apart.
+    problem := CASE
+        WHEN wire_id !~ '^[A-Za-z0-9_-]+$' OR length(wire_id) > 128
+            THEN 'ID: must be 1 to 128 letters, digits, "_" or "-"'
+        WHEN type IS NULL OR type !~ '^[a-z0-9_]+(\.[a-z0-9_]+){1,7}$' OR length(type) > 128
+            THEN 'Type: must be 2 to 8 segments of a-z, 0-9 or "_" joined by ".", at most 128 characters'
+        WHEN site <> '/' AND (
+                site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR site ~ '/\.\.?(/|$)' OR length(site) > 512
+                OR length(site) > 64 AND (site ~ '[^/]{65}' OR length(site) - length(replace(site, '/', '')) > 32))
+            THEN 'Site: must be "/" or 1 to 32 segments of 1 to 64 letters, digits or "._~@:+-", other than "." and "..", that each begin with "/", at most 512 characters'
+        WHEN active_site NOT IN ('', '/') AND (
+                active_site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR active_site ~ '/\.\.?(/|$)' OR length(active_site) > 512
+                OR length(active_site) > 64 AND (active_site ~ '[^/]{65}' OR length(active_site) - length(replace(active_site, '/', '')) > 32))
+            THEN 'ActiveSite: must be empty, "/" or 1 to 32 segments of 1 to 64 letters, digits or "._~@:+-", other than "." and "..", that each begin with "/", at most 512 characters'
+        WHEN (resource_kind = '') <> (resource_id = '')
+            THEN 'Resource: needs both a kind and an id, or neither'
+        WHEN length(resource_kind) > 128
+            THEN 'Resource.Kind: must be at most 128 characters'
+        WHEN length(resource_id) > 512
+            THEN 'Resource.ID: must be at most 512 characters'
+        WHEN length(actor) > 512
+            THEN 'Actor: must be at most 512 characters'
+        WHEN length(channel) > 512
+            THEN 'Channel: must be at most 512 characters'
+        WHEN jsonb_typeof(attributes) <> 'object'
+             OR jsonb_path_exists(attributes, 'strict $.* ? (@.type() != "string")', '{}', true)
+            THEN 'Attributes: must be an object whose values are strings'
+        WHEN NOT (occurred_at >= '0001-01-01 00:00:00+00' AND occurred_at < '10000-01-01 00:00:00+00')
+            THEN 'OccurredAt: must be in the years 1 to 9999'
+        WHEN NOT (not_before >= '0001-01-01 00:00:00+00' AND not_before < '10000-01-01 00:00:00+00')
+            THEN 'NotBefore: must be in the years 1 to 9999'
+        WHEN data IS NULL
+            THEN 'Data: is missing'
+        WHEN octet_length(data) > max_bytes
+            THEN format('Data: has %s bytes; at most %s are allowed', octet_length(data), max_bytes)
+        WHEN data::json IS NULL -- never; text that is not JSON is an error here
+            THEN 'Data: is not valid JSON'
+    END;
+    -- A query is dearer than an expression, even one that is not reached.
+    IF problem IS NULL AND octet_length(attributes::text) > 65536 THEN
+        IF (SELECT sum(octet_length(a.key) + octet_length(a.value)) FROM jsonb_each_text(attributes) a) > 65536 THEN
+            RETURN 'Attributes: must be at most 65536 bytes of keys and values';
+        END IF;
+    END IF;
+    RETURN problem;
+END
+$$;
+
+-- What tells whether an intent that has an id already is the same one. Stable, as
+-- convert_to is, so that Postgres can inline it.
+CREATE FUNCTION /* TEMPLATE: schema */intent_digest(type text, site text, resource_kind text, resource_id text, data text) RETURNS bytea
+LANGUAGE sql STABLE
+AS $$
+    SELECT sha256(
+        convert_to(type, 'UTF8') || '\x00' || convert_to(site, 'UTF8') || '\x00'
+        || convert_to(resource_kind, 'UTF8') || '\x00' || convert_to(resource_id, 'UTF8') || '\x00' || convert_to(data, 'UTF8'))
+$$;
+
+-- enqueue_one writes an intent and the River job that expands it, and returns
+-- one row: inserted or duplicate; or invalid with the field and the reason, or
+-- conflict, and then nothing was written and the transaction can go on. Only id,
+-- occurred_at and not_before can be null. Statements of single rows, whose plans
+-- are kept, cost a third of those that serve a hundred: that is enqueue_batch.
 --
--- The function runs with its owner's rights: a role that may execute it can
--- enqueue and do nothing else.
+-- Both run with their owner's rights: a role that may execute them can enqueue
+-- and do nothing else.
+CREATE FUNCTION /* TEMPLATE: schema */enqueue_one(
+    id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
+    attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz,
+    client integer, max_bytes integer, notify boolean,
+    OUT wire_id text, OUT outcome text, OUT field text, OUT reason text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    key uuid; job bigint; problem text; due timestamptz;
+BEGIN
+    IF NOT /* TEMPLATE: schema */accepts_client(client) THEN
+        PERFORM /* TEMPLATE: schema */refuse_client(client);
+    END IF;
+
+    problem := /* TEMPLATE: schema */intent_problem(
+        id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, data, occurred_at, not_before, max_bytes);
+    IF problem IS NOT NULL THEN
+        outcome := 'invalid';
+        field := split_part(problem, ': ', 1);
+        reason := substr(problem, strpos(problem, ': ') + 2);
+        RETURN;
+    END IF;
+
+    key := /* TEMPLATE: schema */new_id();
+    wire_id := coalesce(id, key::text);
+    outcome := 'inserted';
+    INSERT INTO /* TEMPLATE: schema */intent (
+        id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
+        attributes, data, digest, occurred_at, not_before)
+    VALUES (
+        key, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
+        attributes, convert_to(data, 'UTF8'), /* TEMPLATE: schema */intent_digest(type, site, resource_kind, resource_id, data),
+        coalesce(occurred_at, now()), not_before)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        outcome := CASE
+            WHEN EXISTS (
+                SELECT FROM /* TEMPLATE: schema */intent e
+                WHERE e.wire_id = enqueue_one.wire_id
+                AND e.digest <> /* TEMPLATE: schema */intent_digest(type, site, resource_kind, resource_id, data))
+            THEN 'conflict' ELSE 'duplicate'
+        END;
+        RETURN;
+    END IF;
+
+    due := greatest(now(), not_before);
+    INSERT INTO /* TEMPLATE: schema */river_job (state, max_attempts, args, kind, queue, scheduled_at, tags)
+    VALUES (
+        CASE WHEN due > now() THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
+        1000, jsonb_build_object('intent_id', key), 'riverhook_expand', 'expand', due, '{}')
+    RETURNING river_job.id INTO job;
+    INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id, due_at) VALUES (key, job, due);
+
+    IF notify AND due <= now() THEN
+        PERFORM pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "expand"}');
+    END IF;
+END
+$$;
+
+-- enqueue_batch does for any number of intents what enqueue_one does for one:
+-- all of them or none. Where all are good it returns a row for each: inserted or
+-- duplicate. Otherwise it returns a row for each that is not: invalid or
+-- conflict. Intents are inserted in the order of their ids, so that two calls
+-- cannot deadlock.
 CREATE FUNCTION /* TEMPLATE: schema */enqueue_batch(intents json, client integer, max_bytes integer, notify boolean)
 RETURNS TABLE (ord integer, id text, outcome text, field text, reason text)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -283,140 +457,88 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    have integer; need integer;
-    ords integer[]; wires text[]; digests bytea[]; jobs bigint[]; problems text[]; fresh uuid[];
-    bad boolean; missed boolean; due boolean; clash boolean;
+    r record; n integer := 0; problem text; problems text[];
+    i /* TEMPLATE: schema */intent; given /* TEMPLATE: schema */intent[]; fresh uuid[]; due boolean;
 BEGIN
-    IF client IS NOT NULL THEN
-        SELECT coalesce(max(m.version), 0), coalesce(max(coalesce(m.min_client, m.version)), 0)
-        INTO have, need FROM /* TEMPLATE: schema */migration m;
-        IF client > have OR client < need THEN
-            RAISE EXCEPTION 'riverhook: the schema is at version %, which works with clients from version % on; this client needs version %', have, need, client
-            USING ERRCODE = 'RH001';
-        END IF;
+    IF NOT /* TEMPLATE: schema */accepts_client(client) THEN
+        PERFORM /* TEMPLATE: schema */refuse_client(client);
     END IF;
 
-    WITH raw AS (
-        SELECT
-            r.ord, r.wire_id, r.type, coalesce(nullif(r.site, ''), '/') AS site, coalesce(r.active_site, '') AS active_site,
-            coalesce(r.resource_kind, '') AS resource_kind, coalesce(r.resource_id, '') AS resource_id,
-            coalesce(r.actor, '') AS actor, coalesce(r.channel, '') AS channel, coalesce(r.attributes, '{}') AS attributes,
-            r.data, coalesce(r.occurred_at, now()) AS occurred_at, r.not_before
-        FROM ROWS FROM (json_to_recordset(intents) AS (
+    FOR r IN
+        SELECT * FROM json_to_recordset(intents) AS (
             id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
-            attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz
-        )) WITH ORDINALITY AS r (
-            wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-            attributes, data, occurred_at, not_before, ord)
-    ), input AS MATERIALIZED (
-        SELECT
-            r.ord::integer AS ord, k.key, coalesce(r.wire_id, k.key::text) AS wire_id, r.type, r.site, r.active_site,
-            r.resource_kind, r.resource_id, r.actor, r.channel, r.attributes, convert_to(r.data, 'UTF8') AS data,
-            r.occurred_at, r.not_before, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id,
-            sha256(
-                convert_to(r.type, 'UTF8') || '\x00' || convert_to(r.site, 'UTF8') || '\x00'
-                || convert_to(r.resource_kind, 'UTF8') || '\x00' || convert_to(r.resource_id, 'UTF8') || '\x00'
-                || convert_to(r.data, 'UTF8')) AS digest,
-            -- Regular expressions with bounds such as {1,64} are slow to match:
-            -- lengths are compared apart.
-            CASE
-                WHEN r.wire_id !~ '^[A-Za-z0-9_-]+$' OR length(r.wire_id) > 128
-                    THEN 'ID: must be 1 to 128 letters, digits, "_" or "-"'
-                WHEN r.type IS NULL OR r.type !~ '^[a-z0-9_]+(\.[a-z0-9_]+){1,7}$' OR length(r.type) > 128
-                    THEN 'Type: must be 2 to 8 segments of a-z, 0-9 or "_" joined by ".", at most 128 characters'
-                WHEN r.site <> '/' AND (
-                        r.site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR r.site ~ '/\.\.?(/|$)' OR length(r.site) > 512
-                        OR length(r.site) > 64 AND (r.site ~ '[^/]{65}' OR length(r.site) - length(replace(r.site, '/', '')) > 32))
-                    THEN 'Site: must be "/" or 1 to 32 segments of 1 to 64 letters, digits or "._~@:+-", other than "." and "..", that each begin with "/", at most 512 characters'
-                WHEN r.active_site NOT IN ('', '/') AND (
-                        r.active_site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR r.active_site ~ '/\.\.?(/|$)' OR length(r.active_site) > 512
-                        OR length(r.active_site) > 64 AND (r.active_site ~ '[^/]{65}' OR length(r.active_site) - length(replace(r.active_site, '/', '')) > 32))
-                    THEN 'ActiveSite: must be empty, "/" or 1 to 32 segments of 1 to 64 letters, digits or "._~@:+-", other than "." and "..", that each begin with "/", at most 512 characters'
-                WHEN (r.resource_kind = '') <> (r.resource_id = '')
-                    THEN 'Resource: needs both a kind and an id, or neither'
-                WHEN length(r.resource_kind) > 128
-                    THEN 'Resource.Kind: must be at most 128 characters'
-                WHEN length(r.resource_id) > 512
-                    THEN 'Resource.ID: must be at most 512 characters'
-                WHEN length(r.actor) > 512
-                    THEN 'Actor: must be at most 512 characters'
-                WHEN length(r.channel) > 512
-                    THEN 'Channel: must be at most 512 characters'
-                WHEN jsonb_typeof(r.attributes) <> 'object'
-                     OR jsonb_path_exists(r.attributes, 'strict $.* ? (@.type() != "string")', '{}', true)
-                    THEN 'Attributes: must be an object whose values are strings'
-                WHEN octet_length(r.attributes::text) > 65536
-                     AND (SELECT sum(octet_length(a.key) + octet_length(a.value)) FROM jsonb_each_text(r.attributes) a) > 65536
-                    THEN 'Attributes: must be at most 65536 bytes of keys and values'
-                WHEN NOT (r.occurred_at >= '0001-01-01 00:00:00+00' AND r.occurred_at < '10000-01-01 00:00:00+00')
-                    THEN 'OccurredAt: must be in the years 1 to 9999'
-                WHEN NOT (r.not_before >= '0001-01-01 00:00:00+00' AND r.not_before < '10000-01-01 00:00:00+00')
-                    THEN 'NotBefore: must be in the years 1 to 9999'
-                WHEN r.data IS NULL
-                    THEN 'Data: is missing'
-                WHEN octet_length(r.data) > max_bytes
-                    THEN format('Data: has %s bytes; at most %s are allowed', octet_length(r.data), max_bytes)
-                WHEN r.data::json IS NULL -- never; text that is not JSON is an error here
-                    THEN 'Data: is not valid JSON'
-            END AS problem
-        FROM raw r
-        CROSS JOIN LATERAL (SELECT /* TEMPLATE: schema */new_id() AS key WHERE r.ord IS NOT NULL) k
-    ), inserted AS (
+            attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz)
+    LOOP
+        n := n + 1;
+        i.id := /* TEMPLATE: schema */new_id();
+        i.wire_id := coalesce(r.id, i.id::text);
+        i.type := r.type;
+        i.site := coalesce(nullif(r.site, ''), '/');
+        i.active_site := coalesce(r.active_site, '');
+        i.resource_kind := coalesce(r.resource_kind, '');
+        i.resource_id := coalesce(r.resource_id, '');
+        i.actor := coalesce(r.actor, '');
+        i.channel := coalesce(r.channel, '');
+        i.attributes := coalesce(r.attributes, '{}');
+        i.data := convert_to(r.data, 'UTF8');
+        i.digest := /* TEMPLATE: schema */intent_digest(i.type, i.site, i.resource_kind, i.resource_id, r.data);
+        i.occurred_at := coalesce(r.occurred_at, now());
+        i.not_before := r.not_before;
+        given[n] := i;
+        problem := /* TEMPLATE: schema */intent_problem(
+            r.id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
+            i.attributes, r.data, i.occurred_at, i.not_before, max_bytes);
+        IF problem IS NOT NULL THEN
+            problems[n] := problem;
+        END IF;
+    END LOOP;
+
+    IF problems IS NOT NULL THEN
+        RETURN QUERY
+        SELECT u.o, NULL::text, 'invalid', split_part(problems[u.o], ': ', 1), substr(problems[u.o], strpos(problems[u.o], ': ') + 2)
+        FROM generate_subscripts(problems, 1) AS u (o)
+        WHERE problems[u.o] IS NOT NULL;
+        RETURN;
+    END IF;
+
+    WITH inserted AS (
         INSERT INTO /* TEMPLATE: schema */intent (
             id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
             attributes, data, digest, occurred_at, not_before)
         SELECT
-            i.key, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-            i.attributes, i.data, i.digest, i.occurred_at, i.not_before
-        FROM input i
-        WHERE NOT EXISTS (SELECT FROM input p WHERE p.problem IS NOT NULL)
-        ORDER BY i.wire_id
+            g.id, g.wire_id, g.type, g.site, g.active_site, g.resource_kind, g.resource_id, g.actor, g.channel,
+            g.attributes, g.data, g.digest, g.occurred_at, g.not_before
+        FROM unnest(given) g
+        ORDER BY g.wire_id, g.id
         ON CONFLICT (wire_id) DO NOTHING
-        RETURNING id
+        RETURNING id, not_before
     ), job AS (
         INSERT INTO /* TEMPLATE: schema */river_job (
-            id, state, max_attempts, args, kind, queue, scheduled_at, tags)
+            state, max_attempts, args, kind, queue, scheduled_at, tags)
         SELECT
-            i.job_id,
-            CASE WHEN i.not_before > now() THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
-            1000, jsonb_build_object('intent_id', i.key), 'riverhook_expand', 'expand',
-            greatest(coalesce(i.not_before, now()), now()), '{}'
-        FROM inserted n JOIN input i ON i.key = n.id
+            CASE WHEN w.not_before > now() THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
+            1000, jsonb_build_object('intent_id', w.id), 'riverhook_expand', 'expand',
+            greatest(coalesce(w.not_before, now()), now()), '{}'
+        FROM inserted w
+        ORDER BY w.id
+        RETURNING id, (args ->> 'intent_id')::uuid AS intent_id, scheduled_at
     ), state AS (
         INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id, due_at)
-        SELECT i.key, i.job_id, greatest(coalesce(i.not_before, now()), now())
-        FROM inserted n JOIN input i ON i.key = n.id
+        SELECT j.intent_id, j.id, j.scheduled_at FROM job j
     )
-    SELECT
-        array_agg(i.ord ORDER BY i.ord), array_agg(i.wire_id ORDER BY i.ord), array_agg(i.digest ORDER BY i.ord),
-        array_agg(i.job_id ORDER BY i.ord), array_agg(i.problem ORDER BY i.ord), array_agg(n.id ORDER BY i.ord),
-        bool_or(i.problem IS NOT NULL), bool_or(n.id IS NULL),
-        bool_or(n.id IS NOT NULL AND (i.not_before IS NULL OR i.not_before <= now()))
-    INTO ords, wires, digests, jobs, problems, fresh, bad, missed, due
-    FROM input i LEFT JOIN inserted n ON n.id = i.key;
+    SELECT array_agg(w.id), bool_or(coalesce(w.not_before, now()) <= now()) INTO fresh, due FROM inserted w;
 
-    IF bad THEN
+    IF cardinality(fresh) IS DISTINCT FROM n AND EXISTS (
+            SELECT FROM unnest(given) g JOIN /* TEMPLATE: schema */intent e ON e.wire_id = g.wire_id AND e.digest <> g.digest) THEN
+        DELETE FROM /* TEMPLATE: schema */river_job j
+            USING /* TEMPLATE: schema */intent_state s WHERE s.intent_id = ANY (fresh) AND j.id = s.job_id;
+        DELETE FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = ANY (fresh);
         RETURN QUERY
-        SELECT u.o, NULL::text, 'invalid', split_part(u.p, ': ', 1), substr(u.p, strpos(u.p, ': ') + 2)
-        FROM unnest(ords, problems) AS u (o, p)
-        WHERE u.p IS NOT NULL;
+        SELECT g.ordinality::integer, g.wire_id, 'conflict', NULL::text, NULL::text
+        FROM unnest(given) WITH ORDINALITY AS g
+        JOIN /* TEMPLATE: schema */intent e ON e.wire_id = g.wire_id AND e.digest <> g.digest;
+        DELETE FROM /* TEMPLATE: schema */intent e WHERE e.id = ANY (fresh);
         RETURN;
-    END IF;
-
-    IF missed THEN
-        SELECT bool_or(e.digest <> u.d) INTO clash
-        FROM unnest(wires, digests) AS u (w, d) JOIN /* TEMPLATE: schema */intent e ON e.wire_id = u.w;
-        IF clash THEN
-            DELETE FROM /* TEMPLATE: schema */river_job j
-                USING unnest(jobs, fresh) AS u (j, f) WHERE j.id = u.j AND u.f IS NOT NULL;
-            DELETE FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = ANY (fresh);
-            RETURN QUERY
-            SELECT u.o, u.w, 'conflict', NULL::text, NULL::text
-            FROM unnest(ords, wires, digests) AS u (o, w, d)
-            JOIN /* TEMPLATE: schema */intent e ON e.wire_id = u.w AND e.digest <> u.d;
-            DELETE FROM /* TEMPLATE: schema */intent e WHERE e.id = ANY (fresh);
-            RETURN;
-        END IF;
     END IF;
 
     IF notify AND due THEN
@@ -424,13 +546,13 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    SELECT u.o, u.w, CASE WHEN u.f IS NULL THEN 'duplicate' ELSE 'inserted' END, NULL::text, NULL::text
-    FROM unnest(ords, wires, fresh) AS u (o, w, f);
+    SELECT g.ordinality::integer, g.wire_id, CASE WHEN w.id IS NULL THEN 'duplicate' ELSE 'inserted' END, NULL::text, NULL::text
+    FROM unnest(given) WITH ORDINALITY AS g LEFT JOIN unnest(fresh) AS w (id) ON w.id = g.id;
 END
 $$;
 
 -- enqueue writes one intent and returns its id. It is for psql, triggers and
--- programs in other languages; the Go client calls enqueue_batch.
+-- programs in other languages; the Go client calls the two functions above.
 CREATE FUNCTION /* TEMPLATE: schema */enqueue(
     type text, data json, site text DEFAULT '/', resource_kind text DEFAULT '', resource_id text DEFAULT '',
     active_site text DEFAULT '', actor text DEFAULT '', channel text DEFAULT '', attributes jsonb DEFAULT '{}',
@@ -442,21 +564,25 @@ AS $$
 DECLARE
     r record;
 BEGIN
-    SELECT * INTO r FROM /* TEMPLATE: schema */enqueue_batch(
-        json_build_array(json_build_object(
-            'id', id, 'type', type, 'site', site, 'active_site', active_site, 'resource_kind', resource_kind,
-            'resource_id', resource_id, 'actor', actor, 'channel', channel, 'attributes', attributes,
-            'data', data::text, 'occurred_at', occurred_at, 'not_before', not_before)),
-        NULL, 262144, notify) LIMIT 1;
+    r := /* TEMPLATE: schema */enqueue_one(
+        id, type, coalesce(nullif(site, ''), '/'), coalesce(active_site, ''), coalesce(resource_kind, ''), coalesce(resource_id, ''),
+        coalesce(actor, ''), coalesce(channel, ''), coalesce(attributes, '{}'), data::text, occurred_at, not_before,
+        NULL, 262144, notify);
     IF r.outcome = 'invalid' THEN
         RAISE EXCEPTION 'riverhook: intent: %: %', r.field, r.reason USING ERRCODE = 'invalid_parameter_value';
     ELSIF r.outcome = 'conflict' THEN
-        RAISE EXCEPTION 'riverhook: intent %: the id is taken by an intent with other content', r.id USING ERRCODE = 'unique_violation';
+        RAISE EXCEPTION 'riverhook: intent %: the id is taken by an intent with other content', r.wire_id USING ERRCODE = 'unique_violation';
     END IF;
-    RETURN r.id;
+    RETURN r.wire_id;
 END
 $$;
 
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */new_id() FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */accepts_client(integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */migrated() FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */refuse_client(integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */intent_problem(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */intent_digest(text, text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer, integer, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue_batch(json, integer, integer, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue(text, json, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, boolean) FROM PUBLIC;

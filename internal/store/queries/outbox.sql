@@ -1,3 +1,12 @@
+-- name: EnqueueOne :one
+SELECT coalesce(r.wire_id, '')::text AS wire_id, r.outcome::text AS outcome,
+    coalesce(r.field, '')::text AS field, coalesce(r.reason, '')::text AS reason
+FROM /* TEMPLATE: schema */enqueue_one(
+    sqlc.narg(id)::text, sqlc.arg(type)::text, sqlc.arg(site)::text, sqlc.arg(active_site)::text,
+    sqlc.arg(resource_kind)::text, sqlc.arg(resource_id)::text, sqlc.arg(actor)::text, sqlc.arg(channel)::text,
+    sqlc.arg(attributes)::text::jsonb, sqlc.arg(data)::text, sqlc.narg(occurred_at)::timestamptz, sqlc.narg(not_before)::timestamptz,
+    sqlc.arg(client)::integer, sqlc.arg(max_bytes)::integer, sqlc.arg(notify)::boolean) AS r;
+
 -- name: EnqueueBatch :many
 SELECT r.ord::integer AS ord, coalesce(r.id, '')::text AS wire_id, r.outcome::text AS outcome,
     coalesce(r.field, '')::text AS field, coalesce(r.reason, '')::text AS reason
