@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,15 +10,19 @@ import (
 )
 
 const (
-	// slotWait is how long an attempt waits in memory for a slot of its endpoint
-	// before it is held as a row. One that is likely to wait longer is held at
-	// once: a held row costs more than a moment's wait, and less than a worker
-	// that waits.
-	slotWait = time.Second
+	// slotWait is the wait for a slot of its endpoint, as it is to be expected,
+	// up to which an attempt waits in memory. One that is likely to wait longer
+	// is held as a row at once: a row costs more than a moment's wait, and less
+	// than a worker that waits.
+	slotWait = 3 * time.Second
 
-	// An endpoint that has not answered yet is given less of both.
-	newSlotWait       = 100 * time.Millisecond
-	newWaitingPerSlot = 4
+	// newSlotWait is how long attempts wait for an endpoint that has not answered
+	// anything yet.
+	newSlotWait = 250 * time.Millisecond
+
+	// slotLook is how often the expectation is looked at again: an endpoint that
+	// begins to hang keeps workers hardly longer.
+	slotLook = 100 * time.Millisecond
 
 	// releaseLapse is when deliveries that were released and did not come for
 	// their slot are believed to have gone to another engine.
@@ -34,8 +39,7 @@ const (
 // one that hangs cannot take the workers of the others. What it knows is of
 // this process alone; what must outlive it is in subscription_health.
 type endpoints struct {
-	def     int // slots where the subscription names none
-	waiters int // the most attempts that wait for a slot of one endpoint
+	def int // slots where the subscription names none
 
 	mu sync.Mutex
 	of map[uuid.UUID]*endpoint
@@ -47,7 +51,8 @@ type endpoint struct {
 	busy     time.Time     // since when all slots are taken without one being freed
 	limit    float64       // the slots now: halved by throttling, grown back by successes
 	most     int           // the slots at best
-	waiting  []chan struct{}
+	waiting  []*waiter
+	look     *time.Timer // for slotLook, while attempts wait
 
 	held       bool // there may be held deliveries
 	releasing  bool
@@ -60,8 +65,8 @@ type endpoint struct {
 	windowBad   int
 }
 
-func newEndpoints(def, waiters int) *endpoints {
-	return &endpoints{def: def, waiters: waiters, of: map[uuid.UUID]*endpoint{}}
+func newEndpoints(def int) *endpoints {
+	return &endpoints{def: def, of: map[uuid.UUID]*endpoint{}}
 }
 
 // get must be called with the lock held.
@@ -80,10 +85,23 @@ func (es *endpoints) get(id uuid.UUID, most int) *endpoint {
 	return ep
 }
 
-// acquire takes a slot, waiting a moment if there is none. It is false when the
-// delivery should be held.
-func (es *endpoints) acquire(ctx context.Context, id uuid.UUID, most int) bool {
+// waiter is an attempt that waits for its turn. It has no goroutine: under load
+// there are many thousands.
+type waiter struct {
+	turn func(ok bool)
+	stop func() bool // ends the watch over the context
+}
+
+func (w *waiter) end(ok bool) {
+	w.stop()
+	w.turn(ok)
+}
+
+// enter calls turn once: with true when the attempt has a slot, with false when
+// its delivery should be held or ctx has ended. turn must not block.
+func (es *endpoints) enter(ctx context.Context, id uuid.UUID, most int, turn func(ok bool)) {
 	es.mu.Lock()
+	defer es.mu.Unlock()
 	ep := es.get(id, most)
 	ep.released = max(ep.released-1, 0)
 	if ep.inFlight < ep.slots() {
@@ -91,37 +109,55 @@ func (es *endpoints) acquire(ctx context.Context, id uuid.UUID, most int) bool {
 		if ep.inFlight == ep.slots() {
 			ep.busy = time.Now()
 		}
-		es.mu.Unlock()
-		return true
+		turn(true)
+		return
 	}
-	patience := ep.patience(es.waiters, time.Now())
-	if patience == 0 {
+	if !ep.worthWaiting(len(ep.waiting), time.Now()) {
 		ep.held = true
-		es.mu.Unlock()
-		return false
+		turn(false)
+		return
 	}
-	turn := make(chan struct{})
-	ep.waiting = append(ep.waiting, turn)
-	es.mu.Unlock()
+	w := &waiter{turn: turn}
+	w.stop = context.AfterFunc(ctx, func() { es.giveUp(id, w) })
+	ep.waiting = append(ep.waiting, w)
+	if len(ep.waiting) == 1 {
+		ep.look = time.AfterFunc(slotLook, func() { es.lookAgain(ep) })
+	}
+}
 
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-turn:
-		return true
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+// lookAgain sends those away, from the end, who would wait too long now.
+func (es *endpoints) lookAgain(ep *endpoint) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	for i, other := range ep.waiting {
-		if other == turn {
-			ep.waiting = append(ep.waiting[:i], ep.waiting[i+1:]...)
-			ep.held = true
-			return false
+	now := time.Now()
+	for n := len(ep.waiting); n > 0 && !ep.worthWaiting(n-1, now); n = len(ep.waiting) {
+		last := ep.waiting[n-1]
+		ep.waiting = ep.waiting[:n-1]
+		ep.held = true
+		last.end(false)
+	}
+	if len(ep.waiting) > 0 {
+		ep.look.Reset(slotLook)
+	}
+}
+
+// giveUp ends the wait of one whose context has ended.
+func (es *endpoints) giveUp(id uuid.UUID, w *waiter) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	if ep := es.of[id]; ep != nil {
+		if i := slices.Index(ep.waiting, w); i >= 0 {
+			ep.waiting = slices.Delete(ep.waiting, i, i+1)
+			w.end(false)
 		}
 	}
-	return true // the slot came at the same moment
+}
+
+// acquire is enter for who can wait.
+func (es *endpoints) acquire(ctx context.Context, id uuid.UUID, most int) bool {
+	turn := make(chan bool, 1)
+	es.enter(ctx, id, most, func(ok bool) { turn <- ok })
+	return <-turn
 }
 
 // leave gives a slot back and hands it to who waits for it.
@@ -137,28 +173,22 @@ func (es *endpoints) leave(id uuid.UUID) {
 	}
 }
 
-// patience is how long one more attempt should wait for its turn; 0 when it
-// should be held.
-func (ep *endpoint) patience(waiters int, now time.Time) time.Duration {
-	n := len(ep.waiting)
+// worthWaiting is true where an attempt that has ahead others before it is likely
+// to have its turn soon. While an endpoint frees no slot the expected wait grows.
+func (ep *endpoint) worthWaiting(ahead int, now time.Time) bool {
 	if ep.took == 0 {
-		if n >= newWaitingPerSlot*ep.slots() || now.Sub(ep.busy) > newSlotWait {
-			return 0
-		}
-		return newSlotWait
+		return now.Sub(ep.busy) < newSlotWait
 	}
 	each := max(ep.took/time.Duration(ep.slots()), now.Sub(ep.busy))
-	if n >= waiters || each*time.Duration(n+1) > slotWait {
-		return 0
-	}
-	return slotWait
+	return each*time.Duration(ahead+1) <= slotWait
 }
 
 func (ep *endpoint) handOver() {
 	for len(ep.waiting) > 0 && ep.inFlight < ep.slots() {
-		close(ep.waiting[0])
+		next := ep.waiting[0]
 		ep.waiting = ep.waiting[1:]
 		ep.inFlight++
+		next.end(true)
 	}
 }
 

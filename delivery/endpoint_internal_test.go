@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,13 +13,13 @@ import (
 func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(2, 500), uuid.New()
+		es, id := newEndpoints(2), uuid.New()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		require.True(t, es.acquire(t.Context(), id, 0))
 
 		started := time.Now()
 		require.False(t, es.acquire(t.Context(), id, 0))
-		require.Equal(t, newSlotWait, time.Since(started))
+		require.WithinRange(t, time.Now(), started.Add(newSlotWait), started.Add(newSlotWait+slotLook))
 
 		other := uuid.New()
 		require.True(t, es.acquire(t.Context(), other, 0))
@@ -28,7 +29,7 @@ func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 func TestAFreedSlotGoesToWhoWaitsLongest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(1, 500), uuid.New()
+		es, id := newEndpoints(1), uuid.New()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		got := make(chan int, 2)
 		for i := range 2 {
@@ -48,7 +49,7 @@ func TestAFreedSlotGoesToWhoWaitsLongest(t *testing.T) {
 
 func TestThrottlingHalvesTheSlotsAndSuccessGrowsThemBack(t *testing.T) {
 	t.Parallel()
-	es, id := newEndpoints(8, 500), uuid.New()
+	es, id := newEndpoints(8), uuid.New()
 	require.True(t, es.acquire(t.Context(), id, 0))
 	now := time.Now()
 	es.learn(id, OutcomeThrottled, 0, now)
@@ -64,7 +65,7 @@ func TestThrottlingHalvesTheSlotsAndSuccessGrowsThemBack(t *testing.T) {
 func TestACircuitOpensOnFailuresInARowOrOnTheirShare(t *testing.T) {
 	t.Parallel()
 	open := func(outcomes ...Outcome) bool {
-		es, id := newEndpoints(8, 500), uuid.New()
+		es, id := newEndpoints(8), uuid.New()
 		es.acquire(t.Context(), id, 0)
 		opened := false
 		for _, o := range outcomes {
@@ -94,7 +95,7 @@ func TestThePauseOfACircuitDoublesUpToItsBound(t *testing.T) {
 
 func TestHeldDeliveriesAreReleasedWhenAShareOfTheSlotsIsFree(t *testing.T) {
 	t.Parallel()
-	es, id, now := newEndpoints(8, 500), uuid.New(), time.Now()
+	es, id, now := newEndpoints(8), uuid.New(), time.Now()
 	require.Zero(t, es.wantsRelease(id, now), "an endpoint that nobody knows")
 	require.Equal(t, 8, es.offer(id, 0, now))
 	require.Zero(t, es.wantsRelease(id, now), "while another releases")
@@ -109,4 +110,48 @@ func TestHeldDeliveriesAreReleasedWhenAShareOfTheSlotsIsFree(t *testing.T) {
 	require.Equal(t, 2, es.wantsRelease(id, now))
 	es.released(id, 2, 0, now)
 	require.Zero(t, es.wantsRelease(id, now), "nothing is held any more")
+}
+
+// An endpoint that answers fast and then hangs: those who counted on its pace do
+// not wait for the whole of slotWait.
+func TestWhoWaitsForAnEndpointThatBeginsToHangIsSentAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		es, id := newEndpoints(2), uuid.New()
+		require.True(t, es.acquire(t.Context(), id, 0))
+		es.learn(id, OutcomeDelivered, 8*time.Millisecond, time.Now())
+		require.True(t, es.acquire(t.Context(), id, 0))
+		sentAway := make(chan time.Duration, 500)
+		began := time.Now()
+		for range cap(sentAway) {
+			es.enter(t.Context(), id, 0, func(ok bool) {
+				require.False(t, ok)
+				sentAway <- time.Since(began)
+			})
+		}
+		require.Empty(t, sentAway, "at its pace all have their turn within slotWait")
+		for range cap(sentAway) - 10 {
+			require.LessOrEqual(t, <-sentAway, 5*slotLook)
+		}
+		for range 10 {
+			require.LessOrEqual(t, <-sentAway, slotWait+slotLook)
+		}
+	})
+}
+
+func TestWhoseContextEndsWaitsNoMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		es, id := newEndpoints(1), uuid.New()
+		require.True(t, es.acquire(t.Context(), id, 0))
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan bool, 1)
+		es.enter(ctx, id, 0, func(ok bool) { got <- ok })
+		cancel()
+		began := time.Now()
+		require.False(t, <-got)
+		require.Zero(t, time.Since(began))
+		es.leave(id)
+		require.True(t, es.acquire(t.Context(), id, 0), "the slot did not go to who has left")
+	})
 }

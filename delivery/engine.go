@@ -54,7 +54,7 @@ type Engine struct {
 	intents    *batch.Group[uuid.UUID, *intent]
 	loads      *batch.Group[uuid.UUID, *target]
 	lookups    *batch.Group[hierarchy.Lookup, []hierarchy.Match]
-	records    *batch.Group[*transition, bool]
+	records    *batch.Group[*transition, recorded]
 	releases   *batch.Group[release, int]
 
 	mu      sync.Mutex
@@ -80,7 +80,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, store: store.In(pool, cfg.Schema),
-		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint, cfg.MaxWorkers/2), inFlight: make(chan struct{}, cfg.MaxInFlight),
+		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -186,6 +187,49 @@ func TestAnApplicationThatHoldsADeliveryDelaysNoOther(t *testing.T) {
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Equal(t, "cancelled", b.deliveries(first)[0].State)
 	require.Len(t, r.Requests(), 1)
+}
+
+// Three deliveries are locked by the application while their answers come in:
+// more than there are batches under way at once.
+func TestARecordThatMeetsARowOfTheApplicationDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.start(b.engine(nil))
+	quick := b.receiver(nil)
+	b.subscribe(quick, only("quick.event"))
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(context.Background())
+	locked := make([]string, 3)
+	answer := make([]func(), len(locked))
+	for i := range locked {
+		var r *deliverytest.Receiver
+		r, answer[i] = b.hangingFirst(deliverytest.Answer{})
+		typ := fmt.Sprintf("locked.event_%d", i)
+		b.subscribe(r, only(typ))
+		locked[i] = b.enqueue(func(in *outbox.Intent) { in.Type = typ })
+		b.wait(r, 1)
+		require.NoError(t, engine.CancelTx(t.Context(), tx, b.deliveries(locked[i])[0].ID, "perhaps"))
+	}
+	for _, answer := range answer {
+		answer()
+		other := b.enqueue(func(in *outbox.Intent) { in.Type = "quick.event" })
+		b.eventually(func() bool {
+			all := b.deliveries(other)
+			return len(all) == 1 && all[0].State == "delivered"
+		})
+	}
+	for _, id := range locked {
+		require.Equal(t, "pending", b.deliveries(id)[0].State)
+		require.Empty(t, b.history(id))
+	}
+
+	require.NoError(t, tx.Rollback(t.Context()))
+
+	for _, id := range locked {
+		b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
+		require.Equal(t, []string{"delivered"}, b.history(id))
+	}
 }
 
 // An engine that died and a delivery that is lost say when the second engine has

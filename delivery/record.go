@@ -4,39 +4,84 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// recordTransitions is the flush of the batch of records. It says of each
-// transition whether the delivery moved: one that another engine has moved
-// meanwhile does not.
-func (e *Engine) recordTransitions(ctx context.Context, batch []*transition) ([]bool, error) {
+// recorded is what became of a transition.
+type recorded int
+
+const (
+	superseded recorded = iota // another engine has moved the delivery meanwhile
+	moved
+	busy // the delivery's row is locked by somebody else; nothing was written
+)
+
+// recordTimeout bounds the record of an attempt, which goes on when its job is
+// cancelled.
+const recordTimeout = 30 * time.Second
+
+// busyWait is how long the record of a delivery waits for a transaction of the
+// application that has locked its row, before it looks again. The records of
+// others do not wait with it.
+const busyWait = 50 * time.Millisecond
+
+// record moves a delivery on and waits until that is committed. It goes on
+// when the job is cancelled: what happened is to be recorded.
+func (e *Engine) record(ctx context.Context, tr *transition) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	for {
+		became, err := e.records.Do(ctx, tr)
+		if err != nil {
+			return fmt.Errorf("delivery: record delivery %s: %w", tr.Target.ID, err)
+		}
+		if became != busy {
+			e.logTransition(ctx, tr, became == moved)
+			return nil
+		}
+		select {
+		case <-time.After(busyWait):
+		case <-ctx.Done():
+			return fmt.Errorf("delivery: record delivery %s: its row has been locked for %s", tr.Target.ID, recordTimeout)
+		}
+	}
+}
+
+// recordTransitions is the flush of the batch of records.
+func (e *Engine) recordTransitions(ctx context.Context, batch []*transition) ([]recorded, error) {
 	p := &store.RecordAttemptsParams{Engine: e.cfg.ID}
-	health := healthBook{}
+	all := healthBook{}
 	for _, tr := range batch {
 		addTransition(p, tr)
-		health.add(tr)
+		all.add(tr)
 	}
-	moved := map[uuid.UUID]bool{}
-	err := e.inTx(ctx, !health.empty(), func(q *store.Queries) error {
-		ids, err := q.RecordAttempts(ctx, p)
+	outs := make([]recorded, len(batch))
+	err := e.inTx(ctx, !all.empty(), func(q *store.Queries) error {
+		rows, err := q.RecordAttempts(ctx, p)
 		if err != nil {
 			return fmt.Errorf("delivery: record attempts: %w", err)
 		}
-		for _, id := range ids {
-			moved[id] = true
+		became := make(map[uuid.UUID]recorded, len(rows))
+		for _, row := range rows {
+			became[row.ID] = moved
+			if row.Busy {
+				became[row.ID] = busy
+			}
+		}
+		health := healthBook{} // those that are busy come again
+		for i, tr := range batch {
+			if outs[i] = became[tr.Target.ID]; outs[i] != busy {
+				health.add(tr)
+			}
 		}
 		return health.write(ctx, q)
 	})
 	if err != nil {
 		return nil, err
-	}
-	outs := make([]bool, len(batch))
-	for i, tr := range batch {
-		outs[i] = moved[tr.Target.ID]
 	}
 	return outs, nil
 }

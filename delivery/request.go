@@ -3,10 +3,8 @@ package delivery
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -104,38 +102,11 @@ func (e *Engine) readAnswer(resp *http.Response, a *attempt) error {
 	return err
 }
 
-// secretHeaders are never written to the history.
-var secretHeaders = map[string]bool{
-	"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "Set-Cookie": true, "X-Api-Key": true,
-}
-
-// keptHeaders are the headers as the history has them. The values of a
-// subscription's own headers are its owner's to know.
-func keptHeaders(h http.Header, own map[string]string) string {
-	secret := secretHeaders
-	if len(own) > 0 {
-		secret = maps.Clone(secret)
-		for name := range own {
-			secret[http.CanonicalHeaderKey(name)] = true
-		}
-	}
-	kept := make(map[string]string, len(h))
-	for name, values := range h {
-		if secret[http.CanonicalHeaderKey(name)] {
-			kept[name] = "[redacted]"
-			continue
-		}
-		kept[name] = cleanText(strings.Join(values, ", "))
-	}
-	text, err := json.Marshal(kept)
-	if err != nil {
-		return "{}"
-	}
-	return string(text)
-}
-
 // publicURL is a URL without what may be secret in it.
 func publicURL(raw string) string {
+	if !strings.ContainsAny(raw, "@?#") {
+		return raw
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		return ""

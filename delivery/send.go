@@ -18,10 +18,6 @@ const (
 	// jobBudget is how long a River job starts new requests; what is left then
 	// is handed over to jobs of its own.
 	jobBudget = time.Minute
-
-	// recordTimeout bounds the record of an attempt, which goes on when its
-	// job is cancelled.
-	recordTimeout = 30 * time.Second
 )
 
 // attemptAll makes an attempt of each target and waits until all of them are
@@ -38,9 +34,24 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 	)
 	for i, t := range targets {
 		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = e.attemptOne(ctx, by, t, started)
+		wg.Add(1)
+		done := func(err error) {
+			errs[i] = err
+			<-slots
+			wg.Done()
+		}
+		if by.Rerun || e.accessIsOld(t) || time.Since(started) > jobBudget {
+			go func() { done(e.attemptOne(ctx, by, t, started)) }()
+			continue
+		}
+		// What remains of the gates asks nobody, and who waits for a slot needs
+		// no goroutine.
+		if tr := e.gate(ctx, t); tr != nil {
+			go func() { done(e.record(ctx, tr)) }()
+			continue
+		}
+		e.endpoints.enter(ctx, t.Sub.ID, t.Sub.MaxInFlight, func(ok bool) {
+			go func() { done(e.takeTurn(ctx, t, ok)) }()
 		})
 	}
 	wg.Wait()
@@ -60,7 +71,13 @@ func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started 
 	if tr := e.gate(ctx, t); tr != nil {
 		return e.record(ctx, tr)
 	}
-	if !e.endpoints.acquire(ctx, t.Sub.ID, t.Sub.MaxInFlight) {
+	return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.Sub.ID, t.Sub.MaxInFlight))
+}
+
+// takeTurn makes the attempt of a target that has a slot of its endpoint, and
+// holds the delivery of one that did not get any.
+func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
+	if !ok {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -131,10 +148,14 @@ func (e *Engine) gate(ctx context.Context, t *target) *transition {
 	if _, ok := e.schedule(t); !ok {
 		return e.wiring(ctx, t, fmt.Sprintf("no schedule %q in this process", t.Sub.Schedule))
 	}
-	if t.Sub.Operator || time.Since(t.AccessAt) <= e.cfg.AccessMaxAge {
-		return nil
+	if e.accessIsOld(t) {
+		return e.recheck(ctx, t)
 	}
-	return e.recheck(ctx, t)
+	return nil
+}
+
+func (e *Engine) accessIsOld(t *target) bool {
+	return !t.Sub.Operator && time.Since(t.AccessAt) > e.cfg.AccessMaxAge
 }
 
 func (e *Engine) wiring(ctx context.Context, t *target, reason string) *transition {
@@ -176,17 +197,4 @@ func (e *Engine) schedule(t *target) (Schedule, bool) {
 	}
 	s, ok := e.schedules[name]
 	return s, ok
-}
-
-// record moves a delivery on and waits until that is committed. It goes on
-// when the job is cancelled: what happened is to be recorded.
-func (e *Engine) record(ctx context.Context, tr *transition) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	moved, err := e.records.Do(ctx, tr)
-	if err != nil {
-		return fmt.Errorf("delivery: record delivery %s: %w", tr.Target.ID, err)
-	}
-	e.logTransition(ctx, tr, moved)
-	return nil
 }

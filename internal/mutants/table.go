@@ -7,13 +7,13 @@ var mutants = []mutant{
 	{
 		name: "a record moves a delivery that has moved on",
 		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
-		old: "AND d.attempt_seq = i.seq", with: "",
+		old: "AND d.attempt_seq = i.seq\n        FOR UPDATE", with: "FOR UPDATE",
 		test: "delivery.TestACancelledDeliveryIsLeftAloneByItsWorker",
 	},
 	{
 		name: "a record moves a delivery that has ended",
 		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
-		old: "d.state = 'pending' AND d.attempt_seq = i.seq", with: "true",
+		old: "d.state = 'pending' AND d.attempt_seq = i.seq\n        FOR UPDATE", with: "true FOR UPDATE",
 		test: "delivery.TestAZombiesAnswerIsKeptAndChangesNothing",
 	},
 	{
@@ -33,6 +33,12 @@ var mutants = []mutant{
 		file: "delivery/load.go", decl: "deliverLater",
 		old: "|| *t.JobID != by.JobID", with: "",
 		test: "delivery.TestAJobThatDoesNotCarryItsDeliverySendsNothing",
+	},
+	{
+		name: "a record waits for a delivery that an application holds",
+		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
+		old: "FOR UPDATE SKIP LOCKED", with: "FOR UPDATE",
+		test: "delivery.TestARecordThatMeetsARowOfTheApplicationDelaysNoOther",
 	},
 	{
 		name: "a planned retry has no job",
@@ -105,9 +111,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "a job does not wait until its attempt is recorded",
-		file: "delivery/send.go", decl: "record",
-		old: "moved, err := e.records.Do(ctx, tr)",
-		with: `moved, err := true, error(nil)
+		file: "delivery/record.go", decl: "record",
+		old: "became, err := e.records.Do(ctx, tr)",
+		with: `became, err := moved, error(nil)
 				go func() { _, _ = e.records.Do(context.WithoutCancel(ctx), tr) }()`,
 		test: "delivery.TestAJobEndsOnlyWhenItsAttemptIsRecorded",
 	},
@@ -151,8 +157,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "a permission lasts for ever",
-		file: "delivery/send.go", decl: "gate",
-		old: "time.Since(t.AccessAt) <= e.cfg.AccessMaxAge", with: "true",
+		file: "delivery/send.go", decl: "accessIsOld",
+		old: "time.Since(t.AccessAt) > e.cfg.AccessMaxAge", with: "false",
 		test: "delivery.TestAnOwnerWhoLosesAccessBetweenTwoAttemptsGetsNoMore",
 	},
 
@@ -185,7 +191,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "an endpoint has as many slots as it likes",
-		file: "delivery/endpoint.go", decl: "acquire",
+		file: "delivery/endpoint.go", decl: "enter",
 		old: "if ep.inFlight < ep.slots() {", with: "if true {",
 		test: "delivery.TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots",
 	},

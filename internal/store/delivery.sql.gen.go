@@ -219,6 +219,13 @@ WITH item AS MATERIALIZED (
         unnest($24::bigint[]) AS retry_after_ms,
         unnest($25::bigint[]) AS duration_us,
         unnest($26::timestamptz[]) AS started_at
+), locked AS MATERIALIZED (
+    SELECT i.id, i.seq, f.place
+    FROM item i CROSS JOIN LATERAL (
+        SELECT d.ctid AS place FROM /* TEMPLATE: schema */delivery d
+        WHERE d.id = i.id AND d.state = 'pending' AND d.attempt_seq = i.seq
+        FOR UPDATE SKIP LOCKED
+    ) f
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         state = i.state,
@@ -238,9 +245,12 @@ WITH item AS MATERIALIZED (
         last_status = CASE WHEN i.tried THEN i.status ELSE d.last_status END,
         last_outcome = CASE WHEN i.tried THEN i.outcome ELSE d.last_outcome END,
         ended_at = CASE WHEN i.state <> 'pending' THEN now() END
-    FROM item i
-    WHERE d.id = i.id AND d.state = 'pending' AND d.attempt_seq = i.seq
+    FROM locked l JOIN item i ON i.id = l.id AND i.seq = l.seq
+    WHERE d.ctid = l.place
     RETURNING d.id, d.job_id, d.due_at, i.again
+), busy AS MATERIALIZED (
+    SELECT i.id FROM item i JOIN /* TEMPLATE: schema */delivery d ON d.id = i.id
+    WHERE d.state = 'pending' AND d.attempt_seq = i.seq AND NOT EXISTS (SELECT FROM moved m WHERE m.id = i.id)
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT
@@ -256,7 +266,7 @@ WITH item AS MATERIALIZED (
         i.id, i.seq, i.round, i.number, i.manual, i.outcome, i.error, i.status, i.url, i.request_headers::jsonb,
         i.response_headers::jsonb, i.response_body, i.response_truncated, i.retry_after_ms, i.duration_us,
         $27::text, i.started_at
-    FROM item i WHERE i.tried
+    FROM item i WHERE i.tried AND NOT EXISTS (SELECT FROM busy b WHERE b.id = i.id)
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
@@ -265,7 +275,9 @@ WITH item AS MATERIALIZED (
         started_at = excluded.started_at
     WHERE a.outcome = 'interrupted'
 )
-SELECT m.id FROM moved m
+SELECT m.id, false AS busy FROM moved m
+UNION ALL
+SELECT b.id, true AS busy FROM busy b
 `
 
 type RecordAttemptsParams struct {
@@ -298,12 +310,21 @@ type RecordAttemptsParams struct {
 	Engine            string
 }
 
+type RecordAttemptsRow struct {
+	ID   uuid.UUID
+	Busy bool
+}
+
 // RecordAttempts moves deliveries on and writes their attempts. The fence of a
 // delivery is its attempt_seq: where it has moved on meanwhile only the attempt
 // is written, since a request did go out, in the place of one that was recorded
 // as interrupted because nobody expected its answer any more. Where the delivery goes on later a
 // River job for it is made.
-func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams) ([]uuid.UUID, error) {
+//
+// A row that another transaction has locked, which can be one of the
+// application, is not waited for: it is returned as busy, and nothing of it was
+// written.
+func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams) ([]RecordAttemptsRow, error) {
 	rows, err := q.db.Query(ctx, recordAttempts,
 		arg.Ids,
 		arg.Seqs,
@@ -337,13 +358,13 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 		return nil, err
 	}
 	defer rows.Close()
-	var items []uuid.UUID
+	var items []RecordAttemptsRow
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var i RecordAttemptsRow
+		if err := rows.Scan(&i.ID, &i.Busy); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -120,6 +120,7 @@ type Delivery struct {
 	Manual         bool
 	CreatedAt      time.Time
 	EndedAt        *time.Time
+	Ctid           pgtype.TID
 }
 
 type Engine struct {

@@ -1,0 +1,3 @@
+-- What sqlc does not know by itself: the system columns that queries name. It
+-- is read by sqlc alone.
+ALTER TABLE /* TEMPLATE: schema */delivery ADD COLUMN ctid tid NOT NULL;
