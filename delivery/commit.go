@@ -114,11 +114,11 @@ func encodeHeaders(msg dialect.Message) (string, error) {
 	return string(headers), nil
 }
 
-// inTx runs f on the pool where one statement is enough, and in a transaction
-// where there are several.
+// inTx runs f on the pool where one frequent statement is enough, and in a
+// transaction where there are several.
 func (e *Engine) inTx(ctx context.Context, several bool, f func(q *store.Queries) error) error {
 	if !several {
-		return f(e.store)
+		return f(e.frequent)
 	}
 	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error { return f(store.In(tx, e.cfg.Schema)) })
 	if err != nil {

@@ -48,6 +48,7 @@ type Engine struct {
 	resolver  *hierarchy.Resolver
 	schedules map[string]Schedule
 	store     *store.Queries
+	frequent  *store.Queries // with plans that are kept
 	subs      *hierarchy.Subscriptions
 
 	expansions *batch.Group[*expansion, []store.CommitExpansionsRow]
@@ -79,7 +80,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, store: store.In(pool, cfg.Schema),
+		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64,
+		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {

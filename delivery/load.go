@@ -13,7 +13,7 @@ import (
 // loadIntents is the flush of the batch of loads of intents; an intent that is
 // gone is nil.
 func (e *Engine) loadIntents(ctx context.Context, ids []uuid.UUID) ([]*intent, error) {
-	rows, err := e.store.LoadIntents(ctx, store.UUIDs(ids))
+	rows, err := e.frequent.LoadIntents(ctx, store.UUIDs(ids))
 	if err != nil {
 		return nil, fmt.Errorf("delivery: load intents: %w", err)
 	}

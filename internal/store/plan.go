@@ -11,6 +11,14 @@ import (
 // of those that are on. A plan for any values could use none.
 const customPlans = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)`
 
+// keptPlans is for statements that are run all the time and find each row by its
+// key: one plan for all sizes of a batch, made once a connection. Left to
+// itself Postgres plans them anew each time, which for one event takes longer than
+// to run them, and believes that a table which it has not analyzed yet is
+// best read as a whole.
+const keptPlans = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+	set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
+
 // Batcher sends several statements in one round trip: a pool, or a connection
 // that is in no transaction, so that they are one.
 type Batcher interface {
@@ -21,6 +29,12 @@ type Batcher interface {
 // Only those that return many rows may be called.
 func Filtering(db Batcher, schema string) *Queries {
 	return New(&plannedDB{batcher: db, schema: schema, settings: customPlans})
+}
+
+// Frequent returns the queries, with one plan for all of their runs. Only those
+// that return many rows may be called.
+func Frequent(db Batcher, schema string) *Queries {
+	return New(&plannedDB{batcher: db, schema: schema, settings: keptPlans})
 }
 
 // plannedDB runs each query in one round trip with settings for the planner,
@@ -53,11 +67,30 @@ type plannedRows struct {
 	pgx.Rows
 
 	results pgx.BatchResults
+	err     error // of the commit
 }
 
-// Close gives the connection back. What went wrong is in Err: the statements
-// only read, so that nothing is left to fail.
+// Next ends the transaction behind the last row, so that Err tells whether it
+// was committed.
+func (p *plannedRows) Next() bool {
+	if p.Rows.Next() {
+		return true
+	}
+	p.Close()
+	return false
+}
+
+func (p *plannedRows) Err() error {
+	if err := p.Rows.Err(); err != nil {
+		return err
+	}
+	return p.err
+}
+
+// Close gives the connection back.
 func (p *plannedRows) Close() {
 	p.Rows.Close()
-	_ = p.results.Close()
+	if err := p.results.Close(); p.err == nil {
+		p.err = err
+	}
 }
