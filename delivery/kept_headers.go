@@ -43,7 +43,10 @@ func isSecret(name string, own map[string]string) bool {
 func appendJSON(to []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(cleanText(s)) // a string has no error
+			quoted, err := json.Marshal(cleanText(s))
+			if err != nil { // never: it is a string of valid UTF-8
+				quoted = []byte(`""`)
+			}
 			return append(to, quoted...)
 		}
 	}
