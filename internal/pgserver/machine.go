@@ -56,6 +56,18 @@ func thisMachine() *machine {
 	return m
 }
 
+// withoutURL is the machine with DATABASE_URL unset.
+func (m *machine) withoutURL() *machine {
+	other := *m
+	other.getenv = func(name string) string {
+		if name == "DATABASE_URL" {
+			return ""
+		}
+		return m.getenv(name)
+	}
+	return &other
+}
+
 func freePort() (int, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {

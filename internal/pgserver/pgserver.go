@@ -3,7 +3,7 @@
 //
 // Start tries, in this order:
 //
-//  1. the server that DATABASE_URL names;
+//  1. the server that DATABASE_URL names, unless Opts.Private;
 //  2. a container, when a Docker daemon answers;
 //  3. the server programs on this machine, as a private cluster in a temporary
 //     folder, on a free port of the loopback interface;
@@ -36,6 +36,10 @@ type Opts struct {
 	// MaxConnections is the server's max_connections, 10 to 10000. It has no
 	// effect on a server that DATABASE_URL names. Zero means 100.
 	MaxConnections int
+
+	// Private passes over DATABASE_URL: for a program that does to its server
+	// what it must not do to another's. Default: false.
+	Private bool
 
 	// Timeout is the longest that one way of starting a server may take, the
 	// download of images and programs included. Zero means 3 minutes.
@@ -120,7 +124,11 @@ type source struct {
 // an error: no other source takes its place. Canceling ctx ends the start, not
 // a server that was returned.
 func Start(ctx context.Context, opts *Opts) (*Server, error) {
-	return startFirst(ctx, opts, sources(thisMachine()))
+	m := thisMachine()
+	if opts != nil && opts.Private {
+		m = m.withoutURL()
+	}
+	return startFirst(ctx, opts, sources(m))
 }
 
 func sources(m *machine) []source {

@@ -127,6 +127,17 @@ func TestDatabaseURL(t *testing.T) {
 		require.NotErrorIs(t, err, ErrNoServer)
 	})
 
+	t.Run("IsPassedOverForAPrivateServer", func(t *testing.T) {
+		t.Parallel()
+		m := bareMachine(clusterFolder(t))
+		m.getenv = env(map[string]string{"DATABASE_URL": "postgres://u:p@127.0.0.1:1/d", "PATH": os.Getenv("PATH")})
+		server, err := startFirst(t.Context(), nil, sources(m.withoutURL()))
+		require.NoError(t, err)
+		defer server.Close()
+		require.True(t, server.Owned())
+		require.Equal(t, "on", setting(t, server.URL(), "fsync"))
+	})
+
 	t.Run("ThatCannotBeReadIsAnErrorWithoutThePassword", func(t *testing.T) {
 		t.Parallel()
 		_, err := startFirst(t.Context(), nil, setup("postgres://u:hunter2@h:port/d"))
