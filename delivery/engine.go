@@ -50,6 +50,7 @@ type Engine struct {
 	store     *store.Queries
 	frequent  *store.Queries // with plans that are kept
 	subs      *hierarchy.Subscriptions
+	underWay  *underWay
 
 	expansions *batch.Group[*expansion, []store.CommitExpansionsRow]
 	intents    *batch.Group[uuid.UUID, *intent]
@@ -80,7 +81,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64,
+		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
 		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}

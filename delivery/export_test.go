@@ -1,5 +1,7 @@
 package delivery
 
+import "context"
+
 // Classify is classify for tests that need package deliverytest, which imports
 // this one.
 var Classify = classify
@@ -13,3 +15,6 @@ const (
 
 // OnPoint has f called at each fault point. It must be set before Start.
 func (e *Engine) OnPoint(f func(point string)) { e.fault = f }
+
+// Heartbeat is one beat, which a started engine makes by itself now and then.
+func (e *Engine) Heartbeat(ctx context.Context) error { return e.heartbeat(ctx) }

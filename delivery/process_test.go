@@ -18,6 +18,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
@@ -216,6 +218,58 @@ func TestWhatAKilledEngineHadInFlightGoesOnInAnother(t *testing.T) {
 	require.NoError(t, second.stdin.Close())
 	require.NoError(t, second.cmd.Wait())
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.engine`))
+}
+
+// The engine is killed while its request is in flight, and started again under
+// the same name: the new heartbeat says nothing about the old jobs.
+func TestAnEngineThatIsStartedAgainUnderItsNameGoesOnWithItsJobs(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.receiver(nil)
+	receiver.Script(deliverytest.Answer{Hang: true})
+	b.subscribe(receiver, operatorOnly)
+	task := childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "host-1"}
+	first := startChild(t, task)
+	first.awaitStart(t)
+	id := b.enqueue(nil)
+	b.wait(receiver, 1)
+
+	first.kill(t)
+	// The test does not wait until a job that has just been fetched must have come.
+	b.fetchedEarlier("15 seconds")
+	second := startChild(t, task)
+	second.awaitStart(t)
+
+	b.wait(receiver, 2)
+	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
+	require.Equal(t, []string{"interrupted", "delivered"}, b.history(id))
+}
+
+// The River job of a request under way is cancelled, but its engine is killed
+// before it hears of it.
+func TestACancellationOutlivesTheEngineThatItWasMeantFor(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.always(deliverytest.Answer{Hang: true})
+	b.subscribe(receiver, operatorOnly)
+	first := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first"})
+	first.awaitStart(t)
+	id := b.enqueue(nil)
+	b.wait(receiver, 1)
+	first.kill(t)
+	client, err := river.NewClient(riverpgxv5.New(b.pool), &river.Config{Schema: "riverhook"})
+	require.NoError(t, err)
+	_, err = client.JobCancel(t.Context(), int64(b.count(`SELECT job_id FROM riverhook.delivery`)))
+	require.NoError(t, err)
+	require.Equal(t, "running", b.text(`SELECT state::text FROM riverhook.river_job`))
+
+	b.exec(`UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute'`)
+	b.pass(time.Minute)
+	b.start(b.engine(nil))
+
+	b.eventually(func() bool { return b.deliveries(id)[0].State == "cancelled" })
+	require.Equal(t, "its River job was cancelled", b.deliveries(id)[0].Reason)
+	require.Len(t, receiver.Requests(), 1)
 }
 
 func TestTwoEnginesDeliverEachIntentOnce(t *testing.T) {

@@ -27,9 +27,9 @@ const (
 	// completedRetention is short, since the history is in our own tables.
 	completedRetention = 5 * time.Minute
 
-	// rescueAfter is far behind our own release of dead engines' jobs, and
-	// above what a job of ours can take.
-	rescueAfter = 30 * time.Minute
+	// neverRescued turns River's rescuer off. It compares the clock of its process
+	// with the database's; our own release of jobs needs only the latter.
+	neverRescued = 100 * 365 * 24 * time.Hour
 
 	// expandTries is how often an expansion may fail before its intent does.
 	expandTries = 20
@@ -73,7 +73,7 @@ func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
 			jobs.QueueDeliver: {MaxWorkers: e.cfg.MaxWorkers},
 			jobs.QueueExpand:  {MaxWorkers: e.cfg.MaxWorkers},
 		},
-		RescueStuckJobsAfter: rescueAfter,
+		RescueStuckJobsAfter: neverRescued,
 		RetryPolicy:          retryPolicy{},
 		Schema:               e.cfg.Schema,
 		Workers:              workers,
@@ -118,6 +118,8 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 }
 
 func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
+	e.underWay.begin(job.ID)
+	defer e.underWay.end(job.ID)
 	var args struct {
 		IntentID   uuid.UUID `json:"intent_id"`
 		AfterID    uuid.UUID `json:"after_id"`

@@ -72,15 +72,21 @@ var mutants = []mutant{
 	},
 	{
 		name: "an engine that lives is believed dead",
-		file: "internal/store/engine.sql.gen.go", decl: "releaseDeadEngines",
-		old: "o.heartbeat_at < now()", with: "'-infinity' < now()",
+		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
+		old: "o.heartbeat_at NOT BETWEEN", with: "o.heartbeat_at BETWEEN",
 		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
 	},
 	{
 		name: "the death of one engine hands on the jobs of all",
-		file: "internal/store/engine.sql.gen.go", decl: "releaseDeadEngines",
-		old: "AND j.attempted_by[array_length(j.attempted_by, 1)] = dead.id", with: "",
+		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
+		old: "o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.id FROM dead)", with: "EXISTS (SELECT FROM dead)",
 		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
+	},
+	{
+		name: "an engine takes its own job for lost",
+		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
+		old: "o.id <> ALL ($1::bigint[])", with: "$1::bigint[] IS NOT NULL",
+		test: "delivery.TestAJobThatAnEngineWorksOnStaysItsOwnHoweverLongItTakes",
 	},
 
 	// The order of things: rows, request, record, River.

@@ -19,24 +19,50 @@ func (q *Queries) Beat(ctx context.Context, id string) error {
 	return err
 }
 
-const releaseDeadEngines = `-- name: ReleaseDeadEngines :execrows
+const releaseRunningJobs = `-- name: ReleaseRunningJobs :execrows
 WITH dead AS (
     DELETE FROM /* TEMPLATE: schema */engine
     WHERE engine.id IN (
         SELECT o.id FROM /* TEMPLATE: schema */engine o
-        WHERE o.heartbeat_at < now() - $1::bigint * interval '1 millisecond'
+        WHERE o.heartbeat_at NOT BETWEEN now() - $3::bigint * interval '1 millisecond'
+            AND now() + $3::bigint * interval '1 millisecond'
         FOR UPDATE SKIP LOCKED)
     RETURNING engine.id
 )
-UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
-FROM dead
-WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = dead.id
+UPDATE /* TEMPLATE: schema */river_job j SET
+    state = CASE WHEN j.metadata -> 'cancel_attempted_at' IS NULL THEN 'available' ELSE 'cancelled' END::/* TEMPLATE: schema */river_job_state,
+    finalized_at = CASE WHEN j.metadata -> 'cancel_attempted_at' IS NOT NULL THEN now() END,
+    scheduled_at = now()
+WHERE j.id IN (
+    SELECT o.id FROM /* TEMPLATE: schema */river_job o
+    WHERE o.state = 'running' AND o.id <> ALL ($1::bigint[]) AND (
+        o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.id FROM dead)
+        OR o.attempted_by[array_length(o.attempted_by, 1)] = $2::text
+            AND o.attempted_at < now() - $3::bigint * interval '1 millisecond'
+        OR o.attempted_at < now() - $4::bigint * interval '1 millisecond')
+    FOR UPDATE SKIP LOCKED)
 `
 
-// ReleaseDeadEngines hands the running jobs of engines without a heartbeat to
-// the living. River names the client that runs a job last in attempted_by.
-func (q *Queries) ReleaseDeadEngines(ctx context.Context, deadAfterMs int64) (int64, error) {
-	result, err := q.db.Exec(ctx, releaseDeadEngines, deadAfterMs)
+type ReleaseRunningJobsParams struct {
+	UnderWay     []int64
+	Engine       string
+	DeadAfterMs  int64
+	StuckAfterMs int64
+}
+
+// ReleaseRunningJobs hands running jobs that nobody works on to the living: those
+// of engines without a heartbeat; those that River names this engine for, last in
+// attempted_by, and that it does not know of, because the answer that carried
+// them here was lost or an earlier process had its name; and those that run for
+// longer than a job can. One whose cancellation its engine did not live to see is
+// cancelled.
+func (q *Queries) ReleaseRunningJobs(ctx context.Context, arg *ReleaseRunningJobsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, releaseRunningJobs,
+		arg.UnderWay,
+		arg.Engine,
+		arg.DeadAfterMs,
+		arg.StuckAfterMs,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -44,9 +70,15 @@ func (q *Queries) ReleaseDeadEngines(ctx context.Context, deadAfterMs int64) (in
 }
 
 const removeEngine = `-- name: RemoveEngine :exec
-DELETE FROM /* TEMPLATE: schema */engine WHERE id = $1
+WITH gone AS (
+    DELETE FROM /* TEMPLATE: schema */engine WHERE engine.id = $1::text
+)
+UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = $1::text
 `
 
+// RemoveEngine takes the heartbeat of an engine that has ended, and hands on what
+// River could not complete for it.
 func (q *Queries) RemoveEngine(ctx context.Context, id string) error {
 	_, err := q.db.Exec(ctx, removeEngine, id)
 	return err
