@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,10 +31,16 @@ type bundle struct {
 }
 
 // newBundle makes one. The engines that it makes allow receivers on loopback,
-// let every owner see everything, and have the schedules "soon" and "twice".
+// let every owner see everything, and have the schedules "patient", "soon" and
+// "twice".
 func newBundle(t *testing.T) *bundle {
 	t.Helper()
-	pool := pgtest.PoolSize(t, 20)
+	return bundleOn(t, pgtest.PoolSize(t, 20))
+}
+
+// bundleOn is newBundle for a database that is there, and migrated.
+func bundleOn(t *testing.T, pool *pgxpool.Pool) *bundle {
+	t.Helper()
 	client, err := outbox.New(nil)
 	require.NoError(t, err)
 	checkers, err := access.NewRegistry(nil)
@@ -44,8 +51,9 @@ func newBundle(t *testing.T) *bundle {
 		Egress: deliverytest.LocalPolicy(),
 		Logger: slog.New(slog.DiscardHandler),
 		Schedules: map[string]delivery.Schedule{
-			"soon":  {Delays: []time.Duration{10 * time.Millisecond, 10 * time.Millisecond, 10 * time.Millisecond}},
-			"twice": {Delays: []time.Duration{time.Hour}},
+			"patient": {Delays: slices.Repeat([]time.Duration{10 * time.Millisecond}, 50)},
+			"soon":    {Delays: slices.Repeat([]time.Duration{10 * time.Millisecond}, 3)},
+			"twice":   {Delays: []time.Duration{time.Hour}},
 		},
 	}}
 	b.subs = b.engine(nil).Subscriptions()
@@ -185,6 +193,9 @@ func (b *bundle) eventually(ok func() bool) {
 }
 
 func pgxPool(ctx context.Context, url string) (*pgxpool.Pool, error) { return pgxpool.New(ctx, url) }
+
+// patient makes a subscription whose deliveries outlive many interruptions.
+func patient(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "patient" }
 
 // operatorOnly makes a subscription that needs no access check.
 func operatorOnly(spec *hierarchy.SubscriptionSpec) {

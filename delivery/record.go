@@ -2,12 +2,15 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -20,46 +23,84 @@ const (
 	busy // the delivery's row is locked by somebody else; nothing was written
 )
 
-// recordTimeout bounds the record of an attempt, which goes on when its job is
-// cancelled.
-const recordTimeout = 30 * time.Second
+const (
+	// recordTimeout bounds the record of an attempt, which goes on when its job
+	// is cancelled.
+	recordTimeout = 30 * time.Second
 
-// busyWait is how long the record of a delivery waits for a transaction of the
-// application that has locked its row, before it looks again. The records of
-// others do not wait with it.
-const busyWait = 50 * time.Millisecond
+	// busyWait is how long the record of a delivery waits for a transaction of
+	// the application that has locked its row, before it looks again. The records
+	// of others do not wait with it.
+	busyWait = 50 * time.Millisecond
+
+	// troubleWait is the first wait for a database that cannot record anything;
+	// it doubles.
+	troubleWait    = 10 * time.Millisecond
+	maxTroubleWait = time.Second
+)
 
 // record moves a delivery on and waits until that is committed. It goes on
-// when the job is cancelled: what happened is to be recorded.
-func (e *Engine) record(ctx context.Context, tr *transition) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+// when the job is cancelled: what happened is to be recorded. While the database
+// cannot be reached or cannot write it tries again, because an attempt that is
+// not recorded is made once more; a job that is cancelled does not wait for that.
+func (e *Engine) record(job context.Context, tr *transition) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(job), recordTimeout)
 	defer cancel()
-	for {
+	for wait := troubleWait; ; {
 		became, err := e.records.Do(ctx, tr)
-		if err != nil {
+		switch {
+		case isPassing(err) && sleep(ctx, job, wait):
+			wait = min(2*wait, maxTroubleWait)
+		case err != nil:
 			return fmt.Errorf("delivery: record delivery %s: %w", tr.Target.ID, err)
-		}
-		if became != busy {
+		case became != busy:
 			e.logTransition(ctx, tr, became == moved)
 			return nil
-		}
-		select {
-		case <-time.After(busyWait):
-		case <-ctx.Done():
+		case !sleep(ctx, ctx, busyWait):
 			return fmt.Errorf("delivery: record delivery %s: its row has been locked for %s", tr.Target.ID, recordTimeout)
 		}
 	}
 }
 
+// sleep returns false when one of the contexts ends first.
+func sleep(one, other context.Context, d time.Duration) bool {
+	select {
+	case <-one.Done():
+		return false
+	case <-other.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// isPassing is true of errors of the connection and of the server, which another
+// try may not meet; not of those of a statement.
+func isPassing(err error) bool {
+	var failed *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, batch.ErrClosed), errors.Is(err, context.DeadlineExceeded):
+		return false
+	case !errors.As(err, &failed):
+		return true
+	}
+	switch class := failed.Code[:2]; class {
+	case "08", "40", "53", "55", "57", "58": // connection, rollback, resources, locks, shutdown, system
+		return true
+	default:
+		return false
+	}
+}
+
 // recordTransitions is the flush of the batch of records.
-func (e *Engine) recordTransitions(ctx context.Context, batch []*transition) ([]recorded, error) {
+func (e *Engine) recordTransitions(ctx context.Context, trs []*transition) ([]recorded, error) {
 	p := &store.RecordAttemptsParams{Engine: e.cfg.ID}
 	all := healthBook{}
-	for _, tr := range batch {
+	for _, tr := range trs {
 		addTransition(p, tr)
 		all.add(tr)
 	}
-	outs := make([]recorded, len(batch))
+	outs := make([]recorded, len(trs))
 	err := e.inTx(ctx, !all.empty(), func(q *store.Queries) error {
 		rows, err := q.RecordAttempts(ctx, p)
 		if err != nil {
@@ -72,9 +113,9 @@ func (e *Engine) recordTransitions(ctx context.Context, batch []*transition) ([]
 				became[row.ID] = busy
 			}
 		}
-		health := healthBook{} // those that are busy come again
-		for i, tr := range batch {
-			if outs[i] = became[tr.Target.ID]; outs[i] != busy {
+		health := healthBook{} // what is busy comes again, and what was recorded before says nothing new
+		for i, tr := range trs {
+			if outs[i] = became[tr.Target.ID]; outs[i] == moved {
 				health.add(tr)
 			}
 		}

@@ -88,6 +88,18 @@ var mutants = []mutant{
 		old: "o.id <> ALL ($1::bigint[])", with: "$1::bigint[] IS NOT NULL",
 		test: "delivery.TestAJobThatAnEngineWorksOnStaysItsOwnHoweverLongItTakes",
 	},
+	{
+		name: "a job that was lost on its way to an engine stays lost",
+		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
+		old: "o.attempted_by[array_length(o.attempted_by, 1)] = $2::text", with: "$2::text = ''",
+		test: "delivery.TestAJobThatWasLostOnItsWayToTheEngineIsFetchedAgain",
+	},
+	{
+		name: "an engine that stops keeps what River could not complete",
+		file: "internal/store/engine.sql.gen.go", decl: "removeEngine",
+		old: "WHERE j.state = 'running'", with: "WHERE false",
+		test: "delivery.TestAnEngineThatStopsLeavesNoJobBehind",
+	},
 
 	// The order of things: rows, request, record, River.
 	{
@@ -122,6 +134,18 @@ var mutants = []mutant{
 		with: `became, err := moved, error(nil)
 				go func() { _, _ = e.records.Do(context.WithoutCancel(ctx), tr) }()`,
 		test: "delivery.TestAJobEndsOnlyWhenItsAttemptIsRecorded",
+	},
+	{
+		name: "an answer whose record fails is given up",
+		file: "delivery/record.go", decl: "record",
+		old: "isPassing(err) &&", with: "false &&",
+		test: "delivery.TestConnectionsThatAreCutLoseAndDoubleNothing",
+	},
+	{
+		name: "a failure that is recorded again counts again",
+		file: "delivery/record.go", decl: "recordTransitions",
+		old: "outs[i] == moved", with: "outs[i] != busy",
+		test: "delivery.TestAFailureWhoseRecordIsRepeatedCountsOnce",
 	},
 	{
 		name: "a batch answers before it is flushed",
