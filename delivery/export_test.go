@@ -18,3 +18,6 @@ func (e *Engine) OnPoint(f func(point string)) { e.fault = f }
 
 // Heartbeat is one beat, which a started engine makes by itself now and then.
 func (e *Engine) Heartbeat(ctx context.Context) error { return e.heartbeat(ctx) }
+
+// Maintain is one round of maintenance, which a started engine does by itself.
+func (e *Engine) Maintain(ctx context.Context) error { return e.maintainOnce(ctx) }

@@ -11,8 +11,9 @@ import (
 const maxRetryAfter = 24 * time.Hour
 
 // retryAfter reads Retry-After (RFC 9110, section 10.2.3: seconds, or a date in
-// any of the three forms): how long to wait from now, at most 24 hours. A date
-// that is past and a value that is neither count as 0.
+// any of the three forms): how long to wait, at most 24 hours. A date counts from
+// the answer's own Date, since both are by the receiver's clock, and without one
+// from now. A date that is past and a value that is neither count as 0.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if value == "" {
@@ -28,6 +29,9 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	date, err := http.ParseTime(value)
 	if err != nil {
 		return 0
+	}
+	if sent, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = sent
 	}
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }

@@ -55,6 +55,19 @@ func TestRetryAfterIsReadAsSecondsOrDateAndBounded(t *testing.T) {
 	require.Zero(t, retryAfter(nil, classifyNow))
 }
 
+func TestADateOfRetryAfterCountsFromTheReceiversClock(t *testing.T) {
+	t.Parallel()
+	for date, want := range map[string]time.Duration{
+		"Sun, 01 Mar 2026 11:00:00 GMT": 30 * time.Minute, // an hour behind ours
+		"Sun, 01 Mar 2026 13:00:00 GMT": 0,
+		"yesterday":                     0,
+	} {
+		header := retryAfterHeader("Sun, 01 Mar 2026 11:30:00 GMT")
+		header.Set("Date", date)
+		require.Equal(t, want, retryAfter(header, classifyNow), date)
+	}
+}
+
 func FuzzRetryAfterIsNeverNegativeNorLongerThanADay(f *testing.F) {
 	for _, seed := range []string{"", "120", "-1", "Sun, 01 Mar 2026 12:05:00 GMT", "99999999999999999999", "Sun Mar  1 12:05:00 2026"} {
 		f.Add(seed)

@@ -61,7 +61,7 @@ var mutants = []mutant{
 	{
 		name: "a delivery whose job lives is believed lost",
 		file: "internal/store/maintain.sql.gen.go", decl: "reconcileDeliveries",
-		old: "AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded'))", with: "",
+		old: "AND (j.id IS NULL OR", with: "AND (true OR",
 		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
 	},
 	{
@@ -95,10 +95,28 @@ var mutants = []mutant{
 		test: "delivery.TestAJobThatWasLostOnItsWayToTheEngineIsFetchedAgain",
 	},
 	{
+		name: "an engine whose heartbeat is in the future is believed to live",
+		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
+		old: "AND now() + $3", with: "AND now() + 1000 * $3",
+		test: "delivery.TestADatabaseClockThatIsSetBackKeepsNoDeadEngineAlive",
+	},
+	{
 		name: "an engine that stops keeps what River could not complete",
 		file: "internal/store/engine.sql.gen.go", decl: "removeEngine",
 		old: "WHERE j.state = 'running'", with: "WHERE false",
 		test: "delivery.TestAnEngineThatStopsLeavesNoJobBehind",
+	},
+	{
+		name: "a job that a wrong clock put off waits",
+		file: "internal/store/maintain.sql.gen.go", decl: "reconcileIntents",
+		old: "j.scheduled_at > now() + interval '2 minutes'", with: "false",
+		test: "delivery.TestAJobThatAWrongClockPutOffIsNotForgotten",
+	},
+	{
+		name: "a retry is due by another clock than the database's",
+		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
+		old: "due_at = now() + i.wait", with: "due_at = pg_catalog.now() + i.wait",
+		test: "delivery.TestAnEngineWhoseClockIsWrongGoesByTheDatabases",
 	},
 
 	// The order of things: rows, request, record, River.

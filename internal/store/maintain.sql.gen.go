@@ -332,18 +332,29 @@ func (q *Queries) ProbeCircuits(ctx context.Context) ([]uuid.UUID, error) {
 
 const reconcileDecisions = `-- name: ReconcileDecisions :many
 WITH lost AS (
-    SELECT d.intent_id, d.subscription_id
+    SELECT d.intent_id, d.subscription_id, d.job_id AS old_job_id,
+        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
     FROM /* TEMPLATE: schema */decision d
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
     WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
         AND d.due_at < now() - $1::bigint * interval '1 millisecond'
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded'))
+        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
+            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
+            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
     ORDER BY d.due_at
     LIMIT 500
     FOR UPDATE OF d SKIP LOCKED
+), late AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+    FROM (SELECT DISTINCT lost.old_job_id, lost.intent_id FROM lost) l
+    WHERE j.id = l.old_job_id AND j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
+        FOR UPDATE SKIP LOCKED)
+    RETURNING l.intent_id
 ), numbered AS (
     SELECT i.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
-    FROM (SELECT DISTINCT l.intent_id FROM lost l) i
+    FROM (SELECT DISTINCT l.intent_id FROM lost l WHERE NOT l.waits) i
 ), moved AS (
     UPDATE /* TEMPLATE: schema */decision d SET job_id = n.job_id, due_at = now()
     FROM lost l JOIN numbered n USING (intent_id)
@@ -353,7 +364,7 @@ WITH lost AS (
     SELECT n.job_id, jsonb_build_object('intent_id', n.intent_id), 'riverhook_decide', 1000, 'chunk'
     FROM numbered n
 )
-SELECT n.intent_id FROM numbered n
+SELECT n.intent_id FROM numbered n UNION ALL SELECT late.intent_id FROM late
 `
 
 // ReconcileDecisions does the same for decisions that wait, except that a
@@ -380,16 +391,27 @@ func (q *Queries) ReconcileDecisions(ctx context.Context, graceMs int64) ([]uuid
 
 const reconcileDeliveries = `-- name: ReconcileDeliveries :many
 WITH lost AS (
-    SELECT d.id, d.attempt_seq, coalesce(j.state = 'cancelled', false) AS cancelled,
+    SELECT d.id, d.attempt_seq, d.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
+        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits,
         nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM /* TEMPLATE: schema */delivery d
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
     WHERE d.state = 'pending' AND d.hold = '' AND d.due_at IS NOT NULL
         AND d.due_at < now() - $1::bigint * interval '1 millisecond'
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded'))
+        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
+            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
+            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
     ORDER BY d.due_at
     LIMIT 500
     FOR UPDATE OF d SKIP LOCKED
+), late AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+    FROM lost l
+    WHERE j.id = l.old_job_id AND j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
+        FOR UPDATE SKIP LOCKED)
+    RETURNING l.id
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1,
@@ -399,18 +421,20 @@ WITH lost AS (
         due_at = now(),
         job_id = CASE WHEN NOT l.cancelled THEN l.job_id END
     FROM lost l
-    WHERE d.id = l.id AND d.state = 'pending' AND d.attempt_seq = l.attempt_seq
+    WHERE d.id = l.id AND d.state = 'pending' AND d.attempt_seq = l.attempt_seq AND NOT l.waits
     RETURNING d.id, d.job_id
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
     SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
     FROM moved m WHERE m.job_id IS NOT NULL
 )
-SELECT m.id FROM moved m
+SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late
 `
 
-// ReconcileDeliveries looks at due deliveries whose River job does not live any
-// more: cancelled by hand ends the delivery, anything else makes a new job.
+// ReconcileDeliveries looks at due deliveries whose River job does not do its
+// part. Where it does not live any more, cancelled by hand ends the delivery, and
+// anything else makes a new job. Where it should have begun, or is to begin much
+// later than any of ours that waits, a clock was wrong, and it begins now.
 func (q *Queries) ReconcileDeliveries(ctx context.Context, graceMs int64) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, reconcileDeliveries, graceMs)
 	if err != nil {
@@ -433,16 +457,27 @@ func (q *Queries) ReconcileDeliveries(ctx context.Context, graceMs int64) ([]uui
 
 const reconcileIntents = `-- name: ReconcileIntents :many
 WITH lost AS (
-    SELECT s.intent_id, s.after, coalesce(j.state = 'cancelled', false) AS cancelled,
+    SELECT s.intent_id, s.after, s.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
+        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits,
         nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM /* TEMPLATE: schema */intent_state s
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = s.job_id
     WHERE s.state = 'pending' AND s.due_at IS NOT NULL
         AND s.due_at < now() - $1::bigint * interval '1 millisecond'
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded'))
+        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
+            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
+            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
     ORDER BY s.due_at
     LIMIT 500
     FOR UPDATE OF s SKIP LOCKED
+), late AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+    FROM lost l
+    WHERE j.id = l.old_job_id AND j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
+        FOR UPDATE SKIP LOCKED)
+    RETURNING l.intent_id
 ), moved AS (
     UPDATE /* TEMPLATE: schema */intent_state s SET
         state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
@@ -451,14 +486,14 @@ WITH lost AS (
         due_at = now(),
         job_id = CASE WHEN l.cancelled THEN s.job_id ELSE l.job_id END
     FROM lost l
-    WHERE s.intent_id = l.intent_id AND s.state = 'pending'
+    WHERE s.intent_id = l.intent_id AND s.state = 'pending' AND NOT l.waits
     RETURNING s.intent_id, s.job_id, s.state, l.after
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
     SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id, 'after_id', m.after), 'riverhook_chunk', 1000, 'chunk'
     FROM moved m WHERE m.state = 'pending'
 )
-SELECT m.intent_id FROM moved m
+SELECT m.intent_id FROM moved m UNION ALL SELECT late.intent_id FROM late
 `
 
 // ReconcileIntents does the same for expansions. A new job takes up where the
