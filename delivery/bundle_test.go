@@ -31,8 +31,7 @@ type bundle struct {
 }
 
 // newBundle makes one. The engines that it makes allow receivers on loopback,
-// let every owner see everything, and have the schedules "patient", "soon" and
-// "twice".
+// let every owner see everything, and have the schedules of schedules.
 func newBundle(t *testing.T) *bundle {
 	t.Helper()
 	return bundleOn(t, pgtest.PoolSize(t, 20))
@@ -47,17 +46,25 @@ func bundleOn(t *testing.T, pool *pgxpool.Pool) *bundle {
 	require.NoError(t, err)
 	require.NoError(t, checkers.RegisterDefault(accesstest.Allow()))
 	b := &bundle{t: t, pool: pool, outbox: client, cfg: delivery.Config{
-		Access: checkers,
-		Egress: deliverytest.LocalPolicy(),
-		Logger: slog.New(slog.DiscardHandler),
-		Schedules: map[string]delivery.Schedule{
-			"patient": {Delays: slices.Repeat([]time.Duration{10 * time.Millisecond}, 50)},
-			"soon":    {Delays: slices.Repeat([]time.Duration{10 * time.Millisecond}, 3)},
-			"twice":   {Delays: []time.Duration{time.Hour}},
-		},
+		Access:    checkers,
+		Egress:    deliverytest.LocalPolicy(),
+		Logger:    slog.New(slog.DiscardHandler),
+		Schedules: schedules(),
 	}}
 	b.subs = b.engine(nil).Subscriptions()
 	return b
+}
+
+// schedules are those that engines have beside the presets, in this process and
+// in those that tests start.
+func schedules() map[string]delivery.Schedule {
+	soon := []time.Duration{10 * time.Millisecond}
+	return map[string]delivery.Schedule{
+		"patient": {Delays: slices.Repeat(soon, 50)},
+		"quick":   {Delays: soon},
+		"soon":    {Delays: slices.Repeat(soon, 3)},
+		"twice":   {Delays: []time.Duration{time.Hour}},
+	}
 }
 
 // engine makes an engine that is not started, with the bundle's configuration

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
 )
@@ -32,7 +34,8 @@ import (
 const childEnv = "RIVERHOOK_TEST_CHILD"
 
 // childTask is what such a process does: a producer commits an intent and dies
-// at once, an engine runs until it is told or killed.
+// at once, an engine runs until its standard input ends, it gets SIGTERM or it is
+// killed.
 type childTask struct {
 	Role     string
 	Database string
@@ -43,6 +46,8 @@ type childTask struct {
 	DieAt     string
 	Pass      int
 	ChunkSize int
+
+	StopTimeout time.Duration
 }
 
 func TestMain(m *testing.M) {
@@ -91,12 +96,12 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
-// runEngine runs until standard input ends, then says how much memory it took, and
+// runEngine runs until it is told to stop, then says how much memory it took, and
 // stops in order.
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	engine, err := delivery.New(pool, &delivery.Config{
 		ChunkSize: task.ChunkSize, Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
-		Schedules: map[string]delivery.Schedule{"quick": {Delays: []time.Duration{10 * time.Millisecond}}},
+		Schedules: schedules(), StopTimeout: task.StopTimeout,
 	})
 	if err != nil {
 		return err
@@ -108,17 +113,28 @@ func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 			select {}
 		}
 	})
+	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer cancel()
 	if err := engine.Start(ctx); err != nil {
 		return err
 	}
 	fmt.Println("started")
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
-		return err
+	told := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, os.Stdin)
+		told <- err
+	}()
+	select {
+	case err := <-told:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done(): // the engine stops with the context of its start
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	fmt.Println(memory.HeapSys) // the largest that the heap has been
-	return engine.Stop(ctx)
+	return engine.Stop(context.Background())
 }
 
 // child is a process that does one task.
@@ -126,6 +142,7 @@ type child struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	lines *bufio.Scanner
+	said  *log // on standard error
 }
 
 func startChild(t *testing.T, task childTask) *child {
@@ -136,14 +153,20 @@ func startChild(t *testing.T, task childTask) *child {
 	require.NoError(t, err)
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), exe)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	cmd.Stderr = os.Stderr
+	said := &log{}
+	cmd.Stderr = said
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // a no-op once it has ended
-	return &child{cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // a no-op once it has ended
+		if said.String() != "" {
+			t.Logf("process %d: %s", cmd.Process.Pid, said)
+		}
+	})
+	return &child{cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout), said: said}
 }
 
 // awaitStart waits until the engine of a child has started.
@@ -270,6 +293,63 @@ func TestACancellationOutlivesTheEngineThatItWasMeantFor(t *testing.T) {
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "cancelled" })
 	require.Equal(t, "its River job was cancelled", b.deliveries(id)[0].Reason)
 	require.Len(t, receiver.Requests(), 1)
+}
+
+// One request under way ends in time, one does not, and what comes meanwhile is
+// left for others.
+func TestAfterSIGTERMAnEngineDrainsWithinItsDeadline(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	slow, answer := b.hangingFirst(deliverytest.Answer{})
+	hanging, fast := b.receiver(nil), b.receiver(nil)
+	hanging.Script(deliverytest.Answer{Hang: true})
+	for eventType, r := range map[string]*deliverytest.Receiver{"slow.event": slow, "hanging.event": hanging, "fast.event": fast} {
+		b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+			operatorOnly(spec)
+			spec.Events = []string{eventType}
+		})
+	}
+	const deadline = 4 * time.Second
+	engine := startChild(t, childTask{
+		Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first", StopTimeout: deadline,
+	})
+	engine.awaitStart(t)
+	inTime := b.enqueue(func(in *outbox.Intent) { in.Type = "slow.event" })
+	tooLate := b.enqueue(func(in *outbox.Intent) { in.Type = "hanging.event" })
+	b.wait(slow, 1)
+	b.wait(hanging, 1)
+
+	told := time.Now()
+	require.NoError(t, engine.cmd.Process.Signal(syscall.SIGTERM))
+	running := func() bool { return b.count(`SELECT count(*) FROM riverhook.engine`) == 1 }
+	const left = 20 // an engine polls ten times a second
+	b.eventually(func() bool {
+		b.enqueueMany("fast.event", 1)
+		return running() && b.count(`SELECT count(*) FROM riverhook.river_job WHERE state = 'available'`) >= left
+	})
+	answer()
+	b.eventually(func() bool { return b.deliveries(inTime)[0].State == "delivered" })
+	require.True(t, running(), "it was recorded before the end")
+	require.Error(t, engine.cmd.Wait())
+	require.WithinRange(t, time.Now(), told.Add(deadline), told.Add(deadline+5*time.Second))
+
+	require.Equal(t, 1, engine.cmd.ProcessState.ExitCode(), "it ended by itself")
+	require.Contains(t, engine.said.String(), "requests were interrupted")
+	require.False(t, running())
+	require.Equal(t, []string{"interrupted"}, b.history(tooLate))
+	require.Zero(t, b.deliveries(tooLate)[0].Attempts)
+	before := len(fast.Requests())
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.river_job WHERE state = 'running'`))
+	b.start(b.engine(nil))
+	b.wait(fast, before+left)
+	b.wait(hanging, 2)
+	b.eventually(func() bool {
+		return b.count(`SELECT count(*) FROM riverhook.intent_state WHERE state = 'pending'`) == 0
+	})
+	b.eventually(func() bool { return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state <> 'delivered'`) == 0 })
+	require.Len(t, slow.Requests(), 1)
+	require.Len(t, hanging.Requests(), 2)
+	require.Len(t, fast.Requests(), b.count(`SELECT count(*) FROM riverhook.intent WHERE type = 'fast.event'`))
 }
 
 func TestTwoEnginesDeliverEachIntentOnce(t *testing.T) {

@@ -107,6 +107,12 @@ var mutants = []mutant{
 		test: "delivery.TestAnEngineThatStopsLeavesNoJobBehind",
 	},
 	{
+		name: "a retry that River's leader forgets is forgotten",
+		file: "internal/store/maintain.sql.gen.go", decl: "reconcileDeliveries",
+		old: "j.scheduled_at < now() - interval '15 seconds'", with: "false",
+		test: "delivery.TestARetryGoesOnWithoutRiversLeader",
+	},
+	{
 		name: "a job that a wrong clock put off waits",
 		file: "internal/store/maintain.sql.gen.go", decl: "reconcileIntents",
 		old: "j.scheduled_at > now() + interval '2 minutes'", with: "false",
