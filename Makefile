@@ -60,8 +60,8 @@ verify: $(SQLC) ## Check that generated code, go.mod and formatting are up to da
 	go vet -tags interop ./...
 
 .PHONY: mutants
-mutants: ## Break each promise on purpose, and check that a test fails
-	go run ./internal/mutants
+mutants: ## Break each promise on purpose, and check that a test fails; MUTANTS=REGEXP for some
+	go run ./internal/mutants -only '$(MUTANTS)'
 
 .PHONY: bench
 bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 6 minutes

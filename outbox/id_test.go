@@ -48,6 +48,11 @@ func TestTheSameIDAgain(t *testing.T) {
 			require.NoError(t, err)
 			other := named("x")
 			change(&other)
+			var alone *IDConflictError
+			_, err = b.client.Enqueue(t.Context(), b.tx, other)
+			require.ErrorAs(t, err, &alone)
+			require.Equal(t, IDConflictError{Index: 0, ID: "x"}, *alone)
+			require.Equal(t, [3]int{1, 1, 1}, count(t, b.tx))
 			_, err = b.client.EnqueueMany(t.Context(), b.tx, []Intent{named("a"), named("x"), other, named("z")})
 			var conflict *IDConflictError
 			require.ErrorAs(t, err, &conflict)
