@@ -17,8 +17,10 @@ const (
 	slotWait = 3 * time.Second
 
 	// newSlotWait is how long attempts wait for an endpoint that has not answered
-	// anything yet.
-	newSlotWait = 250 * time.Millisecond
+	// anything yet, and newWaitingPerSlot how many: some such endpoints at once
+	// leave workers for the others.
+	newSlotWait       = 250 * time.Millisecond
+	newWaitingPerSlot = 8
 
 	// slotLook is how often the expectation is looked at again: an endpoint that
 	// begins to hang keeps workers hardly longer.
@@ -177,7 +179,7 @@ func (es *endpoints) leave(id uuid.UUID) {
 // to have its turn soon. While an endpoint frees no slot the expected wait grows.
 func (ep *endpoint) worthWaiting(ahead int, now time.Time) bool {
 	if ep.took == 0 {
-		return now.Sub(ep.busy) < newSlotWait
+		return ahead < newWaitingPerSlot*ep.slots() && now.Sub(ep.busy) < newSlotWait
 	}
 	each := max(ep.took/time.Duration(ep.slots()), now.Sub(ep.busy))
 	return each*time.Duration(ahead+1) <= slotWait

@@ -155,3 +155,19 @@ func TestWhoseContextEndsWaitsNoMore(t *testing.T) {
 		require.True(t, es.acquire(t.Context(), id, 0), "the slot did not go to who has left")
 	})
 }
+
+func TestAnEndpointThatHasNotAnsweredYetKeepsFewWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		es, id := newEndpoints(1), uuid.New()
+		require.True(t, es.acquire(t.Context(), id, 0))
+		sentAway := 0
+		for range newWaitingPerSlot + 3 {
+			es.enter(t.Context(), id, 0, func(bool) { sentAway++ })
+		}
+		require.Equal(t, 3, sentAway)
+		<-time.After(newSlotWait + 2*slotLook)
+		synctest.Wait()
+		require.Equal(t, newWaitingPerSlot+3, sentAway)
+	})
+}
