@@ -40,6 +40,15 @@ func (b healthBook) entry(subscription uuid.UUID, epoch int) *healthEntry {
 	return b[key]
 }
 
+// saysOfHealth is whether add enters something for the transition where nothing
+// of its endpoint was entered before.
+func saysOfHealth(tr *transition) bool {
+	if tr.Attempt == nil || tr.Attempt.Outcome == OutcomeInterrupted {
+		return false
+	}
+	return tr.Attempt.Outcome != OutcomeDelivered || tr.Target.Failing || tr.Target.Probe || tr.Pause > 0
+}
+
 // add enters what one transition says, in the order in which they happened.
 func (b healthBook) add(tr *transition) {
 	if tr.Attempt == nil {

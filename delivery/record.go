@@ -92,30 +92,37 @@ func isPassing(err error) bool {
 	}
 }
 
+// fence is what a transition starts from. A batch can hold two transitions of one
+// delivery: that of a worker that was believed dead, and its successor's.
+type fence struct {
+	ID  uuid.UUID
+	Seq int
+}
+
 // recordTransitions is the flush of the batch of records.
 func (e *Engine) recordTransitions(ctx context.Context, trs []*transition) ([]recorded, error) {
 	p := &store.RecordAttemptsParams{Engine: e.cfg.ID}
-	all := healthBook{}
+	several := false
 	for _, tr := range trs {
 		addTransition(p, tr)
-		all.add(tr)
+		several = several || saysOfHealth(tr)
 	}
 	outs := make([]recorded, len(trs))
-	err := e.inTx(ctx, !all.empty(), func(q *store.Queries) error {
+	err := e.inTx(ctx, several, func(q *store.Queries) error {
 		rows, err := q.RecordAttempts(ctx, p)
 		if err != nil {
 			return fmt.Errorf("delivery: record attempts: %w", err)
 		}
-		became := make(map[uuid.UUID]recorded, len(rows))
+		became := make(map[fence]recorded, len(rows))
 		for _, row := range rows {
-			became[row.ID] = moved
+			became[fence{row.ID, int(row.Seq)}] = moved
 			if row.Busy {
-				became[row.ID] = busy
+				became[fence{row.ID, int(row.Seq)}] = busy
 			}
 		}
 		health := healthBook{} // what is busy comes again, and what was recorded before says nothing new
 		for i, tr := range trs {
-			if outs[i] = became[tr.Target.ID]; outs[i] == moved {
+			if outs[i] = became[fence{tr.Target.ID, tr.Target.Seq}]; outs[i] == moved {
 				health.add(tr)
 			}
 		}

@@ -98,9 +98,9 @@ WITH item AS MATERIALIZED (
         ended_at = CASE WHEN i.state <> 'pending' THEN now() END
     FROM locked l JOIN item i ON i.id = l.id AND i.seq = l.seq
     WHERE d.ctid = l.place
-    RETURNING d.id, d.job_id, d.due_at, i.again
+    RETURNING d.id, i.seq, d.job_id, d.due_at, i.again
 ), busy AS MATERIALIZED (
-    SELECT i.id FROM item i JOIN /* TEMPLATE: schema */delivery d ON d.id = i.id
+    SELECT i.id, i.seq FROM item i JOIN /* TEMPLATE: schema */delivery d ON d.id = i.id
     WHERE d.state = 'pending' AND d.attempt_seq = i.seq AND NOT EXISTS (SELECT FROM moved m WHERE m.id = i.id)
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
@@ -117,7 +117,7 @@ WITH item AS MATERIALIZED (
         i.id, i.seq, i.round, i.number, i.manual, i.outcome, i.error, i.status, i.url, i.request_headers::jsonb,
         i.response_headers::jsonb, i.response_body, i.response_truncated, i.retry_after_ms, i.duration_us,
         @engine::text, i.started_at
-    FROM item i WHERE i.tried AND NOT EXISTS (SELECT FROM busy b WHERE b.id = i.id)
+    FROM item i WHERE i.tried AND NOT EXISTS (SELECT FROM busy b WHERE b.id = i.id AND b.seq = i.seq)
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
@@ -126,6 +126,6 @@ WITH item AS MATERIALIZED (
         started_at = excluded.started_at
     WHERE a.outcome = 'interrupted'
 )
-SELECT m.id, false AS busy FROM moved m
+SELECT m.id, m.seq::integer AS seq, false AS busy FROM moved m
 UNION ALL
-SELECT b.id, true AS busy FROM busy b;
+SELECT b.id, b.seq::integer AS seq, true AS busy FROM busy b;

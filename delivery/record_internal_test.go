@@ -1,0 +1,42 @@
+package delivery
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+// A worker that was believed dead comes back with a failure while its successor
+// records a success.
+func TestTwoTransitionsOfOneDeliveryInABatchAreToldApart(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	e, err := New(pool, &Config{})
+	require.NoError(t, err)
+	id, sub := newID(), newID()
+	ctx := context.Background()
+	_, err = pool.Exec(ctx, `INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, attempt_seq)
+		VALUES ($1, $2, $3, 'standard', '/', 1, 1)`, id, newID(), sub)
+	require.NoError(t, err)
+	answer := func(seq int, outcome Outcome, state string) *transition {
+		tr := &transition{
+			Target: &target{ID: id, Seq: seq, Round: 1, Epoch: 1}, State: state, Attempts: 1,
+			Attempt: &attempt{Number: 1, Outcome: outcome, StartedAt: time.Now()},
+		}
+		tr.Target.Sub.ID = sub
+		return tr
+	}
+
+	became, err := e.recordTransitions(ctx, []*transition{
+		answer(0, OutcomeFailed, statePending), answer(1, OutcomeDelivered, stateDelivered),
+	})
+	require.NoError(t, err)
+	require.Equal(t, []recorded{superseded, moved}, became)
+	var failures int
+	require.NoError(t, pool.QueryRow(ctx, `SELECT count(*) FROM riverhook.subscription_health WHERE subscription_id = $1`, sub).Scan(&failures))
+	require.Zero(t, failures, "the failure of the one believed dead does not count")
+}
