@@ -44,7 +44,7 @@ func (c Config) withDefaults() Config {
 type Flush[In, Out any] func(ctx context.Context, items []In) ([]Out, error)
 
 // Group forms the batches. It is safe for concurrent use. A group without work
-// has no goroutine.
+// has no goroutine, and one whose items come one at a time needs none.
 type Group[In, Out any] struct {
 	cfg      Config
 	flush    Flush[In, Out]
@@ -69,7 +69,8 @@ func New[In, Out any](cfg Config, flush Flush[In, Out]) *Group[In, Out] {
 }
 
 // Do hands in an item and waits until its batch is done. When ctx ends first
-// Do returns its error, and the item may or may not still take effect.
+// Do returns its error, and the item may or may not still take effect. A flush
+// that carries no other item runs in ctx and ends with it.
 //
 // An item whose batch fails is tried again in ever smaller batches, so that
 // only the items that fail by themselves get an error.
@@ -79,8 +80,12 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		return none, context.Cause(ctx)
 	}
 	c := &call[In, Out]{in: in, done: make(chan struct{})}
-	if !g.enter(c) {
+	alone, ok := g.enter(c)
+	switch {
+	case !ok:
 		return none, ErrClosed
+	case alone:
+		return g.flushAlone(ctx, in)
 	}
 	select {
 	case <-c.done:
@@ -90,18 +95,49 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	}
 }
 
-func (g *Group[In, Out]) enter(c *call[In, Out]) bool {
+// enter queues a call, unless a flusher is free: then nothing waits, and the
+// caller is to be that flusher, alone with its item.
+func (g *Group[In, Out]) enter(c *call[In, Out]) (alone, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return false
+		return false, false
 	}
-	g.queue = append(g.queue, c)
 	if g.active < g.cfg.Flushers {
 		g.active++
-		g.flushers.Go(g.run)
+		g.flushers.Add(1)
+		return true, true
 	}
-	return true
+	g.queue = append(g.queue, c)
+	return false, true
+}
+
+// flushAlone flushes one item in the goroutine of its caller: to wake another
+// one, and this one again, takes longer than much of what a flush does.
+func (g *Group[In, Out]) flushAlone(ctx context.Context, in In) (Out, error) {
+	defer g.yield()
+	outs, err := g.attempt(ctx, []In{in})
+	switch {
+	case err == nil:
+		return outs[0], nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	var none Out
+	return none, err
+}
+
+// yield leaves what has been queued meanwhile to a goroutine: no caller flushes
+// for others after its own item is done.
+func (g *Group[In, Out]) yield() {
+	defer g.flushers.Done()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queue) == 0 {
+		g.active--
+		return
+	}
+	g.flushers.Go(g.run)
 }
 
 // Waiting is the number of items that no flusher has taken yet.
@@ -150,7 +186,7 @@ func (g *Group[In, Out]) settle(calls []*call[In, Out]) {
 	for i, c := range calls {
 		items[i] = c.in
 	}
-	outs, err := g.attempt(items)
+	outs, err := g.attempt(context.Background(), items)
 	switch {
 	case err == nil:
 		for i, c := range calls {
@@ -165,8 +201,8 @@ func (g *Group[In, Out]) settle(calls []*call[In, Out]) {
 	}
 }
 
-func (g *Group[In, Out]) attempt(items []In) (outs []Out, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Timeout)
+func (g *Group[In, Out]) attempt(ctx context.Context, items []In) (outs []Out, err error) {
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Timeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {

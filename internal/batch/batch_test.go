@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -27,27 +28,38 @@ func TestALoneItemIsFlushedAtOnce(t *testing.T) {
 
 func TestAnItemIsDoneWhenItsFlushIs(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		flushed, done := make(chan struct{}), make(chan struct{})
-		g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
-			<-flushed
-			return items, nil
-		})
-		go func() {
-			defer close(done)
-			_, _ = g.Do(t.Context(), 1)
-		}()
+	for name, before := range map[string]int{"flushed by its caller": 0, "flushed behind another": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				flush := make(chan struct{})
+				g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
+					<-flush
+					return items, nil
+				})
+				for range before {
+					go func() { _, _ = g.Do(t.Context(), 0) }()
+				}
+				synctest.Wait()
+				var done atomic.Bool
+				go func() {
+					_, _ = g.Do(t.Context(), 1)
+					done.Store(true)
+				}()
 
-		synctest.Wait()
-		select {
-		case <-done:
-			require.Fail(t, "it was done before its flush")
-		default:
-		}
-		close(flushed)
-		<-done
-		g.Close()
-	})
+				for range before {
+					synctest.Wait()
+					flush <- struct{}{}
+				}
+				synctest.Wait()
+				require.False(t, done.Load(), "it was done before its flush")
+				flush <- struct{}{}
+				synctest.Wait()
+				require.True(t, done.Load())
+				g.Close()
+			})
+		})
+	}
 }
 
 func TestItemsThatWaitShareOneFlush(t *testing.T) {
@@ -148,4 +160,112 @@ func TestAfterCloseItemsAreRefused(t *testing.T) {
 	_, err := g.Do(t.Context(), 1)
 
 	require.ErrorIs(t, err, batch.ErrClosed)
+}
+
+func TestACallerWhoseContextEndsEndsItsOwnFlush(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		errStop := errors.New("stop")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var cut error
+		g := batch.New(batch.Config{}, func(ctx context.Context, _ []int) ([]int, error) {
+			<-ctx.Done()
+			cut = context.Cause(ctx)
+			return nil, ctx.Err()
+		})
+		go func() {
+			synctest.Wait()
+			cancel(errStop)
+		}()
+
+		_, err := g.Do(ctx, 1)
+
+		require.ErrorIs(t, err, errStop)
+		require.ErrorIs(t, cut, errStop)
+		g.Close()
+	})
+}
+
+func TestACallerWhoseContextEndsLeavesTheFlushOfOthersAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		flush := make(chan struct{})
+		g := batch.New(batch.Config{Flushers: 1}, func(ctx context.Context, items []int) ([]int, error) {
+			<-flush
+			return items, ctx.Err()
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var errs [3]error
+		var wg sync.WaitGroup
+		for i, ctx := range []context.Context{t.Context(), ctx, t.Context()} {
+			wg.Go(func() { _, errs[i] = g.Do(ctx, i) })
+			synctest.Wait()
+		}
+
+		flush <- struct{}{}
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		flush <- struct{}{}
+		wg.Wait()
+		g.Close()
+
+		require.NoError(t, errs[0])
+		require.ErrorIs(t, errs[1], context.Canceled)
+		require.NoError(t, errs[2])
+	})
+}
+
+func TestNoCallerFlushesForOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		flush := make(chan struct{})
+		g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
+			<-flush
+			return items, nil
+		})
+		var done [2]atomic.Bool
+		for i := range done {
+			go func() {
+				_, _ = g.Do(t.Context(), i)
+				done[i].Store(true)
+			}()
+			synctest.Wait()
+		}
+
+		flush <- struct{}{}
+		synctest.Wait()
+		require.True(t, done[0].Load(), "it waits for the flush of an item that came later")
+		require.False(t, done[1].Load())
+		flush <- struct{}{}
+		synctest.Wait()
+		require.True(t, done[1].Load())
+		g.Close()
+	})
+}
+
+func TestCloseWaitsForTheFlushOfALoneItem(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var flushed, closed atomic.Bool
+		g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
+			<-release
+			flushed.Store(true)
+			return items, nil
+		})
+		go func() { _, _ = g.Do(t.Context(), 1) }()
+		synctest.Wait()
+		go func() {
+			g.Close()
+			closed.Store(true)
+		}()
+
+		synctest.Wait()
+		require.False(t, closed.Load())
+		close(release)
+		synctest.Wait()
+		require.True(t, flushed.Load())
+		require.True(t, closed.Load())
+	})
 }
