@@ -37,6 +37,7 @@ func TestTwoTransitionsOfOneDeliveryInABatchAreToldApart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []recorded{superseded, moved}, became)
 	var failures int
-	require.NoError(t, pool.QueryRow(ctx, `SELECT count(*) FROM riverhook.subscription_health WHERE subscription_id = $1`, sub).Scan(&failures))
+	err = pool.QueryRow(ctx, `SELECT count(*) FROM riverhook.subscription_health WHERE subscription_id = $1`, sub).Scan(&failures)
+	require.NoError(t, err)
 	require.Zero(t, failures, "the failure of the one believed dead does not count")
 }
