@@ -37,6 +37,7 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
+	admitted  chan struct{} // attempts of large fan-outs that wait for their turn or have it
 	cfg       *Config
 	client    *http.Client
 	endpoints *endpoints
@@ -81,7 +82,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
+		admitted: make(chan struct{}, admittedPerRequest*cfg.MaxInFlight),
+		cfg:      cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
 		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}

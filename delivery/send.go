@@ -15,6 +15,12 @@ const (
 	// leaves room for others.
 	maxParallel = 32
 
+	// admittedPerRequest is how many attempts of fan-outs an engine lets queue up
+	// at their endpoints for each request that it may have in flight. More would
+	// find that their turn is far off, however fast the endpoints are, and be
+	// held: a row and a River job for what is only a burst.
+	admittedPerRequest = 4
+
 	// jobBudget is how long a River job starts new requests; what is left then
 	// is handed over to jobs of its own.
 	jobBudget = time.Minute
@@ -34,9 +40,11 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 	)
 	for i, t := range targets {
 		slots <- struct{}{}
+		e.admitted <- struct{}{}
 		wg.Add(1)
 		done := func(err error) {
 			errs[i] = err
+			<-e.admitted
 			<-slots
 			wg.Done()
 		}

@@ -1,0 +1,42 @@
+package delivery
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/egress"
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	r := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer r.Close()
+	policy, err := egress.New(&egress.Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowHTTP: true, AnyPort: true})
+	require.NoError(t, err)
+	e, err := New(pgtest.Pool(t), &Config{Egress: policy, MaxInFlight: 1})
+	require.NoError(t, err)
+	intent := newID()
+	targets := make([]*target, 20)
+	for i := range targets {
+		targets[i] = &target{ID: newID(), IntentID: intent, Dialect: "plain", Message: dialect.Message{Body: []byte("{}")}, State: statePending}
+		targets[i].Sub.ID, targets[i].Sub.URL, targets[i].Sub.Operator = newID(), r.URL, true
+	}
+	done := make(chan error, 1)
+	go func() { done <- e.attemptAll(t.Context(), carrier{}, targets) }()
+
+	require.Eventually(t, func() bool { return len(e.admitted) == admittedPerRequest }, 10*time.Second, time.Millisecond)
+	e.endpoints.mu.Lock()
+	require.LessOrEqual(t, len(e.endpoints.of), admittedPerRequest)
+	e.endpoints.mu.Unlock()
+	close(release)
+	require.NoError(t, <-done)
+	require.Empty(t, e.admitted)
+}
