@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,9 +17,11 @@ import (
 
 func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	r := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	hang := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hang) })
+	r := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
 	defer r.Close()
+	defer release()
 	policy, err := egress.New(&egress.Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowHTTP: true, AnyPort: true})
 	require.NoError(t, err)
 	e, err := New(pgtest.Pool(t), &Config{Egress: policy, MaxInFlight: 1})
@@ -36,7 +39,7 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	e.endpoints.mu.Lock()
 	require.LessOrEqual(t, len(e.endpoints.of), admittedPerRequest)
 	e.endpoints.mu.Unlock()
-	close(release)
+	release()
 	require.NoError(t, <-done)
 	require.Empty(t, e.admitted)
 }

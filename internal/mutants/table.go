@@ -255,4 +255,16 @@ var mutants = []mutant{
 		old: "max(wait, a.RetryAfter)", with: "wait",
 		test: "delivery.TestNothingIsSentBeforeRetryAfter",
 	},
+	{
+		name: "a fan-out queues all its attempts at once",
+		file: "delivery/send.go", decl: "attemptAll",
+		old: "e.admitted <- struct{}{}", with: "select { case e.admitted <- struct{}{}: default: go func() { e.admitted <- struct{}{} }() }",
+		test: "delivery.TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon",
+	},
+	{
+		name: "two transitions of one delivery are taken for one",
+		file: "delivery/record.go", decl: "recordTransitions",
+		old: "fence{tr.Target.ID, tr.Target.Seq}", with: "fence{tr.Target.ID, 1}",
+		test: "delivery.TestTwoTransitionsOfOneDeliveryInABatchAreToldApart",
+	},
 }
