@@ -36,12 +36,13 @@ var (
 	// One row for each folder of packages: a new one needs a new row.
 	directions = map[string]direction{
 		"access":    {theirs: stdlibOnly},
-		"delivery":  {ours: []string{"access", "dialect", "egress", "hierarchy", "internal/*"}, http: true},
+		"delivery":  {ours: []string{"access", "dialect", "egress", "hierarchy", "internal/*", "seal"}, http: true},
 		"dialect":   {theirs: stdlibOnly, http: true},
 		"egress":    {theirs: []string{"code.dny.dev/ssrf"}, http: true},
-		"hierarchy": {ours: []string{"internal/*"}},
-		"internal":  {ours: []string{"internal/*"}},
-		"outbox":    {ours: []string{"access", "hierarchy", "internal/*"}},
+		"hierarchy": {ours: []string{"internal/*", "seal"}},
+		"internal":  {ours: []string{"internal/*", "seal"}},
+		"outbox":    {ours: []string{"access", "hierarchy", "internal/*", "seal"}},
+		"seal":      {theirs: stdlibOnly},
 	}
 
 	// programs are what nothing imports: they may link everything.
@@ -55,6 +56,7 @@ var (
 		"github.com/lib/pq",
 		"github.com/stretchr/testify",
 		"github.com/testcontainers/testcontainers-go",
+		"github.com/tink-crypto/tink-go/v2",
 		"go.uber.org/goleak",
 		"pgregory.net/rapid",
 	}
@@ -120,8 +122,11 @@ func TestAWrongImportIsFound(t *testing.T) {
 		{name: "outbox links dialect", from: "outbox", to: module + "/dialect"},
 		{name: "outbox links hierarchy", from: "outbox", to: module + "/hierarchy", ok: true},
 		{name: "outbox links net/http", from: "outbox", to: "net/http"},
+		{name: "seal links a module", from: "seal", to: uuid},
+		{name: "seal links net/http", from: "seal", to: "net/http"},
 		{name: "the jobs link outbox", from: "internal/jobs", to: module + "/outbox"},
 		{name: "the root links anything of ours", from: ".", to: module + "/outbox"},
+		{name: "the sealed values link seal", from: "internal/sealed", to: module + "/seal", ok: true},
 		{name: "the store links a module", from: "internal/store", to: uuid, ok: true},
 		{name: "unknown folder", from: "util", to: "fmt"},
 	} {

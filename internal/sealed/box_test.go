@@ -1,0 +1,212 @@
+package sealed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/seal"
+)
+
+func newKeyset(t *testing.T) *seal.Keyset {
+	t.Helper()
+	keys, err := seal.NewKeyset(seal.NewKey())
+	require.NoError(t, err)
+	return keys
+}
+
+func newPlace() Place { return Secret(uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())) }
+
+// counting is a Sealer that counts, and does first what before says.
+type counting struct {
+	seal.Sealer
+
+	before func()
+	opened atomic.Int32
+}
+
+func (s *counting) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
+	s.opened.Add(1)
+	if s.before != nil {
+		s.before()
+	}
+	return s.Sealer.Decrypt(ciphertext, associatedData)
+}
+
+func TestEachPartOfAPlaceIsBound(t *testing.T) {
+	t.Parallel()
+	box, at := NewBox(newKeyset(t)), newPlace()
+	value, err := box.Seal(t.Context(), at, []byte("hunter2"))
+	require.NoError(t, err)
+	require.True(t, value.Sealed)
+	opened, err := box.Open(t.Context(), at, value) // and so it is remembered
+	require.NoError(t, err)
+	require.Equal(t, "hunter2", string(opened))
+	for part, elsewhere := range map[string]Place{
+		"table":        {Table: "subscription", Column: at.Column, ID: at.ID, Subscription: at.Subscription},
+		"column":       {Table: at.Table, Column: "other", ID: at.ID, Subscription: at.Subscription},
+		"row":          {Table: at.Table, Column: at.Column, ID: newPlace().ID, Subscription: at.Subscription},
+		"subscription": {Table: at.Table, Column: at.Column, ID: at.ID, Subscription: newPlace().ID},
+		"both ids":     {Table: at.Table, Column: at.Column, ID: at.Subscription, Subscription: at.ID},
+	} {
+		_, err := box.Open(t.Context(), elsewhere, value)
+		require.ErrorIs(t, err, seal.ErrDamaged, part)
+		_, known := box.Recall(elsewhere, value)
+		require.False(t, known, part)
+	}
+}
+
+func TestWhatWasOpenedIsRememberedAndNotShared(t *testing.T) {
+	t.Parallel()
+	sealer := &counting{Sealer: newKeyset(t)}
+	box, at := NewBox(sealer), newPlace()
+	value, err := box.Seal(t.Context(), at, []byte("hunter2"))
+	require.NoError(t, err)
+	_, known := box.Recall(at, value)
+	require.False(t, known)
+	for range 3 {
+		opened, err := box.Open(t.Context(), at, value)
+		require.NoError(t, err)
+		require.Equal(t, "hunter2", string(opened))
+		clear(opened)
+	}
+	require.EqualValues(t, 1, sealer.opened.Load())
+	opened, known := box.Recall(at, value)
+	require.True(t, known)
+	require.Equal(t, "hunter2", string(opened))
+}
+
+func TestTheMemoryIsBoundedAndForgetsWhatIsNotAskedFor(t *testing.T) {
+	t.Parallel()
+	var m memory
+	m.put("hot", "1")
+	m.put("cold", "2")
+	for i := range 3 * remembered {
+		m.put(strconv.Itoa(i), "x")
+		_, ok := m.get("hot")
+		require.True(t, ok)
+		require.LessOrEqual(t, len(m.young)+len(m.old), 2*remembered)
+	}
+	_, ok := m.get("cold")
+	require.False(t, ok)
+}
+
+func TestManyWhoOpenOneValueAtOnceAskOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		sealer := &counting{Sealer: newKeyset(t), before: func() { <-free }}
+		box, at := NewBox(sealer), newPlace()
+		value, err := box.Seal(t.Context(), at, []byte("hunter2"))
+		require.NoError(t, err)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				opened, err := box.Open(t.Context(), at, value)
+				if err != nil || string(opened) != "hunter2" {
+					t.Errorf("%q, %v", opened, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(free)
+		wg.Wait()
+		require.EqualValues(t, 1, sealer.opened.Load())
+	})
+}
+
+func TestASealerThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		defer close(free)
+		sealer := &counting{Sealer: newKeyset(t), before: func() { <-free }}
+		box, at := NewBox(sealer), newPlace()
+		value, err := box.Seal(t.Context(), at, []byte("hunter2"))
+		require.NoError(t, err)
+		began := time.Now()
+		_, err = box.Open(t.Context(), at, value)
+		require.ErrorContains(t, err, "no answer of the Sealer within 10s")
+		require.Equal(t, callTimeout, time.Since(began))
+
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = box.Open(ctx, at, value)
+		require.ErrorIs(t, err, context.Canceled)
+		synctest.Wait()
+		require.EqualValues(t, 2, sealer.opened.Load())
+		_, err = NewBox(hanging(free)).Seal(t.Context(), at, []byte("hunter2"))
+		require.ErrorContains(t, err, "seal secret.value: no answer of the Sealer within 10s")
+	})
+}
+
+type hanging chan struct{}
+
+func (s hanging) Encrypt(_, _ []byte) ([]byte, error) { <-s; return nil, errors.New("too late") }
+func (s hanging) Decrypt(_, _ []byte) ([]byte, error) { <-s; return nil, errors.New("too late") }
+
+type panicking struct{}
+
+func (panicking) Encrypt(plaintext, _ []byte) ([]byte, error) { panic(string(plaintext)) }
+func (panicking) Decrypt(_, _ []byte) ([]byte, error)         { panic("hunter2") }
+
+func TestAPanicOfASealerIsAnErrorThatTellsNothing(t *testing.T) {
+	t.Parallel()
+	box := NewBox(panicking{})
+	_, err := box.Seal(t.Context(), newPlace(), []byte("hunter2"))
+	require.EqualError(t, err, "seal secret.value: the Sealer panicked")
+	_, err = box.Open(t.Context(), newPlace(), Value{Bytes: []byte("x"), Sealed: true})
+	require.EqualError(t, err, "open secret.value: the Sealer panicked")
+}
+
+func TestWhatIsStoredInClearIsReadWhateverTheSealer(t *testing.T) {
+	t.Parallel()
+	at := newPlace()
+	inClear := NewBox(seal.Clear())
+	value, err := inClear.Seal(t.Context(), at, []byte("hunter2"))
+	require.NoError(t, err)
+	require.Equal(t, Value{Bytes: []byte("hunter2")}, value)
+	for _, box := range []*Box{inClear, NewBox(newKeyset(t)), NewBox(panicking{})} {
+		opened, err := box.Open(t.Context(), at, value)
+		require.NoError(t, err)
+		require.Equal(t, "hunter2", string(opened))
+	}
+	box := NewBox(newKeyset(t))
+	sealed, err := box.Seal(t.Context(), at, []byte("hunter2"))
+	require.NoError(t, err)
+	require.False(t, bytes.Contains(sealed.Bytes, []byte("hunter")))
+	_, err = inClear.Open(t.Context(), at, sealed)
+	require.ErrorIs(t, err, seal.ErrNoKey)
+}
+
+func TestAValueIsCurrentWhenTheKeyThatSealsNowHasSealedIt(t *testing.T) {
+	t.Parallel()
+	at := newPlace()
+	box, inClear := NewBox(newKeyset(t)), NewBox(seal.Clear())
+	value, err := box.Seal(t.Context(), at, []byte("hunter2"))
+	require.NoError(t, err)
+	require.True(t, box.IsCurrent(value))
+	require.False(t, box.IsCurrent(Value{Bytes: value.Bytes}))
+	require.False(t, NewBox(newKeyset(t)).IsCurrent(value))
+	require.False(t, NewBox(panicking{}).IsCurrent(value), "it cannot tell")
+	require.False(t, inClear.IsCurrent(value))
+	require.True(t, inClear.IsCurrent(Value{Bytes: []byte("hunter2")}))
+}
+
+func TestWithoutASealerItIsSaidWhatToDo(t *testing.T) {
+	t.Parallel()
+	for _, none := range []seal.Sealer{nil, (*seal.Keyset)(nil)} {
+		require.ErrorContains(t, Check(none), "is required: seal.ParseKeyset ")
+	}
+	require.NoError(t, Check(seal.Clear()))
+	require.NoError(t, Check(newKeyset(t)))
+}

@@ -1,0 +1,39 @@
+// Package sealed is how values are sealed for the rows that they are stored in,
+// and opened again: what every package that stores a secret uses.
+//
+// Sealing and opening call host code, which can be a remote key management. So
+// they are called while no database connection is held.
+package sealed
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// Place is the column of a row. What was sealed for one place opens at no other:
+// not in another row, not for another subscription, not in another column. The
+// schema is not part of it, so that a database can be restored under another name.
+type Place struct {
+	Table, Column string
+	ID            uuid.UUID // of the row
+	Subscription  uuid.UUID // whose row it is
+}
+
+// Secret is the place of a signing secret.
+func Secret(id, subscription uuid.UUID) Place {
+	return Place{Table: "secret", Column: "value", ID: id, Subscription: subscription}
+}
+
+// associatedData names the place. Names of tables and columns have neither of the
+// separators, and ids have one length: no two places are written alike.
+func (p Place) associatedData() []byte {
+	return fmt.Appendf(make([]byte, 0, 128), "riverhook/1/%s.%s/%s/%s", p.Table, p.Column, p.ID, p.Subscription)
+}
+
+// Value is what is stored: sealed, or in clear where it was stored under
+// seal.Clear.
+type Value struct {
+	Bytes  []byte
+	Sealed bool
+}
