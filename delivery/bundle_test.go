@@ -60,6 +60,7 @@ func bundleOn(t *testing.T, pool *pgxpool.Pool) *bundle {
 func schedules() map[string]delivery.Schedule {
 	soon := []time.Duration{10 * time.Millisecond}
 	return map[string]delivery.Schedule{
+		"hourly":  {Delays: slices.Repeat([]time.Duration{time.Hour}, 20)},
 		"patient": {Delays: slices.Repeat(soon, 50)},
 		"quick":   {Delays: soon},
 		"soon":    {Delays: slices.Repeat(soon, 3)},

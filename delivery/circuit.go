@@ -16,6 +16,9 @@ const (
 // transition's commit, so it holds in every engine and outlives this one.
 func (e *Engine) judgeEndpoint(tr *transition) {
 	t, a := tr.Target, tr.Attempt
+	if a.Outcome == OutcomeProxyFailed {
+		return
+	}
 	opens := e.endpoints.learn(t.Sub.ID, a.Outcome, a.Duration, time.Now())
 	if t.CircuitOpened > 0 && isEndpointFailure(a.Outcome) {
 		opens = true // it was on trial
@@ -31,6 +34,11 @@ func (e *Engine) judgeEndpoint(tr *transition) {
 func pauseAfter(opened int, rnd func() float64) time.Duration {
 	pause := min(circuitPause<<min(opened, 20), maxCircuitPause)
 	return time.Duration(float64(pause) * (1 + circuitJitter*(2*rnd()-1)))
+}
+
+// saysOfEndpoint is false of what ended an attempt on our side.
+func saysOfEndpoint(o Outcome) bool {
+	return o != OutcomeInterrupted && o != OutcomeProxyFailed
 }
 
 // isEndpointFailure is true of what speaks against the endpoint as a whole. A

@@ -32,7 +32,7 @@ type verdict struct {
 	Detail string
 
 	// Reason is for the operator alone: why the egress policy refused, with the
-	// address; "" for everything else.
+	// address, or what is wrong with the egress proxy; "" for everything else.
 	Reason string
 
 	// RetryAfter is how long the receiver asked us to stay away, 0 when it did
@@ -101,11 +101,23 @@ func classifyError(err error) verdict {
 		return v
 	case errors.Is(err, context.Canceled):
 		return verdict{Outcome: OutcomeInterrupted, ErrorClass: classCanceled, Detail: "interrupted before the answer"}
+	case errors.Is(err, egress.ErrProxy):
+		return classifyProxy(err)
 	case isTimeout(err):
 		return classifyTimeout(err)
 	default:
 		return classifyFailure(err)
 	}
+}
+
+// classifyProxy judges a failure of the operator's own proxy: the endpoint has no
+// part in it, and its owner is not told which proxy there is.
+func classifyProxy(err error) verdict {
+	v := verdict{Outcome: OutcomeProxyFailed, ErrorClass: classProxy, Detail: "the egress proxy failed"}
+	if failed, ok := errors.AsType[*egress.ProxyError](err); ok {
+		v.Reason = failed.Reason
+	}
+	return v
 }
 
 func classifyTimeout(err error) verdict {

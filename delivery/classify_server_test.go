@@ -206,6 +206,10 @@ func serverRows() map[string]row {
 			policy:  func(cfg *egress.Config) { cfg.AllowHTTP = false },
 			outcome: delivery.OutcomeBlocked, class: "blocked", detail: "https",
 		},
+		"proxy refused": {
+			policy:  func(cfg *egress.Config) { cfg.Proxy = &egress.Proxy{URL: "http://127.0.0.1:1"} },
+			outcome: delivery.OutcomeProxyFailed, class: "proxy", detail: "the egress proxy failed",
+		},
 		"canceled in flight": {
 			answer:  deliverytest.Answer{Hang: true},
 			cancel:  true,

@@ -131,6 +131,7 @@ func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
 		"no route":              {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), OutcomeUnreachable, classConnect},
 		"no such host":          {dial(&net.DNSError{Err: "no such host", IsNotFound: true}), OutcomeUnreachable, classDNS},
 		"nothing":               {nil, OutcomeFailed, classProtocol},
+		"proxy":                 {&url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}, OutcomeProxyFailed, classProxy},
 		"ping unanswered":       {errors.New("http2: client connection lost"), OutcomeUnreachable, classClosed},
 		"reset in a dial":       {dial(os.NewSyscallError("connect", syscall.ECONNRESET)), OutcomeUnreachable, classReset},
 		"reset stream":          {errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"), OutcomeUnreachable, classReset},
@@ -163,6 +164,7 @@ func TestADetailTellsNoAddressNoResolverAndNoURL(t *testing.T) {
 		wrap(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", Server: "10.9.8.7:53"}}),
 		wrap(&egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.9.8.7 is not open: private"}),
 		wrap(context.DeadlineExceeded),
+		wrap(&egress.ProxyError{Reason: "cannot be reached: dial tcp 10.9.8.7:3128: connection refused"}),
 	} {
 		v := classify(0, nil, err, classifyNow)
 		require.NotContains(t, v.Detail, "s3cret")

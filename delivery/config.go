@@ -43,7 +43,9 @@ type Config struct {
 	// Default: "standard" and "plain".
 	Dialects *dialect.Registry
 
-	// Egress says where requests may go. Default: the policy of a nil
+	// Egress says where requests may go, and through which proxy: those of
+	// deliveries and of pings. The engine's Subscriptions
+	// checks URLs by it when they are written. Default: the policy of a nil
 	// egress.Config, which allows https to public addresses.
 	Egress *egress.Policy
 
@@ -127,6 +129,13 @@ type Config struct {
 	// Timeout bounds a request in total, the answer's body included, for
 	// subscriptions that name none. Default: 20 s.
 	Timeout time.Duration
+
+	// Transport tunes the connections to endpoints: authorities and client
+	// certificates for all subscriptions, timeouts, bounds. Defaults other than
+	// those of egress.TransportConfig: MaxConnsPerHost and MaxIdleConnsPerHost are
+	// MaxInFlight, and MaxIdleConns is MaxInFlight or 1024, whichever is more. A
+	// request that waits for one of MaxConnsPerHost does so within its timeout.
+	Transport egress.TransportConfig
 
 	// Tree is the hierarchy of sites. Default: hierarchy.Paths.
 	Tree hierarchy.Tree

@@ -15,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
-	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/migration"
@@ -91,9 +90,12 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
 	// A connection that is given back while all requests go to one host is kept.
-	idle := max(cfg.MaxInFlight, 1024)
-	if e.client, err = cfg.Egress.Client(&egress.TransportConfig{MaxIdleConns: idle, MaxIdleConnsPerHost: cfg.MaxInFlight}); err != nil {
-		return nil, fmt.Errorf("delivery: config: Egress: %w", err)
+	transport := cfg.Transport
+	def(&transport.MaxConnsPerHost, cfg.MaxInFlight)
+	def(&transport.MaxIdleConns, max(cfg.MaxInFlight, 1024))
+	def(&transport.MaxIdleConnsPerHost, cfg.MaxInFlight)
+	if e.client, err = cfg.Egress.Client(&transport); err != nil {
+		return nil, fmt.Errorf("delivery: config: Transport: %w", err)
 	}
 	e.resolver, err = hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
 		ActiveChain: cfg.ActiveChain, Schema: cfg.Schema, Tree: cfg.Tree,

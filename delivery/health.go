@@ -43,7 +43,7 @@ func (b healthBook) entry(subscription uuid.UUID, epoch int) *healthEntry {
 // saysOfHealth is whether add enters something for the transition where nothing
 // of its endpoint was entered before.
 func saysOfHealth(tr *transition) bool {
-	if tr.Attempt == nil || tr.Attempt.Outcome == OutcomeInterrupted {
+	if tr.Attempt == nil || !saysOfEndpoint(tr.Attempt.Outcome) {
 		return false
 	}
 	return tr.Attempt.Outcome != OutcomeDelivered || tr.Target.Failing || tr.Target.Probe || tr.Pause > 0
@@ -51,7 +51,7 @@ func saysOfHealth(tr *transition) bool {
 
 // add enters what one transition says, in the order in which they happened.
 func (b healthBook) add(tr *transition) {
-	if tr.Attempt == nil {
+	if tr.Attempt == nil || !saysOfEndpoint(tr.Attempt.Outcome) {
 		return
 	}
 	switch tr.Attempt.Outcome {
@@ -68,7 +68,6 @@ func (b healthBook) add(tr *transition) {
 			h := b.entry(tr.Target.Sub.ID, tr.Target.Epoch)
 			h.Pause = max(h.Pause, tr.Pause)
 		}
-	case OutcomeInterrupted:
 	default:
 		h := b.entry(tr.Target.Sub.ID, tr.Target.Epoch)
 		h.Failed++

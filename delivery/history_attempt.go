@@ -22,6 +22,7 @@ type Attempt struct {
 
 	Outcome Outcome `json:"outcome"`
 	Error   string  `json:"error,omitempty"`  // why there was no usable answer: "class: detail"
+	Reason  string  `json:"-"`                // for the operator alone: which address was blocked and why, what is wrong with the egress proxy
 	Status  int     `json:"status,omitempty"` // 0: no answer
 
 	URL               string            `json:"url"` // without user, password and query
@@ -50,7 +51,7 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 func newAttempt(row store.Attempt) (Attempt, error) {
 	a := Attempt{
 		DeliveryID: row.DeliveryID, Seq: int(row.Seq), Round: int(row.Round), Manual: row.Manual, Number: int(row.Number),
-		Outcome: Outcome(row.Outcome), Error: row.Error, Status: int(row.Status), URL: row.URL,
+		Outcome: Outcome(row.Outcome), Error: row.Error, Reason: row.Reason, Status: int(row.Status), URL: row.URL,
 		ResponseBody: row.ResponseBody, ResponseTruncated: row.ResponseTruncated,
 		RetryAfter: time.Duration(row.RetryAfterMs) * time.Millisecond, Duration: time.Duration(row.DurationUs) * time.Microsecond,
 		Engine: row.Engine, StartedAt: row.StartedAt,

@@ -6,16 +6,17 @@ type Outcome string
 // The outcomes. Only Delivered ends a delivery well; Gone also deactivates the
 // subscription; the others are followed by the schedule's next attempt, if any.
 const (
-	OutcomeBlocked     Outcome = "blocked"     // the egress policy refused; nothing was sent
-	OutcomeDelivered   Outcome = "delivered"   // 2xx
-	OutcomeFailed      Outcome = "failed"      // 5xx, or an answer that is not HTTP
-	OutcomeGone        Outcome = "gone"        // 410
-	OutcomeInterrupted Outcome = "interrupted" // the engine stopped while it waited for the answer
-	OutcomeRedirected  Outcome = "redirected"  // 3xx, never followed
-	OutcomeRejected    Outcome = "rejected"    // 4xx
-	OutcomeThrottled   Outcome = "throttled"   // 429, 502, 503, 504, or another 4xx or 5xx with Retry-After
-	OutcomeTimeout     Outcome = "timeout"     // no complete answer in time
-	OutcomeUnreachable Outcome = "unreachable" // no connection, or one that broke before the answer
+	OutcomeBlocked     Outcome = "blocked"      // the egress policy refused; nothing was sent
+	OutcomeDelivered   Outcome = "delivered"    // 2xx
+	OutcomeFailed      Outcome = "failed"       // 5xx, or an answer that is not HTTP
+	OutcomeGone        Outcome = "gone"         // 410
+	OutcomeInterrupted Outcome = "interrupted"  // the engine stopped while it waited for the answer
+	OutcomeProxyFailed Outcome = "proxy_failed" // the egress proxy failed; the endpoint was not reached, and nothing counts against it
+	OutcomeRedirected  Outcome = "redirected"   // 3xx, never followed
+	OutcomeRejected    Outcome = "rejected"     // 4xx
+	OutcomeThrottled   Outcome = "throttled"    // 429, 502, 503, 504, or another 4xx or 5xx with Retry-After
+	OutcomeTimeout     Outcome = "timeout"      // no complete answer in time
+	OutcomeUnreachable Outcome = "unreachable"  // no connection, or one that broke before the answer
 )
 
 // The classes of errors, which say where an attempt without a usable answer
@@ -28,6 +29,7 @@ const (
 	classConnect  = "connect"  // no connection, for another reason than refused
 	classDNS      = "dns"      // name not resolved
 	classProtocol = "protocol" // an answer that is not HTTP
+	classProxy    = "proxy"    // in the egress proxy
 	classRefused  = "refused"  // connection refused
 	classReset    = "reset"    // connection reset
 	classTimeout  = "timeout"  // no answer within the attempt's time

@@ -33,7 +33,7 @@ func (e *Engine) Ping(ctx context.Context, subscription uuid.UUID) (*Attempt, er
 	}
 	e.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: ping", slog.Any("subscription", subscription),
 		slog.String("outcome", string(a.Outcome)), slog.Int("status", a.Status), slog.String("error", a.Error),
-		slog.Duration("took", a.Duration))
+		slog.String("detail", a.Reason), slog.Duration("took", a.Duration))
 	return a, nil
 }
 
@@ -111,7 +111,7 @@ func (e *Engine) pingRequest(t *target, a *attempt) (dialect.Request, error) {
 // public is an attempt that is not recorded as History shows those that are.
 func (a *attempt) public(engine string) (*Attempt, error) {
 	out := &Attempt{
-		Manual: a.Manual, Number: a.Number, Outcome: a.Outcome, Error: a.Error, Status: a.Status, URL: a.URL,
+		Manual: a.Manual, Number: a.Number, Outcome: a.Outcome, Error: a.Error, Reason: a.Reason, Status: a.Status, URL: a.URL,
 		ResponseBody: a.ResponseBody, ResponseTruncated: a.ResponseTruncated, RetryAfter: a.RetryAfter, Duration: a.Duration,
 		Engine: engine, StartedAt: a.StartedAt,
 	}

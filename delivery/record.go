@@ -156,6 +156,7 @@ func addTransition(p *store.RecordAttemptsParams, tr *transition) {
 	p.Manuals = append(p.Manuals, a.Manual)
 	p.Outcomes = append(p.Outcomes, string(a.Outcome))
 	p.Errors = append(p.Errors, a.Error)
+	p.AttemptReasons = append(p.AttemptReasons, a.Reason)
 	p.Statuses = append(p.Statuses, int32(a.Status))
 	p.Urls = append(p.Urls, a.URL)
 	p.RequestHeaders = append(p.RequestHeaders, orEmptyObject(a.RequestHeaders))
@@ -187,6 +188,9 @@ func (e *Engine) logTransition(ctx context.Context, tr *transition, moved bool) 
 	if a := tr.Attempt; a != nil {
 		attrs = append(attrs, slog.Int("attempt", a.Number), slog.Bool("manual", a.Manual), slog.String("outcome", string(a.Outcome)),
 			slog.Int("status", a.Status), slog.String("error", a.Error), slog.Duration("took", a.Duration))
+	}
+	if tr.Attempt != nil && tr.Attempt.Reason != "" {
+		attrs = append(attrs, slog.String("detail", tr.Attempt.Reason))
 	}
 	if tr.Hold != "" {
 		attrs = append(attrs, slog.String("hold", tr.Hold))

@@ -80,7 +80,7 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 		err = context.Canceled // net/http tells the cause instead, which is any error of River's
 	}
 	v := classify(a.Status, header, err, time.Now())
-	a.Outcome, a.RetryAfter = v.Outcome, v.RetryAfter
+	a.Outcome, a.Reason, a.RetryAfter = v.Outcome, v.Reason, v.RetryAfter
 	if v.Detail != "" {
 		a.Error = v.ErrorClass + ": " + v.Detail
 	}

@@ -55,6 +55,7 @@ type attempt struct {
 	Manual            bool
 	Outcome           Outcome
 	Error             string
+	Reason            string // for the operator alone
 	Status            int
 	URL               string
 	RequestHeaders    string

@@ -3,6 +3,7 @@ package egress
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"code.dny.dev/ssrf"
 )
@@ -23,18 +24,15 @@ func (p *Policy) checkAddr(addr netip.Addr, own map[netip.Addr]bool) error {
 	// A prefix never contains an address with a zone.
 	addr = addr.Unmap().WithZone("")
 
-	embedded, isEmbedded := embeddedIPv4(addr)
-	if isMetadata(addr) || isEmbedded && isMetadata(embedded) {
+	embedded := embeddedIPv4(addr)
+	if isMetadata(addr) || slices.ContainsFunc(embedded, isMetadata) {
 		return blockedAddr(addr, "cloud metadata")
 	}
 	if prefix, ok := findPrefix(p.cfg.DenyCIDRs, addr); ok {
 		return blockedAddr(addr, "closed by "+prefix.String())
 	}
-	if _, ok := findPrefix(p.cfg.AllowCIDRs, addr); ok {
-		if isEmbedded {
-			return p.checkAddr(embedded, own)
-		}
-		return nil
+	if prefix, ok := findPrefix(p.cfg.AllowCIDRs, addr); ok {
+		return p.checkEmbedded(prefix, addr, embedded, own)
 	}
 	if kind := classify(addr); kind != "" {
 		return blockedAddr(addr, kind)
@@ -45,17 +43,34 @@ func (p *Policy) checkAddr(addr netip.Addr, own map[netip.Addr]bool) error {
 	return nil
 }
 
+// checkEmbedded judges the IPv4 address in an IPv6 one that prefix has opened.
+func (p *Policy) checkEmbedded(prefix netip.Prefix, addr netip.Addr, embedded []netip.Addr, own map[netip.Addr]bool) error {
+	switch len(embedded) {
+	case 0:
+		return nil
+	case 1:
+		return p.checkAddr(embedded[0], own)
+	}
+	v4, ok := translatedBy(prefix, addr)
+	if !ok {
+		return blockedAddr(addr, fmt.Sprintf(
+			"embedded IPv4, and %s does not tell where: open the prefix of the translator, of 48, 56, 64 or 96 bits", prefix))
+	}
+	return p.checkAddr(v4, own)
+}
+
 func blockedAddr(addr netip.Addr, kind string) error {
 	return &BlockedError{Rule: RuleAddress, Reason: fmt.Sprintf("%s is not open: %s", addr, kind)}
 }
 
-func findPrefix(prefixes []netip.Prefix, addr netip.Addr) (netip.Prefix, bool) {
+// findPrefix returns the longest of the prefixes that hold addr.
+func findPrefix(prefixes []netip.Prefix, addr netip.Addr) (found netip.Prefix, ok bool) {
 	for _, prefix := range prefixes {
-		if prefix.Contains(addr) {
-			return prefix, true
+		if prefix.Contains(addr) && (!ok || prefix.Bits() > found.Bits()) {
+			found, ok = prefix, true
 		}
 	}
-	return netip.Prefix{}, false
+	return found, ok
 }
 
 // registry holds the IANA special-purpose registries. It decides; the ranges

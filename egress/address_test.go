@@ -59,6 +59,27 @@ var boundaries = []struct {
 	{"multicast", "", "ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""},
 }
 
+// closedNeighbours are the addresses beside a range that belong to another one, by
+// the kind of that.
+var closedNeighbours = map[string][]string{
+	"cloud metadata": {"fe80::a9fe:a9fe", "100.100.100.200", "192.0.0.192"},
+	"embedded IPv4":  {"2001:0:ffff:ffff:ffff:ffff:ffff:ffff"},
+	"link-local":     {"169.254.169.253", "169.254.169.255", "fe80::a9fe:a9fd", "fe80::a9fe:a9ff"},
+	"protocol assignments": {
+		"192.0.0.191", "192.0.0.193", "2001:1::", "2001:1:ffff:ffff:ffff:ffff:ffff:ffff", "2001:2:1::",
+	},
+	"reserved": {
+		"240.0.0.0", "255.255.255.254", "::1:0:0", "::fffe:ffff:ffff:ffff", "::ffff:1:0:0",
+		"64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff", "64:ff9b::1:0:0", "64:ff9b:0:ffff:ffff:ffff:ffff:ffff", "64:ff9b:2::",
+		"ff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "100:0:0:1::", "5f00::", "fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fe00::",
+		"fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+	},
+	"shared address space": {"100.100.100.199", "100.100.100.201"},
+	"site-local":           {"fec0::"},
+	"this network":         {"0.0.0.1"},
+	"unique local":         {"fd00:ec2::253", "fd00:ec2::255", "fd20:ce::253", "fd00:c1::a9fe:a9fd", "fd00:a9fe:a9fe::2"},
+}
+
 func newPolicy(t *testing.T, cfg *Config) *Policy {
 	t.Helper()
 	policy, err := New(cfg)
@@ -87,6 +108,17 @@ func TestEachClosedRangeEndsWhereTheRegistrySaysItEnds(t *testing.T) {
 			if text != "" {
 				require.NoError(t, policy.CheckAddr(netip.MustParseAddr(text)), "%s is outside of %s", text, tc.kind)
 			}
+		}
+	}
+}
+
+func TestBesideAClosedRangeTheNextOneBegins(t *testing.T) {
+	t.Parallel()
+	policy := newPolicy(t, nil)
+
+	for kind, texts := range closedNeighbours {
+		for _, text := range texts {
+			requireBlocked(t, policy.CheckAddr(netip.MustParseAddr(text)), RuleAddress, text+" is not open: "+kind)
 		}
 	}
 }
@@ -145,6 +177,7 @@ func TestMetadataStaysClosedWhateverIsOpened(t *testing.T) {
 	for _, text := range []string{
 		"::ffff:169.254.169.254", "::169.254.169.254", "64:ff9b::169.254.169.254", "64:ff9b:1::169.254.169.254",
 		"2002:a9fe:a9fe::1", "2001:0:1:2:3:4:5601:5601", "::ffff:0:169.254.169.254",
+		"64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00:0",
 	} {
 		requireBlocked(t, policy.CheckAddr(netip.MustParseAddr(text)), RuleAddress, "cloud metadata")
 	}
@@ -167,6 +200,33 @@ func TestAnEmbeddedAddressMustBeOpenByItself(t *testing.T) {
 	} {
 		require.ErrorIs(t, policy.CheckAddr(netip.MustParseAddr(text)), ErrBlocked, text)
 	}
+}
+
+// The figures are those of RFC 6052, section 2.4, for another prefix.
+func TestBehindATranslatorOfOnesOwnTheIPv4AddressIsWhereItsPrefixPutsIt(t *testing.T) {
+	t.Parallel()
+
+	for prefix, tc := range map[string]struct{ public, private string }{
+		"64:ff9b:1::/48":             {"64:ff9b:1:808:8:800::", "64:ff9b:1:a00:0:100::"},
+		"64:ff9b:1:100::/56":         {"64:ff9b:1:108:8:808::", "64:ff9b:1:10a:0:1::"},
+		"64:ff9b:1:101::/64":         {"64:ff9b:1:101:8:808:800:0", "64:ff9b:1:101:a:0:100:0"},
+		"64:ff9b:1:101::/96":         {"64:ff9b:1:101::8.8.8.8", "64:ff9b:1:101::10.0.0.1"},
+		"64:ff9b:1:101::8.0.0.0/104": {"64:ff9b:1:101::8.8.8.8", "64:ff9b:1:101::10.0.0.1"},
+	} {
+		policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix(prefix)}})
+		require.NoError(t, policy.CheckAddr(netip.MustParseAddr(tc.public)), prefix)
+		require.ErrorIs(t, policy.CheckAddr(netip.MustParseAddr(tc.private)), ErrBlocked, prefix)
+	}
+	// What a longer prefix would lead to says nothing: here 8.8.8.8 is no more than padding.
+	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("64:ff9b:1::/48")}})
+	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("64:ff9b:1:7f00:0:100:808:808")), RuleAddress, "127.0.0.1 is not open: loopback")
+
+	for _, prefix := range []string{"::/0", "64:ff9b:1::/49", "64:ff9b:1::/80"} {
+		policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix(prefix)}})
+		requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("64:ff9b:1::8.8.8.8")), RuleAddress, prefix+" does not tell where")
+	}
+	both := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("::/0"), netip.MustParsePrefix("64:ff9b:1::/96")}})
+	require.NoError(t, both.CheckAddr(netip.MustParseAddr("64:ff9b:1::8.8.8.8")), "the longest prefix counts")
 }
 
 func TestADeniedRangeIsClosedBeforeAnyIsOpened(t *testing.T) {

@@ -18,6 +18,7 @@ const (
 	RuleHost     Rule = "host"     // host missing, malformed or ambiguous
 	RulePort     Rule = "port"     // port not open
 	RuleAddress  Rule = "address"  // address not open
+	RuleProxy    Rule = "proxy"    // forbidden by the rules of the egress proxy
 )
 
 // BlockedError is a refusal by a Policy, for errors.As; errors.Is finds
@@ -37,10 +38,10 @@ func (e *BlockedError) Error() string {
 }
 
 // Owner says why in words that may be shown to the subscription's owner: for an
-// address no more than "address not allowed", so that nobody can map a network
+// address, and what a proxy forbids, no more than "address not allowed", so that nobody can map a network
 // by subscribing to names.
 func (e *BlockedError) Owner() string {
-	if e.Rule == RuleAddress {
+	if e.Rule == RuleAddress || e.Rule == RuleProxy {
 		return "address not allowed"
 	}
 	return e.Reason

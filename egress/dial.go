@@ -14,13 +14,17 @@ import (
 // dialer opens connections. The judgement sits in the socket's control hook,
 // which runs after resolution, for each address, right before connect.
 type dialer struct {
-	policy *Policy
-	net    *net.Dialer
+	policy  *Policy
+	net     *net.Dialer
+	tunnels *tunnels // through the proxy; nil without one
 }
 
 func (p *Policy) dialer(timeout time.Duration) *dialer {
 	d := &dialer{policy: p}
 	d.net = &net.Dialer{Timeout: timeout, ControlContext: d.control}
+	if p.cfg.Proxy != nil {
+		d.tunnels = p.cfg.Proxy.tunnels(timeout)
+	}
 	return d
 }
 
@@ -37,14 +41,28 @@ func (d *dialer) control(_ context.Context, network, address string, _ syscall.R
 	if err := d.policy.checkPort(target.Port()); err != nil {
 		return err
 	}
-	own, err := d.policy.own.get()
+	own, err := d.ownAddrs()
 	if err != nil {
-		return &BlockedError{Rule: RuleAddress, Reason: "the addresses of this host cannot be listed: " + err.Error()}
+		return err
 	}
 	return d.policy.checkAddr(target.Addr(), own)
 }
 
+func (d *dialer) ownAddrs() (map[netip.Addr]bool, error) {
+	own, err := d.policy.own.get()
+	if err != nil {
+		return nil, &BlockedError{Rule: RuleAddress, Reason: "the addresses of this host cannot be listed: " + err.Error()}
+	}
+	return own, nil
+}
+
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if d.tunnels != nil {
+		if err := d.judgeTarget(address); err != nil {
+			return nil, err
+		}
+		return d.tunnels.dial(ctx, address)
+	}
 	resolver := d.policy.cfg.Resolver
 	if resolver == nil {
 		return d.net.DialContext(ctx, network, address)

@@ -51,9 +51,16 @@ type Config struct {
 	// as AllowCIDRs. Default: none.
 	DenyCIDRs []netip.Prefix
 
+	// Proxy is the proxy that all connections go through. The policy then judges
+	// URLs, ports and IP literals as ever, but no more than that: the proxy
+	// resolves the names and opens the connections, so that it is the proxy that
+	// must keep names which lead to closed addresses from being reached. One named
+	// in the environment is never used. Default: none.
+	Proxy *Proxy
+
 	// Resolver resolves host names. Its answers are judged at each dial like any
-	// others. Default: Go's resolver, with both address families tried as in
-	// RFC 8305.
+	// others. It must be nil with Proxy. Default: Go's resolver, with both address
+	// families tried as in RFC 8305.
 	Resolver Resolver
 }
 
@@ -65,6 +72,10 @@ func (c *Config) withDefaults() *Config {
 	out.AllowCIDRs = slices.Clone(c.AllowCIDRs)
 	out.AllowPorts = slices.Clone(c.AllowPorts)
 	out.DenyCIDRs = slices.Clone(c.DenyCIDRs)
+	if c.Proxy != nil {
+		proxy := *c.Proxy
+		out.Proxy = &proxy
+	}
 	return &out
 }
 
@@ -87,6 +98,15 @@ func (c *Config) validate() error {
 	}
 	if c.AnyPort && len(c.AllowPorts) > 0 {
 		return errors.New("egress: Config.AllowPorts: must be empty when AnyPort is set")
+	}
+	if c.Proxy == nil {
+		return nil
+	}
+	if err := c.Proxy.validate(); err != nil {
+		return fmt.Errorf("egress: Config.Proxy.%w", err)
+	}
+	if c.Resolver != nil {
+		return errors.New("egress: Config.Resolver: must be nil with Proxy, which resolves the names")
 	}
 	return nil
 }

@@ -30,19 +30,23 @@ var namedRanges = slices.Concat(
 // machines, tasks and pods. Some are not in a special-purpose range at all
 // (168.63.129.16), the others must stay closed when their range is opened.
 var metadataAddrs = []netip.Addr{
-	netip.MustParseAddr("169.254.169.254"), // AWS, Azure, Google, Oracle, OpenStack, DigitalOcean, Hetzner and others
-	netip.MustParseAddr("169.254.170.2"),   // AWS ECS task credentials
-	netip.MustParseAddr("169.254.170.23"),  // AWS EKS pod identity
-	netip.MustParseAddr("169.254.0.23"),    // Tencent Cloud
-	netip.MustParseAddr("169.254.10.10"),   // Tencent Cloud
-	netip.MustParseAddr("169.254.42.42"),   // Scaleway
-	netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
-	netip.MustParseAddr("168.63.129.16"),   // Azure wire server
-	netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud Classic
-	netip.MustParseAddr("fd00:ec2::254"),   // AWS
-	netip.MustParseAddr("fd00:ec2::23"),    // AWS EKS pod identity
-	netip.MustParseAddr("fd20:ce::254"),    // Google
-	netip.MustParseAddr("fd00:42::42"),     // Scaleway
+	netip.MustParseAddr("169.254.169.254"),    // AWS, Azure, Google, Oracle, OpenStack, DigitalOcean, Hetzner and others
+	netip.MustParseAddr("169.254.170.2"),      // AWS ECS task credentials
+	netip.MustParseAddr("169.254.170.23"),     // AWS EKS pod identity
+	netip.MustParseAddr("169.254.0.23"),       // Tencent Cloud
+	netip.MustParseAddr("169.254.10.10"),      // Tencent Cloud
+	netip.MustParseAddr("169.254.42.42"),      // Scaleway
+	netip.MustParseAddr("100.100.100.200"),    // Alibaba Cloud
+	netip.MustParseAddr("168.63.129.16"),      // Azure wire server
+	netip.MustParseAddr("192.0.0.192"),        // Oracle Cloud Classic
+	netip.MustParseAddr("fd00:ec2::254"),      // AWS
+	netip.MustParseAddr("fd00:ec2::23"),       // AWS EKS pod identity
+	netip.MustParseAddr("fd20:ce::254"),       // Google
+	netip.MustParseAddr("fd00:42::42"),        // Scaleway
+	netip.MustParseAddr("fd00:100::100:200"),  // Alibaba Cloud
+	netip.MustParseAddr("fd00:a9fe:a9fe::1"),  // Akamai (Linode)
+	netip.MustParseAddr("fd00:c1::a9fe:a9fe"), // Oracle
+	netip.MustParseAddr("fe80::a9fe:a9fe"),    // OpenStack and others
 }
 
 func isMetadata(addr netip.Addr) bool {
@@ -61,33 +65,69 @@ const (
 var (
 	lastFourPrefixes = []netip.Prefix{
 		netip.MustParsePrefix(nat64Prefix),
-		netip.MustParsePrefix(nat64LocalPrefix),
 		netip.MustParsePrefix(compatPrefix),
 		netip.MustParsePrefix(translatedPrefix),
 	}
-	teredo    = netip.MustParsePrefix(teredoPrefix)
-	sixToFour = netip.MustParsePrefix(sixToFourPrefix)
+	nat64Local = netip.MustParsePrefix(nat64LocalPrefix)
+	teredo     = netip.MustParsePrefix(teredoPrefix)
+	sixToFour  = netip.MustParsePrefix(sixToFourPrefix)
 )
 
-// embeddedIPv4 returns the IPv4 address that an IPv6 address leads to.
-func embeddedIPv4(addr netip.Addr) (netip.Addr, bool) {
+// embeddedIPv4 returns the IPv4 address that an IPv6 address leads to, or in the
+// range for NAT64 of one's own all those that it may lead to: where its four bytes
+// are depends on the length of the translator's prefix.
+func embeddedIPv4(addr netip.Addr) []netip.Addr {
 	if !addr.Is6() {
-		return netip.Addr{}, false
+		return nil
 	}
 	b := addr.As16()
 	if _, ok := findPrefix(lastFourPrefixes, addr); ok {
 		// "::" and "::1" are addresses of their own.
 		if binary.BigEndian.Uint64(b[:8]) == 0 && binary.BigEndian.Uint64(b[8:]) <= 1 {
-			return netip.Addr{}, false
+			return nil
 		}
-		return netip.AddrFrom4([4]byte(b[12:16])), true
+		return []netip.Addr{netip.AddrFrom4([4]byte(b[12:]))}
 	}
 	switch {
+	case nat64Local.Contains(addr):
+		all := make([]netip.Addr, 0, 4)
+		for _, bits := range []int{48, 56, 64, 96} {
+			all = append(all, translated(addr, bits))
+		}
+		return all
 	case sixToFour.Contains(addr):
-		return netip.AddrFrom4([4]byte(b[2:6])), true
+		return []netip.Addr{netip.AddrFrom4([4]byte(b[2:6]))}
 	case teredo.Contains(addr):
 		// The client's address is stored with its bits inverted.
-		return netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}), true
+		return []netip.Addr{netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]})}
 	}
-	return netip.Addr{}, false
+	return nil
+}
+
+// translated returns the IPv4 address to which a translator whose prefix has so
+// many bits sends what goes to addr (RFC 6052, section 2.2): byte 8 is left out.
+func translated(addr netip.Addr, bits int) netip.Addr {
+	b := addr.As16()
+	var v4 [4]byte
+	for i, at := 0, bits/8; i < len(v4); i, at = i+1, at+1 {
+		if at == 8 {
+			at++
+		}
+		v4[i] = b[at]
+	}
+	return netip.AddrFrom4(v4)
+}
+
+// translatedBy is the IPv4 address in one of the range for NAT64 of one's own,
+// which an operator has opened by prefix: that of the translator, or a part of
+// what one with 96 bits serves.
+func translatedBy(prefix netip.Prefix, addr netip.Addr) (netip.Addr, bool) {
+	switch bits := prefix.Bits(); {
+	case bits == 48, bits == 56, bits == 64:
+		return translated(addr, bits), true
+	case bits >= 96:
+		return translated(addr, 96), true
+	default:
+		return netip.Addr{}, false
+	}
 }

@@ -10,16 +10,21 @@ import (
 
 // TransportConfig tunes a guarded transport. No field loosens the policy.
 type TransportConfig struct {
-	// ConnectTimeout bounds resolution and TCP connect together.
-	// Default: 5 seconds.
+	// Certificates are the client certificates, with their keys, for endpoints
+	// that ask for one: the first that suits the authorities that the endpoint
+	// names. Whoever an endpoint belongs to can ask. Default: none.
+	Certificates []tls.Certificate
+
+	// ConnectTimeout bounds resolution and TCP connect together, with a proxy also
+	// all that is said to it. Default: 5 seconds.
 	ConnectTimeout time.Duration
 
 	// IdleTimeout is how long an unused connection is kept. Default: 30 seconds,
 	// shorter than common servers keep theirs, so that we close first.
 	IdleTimeout time.Duration
 
-	// MaxConnsPerHost bounds connections to one host; a request above it waits.
-	// Default: 0, no bound.
+	// MaxConnsPerHost bounds connections to one host and port; a request above it
+	// waits, within its own time. Default: 0, no bound.
 	MaxConnsPerHost int
 
 	// MaxIdleConns bounds unused connections in all. Default: 1024.
@@ -87,10 +92,11 @@ func (c *TransportConfig) validate() error {
 }
 
 // Transport makes a transport whose every connection is judged by the policy
-// after resolution; nil means the defaults. It uses no proxy (one named in the
-// environment would dial in our place, unguarded), speaks TLS 1.2 or later with
-// verification on, HTTP/2 where offered, and neither asks for nor undoes
-// compression. A refusal is a *BlockedError inside the request's error.
+// after resolution; nil means the defaults. It uses the policy's proxy or none (one
+// named in the environment would dial in our place, unguarded), speaks TLS 1.2 or
+// later with verification on, HTTP/2 where offered, and neither asks for nor undoes
+// compression. A refusal is a *BlockedError inside the request's error, a failure of
+// the proxy a *ProxyError.
 //
 // The transport knows a request's address, not its URL: Client also holds each
 // URL against CheckURL. Close its idle connections when done.
@@ -109,8 +115,10 @@ func (p *Policy) Transport(cfg *TransportConfig) (*http.Transport, error) {
 		MaxIdleConns:           cfg.MaxIdleConns,
 		MaxIdleConnsPerHost:    cfg.MaxIdleConnsPerHost,
 		MaxResponseHeaderBytes: cfg.MaxResponseHeaderBytes,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
-		TLSHandshakeTimeout:    cfg.TLSHandshakeTimeout,
+		TLSClientConfig: &tls.Config{
+			Certificates: cfg.Certificates, MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs,
+		},
+		TLSHandshakeTimeout: cfg.TLSHandshakeTimeout,
 	}, nil
 }
 

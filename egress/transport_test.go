@@ -36,10 +36,11 @@ func TestTheDefaultTransportIsWhatTheDocumentationSays(t *testing.T) {
 	require.Equal(t, 5*time.Second, transport.TLSHandshakeTimeout)
 	require.Equal(t, uint16(tls.VersionTLS12), transport.TLSClientConfig.MinVersion)
 	require.False(t, transport.TLSClientConfig.InsecureSkipVerify)
+	require.Empty(t, transport.TLSClientConfig.Certificates)
 	require.Nil(t, transport.DialTLSContext)
 }
 
-func TestARedirectIsTheAnswerAndIsNotFollowed(t *testing.T) {
+func TestARedirectToLoopbackIsTheAnswerAndIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	target, hits := countingServer(t)
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -107,6 +108,25 @@ func TestTLSIsVerifiedAgainstTheConfiguredAuthorities(t *testing.T) {
 	status, err := post(t, client, server.URL)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNotFound, status)
+}
+
+func TestAnEndpointThatAsksIsShownTheClientCertificate(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+
+	for _, certificates := range [][]tls.Certificate{nil, server.TLS.Certificates} {
+		client, err := newPolicy(t, local("127.0.0.1/32")).Client(&TransportConfig{Certificates: certificates, RootCAs: roots})
+		require.NoError(t, err)
+		_, err = post(t, client, server.URL)
+		client.CloseIdleConnections()
+		require.Equal(t, certificates == nil, err != nil, "%v", err)
+	}
 }
 
 func TestAnOldTLSVersionIsRefused(t *testing.T) {

@@ -267,4 +267,18 @@ var mutants = []mutant{
 		old: "fence{tr.Target.ID, tr.Target.Seq}", with: "fence{tr.Target.ID, 1}",
 		test: "delivery.TestTwoTransitionsOfOneDeliveryInABatchAreToldApart",
 	},
+
+	// Endpoints: only where one may, and as the owner meant it.
+	{
+		name: "behind a proxy an endpoint is not judged",
+		file: "egress/dial.go", decl: "dial",
+		old: "err := d.judgeTarget(address); err", with: "err := error(nil); err",
+		test: "egress.TestBehindAProxyWhatAURLSaysIsStillJudged",
+	},
+	{
+		name: "a failure of the proxy counts against the endpoint",
+		file: "delivery/circuit.go", decl: "saysOfEndpoint",
+		old: "&& o != OutcomeProxyFailed", with: "",
+		test: "delivery.TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints",
+	},
 }

@@ -210,15 +210,16 @@ WITH item AS MATERIALIZED (
         unnest($15::boolean[]) AS manual,
         unnest($16::text[]) AS outcome,
         unnest($17::text[]) AS error,
-        unnest($18::integer[]) AS status,
-        unnest($19::text[]) AS url,
-        unnest($20::text[]) AS request_headers,
-        unnest($21::text[]) AS response_headers,
-        unnest($22::bytea[]) AS response_body,
-        unnest($23::boolean[]) AS response_truncated,
-        unnest($24::bigint[]) AS retry_after_ms,
-        unnest($25::bigint[]) AS duration_us,
-        unnest($26::timestamptz[]) AS started_at
+        unnest($18::text[]) AS attempt_reason,
+        unnest($19::integer[]) AS status,
+        unnest($20::text[]) AS url,
+        unnest($21::text[]) AS request_headers,
+        unnest($22::text[]) AS response_headers,
+        unnest($23::bytea[]) AS response_body,
+        unnest($24::boolean[]) AS response_truncated,
+        unnest($25::bigint[]) AS retry_after_ms,
+        unnest($26::bigint[]) AS duration_us,
+        unnest($27::timestamptz[]) AS started_at
 ), locked AS MATERIALIZED (
     SELECT i.id, i.seq, f.place
     FROM item i CROSS JOIN LATERAL (
@@ -260,15 +261,15 @@ WITH item AS MATERIALIZED (
     FROM moved m WHERE m.again
 ), attempts AS (
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
-        delivery_id, seq, round, number, manual, outcome, error, status, url, request_headers, response_headers,
+        delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers,
         response_body, response_truncated, retry_after_ms, duration_us, engine, started_at)
     SELECT
-        i.id, i.seq, i.round, i.number, i.manual, i.outcome, i.error, i.status, i.url, i.request_headers::jsonb,
+        i.id, i.seq, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.status, i.url, i.request_headers::jsonb,
         i.response_headers::jsonb, i.response_body, i.response_truncated, i.retry_after_ms, i.duration_us,
-        $27::text, i.started_at
+        $28::text, i.started_at
     FROM item i WHERE i.tried AND NOT EXISTS (SELECT FROM busy b WHERE b.id = i.id AND b.seq = i.seq)
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
-        outcome = excluded.outcome, error = excluded.error, status = excluded.status, url = excluded.url,
+        outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
         response_body = excluded.response_body, response_truncated = excluded.response_truncated,
         retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, engine = excluded.engine,
@@ -298,6 +299,7 @@ type RecordAttemptsParams struct {
 	Manuals           []bool
 	Outcomes          []string
 	Errors            []string
+	AttemptReasons    []string
 	Statuses          []int32
 	Urls              []string
 	RequestHeaders    []string
@@ -344,6 +346,7 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 		arg.Manuals,
 		arg.Outcomes,
 		arg.Errors,
+		arg.AttemptReasons,
 		arg.Statuses,
 		arg.Urls,
 		arg.RequestHeaders,

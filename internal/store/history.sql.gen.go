@@ -47,7 +47,7 @@ func (q *Queries) GetMessage(ctx context.Context, deliveryID uuid.UUID) ([]GetMe
 }
 
 const listAttempts = `-- name: ListAttempts :many
-SELECT delivery_id, seq, round, number, manual, outcome, error, status, url, request_headers, response_headers, response_body, response_truncated, retry_after_ms, duration_us, engine, started_at FROM /* TEMPLATE: schema */attempt WHERE delivery_id = $1 ORDER BY seq
+SELECT delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers, response_body, response_truncated, retry_after_ms, duration_us, engine, started_at FROM /* TEMPLATE: schema */attempt WHERE delivery_id = $1 ORDER BY seq
 `
 
 func (q *Queries) ListAttempts(ctx context.Context, deliveryID uuid.UUID) ([]Attempt, error) {
@@ -67,6 +67,7 @@ func (q *Queries) ListAttempts(ctx context.Context, deliveryID uuid.UUID) ([]Att
 			&i.Manual,
 			&i.Outcome,
 			&i.Error,
+			&i.Reason,
 			&i.Status,
 			&i.URL,
 			&i.RequestHeaders,

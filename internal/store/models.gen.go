@@ -70,6 +70,7 @@ type Attempt struct {
 	Manual            bool
 	Outcome           string
 	Error             string
+	Reason            string
 	Status            int32
 	URL               string
 	RequestHeaders    json.RawMessage

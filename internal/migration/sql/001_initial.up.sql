@@ -230,6 +230,7 @@ CREATE TABLE /* TEMPLATE: schema */attempt (
     manual             boolean NOT NULL DEFAULT false,
     outcome            text NOT NULL,
     error              text NOT NULL DEFAULT '',
+    reason             text NOT NULL DEFAULT '',
     status             integer NOT NULL DEFAULT 0,
     url                text NOT NULL DEFAULT '',
     request_headers    jsonb NOT NULL DEFAULT '{}',

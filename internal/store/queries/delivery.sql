@@ -61,6 +61,7 @@ WITH item AS MATERIALIZED (
         unnest(@manuals::boolean[]) AS manual,
         unnest(@outcomes::text[]) AS outcome,
         unnest(@errors::text[]) AS error,
+        unnest(@attempt_reasons::text[]) AS attempt_reason,
         unnest(@statuses::integer[]) AS status,
         unnest(@urls::text[]) AS url,
         unnest(@request_headers::text[]) AS request_headers,
@@ -111,15 +112,15 @@ WITH item AS MATERIALIZED (
     FROM moved m WHERE m.again
 ), attempts AS (
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
-        delivery_id, seq, round, number, manual, outcome, error, status, url, request_headers, response_headers,
+        delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers,
         response_body, response_truncated, retry_after_ms, duration_us, engine, started_at)
     SELECT
-        i.id, i.seq, i.round, i.number, i.manual, i.outcome, i.error, i.status, i.url, i.request_headers::jsonb,
+        i.id, i.seq, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.status, i.url, i.request_headers::jsonb,
         i.response_headers::jsonb, i.response_body, i.response_truncated, i.retry_after_ms, i.duration_us,
         @engine::text, i.started_at
     FROM item i WHERE i.tried AND NOT EXISTS (SELECT FROM busy b WHERE b.id = i.id AND b.seq = i.seq)
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
-        outcome = excluded.outcome, error = excluded.error, status = excluded.status, url = excluded.url,
+        outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
         response_body = excluded.response_body, response_truncated = excluded.response_truncated,
         retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, engine = excluded.engine,
