@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -89,8 +90,11 @@ func (f *DeliveryFilter) params() (*store.ListDeliveriesParams, error) {
 	if f.Hold != "" && f.State != "" && f.State != DeliveryPending {
 		return nil, fmt.Errorf("Hold: only pending deliveries are held, not those that are %s", f.State)
 	}
+	if !isText(f.IntentID) {
+		return nil, errNotText("IntentID")
+	}
 	b, err := filterBounds{
-		f.After, f.Before, f.EventType, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
+		f.After, f.Before, f.Channel, f.EventType, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
 	}.check()
 	if err != nil {
 		return nil, err
@@ -109,6 +113,7 @@ func (f *DeliveryFilter) params() (*store.ListDeliveriesParams, error) {
 // filterBounds is what the filters of deliveries and of intents have in common.
 type filterBounds struct {
 	After, Before uuid.UUID
+	Channel       string
 	EventType     string
 	Limit         int
 	ResourceID    string
@@ -130,6 +135,14 @@ func (f filterBounds) check() (checkedBounds, error) {
 	b := checkedBounds{After: f.After, Before: f.Before, Limit: int32(f.Limit)}
 	if f.Limit < 0 || f.Limit > maxListLimit {
 		return b, fmt.Errorf("Limit: is %d; must be 1 to %d, or 0 for %d", f.Limit, maxListLimit, defaultListLimit)
+	}
+	switch {
+	case !isText(f.Channel):
+		return b, errNotText("Channel")
+	case !isText(f.ResourceID):
+		return b, errNotText("ResourceID")
+	case !isText(f.ResourceKind):
+		return b, errNotText("ResourceKind")
 	}
 	if f.ResourceID != "" && f.ResourceKind == "" {
 		return b, fmt.Errorf("ResourceKind: is empty; ResourceID %q needs it", f.ResourceID)
@@ -166,6 +179,13 @@ func (f filterBounds) check() (checkedBounds, error) {
 		b.Until, b.Before = &f.Until, earlier(b.Before, firstID(f.Until.Add(maxClockSkew)))
 	}
 	return b, nil
+}
+
+// isText says whether Postgres can hold a text, and so whether a row may have it.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+func errNotText(field string) error {
+	return fmt.Errorf("%s: must be valid UTF-8 without NUL", field)
 }
 
 // patternRegex is a pattern of event types as Postgres matches it; "" matches

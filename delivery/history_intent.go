@@ -100,7 +100,7 @@ func (f *IntentFilter) params() (*store.ListIntentsParams, error) {
 		}
 	}
 	b, err := filterBounds{
-		f.After, f.Before, f.Type, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
+		f.After, f.Before, f.Channel, f.Type, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
 	}.check()
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (h *History) intents(ctx context.Context, params *store.ListIntentsParams) 
 
 // Intent returns one intent with its data, by its wire id, or ErrIntentNotFound.
 func (h *History) Intent(ctx context.Context, id string) (*IntentRecord, error) {
-	if id == "" {
+	if id == "" || !isText(id) {
 		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrIntentNotFound)
 	}
 	found, err := h.intents(ctx, &store.ListIntentsParams{WireID: id, Before: uuid.Max, WithData: true, MaxRows: 1})

@@ -117,6 +117,9 @@ func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *Re
 // that have failed are made anew. It returns how many these were, 0 when nothing
 // has failed. id is the wire id; the error is ErrIntentNotFound or ErrPruned.
 func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
+	if !isText(id) {
+		return 0, fmt.Errorf("delivery: retry intent %q: %w", id, ErrIntentNotFound)
+	}
 	rows, err := e.store.RetryFailedIntent(ctx, id)
 	switch {
 	case err != nil:

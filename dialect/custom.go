@@ -62,10 +62,14 @@ func (c *Custom) Envelope(ev Event, data []byte) (Message, error) {
 // Request implements [Dialect]. Where a header is set twice, this is the order
 // of precedence: the signer's, Content-Type and User-Agent, the message's,
 // the fixed ones of the dialect, the destination's. Those that belong to the
-// transport (Host, Content-Length, Connection and the like) are left out. A
-// header that cannot be sent is an error that does not show its value.
+// transport (Host, Content-Length, Connection and the like) are left out, and
+// of the destination's also the idempotency keys and what the dialect could
+// have set: a header of EventHeaders is the dialect's even where the event
+// leaves it out, and "_" in a name counts as "-", since receivers exist that
+// cannot tell the two apart (CGI, WSGI). A header that cannot be sent is an
+// error that does not show its value.
 func (c *Custom) Request(msg Message, to Destination, at Attempt) (Request, error) {
-	h, err := c.header(msg, to)
+	h, err := c.header(msg)
 	if err != nil {
 		return Request{}, fmt.Errorf("dialect %s: request: %w", c.cfg.Name, err)
 	}
@@ -82,12 +86,16 @@ func (c *Custom) Request(msg Message, to Destination, at Attempt) (Request, erro
 			h.Add(name, value)
 		}
 	}
+	if err := c.addDestination(h, to.Headers); err != nil {
+		return Request{}, fmt.Errorf("dialect %s: request: %w", c.cfg.Name, err)
+	}
 	return Request{Method: c.cfg.Method, URL: to.URL, Header: h, Body: msg.Body}, nil
 }
 
-func (c *Custom) header(msg Message, to Destination) (http.Header, error) {
+// header is what the dialect sets without the signature.
+func (c *Custom) header(msg Message) (http.Header, error) {
 	h := http.Header{}
-	for _, headers := range []map[string]string{to.Headers, c.cfg.Headers, msg.Headers} {
+	for _, headers := range []map[string]string{c.cfg.Headers, msg.Headers} {
 		for _, name := range sortedNames(headers) {
 			if transportHeader(name) {
 				continue
@@ -103,4 +111,27 @@ func (c *Custom) header(msg Message, to Destination) (http.Header, error) {
 		return h, nil
 	}
 	return h, setHeader(h, "Content-Type", msg.ContentType)
+}
+
+// addDestination adds the headers of a destination that are not the dialect's.
+func (c *Custom) addDestination(h http.Header, headers map[string]string) error {
+	if len(headers) == 0 {
+		return nil
+	}
+	ours := make(map[string]bool, len(h)+len(c.cfg.EventHeaders))
+	for name := range h {
+		ours[folded(name)] = true
+	}
+	for name := range c.cfg.EventHeaders {
+		ours[folded(name)] = true
+	}
+	for _, name := range sortedNames(headers) {
+		if ours[folded(name)] || neverADestinations(name) {
+			continue
+		}
+		if err := setHeader(h, name, headers[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -125,6 +125,27 @@ func TestCustom(t *testing.T) {
 		}, req.Header)
 	})
 
+	t.Run("LeavesADestinationNoneOfTheNamesThatItCouldSet", func(t *testing.T) {
+		t.Parallel()
+		d := setup(t, &dialect.CustomConfig{
+			EventHeaders: map[string]func(dialect.Event) string{"X-Actor": func(ev dialect.Event) string { return ev.Actor }},
+			Headers:      map[string]string{"X-Source": "directory"},
+			Name:         "mine",
+			Signer: dialect.SignerFunc(func(dialect.SignInput) (http.Header, error) {
+				return http.Header{"X-Signature": {"signer"}}, nil
+			}),
+		})
+		req := build(t, d, dialect.Destination{Headers: map[string]string{
+			"X-Actor": "nobody has acted", "x_actor": "evil", "X_Source": "evil", "X-SIGNATURE": "evil", "x_signature": "evil",
+			"Content_Type": "evil", "Content_Length": "0", "User_Agent": "evil", "Transfer_Encoding": "evil",
+			"Idempotency-Key": "1", "X-Idempotency-Key": "1", "idempotency_key": "1", "X-Mine": "kept",
+		}})
+		require.Equal(t, http.Header{
+			"Content-Type": {"application/json"}, "User-Agent": {dialect.DefaultUserAgent},
+			"X-Mine": {"kept"}, "X-Signature": {"signer"}, "X-Source": {"directory"},
+		}, req.Header)
+	})
+
 	t.Run("PassesErrorsOnAndNamesItself", func(t *testing.T) {
 		t.Parallel()
 		cause := errors.New("broken")

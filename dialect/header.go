@@ -20,6 +20,21 @@ func transportHeader(name string) bool {
 	}
 }
 
+// neverADestinations are names that no subscription can set, whatever the dialect:
+// those of the transport, what describes a body that is not its own, and those by
+// which net/http takes a POST for one that can be repeated.
+func neverADestinations(name string) bool {
+	switch name := folded(name); name {
+	case "idempotency-key", "x-idempotency-key":
+		return true
+	default:
+		return strings.HasPrefix(name, "content-") || transportHeader(name)
+	}
+}
+
+// folded is a header's name as a receiver may read it.
+func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
 // checkHeader never shows the value, which may be a credential. A line break in
 // it would let a value add headers of its own.
 func checkHeader(name, value string) error {

@@ -170,6 +170,9 @@ func (l Lookup) check() error {
 	if l.Limit < 0 || l.Limit > math.MaxInt32 {
 		return fmt.Errorf("Limit: is %d", l.Limit)
 	}
+	if err := checkText(l.Channel, maxIDText); err != nil {
+		return fmt.Errorf("Channel: %w", err)
+	}
 	return CheckEventType(l.Type)
 }
 

@@ -147,6 +147,9 @@ func (s *Sites) lock(ctx context.Context, tx pgx.Tx) (*store.Queries, error) {
 }
 
 func (s *Sites) find(ctx context.Context, q *store.Queries, p Path) (*store.Site, error) {
+	if _, err := ParsePath(string(p)); err != nil { // Postgres could end the transaction over it
+		return &store.Site{}, fmt.Errorf("site: %w: %w", ErrNotFound, err)
+	}
 	row, err := q.GetSite(ctx, string(p))
 	return &row, found(err, "site "+quoted(string(p)))
 }

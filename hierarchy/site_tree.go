@@ -40,7 +40,7 @@ func (s *Sites) ancestors(ctx context.Context, db store.DBTX, paths []Path) ([][
 	seen := make(map[Path]bool)
 	for _, p := range paths {
 		for _, a := range p.Ancestors() {
-			if !seen[a] {
+			if !seen[a] && checkPath(string(a)) == nil { // there is no site of another form
 				seen[a] = true
 				asked = append(asked, string(a))
 			}

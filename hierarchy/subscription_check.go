@@ -40,7 +40,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		Headers: &spec.Headers, MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
 		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
 	}
-	if err := c.checkUpdate(u); err != nil {
+	if err := c.checkUpdate(&u); err != nil {
 		return nil, err
 	}
 	n := &newSubscription{sub: Subscription{Owner: spec.Owner, Operator: spec.Operator, State: StateActive}}
@@ -109,7 +109,7 @@ func checkOwner(spec SubscriptionSpec) error {
 	case strings.ContainsFunc(spec.Owner, unicode.IsSpace):
 		return invalid("must not hold white space")
 	}
-	if err := checkText(spec.Owner, maxIDText); err != nil {
+	if err := checkLine(spec.Owner, maxIDText); err != nil {
 		return invalid(err.Error())
 	}
 	return nil
@@ -119,18 +119,26 @@ func errOperatorPermission() error {
 	return &InvalidSubscriptionError{Field: "Permission", Reason: "must be empty: with Operator nobody is asked"}
 }
 
-// checkUpdate checks the fields that are given.
-func (c SubscriptionsConfig) checkUpdate(u SubscriptionUpdate) error {
+// checkUpdate checks the fields that are given, and brings the URL into the form
+// in which it is stored.
+func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
+	if u.URL != nil {
+		ascii, err := asciiURL(*u.URL)
+		if err != nil {
+			return &InvalidSubscriptionError{Field: "URL", Reason: err.Error(), err: err}
+		}
+		u.URL = &ascii
+	}
 	return firstOf(
 		field("Channels", u.Channels, checkChannels),
-		field("Description", u.Description, func(s string) error { return checkText(s, maxDescription) }),
+		field("Description", u.Description, checkDescription),
 		field("Dialect", u.Dialect, func(s string) error { return checkNamed(s, c.Dialects) }),
 		field("Events", u.Events, checkEvents),
 		field("Headers", u.Headers, checkHeaders),
 		field("MaxInFlight", u.MaxInFlight, checkMaxInFlight),
 		field("Metadata", u.Metadata, checkMetadata),
-		field("Name", u.Name, func(s string) error { return checkText(s, maxName) }),
-		field("Permission", u.Permission, func(s string) error { return checkText(s, maxIDText) }),
+		field("Name", u.Name, func(s string) error { return checkLine(s, maxName) }),
+		field("Permission", u.Permission, func(s string) error { return checkLine(s, maxIDText) }),
 		field("Schedule", u.Schedule, func(s string) error { return checkNamed(s, c.Schedules) }),
 		field("Site", u.Site, func(p Path) error { return checkPath(string(p.orRoot())) }),
 		field("Timeout", u.Timeout, c.checkTimeout),
@@ -172,6 +180,35 @@ func checkText(s string, most int) error {
 	return nil
 }
 
+// checkLine is checkText for what people are shown among other things: it must
+// not move the cursor of a terminal, start a line of a log, or change the
+// direction of what stands around it.
+func checkLine(s string, most int) error {
+	if err := checkText(s, most); err != nil {
+		return err
+	}
+	if i := strings.IndexFunc(s, moves); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(s[i:])
+		return fmt.Errorf("must not hold the control character %U", r)
+	}
+	return nil
+}
+
+// checkDescription allows lines.
+func checkDescription(s string) error {
+	if err := checkText(s, maxDescription); err != nil {
+		return err
+	}
+	return checkLine(strings.NewReplacer("\r\n", "", "\n", "", "\t", "").Replace(s), maxDescription)
+}
+
+// moves says whether a character is a control character, ends a line or is one
+// of Unicode's bidirectional controls (UAX #9, section 2), the implicit marks
+// included: two names that look alike must be alike.
+func moves(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
+
 func checkNamed(s string, known []string) error {
 	if err := checkText(s, maxNamed); err != nil {
 		return err
@@ -187,7 +224,7 @@ func checkChannels(channels []string) error {
 		if s == "" {
 			return errors.New("is empty")
 		}
-		return checkText(s, maxIDText)
+		return checkLine(s, maxIDText)
 	})
 }
 

@@ -90,6 +90,7 @@ func TestARefusedFieldIsNamedWithTheReason(t *testing.T) {
 		{"Headers", "its value must not hold NUL", func(s *SubscriptionSpec) { s.Headers = map[string]string{"X": "hunter2\x00"} }},
 		{"Headers", "must not begin or end with white space", func(s *SubscriptionSpec) { s.Headers = map[string]string{"X": " hunter2"} }},
 		{"Headers", "is there twice", func(s *SubscriptionSpec) { s.Headers = map[string]string{"X-A": "1", "x-a": "2"} }},
+		{"Headers", "is there twice", func(s *SubscriptionSpec) { s.Headers = map[string]string{"X-A": "1", "x_a": "2"} }},
 		{"MaxInFlight", "is -1", func(s *SubscriptionSpec) { s.MaxInFlight = -1 }},
 		{"MaxInFlight", "is 1001", func(s *SubscriptionSpec) { s.MaxInFlight = 1001 }},
 		{"Metadata", "has 51 keys", func(s *SubscriptionSpec) { s.Metadata = manyKeys(51) }},
@@ -136,8 +137,9 @@ func TestReservedHeadersAreRefusedInAnyCase(t *testing.T) {
 	for _, name := range []string{
 		"Host", "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection",
 		"TE", "Trailer", "Upgrade", "Expect", "User-Agent", "Idempotency-Key", "X-Idempotency-Key", "Webhook-Id", "webhook-anything",
+		"Accept-Encoding", "Content-Encoding", "Content-Digest", "HTTP2-Settings",
 	} {
-		for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
+		for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name), strings.ReplaceAll(name, "-", "_")} {
 			spec := specAt("/a")
 			spec.Headers = map[string]string{spelled: "v"}
 			_, err := testConfig().prepare(spec)

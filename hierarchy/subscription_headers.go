@@ -10,14 +10,15 @@ import (
 const maxHeaders = 50
 
 var (
-	// reservedHeaders belong to the HTTP client (RFC 9110, 7.6.1 and 8.6; RFC
+	// reservedHeaders belong to the HTTP client (RFC 9110, 7.6.1, 8 and 12.5.3; RFC
 	// 9112) or to the dialect. Go's client replays a POST that carries one of
-	// the idempotency keys.
+	// the idempotency keys. Content-* describes a body that is not the
+	// subscription's; an encoding that it accepts would be kept undecoded.
 	reservedHeaders = []string{
-		"connection", "content-length", "content-type", "expect", "host", "idempotency-key", "keep-alive", "te",
+		"accept-encoding", "connection", "expect", "host", "http2-settings", "idempotency-key", "keep-alive", "te",
 		"trailer", "transfer-encoding", "upgrade", "user-agent", "x-idempotency-key",
 	}
-	reservedHeaderPrefixes = []string{"proxy-", "webhook-"}
+	reservedHeaderPrefixes = []string{"content-", "proxy-", "webhook-"}
 )
 
 // checkHeaders does not show values, which may be credentials.
@@ -29,16 +30,14 @@ func checkHeaders(headers map[string]string) error {
 	seen := make(map[string]bool, len(headers))
 	for name, value := range headers {
 		size += len(name) + len(value)
-		lower := strings.ToLower(name)
+		folded := foldedHeader(name)
 		var err error
 		switch {
 		case !isToken(name):
 			err = errors.New("is not the name of a header (RFC 9110, section 5.1)")
-		case slices.Contains(reservedHeaders, lower) || slices.ContainsFunc(reservedHeaderPrefixes, func(prefix string) bool {
-			return strings.HasPrefix(lower, prefix)
-		}):
+		case isReservedHeader(folded):
 			err = errors.New("is reserved")
-		case seen[lower]:
+		case seen[folded]:
 			err = errors.New("is there twice")
 		default:
 			err = checkHeaderValue(value)
@@ -46,12 +45,22 @@ func checkHeaders(headers map[string]string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", quoted(name), err)
 		}
-		seen[lower] = true
+		seen[folded] = true
 	}
 	if size > maxMapBytes {
 		return fmt.Errorf("has %d bytes; at most %d are allowed", size, maxMapBytes)
 	}
 	return nil
+}
+
+// foldedHeader is a header's name as a receiver may read it: CGI and WSGI cannot
+// tell "_" from "-".
+func foldedHeader(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+func isReservedHeader(folded string) bool {
+	return slices.Contains(reservedHeaders, folded) || slices.ContainsFunc(reservedHeaderPrefixes, func(prefix string) bool {
+		return strings.HasPrefix(folded, prefix)
+	})
 }
 
 func checkHeaderValue(s string) error {

@@ -3,7 +3,9 @@ package hierarchy
 import "time"
 
 // SubscriptionSpec is a subscription to be created. URL, Events and one of Owner
-// and Operator are required. No text may hold NUL or invalid UTF-8.
+// and Operator are required. No text may hold NUL or invalid UTF-8, and none but
+// Description (lines and tabs), Headers and Metadata a control character, one of
+// Unicode's bidirectional controls among them.
 type SubscriptionSpec struct {
 	// Channels are exact, case-sensitive names. None: the subscription hears
 	// intents on any channel and on none; some: only intents on one of them. At
@@ -21,10 +23,11 @@ type SubscriptionSpec struct {
 	Events []string
 
 	// Headers are added to each request: up to 50, in all at most 8 KiB. Those
-	// that HTTP or a dialect sets by itself are refused: Host, Content-Length,
-	// Content-Type, Transfer-Encoding, Connection, Keep-Alive, Proxy-*, TE,
-	// Trailer, Upgrade, Expect, User-Agent, Idempotency-Key, X-Idempotency-Key
-	// and Webhook-*.
+	// that HTTP or a dialect sets by itself are refused: Host, Content-*,
+	// Accept-Encoding, Transfer-Encoding, Connection, Keep-Alive, Proxy-*, TE,
+	// Trailer, Upgrade, HTTP2-Settings, Expect, User-Agent, Idempotency-Key,
+	// X-Idempotency-Key and Webhook-*. Case does not count, and "_" counts as "-".
+	// Of a header that the subscription's dialect sets, the dialect's is sent.
 	Headers map[string]string
 
 	// MaxInFlight is how many requests may be under way at the same time, 1 to
@@ -66,7 +69,9 @@ type SubscriptionSpec struct {
 	// in whole milliseconds. 0 is the engine's default.
 	Timeout time.Duration
 
-	// URL is where requests go. SubscriptionsConfig.CheckURL decides what is allowed.
+	// URL is where requests go. SubscriptionsConfig.CheckURL decides what is
+	// allowed. An international host name is stored and shown in its ASCII form:
+	// "https://bücher.example" as "https://xn--bcher-kva.example".
 	URL string
 }
 

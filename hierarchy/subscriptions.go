@@ -136,7 +136,7 @@ func (s *Subscriptions) GetTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Su
 // new values.
 func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
 	const action = "update subscription"
-	if err := s.cfg.checkUpdate(u); err != nil {
+	if err := s.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
 	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u) })
@@ -145,7 +145,7 @@ func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u Subscription
 // UpdateTx is Update in the caller's transaction.
 func (s *Subscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
 	const action = "update subscription"
-	if err := s.cfg.checkUpdate(u); err != nil {
+	if err := s.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
 	sub, err := s.update(ctx, tx, id, u)

@@ -68,6 +68,9 @@ func (e *EventTypes) GetTx(ctx context.Context, tx pgx.Tx, name string) (EventTy
 }
 
 func (e *EventTypes) get(ctx context.Context, db store.DBTX, name string) (EventType, error) {
+	if notText(name) != "" { // Postgres would end the transaction over it
+		return EventType{}, fmt.Errorf("outbox: event type %.80q: %w", name, ErrNotFound)
+	}
 	row, err := store.In(db, e.schema).GetEventType(ctx, name)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return EventType{}, fmt.Errorf("outbox: event type %q: %w", name, ErrNotFound)
@@ -97,6 +100,9 @@ func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTyp
 	limit := cmp.Or(o.Limit, defaultListLimit)
 	if limit < 1 || limit > largestListLimit {
 		return nil, fmt.Errorf("outbox: ListEventTypesOpts.Limit: %d is not between 1 and %d", limit, largestListLimit)
+	}
+	if reason := notText(o.After); reason != "" {
+		return nil, fmt.Errorf("outbox: ListEventTypesOpts.After: %s", reason)
 	}
 	rows, err := store.In(db, e.schema).ListEventTypes(ctx, &store.ListEventTypesParams{After: o.After, MaxRows: int32(limit)})
 	if err != nil {

@@ -31,7 +31,7 @@ type Intent struct {
 	// the transaction. json.RawMessage and []byte must hold JSON and are kept
 	// byte for byte; other values are encoded as encoding/json does, except that
 	// "<", ">" and "&" stay as they are. nil becomes null. The JSON has at most
-	// Config.MaxDataBytes bytes.
+	// Config.MaxDataBytes bytes, and is nested at most 512 levels deep.
 	Data any
 
 	// ID is the wire id: what receivers see as webhook-id and deduplicate by.

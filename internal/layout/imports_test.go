@@ -50,6 +50,7 @@ var (
 
 	// unlinked may only be linked by tests and by programs.
 	unlinked = []string{
+		module + "/internal/hostile",
 		module + "/internal/pgserver",
 		module + "/internal/pgtest",
 		"github.com/fergusstrange/embedded-postgres",

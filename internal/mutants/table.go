@@ -281,4 +281,24 @@ var mutants = []mutant{
 		old: "&& o != OutcomeProxyFailed", with: "",
 		test: "delivery.TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints",
 	},
+
+	// Hostile input.
+	{
+		name: "a subscription's header replaces one of the dialect's",
+		file: "dialect/custom.go", decl: "addDestination",
+		old: "if ours[folded(name)] || ", with: "if ",
+		test: "delivery.TestHeadersOfASubscriptionReplaceNothingOnTheWire",
+	},
+	{
+		name: "data may be nested as deep as it likes",
+		file: "internal/migration/sql/001_initial.up.sql",
+		old:  "AND /* TEMPLATE: schema */nested_too_deep(data)", with: "AND false",
+		test: "outbox.TestDataThatIsNestedTooDeepIsRefusedByGoAndBySQL",
+	},
+	{
+		name: "an international host is stored as it was typed",
+		file: "hierarchy/subscription_url.go", decl: "asciiURL",
+		old: "scheme + \"//\" + ascii + rest[len(name):], nil", with: "raw, nil",
+		test: "hierarchy.TestAnInternationalHostIsStoredInASCII",
+	},
 }

@@ -3,6 +3,7 @@ DROP FUNCTION /* TEMPLATE: schema */enqueue_batch(json, integer, integer, boolea
 DROP FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer, integer, boolean);
 DROP FUNCTION /* TEMPLATE: schema */intent_digest(text, text, text, text, text);
 DROP FUNCTION /* TEMPLATE: schema */intent_problem(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer);
+DROP FUNCTION /* TEMPLATE: schema */nested_too_deep(text);
 DROP FUNCTION /* TEMPLATE: schema */refuse_client(integer);
 DROP TRIGGER migrated ON /* TEMPLATE: schema */migration;
 DROP FUNCTION /* TEMPLATE: schema */migrated();

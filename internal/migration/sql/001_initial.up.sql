@@ -307,6 +307,30 @@ BEGIN
 END
 $$;
 
+-- Whether JSON is nested more than 512 levels deep. Parsers that recurse stop
+-- somewhere: Postgres's own by max_stack_depth, those of receivers who knows where.
+-- Strings and all that is no bracket are taken out, and then the innermost
+-- pairs, level by level. What is no JSON the cast refuses, but where it has so
+-- many brackets that the cast could overflow the stack.
+CREATE FUNCTION /* TEMPLATE: schema */nested_too_deep(data text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+    brackets text; size integer;
+BEGIN
+    brackets := translate(regexp_replace(data, '(?:[^][{}"]|"(?:[^"\\]|\\.)*")+', '', 'g'), '{}', '[]');
+    FOR levels IN 0..511 LOOP
+        size := length(brackets);
+        IF size <= 2 * (512 - levels) THEN -- a level is a pair
+            RETURN false;
+        END IF;
+        brackets := replace(brackets, '[]', '');
+        EXIT WHEN length(brackets) = size;
+    END LOOP;
+    RETURN brackets <> '';
+END
+$$;
+
 -- What is wrong with an intent, as "field: reason", or null. wire_id is null
 -- where the database makes the id.
 CREATE FUNCTION /* TEMPLATE: schema */intent_problem(
@@ -354,6 +378,10 @@ BEGIN
             THEN 'Data: is missing'
         WHEN octet_length(data) > max_bytes
             THEN format('Data: has %s bytes; at most %s are allowed', octet_length(data), max_bytes)
+        -- 513 levels have 1026 brackets, half of which open.
+        WHEN octet_length(data) > 1025 AND octet_length(data) - octet_length(replace(replace(data, '[', ''), '{', '')) > 512
+             AND /* TEMPLATE: schema */nested_too_deep(data)
+            THEN 'Data: is nested more than 512 levels deep'
         WHEN data::json IS NULL -- never; text that is not JSON is an error here
             THEN 'Data: is not valid JSON'
     END;
@@ -582,6 +610,7 @@ REVOKE ALL ON FUNCTION /* TEMPLATE: schema */new_id() FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */accepts_client(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */migrated() FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */refuse_client(integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */nested_too_deep(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */intent_problem(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */intent_digest(text, text, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer, integer, boolean) FROM PUBLIC;

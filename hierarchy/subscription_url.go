@@ -1,0 +1,39 @@
+package hierarchy
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// asciiURL writes an international host name of a URL in its ASCII form (RFC
+// 5891), in which it is looked up, stored and shown: one that looks like
+// another name no longer does. Whatever else is wrong with a URL is left to
+// SubscriptionsConfig.CheckURL, which gets what this returns.
+func asciiURL(raw string) (string, error) {
+	if isASCII(raw) || !utf8.ValidString(raw) || len(raw) > utf8.UTFMax*maxURL {
+		return raw, nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || isASCII(u.Host) {
+		return raw, nil //nolint:nilerr // CheckURL says so without quoting the URL
+	}
+	name := u.Hostname()
+	ascii, err := idna.Lookup.ToASCII(name)
+	if err != nil {
+		return "", errors.New("its host is not a name that can be written in ASCII (RFC 5891)")
+	}
+	// The name stands first in what is behind "//", unless there is a user.
+	scheme, rest, _ := strings.Cut(raw, "//")
+	if !strings.HasPrefix(rest, name) {
+		return "", errors.New("its host must be written in ASCII: " + ascii)
+	}
+	return scheme + "//" + ascii + rest[len(name):], nil
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
+}
