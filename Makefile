@@ -15,7 +15,7 @@ SQLC          ?= $(BIN)/sqlc-$(SQLC_VERSION)/sqlc
 # are left out.
 COVERAGE     ?= coverage.out
 COVERAGE_MIN ?= 85
-NOT_LIBRARY  := /(example|cmd|internal/bench|internal/layout|internal/mutants|internal/pgserver|internal/pgtest)(/|$$)
+NOT_LIBRARY  := /(example|cmd|internal/bench|internal/hostile|internal/layout|internal/mutants|internal/pgserver|internal/pgtest)(/|$$)
 
 .PHONY: help
 help: ## List the targets
@@ -62,6 +62,19 @@ verify: $(SQLC) ## Check that generated code, go.mod and formatting are up to da
 .PHONY: mutants
 mutants: ## Break each promise on purpose, and check that a test fails; MUTANTS=REGEXP for some
 	go run ./internal/mutants -only '$(MUTANTS)'
+
+# The corpora in testdata/fuzz run in every go test. A new input that fails is
+# written there: it stays, with what it found mended.
+FUZZ     ?= .
+FUZZTIME ?= 60s
+
+.PHONY: fuzz
+fuzz: ## Look for inputs that break parsers and checks, FUZZTIME (60s) for each target; FUZZ=REGEXP for some
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | sed 's/:func /:/' | while IFS=: read -r file target; do \
+		[[ "$$target" =~ $(FUZZ) ]] || continue; \
+		printf '== %s in %s\n' "$$target" "$$(dirname "$$file")"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$(dirname "$$file")" </dev/null; \
+	done
 
 .PHONY: bench
 bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 6 minutes

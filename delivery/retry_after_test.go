@@ -67,14 +67,3 @@ func TestADateOfRetryAfterCountsFromTheReceiversClock(t *testing.T) {
 		require.Equal(t, want, retryAfter(header, classifyNow), date)
 	}
 }
-
-func FuzzRetryAfterIsNeverNegativeNorLongerThanADay(f *testing.F) {
-	for _, seed := range []string{"", "120", "-1", "Sun, 01 Mar 2026 12:05:00 GMT", "99999999999999999999", "Sun Mar  1 12:05:00 2026"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		got := retryAfter(retryAfterHeader(value), classifyNow)
-		require.GreaterOrEqual(t, got, time.Duration(0))
-		require.LessOrEqual(t, got, 24*time.Hour)
-	})
-}
