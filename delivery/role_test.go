@@ -12,9 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
 )
 
-// The rights that docs/security.md names are enough, for all that an engine does.
+// The rights that docs/security.md names are enough for an event with a retry, and
+// for maintenance.
 func TestAnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
 	t.Parallel()
 	guide, err := os.ReadFile("../docs/security.md")
@@ -40,12 +42,13 @@ func TestAnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
 		require.NoError(t, err)
 	})
 	receiver := b.receiver(nil)
+	receiver.Script(deliverytest.Answer{Status: 500}) // a retry is a new job
 	b.subscribe(receiver, nil)
 	engine, err := delivery.New(pool, &b.cfg)
 	require.NoError(t, err)
 	require.NoError(t, engine.Start(t.Context()))
 	id := b.enqueue(nil)
-	_, err = receiver.Wait(t.Context(), 1)
+	_, err = receiver.Wait(t.Context(), 2)
 	require.NoError(t, err)
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
 	_, err = engine.Prune(t.Context())
