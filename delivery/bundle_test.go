@@ -19,6 +19,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/seal"
 )
 
 // bundle is a database with all that a webhook meets on its way.
@@ -50,6 +51,7 @@ func bundleOn(t *testing.T, pool *pgxpool.Pool) *bundle {
 		Egress:    deliverytest.LocalPolicy(),
 		Logger:    slog.New(slog.DiscardHandler),
 		Schedules: schedules(),
+		Sealer:    sealer(),
 	}}
 	b.subs = b.engine(nil).Subscriptions()
 	return b
@@ -66,6 +68,19 @@ func schedules() map[string]delivery.Schedule {
 		"soon":    {Delays: slices.Repeat(soon, 3)},
 		"twice":   {Delays: []time.Duration{time.Hour}},
 	}
+}
+
+// sealer has the key of all engines, in this process and in those that tests start.
+func sealer() seal.Sealer { return keysetOf(engineKey) }
+
+const engineKey = "rhseal_a2V5IG9mIGFsbCBlbmdpbmVzIG9mIHRoZXNlIHRlc3Q="
+
+func keysetOf(text string) seal.Sealer {
+	keys, err := seal.ParseKeyset(text)
+	if err != nil {
+		panic(err)
+	}
+	return keys
 }
 
 // engine makes an engine that is not started, with the bundle's configuration

@@ -12,10 +12,12 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/seal"
 )
 
-// Config configures an [Engine]. The zero value works: it delivers to https
+// Config configures an [Engine]. With nothing but a Sealer it delivers to https
 // endpoints, in the dialects "standard" and "plain", for subscriptions of
 // operators; a subscription with an owner waits until a checker is registered.
 type Config struct {
@@ -120,6 +122,11 @@ type Config struct {
 
 	// Schema is the Postgres schema of Riverhook. Default: "riverhook".
 	Schema string
+
+	// Sealer opens signing secrets, and seals those that Engine.Subscriptions
+	// stores: a seal.Keyset, or an AEAD of Tink. seal.Clear() stores them in clear.
+	// A delivery whose secret does not open waits. Required.
+	Sealer seal.Sealer
 
 	// StopTimeout is how long Stop lets requests under way come to their end
 	// before it interrupts them; the context of Stop may be shorter.
@@ -283,6 +290,9 @@ func (c *Config) validate() error {
 	}
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("delivery: config: Schema: %w", err)
+	}
+	if err := sealed.Check(c.Sealer); err != nil {
+		return fmt.Errorf("delivery: config: Sealer: %w", err)
 	}
 	return nil
 }

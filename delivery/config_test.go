@@ -9,6 +9,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/seal"
 )
 
 func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
@@ -31,10 +32,11 @@ func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
 		"ResponseBytes":          func(cfg *delivery.Config) { cfg.ResponseBytes = -2 },
 		"Schedules":              func(cfg *delivery.Config) { cfg.Schedules = map[string]delivery.Schedule{"BAD": {}} },
 		"Schema":                 func(cfg *delivery.Config) { cfg.Schema = "no such;" },
+		"Sealer":                 func(cfg *delivery.Config) { cfg.Sealer = (*seal.Keyset)(nil) },
 		"StopTimeout":            func(cfg *delivery.Config) { cfg.StopTimeout = -1 },
 		"Timeout":                func(cfg *delivery.Config) { cfg.Timeout = -1 },
 	} {
-		var cfg delivery.Config
+		cfg := delivery.Config{Sealer: sealer()}
 		spoil(&cfg)
 		_, err := delivery.New(pool, &cfg)
 		require.ErrorContains(t, err, "delivery: config: "+field)
@@ -45,10 +47,19 @@ func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
 
 func TestAConfigurationIsCopied(t *testing.T) {
 	t.Parallel()
-	var cfg delivery.Config
+	cfg := delivery.Config{Sealer: seal.Clear()}
 
 	_, err := delivery.New(pgtest.Pool(t), &cfg)
 
 	require.NoError(t, err)
-	require.Equal(t, delivery.Config{}, cfg)
+	require.Equal(t, delivery.Config{Sealer: seal.Clear()}, cfg)
+}
+
+func TestWithoutASealerThereIsNoEngine(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []*delivery.Config{nil, {}} {
+		_, err := delivery.New(pgtest.Pool(t), cfg)
+		require.ErrorContains(t, err, "delivery: config: Sealer: is required: seal.ParseKeyset ")
+		require.ErrorContains(t, err, "seal.Clear() stores secrets in clear")
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -37,6 +38,7 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // dialects are called from several goroutines at once.
 type Engine struct {
 	admitted  chan struct{} // attempts of large fan-outs that wait for their turn or have it
+	box       *sealed.Box
 	cfg       *Config
 	client    *http.Client
 	endpoints *endpoints
@@ -71,7 +73,7 @@ type Engine struct {
 
 // New makes an engine; Start sets it to work. The pool should allow ten
 // connections or more: River holds one for LISTEN, unless PollOnly. A bad field of cfg is an
-// error that names it. nil means the defaults.
+// error that names it; a Sealer is required.
 func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if pool == nil {
 		return nil, errors.New("delivery: new: the pool is nil")
@@ -81,8 +83,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		admitted: make(chan struct{}, admittedPerRequest*cfg.MaxInFlight),
-		cfg:      cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
+		admitted: make(chan struct{}, admittedPerRequest*cfg.MaxInFlight), box: sealed.NewBox(cfg.Sealer),
+		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
 		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
@@ -117,6 +119,7 @@ func (e *Engine) makeSubscriptions() (err error) {
 	}
 	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
 		CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
+		Sealer: e.cfg.Sealer,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: config: %w", err)

@@ -90,7 +90,7 @@ func TestStartRefusesADatabaseThatIsNotMigrated(t *testing.T) {
 	conn, err := pgxPool(ctx, pgtest.EmptyDatabase(t))
 	require.NoError(t, err)
 	t.Cleanup(conn.Close)
-	engine, err := delivery.New(conn, nil)
+	engine, err := delivery.New(conn, &delivery.Config{Sealer: sealer()})
 	require.NoError(t, err)
 
 	require.ErrorIs(t, engine.Start(ctx), delivery.ErrNotMigrated)

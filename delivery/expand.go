@@ -104,7 +104,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 	if messages, err = e.storedMessages(ctx, ex, messages); err != nil {
 		return nil, err
 	}
-	return ex.targets(made, messages)
+	return ex.targets(made, messages), nil
 }
 
 func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]dialect.Message, error) {
@@ -153,9 +153,9 @@ type expansion struct {
 
 // targets pairs what was decided with the rows that were made of it. The held
 // ones have no attempt yet.
-func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[string]dialect.Message) ([]*target, error) {
+func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[string]dialect.Message) []*target {
 	if len(made) == 0 {
-		return nil, nil
+		return nil
 	}
 	byID := make(map[uuid.UUID]store.CommitExpansionsRow, len(made))
 	for _, row := range made {
@@ -167,17 +167,13 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 		if !ok || d.Outcome != decisionDeliver || d.Hold != "" {
 			continue
 		}
-		secrets, err := parseSecrets(row.Secrets)
-		if err != nil {
-			return nil, fmt.Errorf("delivery: secrets of subscription %s: %w", d.Subscription.ID, err)
-		}
 		targets = append(targets, &target{
 			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
-			Sub: attempted(d.Subscription), Secrets: secrets, Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
+			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
 			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: int(row.CircuitOpened), Gone: row.Gone, Failing: row.Failing,
 		})
 	}
-	return targets, nil
+	return targets
 }
 
 // attempted is a subscription with what an attempt needs of it, no more: many of

@@ -40,8 +40,9 @@ func TestALargeFanOutIsExpandedInBoundedMemory(t *testing.T) {
 	b.exec(`INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect, description)
 		SELECT riverhook.new_id(), site, url, events, operator, dialect, description
 		FROM riverhook.subscription CROSS JOIN generate_series(2, $1)`, subscriptions)
-	b.exec(`INSERT INTO riverhook.secret (id, subscription_id, value)
-		SELECT s.id, s.id, k.value FROM riverhook.subscription s JOIN riverhook.secret k ON s.id <> k.subscription_id`)
+	b.exec(`INSERT INTO riverhook.secret (id, subscription_id, value, sealed)
+		SELECT s.id, s.id, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', false
+		FROM riverhook.subscription s JOIN riverhook.secret k ON s.id <> k.subscription_id`)
 	b.enqueue(func(in *outbox.Intent) { in.Data = strings.Repeat("d", body) })
 
 	engine := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "engine"})

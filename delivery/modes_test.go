@@ -81,7 +81,7 @@ func TestTheEngineWorksInASchemaOfAnotherName(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	require.NoError(t, outbox.Migrate(t.Context(), pool, &outbox.MigrateOpts{Schema: "hooks"}))
-	engine, err := delivery.New(pool, &delivery.Config{Schema: "hooks", Egress: deliverytest.LocalPolicy()})
+	engine, err := delivery.New(pool, &delivery.Config{Schema: "hooks", Egress: deliverytest.LocalPolicy(), Sealer: sealer()})
 	require.NoError(t, err)
 	client, err := outbox.New(&outbox.Config{Schema: "hooks"})
 	require.NoError(t, err)

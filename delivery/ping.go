@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/sealed"
 )
 
 // PingEventType is the type of the event that Ping sends.
@@ -37,50 +38,96 @@ func (e *Engine) Ping(ctx context.Context, subscription uuid.UUID) (*Attempt, er
 	return a, nil
 }
 
-func (e *Engine) ping(ctx context.Context, id uuid.UUID) (*Attempt, error) {
-	t, err := e.pingTarget(ctx, id)
+// ConfirmSecret sends a ping that is signed with the one secret of a subscription
+// that waits for its confirmation (hierarchy.RotateOpts.Confirm), and with no
+// other. When the receiver answers 2xx it has the secret: from then on requests are
+// signed with it, and the overlap of the others begins. What came of the ping is
+// returned as by Ping; the secret signs if and only if the outcome is delivered. A
+// receiver that answers 2xx without verifying proves nothing.
+//
+// The error is ErrNotFound also when no secret waits, or when another took its
+// place while the request was under way.
+func (e *Engine) ConfirmSecret(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
+	a, err := e.confirmSecret(ctx, subscription)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("delivery: confirm the secret of subscription %s: %w", subscription, err)
+	}
+	e.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: secret is confirmed", slog.Any("subscription", subscription),
+		slog.Bool("confirmed", a.Outcome == OutcomeDelivered), slog.Int("status", a.Status), slog.String("error", a.Error))
+	return a, nil
+}
+
+func (e *Engine) ping(ctx context.Context, id uuid.UUID) (*Attempt, error) {
+	a, _, err := e.pingWith(ctx, id, false)
+	return a, err
+}
+
+func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, error) {
+	a, secret, err := e.pingWith(ctx, id, true)
+	if err != nil || a.Outcome != OutcomeDelivered {
+		return a, err
+	}
+	err = e.subs.ConfirmSecret(ctx, id, secret)
+	if errors.Is(err, hierarchy.ErrNotFound) {
+		err = ErrNotFound
+	}
+	return a, err
+}
+
+// pingWith sends a ping signed with the secrets in force, or with the one that is
+// pending, whose id it returns.
+func (e *Engine) pingWith(ctx context.Context, id uuid.UUID, pending bool) (*Attempt, uuid.UUID, error) {
+	t, secret, err := e.pingTarget(ctx, id, pending)
+	if err != nil {
+		return nil, secret, err
 	}
 	a := &attempt{Number: 1, Manual: true, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
 	built, err := e.pingRequest(t, a)
 	if err != nil {
-		return nil, err
+		return nil, secret, err
 	}
 	select {
 	case e.inFlight <- struct{}{}:
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, secret, context.Cause(ctx)
 	}
 	e.send(ctx, t, built, a)
 	<-e.inFlight
 	if a.Outcome == OutcomeInterrupted && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, secret, context.Cause(ctx)
 	}
-	return a.public(e.cfg.ID)
+	out, err := a.public(e.cfg.ID)
+	return out, secret, err
 }
 
-func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID) (*target, error) {
+// pingTarget has the last of the secrets that it is signed with.
+func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t *target, secret uuid.UUID, err error) {
 	sub, err := e.subs.Get(ctx, id)
 	if errors.Is(err, hierarchy.ErrNotFound) {
-		return nil, ErrNotFound
+		return nil, secret, ErrNotFound
 	}
 	if err != nil {
-		return nil, err
+		return nil, secret, err
 	}
-	secrets, err := e.subs.Secrets(ctx, id)
+	rows, err := e.store.ListSecrets(ctx, id)
 	if err != nil {
-		return nil, err
+		return nil, secret, err
 	}
-	t := &target{Sub: *sub, Dialect: sub.Dialect}
-	for _, secret := range secrets {
-		parsed, err := dialect.ParseSecret(secret.Reveal())
-		if err != nil {
-			return nil, err
+	t = &target{Sub: *sub, Dialect: sub.Dialect}
+	for _, row := range rows {
+		if row.Pending != pending {
+			continue
 		}
-		t.Secrets = append(t.Secrets, parsed)
+		opened, err := e.openSecret(ctx, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
+		if err != nil {
+			return nil, secret, err
+		}
+		t.Secrets, secret = append(t.Secrets, opened), row.ID
 	}
-	return t, nil
+	if pending && len(t.Secrets) == 0 {
+		return nil, secret, fmt.Errorf("%w: no secret waits to be confirmed", ErrNotFound)
+	}
+	return t, secret, nil
 }
 
 func (e *Engine) pingRequest(t *target, a *attempt) (dialect.Request, error) {

@@ -101,7 +101,7 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	engine, err := delivery.New(pool, &delivery.Config{
 		ChunkSize: task.ChunkSize, Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
-		Schedules: schedules(), StopTimeout: task.StopTimeout,
+		Schedules: schedules(), Sealer: sealer(), StopTimeout: task.StopTimeout,
 	})
 	if err != nil {
 		return err

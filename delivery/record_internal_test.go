@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/seal"
 )
 
 // A worker that was believed dead comes back with a failure while its successor
@@ -15,7 +16,7 @@ import (
 func TestTwoTransitionsOfOneDeliveryInABatchAreToldApart(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
-	e, err := New(pool, &Config{})
+	e, err := New(pool, &Config{Sealer: seal.Clear()})
 	require.NoError(t, err)
 	id, sub := newID(), newID()
 	ctx := context.Background()

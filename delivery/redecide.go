@@ -83,7 +83,7 @@ func (e *Engine) settle(ctx context.Context, by carrier, in *intent, waiting []s
 	if messages, err = e.storedMessages(ctx, ex, messages); err != nil {
 		return nil, err
 	}
-	return ex.targets(made, messages)
+	return ex.targets(made, messages), nil
 }
 
 func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow) ([]hierarchy.Match, map[uuid.UUID]int, error) {

@@ -22,6 +22,9 @@ const maxResponseRead = 64 << 10
 // request builds, signs and sends one attempt, and works out what follows. It
 // returns nil when the engine stopped before the request went out.
 func (e *Engine) request(ctx context.Context, t *target) *transition {
+	if !t.Opened {
+		return nil
+	}
 	schedule, _ := e.schedule(t)
 	d, _ := e.cfg.Dialects.Get(t.Dialect)
 	a := &attempt{Number: t.number(), Manual: t.Manual, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}

@@ -48,7 +48,7 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 			<-slots
 			wg.Done()
 		}
-		if by.Rerun || e.accessIsOld(t) || time.Since(started) > jobBudget {
+		if by.Rerun || e.accessIsOld(t) || !e.secretsAtHand(t) || time.Since(started) > jobBudget {
 			go func() { done(e.attemptOne(ctx, by, t, started)) }()
 			continue
 		}
@@ -155,6 +155,9 @@ func (e *Engine) gate(ctx context.Context, t *target) *transition {
 	}
 	if _, ok := e.schedule(t); !ok {
 		return e.wiring(ctx, t, fmt.Sprintf("no schedule %q in this process", t.Sub.Schedule))
+	}
+	if tr := e.openFor(ctx, t); tr != nil {
+		return tr
 	}
 	if e.accessIsOld(t) {
 		return e.recheck(ctx, t)

@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/seal"
 )
 
 func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
@@ -24,7 +25,7 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	defer release()
 	policy, err := egress.New(&egress.Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowHTTP: true, AnyPort: true})
 	require.NoError(t, err)
-	e, err := New(pgtest.Pool(t), &Config{Egress: policy, MaxInFlight: 1})
+	e, err := New(pgtest.Pool(t), &Config{Egress: policy, MaxInFlight: 1, Sealer: seal.Clear()})
 	require.NoError(t, err)
 	intent := newID()
 	targets := make([]*target, 20)

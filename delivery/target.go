@@ -49,6 +49,8 @@ type target struct {
 	Event    dialect.Event
 	Message  dialect.Message
 	Sub      hierarchy.Subscription // the fields that an attempt needs
+	Stored   []storedSecret
+	Opened   bool // Secrets are those of Stored
 	Secrets  []dialect.Secret
 	Dialect  string
 
@@ -112,20 +114,8 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 			return nil, fmt.Errorf("%s of delivery %s: %w", field, row.ID, err)
 		}
 	}
-	var err error
-	t.Secrets, err = parseSecrets(row.Secrets)
-	return t, err
-}
-
-func parseSecrets(values [][]byte) ([]dialect.Secret, error) {
-	secrets := make([]dialect.Secret, len(values))
-	for i, value := range values {
-		var err error
-		if secrets[i], err = dialect.NewSecret(value); err != nil {
-			return nil, err
-		}
-	}
-	return secrets, nil
+	t.Stored = storedSecrets(row.Secrets)
+	return t, nil
 }
 
 // accessAge is how long ago access was checked for this attempt, in

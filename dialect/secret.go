@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"crypto/ed25519"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -10,51 +11,79 @@ import (
 	"strings"
 )
 
-// Sizes of the key of a secret, in bytes (Standard Webhooks 1.0.0).
+// Sizes of the key of a shared secret, in bytes (Standard Webhooks 1.0.0).
 const (
 	MinSecretBytes = 24
 	MaxSecretBytes = 64
 )
 
 const (
-	secretPrefix = "whsec_"
-	redacted     = "[redacted]"
+	privatePrefix = "whsk_"
+	secretPrefix  = "whsec_"
+	redacted      = "[redacted]"
 )
 
-// ErrInvalidSecret is what ParseSecret and NewSecret fail with. Its text never
-// has a part of the secret.
+// ErrInvalidSecret is what ParseSecret, NewSecret, NewEd25519Secret and
+// ParsePublicKey fail with. Its text never has a part of the secret.
 var ErrInvalidSecret = errors.New("dialect: invalid secret")
 
-// Secret is a shared secret of a subscription, in the form of Standard
-// Webhooks: "whsec_" and base64 of 24 to 64 bytes. However it is printed,
-// logged or encoded, it shows "[redacted]"; Reveal and Key give it away. The
-// zero value is no secret, and signers refuse it.
+// Secret is a signing secret of a subscription, in the form of Standard Webhooks:
+// "whsec_" and base64 of 24 to 64 bytes that sender and receiver share, or "whsk_"
+// and base64 of an Ed25519 private key, 64 bytes of which the last 32 are the
+// public key. However it is printed, logged or encoded, it shows "[redacted]";
+// Reveal and Key give it away. The zero value is no secret, and signers refuse it.
 type Secret struct {
 	// fmt prints the unexported fields of a struct that holds a Secret without
 	// asking its methods, and follows pointers to structs and slices. Of a
 	// pointer to a string it prints the address.
-	key *string
+	key     *string
+	private bool // an Ed25519 private key
 }
 
-// ParseSecret parses the "whsec_..." form: standard base64 with padding, of 24
-// to 64 bytes. It is strict: no white space, no other alphabet.
+// ParseSecret parses the forms "whsec_..." and "whsk_...": standard base64 with
+// padding. It is strict: no white space, no other alphabet, and the public half of
+// a private key must be its own.
 func ParseSecret(s string) (Secret, error) {
-	enc, ok := strings.CutPrefix(s, secretPrefix)
-	if !ok {
-		return Secret{}, fmt.Errorf("%w: it must start with %q", ErrInvalidSecret, secretPrefix)
+	if enc, ok := strings.CutPrefix(s, secretPrefix); ok {
+		raw, err := decodeKey(enc)
+		if err != nil {
+			return Secret{}, err
+		}
+		return NewSecret(raw)
 	}
-	// The decoder skips line ends.
-	if strings.ContainsAny(enc, "\r\n") {
-		return Secret{}, fmt.Errorf("%w: not base64", ErrInvalidSecret)
+	if enc, ok := strings.CutPrefix(s, privatePrefix); ok {
+		raw, err := decodeKey(enc)
+		if err != nil {
+			return Secret{}, err
+		}
+		return NewEd25519Secret(raw)
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(enc)
-	if err != nil {
-		return Secret{}, fmt.Errorf("%w: not base64", ErrInvalidSecret)
-	}
-	return NewSecret(raw)
+	return Secret{}, fmt.Errorf("%w: it must start with %q or %q", ErrInvalidSecret, secretPrefix, privatePrefix)
 }
 
-// NewSecret returns the secret whose key is raw, of 24 to 64 bytes. It copies raw.
+func decodeKey(enc string) ([]byte, error) {
+	raw, err := base64.StdEncoding.Strict().DecodeString(enc)
+	if err != nil || strings.ContainsAny(enc, "\r\n") { // the decoder skips line ends
+		return nil, fmt.Errorf("%w: not base64", ErrInvalidSecret)
+	}
+	return raw, nil
+}
+
+// NewEd25519Secret returns the secret that signs with an Ed25519 private key of 64
+// bytes, as ed25519.GenerateKey makes it. It copies private.
+func NewEd25519Secret(private ed25519.PrivateKey) (Secret, error) {
+	if n := len(private); n != ed25519.PrivateKeySize {
+		return Secret{}, fmt.Errorf("%w: %d bytes, a private key has %d", ErrInvalidSecret, n, ed25519.PrivateKeySize)
+	}
+	if !ed25519.NewKeyFromSeed(private.Seed()).Equal(private) {
+		return Secret{}, fmt.Errorf("%w: the public key is not that of the private key", ErrInvalidSecret)
+	}
+	key := string(private)
+	return Secret{key: &key, private: true}, nil
+}
+
+// NewSecret returns the shared secret whose key is raw, of 24 to 64 bytes. It
+// copies raw.
 func NewSecret(raw []byte) (Secret, error) {
 	if n := len(raw); n < MinSecretBytes || n > MaxSecretBytes {
 		return Secret{}, fmt.Errorf("%w: %d bytes, must be %d to %d",
@@ -64,7 +93,10 @@ func NewSecret(raw []byte) (Secret, error) {
 	return Secret{key: &key}, nil
 }
 
-// Key returns a copy of the bytes of the key, for signers; nil for no secret.
+// Key returns a copy of the bytes of the key, for signers; nil for no secret. Of an
+// Ed25519 secret it is the private key, so that a signer that takes it for a shared
+// one makes signatures that nobody can verify, rather than ones that anybody can
+// make; see [Secret.PublicKey].
 func (s Secret) Key() []byte {
 	if s.key == nil {
 		return nil
@@ -72,20 +104,34 @@ func (s Secret) Key() []byte {
 	return []byte(*s.key)
 }
 
-// Reveal returns the "whsec_..." form; "" for no secret.
-func (s Secret) Reveal() string {
-	if s.key == nil {
-		return ""
+// PublicKey returns what a receiver verifies the signatures of an Ed25519 secret
+// with. It is the zero value for a shared secret and for none.
+func (s Secret) PublicKey() PublicKey {
+	if !s.private {
+		return PublicKey{}
 	}
-	return secretPrefix + base64.StdEncoding.EncodeToString([]byte(*s.key))
+	return PublicKey{key: (*s.key)[ed25519.SeedSize:]}
+}
+
+// Reveal returns the form that ParseSecret reads; "" for no secret.
+func (s Secret) Reveal() string {
+	switch {
+	case s.key == nil:
+		return ""
+	case s.private:
+		return privatePrefix + base64.StdEncoding.EncodeToString([]byte(*s.key))
+	default:
+		return secretPrefix + base64.StdEncoding.EncodeToString([]byte(*s.key))
+	}
 }
 
 // IsZero says whether s is no secret.
 func (s Secret) IsZero() bool { return s.key == nil }
 
-// Equal says whether s and other have the same key, in constant time.
+// Equal says whether s and other are of one kind and have the same key, in
+// constant time.
 func (s Secret) Equal(other Secret) bool {
-	return subtle.ConstantTimeCompare(s.Key(), other.Key()) == 1
+	return s.private == other.private && subtle.ConstantTimeCompare(s.Key(), other.Key()) == 1
 }
 
 // String returns "[redacted]".

@@ -111,6 +111,7 @@ func TestSecretsAreRedactedHoweverTheyArePrinted(t *testing.T) {
 func FuzzParseSecret(f *testing.F) {
 	f.Add(secretText)
 	f.Add("whsec_")
+	f.Add(privateText)
 	f.Add("whsec_aaaa\naaaa")
 	f.Fuzz(func(t *testing.T, s string) {
 		secret, err := dialect.ParseSecret(s)
@@ -118,6 +119,7 @@ func FuzzParseSecret(f *testing.F) {
 			require.ErrorIs(t, err, dialect.ErrInvalidSecret)
 			return
 		}
+		require.Equal(t, strings.HasPrefix(s, "whsec_"), secret.PublicKey().IsZero())
 		require.GreaterOrEqual(t, len(secret.Key()), dialect.MinSecretBytes)
 		require.LessOrEqual(t, len(secret.Key()), dialect.MaxSecretBytes)
 		require.True(t, parse(t, secret.Reveal()).Equal(secret))

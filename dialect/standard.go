@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -19,8 +20,11 @@ const (
 	HeaderWebhookSignature = "Webhook-Signature"
 )
 
-// versionSymmetric is what stands in front of a signature by a shared secret.
-const versionSymmetric = "v1"
+// What stands in front of a signature, by a shared secret and by a private key.
+const (
+	versionSymmetric  = "v1"
+	versionAsymmetric = "v1a"
+)
 
 // DefaultTolerance is how far the timestamp of a request may be from the
 // receiver's clock, before or after (Standard Webhooks 1.0.0).
@@ -35,14 +39,14 @@ func Standard() Dialect {
 
 // StandardSigner signs as Standard Webhooks 1.0.0 does: webhook-id,
 // webhook-timestamp (Unix seconds of the attempt), and in webhook-signature,
-// separated by spaces, "v1," and the base64 of HMAC-SHA256 over
+// separated by spaces, for each secret in their order, "v1," and the base64 of
+// HMAC-SHA256, or for an Ed25519 secret "v1a," and that of its signature, over
 //
 //	id + "." + timestamp + "." + body
 //
-// for each secret in their order. It fails with [ErrNoSecret] without a secret
-// or with one that is the zero value, and refuses an id that is empty or has a
-// character outside of [A-Za-z0-9_-] (the specification forbids "."), or a time
-// before 1970.
+// It fails with [ErrNoSecret] without a secret or with one that is the zero value,
+// and refuses an id that is empty or has a character outside of [A-Za-z0-9_-] (the
+// specification forbids "."), or a time before 1970.
 //
 // Tests of receivers may use it to make requests.
 type StandardSigner struct{}
@@ -59,12 +63,13 @@ func (StandardSigner) Sign(in SignInput) (http.Header, error) {
 		return nil, ErrNoSecret
 	}
 	timestamp := strconv.FormatInt(in.At.Unix(), 10)
+	content := newSignedContent(in.ID, timestamp, in.Body)
 	signatures := make([]string, len(in.Secrets))
 	for i, secret := range in.Secrets {
 		if secret.IsZero() {
 			return nil, ErrNoSecret
 		}
-		signatures[i] = versionSymmetric + "," + standardMAC(secret, in.ID, timestamp, in.Body)
+		signatures[i] = content.signature(secret)
 	}
 	return http.Header{
 		HeaderWebhookID:        {in.ID},
@@ -73,11 +78,32 @@ func (StandardSigner) Sign(in SignInput) (http.Header, error) {
 	}, nil
 }
 
-func standardMAC(secret Secret, id, timestamp string, body []byte) string {
+// signedContent is what is signed, in two parts: a body can be large.
+type signedContent struct {
+	head string
+	body []byte
+}
+
+func newSignedContent(id, timestamp string, body []byte) signedContent {
+	return signedContent{head: id + "." + timestamp + ".", body: body}
+}
+
+func (c signedContent) signature(secret Secret) string {
+	if secret.private {
+		return versionAsymmetric + "," + base64.StdEncoding.EncodeToString(ed25519.Sign(secret.Key(), c.joined()))
+	}
+	return versionSymmetric + "," + c.mac(secret)
+}
+
+func (c signedContent) mac(secret Secret) string {
 	mac := hmac.New(sha256.New, secret.Key())
-	mac.Write([]byte(id + "." + timestamp + "."))
-	mac.Write(body)
+	mac.Write([]byte(c.head))
+	mac.Write(c.body)
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func (c signedContent) joined() []byte {
+	return append(append(make([]byte, 0, len(c.head)+len(c.body)), c.head...), c.body...)
 }
 
 func validID(id string) bool {

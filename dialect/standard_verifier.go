@@ -1,27 +1,38 @@
 package dialect
 
 import (
+	"crypto/ed25519"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// maxAsymmetric is how many v1a signatures of a request are looked at.
+const maxAsymmetric = 32
 
 // StandardVerifier verifies requests of Standard Webhooks 1.0.0, from Riverhook
 // or any other sender. The zero value is ready to use.
 //
 // It needs webhook-id, webhook-timestamp and webhook-signature, in any
 // spelling of case. The body must be the bytes that came, not decoded and
-// encoded again. Any v1 signature of the list that matches any of the secrets
-// passes; other versions and entries that cannot be read are skipped.
-// Comparison takes constant time. Without a secret nothing passes.
+// encoded again. Any v1 signature of the list that matches any of the shared
+// secrets passes, and any v1a signature by one of the public keys; other versions
+// and entries that cannot be read are skipped, and so are v1a signatures behind the
+// 32nd. Comparison takes constant time. Without a secret and a key nothing passes.
 //
 // A request that passes can still come twice, by a retry or a replay within the
 // tolerance: handle each webhook-id once.
 type StandardVerifier struct {
+	// PublicKeys are those whose v1a signatures pass, beside those of the Ed25519
+	// secrets that Verify is given. Default: none.
+	PublicKeys []PublicKey
+
 	// Tolerance is how far the timestamp may be from now, before or after;
 	// exactly that far is still accepted. 0 is 5 minutes; a negative one
 	// makes Verify fail.
@@ -59,7 +70,12 @@ func (v StandardVerifier) Verify(h http.Header, body []byte, secrets []Secret, n
 	if err := checkTimestamp(timestamp, now, tolerance); err != nil {
 		return err
 	}
-	return matchSignature(parseSignatures(signatures), id, timestamp, body, secrets)
+	content := newSignedContent(id, timestamp, body)
+	if matchShared(parseSignatures(signatures, versionSymmetric), content, secrets) ||
+		v.matchPublic(parseSignatures(signatures, versionAsymmetric), content, secrets) {
+		return nil
+	}
+	return ErrBadSignature
 }
 
 // Which of several values a proxy, a framework and we would take may differ.
@@ -91,31 +107,54 @@ func checkTimestamp(timestamp string, now time.Time, tolerance time.Duration) er
 	}
 }
 
-// parseSignatures returns the base64 of each v1 signature of the list.
-func parseSignatures(list string) []string {
+// parseSignatures returns the base64 of each signature of one version in the list.
+func parseSignatures(list, version string) []string {
 	var found []string
 	for token := range strings.FieldsSeq(list) {
-		version, signature, ok := strings.Cut(token, ",")
-		if ok && version == versionSymmetric && signature != "" {
+		of, signature, ok := strings.Cut(token, ",")
+		if ok && of == version && signature != "" {
 			found = append(found, signature)
 		}
 	}
 	return found
 }
 
-func matchSignature(signatures []string, id, timestamp string, body []byte, secrets []Secret) error {
+func matchShared(signatures []string, content signedContent, secrets []Secret) bool {
 	matches := 0
 	for _, secret := range secrets {
-		if secret.IsZero() { // anyone can sign with an empty key
+		if secret.IsZero() || secret.private { // anyone can sign with an empty key
 			continue
 		}
-		want := []byte(standardMAC(secret, id, timestamp, body))
+		want := []byte(content.mac(secret))
 		for _, got := range signatures {
 			matches |= subtle.ConstantTimeCompare(want, []byte(got))
 		}
 	}
-	if matches != 1 {
-		return ErrBadSignature
+	return matches == 1
+}
+
+// matchPublic looks at no more signatures than a sender in its right mind makes:
+// each of them costs as much as some hundred HMACs.
+func (v StandardVerifier) matchPublic(signatures []string, content signedContent, secrets []Secret) bool {
+	keys := slices.Clone(v.PublicKeys)
+	for _, secret := range secrets {
+		keys = append(keys, secret.PublicKey())
 	}
-	return nil
+	keys = slices.DeleteFunc(keys, PublicKey.IsZero)
+	if len(signatures) == 0 || len(keys) == 0 {
+		return false
+	}
+	signed := content.joined()
+	for _, encoded := range signatures[:min(len(signatures), maxAsymmetric)] {
+		signature, err := base64.StdEncoding.Strict().DecodeString(encoded)
+		if err != nil || len(signature) != ed25519.SignatureSize {
+			continue
+		}
+		for _, key := range keys {
+			if ed25519.Verify(key.Key(), signed, signature) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -30,6 +30,7 @@ func TestStandardSignsAndVerifiesThePublishedVectors(t *testing.T) {
 	type vector struct {
 		ID        string `json:"id"`
 		Key       string `json:"key"`
+		PublicKey string `json:"public_key"` // "" of a shared secret
 		RawKeyHex string `json:"raw_key_hex"`
 		Body      string `json:"body"`
 		Value     string `json:"value"`
@@ -50,6 +51,7 @@ func TestStandardSignsAndVerifiesThePublishedVectors(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, v.Value, h.Get("Webhook-Signature"))
 			require.NoError(t, dialect.StandardVerifier{}.Verify(h, []byte(v.Body), []dialect.Secret{secret}, at))
+			require.Equal(t, v.PublicKey, secret.PublicKey().String())
 		})
 	}
 }

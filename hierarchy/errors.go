@@ -19,8 +19,12 @@ var (
 	// not READ COMMITTED: it would not see what others changed while it waited.
 	ErrIsolation = errors.New("sites are changed under READ COMMITTED only")
 
-	// ErrNotFound means that there is no such site or subscription, or that it
-	// was deleted.
+	// ErrLastSecret means that a secret is the last that signs, and cannot be
+	// revoked.
+	ErrLastSecret = errors.New("the last secret of a subscription cannot be revoked: give it a new one")
+
+	// ErrNotFound means that there is no such site, subscription or secret, or that
+	// it was deleted.
 	ErrNotFound = errors.New("not found")
 
 	// ErrRootSite means that "/" cannot be renamed, moved or deleted.

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/seal"
 )
 
 var errScheme = errors.New("must be https")
@@ -23,9 +25,17 @@ func checkHTTPS(rawURL string) error {
 
 func newSubscriptions(t *testing.T, pool *pgxpool.Pool) *Subscriptions {
 	t.Helper()
-	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS})
+	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, Sealer: testSealer(t)})
 	require.NoError(t, err)
 	return subs
+}
+
+// testSealer is another at each call, with the same key.
+func testSealer(t *testing.T) seal.Sealer {
+	t.Helper()
+	keys, err := seal.ParseKeyset("rhseal_a2V5IG9mIHRoZSB0ZXN0cyBvZiBzdWJzY3JpcHRpb24=")
+	require.NoError(t, err)
+	return keys
 }
 
 func newSites(t *testing.T, pool *pgxpool.Pool, paths ...Path) *Sites {

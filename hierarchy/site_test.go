@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/seal"
 )
 
 func sitePaths(t *testing.T, sites *Sites) []Path {
@@ -279,7 +280,7 @@ func TestASubscriptionIsNotPlacedAtAFormerPath(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, changed)
 
-	strict, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, RequireSite: true})
+	strict, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, RequireSite: true, Sealer: seal.Clear()})
 	require.NoError(t, err)
 	_, err = strict.Create(ctx, specAt("/a/unknown"))
 	require.ErrorContains(t, err, `Site: there is no site "/a/unknown"`)

@@ -1,7 +1,9 @@
 package hierarchy
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"time"
@@ -28,8 +30,8 @@ type State string
 
 // Subscription is a URL that hears of events at a site and below it. It is what
 // the store returns, a copy: changing it changes nothing in the database.
-// Printed or logged it shows neither headers nor the URL's user, password and
-// query, which may hold credentials.
+// Printed, logged or encoded as JSON it shows neither the values of headers nor
+// the URL's user, password and query, which may hold credentials.
 type Subscription struct {
 	ID          uuid.UUID         // a version 7 UUID
 	Name        string            // for people
@@ -56,6 +58,9 @@ type Subscription struct {
 	DeletedAt   *time.Time        // nil unless deleted
 }
 
+// Format implements fmt.Formatter: String for each verb and flag.
+func (s Subscription) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
 // GoString implements fmt.GoStringer.
 func (s Subscription) GoString() string { return s.String() }
 
@@ -72,13 +77,36 @@ func (s Subscription) LogValue() slog.Value {
 	)
 }
 
+// MarshalJSON implements json.Marshaler: all fields, without credentials. Of a
+// [Created] it leaves the secret out.
+func (s Subscription) MarshalJSON() ([]byte, error) {
+	type plain Subscription
+	s.Headers, s.URL = redactValues(s.Headers), redactURL(s.URL)
+	return json.Marshal(plain(s)) //nolint:musttag // it is shown under the names that fields have in Go
+}
+
 // String names the subscription in one line.
 func (s Subscription) String() string {
 	return fmt.Sprintf("subscription %s at %s to %s (%s)", s.ID, s.Site, redactURL(s.URL), s.State)
 }
 
+// redactValues keeps the names.
+func redactValues(headers map[string]string) map[string]string {
+	if headers == nil {
+		return nil
+	}
+	names := make(map[string]string, len(headers))
+	for name := range headers {
+		names[name] = redacted
+	}
+	return names
+}
+
 // redactURL keeps what says where requests go, and nothing that may be a credential.
 func redactURL(raw string) string {
+	if raw == "" {
+		return ""
+	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
 		return redacted

@@ -49,13 +49,10 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 	}
 	u.apply(&n.sub)
 	var err error
-	if n.secret, err = secretOrNew(spec.Secret); err != nil {
+	if n.secret, err = secretOrNew(spec.Secret, spec.SecretKind); err != nil {
 		return nil, err
 	}
-	if n.sub.ID, err = uuid.NewV7(); err != nil {
-		return nil, err
-	}
-	n.secretID, err = uuid.NewV7()
+	n.sub.ID, err = uuid.NewV7()
 	return n, err
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/seal"
 )
 
 func many(n int, format string) []string {
@@ -110,6 +112,8 @@ func TestARefusedFieldIsNamedWithTheReason(t *testing.T) {
 		{"Permission", "has 513 characters", func(s *SubscriptionSpec) { s.Permission = strings.Repeat("p", 513) }},
 		{"Schedule", `"svix" is not known`, func(s *SubscriptionSpec) { s.Schedule = "svix" }},
 		{"Secret", `must begin with "whsec_"`, func(s *SubscriptionSpec) { s.Secret = "hunter2" }},
+		{"SecretKind", `is "v2"`, func(s *SubscriptionSpec) { s.SecretKind = "v2" }},
+		{"SecretKind", `the secret is of kind "v1"`, func(s *SubscriptionSpec) { s.Secret, s.SecretKind = secretOfLength(32), SecretEd25519 }},
 		{"Site", `must begin with "/"`, func(s *SubscriptionSpec) { s.Site = "a" }},
 		{"Timeout", "is 999ms; must be 1s to 1m0s", func(s *SubscriptionSpec) { s.Timeout = 999 * time.Millisecond }},
 		{"Timeout", "is 1m0.001s", func(s *SubscriptionSpec) { s.Timeout = time.Minute + time.Millisecond }},
@@ -165,6 +169,7 @@ func TestDefaultsOfASubscription(t *testing.T) {
 	require.Equal(t, "view", n.sub.Permission)
 	require.Equal(t, Root, n.sub.Site)
 	require.Equal(t, StateActive, n.sub.State)
+	require.Equal(t, SecretHMAC, n.secret.Kind())
 	n, err = testConfig().prepare(SubscriptionSpec{Events: []string{"**"}, Operator: true, Paused: true, URL: "https://e.com"})
 	require.NoError(t, err)
 	require.Empty(t, n.sub.Permission)
@@ -178,7 +183,8 @@ func TestAStoreIsRefusedWithABadConfig(t *testing.T) {
 		"CheckURL: is":          {},
 		"MaxTimeout: is 1ms":    {CheckURL: checkHTTPS, MaxTimeout: time.Millisecond},
 		"Schema: ":              {CheckURL: checkHTTPS, Schema: `a"b`},
-		"a pool is required":    {CheckURL: checkHTTPS},
+		"Sealer: is required":   {CheckURL: checkHTTPS},
+		"a pool is required":    {CheckURL: checkHTTPS, Sealer: seal.Clear()},
 	} {
 		_, err := NewSubscriptions(nil, cfg)
 		require.ErrorContains(t, err, "hierarchy: new subscriptions: "+why)

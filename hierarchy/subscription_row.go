@@ -4,16 +4,14 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/riverhook/riverhook/internal/store"
 )
 
 // newSubscription is a specification that was found good.
 type newSubscription struct {
-	sub      Subscription
-	secret   []byte
-	secretID uuid.UUID
+	sub    Subscription
+	secret Secret
+	sealed *sealedSecret
 }
 
 func (n *newSubscription) params() *store.InsertSubscriptionParams {
@@ -23,7 +21,7 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 		Events: s.Events, Channels: texts(s.Channels), Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int32(s.Timeout.Milliseconds()),
 		MaxInFlight: int32(s.MaxInFlight), Metadata: object(s.Metadata), State: string(s.State),
-		Secret: n.secret, SecretID: n.secretID,
+		PublicKey: n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
 	}
 }
 

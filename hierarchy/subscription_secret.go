@@ -2,113 +2,157 @@ package hierarchy
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-const (
-	defaultOverlap = 24 * time.Hour
-	maxLiveSecrets = 10
-)
+const maxLiveSecrets = 10
 
-// RotateOpts says how a secret takes over from the others.
-type RotateOpts struct {
-	// Immediate drops the former secrets at once, as after a leak. Receivers that
-	// do not have the new one yet refuse requests.
-	Immediate bool
-
-	// Overlap is how long requests are still signed with the former secrets as
-	// well. Default: 24 h.
-	Overlap time.Duration
-
-	// Secret is the new one. "" makes one of 32 random bytes.
-	Secret Secret
+// SecretInfo is what there is to know of a secret without opening it.
+type SecretInfo struct {
+	ID        uuid.UUID  // a version 7 UUID
+	Kind      SecretKind // how it signs
+	PublicKey string     // "whpk_...", for the receiver, of an Ed25519 one; else ""
+	Pending   bool       // signs nothing before it is confirmed, see RotateOpts.Confirm
+	Sealed    bool       // is not stored in clear
+	CreatedAt time.Time  // by the database's clock
+	ExpiresAt *time.Time // when it signs no more; nil: not foreseen
 }
 
-func (o RotateOpts) withDefaults() RotateOpts {
-	if o.Overlap == 0 && !o.Immediate {
-		o.Overlap = defaultOverlap
-	}
-	return o
+// ListSecrets returns what is known of the secrets of a subscription that have not
+// expired, newest first, without the secrets themselves. They are never none.
+func (s *Subscriptions) ListSecrets(ctx context.Context, id uuid.UUID) ([]SecretInfo, error) {
+	infos, err := s.secretInfos(ctx, s.pool, id)
+	return outcome("list secrets", infos, err)
 }
 
-func (o RotateOpts) validate() error {
-	switch {
-	case o.Overlap < 0 || o.Overlap%time.Millisecond != 0:
-		return fmt.Errorf("Overlap: is %v; must be positive and whole milliseconds", o.Overlap)
-	case o.Overlap > 0 && o.Immediate:
-		return errors.New("Overlap: must be 0 with Immediate")
-	}
-	return nil
+// ListSecretsTx is ListSecrets in the caller's transaction.
+func (s *Subscriptions) ListSecretsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) ([]SecretInfo, error) {
+	infos, err := s.secretInfos(ctx, tx, id)
+	return outcome("list secrets", infos, err)
 }
 
-// RotateSecret gives a subscription a new secret and returns it. Until the
-// overlap is over requests carry a signature of each secret, newest first. At
-// most 10 are kept; the oldest go first.
-func (s *Subscriptions) RotateSecret(ctx context.Context, id uuid.UUID, opts *RotateOpts) (Secret, error) {
-	return inTx(ctx, s.pool, "rotate secret", func(tx pgx.Tx) (Secret, error) { return s.rotate(ctx, tx, id, opts) })
+// RevokeSecret deletes a secret for good, by its id of ListSecrets: nothing more
+// is signed with it. When it was the newest, the one before it lasts from then on.
+// The last one that signs is refused with [ErrLastSecret]: give the subscription a
+// new one with RotateOpts.Immediate.
+func (s *Subscriptions) RevokeSecret(ctx context.Context, id, secret uuid.UUID) error {
+	_, err := inTx(ctx, s.pool, "revoke secret", func(tx pgx.Tx) (struct{}, error) {
+		return struct{}{}, s.revoke(ctx, tx, id, secret)
+	})
+	return err
 }
 
-// RotateSecretTx is RotateSecret in the caller's transaction.
-func (s *Subscriptions) RotateSecretTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *RotateOpts) (Secret, error) {
-	secret, err := s.rotate(ctx, tx, id, opts)
-	return outcome("rotate secret", secret, err)
+// RevokeSecretTx is RevokeSecret in the caller's transaction.
+func (s *Subscriptions) RevokeSecretTx(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
+	return failed("revoke secret", s.revoke(ctx, tx, id, secret))
 }
 
-// Secrets returns the secrets that requests are signed with now, newest first.
-// They are for the operator and for the subscription's owner, once.
+// Secrets returns the secrets that requests are signed with now, newest first: the
+// one call that shows a secret which was shown before. An application that shows
+// secrets once never calls it, and gives a user who has lost one a new one with
+// RotateSecret; it is there for the operator who moves subscriptions elsewhere.
 func (s *Subscriptions) Secrets(ctx context.Context, id uuid.UUID) ([]Secret, error) {
 	secrets, err := s.secrets(ctx, s.pool, id)
 	return outcome("read secrets", secrets, err)
 }
 
-// SecretsTx is Secrets in the caller's transaction.
+// SecretsTx is Secrets in the caller's transaction, in which the Sealer is asked.
 func (s *Subscriptions) SecretsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) ([]Secret, error) {
 	secrets, err := s.secrets(ctx, tx, id)
 	return outcome("read secrets", secrets, err)
 }
 
-func (s *Subscriptions) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *RotateOpts) (Secret, error) {
-	var o RotateOpts
-	if opts != nil {
-		o = *opts
-	}
-	o = o.withDefaults()
-	if err := o.validate(); err != nil {
-		return "", err
-	}
-	value, err := secretOrNew(o.Secret)
-	if err != nil {
-		return "", err
-	}
-	secretID, err := uuid.NewV7()
-	if err != nil {
-		return "", err
-	}
-	if _, err := s.lock(ctx, tx, id); err != nil {
-		return "", err
-	}
-	err = s.in(tx).RotateSecret(ctx, &store.RotateSecretParams{
-		ID: secretID, MaxLive: maxLiveSecrets, OverlapMs: o.Overlap.Milliseconds(), SubscriptionID: id, Value: value,
-	})
-	return secretOf(value), err
-}
-
-// secrets are never none for a subscription that is there.
-func (s *Subscriptions) secrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]Secret, error) {
-	values, err := s.in(db).ListSecrets(ctx, id)
-	if err == nil && len(values) == 0 {
+// listSecrets returns at least one for a subscription that is there.
+func (s *Subscriptions) listSecrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]store.ListSecretsRow, error) {
+	rows, err := s.in(db).ListSecrets(ctx, id)
+	if err == nil && len(rows) == 0 {
 		err = fmt.Errorf("subscription %s: %w", id, ErrNotFound)
 	}
-	secrets := make([]Secret, len(values))
-	for i, value := range values {
-		secrets[i] = secretOf(value)
+	return rows, err
+}
+
+func (s *Subscriptions) secretInfos(ctx context.Context, db store.DBTX, id uuid.UUID) ([]SecretInfo, error) {
+	rows, err := s.listSecrets(ctx, db, id)
+	infos := make([]SecretInfo, len(rows))
+	for i, row := range rows {
+		infos[i] = SecretInfo{
+			ID: row.ID, Kind: kindOf(row.PublicKey), PublicKey: row.PublicKey, Pending: row.Pending, Sealed: row.Sealed,
+			CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt,
+		}
 	}
-	return secrets, err
+	return infos, err
+}
+
+func kindOf(publicKey string) SecretKind {
+	if publicKey != "" {
+		return SecretEd25519
+	}
+	return SecretHMAC
+}
+
+func (s *Subscriptions) secrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]Secret, error) {
+	rows, err := s.listSecrets(ctx, db, id)
+	if err != nil {
+		return nil, err
+	}
+	var secrets []Secret
+	for _, row := range rows {
+		if row.Pending {
+			continue
+		}
+		text, err := s.box.Open(ctx, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
+		if err != nil {
+			return nil, fmt.Errorf("secret %s: %w", row.ID, err)
+		}
+		secrets = append(secrets, Secret(text))
+	}
+	return secrets, nil
+}
+
+func (s *Subscriptions) revoke(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
+	if _, err := s.lock(ctx, tx, id); err != nil {
+		return err
+	}
+	rows, err := s.listSecrets(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(rows, func(row store.ListSecretsRow) bool { return row.ID == secret })
+	if i < 0 {
+		return fmt.Errorf("secret %s of subscription %s: %w", secret, id, ErrNotFound)
+	}
+	others := slices.ContainsFunc(rows, func(row store.ListSecretsRow) bool { return row.ID != secret && !row.Pending })
+	if !rows[i].Pending && !others {
+		return ErrLastSecret
+	}
+	return s.in(tx).RevokeSecret(ctx, &store.RevokeSecretParams{ID: secret, SubscriptionID: id})
+}
+
+// sealedSecret is a secret as it is to be stored.
+type sealedSecret struct {
+	id     uuid.UUID
+	secret Secret
+	value  sealed.Value
+}
+
+// seal prepares a secret for its row. It asks the Sealer, which can be remote: a
+// method that opens a transaction of its own calls it before.
+func (s *Subscriptions) seal(ctx context.Context, subscription uuid.UUID, secret Secret) (*sealedSecret, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	value, err := s.box.Seal(ctx, sealed.Secret(id, subscription), []byte(secret))
+	if err != nil {
+		return nil, err
+	}
+	return &sealedSecret{id: id, secret: secret, value: value}, nil
 }

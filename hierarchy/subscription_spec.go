@@ -1,11 +1,17 @@
 package hierarchy
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+)
 
 // SubscriptionSpec is a subscription to be created. URL, Events and one of Owner
 // and Operator are required. No text may hold NUL or invalid UTF-8, and none but
 // Description (lines and tabs), Headers and Metadata a control character, one of
-// Unicode's bidirectional controls among them.
+// Unicode's bidirectional controls among them. Printed, logged or encoded as JSON it
+// shows what a [Subscription] shows.
 type SubscriptionSpec struct {
 	// Channels are exact, case-sensitive names. None: the subscription hears
 	// intents on any channel and on none; some: only intents on one of them. At
@@ -61,6 +67,9 @@ type SubscriptionSpec struct {
 	// Secret is what requests are signed with. "" makes one of 32 random bytes.
 	Secret Secret
 
+	// SecretKind is how the secret signs. Default: as Secret does, or SecretHMAC.
+	SecretKind SecretKind
+
 	// Site is where the subscription sits: it hears of resources there and
 	// anywhere below. Default: "/", which hears everything.
 	Site Path
@@ -75,10 +84,32 @@ type SubscriptionSpec struct {
 	URL string
 }
 
+// plainSpec is a SubscriptionSpec without its methods.
+type plainSpec SubscriptionSpec
+
+func (s SubscriptionSpec) redacted() plainSpec {
+	s.Headers, s.URL = redactValues(s.Headers), redactURL(s.URL)
+	return plainSpec(s)
+}
+
+// Format implements fmt.Formatter, without credentials.
+func (s SubscriptionSpec) Format(f fmt.State, verb rune) {
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), s.redacted())
+}
+
+// LogValue implements slog.LogValuer, without credentials.
+func (s SubscriptionSpec) LogValue() slog.Value { return slog.AnyValue(s.redacted()) }
+
+// MarshalJSON implements json.Marshaler, without credentials.
+func (s SubscriptionSpec) MarshalJSON() ([]byte, error) {
+	return json.Marshal(s.redacted()) //nolint:musttag // it is shown under the names that fields have in Go
+}
+
 // SubscriptionUpdate changes the fields that are not nil; each means and allows
 // what it does in [SubscriptionSpec], an empty value its default. The owner of a
 // subscription is for life: what was granted to one must not pass to another.
-// State and secrets have methods of their own.
+// State and secrets have methods of their own. Printed, logged or encoded as JSON
+// it shows no credentials.
 type SubscriptionUpdate struct {
 	Channels    *[]string
 	Description *string
@@ -95,8 +126,34 @@ type SubscriptionUpdate struct {
 	URL         *string
 }
 
-// Created is a subscription that has just been created. It is the only value
-// that shows its secret together with it; see also Subscriptions.Secrets.
+// plainUpdate is a SubscriptionUpdate without its methods.
+type plainUpdate SubscriptionUpdate
+
+func (u SubscriptionUpdate) redacted() plainUpdate {
+	if u.Headers != nil {
+		u.Headers = new(redactValues(*u.Headers))
+	}
+	if u.URL != nil {
+		u.URL = new(redactURL(*u.URL))
+	}
+	return plainUpdate(u)
+}
+
+// Format implements fmt.Formatter, without credentials.
+func (u SubscriptionUpdate) Format(f fmt.State, verb rune) {
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), u.redacted())
+}
+
+// LogValue implements slog.LogValuer, without credentials.
+func (u SubscriptionUpdate) LogValue() slog.Value { return slog.AnyValue(u.redacted()) }
+
+// MarshalJSON implements json.Marshaler, without credentials.
+func (u SubscriptionUpdate) MarshalJSON() ([]byte, error) {
+	return json.Marshal(u.redacted()) //nolint:musttag // it is shown under the names that fields have in Go
+}
+
+// Created is a subscription that has just been created, with its secret: this is
+// when it is shown. For an Ed25519 one the receiver gets Secret.PublicKey.
 type Created struct {
 	Subscription
 

@@ -11,7 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/seal"
 )
 
 const (
@@ -44,6 +46,11 @@ type SubscriptionsConfig struct {
 
 	// Schema is the Postgres schema. Default: "riverhook".
 	Schema string
+
+	// Sealer seals signing secrets before they are stored, and opens them: a
+	// seal.Keyset, or an AEAD of Tink. seal.Clear() stores them in clear. It must
+	// be that of the engines. Required.
+	Sealer seal.Sealer
 }
 
 func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
@@ -68,6 +75,9 @@ func (c SubscriptionsConfig) validate() error {
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("Schema: %w", err)
 	}
+	if err := sealed.Check(c.Sealer); err != nil {
+		return fmt.Errorf("Sealer: %w", err)
+	}
 	return nil
 }
 
@@ -79,11 +89,12 @@ func (c SubscriptionsConfig) validate() error {
 // this package's own leaves that transaction usable. The store does not decide
 // who may subscribe where: whoever may call Create at "/" hears every tenant.
 type Subscriptions struct {
+	box  *sealed.Box
 	cfg  SubscriptionsConfig
 	pool *pgxpool.Pool
 }
 
-// NewSubscriptions returns a store. cfg must have a CheckURL.
+// NewSubscriptions returns a store. cfg must have a CheckURL and a Sealer.
 func NewSubscriptions(pool *pgxpool.Pool, cfg *SubscriptionsConfig) (*Subscriptions, error) {
 	if cfg == nil {
 		cfg = &SubscriptionsConfig{}
@@ -95,25 +106,25 @@ func NewSubscriptions(pool *pgxpool.Pool, cfg *SubscriptionsConfig) (*Subscripti
 	if pool == nil {
 		return nil, failed("new subscriptions", errNoPool)
 	}
-	return &Subscriptions{cfg: c, pool: pool}, nil
+	return &Subscriptions{box: sealed.NewBox(c.Sealer), cfg: c, pool: pool}, nil
 }
 
 // Create checks the specification and stores it as a new subscription, with its
-// secret, which nothing but Created.Secret and Secrets shows. An
+// secret, sealed. Created.Secret shows it, and nothing but Secrets does again. An
 // [*InvalidSubscriptionError] names the first field that is refused.
 func (s *Subscriptions) Create(ctx context.Context, spec SubscriptionSpec) (*Created, error) {
 	const action = "create subscription"
-	n, err := s.cfg.prepare(spec)
+	n, err := s.prepare(ctx, spec)
 	if err != nil {
 		return nil, failed(action, err)
 	}
 	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Created, error) { return s.insert(ctx, tx, n) })
 }
 
-// CreateTx is Create in the caller's transaction.
+// CreateTx is Create in the caller's transaction, in which the Sealer is asked.
 func (s *Subscriptions) CreateTx(ctx context.Context, tx pgx.Tx, spec SubscriptionSpec) (*Created, error) {
 	const action = "create subscription"
-	n, err := s.cfg.prepare(spec)
+	n, err := s.prepare(ctx, spec)
 	if err != nil {
 		return nil, failed(action, err)
 	}
@@ -152,6 +163,15 @@ func (s *Subscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u
 	return outcome(action, sub, err)
 }
 
+func (s *Subscriptions) prepare(ctx context.Context, spec SubscriptionSpec) (*newSubscription, error) {
+	n, err := s.cfg.prepare(spec)
+	if err != nil {
+		return nil, err
+	}
+	n.sealed, err = s.seal(ctx, n.sub.ID, n.secret)
+	return n, err
+}
+
 func (s *Subscriptions) in(db store.DBTX) *store.Queries { return store.In(db, s.cfg.Schema) }
 
 func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscription) (*Created, error) {
@@ -169,7 +189,7 @@ func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscriptio
 	if err != nil {
 		return nil, err
 	}
-	return &Created{Subscription: *sub, Secret: secretOf(n.secret)}, nil
+	return &Created{Subscription: *sub, Secret: n.secret}, nil
 }
 
 func (s *Subscriptions) get(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {

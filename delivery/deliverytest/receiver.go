@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type Receiver struct {
 	closed   bool
 	handlers sync.WaitGroup
 	requests []Request
+	public   []dialect.PublicKey
 	script   []Answer
 	secrets  []dialect.Secret
 	waiters  []waiter
@@ -154,20 +156,32 @@ func (r *Receiver) Script(answers ...Answer) {
 	r.script = append(r.script, answers...)
 }
 
-// Trust adds secrets, in the form in which they are shown at creation
-// ("whsec_..."), that signatures may be made with. From the first on, every
-// request must be signed.
+// Trust adds secrets, in the form in which they are shown at creation ("whsec_...",
+// "whsk_..."), or public keys ("whpk_..."), that signatures may be made with. From
+// the first on, every request must be signed. A ReceiverConfig.Verifier is given
+// the secrets only.
 func (r *Receiver) Trust(secrets ...string) error {
-	parsed := make([]dialect.Secret, 0, len(secrets))
-	for _, secret := range secrets {
-		s, err := dialect.ParseSecret(secret)
+	var (
+		parsed []dialect.Secret
+		public []dialect.PublicKey
+	)
+	for _, text := range secrets {
+		if strings.HasPrefix(text, "whpk_") {
+			key, err := dialect.ParsePublicKey(text)
+			if err != nil {
+				return err
+			}
+			public = append(public, key)
+			continue
+		}
+		secret, err := dialect.ParseSecret(text)
 		if err != nil {
 			return err
 		}
-		parsed = append(parsed, s)
+		parsed = append(parsed, secret)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.secrets = append(slices.Clone(r.secrets), parsed...)
+	r.secrets, r.public = append(slices.Clone(r.secrets), parsed...), append(slices.Clone(r.public), public...)
 	return nil
 }

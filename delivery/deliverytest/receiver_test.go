@@ -234,6 +234,24 @@ func TestASignatureIsVerifiedAsSoonAsASecretIsTrusted(t *testing.T) {
 	require.Equal(t, 401, send(tampered))
 }
 
+func TestAReceiverThatTrustsAPublicKeyVerifiesItsSignatures(t *testing.T) {
+	t.Parallel()
+	r, err := deliverytest.StartReceiver(nil)
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+	const private = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+	require.NoError(t, r.Trust("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="))
+	for _, secret := range []string{private, secretA} {
+		req := signed(t, secret, r.URL())
+		_, err := post(t, newClient(t, r), req.URL, req.Header, req.Body)
+		require.NoError(t, err)
+	}
+	got := r.Requests()
+	require.NoError(t, got[0].Err)
+	require.ErrorIs(t, got[1].Err, dialect.ErrBadSignature)
+	require.ErrorIs(t, r.Trust("whpk_x"), dialect.ErrInvalidSecret)
+}
+
 func TestATrustedSecretMustBeOne(t *testing.T) {
 	t.Parallel()
 	r := deliverytest.NewReceiver(t, nil)

@@ -137,10 +137,10 @@ func (r *Receiver) begin() bool {
 // record verifies and stores a request, and takes its scripted answer, if any.
 func (r *Receiver) record(got Request) (Request, *Answer) {
 	r.mu.Lock()
-	secrets := r.secrets
+	secrets, public := r.secrets, r.public
 	r.mu.Unlock()
 	if got.Err == nil {
-		got.Err = r.verify(got, secrets)
+		got.Err = r.verify(got, secrets, public)
 	}
 
 	r.mu.Lock()
@@ -165,13 +165,13 @@ func (r *Receiver) record(got Request) (Request, *Answer) {
 	return got, &answer
 }
 
-func (r *Receiver) verify(got Request, secrets []dialect.Secret) error {
+func (r *Receiver) verify(got Request, secrets []dialect.Secret, public []dialect.PublicKey) error {
 	verifier := r.cfg.Verifier
 	if verifier == nil {
-		if len(secrets) == 0 {
+		if len(secrets) == 0 && len(public) == 0 {
 			return nil
 		}
-		verifier = dialect.StandardVerifier{}
+		verifier = dialect.StandardVerifier{PublicKeys: public}
 	}
 	return verifier.Verify(got.Header, got.Body, secrets, got.At)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/seal"
 )
 
 const (
@@ -73,6 +74,12 @@ func newEngine(pool *pgxpool.Pool) (*delivery.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The database is thrown away at the end, and so is the key. In production it
+	// is the text of a secret that all processes have: seal.ParseKeyset.
+	keys, err := seal.NewKeyset(seal.NewKey())
+	if err != nil {
+		return nil, err
+	}
 	return delivery.New(pool, &delivery.Config{
 		Access:   checkers,
 		Dialects: dialects,
@@ -81,6 +88,7 @@ func newEngine(pool *pgxpool.Pool) (*delivery.Engine, error) {
 		Schedules: map[string]delivery.Schedule{
 			"quick": {Delays: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
 		},
+		Sealer: keys,
 	})
 }
 

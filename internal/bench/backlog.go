@@ -111,15 +111,15 @@ func (s *backlogRun) rememberMemory(name string) {
 }
 
 // manySubscriptions makes subscriptions of the operator to one event type, with
-// the same secret each.
+// the same secret each, in clear.
 const manySubscriptions = `
 	WITH made AS (
 		INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect)
 		SELECT riverhook.new_id(), '/', $1, ARRAY[$2], true, 'standard' FROM generate_series(1, $3)
 		RETURNING id
 	)
-	INSERT INTO riverhook.secret (id, subscription_id, value)
-	SELECT riverhook.new_id(), made.id, (SELECT k.value FROM riverhook.secret k LIMIT 1) FROM made`
+	INSERT INTO riverhook.secret (id, subscription_id, value, sealed)
+	SELECT riverhook.new_id(), made.id, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', false FROM made`
 
 // makeHistory writes deliveries that have ended, as many of each subscription as
 // are kept of one, with an attempt each, in one intent for every ten.

@@ -13,10 +13,14 @@ import (
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/seal"
 )
 
+// sealingKey seals the signing secrets in every process of a run, as in production.
+const sealingKey = "rhseal_dGhlIGtleSBvZiBhbGwgYmVuY2htYXJrcyBhbmQgcnU="
+
 // newEngine makes an engine with the zero Config, but for what it takes to reach
-// a receiver on this machine, a name, and a logger that writes nothing.
+// a receiver on this machine, a name, a logger that writes nothing, and a key.
 func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 	policy, err := egress.New(&egress.Config{
 		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowHTTP: true, AnyPort: true,
@@ -24,7 +28,11 @@ func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return delivery.New(pool, &delivery.Config{Egress: policy, ID: id, Logger: slog.New(slog.DiscardHandler)})
+	keys, err := seal.ParseKeyset(sealingKey)
+	if err != nil {
+		return nil, err
+	}
+	return delivery.New(pool, &delivery.Config{Egress: policy, ID: id, Logger: slog.New(slog.DiscardHandler), Sealer: keys})
 }
 
 // subscribe makes n subscriptions of the operator to one event type, all to the

@@ -230,6 +230,32 @@ var mutants = []mutant{
 		test: "outbox.TestTheSameIDAgain",
 	},
 
+	// What signs it.
+	{
+		name: "a delivery goes out although a secret of it does not open",
+		file: "delivery/secrets.go", decl: "openFor",
+		old: "return t.postpone(wiringWait, unopenedReason)", with: "return nil",
+		test: "delivery.TestADeliveryWhoseSecretDoesNotOpenHereWaitsForAProcessThatHasTheKey",
+	},
+	{
+		name: "what was opened for one row opens for every row",
+		file: "internal/sealed/memory.go", decl: "memoryKey",
+		old: "at.associatedData()", with: "Place{}.associatedData()",
+		test: "internal/sealed.TestEachPartOfAPlaceIsBound",
+	},
+	{
+		name: "a secret signs before it is confirmed",
+		file: "internal/store/expand.sql.gen.go", decl: "commitExpansions",
+		old: "AND k.pending_overlap_ms IS NULL", with: "",
+		test: "delivery.TestASecretIsConfirmedByAPingThatItAloneSigns",
+	},
+	{
+		name: "re-sealing undoes what another has done meanwhile",
+		file: "internal/store/secret.sql.gen.go", decl: "resealSecret",
+		old: "AND k.value = $4", with: "AND $4::bytea IS NOT NULL",
+		test: "hierarchy.TestARotationWhileSecretsAreResealedIsNotUndone",
+	},
+
 	// One endpoint beside another.
 	{
 		name: "a circuit never opens",

@@ -209,11 +209,14 @@ type RiverMigration struct {
 }
 
 type Secret struct {
-	ID             uuid.UUID
-	SubscriptionID uuid.UUID
-	Value          []byte
-	CreatedAt      time.Time
-	ExpiresAt      *time.Time
+	ID               uuid.UUID
+	SubscriptionID   uuid.UUID
+	Value            []byte
+	Sealed           bool
+	PublicKey        string
+	PendingOverlapMs *int64
+	CreatedAt        time.Time
+	ExpiresAt        *time.Time
 }
 
 type Site struct {

@@ -97,8 +97,8 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 
 const insertSubscription = `-- name: InsertSubscription :one
 WITH kept AS (
-    INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value)
-    VALUES ($18, $1, $19)
+    INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
+    VALUES ($18, $1, $19, $20, $21)
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, owner, operator, permission,
@@ -129,6 +129,8 @@ type InsertSubscriptionParams struct {
 	State       string
 	SecretID    uuid.UUID
 	Secret      []byte
+	Sealed      bool
+	PublicKey   string
 }
 
 func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptionParams) (Subscription, error) {
@@ -152,6 +154,8 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		arg.State,
 		arg.SecretID,
 		arg.Secret,
+		arg.Sealed,
+		arg.PublicKey,
 	)
 	var i Subscription
 	err := row.Scan(
@@ -180,32 +184,6 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.DeletedAt,
 	)
 	return i, err
-}
-
-const listSecrets = `-- name: ListSecrets :many
-SELECT k.value FROM /* TEMPLATE: schema */secret k
-WHERE k.subscription_id = $1 AND (k.expires_at IS NULL OR k.expires_at > now())
-ORDER BY k.created_at DESC, k.id DESC
-`
-
-func (q *Queries) ListSecrets(ctx context.Context, subscriptionID uuid.UUID) ([][]byte, error) {
-	rows, err := q.db.Query(ctx, listSecrets, subscriptionID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items [][]byte
-	for rows.Next() {
-		var value []byte
-		if err := rows.Scan(&value); err != nil {
-			return nil, err
-		}
-		items = append(items, value)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
@@ -469,44 +447,6 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.DeletedAt,
 	)
 	return i, err
-}
-
-const rotateSecret = `-- name: RotateSecret :exec
-WITH ranked AS (
-    SELECT k.id, k.expires_at, row_number() OVER (ORDER BY k.created_at DESC, k.id DESC) AS rank
-    FROM /* TEMPLATE: schema */secret k WHERE k.subscription_id = $2
-), dropped AS (
-    DELETE FROM /* TEMPLATE: schema */secret k USING ranked r
-    WHERE k.id = r.id AND ($4::bigint = 0 OR r.rank >= $5::integer OR r.expires_at <= now())
-), expiring AS (
-    UPDATE /* TEMPLATE: schema */secret k
-    SET expires_at = least(k.expires_at, now() + $4::bigint * interval '1 millisecond')
-    FROM ranked r
-    WHERE k.id = r.id AND $4::bigint > 0 AND r.rank < $5::integer
-        AND (r.expires_at IS NULL OR r.expires_at > now())
-)
-INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value) VALUES ($1, $2, $3)
-`
-
-type RotateSecretParams struct {
-	ID             uuid.UUID
-	SubscriptionID uuid.UUID
-	Value          []byte
-	OverlapMs      int64
-	MaxLive        int32
-}
-
-// RotateSecret adds a secret and lets the others expire after the overlap, none
-// later than it would have. What is expired by then, or beyond the newest, goes.
-func (q *Queries) RotateSecret(ctx context.Context, arg *RotateSecretParams) error {
-	_, err := q.db.Exec(ctx, rotateSecret,
-		arg.ID,
-		arg.SubscriptionID,
-		arg.Value,
-		arg.OverlapMs,
-		arg.MaxLive,
-	)
-	return err
 }
 
 const setSubscriptionState = `-- name: SetSubscriptionState :exec

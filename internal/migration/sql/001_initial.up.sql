@@ -98,12 +98,18 @@ CREATE TABLE /* TEMPLATE: schema */subscription_health (
 
 CREATE INDEX subscription_health_circuit_idx ON /* TEMPLATE: schema */subscription_health (circuit_until) WHERE circuit_until IS NOT NULL;
 
+-- value is the text of the secret ("whsec_..." or "whsk_..."), sealed for this
+-- row where sealed says so. A secret with a pending_overlap_ms signs nothing before
+-- the receiver has confirmed it; the others then last for that much longer.
 CREATE TABLE /* TEMPLATE: schema */secret (
-    id              uuid PRIMARY KEY,
-    subscription_id uuid NOT NULL REFERENCES /* TEMPLATE: schema */subscription (id),
-    value           bytea NOT NULL,
-    created_at      timestamptz NOT NULL DEFAULT now(),
-    expires_at      timestamptz
+    id                 uuid PRIMARY KEY,
+    subscription_id    uuid NOT NULL REFERENCES /* TEMPLATE: schema */subscription (id),
+    value              bytea NOT NULL,
+    sealed             boolean NOT NULL,
+    public_key         text NOT NULL DEFAULT '',
+    pending_overlap_ms bigint,
+    created_at         timestamptz NOT NULL DEFAULT now(),
+    expires_at         timestamptz
 );
 
 CREATE INDEX secret_subscription_idx ON /* TEMPLATE: schema */secret (subscription_id, created_at DESC);

@@ -99,8 +99,10 @@ WITH chunk AS MATERIALIZED (
 SELECT
     d.id,
     ARRAY(
-        SELECT k.value FROM /* TEMPLATE: schema */secret k
-        WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        FROM /* TEMPLATE: schema */secret k
+        WHERE k.subscription_id = d.subscription_id AND k.pending_overlap_ms IS NULL
+            AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
@@ -184,8 +186,10 @@ WITH settled AS (
 SELECT
     d.id,
     ARRAY(
-        SELECT k.value FROM /* TEMPLATE: schema */secret k
-        WHERE k.subscription_id = d.subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        FROM /* TEMPLATE: schema */secret k
+        WHERE k.subscription_id = d.subscription_id AND k.pending_overlap_ms IS NULL
+            AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(h.circuit_opened, 0)::integer AS circuit_opened,

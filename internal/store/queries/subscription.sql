@@ -1,7 +1,7 @@
 -- name: InsertSubscription :one
 WITH kept AS (
-    INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value)
-    VALUES (sqlc.arg(secret_id), sqlc.arg(id), sqlc.arg(secret))
+    INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
+    VALUES (sqlc.arg(secret_id), sqlc.arg(id), sqlc.arg(secret), sqlc.arg(sealed), sqlc.arg(public_key))
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, owner, operator, permission,
@@ -92,26 +92,3 @@ WHERE site = sqlc.arg(site) AND deleted_at IS NULL AND id > sqlc.arg(after)
         SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
 ORDER BY id
 LIMIT sqlc.arg(max_rows);
-
--- name: ListSecrets :many
-SELECT k.value FROM /* TEMPLATE: schema */secret k
-WHERE k.subscription_id = sqlc.arg(subscription_id) AND (k.expires_at IS NULL OR k.expires_at > now())
-ORDER BY k.created_at DESC, k.id DESC;
-
--- name: RotateSecret :exec
--- RotateSecret adds a secret and lets the others expire after the overlap, none
--- later than it would have. What is expired by then, or beyond the newest, goes.
-WITH ranked AS (
-    SELECT k.id, k.expires_at, row_number() OVER (ORDER BY k.created_at DESC, k.id DESC) AS rank
-    FROM /* TEMPLATE: schema */secret k WHERE k.subscription_id = sqlc.arg(subscription_id)
-), dropped AS (
-    DELETE FROM /* TEMPLATE: schema */secret k USING ranked r
-    WHERE k.id = r.id AND (sqlc.arg(overlap_ms)::bigint = 0 OR r.rank >= sqlc.arg(max_live)::integer OR r.expires_at <= now())
-), expiring AS (
-    UPDATE /* TEMPLATE: schema */secret k
-    SET expires_at = least(k.expires_at, now() + sqlc.arg(overlap_ms)::bigint * interval '1 millisecond')
-    FROM ranked r
-    WHERE k.id = r.id AND sqlc.arg(overlap_ms)::bigint > 0 AND r.rank < sqlc.arg(max_live)::integer
-        AND (r.expires_at IS NULL OR r.expires_at > now())
-)
-INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value) VALUES (sqlc.arg(id), sqlc.arg(subscription_id), sqlc.arg(value));
