@@ -48,6 +48,11 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
+// pem is the authority's certificate, as a subscription is given it.
+func (a *authority) pem() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
+}
+
 func (a *authority) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)

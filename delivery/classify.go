@@ -103,12 +103,21 @@ func classifyError(err error) verdict {
 		return verdict{Outcome: OutcomeInterrupted, ErrorClass: classCanceled, Detail: "interrupted before the answer"}
 	case errors.Is(err, egress.ErrProxy):
 		return classifyProxy(err)
-	case isTimeout(err):
-		return classifyTimeout(err)
-	default:
-		return classifyFailure(err)
+	case errors.Is(err, errNotBuilt):
+		return verdict{Outcome: OutcomeFailed, ErrorClass: classProtocol, Detail: "the request could not be built"}
 	}
+	if failed, ok := errors.AsType[*tokenError](err); ok {
+		return classifyToken(failed.err)
+	}
+	if isTimeout(err) {
+		return classifyTimeout(err)
+	}
+	return classifyFailure(err)
 }
+
+// errNotBuilt stands for the errors of a request that cannot be built, which quote
+// its URL.
+var errNotBuilt = errors.New("the request could not be built")
 
 // classifyProxy judges a failure of the operator's own proxy: the endpoint has no
 // part in it, and its owner is not told which proxy there is.

@@ -46,7 +46,7 @@ type Config struct {
 	Dialects *dialect.Registry
 
 	// Egress says where requests may go, and through which proxy: those of
-	// deliveries and of pings. The engine's Subscriptions
+	// deliveries and pings, and those for OAuth2 tokens. The engine's Subscriptions
 	// checks URLs by it when they are written. Default: the policy of a nil
 	// egress.Config, which allows https to public addresses.
 	Egress *egress.Policy
@@ -142,6 +142,7 @@ type Config struct {
 	// those of egress.TransportConfig: MaxConnsPerHost and MaxIdleConnsPerHost are
 	// MaxInFlight, and MaxIdleConns is MaxInFlight or 1024, whichever is more. A
 	// request that waits for one of MaxConnsPerHost does so within its timeout.
+	// Subscriptions with TLS settings of their own have these bounds apart.
 	Transport egress.TransportConfig
 
 	// Tree is the hierarchy of sites. Default: hierarchy.Paths.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
@@ -32,29 +33,42 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
+	tokens := newTokenServer(t)
 	plain := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" }).ID
+	authorized := b.authorized(r, oauth2(tokens.URL))
 	closed := b.engine(func(cfg *delivery.Config) { cfg.Egress = b.policy(refuseAll) })
 	url := r.URL()
 
-	// Creation.
+	// Creation, and each URL in it.
 	_, err := closed.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{URL: url, Events: []string{"**"}, Owner: "owner"})
+	require.ErrorIs(t, err, egress.ErrBlocked)
+	_, err = closed.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+		URL: "https://example.com/", Events: []string{"**"}, Owner: "owner", Credentials: oauth2(tokens.URL),
+	})
 	require.ErrorIs(t, err, egress.ErrBlocked)
 
 	// Update.
 	_, err = closed.Subscriptions().Update(t.Context(), plain, hierarchy.SubscriptionUpdate{URL: &url})
 	require.ErrorIs(t, err, egress.ErrBlocked)
+	credentials := oauth2(tokens.URL)
+	_, err = closed.Subscriptions().Update(t.Context(), plain, hierarchy.SubscriptionUpdate{Credentials: &credentials})
+	require.ErrorIs(t, err, egress.ErrBlocked)
 
-	// Ping.
-	a, err := closed.Ping(t.Context(), plain)
-	require.NoError(t, err)
-	require.Equal(t, delivery.OutcomeBlocked, a.Outcome)
+	// Ping, without a token and with.
+	for _, id := range []uuid.UUID{plain, authorized} {
+		a, err := closed.Ping(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, delivery.OutcomeBlocked, a.Outcome)
+	}
 
-	// Delivery.
+	// Delivery, and the request for its token.
 	id := b.enqueue(nil)
 	b.drain(closed)
 	require.Equal(t, "blocked blocked: address not allowed", b.told(id, plain))
+	require.Equal(t, "blocked blocked: address not allowed", b.told(id, authorized))
 
 	require.Empty(t, r.Requests())
+	require.Zero(t, tokens.asked())
 }
 
 func TestWhatWasBlockedIsRecordedAndTheReasonIsTheOperatorsAlone(t *testing.T) {

@@ -57,6 +57,61 @@ func (b *bundle) policy(change func(cfg *egress.Config)) *egress.Policy {
 	return policy
 }
 
+func noContent(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+
+func TestASubscriptionHasAuthoritiesAndAClientCertificateOfItsOwn(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	servers, clients := newAuthority(t), newAuthority(t)
+	mine := clients.sign()
+	open, mutual := servers.serve(nil, noContent).URL, servers.serve(clients, noContent).URL
+	roots := func(spec *hierarchy.SubscriptionSpec) { spec.TLS.RootCAs = servers.pem() }
+	both := func(spec *hierarchy.SubscriptionSpec) {
+		spec.TLS = hierarchy.EndpointTLS{RootCAs: servers.pem(), Certificate: mine.cert, Key: hierarchy.Credential(mine.key)}
+	}
+	other := func(spec *hierarchy.SubscriptionSpec) {
+		both(spec)
+		spec.TLS.RootCAs = clients.pem()
+	}
+	delivered := []uuid.UUID{b.point(open, roots), b.point(open, both), b.point(mutual, both)}
+	unreachable := []uuid.UUID{b.point(open, nil), b.point(open, other), b.point(mutual, roots), b.point(mutual, nil)}
+
+	id := b.enqueue(nil)
+	b.drain(b.engine(nil))
+
+	for _, sub := range delivered {
+		require.Equal(t, "delivered ", b.told(id, sub))
+	}
+	for _, sub := range unreachable {
+		require.Contains(t, b.told(id, sub), "unreachable tls: ")
+	}
+	shown := b.subscription(delivered[1])
+	require.True(t, shown.OwnRootCAs)
+	require.True(t, shown.ClientCertificate)
+	require.False(t, b.subscription(delivered[0]).ClientCertificate)
+	require.False(t, b.subscription(unreachable[0]).OwnRootCAs)
+}
+
+func TestTLSSettingsThatChangeAreUsedFromThenOn(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	servers := newAuthority(t)
+	sub := b.point(servers.serve(nil, noContent).URL, nil)
+	engine := b.engine(nil)
+
+	for _, tc := range []struct {
+		roots, want string
+	}{
+		{"", "unreachable tls: "}, {servers.pem(), "delivered "}, {newAuthority(t).pem(), "unreachable tls: "}, {servers.pem(), "delivered "},
+	} {
+		_, err := b.subs.Update(t.Context(), sub, hierarchy.SubscriptionUpdate{TLS: &hierarchy.EndpointTLS{RootCAs: tc.roots}})
+		require.NoError(t, err)
+		id := b.enqueue(nil)
+		b.drain(engine)
+		require.Contains(t, b.told(id, sub), tc.want)
+	}
+}
+
 func TestTheEnginesAuthoritiesAndClientCertificateServeAll(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
@@ -75,6 +130,24 @@ func TestTheEnginesAuthoritiesAndClientCertificateServeAll(t *testing.T) {
 
 	require.Equal(t, "delivered ", b.told(id, sub))
 	require.Equal(t, "2", <-shown)
+}
+
+func TestATokenIsAskedForWithTheTLSSettingsOfItsSubscription(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	servers, clients := newAuthority(t), newAuthority(t)
+	mine := clients.sign()
+	tokens := servers.serve(clients, grant("token", 60))
+	r := b.receiver(nil)
+	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+		spec.Credentials = oauth2(tokens.URL)
+		spec.TLS = hierarchy.EndpointTLS{RootCAs: servers.pem(), Certificate: mine.cert, Key: hierarchy.Credential(mine.key)}
+	})
+
+	b.enqueue(nil)
+	b.drain(b.engine(nil))
+
+	require.Equal(t, []string{"Bearer token"}, authorizations(r))
 }
 
 func TestConnectionsToOneHostAreBounded(t *testing.T) {

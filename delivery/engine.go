@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/migration"
@@ -52,8 +54,15 @@ type Engine struct {
 	store     *store.Queries
 	frequent  *store.Queries // with plans that are kept
 	subs      *hierarchy.Subscriptions
+	transport egress.TransportConfig
 	underWay  *underWay
 
+	// What was opened for subscriptions with credentials or TLS settings of their
+	// own, and the clients of the latter, by what is in the settings.
+	auths   *generations[uuid.UUID, *endpointAuth]
+	clients *generations[[sha256.Size]byte, *http.Client]
+
+	authLoads  *batch.Group[uuid.UUID, []store.LoadEndpointAuthsRow]
 	expansions *batch.Group[*expansion, []store.CommitExpansionsRow]
 	intents    *batch.Group[uuid.UUID, *intent]
 	loads      *batch.Group[uuid.UUID, *target]
@@ -91,13 +100,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
-	// A connection that is given back while all requests go to one host is kept.
-	transport := cfg.Transport
-	def(&transport.MaxConnsPerHost, cfg.MaxInFlight)
-	def(&transport.MaxIdleConns, max(cfg.MaxInFlight, 1024))
-	def(&transport.MaxIdleConnsPerHost, cfg.MaxInFlight)
-	if e.client, err = cfg.Egress.Client(&transport); err != nil {
-		return nil, fmt.Errorf("delivery: config: Transport: %w", err)
+	if err := e.makeClients(); err != nil {
+		return nil, err
 	}
 	e.resolver, err = hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
 		ActiveChain: cfg.ActiveChain, Schema: cfg.Schema, Tree: cfg.Tree,
@@ -128,6 +132,7 @@ func (e *Engine) makeSubscriptions() (err error) {
 }
 
 func (e *Engine) makeBatches() {
+	e.authLoads = batch.New(batch.Config{}, e.loadAuths)
 	e.intents = batch.New(batch.Config{}, e.loadIntents)
 	e.lookups = batch.New(batch.Config{MaxSize: 300}, e.resolver.Resolve)
 	e.expansions = batch.New(batch.Config{MaxSize: 300}, e.commitExpansions)

@@ -182,6 +182,7 @@ func attempted(s hierarchy.Subscription) hierarchy.Subscription {
 	return hierarchy.Subscription{
 		ID: s.ID, URL: s.URL, Owner: s.Owner, Operator: s.Operator, Permission: s.Permission, Dialect: s.Dialect,
 		Headers: s.Headers, Schedule: s.Schedule, Timeout: s.Timeout, MaxInFlight: s.MaxInFlight,
-		State: s.State, StateReason: s.StateReason, Epoch: s.Epoch, DeletedAt: s.DeletedAt,
+		CredentialsVersion: s.CredentialsVersion,
+		State:              s.State, StateReason: s.StateReason, Epoch: s.Epoch, DeletedAt: s.DeletedAt,
 	}
 }

@@ -88,7 +88,7 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.expansions, e.loads, e.records, e.releases} {
 		group.Close()
 	}
-	e.client.CloseIdleConnections()
+	e.closeClients()
 	if removeErr := e.store.RemoveEngine(last, e.cfg.ID); removeErr != nil {
 		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", removeErr))
 	}

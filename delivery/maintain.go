@@ -20,6 +20,7 @@ func (e *Engine) maintainOnce(ctx context.Context) error {
 }
 
 func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
+	e.forgetUnused(time.Now())
 	var errs []error
 	for _, task := range []struct {
 		name string

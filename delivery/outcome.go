@@ -34,4 +34,5 @@ const (
 	classReset    = "reset"    // connection reset
 	classTimeout  = "timeout"  // no answer within the attempt's time
 	classTLS      = "tls"      // handshake or certificate
+	classToken    = "token"    // when an OAuth2 token was asked for
 )

@@ -114,6 +114,9 @@ func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t 
 		return nil, secret, err
 	}
 	t = &target{Sub: *sub, Dialect: sub.Dialect}
+	if t.Auth, err = e.authOf(ctx, sub); err != nil {
+		return nil, secret, fmt.Errorf("endpoint credentials: %w", err)
+	}
 	for _, row := range rows {
 		if row.Pending != pending {
 			continue

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -62,16 +61,7 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	job := ctx
 	ctx, cancel := context.WithTimeout(job, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, built.Method, built.URL, bytes.NewReader(built.Body))
-	if err != nil {
-		a.Outcome, a.Error = OutcomeFailed, "the request could not be built"
-		return
-	}
-	req.GetBody = nil // net/http would repeat a POST that carries Idempotency-Key
-	req.Header = built.Header
-	a.RequestHeaders = keptHeaders(built.Header, t.Sub.Headers)
-
-	resp, err := e.client.Do(req)
+	resp, err := e.exchange(ctx, t, built, a)
 	var header http.Header
 	if err == nil {
 		header = resp.Header

@@ -114,6 +114,9 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 	if tr := e.gate(ctx, t); tr != nil { // once more: it may have waited for long
 		return tr
 	}
+	if tr := e.authFor(ctx, t); tr != nil {
+		return tr
+	}
 	tr := e.request(ctx, t)
 	if tr != nil {
 		e.at(pointAnswered)

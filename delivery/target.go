@@ -52,6 +52,7 @@ type target struct {
 	Stored   []storedSecret
 	Opened   bool // Secrets are those of Stored
 	Secrets  []dialect.Secret
+	Auth     *endpointAuth // set right before the request
 	Dialect  string
 
 	Epoch       int // of the subscription when the delivery was made
@@ -86,8 +87,8 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 		Sub: hierarchy.Subscription{
 			ID: row.SubscriptionID, URL: row.URL, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 			Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-			MaxInFlight: int(row.MaxInFlight),
-			State:       hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: int(row.SubscriptionEpoch),
+			MaxInFlight: int(row.MaxInFlight), CredentialsVersion: int(row.CredentialsVersion),
+			State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: int(row.SubscriptionEpoch),
 		},
 		Epoch: int(row.Epoch), State: row.State, Hold: row.Hold, JobID: row.JobID, Round: int(row.Round),
 		Seq: int(row.AttemptSeq), Attempts: int(row.Attempts), Interrupted: int(row.Interrupted), Manual: row.Manual,

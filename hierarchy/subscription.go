@@ -33,29 +33,37 @@ type State string
 // Printed, logged or encoded as JSON it shows neither the values of headers nor
 // the URL's user, password and query, which may hold credentials.
 type Subscription struct {
-	ID          uuid.UUID         // a version 7 UUID
-	Name        string            // for people
-	Description string            // for people
-	Site        Path              // hears of resources here and below
-	URL         string            // where requests go
-	Events      []string          // patterns of event types, see CheckPattern
-	Channels    []string          // none: all intents; some: only intents on one of them
-	Owner       string            // the principal that must be allowed to see a resource; "" with Operator
-	Operator    bool              // nobody is asked whether it may see a resource
-	Permission  string            // what the owner needs; "" with Operator
-	Dialect     string            // the wire format's name
-	Headers     map[string]string // added to each request
-	Schedule    string            // the retry schedule's name; "" is the engine's default
-	Timeout     time.Duration     // of one attempt; 0 is the engine's default
-	MaxInFlight int               // requests at the same time; 0 is the engine's default
-	Metadata    map[string]string // the application's own; never sent
-	State       State             // see the constants
-	StateReason string            // why it is deactivated; else ""
-	StateSince  time.Time         // when the state last changed
-	Epoch       int               // grows by one at each deactivation, from 1
-	CreatedAt   time.Time         // by the database's clock
-	UpdatedAt   time.Time         // by the database's clock
-	DeletedAt   *time.Time        // nil unless deleted
+	ID                uuid.UUID         // a version 7 UUID
+	Name              string            // for people
+	Description       string            // for people
+	Site              Path              // hears of resources here and below
+	URL               string            // where requests go
+	Events            []string          // patterns of event types, see CheckPattern
+	Channels          []string          // none: all intents; some: only intents on one of them
+	Owner             string            // the principal that must be allowed to see a resource; "" with Operator
+	Operator          bool              // nobody is asked whether it may see a resource
+	Permission        string            // what the owner needs; "" with Operator
+	Dialect           string            // the wire format's name
+	Headers           map[string]string // added to each request
+	Schedule          string            // the retry schedule's name; "" is the engine's default
+	Timeout           time.Duration     // of one attempt; 0 is the engine's default
+	MaxInFlight       int               // requests at the same time; 0 is the engine's default
+	Credentials       CredentialsKind   // what requests carry in the header Authorization; "" is nothing
+	OwnRootCAs        bool              // the endpoint's certificate is verified by authorities of its own
+	ClientCertificate bool              // the endpoint is shown a client certificate of the subscription's
+	Metadata          map[string]string // the application's own; never sent
+	State             State             // see the constants
+	StateReason       string            // why it is deactivated; else ""
+	StateSince        time.Time         // when the state last changed
+	Epoch             int               // grows by one at each deactivation, from 1
+
+	// CredentialsVersion grows with each change of the credentials or the TLS
+	// settings; 0: there never were any.
+	CredentialsVersion int
+
+	CreatedAt time.Time  // by the database's clock
+	UpdatedAt time.Time  // by the database's clock
+	DeletedAt *time.Time // nil unless deleted
 }
 
 // Format implements fmt.Formatter: String for each verb and flag.

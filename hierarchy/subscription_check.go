@@ -40,6 +40,8 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		Headers: &spec.Headers, MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
 		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
 	}
+	auth := spec.given()
+	u.Credentials, u.TLS = auth.Credentials, auth.TLS
 	if err := c.checkUpdate(&u); err != nil {
 		return nil, err
 	}
@@ -48,7 +50,10 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		n.sub.State = StatePaused
 	}
 	u.apply(&n.sub)
-	var err error
+	err := u.checkCarried(&n.sub, n.sub.URL)
+	if err != nil {
+		return nil, err
+	}
 	if n.secret, err = secretOrNew(spec.Secret, spec.SecretKind); err != nil {
 		return nil, err
 	}
@@ -69,6 +74,15 @@ func (u SubscriptionUpdate) apply(s *Subscription) {
 	set(&s.URL, u.URL)
 	if u.Channels != nil {
 		s.Channels = slices.Clone(*u.Channels)
+	}
+	if u.Credentials != nil || u.TLS != nil {
+		s.CredentialsVersion++
+	}
+	if u.Credentials != nil {
+		s.Credentials = u.Credentials.Kind()
+	}
+	if u.TLS != nil {
+		s.OwnRootCAs, s.ClientCertificate = u.TLS.RootCAs != "", u.TLS.Certificate != ""
 	}
 	if u.Events != nil {
 		s.Events = slices.Clone(*u.Events)
@@ -128,6 +142,7 @@ func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
 	}
 	return firstOf(
 		field("Channels", u.Channels, checkChannels),
+		func() error { return c.checkCredentials(u.Credentials) },
 		field("Description", u.Description, checkDescription),
 		field("Dialect", u.Dialect, func(s string) error { return checkNamed(s, c.Dialects) }),
 		field("Events", u.Events, checkEvents),
@@ -138,6 +153,7 @@ func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
 		field("Permission", u.Permission, func(s string) error { return checkLine(s, maxIDText) }),
 		field("Schedule", u.Schedule, func(s string) error { return checkNamed(s, c.Schedules) }),
 		field("Site", u.Site, func(p Path) error { return checkPath(string(p.orRoot())) }),
+		func() error { return checkEndpointTLS(u.TLS) },
 		field("Timeout", u.Timeout, c.checkTimeout),
 		field("URL", u.URL, c.checkURL),
 	)

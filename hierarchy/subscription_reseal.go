@@ -30,7 +30,7 @@ type ResealResult struct {
 	Last     uuid.UUID // the last row that was come to
 }
 
-// Reseal seals all secrets anew that are stored in clear or sealed by another key
+// Reseal seals all signing secrets, credentials and TLS settings anew that are stored in clear or sealed by another key
 // than that which seals now: after seal.Clear has given way to a keyset, and before
 // an old key is dropped. It goes by id in batches, holds no connection while the
 // Sealer works, and locks one row at a time for the moment of its update, so that
@@ -89,6 +89,9 @@ func (s *Subscriptions) resealOne(ctx context.Context, row store.SecretsAfterRow
 		return nil, nil
 	}
 	at := sealed.Secret(row.ID, row.SubscriptionID)
+	if row.Kind != "" {
+		at = sealed.EndpointAuth(row.Kind, row.ID, row.SubscriptionID)
+	}
 	text, err := s.box.Open(ctx, at, stored)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -101,9 +104,16 @@ func (s *Subscriptions) resealOne(ctx context.Context, row store.SecretsAfterRow
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.in(s.pool).ResealSecret(ctx, &store.ResealSecretParams{
-		ID: row.ID, Former: row.Value, Fresh: fresh.Bytes, Sealed: fresh.Sealed,
-	})
+	var n int64
+	if row.Kind != "" {
+		n, err = s.in(s.pool).ResealEndpointAuth(ctx, &store.ResealEndpointAuthParams{
+			ID: row.ID, Former: row.Value, Fresh: fresh.Bytes, Sealed: fresh.Sealed,
+		})
+	} else {
+		n, err = s.in(s.pool).ResealSecret(ctx, &store.ResealSecretParams{
+			ID: row.ID, Former: row.Value, Fresh: fresh.Bytes, Sealed: fresh.Sealed,
+		})
+	}
 	result.Resealed += int(n)
 	return nil, err
 }

@@ -12,6 +12,7 @@ type newSubscription struct {
 	sub    Subscription
 	secret Secret
 	sealed *sealedSecret
+	auth   *store.SetEndpointAuthParams
 }
 
 func (n *newSubscription) params() *store.InsertSubscriptionParams {
@@ -21,7 +22,9 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 		Events: s.Events, Channels: texts(s.Channels), Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int32(s.Timeout.Milliseconds()),
 		MaxInFlight: int32(s.MaxInFlight), Metadata: object(s.Metadata), State: string(s.State),
-		PublicKey: n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
+		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
+		CredentialsVersion: int32(s.CredentialsVersion),
+		PublicKey:          n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
 	}
 }
 
@@ -31,6 +34,8 @@ func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
 		Events: s.Events, Channels: texts(s.Channels), Permission: s.Permission,
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int32(s.Timeout.Milliseconds()),
 		MaxInFlight: int32(s.MaxInFlight), Metadata: object(s.Metadata),
+		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
+		CredentialsVersion: int32(s.CredentialsVersion),
 	}
 }
 
@@ -39,7 +44,9 @@ func subscriptionOf(row store.Subscription) (*Subscription, error) {
 		ID: row.ID, Name: row.Name, Description: row.Description, Site: Path(row.Site), URL: row.URL,
 		Events: row.Events, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 		Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-		MaxInFlight: int(row.MaxInFlight), State: State(row.State), StateReason: row.StateReason,
+		MaxInFlight: int(row.MaxInFlight), Credentials: CredentialsKind(row.Credentials), OwnRootCAs: row.OwnRootCas,
+		ClientCertificate: row.ClientCertificate, CredentialsVersion: int(row.CredentialsVersion),
+		State: State(row.State), StateReason: row.StateReason,
 		StateSince: row.StateSince, Epoch: int(row.Epoch), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 		DeletedAt: row.DeletedAt,
 	}

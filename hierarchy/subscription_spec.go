@@ -18,6 +18,13 @@ type SubscriptionSpec struct {
 	// most 100, of 1 to 512 characters, no two alike.
 	Channels []string
 
+	// Credentials are what requests carry in the header Authorization, in place of
+	// one that the dialect makes; Headers must not have that header then. They are
+	// stored sealed. Where URL comes to lead to another host they must be given
+	// again, or removed: whoever changes it cannot have them sent elsewhere.
+	// Default: none.
+	Credentials Credentials
+
 	// Description is for people, up to 4096 characters.
 	Description string
 
@@ -74,6 +81,10 @@ type SubscriptionSpec struct {
 	// anywhere below. Default: "/", which hears everything.
 	Site Path
 
+	// TLS is what connections to the endpoint have of their own: authorities, and a
+	// client certificate. It is stored sealed. Default: the engine's.
+	TLS EndpointTLS
+
 	// Timeout bounds one attempt, body included: 1 s to SubscriptionsConfig.MaxTimeout
 	// in whole milliseconds. 0 is the engine's default.
 	Timeout time.Duration
@@ -112,6 +123,7 @@ func (s SubscriptionSpec) MarshalJSON() ([]byte, error) {
 // it shows no credentials.
 type SubscriptionUpdate struct {
 	Channels    *[]string
+	Credentials *Credentials
 	Description *string
 	Dialect     *string
 	Events      *[]string
@@ -122,6 +134,7 @@ type SubscriptionUpdate struct {
 	Permission  *string
 	Schedule    *string
 	Site        *Path
+	TLS         *EndpointTLS
 	Timeout     *time.Duration
 	URL         *string
 }

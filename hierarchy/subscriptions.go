@@ -150,22 +150,34 @@ func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u Subscription
 	if err := s.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
-	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u) })
+	auth, err := s.sealAuth(ctx, id, u)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, auth) })
 }
 
-// UpdateTx is Update in the caller's transaction.
+// UpdateTx is Update in the caller's transaction, in which the Sealer is asked for
+// credentials.
 func (s *Subscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
 	const action = "update subscription"
 	if err := s.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
-	sub, err := s.update(ctx, tx, id, u)
+	auth, err := s.sealAuth(ctx, id, u)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	sub, err := s.update(ctx, tx, id, u, auth)
 	return outcome(action, sub, err)
 }
 
 func (s *Subscriptions) prepare(ctx context.Context, spec SubscriptionSpec) (*newSubscription, error) {
 	n, err := s.cfg.prepare(spec)
 	if err != nil {
+		return nil, err
+	}
+	if n.auth, err = s.sealAuth(ctx, n.sub.ID, spec.given()); err != nil {
 		return nil, err
 	}
 	n.sealed, err = s.seal(ctx, n.sub.ID, n.secret)
@@ -185,6 +197,9 @@ func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscriptio
 	if err != nil {
 		return nil, err
 	}
+	if err := s.storeAuth(ctx, tx, n.auth); err != nil {
+		return nil, err
+	}
 	sub, err := subscriptionOf(row)
 	if err != nil {
 		return nil, err
@@ -201,7 +216,9 @@ func (s *Subscriptions) get(ctx context.Context, db store.DBTX, id uuid.UUID) (*
 	return outcome("get subscription", sub, err)
 }
 
-func (s *Subscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
+func (s *Subscriptions) update(
+	ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate, auth *store.SetEndpointAuthParams,
+) (*Subscription, error) {
 	if u.Site != nil {
 		if err := s.lockPlaces(ctx, tx); err != nil {
 			return nil, err
@@ -214,11 +231,18 @@ func (s *Subscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.UUID, u S
 	if u.Permission != nil && *u.Permission != "" && sub.Operator {
 		return nil, errOperatorPermission()
 	}
+	formerURL := sub.URL
 	u.apply(sub)
+	if err := u.checkCarried(sub, formerURL); err != nil {
+		return nil, err
+	}
 	if u.Site != nil {
 		if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.storeAuth(ctx, tx, auth); err != nil {
+		return nil, err
 	}
 	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub))
 	if err != nil {

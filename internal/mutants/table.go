@@ -307,6 +307,24 @@ var mutants = []mutant{
 		old: "&& o != OutcomeProxyFailed", with: "",
 		test: "delivery.TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints",
 	},
+	{
+		name: "credentials follow the URL to another host",
+		file: "hierarchy/endpoint_auth.go", decl: "checkCarried",
+		old: "!sameOrigin(formerURL, sub.URL)", with: "false",
+		test: "hierarchy.TestCredentialsDoNotFollowTheURLToAnotherHost",
+	},
+	{
+		name: "a token that was withdrawn is used for ever",
+		file: "delivery/token.go", decl: "get",
+		old: "&& s.token.AccessToken != refused", with: "",
+		test: "delivery.TestATokenThatWasWithdrawnIsReplacedOnceInAnAttempt",
+	},
+	{
+		name: "credentials that have changed are used as they were",
+		file: "delivery/endpoint_auth.go", decl: "authOf",
+		old: "ok && known.version >= sub.CredentialsVersion", with: "ok",
+		test: "delivery.TestChangedCredentialsAreUsedFromThenOn",
+	},
 
 	// Hostile input.
 	{

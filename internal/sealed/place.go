@@ -20,6 +20,11 @@ type Place struct {
 	Subscription  uuid.UUID // whose row it is
 }
 
+// EndpointAuth is the place of a subscription's credentials or TLS settings.
+func EndpointAuth(kind string, id, subscription uuid.UUID) Place {
+	return Place{Table: "endpoint_auth", Column: kind, ID: id, Subscription: subscription}
+}
+
 // Secret is the place of a signing secret.
 func Secret(id, subscription uuid.UUID) Place {
 	return Place{Table: "secret", Column: "value", ID: id, Subscription: subscription}

@@ -52,7 +52,7 @@ SELECT
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
     i.data, i.occurred_at,
     m.content_type, m.headers AS message_headers, m.body,
-    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.state AS subscription_state,
+    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
         SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
@@ -75,52 +75,53 @@ LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.i
 `
 
 type LoadDeliveriesRow struct {
-	ID                uuid.UUID
-	IntentID          uuid.UUID
-	SubscriptionID    uuid.UUID
-	Dialect           string
-	Epoch             int32
-	State             string
-	Hold              string
-	Round             int32
-	AttemptSeq        int32
-	Attempts          int32
-	Interrupted       int32
-	JobID             *int64
-	Manual            bool
-	AccessAgeMs       int64
-	WireID            string
-	Type              string
-	Site              string
-	ActiveSite        string
-	ResourceKind      string
-	ResourceID        string
-	Actor             string
-	Channel           string
-	Attributes        json.RawMessage
-	Data              []byte
-	OccurredAt        time.Time
-	ContentType       string
-	MessageHeaders    json.RawMessage
-	Body              []byte
-	URL               string
-	Owner             string
-	Operator          bool
-	Permission        string
-	Headers           json.RawMessage
-	Schedule          string
-	TimeoutMs         int32
-	MaxInFlight       int32
-	SubscriptionState string
-	StateReason       string
-	SubscriptionEpoch int32
-	Deleted           bool
-	Secrets           [][]byte
-	CircuitMs         int64
-	CircuitOpened     int32
-	Probe             bool
-	Gone              bool
-	Failing           bool
+	ID                 uuid.UUID
+	IntentID           uuid.UUID
+	SubscriptionID     uuid.UUID
+	Dialect            string
+	Epoch              int32
+	State              string
+	Hold               string
+	Round              int32
+	AttemptSeq         int32
+	Attempts           int32
+	Interrupted        int32
+	JobID              *int64
+	Manual             bool
+	AccessAgeMs        int64
+	WireID             string
+	Type               string
+	Site               string
+	ActiveSite         string
+	ResourceKind       string
+	ResourceID         string
+	Actor              string
+	Channel            string
+	Attributes         json.RawMessage
+	Data               []byte
+	OccurredAt         time.Time
+	ContentType        string
+	MessageHeaders     json.RawMessage
+	Body               []byte
+	URL                string
+	Owner              string
+	Operator           bool
+	Permission         string
+	Headers            json.RawMessage
+	Schedule           string
+	TimeoutMs          int32
+	MaxInFlight        int32
+	CredentialsVersion int32
+	SubscriptionState  string
+	StateReason        string
+	SubscriptionEpoch  int32
+	Deleted            bool
+	Secrets            [][]byte
+	CircuitMs          int64
+	CircuitOpened      int32
+	Probe              bool
+	Gone               bool
+	Failing            bool
 }
 
 // LoadDeliveries loads all that an attempt needs, by the ids of deliveries or
@@ -171,6 +172,7 @@ func (q *Queries) LoadDeliveries(ctx context.Context, ids []string) ([]LoadDeliv
 			&i.Schedule,
 			&i.TimeoutMs,
 			&i.MaxInFlight,
+			&i.CredentialsVersion,
 			&i.SubscriptionState,
 			&i.StateReason,
 			&i.SubscriptionEpoch,

@@ -124,6 +124,14 @@ type Delivery struct {
 	Ctid           pgtype.TID
 }
 
+type EndpointAuth struct {
+	ID             uuid.UUID
+	SubscriptionID uuid.UUID
+	Kind           string
+	Value          []byte
+	Sealed         bool
+}
+
 type Engine struct {
 	ID          string
 	StartedAt   time.Time
@@ -233,29 +241,33 @@ type SiteAlias struct {
 }
 
 type Subscription struct {
-	ID          uuid.UUID
-	Name        string
-	Description string
-	Site        string
-	URL         string
-	Events      []string
-	Channels    []string
-	Owner       string
-	Operator    bool
-	Permission  string
-	Dialect     string
-	Headers     json.RawMessage
-	Schedule    string
-	TimeoutMs   int32
-	MaxInFlight int32
-	Metadata    json.RawMessage
-	State       string
-	StateReason string
-	StateSince  time.Time
-	Epoch       int32
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-	DeletedAt   *time.Time
+	ID                 uuid.UUID
+	Name               string
+	Description        string
+	Site               string
+	URL                string
+	Events             []string
+	Channels           []string
+	Owner              string
+	Operator           bool
+	Permission         string
+	Dialect            string
+	Headers            json.RawMessage
+	Schedule           string
+	TimeoutMs          int32
+	MaxInFlight        int32
+	Metadata           json.RawMessage
+	Credentials        string
+	OwnRootCas         bool
+	ClientCertificate  bool
+	CredentialsVersion int32
+	State              string
+	StateReason        string
+	StateSince         time.Time
+	Epoch              int32
+	CreatedAt          time.Time
+	UpdatedAt          time.Time
+	DeletedAt          *time.Time
 }
 
 type SubscriptionHealth struct {

@@ -226,8 +226,15 @@ func (q *Queries) RotateSecret(ctx context.Context, arg *RotateSecretParams) err
 }
 
 const secretsAfter = `-- name: SecretsAfter :many
-SELECT k.id, k.subscription_id, k.value, k.sealed FROM /* TEMPLATE: schema */secret k
-WHERE k.id > $1 ORDER BY k.id LIMIT $2
+SELECT x.id, x.subscription_id, x.kind, x.value, x.sealed
+FROM (
+    SELECT k.id, k.subscription_id, ''::text AS kind, k.value, k.sealed FROM /* TEMPLATE: schema */secret k
+    WHERE k.id > $1::uuid
+    UNION ALL
+    SELECT a.id, a.subscription_id, a.kind, a.value, a.sealed FROM /* TEMPLATE: schema */endpoint_auth a
+    WHERE a.id > $1::uuid
+) x
+ORDER BY x.id LIMIT $2
 `
 
 type SecretsAfterParams struct {
@@ -238,10 +245,13 @@ type SecretsAfterParams struct {
 type SecretsAfterRow struct {
 	ID             uuid.UUID
 	SubscriptionID uuid.UUID
+	Kind           string
 	Value          []byte
 	Sealed         bool
 }
 
+// SecretsAfter goes by id through all that is sealed; the kind of a signing secret
+// is empty.
 func (q *Queries) SecretsAfter(ctx context.Context, arg *SecretsAfterParams) ([]SecretsAfterRow, error) {
 	rows, err := q.db.Query(ctx, secretsAfter, arg.After, arg.MaxRows)
 	if err != nil {
@@ -254,6 +264,7 @@ func (q *Queries) SecretsAfter(ctx context.Context, arg *SecretsAfterParams) ([]
 		if err := rows.Scan(
 			&i.ID,
 			&i.SubscriptionID,
+			&i.Kind,
 			&i.Value,
 			&i.Sealed,
 		); err != nil {

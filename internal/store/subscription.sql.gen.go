@@ -16,12 +16,14 @@ WITH doomed AS (
     SELECT o.id FROM /* TEMPLATE: schema */subscription o WHERE o.id = $1 AND o.deleted_at IS NULL FOR UPDATE
 ), kept AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
+), auth AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
 FROM doomed d WHERE s.id = d.id
 `
 
-// DeleteSubscription takes its secrets along at once.
+// DeleteSubscription takes its secrets and credentials along at once.
 func (q *Queries) DeleteSubscription(ctx context.Context, id uuid.UUID) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteSubscription, id)
 	if err != nil {
@@ -40,6 +42,8 @@ WITH doomed AS (
     FOR UPDATE
 ), kept AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
+), auth AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
 FROM doomed d WHERE s.id = d.id
@@ -61,7 +65,7 @@ func (q *Queries) DeleteSubscriptionsOf(ctx context.Context, arg *DeleteSubscrip
 }
 
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -84,6 +88,10 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.TimeoutMs,
 		&i.MaxInFlight,
 		&i.Metadata,
+		&i.Credentials,
+		&i.OwnRootCas,
+		&i.ClientCertificate,
+		&i.CredentialsVersion,
 		&i.State,
 		&i.StateReason,
 		&i.StateSince,
@@ -98,39 +106,45 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 const insertSubscription = `-- name: InsertSubscription :one
 WITH kept AS (
     INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
-    VALUES ($18, $1, $19, $20, $21)
+    VALUES ($22, $1, $23, $24, $25)
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, owner, operator, permission,
-    dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state)
+    dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state,
+    credentials, own_root_cas, client_certificate, credentials_version)
 VALUES (
     $1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9, $10,
-    $11, ($12::text)::jsonb, $13, $14, $15, ($16::text)::jsonb, $17)
-RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    $11, ($12::text)::jsonb, $13, $14, $15, ($16::text)::jsonb, $17,
+    $18, $19, $20, $21)
+RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
-	ID          uuid.UUID
-	Name        string
-	Description string
-	Site        string
-	URL         string
-	Events      []string
-	Channels    []string
-	Owner       string
-	Operator    bool
-	Permission  string
-	Dialect     string
-	Headers     string
-	Schedule    string
-	TimeoutMs   int32
-	MaxInFlight int32
-	Metadata    string
-	State       string
-	SecretID    uuid.UUID
-	Secret      []byte
-	Sealed      bool
-	PublicKey   string
+	ID                 uuid.UUID
+	Name               string
+	Description        string
+	Site               string
+	URL                string
+	Events             []string
+	Channels           []string
+	Owner              string
+	Operator           bool
+	Permission         string
+	Dialect            string
+	Headers            string
+	Schedule           string
+	TimeoutMs          int32
+	MaxInFlight        int32
+	Metadata           string
+	State              string
+	Credentials        string
+	OwnRootCas         bool
+	ClientCertificate  bool
+	CredentialsVersion int32
+	SecretID           uuid.UUID
+	Secret             []byte
+	Sealed             bool
+	PublicKey          string
 }
 
 func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptionParams) (Subscription, error) {
@@ -152,6 +166,10 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		arg.MaxInFlight,
 		arg.Metadata,
 		arg.State,
+		arg.Credentials,
+		arg.OwnRootCas,
+		arg.ClientCertificate,
+		arg.CredentialsVersion,
 		arg.SecretID,
 		arg.Secret,
 		arg.Sealed,
@@ -175,6 +193,10 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.TimeoutMs,
 		&i.MaxInFlight,
 		&i.Metadata,
+		&i.Credentials,
+		&i.OwnRootCas,
+		&i.ClientCertificate,
+		&i.CredentialsVersion,
 		&i.State,
 		&i.StateReason,
 		&i.StateSince,
@@ -187,7 +209,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
@@ -248,6 +270,10 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 			&i.TimeoutMs,
 			&i.MaxInFlight,
 			&i.Metadata,
+			&i.Credentials,
+			&i.OwnRootCas,
+			&i.ClientCertificate,
+			&i.CredentialsVersion,
 			&i.State,
 			&i.StateReason,
 			&i.StateSince,
@@ -267,7 +293,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR state = $3::text)
     AND ($4::text = '' OR events && ($5::text[] || coalesce((
@@ -319,6 +345,10 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 			&i.TimeoutMs,
 			&i.MaxInFlight,
 			&i.Metadata,
+			&i.Credentials,
+			&i.OwnRootCas,
+			&i.ClientCertificate,
+			&i.CredentialsVersion,
 			&i.State,
 			&i.StateReason,
 			&i.StateSince,
@@ -338,7 +368,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
@@ -396,6 +426,10 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 			&i.TimeoutMs,
 			&i.MaxInFlight,
 			&i.Metadata,
+			&i.Credentials,
+			&i.OwnRootCas,
+			&i.ClientCertificate,
+			&i.CredentialsVersion,
 			&i.State,
 			&i.StateReason,
 			&i.StateSince,
@@ -415,7 +449,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -438,6 +472,10 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.TimeoutMs,
 		&i.MaxInFlight,
 		&i.Metadata,
+		&i.Credentials,
+		&i.OwnRootCas,
+		&i.ClientCertificate,
+		&i.CredentialsVersion,
 		&i.State,
 		&i.StateReason,
 		&i.StateSince,
@@ -472,26 +510,31 @@ UPDATE /* TEMPLATE: schema */subscription SET
     name = $1, description = $2, site = $3, url = $4, events = $5::text[],
     channels = $6::text[], permission = $7, dialect = $8, headers = ($9::text)::jsonb,
     schedule = $10, timeout_ms = $11, max_in_flight = $12,
-    metadata = ($13::text)::jsonb, updated_at = now()
-WHERE id = $14
-RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    metadata = ($13::text)::jsonb, credentials = $14, own_root_cas = $15,
+    client_certificate = $16, credentials_version = $17, updated_at = now()
+WHERE id = $18
+RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
-	Name        string
-	Description string
-	Site        string
-	URL         string
-	Events      []string
-	Channels    []string
-	Permission  string
-	Dialect     string
-	Headers     string
-	Schedule    string
-	TimeoutMs   int32
-	MaxInFlight int32
-	Metadata    string
-	ID          uuid.UUID
+	Name               string
+	Description        string
+	Site               string
+	URL                string
+	Events             []string
+	Channels           []string
+	Permission         string
+	Dialect            string
+	Headers            string
+	Schedule           string
+	TimeoutMs          int32
+	MaxInFlight        int32
+	Metadata           string
+	Credentials        string
+	OwnRootCas         bool
+	ClientCertificate  bool
+	CredentialsVersion int32
+	ID                 uuid.UUID
 }
 
 func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptionParams) (Subscription, error) {
@@ -509,6 +552,10 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		arg.TimeoutMs,
 		arg.MaxInFlight,
 		arg.Metadata,
+		arg.Credentials,
+		arg.OwnRootCas,
+		arg.ClientCertificate,
+		arg.CredentialsVersion,
 		arg.ID,
 	)
 	var i Subscription
@@ -529,6 +576,10 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		&i.TimeoutMs,
 		&i.MaxInFlight,
 		&i.Metadata,
+		&i.Credentials,
+		&i.OwnRootCas,
+		&i.ClientCertificate,
+		&i.CredentialsVersion,
 		&i.State,
 		&i.StateReason,
 		&i.StateSince,

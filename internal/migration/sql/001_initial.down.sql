@@ -18,6 +18,7 @@ DROP TABLE
     /* TEMPLATE: schema */message,
     /* TEMPLATE: schema */intent_state,
     /* TEMPLATE: schema */intent,
+    /* TEMPLATE: schema */endpoint_auth,
     /* TEMPLATE: schema */secret,
     /* TEMPLATE: schema */subscription_health,
     /* TEMPLATE: schema */subscription,

@@ -46,6 +46,8 @@ CREATE TABLE /* TEMPLATE: schema */event_type (
 
 -- Subscriptions -------------------------------------------------------------
 
+-- credentials_version grows with each change in endpoint_auth; the three columns
+-- before it say what is there.
 CREATE TABLE /* TEMPLATE: schema */subscription (
     id              uuid PRIMARY KEY,
     name            text NOT NULL DEFAULT '',
@@ -63,6 +65,10 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     timeout_ms      integer NOT NULL DEFAULT 0,
     max_in_flight   integer NOT NULL DEFAULT 0,
     metadata        jsonb NOT NULL DEFAULT '{}',
+    credentials     text NOT NULL DEFAULT '',
+    own_root_cas    boolean NOT NULL DEFAULT false,
+    client_certificate  boolean NOT NULL DEFAULT false,
+    credentials_version integer NOT NULL DEFAULT 0,
     state           text NOT NULL DEFAULT 'active',
     state_reason    text NOT NULL DEFAULT '',
     state_since     timestamptz NOT NULL DEFAULT now(),
@@ -113,6 +119,20 @@ CREATE TABLE /* TEMPLATE: schema */secret (
 );
 
 CREATE INDEX secret_subscription_idx ON /* TEMPLATE: schema */secret (subscription_id, created_at DESC);
+
+-- What requests to a subscription's endpoint have beside their signature, as JSON:
+-- its credentials, and its TLS settings, sealed for this row where sealed says so.
+-- Kept apart since most subscriptions have none, and what reads subscriptions has
+-- no use for it.
+CREATE TABLE /* TEMPLATE: schema */endpoint_auth (
+    id              uuid PRIMARY KEY,
+    subscription_id uuid NOT NULL REFERENCES /* TEMPLATE: schema */subscription (id),
+    kind            text NOT NULL,
+    value           bytea NOT NULL,
+    sealed          boolean NOT NULL,
+    UNIQUE (subscription_id, kind),
+    CONSTRAINT endpoint_auth_kind CHECK (kind IN ('credentials', 'tls'))
+);
 
 -- Intents -------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ SELECT
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
     i.data, i.occurred_at,
     m.content_type, m.headers AS message_headers, m.body,
-    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.state AS subscription_state,
+    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
         SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value

@@ -75,8 +75,17 @@ WHERE k.id = (
     LIMIT 1);
 
 -- name: SecretsAfter :many
-SELECT k.id, k.subscription_id, k.value, k.sealed FROM /* TEMPLATE: schema */secret k
-WHERE k.id > sqlc.arg(after) ORDER BY k.id LIMIT sqlc.arg(max_rows);
+-- SecretsAfter goes by id through all that is sealed; the kind of a signing secret
+-- is empty.
+SELECT x.id, x.subscription_id, x.kind, x.value, x.sealed
+FROM (
+    SELECT k.id, k.subscription_id, ''::text AS kind, k.value, k.sealed FROM /* TEMPLATE: schema */secret k
+    WHERE k.id > sqlc.arg(after)::uuid
+    UNION ALL
+    SELECT a.id, a.subscription_id, a.kind, a.value, a.sealed FROM /* TEMPLATE: schema */endpoint_auth a
+    WHERE a.id > sqlc.arg(after)::uuid
+) x
+ORDER BY x.id LIMIT sqlc.arg(max_rows);
 
 -- name: ResealSecret :execrows
 -- ResealSecret replaces a value by itself, sealed anew, unless it has changed.

@@ -5,10 +5,12 @@ WITH kept AS (
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, owner, operator, permission,
-    dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state)
+    dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state,
+    credentials, own_root_cas, client_certificate, credentials_version)
 VALUES (
     sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
-    sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(max_in_flight), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state))
+    sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(max_in_flight), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
+    sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate), sqlc.arg(credentials_version))
 RETURNING *;
 
 -- name: GetSubscription :one
@@ -22,7 +24,8 @@ UPDATE /* TEMPLATE: schema */subscription SET
     name = sqlc.arg(name), description = sqlc.arg(description), site = sqlc.arg(site), url = sqlc.arg(url), events = sqlc.arg(events)::text[],
     channels = sqlc.arg(channels)::text[], permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
     schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), max_in_flight = sqlc.arg(max_in_flight),
-    metadata = (sqlc.arg(metadata)::text)::jsonb, updated_at = now()
+    metadata = (sqlc.arg(metadata)::text)::jsonb, credentials = sqlc.arg(credentials), own_root_cas = sqlc.arg(own_root_cas),
+    client_certificate = sqlc.arg(client_certificate), credentials_version = sqlc.arg(credentials_version), updated_at = now()
 WHERE id = sqlc.arg(id)
 RETURNING *;
 
@@ -33,11 +36,13 @@ UPDATE /* TEMPLATE: schema */subscription SET
 WHERE id = sqlc.arg(id);
 
 -- name: DeleteSubscription :execrows
--- DeleteSubscription takes its secrets along at once.
+-- DeleteSubscription takes its secrets and credentials along at once.
 WITH doomed AS (
     SELECT o.id FROM /* TEMPLATE: schema */subscription o WHERE o.id = sqlc.arg(id) AND o.deleted_at IS NULL FOR UPDATE
 ), kept AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
+), auth AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
 FROM doomed d WHERE s.id = d.id;
@@ -54,6 +59,8 @@ WITH doomed AS (
     FOR UPDATE
 ), kept AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
+), auth AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
 FROM doomed d WHERE s.id = d.id;

@@ -1,0 +1,49 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"golang.org/x/oauth2"
+)
+
+// errNoBearer is a token that cannot be used.
+var errNoBearer = errors.New("not a bearer token")
+
+// tokenErrorCodes are those of RFC 6749, section 5.2. Others are not kept: they
+// are whatever the token endpoint likes, and it was sent a secret.
+var tokenErrorCodes = []string{
+	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+}
+
+// classifyToken judges the failure of a request for a token. The token endpoint is
+// the choice of the subscription's owner, as the endpoint is, so that its failures
+// count like those of the endpoint: what it refuses as refused, that it cannot be
+// reached or fails itself as unreachable.
+func classifyToken(err error) verdict {
+	v := verdict{Outcome: OutcomeUnreachable, ErrorClass: classToken}
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		status := refused.Response.StatusCode
+		if status < http.StatusInternalServerError && status != http.StatusTooManyRequests {
+			v.Outcome = OutcomeRejected
+		}
+		v.Detail = fmt.Sprintf("the token endpoint answered %d", status)
+		if slices.Contains(tokenErrorCodes, refused.ErrorCode) {
+			v.Detail += " (" + refused.ErrorCode + ")"
+		}
+		return v
+	}
+	_, sending := errors.AsType[*url.Error](err)
+	switch {
+	case isTimeout(err):
+		v.Outcome, v.Detail = OutcomeTimeout, "the token endpoint did not answer in time"
+	case sending:
+		v.Detail = "the token endpoint: " + classifyFailure(err).Detail
+	default:
+		v.Outcome, v.Detail = OutcomeFailed, "the answer of the token endpoint holds no bearer token"
+	}
+	return v
+}

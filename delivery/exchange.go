@@ -1,0 +1,49 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"github.com/riverhook/riverhook/dialect"
+)
+
+// exchange sends the request, with the credentials of its subscription if there are
+// any, and returns the answer. A token that was kept from an earlier request can
+// have been withdrawn: where one is answered by 401 the request is sent again, once,
+// with a new one. The error is of the request, or of the one for a token.
+func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request, a *attempt) (*http.Response, error) {
+	client, auth := e.clientFor(t.Auth), t.Auth
+	if auth.tokens == nil {
+		return e.post(ctx, client, t, built, auth.authorization, a)
+	}
+	token, fresh, err := auth.tokens.get(ctx, client, "")
+	if err != nil {
+		return nil, err
+	}
+	resp, err := e.post(ctx, client, t, built, "Bearer "+token, a)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || fresh {
+		return resp, err
+	}
+	_ = resp.Body.Close()
+	if token, _, err = auth.tokens.get(ctx, client, token); err != nil {
+		return nil, err
+	}
+	return e.post(ctx, client, t, built, "Bearer "+token, a)
+}
+
+func (e *Engine) post(
+	ctx context.Context, client *http.Client, t *target, built dialect.Request, authorization string, a *attempt,
+) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, built.Method, built.URL, bytes.NewReader(built.Body))
+	if err != nil {
+		return nil, errNotBuilt
+	}
+	req.GetBody = nil // net/http would repeat a POST that carries Idempotency-Key
+	req.Header = built.Header
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	a.RequestHeaders = keptHeaders(req.Header, t.Sub.Headers)
+	return client.Do(req)
+}
