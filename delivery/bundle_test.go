@@ -31,8 +31,9 @@ type bundle struct {
 	cfg    delivery.Config
 }
 
-// newBundle makes one. The engines that it makes allow receivers on loopback,
-// let every owner see everything, and have the schedules of schedules.
+// newBundle makes one. The engines that it makes allow receivers on loopback and
+// any number of subscriptions, let every owner see everything, and have the
+// schedules of schedules.
 func newBundle(t *testing.T) *bundle {
 	t.Helper()
 	return bundleOn(t, pgtest.PoolSize(t, 20))
@@ -52,6 +53,9 @@ func bundleOn(t *testing.T, pool *pgxpool.Pool) *bundle {
 		Logger:    slog.New(slog.DiscardHandler),
 		Schedules: schedules(),
 		Sealer:    sealer(),
+
+		SubscriptionsPerOwner: -1,
+		SubscriptionsPerSite:  -1,
 	}}
 	b.subs = b.engine(nil).Subscriptions()
 	return b

@@ -17,6 +17,10 @@ import (
 	"github.com/riverhook/riverhook/seal"
 )
 
+// maxRequestBytes bounds Config.MaxRequestBytes: a message is one value of the
+// database and one piece of memory.
+const maxRequestBytes = 128 << 20
+
 // Config configures an [Engine]. With nothing but a Sealer it delivers to https
 // endpoints, in the dialects "standard" and "plain", for subscriptions of
 // operators; a subscription with an owner waits until a checker is registered.
@@ -61,8 +65,11 @@ type Config struct {
 	// Externalizers load what is sent. Default: the intent's data is sent.
 	Externalizers *Externalizers
 
-	// History says how long what has ended is kept.
+	// History says what is kept of what has ended, and for how long.
 	History HistoryRules
+
+	// HookTimeout bounds one call of a hook. Default: 10 s.
+	HookTimeout time.Duration
 
 	// Hooks are called when something happens that a person should know.
 	Hooks Hooks
@@ -91,6 +98,13 @@ type Config struct {
 	// at once to the URL of a subscription that names no bound of its own. An
 	// endpoint that throttles gets fewer for a while. Default: 32.
 	MaxInFlightPerEndpoint int
+
+	// MaxRequestBytes is the most bytes that the body of a request may have. A
+	// message beyond it is not made: the decisions that wanted it are failed, at
+	// once and with the reason, and can be made again by Engine.RetryFailed.
+	// Keep it above outbox.Config.MaxDataBytes, since a dialect adds to the data.
+	// From 1 to 128 MiB. Default: 16 MiB.
+	MaxRequestBytes int
 
 	// MaxWorkers is the most River jobs that each queue of this engine works at
 	// once, 1 to 10,000. Default: 1000.
@@ -133,6 +147,14 @@ type Config struct {
 	// Default: 30 s.
 	StopTimeout time.Duration
 
+	// SubscriptionsPerOwner is how many subscriptions one owner may have by
+	// Engine.Subscriptions: MaxPerOwner there. Default: 100. -1 is no limit.
+	SubscriptionsPerOwner int
+
+	// SubscriptionsPerSite is how many subscriptions there may be at one site by
+	// Engine.Subscriptions: MaxPerSite there. Default: 1000. -1 is no limit.
+	SubscriptionsPerSite int
+
 	// Timeout bounds a request in total, the answer's body included, for
 	// subscriptions that name none. Default: 20 s.
 	Timeout time.Duration
@@ -171,21 +193,6 @@ type DeactivationRules struct {
 	Window time.Duration
 }
 
-// HistoryRules say how long what has ended is kept. What is pending is kept.
-type HistoryRules struct {
-	// DedupeWindow is how long the id of an intent is remembered at least, from
-	// its creation; in that time it cannot be used for another one. Ids also
-	// outlive what is kept of their deliveries. Default: 90 days.
-	DedupeWindow time.Duration
-
-	// MaxAge is how long an ended delivery is kept. Default: 90 days.
-	MaxAge time.Duration
-
-	// PerSubscription is how many ended deliveries of a subscription are kept,
-	// the newest. Default: 1000.
-	PerSubscription int
-}
-
 func (c *Config) withDefaults() (*Config, error) {
 	out := Config{}
 	if c != nil {
@@ -200,14 +207,14 @@ func (c *Config) withDefaults() (*Config, error) {
 	def(&out.Deactivation.Window, 5*24*time.Hour)
 	def(&out.ExternalizeTimeout, 10*time.Second)
 	def(&out.ExternalizeTries, 8)
-	def(&out.History.DedupeWindow, 90*24*time.Hour)
-	def(&out.History.MaxAge, 90*24*time.Hour)
-	def(&out.History.PerSubscription, 1000)
+	out.History.fill()
+	def(&out.HookTimeout, 10*time.Second)
 	def(&out.Logger, slog.Default())
 	def(&out.MaintenanceInterval, time.Second)
 	def(&out.MaxHold, 30*24*time.Hour)
 	def(&out.MaxInFlight, 512)
 	def(&out.MaxInFlightPerEndpoint, 32)
+	def(&out.MaxRequestBytes, 16<<20)
 	def(&out.MaxWorkers, 1000)
 	def(&out.RedecideAfter, 5*time.Second)
 	def(&out.ResponseBytes, 16<<10)
@@ -266,8 +273,10 @@ func (c *Config) validate() error {
 		return refuse("ExternalizeTimeout", "must not be negative")
 	case c.ExternalizeTries < 0:
 		return refuse("ExternalizeTries", "must not be negative")
-	case c.History.DedupeWindow < 0 || c.History.MaxAge < 0 || c.History.PerSubscription < 0:
-		return refuse("History", "must not have negative fields")
+	case c.History.problem() != "":
+		return refuse("History", c.History.problem())
+	case c.HookTimeout < 0:
+		return refuse("HookTimeout", "must not be negative")
 	case len(c.ID) > 100:
 		return refuse("ID", "must be at most 100 bytes")
 	case c.MaintenanceInterval < time.Millisecond:
@@ -278,6 +287,8 @@ func (c *Config) validate() error {
 		return refuse("MaxInFlight", "must be at least 1")
 	case c.MaxInFlightPerEndpoint < 1:
 		return refuse("MaxInFlightPerEndpoint", "must be at least 1")
+	case c.MaxRequestBytes < 1 || c.MaxRequestBytes > maxRequestBytes:
+		return refuse("MaxRequestBytes", "must be 1 to 128 MiB")
 	case c.MaxWorkers < 1 || c.MaxWorkers > 10_000:
 		return refuse("MaxWorkers", "must be 1 to 10,000")
 	case c.RedecideAfter < 0:

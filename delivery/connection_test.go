@@ -22,6 +22,14 @@ import (
 // are as change leaves them.
 func (b *bundle) apart(change func(cfg *pgxpool.Config)) *delivery.Engine {
 	b.t.Helper()
+	engine, err := delivery.New(b.apartPool(change), &b.cfg)
+	require.NoError(b.t, err)
+	return engine
+}
+
+// apartPool is another pool to the same database.
+func (b *bundle) apartPool(change func(cfg *pgxpool.Config)) *pgxpool.Pool {
+	b.t.Helper()
 	poolCfg := b.pool.Config()
 	poolCfg.ConnConfig.RuntimeParams["application_name"] = "engine"
 	if change != nil {
@@ -30,9 +38,7 @@ func (b *bundle) apart(change func(cfg *pgxpool.Config)) *delivery.Engine {
 	pool, err := pgxpool.NewWithConfig(b.t.Context(), poolCfg)
 	require.NoError(b.t, err)
 	b.t.Cleanup(pool.Close)
-	engine, err := delivery.New(pool, &b.cfg)
-	require.NoError(b.t, err)
-	return engine
+	return pool
 }
 
 // requireAllTold waits until n events are delivered to the only subscription,

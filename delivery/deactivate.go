@@ -81,7 +81,7 @@ func (e *Engine) callHook(
 	if row.FailingSince != nil {
 		ev.FailingSince = *row.FailingSince
 	}
-	_, err := guarded(func() (struct{}, error) {
+	_, err := within(ctx, e.cfg.HookTimeout, func(ctx context.Context) (struct{}, error) {
 		hook(ctx, ev)
 		return struct{}{}, nil
 	})

@@ -192,23 +192,35 @@ func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string)
 			return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "externalizer: " + brief(err), Tries: 1}
 		}
 	}
-	msg, err := guarded(func() (dialect.Message, error) { return d.Envelope(ev, data) })
+	if err := e.checkSize("data", len(data)); err != nil {
+		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
+	}
+	msg, err := envelope(ctx, d, ev, data)
 	if err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "dialect: " + brief(err), Tries: 1}
+	}
+	if err := e.checkSize("message", len(msg.Body)); err != nil {
+		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 	}
 	return msg, nil
 }
 
-// logWaiting says why decisions wait, once for each reason.
-func (e *Engine) logWaiting(ctx context.Context, ex *expansion) {
-	waiting := map[string]int{}
+// logTrouble says why decisions wait or have failed, once for each reason.
+func (e *Engine) logTrouble(ctx context.Context, ex *expansion) {
+	waiting, failed := map[string]int{}, map[string]int{}
 	for _, d := range ex.Decisions {
-		if d.Outcome == decisionWaiting {
+		switch d.Outcome {
+		case decisionWaiting:
 			waiting[d.Reason]++
+		case decisionFailed:
+			failed[d.Reason]++
 		}
 	}
 	for reason, n := range waiting {
 		e.log.WarnContext(ctx, "riverhook: decisions wait", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)
+	}
+	for reason, n := range failed {
+		e.log.ErrorContext(ctx, "riverhook: decisions failed", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)
 	}
 }
 

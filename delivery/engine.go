@@ -45,6 +45,7 @@ type Engine struct {
 	client    *http.Client
 	endpoints *endpoints
 	fault     func(point string)
+	keeper    headerKeeper
 	inFlight  chan struct{}
 	log       *slog.Logger
 	pool      *pgxpool.Pool
@@ -95,6 +96,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		admitted: make(chan struct{}, admittedPerRequest*cfg.MaxInFlight), box: sealed.NewBox(cfg.Sealer),
 		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
 		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
+		keeper:    newHeaderKeeper(cfg.History.RedactHeaders),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
@@ -123,7 +125,8 @@ func (e *Engine) makeSubscriptions() (err error) {
 	}
 	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
 		CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
-		Sealer: e.cfg.Sealer,
+		Sealer:      e.cfg.Sealer,
+		MaxPerOwner: e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: config: %w", err)

@@ -85,7 +85,8 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 			return nil, err
 		}
 	}
-	ex := &expansion{Intent: in, Next: in.After, More: more, JobID: by.JobID, Wait: e.cfg.RedecideAfter}
+	_, keep := e.cfg.History.of(in.Event.Type)
+	ex := &expansion{Intent: in, Next: in.After, More: more, Keep: keep, JobID: by.JobID, Wait: e.cfg.RedecideAfter}
 	if len(matches) > 0 {
 		ex.Next = matches[len(matches)-1].Subscription.ID
 	}
@@ -95,7 +96,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 			ex.Decisions[i].DeliveryID = newID()
 		}
 	}
-	e.logWaiting(ctx, ex)
+	e.logTrouble(ctx, ex)
 	made, err := e.expansions.Do(ctx, ex)
 	if err != nil {
 		return nil, &stallError{"commit the expansion", err}
@@ -145,6 +146,7 @@ type expansion struct {
 	Intent    *intent
 	Next      uuid.UUID // the last subscription of the chunk
 	More      bool      // there are subscriptions behind it
+	Keep      Keep      // of the payload, when all has ended
 	JobID     int64
 	Wait      time.Duration // before decisions that wait are tried again
 	Decisions []decision

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -139,7 +140,9 @@ func (h *History) Message(ctx context.Context, delivery uuid.UUID) (*Message, er
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("delivery: message of delivery %s: %w", delivery, ErrNotFound)
 	}
-	msg := &Message{ContentType: rows[0].ContentType, Body: rows[0].Body}
+	msg := &Message{
+		ContentType: rows[0].ContentType, Body: rows[0].Body, Gone: rows[0].Gone, SHA256: hex.EncodeToString(rows[0].BodySha256),
+	}
 	if err := json.Unmarshal(rows[0].Headers, &msg.Headers); err != nil {
 		return nil, fmt.Errorf("delivery: message of delivery %s: %w", delivery, err)
 	}

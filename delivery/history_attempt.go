@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -29,7 +30,8 @@ type Attempt struct {
 	RequestHeaders    map[string]string `json:"request_headers"`
 	ResponseHeaders   map[string]string `json:"response_headers"`
 	ResponseBody      Body              `json:"response_body"`
-	ResponseTruncated bool              `json:"response_truncated,omitempty"` // ResponseBody is only the beginning
+	ResponseSHA256    string            `json:"response_sha256,omitempty"`    // of the body, in hex, where only that is kept
+	ResponseTruncated bool              `json:"response_truncated,omitempty"` // more was answered, body or headers, than is kept
 
 	RetryAfter time.Duration `json:"-"` // what the endpoint asked for; in JSON retry_after_ms
 	Duration   time.Duration `json:"-"` // of the whole request; in JSON duration_ms
@@ -52,7 +54,7 @@ func newAttempt(row store.Attempt) (Attempt, error) {
 	a := Attempt{
 		DeliveryID: row.DeliveryID, Seq: int(row.Seq), Round: int(row.Round), Manual: row.Manual, Number: int(row.Number),
 		Outcome: Outcome(row.Outcome), Error: row.Error, Reason: row.Reason, Status: int(row.Status), URL: row.URL,
-		ResponseBody: row.ResponseBody, ResponseTruncated: row.ResponseTruncated,
+		ResponseBody: row.ResponseBody, ResponseSHA256: hex.EncodeToString(row.ResponseSha256), ResponseTruncated: row.ResponseTruncated,
 		RetryAfter: time.Duration(row.RetryAfterMs) * time.Millisecond, Duration: time.Duration(row.DurationUs) * time.Microsecond,
 		Engine: row.Engine, StartedAt: row.StartedAt,
 	}

@@ -88,4 +88,6 @@ type Message struct {
 	ContentType string            `json:"content_type"`
 	Headers     map[string]string `json:"headers,omitempty"` // those that the dialect has made once for all attempts
 	Body        Body              `json:"body"`
+	Gone        bool              `json:"gone,omitempty"`   // the body was erased, or is not kept: it cannot be sent again
+	SHA256      string            `json:"sha256,omitempty"` // of the body, in hex, where only that is kept
 }

@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -23,6 +25,18 @@ const (
 	IntentPending   IntentState = "pending"   // to be expanded, or half way through
 )
 
+// PayloadState says whether the data of an intent is there.
+type PayloadState string
+
+// What becomes of the data of an intent.
+const (
+	PayloadDropped PayloadState = "dropped" // as HistoryRules.Payloads says
+	PayloadErased  PayloadState = "erased"  // by outbox.Erase, with the attributes
+	PayloadHashed  PayloadState = "hashed"  // as HistoryRules.Payloads says
+	PayloadKept    PayloadState = "kept"    // it is there
+	PayloadPruned  PayloadState = "pruned"  // by its age, with the attributes: only the id is remembered
+)
+
 // IntentRecord is an intent as it is stored, and what became of it.
 type IntentRecord struct {
 	ID         string            `json:"id"`  // the wire id: webhook-id
@@ -33,8 +47,11 @@ type IntentRecord struct {
 	Channel    string            `json:"channel,omitempty"`
 	Actor      string            `json:"actor,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
-	Data       json.RawMessage   `json:"data,omitempty"`   // of Intent only, not in lists
-	Pruned     bool              `json:"pruned,omitempty"` // data and attributes were pruned: only the id is remembered
+
+	Data       json.RawMessage `json:"data,omitempty"`        // of Intent only, not in lists
+	DataSHA256 string          `json:"data_sha256,omitempty"` // in hex, where only that is kept
+	Payload    PayloadState    `json:"payload"`
+	GoneAt     *time.Time      `json:"gone_at,omitempty"` // when the data went; nil while it is there
 
 	ResourceKind string `json:"resource_kind,omitempty"`
 	ResourceID   string `json:"resource_id,omitempty"`
@@ -158,7 +175,8 @@ func (h *History) Intent(ctx context.Context, id string) (*IntentRecord, error) 
 func newIntentRecord(row store.ListIntentsRow) (IntentRecord, error) {
 	r := IntentRecord{
 		ID: row.WireID, Key: row.ID, Type: row.Type, Site: hierarchy.Path(row.Site), ActiveSite: hierarchy.Path(row.ActiveSite),
-		Channel: row.Channel, Actor: row.Actor, Data: row.Data, Pruned: row.Pruned,
+		Channel: row.Channel, Actor: row.Actor, Data: row.Data, DataSHA256: hex.EncodeToString(row.DataSha256),
+		Payload: cmp.Or(PayloadState(row.Gone), PayloadKept), GoneAt: row.GoneAt,
 		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID,
 		OccurredAt: row.OccurredAt, NotBefore: row.NotBefore, CreatedAt: row.CreatedAt,
 		State: IntentState(row.State), Reason: row.Reason, EndedAt: row.EndedAt,

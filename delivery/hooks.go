@@ -7,8 +7,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// Hooks are called by the engine's maintenance, one at a time, without a
-// transaction; a hook that panics is logged. They are called once;
+// Hooks are called by the engine's maintenance, one at a time, while it holds no
+// connection. The context of a call ends after Config.HookTimeout, and the engine
+// then goes on without it. A hook that panics or is late is logged. They are
+// called once;
 // where the engine ends between the change and its call, a hook is not called:
 // what has happened is in the subscription's state.
 type Hooks struct {

@@ -11,39 +11,75 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 )
 
-// guarded turns a panic of host code into an error of this call alone.
-func guarded[T any](call func() (T, error)) (out T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return call()
-}
+// dialectTimeout bounds one call of a dialect, which only computes.
+const dialectTimeout = 5 * time.Second
 
-// callExternalizer gives an externalizer its deadline, also when it does not
-// look at its context: its goroutine may then outlive the call.
-func callExternalizer(ctx context.Context, x Externalizer, ev dialect.Event, timeout time.Duration) ([]byte, error) {
+// within calls host code. It gives it a deadline, also when it does not look at
+// its context: its goroutine may then outlive the call. A panic is an error of
+// this call alone, and so is the end of its goroutine.
+func within[T any](ctx context.Context, timeout time.Duration, call func(ctx context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type result struct {
-		data []byte
-		err  error
+		value T
+		err   error
 	}
 	done := make(chan result, 1)
 	go func() {
-		data, err := guarded(func() ([]byte, error) { return x.Externalize(ctx, ev) })
-		done <- result{data, err}
+		r := result{err: errors.New("it ended its goroutine")}
+		defer func() {
+			if p := recover(); p != nil {
+				r = result{err: fmt.Errorf("panic: %v", p)}
+			}
+			done <- r
+		}()
+		r.value, r.err = call(ctx)
 	}()
 	select {
 	case r := <-done:
-		if r.err == nil && !json.Valid(r.data) {
-			r.err = errors.New("the externalized data is not JSON")
-		}
-		return r.data, r.err
+		return r.value, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("no answer within %s: %w", timeout, ctx.Err())
+		var none T
+		return none, fmt.Errorf("no answer within %s: %w", timeout, ctx.Err())
 	}
+}
+
+// callExternalizer returns JSON, or why there is none.
+func callExternalizer(ctx context.Context, x Externalizer, ev dialect.Event, timeout time.Duration) ([]byte, error) {
+	data, err := within(ctx, timeout, func(ctx context.Context) ([]byte, error) { return x.Externalize(ctx, ev) })
+	if err == nil && !json.Valid(data) {
+		return nil, errors.New("the externalized data is not JSON")
+	}
+	return data, err
+}
+
+// envelope has a dialect make a message. What it does is not cut off by the end
+// of a job: it takes no time.
+func envelope(ctx context.Context, d dialect.Dialect, ev dialect.Event, data []byte) (dialect.Message, error) {
+	return within(context.WithoutCancel(ctx), dialectTimeout, func(context.Context) (dialect.Message, error) {
+		return d.Envelope(ev, data)
+	})
+}
+
+// build has a dialect make the request of an attempt.
+func (e *Engine) build(ctx context.Context, d dialect.Dialect, t *target, a *attempt) (dialect.Request, error) {
+	built, err := within(context.WithoutCancel(ctx), dialectTimeout, func(context.Context) (dialect.Request, error) {
+		return d.Request(t.Message,
+			dialect.Destination{URL: t.Sub.URL, Headers: t.Sub.Headers, Secrets: t.Secrets},
+			dialect.Attempt{Number: a.Number, At: a.StartedAt})
+	})
+	if err == nil {
+		err = e.checkSize("request", len(built.Body))
+	}
+	return built, err
+}
+
+// checkSize holds a body against Config.MaxRequestBytes.
+func (e *Engine) checkSize(what string, size int) error {
+	if size <= e.cfg.MaxRequestBytes {
+		return nil
+	}
+	return fmt.Errorf("the %s has %d bytes; Config.MaxRequestBytes allows %d", what, size, e.cfg.MaxRequestBytes)
 }
 
 // cleanText makes a text fit for a text column.

@@ -10,7 +10,7 @@ import (
 
 func TestKeptHeadersAreJSONWhateverTheyHold(t *testing.T) {
 	t.Parallel()
-	kept := keptHeaders(http.Header{
+	kept, complete := newHeaderKeeper([]string{"x-PERSON"}).keep(http.Header{
 		"Plain":           {"a", "b"},
 		"Quoted":          {`say "no" \ yes`},
 		"Control":         {"a\tb\x00c\xff"},
@@ -19,6 +19,7 @@ func TestKeptHeadersAreJSONWhateverTheyHold(t *testing.T) {
 		"Authorization":   {"Bearer s3cret"},
 		"odd\"name":       {""},
 		"Www-Authenticat": nil,
+		"X-Person":        {"ada"},
 	}, map[string]string{"X-Mine": ""})
 	var got map[string]string
 	require.NoError(t, json.Unmarshal([]byte(kept), &got), kept)
@@ -31,6 +32,10 @@ func TestKeptHeadersAreJSONWhateverTheyHold(t *testing.T) {
 		"Authorization":   "[redacted]",
 		"odd\"name":       "",
 		"Www-Authenticat": "",
+		"X-Person":        "[redacted]",
 	}, got)
-	require.Equal(t, "{}", keptHeaders(nil, nil))
+	require.True(t, complete)
+	kept, complete = newHeaderKeeper(nil).keep(nil, nil)
+	require.Equal(t, "{}", kept)
+	require.True(t, complete)
 }

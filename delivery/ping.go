@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ func (e *Engine) pingWith(ctx context.Context, id uuid.UUID, pending bool) (*Att
 		return nil, secret, err
 	}
 	a := &attempt{Number: 1, Manual: true, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
-	built, err := e.pingRequest(t, a)
+	built, err := e.pingRequest(ctx, t, a)
 	if err != nil {
 		return nil, secret, err
 	}
@@ -133,7 +134,7 @@ func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t 
 	return t, secret, nil
 }
 
-func (e *Engine) pingRequest(t *target, a *attempt) (dialect.Request, error) {
+func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialect.Request, error) {
 	d, ok := e.cfg.Dialects.Get(t.Dialect)
 	if !ok {
 		return dialect.Request{}, fmt.Errorf("no dialect %q in this process", t.Dialect)
@@ -143,15 +144,11 @@ func (e *Engine) pingRequest(t *target, a *attempt) (dialect.Request, error) {
 		return dialect.Request{}, err
 	}
 	ev := dialect.Event{ID: newID().String(), Type: PingEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC()}
-	built, err := guarded(func() (dialect.Request, error) {
-		msg, err := d.Envelope(ev, data)
-		if err != nil {
-			return dialect.Request{}, err
-		}
-		return d.Request(msg,
-			dialect.Destination{URL: t.Sub.URL, Headers: t.Sub.Headers, Secrets: t.Secrets},
-			dialect.Attempt{Number: a.Number, At: a.StartedAt})
-	})
+	t.Event = ev
+	var built dialect.Request
+	if t.Message, err = envelope(ctx, d, ev, data); err == nil {
+		built, err = e.build(ctx, d, t, a)
+	}
 	if err != nil {
 		return dialect.Request{}, fmt.Errorf("dialect: %w", err)
 	}
@@ -162,7 +159,8 @@ func (e *Engine) pingRequest(t *target, a *attempt) (dialect.Request, error) {
 func (a *attempt) public(engine string) (*Attempt, error) {
 	out := &Attempt{
 		Manual: a.Manual, Number: a.Number, Outcome: a.Outcome, Error: a.Error, Reason: a.Reason, Status: a.Status, URL: a.URL,
-		ResponseBody: a.ResponseBody, ResponseTruncated: a.ResponseTruncated, RetryAfter: a.RetryAfter, Duration: a.Duration,
+		ResponseBody: a.ResponseBody, ResponseSHA256: hex.EncodeToString(a.ResponseSHA256), ResponseTruncated: a.ResponseTruncated,
+		RetryAfter: a.RetryAfter, Duration: a.Duration,
 		Engine: engine, StartedAt: a.StartedAt,
 	}
 	if err := json.Unmarshal([]byte(orEmptyObject(a.RequestHeaders)), &out.RequestHeaders); err != nil {

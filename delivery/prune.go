@@ -33,10 +33,11 @@ type Pruned struct {
 	Decisions  int `json:"decisions"`  // intents that did not become a delivery
 	Payloads   int `json:"payloads"`   // data, attributes and messages of intents whose ids are kept
 	Intents    int `json:"intents"`    // intents that are forgotten, their ids included
+	Reduced    int `json:"reduced"`    // intents whose payloads were hashed or dropped, as Config.History says
 }
 
 // Prune removes what Config.History does not keep, oldest first, in small
-// transactions. It never removes what is pending, nor a delivery or decision
+// transactions, payloads that are not to be kept included. It never removes what is pending, nor a delivery or decision
 // whose intent is still being expanded. A started engine prunes about once a
 // minute, one engine for all; Prune is for programs that run now and then, and
 // goes on until nothing is left to prune. What another process prunes at the same
@@ -53,6 +54,7 @@ func (e *Engine) Prune(ctx context.Context) (*Pruned, error) {
 // where there is much to look at.
 type pruner struct {
 	engine       *Engine
+	reduceAfter  uuid.UUID
 	surplusAfter uuid.UUID
 	intentsAfter uuid.UUID
 	pruned       Pruned
@@ -74,7 +76,7 @@ func (p *pruner) run(ctx context.Context) error {
 	}
 	if p.pruned != (Pruned{}) {
 		p.engine.log.InfoContext(ctx, "riverhook: pruned", "deliveries", p.pruned.Deliveries, "decisions", p.pruned.Decisions,
-			"payloads", p.pruned.Payloads, "intents", p.pruned.Intents)
+			"payloads", p.pruned.Payloads, "intents", p.pruned.Intents, "reduced", p.pruned.Reduced)
 	}
 	return nil
 }
@@ -86,6 +88,7 @@ func (p *pruner) prune(ctx context.Context, budget time.Duration) error {
 		name string
 		step func(ctx context.Context, q *store.Queries) (more bool, err error)
 	}{
+		{"payloads", p.payloads},
 		{"surplus deliveries", p.surplus},
 		{"old deliveries", p.oldDeliveries},
 		{"decisions", p.decisions},
@@ -121,6 +124,32 @@ func (p *pruner) step(ctx context.Context, step func(ctx context.Context, q *sto
 		return err
 	})
 	return more, err
+}
+
+// payloads reduces what is not to be kept of intents that have ended.
+func (p *pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
+	seen, err := q.LockPayloads(ctx, &store.LockPayloadsParams{After: p.reduceAfter, MaxRows: pruneStep})
+	if err != nil {
+		return false, err
+	}
+	var free []uuid.UUID
+	for _, row := range seen {
+		if p.reduceAfter = row.IntentID; row.Free {
+			free = append(free, row.IntentID)
+		}
+	}
+	if len(free) > 0 {
+		reduced, err := q.ReducePayloads(ctx, store.UUIDs(free))
+		if err != nil {
+			return false, err
+		}
+		p.pruned.Reduced += int(reduced)
+	}
+	if len(seen) < pruneStep {
+		p.reduceAfter = uuid.Nil
+		return false, nil
+	}
+	return true, nil
 }
 
 func (p *pruner) surplus(ctx context.Context, q *store.Queries) (bool, error) {

@@ -94,7 +94,7 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	}
 	in, err := engine.History().Intent(t.Context(), id)
 	require.NoError(t, err)
-	require.True(t, in.Pruned)
+	require.Equal(t, delivery.PayloadPruned, in.Payload)
 	require.Nil(t, in.Data)
 	require.Empty(t, in.Attributes)
 	require.Equal(t, "user.created", in.Type)

@@ -162,6 +162,7 @@ func addTransition(p *store.RecordAttemptsParams, tr *transition) {
 	p.RequestHeaders = append(p.RequestHeaders, orEmptyObject(a.RequestHeaders))
 	p.ResponseHeaders = append(p.ResponseHeaders, orEmptyObject(a.ResponseHeaders))
 	p.ResponseBodies = append(p.ResponseBodies, a.ResponseBody)
+	p.ResponseHashes = append(p.ResponseHashes, a.ResponseSHA256)
 	p.ResponseTruncated = append(p.ResponseTruncated, a.ResponseTruncated)
 	p.RetryAfterMs = append(p.RetryAfterMs, a.RetryAfter.Milliseconds())
 	p.DurationUs = append(p.DurationUs, a.Duration.Microseconds())

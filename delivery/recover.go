@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,10 +13,6 @@ import (
 
 // recoverStep is how many deliveries are brought back in one transaction.
 const recoverStep = 500
-
-// ErrPruned means that the data of an intent was pruned, so that it cannot be
-// run again.
-var ErrPruned = errors.New("the data was pruned")
 
 // RecoverOpts say which deliveries Recover brings back.
 type RecoverOpts struct {
@@ -63,7 +58,8 @@ func (o *RecoverOpts) params(subscription uuid.UUID) (*store.RecoverDeliveriesPa
 }
 
 // Recover brings back what a subscription has missed: each ended delivery that
-// opts name gets a new round as by Redeliver, oldest first. It works in steps
+// opts name gets a new round as by Redeliver, oldest first; those whose message is
+// gone (ErrPayloadGone) stay as they are. It works in steps
 // that are committed one by one; after an error the number says how many have
 // been brought back, and another call goes on with the rest. The error is
 // ErrNotFound, ErrSubscriptionDeactivated or ErrSubscriptionGone. nil opts are
@@ -115,7 +111,8 @@ func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *Re
 // RetryFailed runs an intent again where it has failed: its expansion, when that
 // has failed or its job was cancelled, goes on where it stopped, and decisions
 // that have failed are made anew. It returns how many these were, 0 when nothing
-// has failed. id is the wire id; the error is ErrIntentNotFound or ErrPruned.
+// has failed. id is the wire id; the error is ErrIntentNotFound, or ErrErased,
+// ErrPruned or another ErrPayloadGone.
 func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
 	if !isText(id) {
 		return 0, fmt.Errorf("delivery: retry intent %q: %w", id, ErrIntentNotFound)
@@ -125,8 +122,12 @@ func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
 	case err != nil:
 	case len(rows) == 0:
 		err = ErrIntentNotFound
-	case rows[0].Pruned:
+	case rows[0].Gone == string(PayloadErased):
+		err = ErrErased
+	case rows[0].Gone == string(PayloadPruned):
 		err = ErrPruned
+	case rows[0].Gone != "":
+		err = ErrPayloadGone
 	default:
 		return int(rows[0].Retried), nil
 	}

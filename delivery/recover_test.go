@@ -70,6 +70,7 @@ func TestARecoveryGoesInSteps(t *testing.T) {
 	sub := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Paused = true })
 	b.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, state, ended_at)
 		SELECT gen_random_uuid(), gen_random_uuid(), $1, 'standard', '/', 1, 'exhausted', now() FROM generate_series(1, 1200)`, sub.ID)
+	b.exec(`INSERT INTO riverhook.message (intent_id, dialect, content_type) SELECT intent_id, dialect, '' FROM riverhook.delivery`)
 	engine := b.engine(nil)
 
 	n, err := engine.Recover(t.Context(), sub.ID, &delivery.RecoverOpts{Limit: 700})

@@ -75,7 +75,7 @@ func (e *Engine) settle(ctx context.Context, by carrier, in *intent, waiting []s
 			d.DeliveryID = newID()
 		}
 	}
-	e.logWaiting(ctx, ex)
+	e.logTrouble(ctx, ex)
 	made, err := e.commitRedecisions(ctx, ex)
 	if err != nil {
 		return nil, &stallError{"commit the decisions", err}

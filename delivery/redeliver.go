@@ -22,6 +22,18 @@ var (
 	// goes on by itself. Cancel it first to begin anew.
 	ErrDeliveryPending = errors.New("the delivery is pending")
 
+	// ErrErased means that what was to be sent was erased by outbox.Erase. It is an
+	// ErrPayloadGone.
+	ErrErased = fmt.Errorf("it was erased: %w", ErrPayloadGone)
+
+	// ErrPayloadGone means that what was to be sent is not there any more:
+	// HistoryRules.Payloads does not keep it, or it is an ErrErased or ErrPruned.
+	ErrPayloadGone = errors.New("the payload is gone")
+
+	// ErrPruned means that the data of an intent was pruned for its age. It is an
+	// ErrPayloadGone.
+	ErrPruned = fmt.Errorf("it was pruned: %w", ErrPayloadGone)
+
 	// ErrSubscriptionDeactivated means that the subscription gets nothing until
 	// it is activated.
 	ErrSubscriptionDeactivated = errors.New("the subscription is deactivated: activate it first")
@@ -35,8 +47,8 @@ var (
 // is sent under the same webhook-id. A paused subscription holds it. Access is
 // checked again before anything is sent.
 //
-// The error is ErrNotFound, ErrDeliveryPending, ErrSubscriptionDeactivated or
-// ErrSubscriptionGone. Of two calls at once one finds the delivery pending.
+// The error is ErrNotFound, ErrDeliveryPending, ErrPayloadGone, ErrErased,
+// ErrSubscriptionDeactivated or ErrSubscriptionGone. Of two calls at once one finds the delivery pending.
 func (e *Engine) Redeliver(ctx context.Context, delivery uuid.UUID) error {
 	return e.redeliver(ctx, e.store, delivery)
 }
@@ -58,6 +70,10 @@ func (e *Engine) redeliver(ctx context.Context, q *store.Queries, id uuid.UUID) 
 		return nil
 	case rows[0].State == statePending:
 		err = ErrDeliveryPending
+	case rows[0].Erased:
+		err = ErrErased
+	case rows[0].Gone:
+		err = ErrPayloadGone
 	default:
 		err = refusal(rows[0].SubscriptionState, rows[0].Deleted)
 	}

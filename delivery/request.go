@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
@@ -27,11 +28,7 @@ func (e *Engine) request(ctx context.Context, t *target) *transition {
 	schedule, _ := e.schedule(t)
 	d, _ := e.cfg.Dialects.Get(t.Dialect)
 	a := &attempt{Number: t.number(), Manual: t.Manual, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
-	built, err := guarded(func() (dialect.Request, error) {
-		return d.Request(t.Message,
-			dialect.Destination{URL: t.Sub.URL, Headers: t.Sub.Headers, Secrets: t.Secrets},
-			dialect.Attempt{Number: a.Number, At: a.StartedAt})
-	})
+	built, err := e.build(ctx, d, t, a)
 	if err != nil {
 		a.Outcome, a.Error = OutcomeFailed, "dialect: "+brief(err)
 		return t.failed(a, schedule, e.random)
@@ -65,8 +62,11 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	var header http.Header
 	if err == nil {
 		header = resp.Header
-		a.Status, a.ResponseHeaders = resp.StatusCode, keptHeaders(header, nil)
-		err = e.readAnswer(resp, a)
+		a.Status = resp.StatusCode
+		var complete bool
+		a.ResponseHeaders, complete = e.keeper.keep(header, t.Sub.Headers)
+		err = e.readAnswer(resp, t.Event.Type, a)
+		a.ResponseTruncated = a.ResponseTruncated || !complete
 	}
 	a.Duration = time.Since(a.StartedAt)
 	if err != nil && job.Err() != nil {
@@ -79,20 +79,45 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	}
 }
 
-func (e *Engine) readAnswer(resp *http.Response, a *attempt) error {
+// readAnswer reads a bounded part of the body, and keeps of that what is to be
+// kept.
+func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) error {
 	defer resp.Body.Close() //nolint:errcheck // nothing follows from it
-	keep := max(e.cfg.ResponseBytes, 0)
-	body, err := io.ReadAll(io.LimitReader(resp.Body, max(maxResponseRead, int64(keep)+1)))
-	if len(body) > keep {
-		body, a.ResponseTruncated = body[:keep:keep], true
+	if resp.StatusCode < http.StatusOK {
+		// 101 is the only one that net/http hands on. Its body is the connection
+		// itself, and a read of that does not end with the request's time.
+		return nil
 	}
-	if len(body) > 0 {
+	most := max(e.cfg.ResponseBytes, maxResponseRead)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+	keep, _ := e.cfg.History.of(eventType)
+	if size := e.keptBytes(keep, most); len(body) > size {
+		body, a.ResponseTruncated = body[:size:size], true
+	}
+	switch {
+	case len(body) == 0:
+	case keep == KeepHash:
+		sum := sha256.Sum256(body)
+		a.ResponseSHA256 = sum[:]
+	default:
 		a.ResponseBody = body
 	}
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
+}
+
+// keptBytes is how much of a body that was read is kept: as it is, or in a hash.
+func (e *Engine) keptBytes(keep Keep, read int) int {
+	switch keep {
+	case KeepHash:
+		return read
+	case KeepNothing:
+		return 0
+	default:
+		return max(e.cfg.ResponseBytes, 0)
+	}
 }
 
 // publicURL is a URL without what may be secret in it.

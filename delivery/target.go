@@ -70,6 +70,7 @@ type target struct {
 	Probe         bool      // this delivery is to try whether the endpoint answers again
 	Gone          bool      // the endpoint has answered 410
 	Failing       bool      // the endpoint's last answers were failures
+	MessageGone   bool      // there is nothing to send any more
 	Rechecked     bool      // access was checked again for this attempt
 }
 
@@ -93,6 +94,7 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 		Epoch: int(row.Epoch), State: row.State, Hold: row.Hold, JobID: row.JobID, Round: int(row.Round),
 		Seq: int(row.AttemptSeq), Attempts: int(row.Attempts), Interrupted: int(row.Interrupted), Manual: row.Manual,
 		CircuitOpened: int(row.CircuitOpened), Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
+		MessageGone: row.MessageGone,
 	}
 	if row.Deleted {
 		t.Sub.DeletedAt = &now

@@ -61,6 +61,7 @@ type attempt struct {
 	RequestHeaders    string
 	ResponseHeaders   string
 	ResponseBody      []byte
+	ResponseSHA256    []byte
 	ResponseTruncated bool
 	RetryAfter        time.Duration
 	Duration          time.Duration
@@ -156,6 +157,8 @@ func (t *target) after(a *attempt, s Schedule, rnd func() float64) *transition {
 // nil lets it pass.
 func (t *target) subscriptionGate(now time.Time) *transition {
 	switch {
+	case t.MessageGone:
+		return t.cancel("its message is not there any more")
 	case t.Sub.DeletedAt != nil:
 		return t.cancel("the subscription was deleted")
 	case t.Sub.State == hierarchy.StateDeactivated:

@@ -8,6 +8,13 @@ import (
 	"time"
 )
 
+// What an endpoint that speaks HTTP/2 can send ahead of what is read of its
+// answers. net/http would hold 4 MiB of each.
+const (
+	maxReceivedPerConnection = 1 << 20
+	maxReceivedPerStream     = 64 << 10
+)
+
 // TransportConfig tunes a guarded transport. No field loosens the policy.
 type TransportConfig struct {
 	// Certificates are the client certificates, with their keys, for endpoints
@@ -106,10 +113,16 @@ func (p *Policy) Transport(cfg *TransportConfig) (*http.Transport, error) {
 		return nil, err
 	}
 	return &http.Transport{
-		DialContext:            p.dialer(cfg.ConnectTimeout).dial,
-		DisableCompression:     true,
-		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+		DialContext:        p.dialer(cfg.ConnectTimeout).dial,
+		DisableCompression: true,
+		ForceAttemptHTTP2:  true,
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerConnection: maxReceivedPerConnection,
+			MaxReceiveBufferPerStream:     maxReceivedPerStream,
+			PingTimeout:                   5 * time.Second,
+			SendPingTimeout:               15 * time.Second,
+			WriteByteTimeout:              5 * time.Second, // who reads nothing cannot keep a request that is given up
+		},
 		IdleConnTimeout:        cfg.IdleTimeout,
 		MaxConnsPerHost:        cfg.MaxConnsPerHost,
 		MaxIdleConns:           cfg.MaxIdleConns,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -38,6 +39,9 @@ func TestTheDefaultTransportIsWhatTheDocumentationSays(t *testing.T) {
 	require.False(t, transport.TLSClientConfig.InsecureSkipVerify)
 	require.Empty(t, transport.TLSClientConfig.Certificates)
 	require.Nil(t, transport.DialTLSContext)
+	require.Equal(t, 64<<10, transport.HTTP2.MaxReceiveBufferPerStream)
+	require.Equal(t, 1<<20, transport.HTTP2.MaxReceiveBufferPerConnection)
+	require.Equal(t, 5*time.Second, transport.HTTP2.WriteByteTimeout)
 }
 
 func TestARedirectToLoopbackIsTheAnswerAndIsNotFollowed(t *testing.T) {
@@ -176,21 +180,82 @@ func TestHeadersOfAnAnswerAreBounded(t *testing.T) {
 
 func TestCompressionIsNeitherAskedForNorUndone(t *testing.T) {
 	t.Parallel()
-	accepts := make(chan string, 1)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		accepts <- r.Header.Get("Accept-Encoding")
-		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write([]byte("not gzip"))
-	}))
-	t.Cleanup(server.Close)
+	for _, http2 := range []bool{false, true} {
+		for _, asked := range []string{"", "gzip"} {
+			t.Run(fmt.Sprintf("http2=%t,asked=%q", http2, asked), func(t *testing.T) {
+				t.Parallel()
+				accepts := make(chan string, 1)
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					accepts <- r.Header.Get("Accept-Encoding")
+					w.Header().Set("Content-Encoding", "gzip")
+					_, _ = w.Write([]byte("not gzip"))
+				}))
+				client := startedClient(t, server, http2)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader("{}"))
+				require.NoError(t, err)
+				if asked != "" { // by a subscription that has such a header
+					req.Header.Set("Accept-Encoding", asked)
+				}
 
-	resp, err := newClient(t, local("127.0.0.1/32")).Get(server.URL)
+				resp, err := client.Do(req)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				require.Equal(t, "not gzip", string(body))
+				require.False(t, resp.Uncompressed)
+				require.Equal(t, asked, <-accepts)
+			})
+		}
+	}
+}
+
+// startedClient starts a server and returns a client that reaches it.
+func startedClient(t *testing.T, server *httptest.Server, http2 bool) *http.Client {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if server.EnableHTTP2 = http2; http2 {
+		server.StartTLS()
+		roots.AddCert(server.Certificate())
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
+	client, err := newPolicy(t, local("127.0.0.1/32")).Client(&TransportConfig{RootCAs: roots})
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// The server sends as much of an endless body as it may. While another request
+// goes to and fro it could send any amount more.
+func TestOverHTTP2AnEndpointSendsNoMoreAheadThanTheWindow(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/endless" {
+			return
+		}
+		control := http.NewResponseController(w)
+		for block := make([]byte, 1<<10); control.Flush() == nil; sent.Add(int64(len(block))) {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	}))
+	client := startedClient(t, server, true)
+
+	resp, err := client.Get(server.URL + "/endless")
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.Equal(t, "not gzip", string(body))
-	require.Empty(t, <-accepts)
+	require.Eventually(t, func() bool { return sent.Load() > maxReceivedPerStream-4<<10 }, 10*time.Second, time.Millisecond)
+	for range 100 {
+		_, err := post(t, client, server.URL)
+		require.NoError(t, err)
+	}
+
+	require.LessOrEqual(t, sent.Load(), int64(maxReceivedPerStream+4<<10))
+	require.NoError(t, resp.Body.Close())
 }
 
 // The tests below pin what net/http does and the guard leans on.

@@ -23,6 +23,10 @@ var (
 	// revoked.
 	ErrLastSecret = errors.New("the last secret of a subscription cannot be revoked: give it a new one")
 
+	// ErrLimit is what every [*LimitError] is: an owner or a site has as many
+	// subscriptions as it may have.
+	ErrLimit = errors.New("too many subscriptions")
+
 	// ErrNotFound means that there is no such site, subscription or secret, or that
 	// it was deleted.
 	ErrNotFound = errors.New("not found")

@@ -80,22 +80,8 @@ func (r *Resolver) reaches(ctx context.Context, lookups []Lookup) ([]reach, erro
 
 // chains calls the tree, which may be the application's: it gets a deadline, a
 // panic is an error, and an answer that would forget somebody is none.
-func (r *Resolver) chains(ctx context.Context, paths []Path) (chains [][]Path, err error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.TreeTimeout)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			chains, err = nil, fmt.Errorf("%w: panic: %v", errTree, p)
-		}
-	}()
-	if batch, ok := r.cfg.Tree.(BatchTree); ok {
-		chains, err = batch.AncestorsMany(ctx, paths)
-		if err == nil && len(chains) != len(paths) {
-			err = fmt.Errorf("%w: %d answers for %d paths", errTree, len(chains), len(paths))
-		}
-	} else {
-		chains, err = eachAncestors(ctx, r.cfg.Tree, paths)
-	}
+func (r *Resolver) chains(ctx context.Context, paths []Path) ([][]Path, error) {
+	chains, err := r.ask(ctx, paths)
 	if err != nil {
 		return nil, fmt.Errorf("tree: %w", err)
 	}
@@ -105,6 +91,49 @@ func (r *Resolver) chains(ctx context.Context, paths []Path) (chains [][]Path, e
 		}
 	}
 	return chains, nil
+}
+
+// ask keeps the deadline also where the tree does not look at its context; the
+// goroutine of the call may then outlive it.
+func (r *Resolver) ask(ctx context.Context, paths []Path) ([][]Path, error) {
+	if _, ours := r.cfg.Tree.(pathTree); ours {
+		return eachAncestors(ctx, r.cfg.Tree, paths)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.TreeTimeout)
+	defer cancel()
+	type answer struct {
+		chains [][]Path
+		err    error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		a := answer{err: fmt.Errorf("%w: it ended its goroutine", errTree)}
+		defer func() {
+			if p := recover(); p != nil {
+				a = answer{err: fmt.Errorf("%w: panic: %v", errTree, p)}
+			}
+			done <- a
+		}()
+		a.chains, a.err = askTree(ctx, r.cfg.Tree, paths)
+	}()
+	select {
+	case a := <-done:
+		return a.chains, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("no answer within %s: %w", r.cfg.TreeTimeout, ctx.Err())
+	}
+}
+
+func askTree(ctx context.Context, tree Tree, paths []Path) ([][]Path, error) {
+	batch, ok := tree.(BatchTree)
+	if !ok {
+		return eachAncestors(ctx, tree, paths)
+	}
+	chains, err := batch.AncestorsMany(ctx, paths)
+	if err == nil && len(chains) != len(paths) {
+		err = fmt.Errorf("%w: %d answers for %d paths", errTree, len(chains), len(paths))
+	}
+	return chains, err
 }
 
 func eachAncestors(ctx context.Context, tree Tree, paths []Path) ([][]Path, error) {

@@ -342,7 +342,7 @@ func TestATreeThatCannotAnswerFailsTheLookups(t *testing.T) {
 		`"/a b": segment 1: holds ' '`:         answer("/a b", "/"),
 		`ancestors of "/a": the tree broke its contract: "/a" is there twice`: answer("/a", "/a", "/"),
 	} {
-		r := newResolver(t, pool, &ResolverConfig{Tree: tree, TreeTimeout: 1e6})
+		r := newResolver(t, pool, &ResolverConfig{Tree: tree, TreeTimeout: 1e8})
 		_, err := r.Resolve(t.Context(), []Lookup{{Site: "/a", Type: "a.b"}})
 		require.ErrorContains(t, err, "hierarchy: resolve: ")
 		require.ErrorContains(t, err, why)

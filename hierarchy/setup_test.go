@@ -25,7 +25,9 @@ func checkHTTPS(rawURL string) error {
 
 func newSubscriptions(t *testing.T, pool *pgxpool.Pool) *Subscriptions {
 	t.Helper()
-	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, Sealer: testSealer(t)})
+	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
+		CheckURL: checkHTTPS, MaxPerOwner: noLimit, MaxPerSite: noLimit, Sealer: testSealer(t),
+	})
 	require.NoError(t, err)
 	return subs
 }

@@ -31,6 +31,17 @@ type SubscriptionsConfig struct {
 	// Dialects are the names that a subscription may name. Default: any.
 	Dialects []string
 
+	// MaxPerOwner is how many subscriptions an owner may have that are not
+	// deleted, in whatever state. Those of the operator are not counted. Beyond it
+	// is an [ErrLimit]. Default: 100. -1 is no limit.
+	MaxPerOwner int
+
+	// MaxPerSite is how many subscriptions that are not deleted, of whomever and
+	// in whatever state, there may be at one site, not counting those below it:
+	// all of them can hear of one event. Beyond it is an [ErrLimit]. Sites that
+	// move take their subscriptions along. Default: 1000. -1 is no limit.
+	MaxPerSite int
+
 	// MaxTimeout is the longest timeout of an attempt that a subscription may
 	// ask for, at least 1 s. Default: 60 s.
 	MaxTimeout time.Duration
@@ -55,6 +66,12 @@ type SubscriptionsConfig struct {
 
 func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
 	c.Dialects = slices.Clone(c.Dialects)
+	if c.MaxPerOwner == 0 {
+		c.MaxPerOwner = defaultMaxPerOwner
+	}
+	if c.MaxPerSite == 0 {
+		c.MaxPerSite = defaultMaxPerSite
+	}
 	if c.MaxTimeout == 0 {
 		c.MaxTimeout = defaultMaxTimeout
 	}
@@ -69,6 +86,10 @@ func (c SubscriptionsConfig) validate() error {
 	switch {
 	case c.CheckURL == nil:
 		return errors.New("CheckURL: is required; egress.Policy has one")
+	case c.MaxPerOwner < noLimit:
+		return fmt.Errorf("MaxPerOwner: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerOwner)
+	case c.MaxPerSite < noLimit:
+		return fmt.Errorf("MaxPerSite: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerSite)
 	case c.MaxTimeout < minTimeout:
 		return fmt.Errorf("MaxTimeout: is %v; must be at least %v", c.MaxTimeout, minTimeout)
 	}
@@ -111,7 +132,9 @@ func NewSubscriptions(pool *pgxpool.Pool, cfg *SubscriptionsConfig) (*Subscripti
 
 // Create checks the specification and stores it as a new subscription, with its
 // secret, sealed. Created.Secret shows it, and nothing but Secrets does again. An
-// [*InvalidSubscriptionError] names the first field that is refused.
+// [*InvalidSubscriptionError] names the first field that is refused, a
+// [*LimitError] the limit that is reached. Those who create for the same owner or
+// at the same site wait for one another until their transactions end.
 func (s *Subscriptions) Create(ctx context.Context, spec SubscriptionSpec) (*Created, error) {
 	const action = "create subscription"
 	n, err := s.prepare(ctx, spec)
@@ -121,7 +144,10 @@ func (s *Subscriptions) Create(ctx context.Context, spec SubscriptionSpec) (*Cre
 	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Created, error) { return s.insert(ctx, tx, n) })
 }
 
-// CreateTx is Create in the caller's transaction, in which the Sealer is asked.
+// CreateTx is Create in the caller's transaction, in which the Sealer is asked. Two transactions that create
+// several each, for the same owners or at the same sites in another order, can
+// deadlock, and under a stricter isolation than READ COMMITTED the second of two
+// fails with SQLSTATE 40001: run it again.
 func (s *Subscriptions) CreateTx(ctx context.Context, tx pgx.Tx, spec SubscriptionSpec) (*Created, error) {
 	const action = "create subscription"
 	n, err := s.prepare(ctx, spec)
@@ -143,8 +169,8 @@ func (s *Subscriptions) GetTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Su
 }
 
 // Update changes fields of a subscription and returns it as it is now. Only the
-// fields that are given are checked. Deliveries that are pending go out by the
-// new values.
+// fields that are given are checked; a site that is full is an [ErrLimit].
+// Deliveries that are pending go out by the new values.
 func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
 	const action = "update subscription"
 	if err := s.cfg.checkUpdate(&u); err != nil {
@@ -193,6 +219,9 @@ func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscriptio
 	if err := s.checkPlace(ctx, tx, n.sub.Site); err != nil {
 		return nil, err
 	}
+	if err := s.checkLimits(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
+		return nil, err
+	}
 	row, err := s.in(tx).InsertSubscription(ctx, n.params())
 	if err != nil {
 		return nil, err
@@ -232,6 +261,7 @@ func (s *Subscriptions) update(
 		return nil, errOperatorPermission()
 	}
 	formerURL := sub.URL
+	before := sub.Site
 	u.apply(sub)
 	if err := u.checkCarried(sub, formerURL); err != nil {
 		return nil, err
@@ -239,6 +269,11 @@ func (s *Subscriptions) update(
 	if u.Site != nil {
 		if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 			return nil, err
+		}
+		if sub.Site != before {
+			if err := s.checkLimits(ctx, tx, "", sub.Site); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := s.storeAuth(ctx, tx, auth); err != nil {

@@ -25,6 +25,11 @@ var (
 	// statement was sent and the transaction can go on. See [*InvalidIntentError].
 	ErrInvalidIntent = errors.New("invalid intent")
 
+	// ErrIsolation means that something is to be erased in a transaction that is
+	// not READ COMMITTED: it would not see what engines have written since it
+	// began. Nothing was done and the transaction can go on.
+	ErrIsolation = errors.New("a resource is erased under READ COMMITTED only")
+
 	// ErrNotFound means that there is no such event type.
 	ErrNotFound = errors.New("not found")
 

@@ -94,23 +94,26 @@ const (
 	undefinedTable        = "42P01"
 )
 
-// databaseError says what to do about an error of the database. Drivers tell
-// the SQLSTATE by the same method.
 func (c *Client) databaseError(err error) error {
+	return c.explained(err, "enqueue", "its functions enqueue_one and enqueue_batch")
+}
+
+// explained says what to do about an error of the database. Drivers tell the
+// SQLSTATE by the same method.
+func (c *Client) explained(err error, action, functions string) error {
 	var state interface{ SQLState() string }
 	if !errors.As(err, &state) {
-		return fmt.Errorf("outbox: enqueue: %w", err)
+		return fmt.Errorf("outbox: %s: %w", action, err)
 	}
 	switch state.SQLState() {
 	case insufficientPrivilege:
-		return fmt.Errorf("outbox: enqueue: the role needs USAGE on schema %q and EXECUTE on its functions enqueue_one and enqueue_batch: %w",
-			c.cfg.Schema, err)
+		return fmt.Errorf("outbox: %s: the role needs USAGE on schema %q and EXECUTE on %s: %w", action, c.cfg.Schema, functions, err)
 	case invalidSchemaName, undefinedFunction, undefinedTable:
-		return fmt.Errorf("outbox: enqueue: %w: schema %q is missing or incomplete: run outbox.Migrate: %w",
-			ErrNotMigrated, c.cfg.Schema, err)
+		return fmt.Errorf("outbox: %s: %w: schema %q is missing or incomplete: run outbox.Migrate: %w",
+			action, ErrNotMigrated, c.cfg.Schema, err)
 	case otherVersion:
-		return fmt.Errorf("outbox: enqueue: %w: run outbox.Migrate, or update the program: %w", ErrNotMigrated, err)
+		return fmt.Errorf("outbox: %s: %w: run outbox.Migrate, or update the program: %w", action, ErrNotMigrated, err)
 	default:
-		return fmt.Errorf("outbox: enqueue: %w", err)
+		return fmt.Errorf("outbox: %s: %w", action, err)
 	}
 }

@@ -85,6 +85,8 @@ func newEngine(pool *pgxpool.Pool) (*delivery.Engine, error) {
 		Dialects: dialects,
 		Egress:   deliverytest.LocalPolicy(), // the receivers are on this machine; leave it out in production
 		Logger:   slog.New(slog.DiscardHandler),
+
+		MaxRequestBytes: 2 * maxData,
 		Schedules: map[string]delivery.Schedule{
 			"quick": {Delays: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
 		},

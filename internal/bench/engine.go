@@ -20,7 +20,8 @@ import (
 const sealingKey = "rhseal_dGhlIGtleSBvZiBhbGwgYmVuY2htYXJrcyBhbmQgcnU="
 
 // newEngine makes an engine with the zero Config, but for what it takes to reach
-// a receiver on this machine, a name, a logger that writes nothing, and a key.
+// a receiver on this machine, as many subscriptions as it likes, a name, a logger
+// that writes nothing, and a key.
 func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 	policy, err := egress.New(&egress.Config{
 		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowHTTP: true, AnyPort: true,
@@ -32,7 +33,9 @@ func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return delivery.New(pool, &delivery.Config{Egress: policy, ID: id, Logger: slog.New(slog.DiscardHandler), Sealer: keys})
+	return delivery.New(pool, &delivery.Config{
+		Egress: policy, ID: id, Logger: slog.New(slog.DiscardHandler), Sealer: keys, SubscriptionsPerSite: -1,
+	})
 }
 
 // subscribe makes n subscriptions of the operator to one event type, all to the

@@ -51,7 +51,7 @@ SELECT
     coalesce(ceil(extract(epoch FROM now() - d.access_at) * 1000), -1)::bigint AS access_age_ms,
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
     i.data, i.occurred_at,
-    m.content_type, m.headers AS message_headers, m.body,
+    m.content_type, m.headers AS message_headers, m.body, m.gone AS message_gone,
     s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
@@ -103,6 +103,7 @@ type LoadDeliveriesRow struct {
 	ContentType        string
 	MessageHeaders     json.RawMessage
 	Body               []byte
+	MessageGone        bool
 	URL                string
 	Owner              string
 	Operator           bool
@@ -164,6 +165,7 @@ func (q *Queries) LoadDeliveries(ctx context.Context, ids []string) ([]LoadDeliv
 			&i.ContentType,
 			&i.MessageHeaders,
 			&i.Body,
+			&i.MessageGone,
 			&i.URL,
 			&i.Owner,
 			&i.Operator,
@@ -220,15 +222,16 @@ WITH item AS MATERIALIZED (
         unnest($21::text[]) AS request_headers,
         unnest($22::text[]) AS response_headers,
         unnest($23::bytea[]) AS response_body,
-        unnest($24::boolean[]) AS response_truncated,
-        unnest($25::bigint[]) AS retry_after_ms,
-        unnest($26::bigint[]) AS duration_us,
-        unnest($27::timestamptz[]) AS started_at
+        unnest($24::bytea[]) AS response_sha256,
+        unnest($25::boolean[]) AS response_truncated,
+        unnest($26::bigint[]) AS retry_after_ms,
+        unnest($27::bigint[]) AS duration_us,
+        unnest($28::timestamptz[]) AS started_at
 ), locked AS MATERIALIZED (
-    SELECT i.id, i.seq, f.place
+    SELECT i.id, i.seq, f.place, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits
     FROM item i CROSS JOIN LATERAL (
-        SELECT d.ctid AS place FROM /* TEMPLATE: schema */delivery d
-        WHERE d.id = i.id AND d.state = 'pending' AND d.attempt_seq = i.seq
+        SELECT d.ctid AS place, d.state, d.attempt_seq, d.erased FROM /* TEMPLATE: schema */delivery d
+        WHERE d.id = i.id
         FOR UPDATE SKIP LOCKED
     ) f
 ), moved AS (
@@ -251,11 +254,13 @@ WITH item AS MATERIALIZED (
         last_outcome = CASE WHEN i.tried THEN i.outcome ELSE d.last_outcome END,
         ended_at = CASE WHEN i.state <> 'pending' THEN now() END
     FROM locked l JOIN item i ON i.id = l.id AND i.seq = l.seq
-    WHERE d.ctid = l.place
+    WHERE d.ctid = l.place AND l.fits
     RETURNING d.id, i.seq, d.job_id, d.due_at, i.again
 ), busy AS MATERIALIZED (
-    SELECT i.id, i.seq FROM item i JOIN /* TEMPLATE: schema */delivery d ON d.id = i.id
-    WHERE d.state = 'pending' AND d.attempt_seq = i.seq AND NOT EXISTS (SELECT FROM moved m WHERE m.id = i.id)
+    SELECT i.id, i.seq FROM item i
+    WHERE NOT EXISTS (SELECT FROM moved m WHERE m.id = i.id AND m.seq = i.seq)
+        AND NOT EXISTS (SELECT FROM locked l WHERE l.id = i.id AND l.seq = i.seq AND NOT l.fits)
+        AND EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.id = i.id)
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT
@@ -266,16 +271,19 @@ WITH item AS MATERIALIZED (
 ), attempts AS (
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
         delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers,
-        response_body, response_truncated, retry_after_ms, duration_us, engine, started_at)
+        response_body, response_sha256, response_truncated, retry_after_ms, duration_us, engine, started_at)
     SELECT
-        i.id, i.seq, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.status, i.url, i.request_headers::jsonb,
-        i.response_headers::jsonb, i.response_body, i.response_truncated, i.retry_after_ms, i.duration_us,
-        $28::text, i.started_at
-    FROM item i WHERE i.tried AND NOT EXISTS (SELECT FROM busy b WHERE b.id = i.id AND b.seq = i.seq)
+        i.id, i.seq, i.round, i.number, i.manual, i.outcome, CASE WHEN l.erased THEN split_part(i.error, ':', 1) ELSE i.error END,
+        i.attempt_reason, i.status, i.url, CASE WHEN l.erased THEN '{}' ELSE i.request_headers END::jsonb,
+        CASE WHEN l.erased THEN '{}' ELSE i.response_headers END::jsonb, CASE WHEN l.erased IS NOT TRUE THEN i.response_body END,
+        CASE WHEN l.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
+        $29::text, i.started_at
+    FROM item i LEFT JOIN locked l ON l.id = i.id AND l.seq = i.seq
+    WHERE i.tried AND NOT EXISTS (SELECT FROM busy b WHERE b.id = i.id AND b.seq = i.seq)
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
-        response_body = excluded.response_body, response_truncated = excluded.response_truncated,
+        response_body = excluded.response_body, response_sha256 = excluded.response_sha256, response_truncated = excluded.response_truncated,
         retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, engine = excluded.engine,
         started_at = excluded.started_at
     WHERE a.outcome = 'interrupted'
@@ -309,6 +317,7 @@ type RecordAttemptsParams struct {
 	RequestHeaders    []string
 	ResponseHeaders   []string
 	ResponseBodies    [][]byte
+	ResponseHashes    [][]byte
 	ResponseTruncated []bool
 	RetryAfterMs      []int64
 	DurationUs        []int64
@@ -326,7 +335,8 @@ type RecordAttemptsRow struct {
 // delivery is its attempt_seq: where it has moved on meanwhile only the attempt
 // is written, since a request did go out, in the place of one that was recorded
 // as interrupted because nobody expected its answer any more. Where the delivery goes on later a
-// River job for it is made.
+// River job for it is made. Of an attempt whose delivery was erased meanwhile only
+// the outcome is written.
 //
 // A row that another transaction has locked, which can be one of the
 // application, is not waited for: it is returned as busy, and nothing of it was
@@ -356,6 +366,7 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 		arg.RequestHeaders,
 		arg.ResponseHeaders,
 		arg.ResponseBodies,
+		arg.ResponseHashes,
 		arg.ResponseTruncated,
 		arg.RetryAfterMs,
 		arg.DurationUs,

@@ -19,7 +19,15 @@ WITH chunk AS MATERIALIZED (
         unnest($1::text[])::uuid AS intent_id,
         unnest($2::text[])::uuid AS after,
         unnest($3::text[])::uuid AS next_after,
-        unnest($4::boolean[]) AS more
+        unnest($4::boolean[]) AS more,
+        nullif(unnest($5::text[]), '') AS keep
+), ready AS MATERIALIZED (
+    SELECT c.intent_id, c.next_after, c.more, c.keep, f.place
+    FROM chunk c CROSS JOIN LATERAL (
+        SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
+        WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
+        FOR UPDATE SKIP LOCKED
+    ) f
 ), moved AS (
     UPDATE /* TEMPLATE: schema */intent_state s SET
         after = c.next_after,
@@ -27,9 +35,10 @@ WITH chunk AS MATERIALIZED (
         ended_at = CASE WHEN NOT c.more THEN now() END,
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
         due_at = now(),
-        reason = ''
-    FROM chunk c
-    WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
+        reason = '',
+        keep = c.keep
+    FROM ready c
+    WHERE s.ctid = c.place
     RETURNING s.intent_id, s.job_id, s.after, s.state
 ), chunk_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
@@ -39,18 +48,18 @@ WITH chunk AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT x.intent_id, x.dialect, x.content_type, x.headers::jsonb, x.body
     FROM (SELECT
-        unnest($5::text[])::uuid AS intent_id,
-        unnest($6::text[]) AS dialect,
-        unnest($7::text[]) AS content_type,
-        unnest($8::text[]) AS headers,
-        unnest($9::bytea[]) AS body
+        unnest($6::text[])::uuid AS intent_id,
+        unnest($7::text[]) AS dialect,
+        unnest($8::text[]) AS content_type,
+        unnest($9::text[]) AS headers,
+        unnest($10::bytea[]) AS body
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), decision_job AS (
     SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
     FROM (SELECT
-        unnest($10::text[])::uuid AS intent_id,
-        unnest($11::bigint[]) * interval '1 millisecond' AS wait
+        unnest($11::text[])::uuid AS intent_id,
+        unnest($12::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, scheduled_at)
@@ -63,13 +72,13 @@ WITH chunk AS MATERIALIZED (
         x.intent_id, x.subscription_id, x.outcome, x.reason, x.matched_site, x.matched_pattern, x.tries,
         w.job_id, now() + w.wait
     FROM (SELECT
-        unnest($12::text[])::uuid AS intent_id,
-        unnest($13::text[])::uuid AS subscription_id,
-        unnest($14::text[]) AS outcome,
-        unnest($15::text[]) AS reason,
-        unnest($16::text[]) AS matched_site,
-        unnest($17::text[]) AS matched_pattern,
-        unnest($18::integer[]) AS tries
+        unnest($13::text[])::uuid AS intent_id,
+        unnest($14::text[])::uuid AS subscription_id,
+        unnest($15::text[]) AS outcome,
+        unnest($16::text[]) AS reason,
+        unnest($17::text[]) AS matched_site,
+        unnest($18::text[]) AS matched_pattern,
+        unnest($19::integer[]) AS tries
     ) x
     JOIN moved m USING (intent_id)
     LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
@@ -85,16 +94,16 @@ WITH chunk AS MATERIALIZED (
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
-        unnest($19::text[])::uuid AS id,
-        unnest($20::text[])::uuid AS intent_id,
-        unnest($21::text[])::uuid AS subscription_id,
-        unnest($22::text[]) AS dialect,
-        unnest($23::text[]) AS matched_site,
-        unnest($24::text[]) AS matched_pattern,
-        unnest($25::integer[]) AS epoch,
-        unnest($26::bigint[]) AS access_ms,
-        unnest($27::text[]) AS hold,
-        unnest($28::bigint[]) AS job_id
+        unnest($20::text[])::uuid AS id,
+        unnest($21::text[])::uuid AS intent_id,
+        unnest($22::text[])::uuid AS subscription_id,
+        unnest($23::text[]) AS dialect,
+        unnest($24::text[]) AS matched_site,
+        unnest($25::text[]) AS matched_pattern,
+        unnest($26::integer[]) AS epoch,
+        unnest($27::bigint[]) AS access_ms,
+        unnest($28::text[]) AS hold,
+        unnest($29::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -122,6 +131,7 @@ type CommitExpansionsParams struct {
 	Afters                []string
 	NextAfters            []string
 	More                  []bool
+	Keeps                 []string
 	MessageIntents        []string
 	MessageDialects       []string
 	MessageTypes          []string
@@ -158,13 +168,16 @@ type CommitExpansionsRow struct {
 
 // CommitExpansions writes what chunks of expansions decided: their messages,
 // decisions and deliveries. A chunk counts only while its intent is pending
-// and stands where the chunk began; the others return nothing.
+// and stands where the chunk began; the others return nothing. Nor does one whose
+// intent a transaction of the application is about to erase: it is not waited
+// for, and where that is rolled back the expansion is found lost.
 func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsParams) ([]CommitExpansionsRow, error) {
 	rows, err := q.db.Query(ctx, commitExpansions,
 		arg.IntentIds,
 		arg.Afters,
 		arg.NextAfters,
 		arg.More,
+		arg.Keeps,
 		arg.MessageIntents,
 		arg.MessageDialects,
 		arg.MessageTypes,
@@ -215,7 +228,9 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 }
 
 const commitRedecisions = `-- name: CommitRedecisions :many
-WITH settled AS (
+WITH free AS MATERIALIZED (
+    SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = $1::uuid FOR SHARE SKIP LOCKED
+), settled AS (
     UPDATE /* TEMPLATE: schema */decision d SET
         outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(),
         job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
@@ -226,10 +241,12 @@ WITH settled AS (
         unnest($5::integer[]) AS tries
     ) x
     WHERE d.intent_id = $1::uuid AND d.subscription_id = x.subscription_id AND d.outcome = 'waiting'
+        AND EXISTS (SELECT FROM free)
 ), made_way AS (
     DELETE FROM /* TEMPLATE: schema */decision d
     WHERE d.intent_id = $1::uuid AND d.outcome = 'waiting'
         AND d.subscription_id = ANY (($6::text[])::uuid[])
+        AND EXISTS (SELECT FROM free)
     RETURNING d.subscription_id
 ), messages AS (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
@@ -240,6 +257,7 @@ WITH settled AS (
         unnest($9::text[]) AS headers,
         unnest($10::bytea[]) AS body
     ) x
+    WHERE EXISTS (SELECT FROM made_way)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), made AS (
     INSERT INTO /* TEMPLATE: schema */delivery (
@@ -312,7 +330,8 @@ type CommitRedecisionsRow struct {
 }
 
 // CommitRedecisions settles decisions of one intent that waited: those that
-// became a delivery give way to it, the others are updated.
+// became a delivery give way to it, the others are updated. Where a transaction
+// of the application is about to erase the intent nothing is.
 func (q *Queries) CommitRedecisions(ctx context.Context, arg *CommitRedecisionsParams) ([]CommitRedecisionsRow, error) {
 	rows, err := q.db.Query(ctx, commitRedecisions,
 		arg.IntentID,

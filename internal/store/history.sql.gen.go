@@ -14,7 +14,7 @@ import (
 )
 
 const getMessage = `-- name: GetMessage :many
-SELECT m.content_type, m.headers, m.body
+SELECT m.content_type, m.headers, m.body, m.body_sha256, m.gone
 FROM /* TEMPLATE: schema */delivery d
 JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
 WHERE d.id = $1
@@ -24,6 +24,8 @@ type GetMessageRow struct {
 	ContentType string
 	Headers     json.RawMessage
 	Body        []byte
+	BodySha256  []byte
+	Gone        bool
 }
 
 func (q *Queries) GetMessage(ctx context.Context, deliveryID uuid.UUID) ([]GetMessageRow, error) {
@@ -35,7 +37,13 @@ func (q *Queries) GetMessage(ctx context.Context, deliveryID uuid.UUID) ([]GetMe
 	var items []GetMessageRow
 	for rows.Next() {
 		var i GetMessageRow
-		if err := rows.Scan(&i.ContentType, &i.Headers, &i.Body); err != nil {
+		if err := rows.Scan(
+			&i.ContentType,
+			&i.Headers,
+			&i.Body,
+			&i.BodySha256,
+			&i.Gone,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -47,7 +55,7 @@ func (q *Queries) GetMessage(ctx context.Context, deliveryID uuid.UUID) ([]GetMe
 }
 
 const listAttempts = `-- name: ListAttempts :many
-SELECT delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers, response_body, response_truncated, retry_after_ms, duration_us, engine, started_at FROM /* TEMPLATE: schema */attempt WHERE delivery_id = $1 ORDER BY seq
+SELECT delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers, response_body, response_sha256, response_truncated, retry_after_ms, duration_us, engine, started_at FROM /* TEMPLATE: schema */attempt WHERE delivery_id = $1 ORDER BY seq
 `
 
 func (q *Queries) ListAttempts(ctx context.Context, deliveryID uuid.UUID) ([]Attempt, error) {
@@ -73,6 +81,7 @@ func (q *Queries) ListAttempts(ctx context.Context, deliveryID uuid.UUID) ([]Att
 			&i.RequestHeaders,
 			&i.ResponseHeaders,
 			&i.ResponseBody,
+			&i.ResponseSha256,
 			&i.ResponseTruncated,
 			&i.RetryAfterMs,
 			&i.DurationUs,
@@ -240,7 +249,7 @@ const listIntents = `-- name: ListIntents :many
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes,
     (CASE WHEN $1::boolean THEN i.data END)::bytea AS data,
-    (i.data IS NULL)::boolean AS pruned,
+    coalesce(i.gone, '')::text AS gone, i.gone_at, i.data_sha256,
     i.occurred_at, i.not_before, i.created_at, s.state, s.reason, s.ended_at
 FROM /* TEMPLATE: schema */intent i
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
@@ -288,7 +297,9 @@ type ListIntentsRow struct {
 	Actor        string
 	Attributes   json.RawMessage
 	Data         []byte
-	Pruned       bool
+	Gone         string
+	GoneAt       *time.Time
+	DataSha256   []byte
 	OccurredAt   time.Time
 	NotBefore    *time.Time
 	CreatedAt    time.Time
@@ -334,7 +345,9 @@ func (q *Queries) ListIntents(ctx context.Context, arg *ListIntentsParams) ([]Li
 			&i.Actor,
 			&i.Attributes,
 			&i.Data,
-			&i.Pruned,
+			&i.Gone,
+			&i.GoneAt,
+			&i.DataSha256,
 			&i.OccurredAt,
 			&i.NotBefore,
 			&i.CreatedAt,

@@ -76,6 +76,7 @@ type Attempt struct {
 	RequestHeaders    json.RawMessage
 	ResponseHeaders   json.RawMessage
 	ResponseBody      []byte
+	ResponseSha256    []byte
 	ResponseTruncated bool
 	RetryAfterMs      int64
 	DurationUs        int64
@@ -119,6 +120,7 @@ type Delivery struct {
 	LastStatus     int32
 	LastOutcome    string
 	Manual         bool
+	Erased         bool
 	CreatedAt      time.Time
 	EndedAt        *time.Time
 	Ctid           pgtype.TID
@@ -159,6 +161,9 @@ type Intent struct {
 	Channel      string
 	Attributes   json.RawMessage
 	Data         []byte
+	DataSha256   []byte
+	Gone         pgtype.Text
+	GoneAt       *time.Time
 	Digest       []byte
 	OccurredAt   time.Time
 	NotBefore    *time.Time
@@ -174,6 +179,8 @@ type IntentState struct {
 	Tries    int32
 	Reason   string
 	EndedAt  *time.Time
+	Keep     pgtype.Text
+	Ctid     pgtype.TID
 }
 
 type Message struct {
@@ -182,6 +189,8 @@ type Message struct {
 	ContentType string
 	Headers     json.RawMessage
 	Body        []byte
+	BodySha256  []byte
+	Gone        bool
 	CreatedAt   time.Time
 }
 
@@ -268,6 +277,11 @@ type Subscription struct {
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
 	DeletedAt          *time.Time
+}
+
+type SubscriptionGate struct {
+	Gate   int32
+	Passed int64
 }
 
 type SubscriptionHealth struct {

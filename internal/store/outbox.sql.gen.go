@@ -128,6 +128,41 @@ func (q *Queries) EnqueueOne(ctx context.Context, arg *EnqueueOneParams) (Enqueu
 	return i, err
 }
 
+const erase = `-- name: Erase :one
+SELECT coalesce(r.refused, '')::text AS refused, coalesce(r.intents, 0)::integer AS intents,
+    coalesce(r.messages, 0)::integer AS messages, coalesce(r.deliveries, 0)::integer AS deliveries,
+    coalesce(r.attempts, 0)::integer AS attempts
+FROM /* TEMPLATE: schema */erase(
+    $1::text, $2::text, $3::integer) AS r
+`
+
+type EraseParams struct {
+	ResourceKind string
+	ResourceID   string
+	Client       int32
+}
+
+type EraseRow struct {
+	Refused    string
+	Intents    int32
+	Messages   int32
+	Deliveries int32
+	Attempts   int32
+}
+
+func (q *Queries) Erase(ctx context.Context, arg *EraseParams) (EraseRow, error) {
+	row := q.db.QueryRow(ctx, erase, arg.ResourceKind, arg.ResourceID, arg.Client)
+	var i EraseRow
+	err := row.Scan(
+		&i.Refused,
+		&i.Intents,
+		&i.Messages,
+		&i.Deliveries,
+		&i.Attempts,
+	)
+	return i, err
+}
+
 const intentsOfTransaction = `-- name: IntentsOfTransaction :one
 SELECT coalesce(json_agg(json_build_object(
     'ID', i.wire_id, 'Type', i.type, 'Site', i.site, 'ActiveSite', i.active_site,

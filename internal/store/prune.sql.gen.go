@@ -25,6 +25,58 @@ func (q *Queries) IsFirstEngine(ctx context.Context, id string) (bool, error) {
 	return first, err
 }
 
+const lockPayloads = `-- name: LockPayloads :many
+WITH seen AS MATERIALIZED (
+    SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s
+    WHERE s.keep IS NOT NULL AND s.intent_id > $1::uuid
+    ORDER BY s.intent_id
+    LIMIT $2::integer
+), locked AS MATERIALIZED (
+    SELECT m.intent_id, m.dialect FROM /* TEMPLATE: schema */message m
+    WHERE m.intent_id IN (SELECT n.intent_id FROM seen n)
+    FOR UPDATE SKIP LOCKED
+)
+SELECT n.intent_id, (NOT EXISTS (
+    SELECT FROM /* TEMPLATE: schema */message m
+    WHERE m.intent_id = n.intent_id AND NOT EXISTS (
+        SELECT FROM locked l WHERE l.intent_id = m.intent_id AND l.dialect = m.dialect)))::boolean AS free
+FROM seen n
+ORDER BY n.intent_id
+`
+
+type LockPayloadsParams struct {
+	After   uuid.UUID
+	MaxRows int32
+}
+
+type LockPayloadsRow struct {
+	IntentID uuid.UUID
+	Free     bool
+}
+
+// LockPayloads looks at the next intents of which less is to be kept than is
+// there. Those that are free have their messages locked: no redelivery begins
+// until the transaction ends.
+func (q *Queries) LockPayloads(ctx context.Context, arg *LockPayloadsParams) ([]LockPayloadsRow, error) {
+	rows, err := q.db.Query(ctx, lockPayloads, arg.After, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LockPayloadsRow
+	for rows.Next() {
+		var i LockPayloadsRow
+		if err := rows.Scan(&i.IntentID, &i.Free); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const pruneDecisions = `-- name: PruneDecisions :one
 WITH doomed AS MATERIALIZED (
     SELECT c.intent_id, c.subscription_id FROM /* TEMPLATE: schema */decision c
@@ -90,14 +142,15 @@ WITH seen AS MATERIALIZED (
     JOIN /* TEMPLATE: schema */intent i ON i.id = n.id
     JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = n.id
     WHERE s.state <> 'pending' AND i.created_at < now() - $2::bigint * interval '1 millisecond'
-        AND (i.data IS NOT NULL OR i.created_at < now() - $4::bigint * interval '1 millisecond')
+        AND (i.gone IS NULL OR i.gone IN ('dropped', 'hashed') OR i.created_at < now() - $4::bigint * interval '1 millisecond')
         AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = n.id)
         AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = n.id)
     FOR UPDATE OF i, s SKIP LOCKED
 ), messages AS (
     DELETE FROM /* TEMPLATE: schema */message m USING done x WHERE m.intent_id = x.id
 ), emptied AS (
-    UPDATE /* TEMPLATE: schema */intent i SET data = NULL, attributes = '{}' FROM done x WHERE i.id = x.id AND NOT x.forget
+    UPDATE /* TEMPLATE: schema */intent i SET data = NULL, data_sha256 = NULL, attributes = '{}', gone = 'pruned', gone_at = now()
+    FROM done x WHERE i.id = x.id AND NOT x.forget
 ), states AS (
     DELETE FROM /* TEMPLATE: schema */intent_state s USING done x WHERE s.intent_id = x.id AND x.forget
 ), intents AS (
@@ -237,6 +290,41 @@ func (q *Queries) PruneSurplus(ctx context.Context, arg *PruneSurplusParams) (Pr
 	var i PruneSurplusRow
 	err := row.Scan(&i.Pruned, &i.Seen, &i.Last)
 	return i, err
+}
+
+const reducePayloads = `-- name: ReducePayloads :one
+WITH ended AS MATERIALIZED (
+    SELECT i.id, s.keep
+    FROM unnest($1::text[]) AS u (id)
+    JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
+    JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+    WHERE s.state = 'expanded' AND s.keep IS NOT NULL
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.state = 'pending')
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.outcome IN ('waiting', 'failed'))
+    FOR UPDATE OF i, s SKIP LOCKED
+), messages AS (
+    UPDATE /* TEMPLATE: schema */message m SET
+        body_sha256 = CASE WHEN x.keep = 'hash' THEN sha256(coalesce(m.body, '')) END, body = NULL, gone = true
+    FROM ended x WHERE m.intent_id = x.id
+), states AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL FROM ended x WHERE s.intent_id = x.id
+), intents AS (
+    UPDATE /* TEMPLATE: schema */intent i SET
+        data_sha256 = CASE WHEN x.keep = 'hash' THEN sha256(i.data) END, data = NULL,
+        gone = CASE WHEN x.keep = 'hash' THEN 'hashed' ELSE 'dropped' END, gone_at = now()
+    FROM ended x WHERE i.id = x.id
+)
+SELECT count(*)::integer AS reduced FROM ended x
+`
+
+// ReducePayloads leaves of the payloads of intents what is to be kept, where
+// nothing is pending and nothing can be run again. It must not be one statement
+// with LockPayloads: a redelivery that was committed before the lock is to be seen.
+func (q *Queries) ReducePayloads(ctx context.Context, ids []string) (int32, error) {
+	row := q.db.QueryRow(ctx, reducePayloads, ids)
+	var reduced int32
+	err := row.Scan(&reduced)
+	return reduced, err
 }
 
 const tryPruneLock = `-- name: TryPruneLock :one

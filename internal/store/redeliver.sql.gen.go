@@ -56,15 +56,16 @@ const recoverDeliveries = `-- name: RecoverDeliveries :one
 WITH picked AS MATERIALIZED (
     SELECT d.id, s.epoch, s.state = 'paused' AS paused
     FROM /* TEMPLATE: schema */delivery d
+    JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
     WHERE d.subscription_id = $2 AND d.id > $1::uuid AND d.id < $3::uuid
         AND d.state <> 'pending' AND d.state = ANY ($4::text[])
         AND ($5::timestamptz IS NULL OR d.created_at >= $5::timestamptz)
         AND ($6::timestamptz IS NULL OR d.created_at < $6::timestamptz)
-        AND s.deleted_at IS NULL AND s.state <> 'deactivated'
+        AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated'
     ORDER BY d.id
     LIMIT $7::integer
-    FOR UPDATE OF d SKIP LOCKED
+    FOR UPDATE OF d SKIP LOCKED FOR KEY SHARE OF m
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
@@ -103,7 +104,8 @@ type RecoverDeliveriesRow struct {
 }
 
 // RecoverDeliveries takes the next step through the ended deliveries of a
-// subscription, oldest first. It returns where the next one begins.
+// subscription, oldest first, as far as their messages are there. It returns where
+// the next one begins.
 func (q *Queries) RecoverDeliveries(ctx context.Context, arg *RecoverDeliveriesParams) (RecoverDeliveriesRow, error) {
 	row := q.db.QueryRow(ctx, recoverDeliveries,
 		arg.After,
@@ -123,12 +125,13 @@ const redeliver = `-- name: Redeliver :many
 WITH picked AS MATERIALIZED (
     SELECT
         d.id, d.state,
-        s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted,
-        d.state <> 'pending' AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
+        s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted, d.erased, m.gone,
+        d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
     FROM /* TEMPLATE: schema */delivery d
+    JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
     WHERE d.id = $1
-    FOR UPDATE OF d
+    FOR UPDATE OF d FOR KEY SHARE OF m
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
@@ -144,7 +147,7 @@ WITH picked AS MATERIALIZED (
     SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
     FROM moved m WHERE m.job_id IS NOT NULL
 )
-SELECT p.state, p.subscription_state, p.deleted, (m.id IS NOT NULL)::boolean AS moved
+SELECT p.state, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
 FROM picked p LEFT JOIN moved m ON m.id = p.id
 `
 
@@ -152,12 +155,14 @@ type RedeliverRow struct {
 	State             string
 	SubscriptionState string
 	Deleted           bool
+	Erased            bool
+	Gone              bool
 	Moved             bool
 }
 
 // Redeliver opens a new round of an ended delivery, or returns why it cannot. A
 // paused subscription holds the new round at once; a deactivated or deleted one
-// gets none.
+// gets none, and neither does a delivery whose message is gone.
 func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, error) {
 	rows, err := q.db.Query(ctx, redeliver, id)
 	if err != nil {
@@ -171,6 +176,8 @@ func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, 
 			&i.State,
 			&i.SubscriptionState,
 			&i.Deleted,
+			&i.Erased,
+			&i.Gone,
 			&i.Moved,
 		); err != nil {
 			return nil, err
@@ -185,7 +192,7 @@ func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, 
 
 const retryFailedIntent = `-- name: RetryFailedIntent :many
 WITH picked AS MATERIALIZED (
-    SELECT i.id, s.state, (i.data IS NULL)::boolean AS pruned
+    SELECT i.id, s.state, coalesce(i.gone, '') AS gone
     FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
     WHERE i.wire_id = $1
     FOR UPDATE OF i, s
@@ -194,7 +201,7 @@ WITH picked AS MATERIALIZED (
         state = 'pending', reason = '', tries = 0, ended_at = NULL, due_at = now(),
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
     FROM picked p
-    WHERE s.intent_id = p.id AND NOT p.pruned AND s.state IN ('failed', 'cancelled')
+    WHERE s.intent_id = p.id AND p.gone = '' AND s.state IN ('failed', 'cancelled')
     RETURNING s.intent_id, s.after, s.job_id
 ), expand_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
@@ -204,7 +211,7 @@ WITH picked AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue)
     SELECT jsonb_build_object('intent_id', p.id), 'riverhook_decide', 1000, 'chunk'
     FROM picked p
-    WHERE NOT p.pruned AND EXISTS (
+    WHERE p.gone = '' AND EXISTS (
         SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = p.id AND d.outcome = 'failed')
     RETURNING id
 ), decisions AS (
@@ -214,11 +221,11 @@ WITH picked AS MATERIALIZED (
     WHERE d.intent_id = p.id AND d.outcome = 'failed'
     RETURNING d.subscription_id
 )
-SELECT p.pruned, ((SELECT count(*) FROM expansion) + (SELECT count(*) FROM decisions))::integer AS retried FROM picked p
+SELECT p.gone::text AS gone, ((SELECT count(*) FROM expansion) + (SELECT count(*) FROM decisions))::integer AS retried FROM picked p
 `
 
 type RetryFailedIntentRow struct {
-	Pruned  bool
+	Gone    string
 	Retried int32
 }
 
@@ -234,7 +241,7 @@ func (q *Queries) RetryFailedIntent(ctx context.Context, wireID string) ([]Retry
 	var items []RetryFailedIntentRow
 	for rows.Next() {
 		var i RetryFailedIntentRow
-		if err := rows.Scan(&i.Pruned, &i.Retried); err != nil {
+		if err := rows.Scan(&i.Gone, &i.Retried); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

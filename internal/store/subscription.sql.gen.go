@@ -11,6 +11,31 @@ import (
 	"github.com/google/uuid"
 )
 
+const countSubscriptions = `-- name: CountSubscriptions :one
+SELECT
+    (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
+    WHERE $1::text <> '' AND o.owner = $1::text AND o.deleted_at IS NULL)::integer AS of_owner,
+    (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
+    WHERE o.site = $2::text AND o.deleted_at IS NULL)::integer AS at_site
+`
+
+type CountSubscriptionsParams struct {
+	Owner string
+	Site  string
+}
+
+type CountSubscriptionsRow struct {
+	OfOwner int32
+	AtSite  int32
+}
+
+func (q *Queries) CountSubscriptions(ctx context.Context, arg *CountSubscriptionsParams) (CountSubscriptionsRow, error) {
+	row := q.db.QueryRow(ctx, countSubscriptions, arg.Owner, arg.Site)
+	var i CountSubscriptionsRow
+	err := row.Scan(&i.OfOwner, &i.AtSite)
+	return i, err
+}
+
 const deleteSubscription = `-- name: DeleteSubscription :execrows
 WITH doomed AS (
     SELECT o.id FROM /* TEMPLATE: schema */subscription o WHERE o.id = $1 AND o.deleted_at IS NULL FOR UPDATE
@@ -485,6 +510,20 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.DeletedAt,
 	)
 	return i, err
+}
+
+const passSubscriptionGate = `-- name: PassSubscriptionGate :exec
+INSERT INTO /* TEMPLATE: schema */subscription_gate AS g (gate)
+SELECT DISTINCT (hashtextextended(u.key, 0) & 4095)::integer FROM unnest($1::text[]) AS u (key)
+ORDER BY 1
+ON CONFLICT (gate) DO UPDATE SET passed = g.passed + 1
+`
+
+// PassSubscriptionGate waits for those who pass the same gates, in the order of
+// the gates, until their transactions end. Two keys can share a gate.
+func (q *Queries) PassSubscriptionGate(ctx context.Context, keys []string) error {
+	_, err := q.db.Exec(ctx, passSubscriptionGate, keys)
+	return err
 }
 
 const setSubscriptionState = `-- name: SetSubscriptionState :exec

@@ -1,3 +1,4 @@
+DROP FUNCTION /* TEMPLATE: schema */erase(text, text, integer);
 DROP FUNCTION /* TEMPLATE: schema */enqueue(text, json, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, boolean);
 DROP FUNCTION /* TEMPLATE: schema */enqueue_batch(json, integer, integer, boolean);
 DROP FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer, integer, boolean);
@@ -21,6 +22,7 @@ DROP TABLE
     /* TEMPLATE: schema */endpoint_auth,
     /* TEMPLATE: schema */secret,
     /* TEMPLATE: schema */subscription_health,
+    /* TEMPLATE: schema */subscription_gate,
     /* TEMPLATE: schema */subscription,
     /* TEMPLATE: schema */event_type,
     /* TEMPLATE: schema */site_alias,

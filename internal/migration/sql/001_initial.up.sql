@@ -83,6 +83,15 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
 CREATE INDEX subscription_site_idx ON /* TEMPLATE: schema */subscription (site, id) WHERE deleted_at IS NULL;
 CREATE INDEX subscription_owner_idx ON /* TEMPLATE: schema */subscription (owner, id) WHERE deleted_at IS NULL;
 
+-- Who creates a subscription passes the gates of its owner and of its site, one
+-- after another, so that what has been counted is still so when it is created. A
+-- gate is a row that is updated, rather than a lock, for those whose isolation
+-- keeps them from seeing what was created while they waited: they fail.
+CREATE TABLE /* TEMPLATE: schema */subscription_gate (
+    gate   integer PRIMARY KEY,
+    passed bigint NOT NULL DEFAULT 1
+) WITH (fillfactor = 50);
+
 -- What the deliveries of one epoch say of a subscription's endpoint. Kept apart
 -- from the subscription so that no batch waits for an application's lock; a new
 -- epoch begins with a clean slate.
@@ -136,6 +145,9 @@ CREATE TABLE /* TEMPLATE: schema */endpoint_auth (
 
 -- Intents -------------------------------------------------------------------
 
+-- gone says why the data is not there any more: dropped, erased, hashed or
+-- pruned; null while it is. What is erased loses its digest as well, which a
+-- guess could be held against: whatever comes under its id is a duplicate then.
 CREATE TABLE /* TEMPLATE: schema */intent (
     id            uuid PRIMARY KEY,
     wire_id       text NOT NULL UNIQUE,
@@ -148,7 +160,10 @@ CREATE TABLE /* TEMPLATE: schema */intent (
     channel       text NOT NULL DEFAULT '',
     attributes    jsonb NOT NULL DEFAULT '{}',
     data          bytea,
-    digest        bytea NOT NULL,
+    data_sha256   bytea,
+    gone          text,
+    gone_at       timestamptz,
+    digest        bytea,
     occurred_at   timestamptz NOT NULL,
     not_before    timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now()
@@ -159,7 +174,10 @@ ALTER TABLE /* TEMPLATE: schema */intent ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE INDEX intent_resource_idx ON /* TEMPLATE: schema */intent (resource_kind, resource_id) WHERE resource_kind <> '';
 
 -- The part of an intent that changes. after is the last subscription that
--- was expanded; job_id the River job that carries the expansion on.
+-- was expanded; job_id the River job that carries the expansion on. keep is what
+-- is to be left of the payload when all has ended: hash or nothing; null is all.
+-- Whoever writes payloads of an intent holds its row, so that none is written
+-- behind an erasure.
 CREATE TABLE /* TEMPLATE: schema */intent_state (
     intent_id   uuid PRIMARY KEY,
     state       text NOT NULL DEFAULT 'pending',
@@ -169,9 +187,11 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
     tries       integer NOT NULL DEFAULT 0,
     reason      text NOT NULL DEFAULT '',
     ended_at    timestamptz,
+    keep        text,
     CONSTRAINT intent_state_state CHECK (state IN ('pending', 'expanded', 'failed', 'cancelled'))
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 
+CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (intent_id) WHERE keep IS NOT NULL;
 CREATE INDEX intent_state_pending_idx ON /* TEMPLATE: schema */intent_state (due_at) WHERE state = 'pending' AND due_at IS NOT NULL;
 
 CREATE TABLE /* TEMPLATE: schema */message (
@@ -180,6 +200,8 @@ CREATE TABLE /* TEMPLATE: schema */message (
     content_type text NOT NULL,
     headers      jsonb NOT NULL DEFAULT '{}',
     body         bytea,
+    body_sha256  bytea,
+    gone         boolean NOT NULL DEFAULT false,
     created_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (intent_id, dialect)
 );
@@ -234,6 +256,7 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     last_status     integer NOT NULL DEFAULT 0,
     last_outcome    text NOT NULL DEFAULT '',
     manual          boolean NOT NULL DEFAULT false,
+    erased          boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT now(),
     ended_at        timestamptz,
     UNIQUE (intent_id, subscription_id),
@@ -262,6 +285,7 @@ CREATE TABLE /* TEMPLATE: schema */attempt (
     request_headers    jsonb NOT NULL DEFAULT '{}',
     response_headers   jsonb NOT NULL DEFAULT '{}',
     response_body      bytea,
+    response_sha256    bytea,
     response_truncated boolean NOT NULL DEFAULT false,
     retry_after_ms     bigint NOT NULL DEFAULT 0,
     duration_us        bigint NOT NULL DEFAULT 0,
@@ -632,6 +656,74 @@ BEGIN
 END
 $$;
 
+-- erase removes the payloads of a resource: data and attributes of its intents,
+-- messages, and what attempts have sent and were answered. The rows stay, to say
+-- what has happened. What is pending of it is cancelled. It returns how many
+-- intents, messages, deliveries that were pending and attempts it has changed;
+-- refused says why it has done nothing.
+--
+-- Each statement must see what others have committed meanwhile: what an engine
+-- was writing is waited for, by the row of the intent's state or of the delivery,
+-- and then seen by the next statement.
+CREATE FUNCTION /* TEMPLATE: schema */erase(
+    resource_kind text, resource_id text, client integer DEFAULT NULL,
+    OUT refused text, OUT intents integer, OUT messages integer, OUT deliveries integer, OUT attempts integer)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[];
+BEGIN
+    IF NOT /* TEMPLATE: schema */accepts_client(client) THEN
+        PERFORM /* TEMPLATE: schema */refuse_client(client);
+    END IF;
+    IF coalesce(erase.resource_kind, '') = '' OR coalesce(erase.resource_id, '') = '' THEN
+        refused := 'resource';
+        RETURN;
+    ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
+        refused := 'isolation';
+        RETURN;
+    END IF;
+
+    -- Intents before their states, as whoever runs one again.
+    SELECT array_agg(l.id) INTO ids FROM (
+        SELECT i.id FROM /* TEMPLATE: schema */intent i
+        WHERE i.resource_kind = erase.resource_kind AND i.resource_kind <> '' AND i.resource_id = erase.resource_id
+            AND i.gone IS DISTINCT FROM 'erased'
+        ORDER BY i.id
+        FOR UPDATE) l;
+    PERFORM FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = ANY (ids) ORDER BY s.intent_id FOR UPDATE;
+    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL WHERE s.intent_id = ANY (ids) AND s.keep IS NOT NULL;
+    UPDATE /* TEMPLATE: schema */intent_state s SET state = 'cancelled', reason = 'erased', ended_at = now()
+    WHERE s.intent_id = ANY (ids) AND s.state = 'pending';
+    UPDATE /* TEMPLATE: schema */decision c SET outcome = 'gone', reason = 'erased', job_id = NULL, decided_at = now()
+    WHERE c.intent_id = ANY (ids) AND c.outcome = 'waiting';
+
+    PERFORM FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = ANY (ids) ORDER BY d.id FOR UPDATE;
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        attempt_seq = d.attempt_seq + 1, state = 'cancelled', reason = 'erased', hold = '', held_since = NULL, job_id = NULL,
+        ended_at = now(), erased = true
+    WHERE d.intent_id = ANY (ids) AND d.state = 'pending';
+    GET DIAGNOSTICS deliveries = ROW_COUNT;
+    UPDATE /* TEMPLATE: schema */delivery d SET erased = true WHERE d.intent_id = ANY (ids) AND NOT d.erased;
+
+    UPDATE /* TEMPLATE: schema */message m SET headers = '{}', body = NULL, body_sha256 = NULL, gone = true WHERE m.intent_id = ANY (ids);
+    GET DIAGNOSTICS messages = ROW_COUNT;
+    -- Behind its class the text of an error can be of the receiver's making.
+    UPDATE /* TEMPLATE: schema */attempt a SET
+        error = split_part(a.error, ':', 1), request_headers = '{}', response_headers = '{}', response_body = NULL, response_sha256 = NULL
+    FROM /* TEMPLATE: schema */delivery d
+    WHERE d.intent_id = ANY (ids) AND a.delivery_id = d.id;
+    GET DIAGNOSTICS attempts = ROW_COUNT;
+    UPDATE /* TEMPLATE: schema */intent i SET
+        attributes = '{}', data = NULL, data_sha256 = NULL, digest = NULL, gone = 'erased', gone_at = now()
+    WHERE i.id = ANY (ids);
+    GET DIAGNOSTICS intents = ROW_COUNT;
+END
+$$;
+
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */erase(text, text, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */new_id() FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */accepts_client(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */migrated() FROM PUBLIC;

@@ -9,13 +9,23 @@ JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id;
 -- name: CommitExpansions :many
 -- CommitExpansions writes what chunks of expansions decided: their messages,
 -- decisions and deliveries. A chunk counts only while its intent is pending
--- and stands where the chunk began; the others return nothing.
+-- and stands where the chunk began; the others return nothing. Nor does one whose
+-- intent a transaction of the application is about to erase: it is not waited
+-- for, and where that is rolled back the expansion is found lost.
 WITH chunk AS MATERIALIZED (
     SELECT
         unnest(@intent_ids::text[])::uuid AS intent_id,
         unnest(@afters::text[])::uuid AS after,
         unnest(@next_afters::text[])::uuid AS next_after,
-        unnest(@more::boolean[]) AS more
+        unnest(@more::boolean[]) AS more,
+        nullif(unnest(@keeps::text[]), '') AS keep
+), ready AS MATERIALIZED (
+    SELECT c.intent_id, c.next_after, c.more, c.keep, f.place
+    FROM chunk c CROSS JOIN LATERAL (
+        SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
+        WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
+        FOR UPDATE SKIP LOCKED
+    ) f
 ), moved AS (
     UPDATE /* TEMPLATE: schema */intent_state s SET
         after = c.next_after,
@@ -23,9 +33,10 @@ WITH chunk AS MATERIALIZED (
         ended_at = CASE WHEN NOT c.more THEN now() END,
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
         due_at = now(),
-        reason = ''
-    FROM chunk c
-    WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
+        reason = '',
+        keep = c.keep
+    FROM ready c
+    WHERE s.ctid = c.place
     RETURNING s.intent_id, s.job_id, s.after, s.state
 ), chunk_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
@@ -132,8 +143,11 @@ LIMIT @max::integer;
 
 -- name: CommitRedecisions :many
 -- CommitRedecisions settles decisions of one intent that waited: those that
--- became a delivery give way to it, the others are updated.
-WITH settled AS (
+-- became a delivery give way to it, the others are updated. Where a transaction
+-- of the application is about to erase the intent nothing is.
+WITH free AS MATERIALIZED (
+    SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = @intent_id::uuid FOR SHARE SKIP LOCKED
+), settled AS (
     UPDATE /* TEMPLATE: schema */decision d SET
         outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(),
         job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
@@ -144,10 +158,12 @@ WITH settled AS (
         unnest(@decision_tries::integer[]) AS tries
     ) x
     WHERE d.intent_id = @intent_id::uuid AND d.subscription_id = x.subscription_id AND d.outcome = 'waiting'
+        AND EXISTS (SELECT FROM free)
 ), made_way AS (
     DELETE FROM /* TEMPLATE: schema */decision d
     WHERE d.intent_id = @intent_id::uuid AND d.outcome = 'waiting'
         AND d.subscription_id = ANY ((@delivery_subscriptions::text[])::uuid[])
+        AND EXISTS (SELECT FROM free)
     RETURNING d.subscription_id
 ), messages AS (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
@@ -158,6 +174,7 @@ WITH settled AS (
         unnest(@message_headers::text[]) AS headers,
         unnest(@message_bodies::bytea[]) AS body
     ) x
+    WHERE EXISTS (SELECT FROM made_way)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), made AS (
     INSERT INTO /* TEMPLATE: schema */delivery (

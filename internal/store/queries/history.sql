@@ -30,7 +30,7 @@ LIMIT sqlc.arg(max_rows)::integer;
 SELECT * FROM /* TEMPLATE: schema */attempt WHERE delivery_id = @delivery_id ORDER BY seq;
 
 -- name: GetMessage :many
-SELECT m.content_type, m.headers, m.body
+SELECT m.content_type, m.headers, m.body, m.body_sha256, m.gone
 FROM /* TEMPLATE: schema */delivery d
 JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
 WHERE d.id = @delivery_id;
@@ -40,7 +40,7 @@ WHERE d.id = @delivery_id;
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes,
     (CASE WHEN sqlc.arg(with_data)::boolean THEN i.data END)::bytea AS data,
-    (i.data IS NULL)::boolean AS pruned,
+    coalesce(i.gone, '')::text AS gone, i.gone_at, i.data_sha256,
     i.occurred_at, i.not_before, i.created_at, s.state, s.reason, s.ended_at
 FROM /* TEMPLATE: schema */intent i
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id

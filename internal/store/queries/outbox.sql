@@ -13,6 +13,13 @@ SELECT r.ord::integer AS ord, coalesce(r.id, '')::text AS wire_id, r.outcome::te
 FROM /* TEMPLATE: schema */enqueue_batch(
     sqlc.arg(intents)::text::json, sqlc.arg(client)::integer, sqlc.arg(max_bytes)::integer, sqlc.arg(notify)::boolean) AS r;
 
+-- name: Erase :one
+SELECT coalesce(r.refused, '')::text AS refused, coalesce(r.intents, 0)::integer AS intents,
+    coalesce(r.messages, 0)::integer AS messages, coalesce(r.deliveries, 0)::integer AS deliveries,
+    coalesce(r.attempts, 0)::integer AS attempts
+FROM /* TEMPLATE: schema */erase(
+    sqlc.arg(resource_kind)::text, sqlc.arg(resource_id)::text, sqlc.arg(client)::integer) AS r;
+
 -- name: IntentsOfTransaction :one
 SELECT coalesce(json_agg(json_build_object(
     'ID', i.wire_id, 'Type', i.type, 'Site', i.site, 'ActiveSite', i.active_site,

@@ -1,16 +1,17 @@
 -- name: Redeliver :many
 -- Redeliver opens a new round of an ended delivery, or returns why it cannot. A
 -- paused subscription holds the new round at once; a deactivated or deleted one
--- gets none.
+-- gets none, and neither does a delivery whose message is gone.
 WITH picked AS MATERIALIZED (
     SELECT
         d.id, d.state,
-        s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted,
-        d.state <> 'pending' AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
+        s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted, d.erased, m.gone,
+        d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
     FROM /* TEMPLATE: schema */delivery d
+    JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
     WHERE d.id = @id
-    FOR UPDATE OF d
+    FOR UPDATE OF d FOR KEY SHARE OF m
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
@@ -26,24 +27,26 @@ WITH picked AS MATERIALIZED (
     SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
     FROM moved m WHERE m.job_id IS NOT NULL
 )
-SELECT p.state, p.subscription_state, p.deleted, (m.id IS NOT NULL)::boolean AS moved
+SELECT p.state, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
 FROM picked p LEFT JOIN moved m ON m.id = p.id;
 
 -- name: RecoverDeliveries :one
 -- RecoverDeliveries takes the next step through the ended deliveries of a
--- subscription, oldest first. It returns where the next one begins.
+-- subscription, oldest first, as far as their messages are there. It returns where
+-- the next one begins.
 WITH picked AS MATERIALIZED (
     SELECT d.id, s.epoch, s.state = 'paused' AS paused
     FROM /* TEMPLATE: schema */delivery d
+    JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
     WHERE d.subscription_id = sqlc.arg(subscription_id) AND d.id > sqlc.arg(after)::uuid AND d.id < sqlc.arg(before)::uuid
         AND d.state <> 'pending' AND d.state = ANY (sqlc.arg(states)::text[])
         AND (sqlc.narg(since)::timestamptz IS NULL OR d.created_at >= sqlc.narg(since)::timestamptz)
         AND (sqlc.narg(until)::timestamptz IS NULL OR d.created_at < sqlc.narg(until)::timestamptz)
-        AND s.deleted_at IS NULL AND s.state <> 'deactivated'
+        AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated'
     ORDER BY d.id
     LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE OF d SKIP LOCKED
+    FOR UPDATE OF d SKIP LOCKED FOR KEY SHARE OF m
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
@@ -86,7 +89,7 @@ SELECT p.state FROM picked p;
 -- the decisions of an intent that have failed. job_id fences the expansion, so
 -- that an older job of it cannot fail it again.
 WITH picked AS MATERIALIZED (
-    SELECT i.id, s.state, (i.data IS NULL)::boolean AS pruned
+    SELECT i.id, s.state, coalesce(i.gone, '') AS gone
     FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
     WHERE i.wire_id = @wire_id
     FOR UPDATE OF i, s
@@ -95,7 +98,7 @@ WITH picked AS MATERIALIZED (
         state = 'pending', reason = '', tries = 0, ended_at = NULL, due_at = now(),
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
     FROM picked p
-    WHERE s.intent_id = p.id AND NOT p.pruned AND s.state IN ('failed', 'cancelled')
+    WHERE s.intent_id = p.id AND p.gone = '' AND s.state IN ('failed', 'cancelled')
     RETURNING s.intent_id, s.after, s.job_id
 ), expand_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
@@ -105,7 +108,7 @@ WITH picked AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue)
     SELECT jsonb_build_object('intent_id', p.id), 'riverhook_decide', 1000, 'chunk'
     FROM picked p
-    WHERE NOT p.pruned AND EXISTS (
+    WHERE p.gone = '' AND EXISTS (
         SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = p.id AND d.outcome = 'failed')
     RETURNING id
 ), decisions AS (
@@ -115,4 +118,4 @@ WITH picked AS MATERIALIZED (
     WHERE d.intent_id = p.id AND d.outcome = 'failed'
     RETURNING d.subscription_id
 )
-SELECT p.pruned, ((SELECT count(*) FROM expansion) + (SELECT count(*) FROM decisions))::integer AS retried FROM picked p;
+SELECT p.gone::text AS gone, ((SELECT count(*) FROM expansion) + (SELECT count(*) FROM decisions))::integer AS retried FROM picked p;

@@ -13,6 +13,21 @@ VALUES (
     sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate), sqlc.arg(credentials_version))
 RETURNING *;
 
+-- name: PassSubscriptionGate :exec
+-- PassSubscriptionGate waits for those who pass the same gates, in the order of
+-- the gates, until their transactions end. Two keys can share a gate.
+INSERT INTO /* TEMPLATE: schema */subscription_gate AS g (gate)
+SELECT DISTINCT (hashtextextended(u.key, 0) & 4095)::integer FROM unnest(sqlc.arg(keys)::text[]) AS u (key)
+ORDER BY 1
+ON CONFLICT (gate) DO UPDATE SET passed = g.passed + 1;
+
+-- name: CountSubscriptions :one
+SELECT
+    (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
+    WHERE sqlc.arg(owner)::text <> '' AND o.owner = sqlc.arg(owner)::text AND o.deleted_at IS NULL)::integer AS of_owner,
+    (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
+    WHERE o.site = sqlc.arg(site)::text AND o.deleted_at IS NULL)::integer AS at_site;
+
 -- name: GetSubscription :one
 SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = sqlc.arg(id) AND deleted_at IS NULL;
 

@@ -1,0 +1,39 @@
+package deliverytest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+// A test of an application: its own settings against every hostile server, with
+// a short timeout, since some of them keep an attempt for as long as they can.
+func ExampleHostileServers() {
+	_ = func(t *testing.T, pool *pgxpool.Pool, cfg delivery.Config) {
+		cfg.Egress = deliverytest.LocalPolicy()
+		cfg.Timeout = time.Second
+		cfg.Transport.RootCAs = deliverytest.HostileRootCAs()
+		engine, err := delivery.New(pool, &cfg)
+		require.NoError(t, err)
+		for _, server := range deliverytest.HostileServers() {
+			t.Run(server.Name, func(t *testing.T) {
+				t.Parallel()
+				created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+					Events: []string{"**"}, Operator: true, URL: server.Start(t),
+				})
+				require.NoError(t, err)
+
+				attempt, err := engine.Ping(t.Context(), created.ID)
+
+				require.NoError(t, err)
+				require.Equal(t, server.Outcome, attempt.Outcome, attempt.Error)
+			})
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package delivery
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+// Keep says what is kept of a body.
+type Keep string
+
+// What can be kept of a body.
+const (
+	KeepBody    Keep = "body"    // all of it
+	KeepHash    Keep = "hash"    // its SHA-256, which still tells whether a body that somebody has is the one
+	KeepNothing Keep = "nothing" // neither
+)
+
+// HistoryRules say what is kept of what has ended, and for how long. What is
+// pending is kept.
+type HistoryRules struct {
+	// Answers is what is kept of the bodies of answers. It holds when an attempt
+	// is recorded: what is not kept is never written. Default: KeepBody, of which
+	// Config.ResponseBytes are kept.
+	Answers Keep
+
+	// DedupeWindow is how long the id of an intent is remembered at least, from
+	// its creation; in that time it cannot be used for another one. Ids also
+	// outlive what is kept of their deliveries. Default: 90 days.
+	DedupeWindow time.Duration
+
+	// MaxAge is how long an ended delivery is kept. Default: 90 days.
+	MaxAge time.Duration
+
+	// Payloads is what is kept of the data of an intent and of its messages when
+	// all its deliveries have ended, and nothing of it has failed that could be run
+	// again; they are reduced within a minute or two. It is decided at
+	// expansion, by the rules of the engine that expands. A delivery whose message
+	// is not kept cannot be redelivered ([ErrPayloadGone]). Default: KeepBody.
+	Payloads Keep
+
+	// PerSubscription is how many ended deliveries of a subscription are kept,
+	// the newest. Default: 1000.
+	PerSubscription int
+
+	// RedactHeaders are names of headers, of requests and of answers, whose values
+	// are never written to the history; case does not matter. They come beside
+	// Authorization, Proxy-Authorization, Cookie, Set-Cookie, X-Api-Key and what a
+	// subscription adds of its own. Default: none.
+	RedactHeaders []string
+
+	// Types are rules for types of events, which go before Answers and Payloads.
+	// The first whose pattern matches holds. Default: none.
+	Types []TypeRule
+}
+
+// TypeRule says what is kept of events of some types.
+type TypeRule struct {
+	// Answers is as in HistoryRules. Default: what is there.
+	Answers Keep
+
+	// Pattern is a type or a pattern as in a subscription, such as "user.*". Only
+	// an event's own type is matched, not the umbrella types that it extends.
+	Pattern string
+
+	// Payloads is as in HistoryRules. Default: what is there.
+	Payloads Keep
+}
+
+func (h *HistoryRules) fill() {
+	def(&h.Answers, KeepBody)
+	def(&h.DedupeWindow, 90*24*time.Hour)
+	def(&h.MaxAge, 90*24*time.Hour)
+	def(&h.Payloads, KeepBody)
+	def(&h.PerSubscription, 1000)
+}
+
+// problem says what is wrong with a field; "" where nothing is.
+func (h *HistoryRules) problem() string {
+	switch {
+	case h.DedupeWindow < 0 || h.MaxAge < 0 || h.PerSubscription < 0:
+		return "must not have negative fields"
+	case !h.Answers.valid():
+		return fmt.Sprintf("Answers: %q is none of body, hash and nothing", h.Answers)
+	case !h.Payloads.valid():
+		return fmt.Sprintf("Payloads: %q is none of body, hash and nothing", h.Payloads)
+	}
+	for i, name := range h.RedactHeaders {
+		if !isToken(name) {
+			return fmt.Sprintf("RedactHeaders[%d]: %q is not the name of a header", i, name)
+		}
+	}
+	for i, rule := range h.Types {
+		if err := hierarchy.CheckPattern(rule.Pattern); err != nil {
+			return fmt.Sprintf("Types[%d].Pattern: %v", i, err)
+		}
+		if rule.Answers != "" && !rule.Answers.valid() || rule.Payloads != "" && !rule.Payloads.valid() {
+			return fmt.Sprintf("Types[%d]: must keep body, hash or nothing", i)
+		}
+	}
+	return ""
+}
+
+func (k Keep) valid() bool { return k == KeepBody || k == KeepHash || k == KeepNothing }
+
+// of is what is kept of events of a type.
+func (h *HistoryRules) of(eventType string) (answers, payloads Keep) {
+	answers, payloads = h.Answers, h.Payloads
+	for _, rule := range h.Types {
+		if hierarchy.MatchPattern(rule.Pattern, eventType) {
+			if rule.Answers != "" {
+				answers = rule.Answers
+			}
+			if rule.Payloads != "" {
+				payloads = rule.Payloads
+			}
+			break
+		}
+	}
+	return answers, payloads
+}
+
+// stored is the rule for payloads as the database has it: "" keeps all.
+func (k Keep) stored() string {
+	if k == KeepBody {
+		return ""
+	}
+	return string(k)
+}
+
+// isToken is true of what can be the name of a header (RFC 9110, section 5.1).
+func isToken(name string) bool {
+	for _, c := range []byte(name) {
+		if c <= ' ' || c >= 0x7f || isDelimiter[c] {
+			return false
+		}
+	}
+	return name != ""
+}
+
+var isDelimiter = func() (set [256]bool) {
+	for _, c := range []byte(`"(),/:;<=>?@[\]{}`) {
+		set[c] = true
+	}
+	return set
+}()

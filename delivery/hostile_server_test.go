@@ -1,0 +1,79 @@
+package delivery_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+// hostile subscribes a server to the events of a type.
+func (b *bundle) hostile(server deliverytest.HostileServer, eventType string) uuid.UUID {
+	b.t.Helper()
+	created, err := b.subs.Create(b.t.Context(), hierarchy.SubscriptionSpec{
+		Name: server.Name, URL: server.Start(b.t), Events: []string{eventType}, Operator: true, Schedule: "none",
+	})
+	require.NoError(b.t, err)
+	return created.ID
+}
+
+func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	// Those that keep an attempt have less time than those that must be judged in it.
+	b.cfg.Transport.RootCAs = deliverytest.HostileRootCAs()
+	patient := b.engine(func(cfg *delivery.Config) { cfg.Timeout = time.Minute })
+	hurried := b.engine(func(cfg *delivery.Config) { cfg.Timeout = time.Second })
+	for _, server := range deliverytest.HostileServers() {
+		t.Run(server.Name, func(t *testing.T) {
+			t.Parallel()
+			b := *b
+			b.t = t
+			sub, engine := b.hostile(server, "hostile.event"), patient
+			if server.Outcome == delivery.OutcomeTimeout {
+				engine = hurried
+			}
+
+			// Twice, since the second can meet what the first has left of a connection.
+			for range 2 {
+				a, err := engine.Ping(t.Context(), sub)
+				require.NoError(t, err)
+				require.Equal(t, server.Outcome, a.Outcome, a.Error)
+				class, _, _ := strings.Cut(a.Error, ":")
+				require.Equal(t, server.Class, class, a.Error)
+				require.LessOrEqual(t, len(a.ResponseBody), 16<<10)
+				require.LessOrEqual(t, len(a.ResponseHeaders), 100)
+			}
+		})
+	}
+}
+
+func TestBesideHostileServersAGoodEndpointGetsItsDeliveries(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.cfg.Timeout, b.cfg.Transport.RootCAs = time.Minute, deliverytest.HostileRootCAs()
+	var silent uuid.UUID
+	for _, server := range deliverytest.HostileServers() {
+		if id := b.hostile(server, "**"); server.Name == "silence" {
+			silent = id
+		}
+	}
+	good := b.receiver(nil)
+	b.subscribe(good, nil)
+	engine := b.engine(func(cfg *delivery.Config) { cfg.StopTimeout = time.Millisecond })
+	require.NoError(t, engine.Start(t.Context()))
+
+	b.enqueueMany("some.event", 20)
+
+	_, err := good.Wait(t.Context(), 20)
+	require.NoError(t, err)
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.attempt a JOIN riverhook.delivery d ON d.id = a.delivery_id
+		WHERE d.subscription_id = $1`, silent), "it keeps its requests still")
+	require.ErrorContains(t, engine.Stop(t.Context()), "interrupted")
+}

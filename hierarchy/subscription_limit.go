@@ -1,0 +1,68 @@
+package hierarchy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const (
+	defaultMaxPerOwner = 100
+	defaultMaxPerSite  = 1000
+	noLimit            = -1
+)
+
+// LimitError says which limit of SubscriptionsConfig another subscription would
+// exceed.
+type LimitError struct {
+	Limit string // the field: "MaxPerOwner" or "MaxPerSite"
+	Max   int    // what it is
+	Of    string // the owner, or the site
+}
+
+// Error implements error.
+func (e *LimitError) Error() string {
+	who := "owner"
+	if e.Limit == "MaxPerSite" {
+		who = "site"
+	}
+	return fmt.Sprintf("%s %s has as many subscriptions as SubscriptionsConfig.%s allows, which is %d", who, quoted(e.Of), e.Limit, e.Max)
+}
+
+// Is makes the error an [ErrLimit].
+func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+// checkLimits refuses one more subscription of an owner ("" for none to count)
+// and at a site where there are enough. Whoever asks for the same owner or site
+// waits until this transaction ends, and then sees what it has created, or fails
+// under a stricter isolation than READ COMMITTED.
+func (s *Subscriptions) checkLimits(ctx context.Context, tx pgx.Tx, owner string, site Path) error {
+	p := &store.CountSubscriptionsParams{Site: string(site)}
+	keys := []string{}
+	if owner != "" && s.cfg.MaxPerOwner != noLimit {
+		p.Owner = owner
+		keys = append(keys, "owner "+owner)
+	}
+	if s.cfg.MaxPerSite != noLimit {
+		keys = append(keys, "site "+string(site))
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := s.in(tx).PassSubscriptionGate(ctx, keys); err != nil {
+		return err
+	}
+	have, err := s.in(tx).CountSubscriptions(ctx, p)
+	switch {
+	case err != nil:
+		return err
+	case p.Owner != "" && int(have.OfOwner) >= s.cfg.MaxPerOwner:
+		return &LimitError{Limit: "MaxPerOwner", Max: s.cfg.MaxPerOwner, Of: owner}
+	case s.cfg.MaxPerSite != noLimit && int(have.AtSite) >= s.cfg.MaxPerSite:
+		return &LimitError{Limit: "MaxPerSite", Max: s.cfg.MaxPerSite, Of: string(site)}
+	}
+	return nil
+}
