@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -250,9 +251,16 @@ func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
 	secret, err := b.subs.RotateSecret(t.Context(), sub.ID, &hierarchy.RotateOpts{Confirm: true})
 	require.NoError(t, err)
 
-	b.enqueue(nil)
+	id := b.enqueue(nil)
+	b.drain(engine)
+	require.NoError(t, engine.Redeliver(t.Context(), b.deliveries(id)[0].ID))
 	b.drain(engine)
 	require.NoError(t, knowsOld.Err(), "what is sent is signed with the former one")
+	signatures := func(r deliverytest.Request) int {
+		return len(strings.Fields(r.Header.Get(dialect.HeaderWebhookSignature)))
+	}
+	require.Equal(t, 1, signatures(knowsOld.Requests()[0]), "and with that alone")
+	require.Equal(t, 1, signatures(knowsOld.Requests()[1]), "a later attempt too")
 	a, err := engine.ConfirmSecret(t.Context(), sub.ID)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeRejected, a.Outcome)
@@ -263,6 +271,7 @@ func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
 	ping, err := engine.Ping(t.Context(), sub.ID)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, ping.Outcome, "other pings are signed as deliveries are")
+	require.Equal(t, 1, signatures(knowsOld.Requests()[3]))
 
 	require.NoError(t, knowsOld.Trust(secret.Reveal()))
 	a, err = engine.ConfirmSecret(t.Context(), sub.ID)

@@ -250,6 +250,12 @@ var mutants = []mutant{
 		test: "delivery.TestASecretIsConfirmedByAPingThatItAloneSigns",
 	},
 	{
+		name: "a secret signs later attempts before it is confirmed",
+		file: "internal/store/delivery.sql.gen.go", decl: "loadDeliveries",
+		old: "AND k.pending_overlap_ms IS NULL", with: "",
+		test: "delivery.TestASecretIsConfirmedByAPingThatItAloneSigns",
+	},
+	{
 		name: "re-sealing undoes what another has done meanwhile",
 		file: "internal/store/secret.sql.gen.go", decl: "resealSecret",
 		old: "AND k.value = $4", with: "AND $4::bytea IS NOT NULL",
