@@ -260,8 +260,7 @@ func (s *Subscriptions) update(
 	if u.Permission != nil && *u.Permission != "" && sub.Operator {
 		return nil, errOperatorPermission()
 	}
-	formerURL := sub.URL
-	before := sub.Site
+	formerURL, formerSite := sub.URL, sub.Site
 	u.apply(sub)
 	if err := u.checkCarried(sub, formerURL); err != nil {
 		return nil, err
@@ -270,7 +269,7 @@ func (s *Subscriptions) update(
 		if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 			return nil, err
 		}
-		if sub.Site != before {
+		if sub.Site != formerSite {
 			if err := s.checkLimits(ctx, tx, "", sub.Site); err != nil {
 				return nil, err
 			}
