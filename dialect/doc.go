@@ -7,11 +7,11 @@
 // those that a process knows by name. Package dialecttest checks a dialect
 // against the contract.
 //
-// Receivers of webhooks, also in other services, use a [Verifier] such as
-// [StandardVerifier].
+// Receivers of webhooks, also in other services, call [VerifyRequest] with a
+// [Verifier] such as [StandardVerifier].
 //
-// Everything here is pure: no clock, no I/O, no state between calls. Times and
-// secrets are arguments. It depends on the standard library only. What it does
+// Everything here but VerifyRequest is pure: no clock, no I/O, no state between
+// calls. Times and secrets are arguments. It depends on the standard library only. What it does
 // not own: the data (package delivery has externalizers), where requests may
 // go (package egress), and when they are sent.
 package dialect

@@ -2,11 +2,15 @@ package dialect
 
 import "errors"
 
-// Errors of a [Verifier], to be recognised with errors.Is. A receiver answers
-// each of them with a 4xx status, and does not tell the sender which it was.
+// Errors of a [Verifier] and of [VerifyRequest], to be recognised with errors.Is.
+// A receiver answers each of them with a 4xx status, and does not tell the sender
+// which of a Verifier's it was.
 var (
 	// ErrBadSignature says that no signature matches the body with any of the secrets.
 	ErrBadSignature = errors.New("dialect: bad signature")
+	// ErrBodyTooLarge says that the body has more bytes than the receiver reads.
+	// Only VerifyRequest returns it.
+	ErrBodyTooLarge = errors.New("dialect: body too large")
 	// ErrMalformed says that a header that is needed cannot be read.
 	ErrMalformed = errors.New("dialect: malformed header")
 	// ErrMissingHeader says that a header that is needed is absent or empty.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,19 +14,15 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 )
 
-// A receiver: read the body within a limit, verify it, and only then use it.
-func ExampleStandardVerifier() {
+// A receiver: verify the body, and only then use it.
+func ExampleVerifyRequest() {
 	secret, err := dialect.ParseSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	if err != nil {
 		panic(err)
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, []dialect.Secret{secret}, nil)
 		if err != nil {
-			http.Error(w, "cannot read the body", http.StatusBadRequest)
-			return
-		}
-		if err := (dialect.StandardVerifier{}).Verify(r.Header, body, []dialect.Secret{secret}, time.Now()); err != nil {
 			http.Error(w, "not verified", http.StatusUnauthorized)
 			return
 		}

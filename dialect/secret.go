@@ -23,22 +23,35 @@ const (
 	redacted      = "[redacted]"
 )
 
-// ErrInvalidSecret is what ParseSecret, NewSecret, NewEd25519Secret and
-// ParsePublicKey fail with. Its text never has a part of the secret.
+// ErrInvalidSecret is what ParseSecret, NewSecret, NewTextSecret,
+// NewEd25519Secret and ParsePublicKey fail with. Its text never has a part of the secret.
 var ErrInvalidSecret = errors.New("dialect: invalid secret")
 
 // Secret is a signing secret of a subscription, in the form of Standard Webhooks:
 // "whsec_" and base64 of 24 to 64 bytes that sender and receiver share, or "whsk_"
 // and base64 of an Ed25519 private key, 64 bytes of which the last 32 are the
-// public key. However it is printed, logged or encoded, it shows "[redacted]";
-// Reveal and Key give it away. The zero value is no secret, and signers refuse it.
+// public key. Receivers of other senders also have a plain text: [NewTextSecret].
+// However it is printed, logged or encoded, it shows "[redacted]"; Reveal and Key
+// give it away. The zero value is no secret, and signers refuse it.
+//
+// Dialects differ in what they key an HMAC with: Standard Webhooks with the bytes
+// behind "whsec_", which are [Secret.Key]; GitHub, Stripe and the like with the
+// whole text as the receiver was given it, which is [Secret.Reveal].
 type Secret struct {
 	// fmt prints the unexported fields of a struct that holds a Secret without
 	// asking its methods, and follows pointers to structs and slices. Of a
 	// pointer to a string it prints the address.
-	key     *string
-	private bool // an Ed25519 private key
+	key  *string
+	kind secretKind
 }
+
+type secretKind int
+
+const (
+	sharedSecret  secretKind = iota
+	privateSecret            // an Ed25519 private key
+	textSecret               // shared, without a form
+)
 
 // ParseSecret parses the forms "whsec_..." and "whsk_...": standard base64 with
 // padding. It is strict: no white space, no other alphabet, and the public half of
@@ -79,7 +92,19 @@ func NewEd25519Secret(private ed25519.PrivateKey) (Secret, error) {
 		return Secret{}, fmt.Errorf("%w: the public key is not that of the private key", ErrInvalidSecret)
 	}
 	key := string(private)
-	return Secret{key: &key, private: true}, nil
+	return Secret{key: &key, kind: privateSecret}, nil
+}
+
+// NewTextSecret returns the shared secret whose key is the bytes of text itself,
+// whatever it looks like, for receivers of senders that agree on a plain text:
+// GitHub, Stripe and what is modelled on them. "" is [ErrInvalidSecret]. A secret
+// that Riverhook showed as "whsec_..." is better read by ParseSecret, which serves
+// every dialect.
+func NewTextSecret(text string) (Secret, error) {
+	if text == "" {
+		return Secret{}, fmt.Errorf("%w: it is empty", ErrInvalidSecret)
+	}
+	return Secret{key: &text, kind: textSecret}, nil
 }
 
 // NewSecret returns the shared secret whose key is raw, of 24 to 64 bytes. It
@@ -107,18 +132,21 @@ func (s Secret) Key() []byte {
 // PublicKey returns what a receiver verifies the signatures of an Ed25519 secret
 // with. It is the zero value for a shared secret and for none.
 func (s Secret) PublicKey() PublicKey {
-	if !s.private {
+	if s.kind != privateSecret {
 		return PublicKey{}
 	}
 	return PublicKey{key: (*s.key)[ed25519.SeedSize:]}
 }
 
-// Reveal returns the form that ParseSecret reads; "" for no secret.
+// Reveal returns the form that ParseSecret reads, or the text of NewTextSecret: what
+// the receiver was given. It is "" for no secret.
 func (s Secret) Reveal() string {
 	switch {
 	case s.key == nil:
 		return ""
-	case s.private:
+	case s.kind == textSecret:
+		return *s.key
+	case s.kind == privateSecret:
 		return privatePrefix + base64.StdEncoding.EncodeToString([]byte(*s.key))
 	default:
 		return secretPrefix + base64.StdEncoding.EncodeToString([]byte(*s.key))
@@ -131,7 +159,7 @@ func (s Secret) IsZero() bool { return s.key == nil }
 // Equal says whether s and other are of one kind and have the same key, in
 // constant time.
 func (s Secret) Equal(other Secret) bool {
-	return s.private == other.private && subtle.ConstantTimeCompare(s.Key(), other.Key()) == 1
+	return s.kind == other.kind && subtle.ConstantTimeCompare(s.Key(), other.Key()) == 1
 }
 
 // String returns "[redacted]".

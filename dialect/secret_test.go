@@ -125,3 +125,16 @@ func FuzzParseSecret(f *testing.F) {
 		require.True(t, parse(t, secret.Reveal()).Equal(secret))
 	})
 }
+
+func TestATextSecretIsItsTextAndItsKey(t *testing.T) {
+	t.Parallel()
+	secret, err := dialect.NewTextSecret(secretText)
+	require.NoError(t, err)
+	require.Equal(t, secretText, secret.Reveal())
+	require.Equal(t, secretText, string(secret.Key()))
+	require.True(t, secret.PublicKey().IsZero())
+	require.False(t, secret.Equal(parse(t, secretText)), "whose key is what is behind whsec_")
+	require.Equal(t, "[redacted]", fmt.Sprint(secret))
+	_, err = dialect.NewTextSecret("")
+	require.ErrorIs(t, err, dialect.ErrInvalidSecret)
+}

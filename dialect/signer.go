@@ -30,9 +30,12 @@ type SignerFunc func(in SignInput) (http.Header, error)
 // Sign implements [Signer].
 func (f SignerFunc) Sign(in SignInput) (http.Header, error) { return f(in) }
 
-// Unsigned is a [Signer] that adds nothing: receivers cannot know who sent a
-// request.
+// Unsigned is a [Signer] that adds nothing, and the [Verifier] that accepts
+// everything: receivers cannot know who sent a request.
 type Unsigned struct{}
 
 // Sign implements [Signer].
 func (Unsigned) Sign(SignInput) (http.Header, error) { return nil, nil }
+
+// Verify implements [Verifier]: it returns nil.
+func (Unsigned) Verify(http.Header, []byte, []Secret, time.Time) error { return nil }

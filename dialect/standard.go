@@ -33,7 +33,7 @@ const DefaultTolerance = 5 * time.Minute
 // Standard returns the default dialect, "standard": a POST of EnvelopeStandard
 // as application/json, signed by [StandardSigner]. [StandardVerifier] is its
 // receiving half, and so is any library of Standard Webhooks.
-func Standard() Dialect {
+func Standard() *Custom {
 	return builtIn(&CustomConfig{Name: "standard"})
 }
 
@@ -89,7 +89,7 @@ func newSignedContent(id, timestamp string, body []byte) signedContent {
 }
 
 func (c signedContent) signature(secret Secret) string {
-	if secret.private {
+	if secret.kind == privateSecret {
 		return versionAsymmetric + "," + base64.StdEncoding.EncodeToString(ed25519.Sign(secret.Key(), c.joined()))
 	}
 	return versionSymmetric + "," + c.mac(secret)
