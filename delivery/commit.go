@@ -73,7 +73,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 			p.DeliveryDialects = append(p.DeliveryDialects, d.Subscription.Dialect)
 			p.DeliverySites = append(p.DeliverySites, string(d.Site))
 			p.DeliveryPatterns = append(p.DeliveryPatterns, d.Pattern)
-			p.DeliveryEpochs = append(p.DeliveryEpochs, int32(d.Subscription.Epoch))
+			p.DeliveryEpochs = append(p.DeliveryEpochs, d.Subscription.Epoch)
 			p.DeliveryAccessMs = append(p.DeliveryAccessMs, accessAge(d))
 			p.DeliveryHolds = append(p.DeliveryHolds, d.Hold)
 			p.DeliveryJobs = append(p.DeliveryJobs, ex.JobID)
@@ -86,7 +86,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 		p.DecisionReasons = append(p.DecisionReasons, d.Reason)
 		p.DecisionSites = append(p.DecisionSites, string(d.Site))
 		p.DecisionPatterns = append(p.DecisionPatterns, d.Pattern)
-		p.DecisionTries = append(p.DecisionTries, int32(d.Tries))
+		p.DecisionTries = append(p.DecisionTries, d.Tries)
 	}
 	if waiting {
 		p.WaitingIntents = append(p.WaitingIntents, id)

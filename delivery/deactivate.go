@@ -12,9 +12,9 @@ import (
 func (e *Engine) deactivateDue(ctx context.Context) (int, error) {
 	rules := e.cfg.Deactivation
 	rows, err := e.store.DueDeactivations(ctx, &store.DueDeactivationsParams{
-		Attempts: int32(rules.Attempts), WindowMs: rules.Window.Milliseconds(),
-		Exhausted: int32(rules.Exhausted), ExhaustedMs: rules.ExhaustedWindow.Milliseconds(),
-		Unresolvable: int32(rules.Unresolvable),
+		Attempts: int64(rules.Attempts), WindowMs: rules.Window.Milliseconds(),
+		Exhausted: int64(rules.Exhausted), ExhaustedMs: rules.ExhaustedWindow.Milliseconds(),
+		Unresolvable: int64(rules.Unresolvable),
 	})
 	if err != nil {
 		return 0, err
@@ -77,7 +77,7 @@ func (e *Engine) callHook(
 	if hook == nil {
 		return
 	}
-	ev := SubscriptionEvent{SubscriptionID: row.SubscriptionID, Reason: reason, FailedAttempts: int(row.FailedAttempts)}
+	ev := SubscriptionEvent{SubscriptionID: row.SubscriptionID, Reason: reason, FailedAttempts: row.FailedAttempts}
 	if row.FailingSince != nil {
 		ev.FailingSince = *row.FailingSince
 	}

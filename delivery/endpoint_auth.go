@@ -102,7 +102,7 @@ func (e *Engine) authOf(ctx context.Context, sub *hierarchy.Subscription) (*endp
 	}
 	version, values := sub.CredentialsVersion, map[string][]byte{}
 	for _, row := range stored {
-		version = int(row.CredentialsVersion)
+		version = row.CredentialsVersion
 		if row.ID == nil {
 			continue // it has none any more
 		}

@@ -172,7 +172,7 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 		targets = append(targets, &target{
 			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
 			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
-			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: int(row.CircuitOpened), Gone: row.Gone, Failing: row.Failing,
+			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: row.CircuitOpened, Gone: row.Gone, Failing: row.Failing,
 		})
 	}
 	return targets

@@ -73,7 +73,7 @@ func (h *History) explainRecorded(ctx context.Context, x *Explanation, whys map[
 		s := Explained{
 			SubscriptionID: row.SubscriptionID, Name: row.Name, URL: publicURL(row.URL), Owner: row.Owner, Site: hierarchy.Path(row.Site),
 			Outcome: DecisionOutcome(row.Outcome), MatchedSite: hierarchy.Path(row.MatchedSite), MatchedPattern: row.MatchedPattern,
-			Hold: Hold(row.Hold), Attempts: int(row.Attempts),
+			Hold: Hold(row.Hold), Attempts: row.Attempts,
 		}
 		if row.DeliveryID != "" {
 			delivery, err := uuid.Parse(row.DeliveryID)
@@ -112,7 +112,7 @@ func whySo(row store.ExplainRecordedRow) string {
 			text += ": " + row.Reason
 		}
 		if row.Attempts > 0 {
-			text += fmt.Sprintf(", %s so far", plural(int(row.Attempts), "failed try", "failed tries"))
+			text += fmt.Sprintf(", %s so far", plural(row.Attempts, "failed try", "failed tries"))
 		}
 		if row.Outcome == decisionWaiting {
 			text += ", tried again at " + clock(row.DueAt)
@@ -127,7 +127,7 @@ func whySo(row store.ExplainRecordedRow) string {
 }
 
 func whereItStands(row store.ExplainRecordedRow) string {
-	attempts := plural(int(row.Attempts), "attempt", "attempts")
+	attempts := plural(row.Attempts, "attempt", "attempts")
 	if row.Attempts > 0 {
 		attempts += ", the last " + row.LastOutcome
 		if row.LastStatus != 0 {

@@ -90,23 +90,23 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) error {
 	for key, h := range b {
 		if h.Recovered {
 			recoveries.Subscriptions = append(recoveries.Subscriptions, key.SubscriptionID.String())
-			recoveries.Epochs = append(recoveries.Epochs, int32(key.Epoch))
+			recoveries.Epochs = append(recoveries.Epochs, key.Epoch)
 		}
 		if h.Closed {
 			closed.Subscriptions = append(closed.Subscriptions, key.SubscriptionID.String())
-			closed.Epochs = append(closed.Epochs, int32(key.Epoch))
+			closed.Epochs = append(closed.Epochs, key.Epoch)
 		}
 		if h.Failed == 0 && h.Unresolvable == 0 && h.Pause == 0 {
 			continue
 		}
 		failures.Subscriptions = append(failures.Subscriptions, key.SubscriptionID.String())
-		failures.Epochs = append(failures.Epochs, int32(key.Epoch))
-		failures.Failed = append(failures.Failed, int32(h.Failed))
-		failures.Exhausted = append(failures.Exhausted, int32(h.Exhausted))
-		failures.Unresolvable = append(failures.Unresolvable, int32(h.Unresolvable))
+		failures.Epochs = append(failures.Epochs, key.Epoch)
+		failures.Failed = append(failures.Failed, h.Failed)
+		failures.Exhausted = append(failures.Exhausted, h.Exhausted)
+		failures.Unresolvable = append(failures.Unresolvable, h.Unresolvable)
 		failures.Gone = append(failures.Gone, h.Gone)
 		failures.PauseMs = append(failures.PauseMs, h.Pause.Milliseconds())
-		opened := int32(0)
+		opened := 0
 		if h.Opened {
 			opened = 1
 		}

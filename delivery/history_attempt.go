@@ -52,8 +52,8 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 
 func newAttempt(row store.Attempt) (Attempt, error) {
 	a := Attempt{
-		DeliveryID: row.DeliveryID, Seq: int(row.Seq), Round: int(row.Round), Manual: row.Manual, Number: int(row.Number),
-		Outcome: Outcome(row.Outcome), Error: row.Error, Reason: row.Reason, Status: int(row.Status), URL: row.URL,
+		DeliveryID: row.DeliveryID, Seq: row.Seq, Round: row.Round, Manual: row.Manual, Number: row.Number,
+		Outcome: Outcome(row.Outcome), Error: row.Error, Reason: row.Reason, Status: row.Status, URL: row.URL,
 		ResponseBody: row.ResponseBody, ResponseSHA256: hex.EncodeToString(row.ResponseSha256), ResponseTruncated: row.ResponseTruncated,
 		RetryAfter: time.Duration(row.RetryAfterMs) * time.Millisecond, Duration: time.Duration(row.DurationUs) * time.Microsecond,
 		Engine: row.Engine, StartedAt: row.StartedAt,

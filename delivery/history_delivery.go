@@ -73,8 +73,8 @@ func newDelivery(row store.ListDeliveriesRow) Delivery {
 		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID,
 		SubscriptionID: row.SubscriptionID, SubscriptionName: row.Name, URL: publicURL(row.URL), Owner: row.Owner,
 		Dialect: row.Dialect, MatchedSite: hierarchy.Path(row.MatchedSite), MatchedPattern: row.MatchedPattern,
-		State: DeliveryState(row.State), Hold: Hold(row.Hold), Reason: row.Reason, Round: int(row.Round),
-		Attempts: int(row.Attempts), LastOutcome: Outcome(row.LastOutcome), LastStatus: int(row.LastStatus),
+		State: DeliveryState(row.State), Hold: Hold(row.Hold), Reason: row.Reason, Round: row.Round,
+		Attempts: row.Attempts, LastOutcome: Outcome(row.LastOutcome), LastStatus: row.LastStatus,
 		HeldSince: row.HeldSince, CreatedAt: row.CreatedAt, EndedAt: row.EndedAt,
 	}
 	if d.State == DeliveryPending && d.Hold == "" {

@@ -125,14 +125,14 @@ type filterBounds struct {
 
 type checkedBounds struct {
 	After, Before uuid.UUID
-	Limit         int32
+	Limit         int
 	Since, Until  *time.Time
 	TypeRegex     string
 	Under         string
 }
 
 func (f filterBounds) check() (checkedBounds, error) {
-	b := checkedBounds{After: f.After, Before: f.Before, Limit: int32(f.Limit)}
+	b := checkedBounds{After: f.After, Before: f.Before, Limit: f.Limit}
 	if f.Limit < 0 || f.Limit > maxListLimit {
 		return b, fmt.Errorf("Limit: is %d; must be 1 to %d, or 0 for %d", f.Limit, maxListLimit, defaultListLimit)
 	}

@@ -143,7 +143,7 @@ func (p *pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		p.pruned.Reduced += int(reduced)
+		p.pruned.Reduced += reduced
 	}
 	if len(seen) < pruneStep {
 		p.reduceAfter = uuid.Nil
@@ -154,12 +154,12 @@ func (p *pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
 
 func (p *pruner) surplus(ctx context.Context, q *store.Queries) (bool, error) {
 	row, err := q.PruneSurplus(ctx, &store.PruneSurplusParams{
-		After: p.surplusAfter, Subscriptions: pruneSubscriptions, Keep: int32(p.engine.cfg.History.PerSubscription), MaxRows: pruneStep,
+		After: p.surplusAfter, Subscriptions: pruneSubscriptions, Keep: int64(p.engine.cfg.History.PerSubscription), MaxRows: pruneStep,
 	})
 	if err != nil {
 		return false, err
 	}
-	p.pruned.Deliveries += int(row.Pruned)
+	p.pruned.Deliveries += row.Pruned
 	switch {
 	case row.Pruned == pruneStep: // the same subscriptions may have more
 		return true, nil
@@ -174,13 +174,13 @@ func (p *pruner) surplus(ctx context.Context, q *store.Queries) (bool, error) {
 
 func (p *pruner) oldDeliveries(ctx context.Context, q *store.Queries) (bool, error) {
 	n, err := q.PruneOldDeliveries(ctx, &store.PruneOldDeliveriesParams{MaxAgeMs: p.maxAge(), MaxRows: pruneStep})
-	p.pruned.Deliveries += int(n)
+	p.pruned.Deliveries += n
 	return n == pruneStep, err
 }
 
 func (p *pruner) decisions(ctx context.Context, q *store.Queries) (bool, error) {
 	n, err := q.PruneDecisions(ctx, &store.PruneDecisionsParams{MaxAgeMs: p.maxAge(), MaxRows: pruneStep})
-	p.pruned.Decisions += int(n)
+	p.pruned.Decisions += n
 	return n == pruneStep, err
 }
 
@@ -191,8 +191,8 @@ func (p *pruner) intents(ctx context.Context, q *store.Queries) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	p.pruned.Payloads += int(row.Emptied)
-	p.pruned.Intents += int(row.Forgotten)
+	p.pruned.Payloads += row.Emptied
+	p.pruned.Intents += row.Forgotten
 	if row.Seen < pruneStep {
 		p.intentsAfter = uuid.Nil
 		return false, nil

@@ -115,9 +115,9 @@ func (e *Engine) recordTransitions(ctx context.Context, trs []*transition) ([]re
 		}
 		became := make(map[fence]recorded, len(rows))
 		for _, row := range rows {
-			became[fence{row.ID, int(row.Seq)}] = moved
+			became[fence{row.ID, row.Seq}] = moved
 			if row.Busy {
-				became[fence{row.ID, int(row.Seq)}] = busy
+				became[fence{row.ID, row.Seq}] = busy
 			}
 		}
 		health := healthBook{} // what is busy comes again, and what was recorded before says nothing new
@@ -136,12 +136,12 @@ func (e *Engine) recordTransitions(ctx context.Context, trs []*transition) ([]re
 
 func addTransition(p *store.RecordAttemptsParams, tr *transition) {
 	p.Ids = append(p.Ids, tr.Target.ID.String())
-	p.Seqs = append(p.Seqs, int32(tr.Target.Seq))
+	p.Seqs = append(p.Seqs, tr.Target.Seq)
 	p.States = append(p.States, tr.State)
 	p.Holds = append(p.Holds, tr.Hold)
 	p.Reasons = append(p.Reasons, tr.Reason)
-	p.Attempts = append(p.Attempts, int32(tr.Attempts))
-	p.Interrupted = append(p.Interrupted, int32(tr.Interrupted))
+	p.Attempts = append(p.Attempts, tr.Attempts)
+	p.Interrupted = append(p.Interrupted, tr.Interrupted)
 	p.DueMs = append(p.DueMs, tr.Wait.Milliseconds())
 	p.Again = append(p.Again, tr.Again)
 	p.Stay = append(p.Stay, tr.Stay)
@@ -151,13 +151,13 @@ func addTransition(p *store.RecordAttemptsParams, tr *transition) {
 	if a == nil {
 		a = &attempt{}
 	}
-	p.Rounds = append(p.Rounds, int32(tr.Target.Round))
-	p.Numbers = append(p.Numbers, int32(a.Number))
+	p.Rounds = append(p.Rounds, tr.Target.Round)
+	p.Numbers = append(p.Numbers, a.Number)
 	p.Manuals = append(p.Manuals, a.Manual)
 	p.Outcomes = append(p.Outcomes, string(a.Outcome))
 	p.Errors = append(p.Errors, a.Error)
 	p.AttemptReasons = append(p.AttemptReasons, a.Reason)
-	p.Statuses = append(p.Statuses, int32(a.Status))
+	p.Statuses = append(p.Statuses, a.Status)
 	p.Urls = append(p.Urls, a.URL)
 	p.RequestHeaders = append(p.RequestHeaders, orEmptyObject(a.RequestHeaders))
 	p.ResponseHeaders = append(p.ResponseHeaders, orEmptyObject(a.ResponseHeaders))

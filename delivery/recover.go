@@ -94,13 +94,13 @@ func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *Re
 	recovered := 0
 	for {
 		if o.Limit > 0 {
-			p.MaxRows = int32(min(recoverStep, o.Limit-recovered))
+			p.MaxRows = min(recoverStep, o.Limit-recovered)
 		}
 		step, err := e.store.RecoverDeliveries(ctx, p)
 		if err != nil {
 			return recovered, err
 		}
-		recovered += int(step.Moved)
+		recovered += step.Moved
 		if step.Picked < p.MaxRows || o.Limit > 0 && recovered >= o.Limit {
 			return recovered, nil
 		}
@@ -129,7 +129,7 @@ func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
 	case rows[0].Gone != "":
 		err = ErrPayloadGone
 	default:
-		return int(rows[0].Retried), nil
+		return rows[0].Retried, nil
 	}
 	return 0, fmt.Errorf("delivery: retry intent %q: %w", id, err)
 }

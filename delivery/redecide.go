@@ -25,7 +25,7 @@ func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) e
 		return nil
 	}
 	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{
-		IntentID: intentID, JobID: by.JobID, Max: int32(e.cfg.ChunkSize),
+		IntentID: intentID, JobID: by.JobID, Max: e.cfg.ChunkSize,
 	})
 	if err != nil {
 		return &stallError{"load the decisions that wait", err}
@@ -91,7 +91,7 @@ func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow
 	byID := make(map[uuid.UUID]store.LoadWaitingRow, len(waiting))
 	tries := make(map[uuid.UUID]int, len(waiting))
 	for i, w := range waiting {
-		ids[i], byID[w.SubscriptionID], tries[w.SubscriptionID] = w.SubscriptionID, w, int(w.Tries)
+		ids[i], byID[w.SubscriptionID], tries[w.SubscriptionID] = w.SubscriptionID, w, w.Tries
 	}
 	subs, err := e.subs.GetMany(ctx, ids)
 	if err != nil {

@@ -43,7 +43,7 @@ func (e *Engine) releaseHeld(ctx context.Context, batch []release) ([]int, error
 	p := &store.ReleaseHeldParams{}
 	for _, r := range batch {
 		p.Subscriptions = append(p.Subscriptions, r.SubscriptionID.String())
-		p.Most = append(p.Most, int32(r.Most))
+		p.Most = append(p.Most, r.Most)
 	}
 	rows, err := e.store.ReleaseHeld(ctx, p)
 	if err != nil {
@@ -51,7 +51,7 @@ func (e *Engine) releaseHeld(ctx context.Context, batch []release) ([]int, error
 	}
 	bySub := make(map[uuid.UUID]int, len(rows))
 	for _, row := range rows {
-		bySub[row.SubscriptionID] = int(row.Released)
+		bySub[row.SubscriptionID] = row.Released
 	}
 	outs := make([]int, len(batch))
 	for i, r := range batch {
@@ -90,7 +90,7 @@ func (e *Engine) sweepHeldOf(ctx context.Context, row store.HeldSubscriptionsRow
 	case hierarchy.State(row.State) != hierarchy.StateActive || row.Circuit:
 		return 0, nil
 	default:
-		most := e.endpoints.offer(row.ID, int(row.MaxInFlight), time.Now())
+		most := e.endpoints.offer(row.ID, row.MaxInFlight, time.Now())
 		return most, e.release(ctx, row.ID, most)
 	}
 }

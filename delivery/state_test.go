@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -261,6 +262,27 @@ func TestFiftyExhaustedDeliveriesInARowOverAnHourDeactivateASubscription(t *test
 
 	require.Equal(t, hierarchy.StateDeactivated, b.subscription(subID).State)
 	require.Equal(t, "50 deliveries in a row were exhausted", b.subscription(subID).StateReason)
+}
+
+func TestWithRulesThatNoCountReachesNothingIsDeactivatedOrPruned(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	_, subID := b.rejecting()
+	engine := b.engine(func(cfg *delivery.Config) {
+		cfg.Deactivation = delivery.DeactivationRules{
+			Attempts: math.MaxInt, Exhausted: math.MaxInt, Unresolvable: math.MaxInt, Window: time.Hour, ExhaustedWindow: time.Hour,
+		}
+		cfg.History.PerSubscription = math.MaxInt
+	})
+	for range 50 {
+		b.enqueue(nil)
+	}
+	b.drain(engine)
+	b.pass(2 * time.Hour)
+
+	require.NoError(t, engine.Maintain(t.Context()))
+	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State)
+	require.Zero(t, b.prune(engine))
 }
 
 func TestASuccessEndsTheWindowOfFailures(t *testing.T) {

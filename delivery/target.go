@@ -88,12 +88,12 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 		Sub: hierarchy.Subscription{
 			ID: row.SubscriptionID, URL: row.URL, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 			Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-			MaxInFlight: int(row.MaxInFlight), CredentialsVersion: int(row.CredentialsVersion),
-			State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: int(row.SubscriptionEpoch),
+			MaxInFlight: row.MaxInFlight, CredentialsVersion: row.CredentialsVersion,
+			State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: row.SubscriptionEpoch,
 		},
-		Epoch: int(row.Epoch), State: row.State, Hold: row.Hold, JobID: row.JobID, Round: int(row.Round),
-		Seq: int(row.AttemptSeq), Attempts: int(row.Attempts), Interrupted: int(row.Interrupted), Manual: row.Manual,
-		CircuitOpened: int(row.CircuitOpened), Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
+		Epoch: row.Epoch, State: row.State, Hold: row.Hold, JobID: row.JobID, Round: row.Round,
+		Seq: row.AttemptSeq, Attempts: row.Attempts, Interrupted: row.Interrupted, Manual: row.Manual,
+		CircuitOpened: row.CircuitOpened, Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
 		MessageGone: row.MessageGone,
 	}
 	if row.Deleted {

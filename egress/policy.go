@@ -130,7 +130,7 @@ func validatePrefixes(field string, prefixes []netip.Prefix) error {
 // judged by the same rules. It is safe for concurrent use and never changes.
 type Policy struct {
 	cfg   *Config
-	ports map[uint16]bool // nil: any
+	ports map[int]bool // nil: any
 	own   *ownAddrs
 }
 
@@ -144,22 +144,22 @@ func New(cfg *Config) (*Policy, error) {
 	return &Policy{cfg: cfg, ports: allowedPorts(cfg), own: newOwnAddrs(ownAddrsMaxAge)}, nil
 }
 
-func allowedPorts(cfg *Config) map[uint16]bool {
+func allowedPorts(cfg *Config) map[int]bool {
 	if cfg.AnyPort {
 		return nil
 	}
-	ports := map[uint16]bool{443: true, 8443: true}
+	ports := map[int]bool{443: true, 8443: true}
 	if cfg.AllowHTTP {
 		ports[80] = true
 	}
 	for _, port := range cfg.AllowPorts {
-		ports[uint16(port)] = true
+		ports[port] = true
 	}
 	return ports
 }
 
 func (p *Policy) checkPort(port uint16) error {
-	if p.ports == nil || p.ports[port] {
+	if p.ports == nil || p.ports[int(port)] {
 		return nil
 	}
 	open := slices.Sorted(maps.Keys(p.ports))

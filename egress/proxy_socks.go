@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -61,11 +62,11 @@ func (p Proxy) socks(conn net.Conn, target string) error {
 
 // socksGreet settles how the proxy is told who we are.
 func (p Proxy) socksGreet(conn net.Conn) error {
-	methods := []byte{socksNoAuth}
+	greeting := []byte{socksVersion, 1, socksNoAuth}
 	if p.Username != "" {
-		methods = append(methods, socksPassword)
+		greeting = []byte{socksVersion, 2, socksNoAuth, socksPassword}
 	}
-	if _, err := conn.Write(append([]byte{socksVersion, byte(len(methods))}, methods...)); err != nil {
+	if _, err := conn.Write(greeting); err != nil {
 		return proxyFailed("broke off", err)
 	}
 	answer := make([]byte, 2)
@@ -80,8 +81,7 @@ func (p Proxy) socksGreet(conn net.Conn) error {
 	case answer[1] != socksPassword || p.Username == "":
 		return proxyFailed("asks for credentials that are not configured", nil)
 	}
-	login := append([]byte{socksPasswordV1, byte(len(p.Username))}, p.Username...)
-	login = append(append(login, byte(len(p.Password))), p.Password...)
+	login := appendSocksText(appendSocksText([]byte{socksPasswordV1}, p.Username), p.Password)
 	if _, err := conn.Write(login); err != nil {
 		return proxyFailed("broke off", err)
 	}
@@ -112,9 +112,15 @@ func socksRequest(target string) ([]byte, error) {
 	case len(host) > maxSocksHostName:
 		return nil, errors.New("the host is longer than 255 bytes")
 	default:
-		request = append(append(request, socksName, byte(len(host))), host...)
+		request = appendSocksText(append(request, socksName), host)
 	}
-	return append(request, byte(number>>8), byte(number)), nil
+	return binary.BigEndian.AppendUint16(request, uint16(number)), nil
+}
+
+// appendSocksText writes a text of at most 255 bytes, which callers have seen to,
+// behind its length.
+func appendSocksText(to []byte, text string) []byte {
+	return append(append(to, byte(len(text))), text...) //nolint:gosec // at most 255
 }
 
 // socksReply reads the answer to a request, with the address in it, which is of no

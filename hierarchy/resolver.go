@@ -190,13 +190,13 @@ func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.Resolv
 		if limit == 0 {
 			limit = math.MaxInt32
 		}
-		p.Ords = append(p.Ords, int32(i))
+		p.Ords = append(p.Ords, i)
 		p.Types = append(p.Types, l.Type)
 		p.Sites = append(p.Sites, reaches[i].list())
 		p.Patterns = append(p.Patterns, patterns[l.Type])
 		p.Channels = append(p.Channels, l.Channel)
 		p.Afters = append(p.Afters, l.After.String())
-		p.Limits = append(p.Limits, int32(limit))
+		p.Limits = append(p.Limits, limit)
 	}
 	return p
 }

@@ -82,11 +82,11 @@ func (s *Sites) list(ctx context.Context, db store.DBTX, opts *SiteListOpts) ([]
 	var err error
 	if o.Parent != "" {
 		rows, err = s.in(db).ListSiteChildren(ctx, &store.ListSiteChildrenParams{
-			After: string(o.After), MaxRows: int32(o.Limit), Parent: string(o.Parent),
+			After: string(o.After), MaxRows: o.Limit, Parent: string(o.Parent),
 		})
 	} else {
 		rows, err = s.in(db).ListSites(ctx, &store.ListSitesParams{
-			After: string(o.After), MaxRows: int32(o.Limit), Under: string(o.Under),
+			After: string(o.After), MaxRows: o.Limit, Under: string(o.Under),
 		})
 	}
 	sites := make([]Site, len(rows))

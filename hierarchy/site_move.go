@@ -84,8 +84,8 @@ func (s *Sites) checkFits(ctx context.Context, q *store.Queries, from, to Path) 
 	if err != nil {
 		return err
 	}
-	bytes := int(extent.Bytes) + len(to) - len(from)
-	segments := int(extent.Segments) + strings.Count(string(to), "/") - strings.Count(string(from), "/")
+	bytes := extent.Bytes + len(to) - len(from)
+	segments := extent.Segments + strings.Count(string(to), "/") - strings.Count(string(from), "/")
 	if bytes > maxPathBytes || segments > maxPathSegments {
 		return fmt.Errorf("%w: below %s a path would have %d bytes and %d segments; at most %d and %d are allowed",
 			ErrInvalidPath, quoted(string(to)), bytes, segments, maxPathBytes, maxPathSegments)

@@ -115,17 +115,17 @@ func (s *Subscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts)
 	switch {
 	case o.Owner != "" && !o.IncludeDeleted:
 		rows, err = q.ListSubscriptionsOf(ctx, &store.ListSubscriptionsOfParams{
-			After: o.AfterID, EventType: o.EventType, MaxRows: int32(o.Limit), Owner: o.Owner,
+			After: o.AfterID, EventType: o.EventType, MaxRows: o.Limit, Owner: o.Owner,
 			Patterns: patterns, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
 		})
 	case o.Site != "" && o.Under.Contains(o.Site) && !o.IncludeDeleted:
 		rows, err = q.ListSubscriptionsAt(ctx, &store.ListSubscriptionsAtParams{
-			After: o.AfterID, EventType: o.EventType, MaxRows: int32(o.Limit),
+			After: o.AfterID, EventType: o.EventType, MaxRows: o.Limit,
 			Patterns: patterns, Site: string(o.Site), State: string(o.State),
 		})
 	default:
 		rows, err = q.ListSubscriptions(ctx, &store.ListSubscriptionsParams{
-			After: o.AfterID, EventType: o.EventType, IncludeDeleted: o.IncludeDeleted, MaxRows: int32(o.Limit), Owner: o.Owner,
+			After: o.AfterID, EventType: o.EventType, IncludeDeleted: o.IncludeDeleted, MaxRows: o.Limit, Owner: o.Owner,
 			Patterns: patterns, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
 		})
 	}

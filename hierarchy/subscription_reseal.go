@@ -56,7 +56,7 @@ func (s *Subscriptions) Reseal(ctx context.Context, opts *ResealOpts) (ResealRes
 	}
 	var why error
 	for {
-		rows, err := s.in(s.pool).SecretsAfter(ctx, &store.SecretsAfterParams{After: result.Last, MaxRows: int32(o.BatchSize)})
+		rows, err := s.in(s.pool).SecretsAfter(ctx, &store.SecretsAfterParams{After: result.Last, MaxRows: int64(o.BatchSize)})
 		if err != nil {
 			return result, failed(action, err)
 		}

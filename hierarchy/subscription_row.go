@@ -20,10 +20,10 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 	return &store.InsertSubscriptionParams{
 		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
 		Events: s.Events, Channels: texts(s.Channels), Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
-		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int32(s.Timeout.Milliseconds()),
-		MaxInFlight: int32(s.MaxInFlight), Metadata: object(s.Metadata), State: string(s.State),
+		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
+		MaxInFlight: s.MaxInFlight, Metadata: object(s.Metadata), State: string(s.State),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
-		CredentialsVersion: int32(s.CredentialsVersion),
+		CredentialsVersion: s.CredentialsVersion,
 		PublicKey:          n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
 	}
 }
@@ -32,10 +32,10 @@ func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
 	return &store.UpdateSubscriptionParams{
 		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
 		Events: s.Events, Channels: texts(s.Channels), Permission: s.Permission,
-		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int32(s.Timeout.Milliseconds()),
-		MaxInFlight: int32(s.MaxInFlight), Metadata: object(s.Metadata),
+		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
+		MaxInFlight: s.MaxInFlight, Metadata: object(s.Metadata),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
-		CredentialsVersion: int32(s.CredentialsVersion),
+		CredentialsVersion: s.CredentialsVersion,
 	}
 }
 
@@ -44,10 +44,10 @@ func subscriptionOf(row store.Subscription) (*Subscription, error) {
 		ID: row.ID, Name: row.Name, Description: row.Description, Site: Path(row.Site), URL: row.URL,
 		Events: row.Events, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 		Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-		MaxInFlight: int(row.MaxInFlight), Credentials: CredentialsKind(row.Credentials), OwnRootCAs: row.OwnRootCas,
-		ClientCertificate: row.ClientCertificate, CredentialsVersion: int(row.CredentialsVersion),
+		MaxInFlight: row.MaxInFlight, Credentials: CredentialsKind(row.Credentials), OwnRootCAs: row.OwnRootCas,
+		ClientCertificate: row.ClientCertificate, CredentialsVersion: row.CredentialsVersion,
 		State: State(row.State), StateReason: row.StateReason,
-		StateSince: row.StateSince, Epoch: int(row.Epoch), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		StateSince: row.StateSince, Epoch: row.Epoch, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 		DeletedAt: row.DeletedAt,
 	}
 	if len(row.Channels) > 0 {

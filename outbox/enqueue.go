@@ -84,7 +84,7 @@ func results(rows []store.EnqueueBatchRow, n int) ([]Result, error) {
 	var refused *store.EnqueueBatchRow
 	for i, row := range rows {
 		switch {
-		case row.Ord < 1 || int(row.Ord) > n:
+		case row.Ord < 1 || row.Ord > n:
 			return nil, fmt.Errorf("outbox: enqueue: the database answered for intent %d of %d", row.Ord, n)
 		case row.Outcome == "inserted", row.Outcome == "duplicate":
 			seen++
@@ -95,9 +95,9 @@ func results(rows []store.EnqueueBatchRow, n int) ([]Result, error) {
 	}
 	switch {
 	case refused != nil && refused.Outcome == "conflict":
-		return nil, &IDConflictError{Index: int(refused.Ord) - 1, ID: refused.WireID}
+		return nil, &IDConflictError{Index: refused.Ord - 1, ID: refused.WireID}
 	case refused != nil:
-		return nil, &InvalidIntentError{Index: int(refused.Ord) - 1, Field: refused.Field, Reason: refused.Reason}
+		return nil, &InvalidIntentError{Index: refused.Ord - 1, Field: refused.Field, Reason: refused.Reason}
 	case seen != n:
 		return nil, fmt.Errorf("outbox: enqueue: the database answered for %d of %d intents", seen, n)
 	}

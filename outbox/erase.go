@@ -113,7 +113,7 @@ func erased(row store.EraseRow) (Erased, error) {
 		return Erased{}, fmt.Errorf("outbox: erase: %w", ErrIsolation)
 	}
 	return Erased{
-		Attempts: int(row.Attempts), Deliveries: int(row.Deliveries), Intents: int(row.Intents), Messages: int(row.Messages),
+		Attempts: row.Attempts, Deliveries: row.Deliveries, Intents: row.Intents, Messages: row.Messages,
 	}, nil
 }
 

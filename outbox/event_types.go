@@ -104,7 +104,7 @@ func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTyp
 	if reason := notText(o.After); reason != "" {
 		return nil, fmt.Errorf("outbox: ListEventTypesOpts.After: %s", reason)
 	}
-	rows, err := store.In(db, e.schema).ListEventTypes(ctx, &store.ListEventTypesParams{After: o.After, MaxRows: int32(limit)})
+	rows, err := store.In(db, e.schema).ListEventTypes(ctx, &store.ListEventTypesParams{After: o.After, MaxRows: limit})
 	if err != nil {
 		return nil, fmt.Errorf("outbox: list event types: %w", err)
 	}

@@ -55,7 +55,7 @@ func (c *Client) forOne(rec *record, notify bool) (*store.EnqueueOneParams, erro
 		OccurredAt:   rec.OccurredAt,
 		NotBefore:    rec.NotBefore,
 		Client:       migration.Version,
-		MaxBytes:     int32(c.cfg.MaxDataBytes),
+		MaxBytes:     c.cfg.MaxDataBytes,
 		Notify:       notify,
 	}, nil
 }
@@ -69,7 +69,7 @@ func (c *Client) forMany(records []*record, notify bool) (*store.EnqueueBatchPar
 	return &store.EnqueueBatchParams{
 		Intents:  intents,
 		Client:   migration.Version,
-		MaxBytes: int32(c.cfg.MaxDataBytes),
+		MaxBytes: c.cfg.MaxDataBytes,
 		Notify:   notify,
 	}, nil
 }

@@ -142,7 +142,7 @@ func TestTheSQLFunctionRefusesByItself(t *testing.T) {
 		rows := enqueueUnchecked(t, b.tx, valid(), bad)
 		require.Len(t, rows, 1, r.name)
 		require.Equal(t, "invalid", rows[0].Outcome, r.name)
-		require.EqualValues(t, 2, rows[0].Ord, r.name)
+		require.Equal(t, 2, rows[0].Ord, r.name)
 		require.Equal(t, r.field, rows[0].Field, r.name)
 		require.NotEmpty(t, rows[0].Reason)
 

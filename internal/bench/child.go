@@ -63,7 +63,7 @@ func startChild(ctx context.Context, role string, settings ...string) (*child, e
 		return nil, err
 	}
 	// The child outlives ctx: its input is what it lives by.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), self)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self) //nolint:gosec // this program
 	cmd.Env = append(append(os.Environ(), childVariable+"="+role), settings...)
 	cmd.Stderr = os.Stderr
 	c := &child{cmd: cmd}

@@ -52,12 +52,12 @@ func (b *bench) dropDatabases(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func openPool(ctx context.Context, databaseURL string, conns int32) (*pgxpool.Pool, error) {
+func openPool(ctx context.Context, databaseURL string, conns int) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, err
 	}
-	cfg.MaxConns = conns
+	cfg.MaxConns = int32(conns) //nolint:gosec // the number of a benchmark's goroutines
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 

@@ -97,7 +97,7 @@ func (c *enqueueCase) measure(ctx context.Context, databaseURL, kind string, lap
 	if c.processes > 0 {
 		return measureProcesses(ctx, databaseURL, kind, c.processes, lap)
 	}
-	pool, err := openPool(ctx, databaseURL, int32(c.goroutines))
+	pool, err := openPool(ctx, databaseURL, c.goroutines)
 	if err != nil {
 		return 0, err
 	}

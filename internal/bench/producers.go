@@ -35,7 +35,7 @@ func (o *ourDelivery) startProducers(ctx context.Context, n int) (*producers, er
 	if p.before, err = o.bench.receiver.count(ctx, o.liveBook()); err != nil {
 		return nil, err
 	}
-	if p.pool, err = openPool(ctx, o.pool.Config().ConnString(), int32(n)); err != nil {
+	if p.pool, err = openPool(ctx, o.pool.Config().ConnString(), n); err != nil {
 		return nil, err
 	}
 	runCtx, stop := context.WithCancel(ctx)

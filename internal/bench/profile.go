@@ -15,7 +15,7 @@ func (b *bench) startProfile(variant string, wanted bool) (stop func(), err erro
 	}
 	suffix := filepath.Ext(b.profile)
 	name := strings.TrimSuffix(b.profile, suffix) + "." + variant + suffix
-	file, err := os.Create(name)
+	file, err := os.Create(name) //nolint:gosec // whoever runs the benchmark names it
 	if err != nil {
 		return nil, err
 	}

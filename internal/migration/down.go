@@ -60,7 +60,7 @@ func undo(ctx context.Context, own *pgxpool.Pool, schema string, step Step) erro
 		if step.Version == 1 {
 			return nil // the table of versions went with it
 		}
-		return store.In(tx, schema).DeleteMigration(ctx, int32(step.Version))
+		return store.In(tx, schema).DeleteMigration(ctx, step.Version)
 	})
 }
 

@@ -77,7 +77,7 @@ func apply(ctx context.Context, own *pgxpool.Pool, schema string, step Step) err
 		}
 		minClient, known := minClients[step.Version]
 		return store.In(tx, schema).InsertMigration(ctx, &store.InsertMigrationParams{
-			Version:   int32(step.Version),
+			Version:   step.Version,
 			MinClient: pgtype.Int4{Int32: minClient, Valid: known},
 		})
 	})
@@ -96,7 +96,7 @@ func version(ctx context.Context, own *pgxpool.Pool, schema string) (int, error)
 			if err != nil {
 				return 0, fmt.Errorf("read version of schema: %w", err)
 			}
-			return int(at.Have), nil
+			return at.Have, nil
 		}
 	}
 	return 0, nil

@@ -83,10 +83,10 @@ type cluster struct {
 	account  *account
 	binDir   string
 	folder   string
-	freePort func() (int, error)
+	freePort func() (uint16, error)
 	lifeline io.WriteCloser // the watchdog stops the server when this is closed
 	password string
-	port     int
+	port     uint16
 	watchdog *exec.Cmd
 }
 
@@ -94,7 +94,7 @@ func (c *cluster) url() string {
 	u := url.URL{
 		Scheme:   "postgres",
 		User:     url.UserPassword("postgres", c.password),
-		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port)),
+		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(int(c.port))),
 		Path:     "/postgres",
 		RawQuery: "sslmode=disable",
 	}
@@ -104,7 +104,7 @@ func (c *cluster) url() string {
 // command runs as the account, in the cluster's folder, out of reach of the
 // terminal's Ctrl-C.
 func (c *cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // programs of the Postgres that was found
 	cmd.Dir = c.folder
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.account.credential(), Setsid: true}
 	cmd.Env = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH"), "HOME=" + c.folder}
@@ -141,7 +141,7 @@ func (c *cluster) start(ctx context.Context, opts *Opts) error {
 	}
 	args := append([]string{
 		"-c", watchdog, "watchdog", c.folder,
-		filepath.Join(c.binDir, "postgres"), "-D", filepath.Join(c.folder, "data"), "-p", strconv.Itoa(c.port),
+		filepath.Join(c.binDir, "postgres"), "-D", filepath.Join(c.folder, "data"), "-p", strconv.Itoa(int(c.port)),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 	}, opts.settings()...)
 	// The server outlives ctx, which is of its start alone.

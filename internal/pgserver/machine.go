@@ -14,7 +14,7 @@ type machine struct {
 	binGlobs    []string // where packages put the server programs
 	dockerPaths []string // where a Docker daemon listens when DOCKER_HOST is not set
 	download    bool     // whether server programs may be downloaded
-	freePort    func() (int, error)
+	freePort    func() (uint16, error)
 	getenv      func(string) string
 	memoryDir   string   // where files live in memory, "" for nowhere
 	repository  string   // where to download from, "" for the usual place
@@ -68,11 +68,11 @@ func (m *machine) withoutURL() *machine {
 	return &other
 }
 
-func freePort() (int, error) {
+func freePort() (uint16, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener's address
+	port := listener.Addr().(*net.TCPAddr).AddrPort().Port() //nolint:forcetypeassert // a TCP listener's address
 	return port, listener.Close()
 }

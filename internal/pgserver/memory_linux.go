@@ -13,7 +13,7 @@ func (m *machine) clusterDirs(opts *Opts) []string {
 	if !opts.Fast || m.memoryDir == "" || syscall.Statfs(m.memoryDir, &fs) != nil {
 		return m.tempDirs
 	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < memoryNeeded {
+	if free := fs.Bavail * uint64(fs.Bsize); free < memoryNeeded { //nolint:gosec // a block has a size
 		return m.tempDirs
 	}
 	return append([]string{m.memoryDir}, m.tempDirs...)

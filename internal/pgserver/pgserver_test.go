@@ -242,7 +242,7 @@ func TestPrivateCluster(t *testing.T) {
 		m, folder := setup(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		freePort := m.freePort
-		m.freePort = func() (int, error) { // initdb is done, the server is next
+		m.freePort = func() (uint16, error) { // initdb is done, the server is next
 			cancel()
 			return freePort()
 		}
@@ -259,9 +259,9 @@ func TestPrivateCluster(t *testing.T) {
 		other, err := net.Listen("tcp4", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer other.Close()
-		taken := other.Addr().(*net.TCPAddr).Port
+		taken := other.Addr().(*net.TCPAddr).AddrPort().Port()
 		asked, freePort := 0, m.freePort
-		m.freePort = func() (int, error) {
+		m.freePort = func() (uint16, error) {
 			asked++
 			if asked == 1 {
 				return taken, nil

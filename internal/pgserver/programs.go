@@ -47,7 +47,7 @@ func (m *machine) findPrograms(ctx context.Context) []programs {
 	dirs := filepath.SplitList(m.getenv("PATH"))
 	for _, dir := range slices.Clone(dirs) {
 		if file := executable(dir, "pg_config"); file != "" {
-			if out, err := exec.CommandContext(ctx, file, "--bindir").Output(); err == nil {
+			if out, err := exec.CommandContext(ctx, file, "--bindir").Output(); err == nil { //nolint:gosec // the pg_config in PATH
 				dirs = append(dirs, strings.TrimSpace(string(out)))
 			}
 		}
@@ -72,7 +72,7 @@ func (m *machine) findPrograms(ctx context.Context) []programs {
 		if slices.ContainsFunc(found, func(p programs) bool { return p.dir == dir }) {
 			continue
 		}
-		out, err := exec.CommandContext(ctx, postgres, "--version").Output()
+		out, err := exec.CommandContext(ctx, postgres, "--version").Output() //nolint:gosec // the postgres of a folder of Postgres
 		if err != nil {
 			continue
 		}

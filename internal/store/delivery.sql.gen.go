@@ -79,13 +79,13 @@ type LoadDeliveriesRow struct {
 	IntentID           uuid.UUID
 	SubscriptionID     uuid.UUID
 	Dialect            string
-	Epoch              int32
+	Epoch              int
 	State              string
 	Hold               string
-	Round              int32
-	AttemptSeq         int32
-	Attempts           int32
-	Interrupted        int32
+	Round              int
+	AttemptSeq         int
+	Attempts           int
+	Interrupted        int
 	JobID              *int64
 	Manual             bool
 	AccessAgeMs        int64
@@ -110,16 +110,16 @@ type LoadDeliveriesRow struct {
 	Permission         string
 	Headers            json.RawMessage
 	Schedule           string
-	TimeoutMs          int32
-	MaxInFlight        int32
-	CredentialsVersion int32
+	TimeoutMs          int
+	MaxInFlight        int
+	CredentialsVersion int
 	SubscriptionState  string
 	StateReason        string
-	SubscriptionEpoch  int32
+	SubscriptionEpoch  int
 	Deleted            bool
 	Secrets            [][]byte
 	CircuitMs          int64
-	CircuitOpened      int32
+	CircuitOpened      int
 	Probe              bool
 	Gone               bool
 	Failing            bool
@@ -295,24 +295,24 @@ SELECT b.id, b.seq::integer AS seq, true AS busy FROM busy b
 
 type RecordAttemptsParams struct {
 	Ids               []string
-	Seqs              []int32
+	Seqs              []int
 	States            []string
 	Holds             []string
 	Reasons           []string
-	Attempts          []int32
-	Interrupted       []int32
+	Attempts          []int
+	Interrupted       []int
 	DueMs             []int64
 	Again             []bool
 	Stay              []bool
 	AccessAgeMs       []int64
 	Tried             []bool
-	Rounds            []int32
-	Numbers           []int32
+	Rounds            []int
+	Numbers           []int
 	Manuals           []bool
 	Outcomes          []string
 	Errors            []string
 	AttemptReasons    []string
-	Statuses          []int32
+	Statuses          []int
 	Urls              []string
 	RequestHeaders    []string
 	ResponseHeaders   []string
@@ -327,7 +327,7 @@ type RecordAttemptsParams struct {
 
 type RecordAttemptsRow struct {
 	ID   uuid.UUID
-	Seq  int32
+	Seq  int
 	Busy bool
 }
 

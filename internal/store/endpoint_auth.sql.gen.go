@@ -20,7 +20,7 @@ WHERE s.id = ANY (($1::text[])::uuid[])
 
 type LoadEndpointAuthsRow struct {
 	SubscriptionID     uuid.UUID
-	CredentialsVersion int32
+	CredentialsVersion int
 	ID                 *uuid.UUID
 	Kind               string
 	Value              []byte

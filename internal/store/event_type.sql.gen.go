@@ -67,7 +67,7 @@ LIMIT $2::integer
 
 type ListEventTypesParams struct {
 	After   string
-	MaxRows int32
+	MaxRows int
 }
 
 func (q *Queries) ListEventTypes(ctx context.Context, arg *ListEventTypesParams) ([]EventType, error) {

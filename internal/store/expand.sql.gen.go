@@ -145,14 +145,14 @@ type CommitExpansionsParams struct {
 	DecisionReasons       []string
 	DecisionSites         []string
 	DecisionPatterns      []string
-	DecisionTries         []int32
+	DecisionTries         []int
 	DeliveryIds           []string
 	DeliveryIntents       []string
 	DeliverySubscriptions []string
 	DeliveryDialects      []string
 	DeliverySites         []string
 	DeliveryPatterns      []string
-	DeliveryEpochs        []int32
+	DeliveryEpochs        []int
 	DeliveryAccessMs      []int64
 	DeliveryHolds         []string
 	DeliveryJobs          []int64
@@ -161,7 +161,7 @@ type CommitExpansionsParams struct {
 type CommitExpansionsRow struct {
 	ID            uuid.UUID
 	Secrets       [][]byte
-	CircuitOpened int32
+	CircuitOpened int
 	Gone          bool
 	Failing       bool
 }
@@ -305,7 +305,7 @@ type CommitRedecisionsParams struct {
 	DecisionSubscriptions []string
 	DecisionOutcomes      []string
 	DecisionReasons       []string
-	DecisionTries         []int32
+	DecisionTries         []int
 	DeliverySubscriptions []string
 	MessageDialects       []string
 	MessageTypes          []string
@@ -316,7 +316,7 @@ type CommitRedecisionsParams struct {
 	DeliveryDialects      []string
 	DeliverySites         []string
 	DeliveryPatterns      []string
-	DeliveryEpochs        []int32
+	DeliveryEpochs        []int
 	DeliveryAccessMs      []int64
 	DeliveryHolds         []string
 }
@@ -324,7 +324,7 @@ type CommitRedecisionsParams struct {
 type CommitRedecisionsRow struct {
 	ID            uuid.UUID
 	Secrets       [][]byte
-	CircuitOpened int32
+	CircuitOpened int
 	Gone          bool
 	Failing       bool
 }
@@ -503,14 +503,14 @@ LIMIT $3::integer
 type LoadWaitingParams struct {
 	IntentID uuid.UUID
 	JobID    int64
-	Max      int32
+	Max      int
 }
 
 type LoadWaitingRow struct {
 	SubscriptionID uuid.UUID
 	MatchedSite    string
 	MatchedPattern string
-	Tries          int32
+	Tries          int
 	AgeMs          int64
 }
 

@@ -31,7 +31,7 @@ type ExplainOthersParams struct {
 	Patterns []string
 	Sites    []string
 	IntentID uuid.UUID
-	MaxRows  int32
+	MaxRows  int
 }
 
 type ExplainOthersRow struct {
@@ -115,7 +115,7 @@ LIMIT $2::integer
 
 type ExplainRecordedParams struct {
 	IntentID uuid.UUID
-	MaxRows  int32
+	MaxRows  int
 }
 
 type ExplainRecordedRow struct {
@@ -127,10 +127,10 @@ type ExplainRecordedRow struct {
 	MatchedSite    string
 	MatchedPattern string
 	Dialect        string
-	Round          int32
-	Attempts       int32
+	Round          int
+	Attempts       int
 	LastOutcome    string
-	LastStatus     int32
+	LastStatus     int
 	DueAt          time.Time
 	EndedAt        *time.Time
 	Name           string

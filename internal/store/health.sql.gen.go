@@ -17,7 +17,7 @@ WHERE h.subscription_id = x.subscription_id AND h.epoch = x.epoch AND h.probe_id
 
 type CloseCircuitsParams struct {
 	Subscriptions []string
-	Epochs        []int32
+	Epochs        []int
 }
 
 // CloseCircuits ends the trials of endpoints that have answered the probe, even
@@ -61,13 +61,13 @@ ON CONFLICT (subscription_id, epoch) DO UPDATE SET
 
 type RecordFailuresParams struct {
 	Subscriptions []string
-	Epochs        []int32
-	Failed        []int32
-	Exhausted     []int32
-	Unresolvable  []int32
+	Epochs        []int
+	Failed        []int
+	Exhausted     []int
+	Unresolvable  []int
 	Gone          []bool
 	PauseMs       []int64
-	Opened        []int32
+	Opened        []int
 }
 
 // RecordFailures adds to the failures of an epoch. Rows are touched in the order
@@ -103,7 +103,7 @@ WHERE h.subscription_id = k.subscription_id AND h.epoch = k.epoch
 
 type RecordRecoveriesParams struct {
 	Subscriptions []string
-	Epochs        []int32
+	Epochs        []int
 }
 
 // RecordRecoveries ends the failing windows of endpoints that answered well, and

@@ -141,7 +141,7 @@ type ListDeliveriesParams struct {
 	Hold           string
 	Since          *time.Time
 	Until          *time.Time
-	MaxRows        int32
+	MaxRows        int
 }
 
 type ListDeliveriesRow struct {
@@ -165,10 +165,10 @@ type ListDeliveriesRow struct {
 	State          string
 	Hold           string
 	Reason         string
-	Round          int32
-	Attempts       int32
+	Round          int
+	Attempts       int
 	Manual         bool
-	LastStatus     int32
+	LastStatus     int
 	LastOutcome    string
 	DueAt          time.Time
 	HeldSince      *time.Time
@@ -282,7 +282,7 @@ type ListIntentsParams struct {
 	State        string
 	Since        *time.Time
 	Until        *time.Time
-	MaxRows      int32
+	MaxRows      int
 }
 
 type ListIntentsRow struct {

@@ -62,7 +62,7 @@ WHERE s.id IN (
 type DeactivateEpochParams struct {
 	Reason string
 	ID     uuid.UUID
-	Epoch  int32
+	Epoch  int
 }
 
 // DeactivateEpoch deactivates a subscription unless it has moved on, and leaves
@@ -78,41 +78,41 @@ func (q *Queries) DeactivateEpoch(ctx context.Context, arg *DeactivateEpochParam
 const dueDeactivations = `-- name: DueDeactivations :many
 SELECT h.subscription_id, h.epoch, h.failed_attempts, h.exhausted_row, h.unresolvable,
     (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failed_attempts >= $1::integer
+    (h.failed_attempts >= $1::bigint
         AND greatest(h.failing_since, s.state_since) < now() - $2::bigint * interval '1 millisecond')::boolean AS failing,
-    (h.exhausted_row >= $3::integer
+    (h.exhausted_row >= $3::bigint
         AND greatest(h.exhausted_since, s.state_since) < now() - $4::bigint * interval '1 millisecond')::boolean AS exhausted,
-    (h.unresolvable >= $5::integer)::boolean AS unresolved,
+    (h.unresolvable >= $5::bigint)::boolean AS unresolved,
     h.failing_since
 FROM /* TEMPLATE: schema */subscription_health h
 JOIN /* TEMPLATE: schema */subscription s ON s.id = h.subscription_id AND s.epoch = h.epoch
 WHERE s.deleted_at IS NULL AND s.state <> 'deactivated' AND (
     h.gone_at IS NOT NULL
-    OR (h.failed_attempts >= $1::integer
+    OR (h.failed_attempts >= $1::bigint
         AND greatest(h.failing_since, s.state_since) < now() - $2::bigint * interval '1 millisecond')
-    OR (h.exhausted_row >= $3::integer
+    OR (h.exhausted_row >= $3::bigint
         AND greatest(h.exhausted_since, s.state_since) < now() - $4::bigint * interval '1 millisecond')
-    OR h.unresolvable >= $5::integer
-    OR (h.warned_at IS NULL AND h.failed_attempts >= $1::integer
+    OR h.unresolvable >= $5::bigint
+    OR (h.warned_at IS NULL AND h.failed_attempts >= $1::bigint
         AND greatest(h.failing_since, s.state_since) < now() - $2::bigint * interval '0.5 millisecond'))
 ORDER BY h.subscription_id
 LIMIT 100
 `
 
 type DueDeactivationsParams struct {
-	Attempts     int32
+	Attempts     int64
 	WindowMs     int64
-	Exhausted    int32
+	Exhausted    int64
 	ExhaustedMs  int64
-	Unresolvable int32
+	Unresolvable int64
 }
 
 type DueDeactivationsRow struct {
 	SubscriptionID uuid.UUID
-	Epoch          int32
-	FailedAttempts int32
-	ExhaustedRow   int32
-	Unresolvable   int32
+	Epoch          int
+	FailedAttempts int
+	ExhaustedRow   int
+	Unresolvable   int
 	Gone           bool
 	Failing        bool
 	Exhausted      bool
@@ -215,7 +215,7 @@ type HeldSubscriptionsRow struct {
 	State       string
 	StateReason string
 	Deleted     bool
-	MaxInFlight int32
+	MaxInFlight int
 	Circuit     bool
 }
 
@@ -255,7 +255,7 @@ WHERE h.subscription_id = $1 AND h.epoch = $2 AND h.warned_at IS NULL
 
 type MarkWarnedParams struct {
 	ID    uuid.UUID
-	Epoch int32
+	Epoch int
 }
 
 func (q *Queries) MarkWarned(ctx context.Context, arg *MarkWarnedParams) (int64, error) {
@@ -551,12 +551,12 @@ FROM moved m GROUP BY m.subscription_id
 
 type ReleaseHeldParams struct {
 	Subscriptions []string
-	Most          []int32
+	Most          []int
 }
 
 type ReleaseHeldRow struct {
 	SubscriptionID uuid.UUID
-	Released       int32
+	Released       int
 	Notified       string
 }
 

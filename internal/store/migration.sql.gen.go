@@ -15,7 +15,7 @@ const deleteMigration = `-- name: DeleteMigration :exec
 DELETE FROM /* TEMPLATE: schema */migration WHERE version = $1
 `
 
-func (q *Queries) DeleteMigration(ctx context.Context, version int32) error {
+func (q *Queries) DeleteMigration(ctx context.Context, version int) error {
 	_, err := q.db.Exec(ctx, deleteMigration, version)
 	return err
 }
@@ -25,7 +25,7 @@ INSERT INTO /* TEMPLATE: schema */migration (version, min_client) VALUES ($1, $2
 `
 
 type InsertMigrationParams struct {
-	Version   int32
+	Version   int
 	MinClient pgtype.Int4
 }
 
@@ -67,8 +67,8 @@ FROM /* TEMPLATE: schema */migration
 `
 
 type MigrationVersionsRow struct {
-	Have      int32
-	MinClient int32
+	Have      int
+	MinClient int
 }
 
 func (q *Queries) MigrationVersions(ctx context.Context) (MigrationVersionsRow, error) {

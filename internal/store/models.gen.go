@@ -64,14 +64,14 @@ func (ns NullRiverJobState) Value() (driver.Value, error) {
 
 type Attempt struct {
 	DeliveryID        uuid.UUID
-	Seq               int32
-	Round             int32
-	Number            int32
+	Seq               int
+	Round             int
+	Number            int
 	Manual            bool
 	Outcome           string
 	Error             string
 	Reason            string
-	Status            int32
+	Status            int
 	URL               string
 	RequestHeaders    json.RawMessage
 	ResponseHeaders   json.RawMessage
@@ -91,7 +91,7 @@ type Decision struct {
 	Reason         string
 	MatchedSite    string
 	MatchedPattern string
-	Tries          int32
+	Tries          int
 	JobID          *int64
 	DueAt          *time.Time
 	CreatedAt      time.Time
@@ -105,19 +105,19 @@ type Delivery struct {
 	Dialect        string
 	MatchedSite    string
 	MatchedPattern string
-	Epoch          int32
+	Epoch          int
 	State          string
 	Hold           string
 	Reason         string
-	Round          int32
-	AttemptSeq     int32
-	Attempts       int32
-	Interrupted    int32
+	Round          int
+	AttemptSeq     int
+	Attempts       int
+	Interrupted    int
 	JobID          *int64
 	DueAt          time.Time
 	HeldSince      *time.Time
 	AccessAt       *time.Time
-	LastStatus     int32
+	LastStatus     int
 	LastOutcome    string
 	Manual         bool
 	Erased         bool
@@ -176,7 +176,7 @@ type IntentState struct {
 	JobID    int64
 	After    uuid.UUID
 	DueAt    time.Time
-	Tries    int32
+	Tries    int
 	Reason   string
 	EndedAt  *time.Time
 	Keep     pgtype.Text
@@ -195,7 +195,7 @@ type Message struct {
 }
 
 type Migration struct {
-	Version   int32
+	Version   int
 	MinClient pgtype.Int4
 	AppliedAt time.Time
 }
@@ -263,38 +263,38 @@ type Subscription struct {
 	Dialect            string
 	Headers            json.RawMessage
 	Schedule           string
-	TimeoutMs          int32
-	MaxInFlight        int32
+	TimeoutMs          int
+	MaxInFlight        int
 	Metadata           json.RawMessage
 	Credentials        string
 	OwnRootCas         bool
 	ClientCertificate  bool
-	CredentialsVersion int32
+	CredentialsVersion int
 	State              string
 	StateReason        string
 	StateSince         time.Time
-	Epoch              int32
+	Epoch              int
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
 	DeletedAt          *time.Time
 }
 
 type SubscriptionGate struct {
-	Gate   int32
+	Gate   int
 	Passed int64
 }
 
 type SubscriptionHealth struct {
 	SubscriptionID uuid.UUID
-	Epoch          int32
+	Epoch          int
 	FailingSince   *time.Time
-	FailedAttempts int32
-	ExhaustedRow   int32
+	FailedAttempts int
+	ExhaustedRow   int
 	ExhaustedSince *time.Time
-	Unresolvable   int32
+	Unresolvable   int
 	WarnedAt       *time.Time
 	GoneAt         *time.Time
 	CircuitUntil   *time.Time
-	CircuitOpened  int32
+	CircuitOpened  int
 	ProbeID        *uuid.UUID
 }

@@ -21,13 +21,13 @@ FROM /* TEMPLATE: schema */enqueue_batch(
 
 type EnqueueBatchParams struct {
 	Intents  string
-	Client   int32
-	MaxBytes int32
+	Client   int
+	MaxBytes int
 	Notify   bool
 }
 
 type EnqueueBatchRow struct {
-	Ord     int32
+	Ord     int
 	WireID  string
 	Outcome string
 	Field   string
@@ -88,8 +88,8 @@ type EnqueueOneParams struct {
 	Data         string
 	OccurredAt   *time.Time
 	NotBefore    *time.Time
-	Client       int32
-	MaxBytes     int32
+	Client       int
+	MaxBytes     int
 	Notify       bool
 }
 
@@ -139,15 +139,15 @@ FROM /* TEMPLATE: schema */erase(
 type EraseParams struct {
 	ResourceKind string
 	ResourceID   string
-	Client       int32
+	Client       int
 }
 
 type EraseRow struct {
 	Refused    string
-	Intents    int32
-	Messages   int32
-	Deliveries int32
-	Attempts   int32
+	Intents    int
+	Messages   int
+	Deliveries int
+	Attempts   int
 }
 
 func (q *Queries) Erase(ctx context.Context, arg *EraseParams) (EraseRow, error) {

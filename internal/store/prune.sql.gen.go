@@ -46,7 +46,7 @@ ORDER BY n.intent_id
 
 type LockPayloadsParams struct {
 	After   uuid.UUID
-	MaxRows int32
+	MaxRows int
 }
 
 type LockPayloadsRow struct {
@@ -96,14 +96,14 @@ SELECT count(*)::integer AS pruned FROM pruned
 
 type PruneDecisionsParams struct {
 	MaxAgeMs int64
-	MaxRows  int32
+	MaxRows  int
 }
 
 // PruneDecisions prunes the decisions that were made long ago, in the order of
 // their intents.
-func (q *Queries) PruneDecisions(ctx context.Context, arg *PruneDecisionsParams) (int32, error) {
+func (q *Queries) PruneDecisions(ctx context.Context, arg *PruneDecisionsParams) (int, error) {
 	row := q.db.QueryRow(ctx, pruneDecisions, arg.MaxAgeMs, arg.MaxRows)
-	var pruned int32
+	var pruned int
 	err := row.Scan(&pruned)
 	return pruned, err
 }
@@ -121,7 +121,7 @@ WHERE (h.subscription_id, h.epoch) IN (
 `
 
 // PruneHealth prunes what was counted in epochs that are over.
-func (q *Queries) PruneHealth(ctx context.Context, maxRows int32) (int64, error) {
+func (q *Queries) PruneHealth(ctx context.Context, maxRows int) (int64, error) {
 	result, err := q.db.Exec(ctx, pruneHealth, maxRows)
 	if err != nil {
 		return 0, err
@@ -166,14 +166,14 @@ SELECT
 type PruneIntentsParams struct {
 	After    uuid.UUID
 	MaxAgeMs int64
-	MaxRows  int32
+	MaxRows  int
 	DedupeMs int64
 }
 
 type PruneIntentsRow struct {
-	Emptied   int32
-	Forgotten int32
-	Seen      int32
+	Emptied   int
+	Forgotten int
+	Seen      int
 	Last      uuid.UUID
 }
 
@@ -216,15 +216,15 @@ SELECT count(*)::integer AS pruned FROM pruned
 
 type PruneOldDeliveriesParams struct {
 	MaxAgeMs int64
-	MaxRows  int32
+	MaxRows  int
 }
 
 // PruneOldDeliveries prunes the deliveries that ended long ago. A delivery is
 // older than its end, so that its id says where to begin. The state of its intent
 // is a sub-select of its own, which no planner turns into a scan of all intents.
-func (q *Queries) PruneOldDeliveries(ctx context.Context, arg *PruneOldDeliveriesParams) (int32, error) {
+func (q *Queries) PruneOldDeliveries(ctx context.Context, arg *PruneOldDeliveriesParams) (int, error) {
 	row := q.db.QueryRow(ctx, pruneOldDeliveries, arg.MaxAgeMs, arg.MaxRows)
-	var pruned int32
+	var pruned int
 	err := row.Scan(&pruned)
 	return pruned, err
 }
@@ -242,7 +242,7 @@ WITH subs AS MATERIALIZED (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
         WHERE o.subscription_id = s.id AND o.state <> 'pending'
         ORDER BY o.id DESC
-        OFFSET $3::integer
+        OFFSET $3::bigint
         LIMIT 1
     ) newest
     CROSS JOIN LATERAL (
@@ -267,14 +267,14 @@ SELECT
 
 type PruneSurplusParams struct {
 	After         uuid.UUID
-	Subscriptions int32
-	Keep          int32
-	MaxRows       int32
+	Subscriptions int
+	Keep          int64
+	MaxRows       int
 }
 
 type PruneSurplusRow struct {
-	Pruned int32
-	Seen   int32
+	Pruned int
+	Seen   int
 	Last   uuid.UUID
 }
 
@@ -320,9 +320,9 @@ SELECT count(*)::integer AS reduced FROM ended x
 // ReducePayloads leaves of the payloads of intents what is to be kept, where
 // nothing is pending and nothing can be run again. It must not be one statement
 // with LockPayloads: a redelivery that was committed before the lock is to be seen.
-func (q *Queries) ReducePayloads(ctx context.Context, ids []string) (int32, error) {
+func (q *Queries) ReducePayloads(ctx context.Context, ids []string) (int, error) {
 	row := q.db.QueryRow(ctx, reducePayloads, ids)
-	var reduced int32
+	var reduced int
 	err := row.Scan(&reduced)
 	return reduced, err
 }

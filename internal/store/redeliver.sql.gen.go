@@ -94,12 +94,12 @@ type RecoverDeliveriesParams struct {
 	States         []string
 	Since          *time.Time
 	Until          *time.Time
-	MaxRows        int32
+	MaxRows        int
 }
 
 type RecoverDeliveriesRow struct {
-	Moved  int32
-	Picked int32
+	Moved  int
+	Picked int
 	Last   uuid.UUID
 }
 
@@ -226,7 +226,7 @@ SELECT p.gone::text AS gone, ((SELECT count(*) FROM expansion) + (SELECT count(*
 
 type RetryFailedIntentRow struct {
 	Gone    string
-	Retried int32
+	Retried int
 }
 
 // RetryFailedIntent takes up an expansion where it failed or was cancelled, and

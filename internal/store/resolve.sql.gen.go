@@ -54,17 +54,17 @@ ORDER BY r.ord, m.id
 `
 
 type ResolveParams struct {
-	Ords     []int32
+	Ords     []int
 	Types    []string
 	Sites    []string
 	Patterns []string
 	Channels []string
 	Afters   []string
-	Limits   []int32
+	Limits   []int
 }
 
 type ResolveRow struct {
-	Ord                int32
+	Ord                int
 	Pattern            string
 	ID                 uuid.UUID
 	Name               string
@@ -79,14 +79,14 @@ type ResolveRow struct {
 	Dialect            string
 	Headers            json.RawMessage
 	Schedule           string
-	TimeoutMs          int32
-	MaxInFlight        int32
-	CredentialsVersion int32
+	TimeoutMs          int
+	MaxInFlight        int
+	CredentialsVersion int
 	Metadata           json.RawMessage
 	State              string
 	StateReason        string
 	StateSince         time.Time
-	Epoch              int32
+	Epoch              int
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
 	DeletedAt          *time.Time

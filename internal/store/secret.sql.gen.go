@@ -67,7 +67,7 @@ UPDATE /* TEMPLATE: schema */secret k SET pending_overlap_ms = NULL FROM fresh f
 type ConfirmSecretParams struct {
 	ID             uuid.UUID
 	SubscriptionID uuid.UUID
-	MaxLive        int32
+	MaxLive        int
 }
 
 // ConfirmSecret lets a secret that is pending take over, as RotateSecret does with
@@ -206,7 +206,7 @@ type RotateSecretParams struct {
 	Sealed         bool
 	PublicKey      string
 	OverlapMs      int64
-	MaxLive        int32
+	MaxLive        int
 }
 
 // RotateSecret adds a secret and lets the others expire after the overlap, none
@@ -234,12 +234,12 @@ FROM (
     SELECT a.id, a.subscription_id, a.kind, a.value, a.sealed FROM /* TEMPLATE: schema */endpoint_auth a
     WHERE a.id > $1::uuid
 ) x
-ORDER BY x.id LIMIT $2
+ORDER BY x.id LIMIT $2::bigint
 `
 
 type SecretsAfterParams struct {
 	After   uuid.UUID
-	MaxRows int32
+	MaxRows int64
 }
 
 type SecretsAfterRow struct {

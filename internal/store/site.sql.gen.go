@@ -141,13 +141,13 @@ SELECT c.id, c.path, c.parent_id, c.created_at FROM /* TEMPLATE: schema */site c
 JOIN /* TEMPLATE: schema */site p ON p.id = c.parent_id
 WHERE p.path = $1::text AND c.path > $2::text
 ORDER BY c.path
-LIMIT $3
+LIMIT $3::integer
 `
 
 type ListSiteChildrenParams struct {
 	Parent  string
 	After   string
-	MaxRows int32
+	MaxRows int
 }
 
 func (q *Queries) ListSiteChildren(ctx context.Context, arg *ListSiteChildrenParams) ([]Site, error) {
@@ -180,13 +180,13 @@ SELECT id, path, parent_id, created_at FROM /* TEMPLATE: schema */site
 WHERE path > $1::text
     AND ($2::text = '/' OR path = $2::text OR (path > $2::text || '/' AND path < $2::text || '0'))
 ORDER BY path
-LIMIT $3
+LIMIT $3::integer
 `
 
 type ListSitesParams struct {
 	After   string
 	Under   string
-	MaxRows int32
+	MaxRows int
 }
 
 func (q *Queries) ListSites(ctx context.Context, arg *ListSitesParams) ([]Site, error) {
@@ -350,8 +350,8 @@ FROM (
 `
 
 type SubtreeExtentRow struct {
-	Bytes    int32
-	Segments int32
+	Bytes    int
+	Segments int
 }
 
 // What would not fit below another path: the longest path and the deepest one

@@ -25,8 +25,8 @@ type CountSubscriptionsParams struct {
 }
 
 type CountSubscriptionsRow struct {
-	OfOwner int32
-	AtSite  int32
+	OfOwner int
+	AtSite  int
 }
 
 func (q *Queries) CountSubscriptions(ctx context.Context, arg *CountSubscriptionsParams) (CountSubscriptionsRow, error) {
@@ -158,14 +158,14 @@ type InsertSubscriptionParams struct {
 	Dialect            string
 	Headers            string
 	Schedule           string
-	TimeoutMs          int32
-	MaxInFlight        int32
+	TimeoutMs          int
+	MaxInFlight        int
 	Metadata           string
 	State              string
 	Credentials        string
 	OwnRootCas         bool
 	ClientCertificate  bool
-	CredentialsVersion int32
+	CredentialsVersion int
 	SecretID           uuid.UUID
 	Secret             []byte
 	Sealed             bool
@@ -244,7 +244,7 @@ WHERE id > $1
     AND ($7::text = '' OR events && ($8::text[] || coalesce((
         SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = $7::text), '{}')))
 ORDER BY id
-LIMIT $9
+LIMIT $9::integer
 `
 
 type ListSubscriptionsParams struct {
@@ -256,7 +256,7 @@ type ListSubscriptionsParams struct {
 	State          string
 	EventType      string
 	Patterns       []string
-	MaxRows        int32
+	MaxRows        int
 }
 
 func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsParams) ([]Subscription, error) {
@@ -324,7 +324,7 @@ WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($4::text = '' OR events && ($5::text[] || coalesce((
         SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = $4::text), '{}')))
 ORDER BY id
-LIMIT $6
+LIMIT $6::integer
 `
 
 type ListSubscriptionsAtParams struct {
@@ -333,7 +333,7 @@ type ListSubscriptionsAtParams struct {
 	State     string
 	EventType string
 	Patterns  []string
-	MaxRows   int32
+	MaxRows   int
 }
 
 // ListSubscriptionsAt is ListSubscriptions by the index of sites.
@@ -401,7 +401,7 @@ WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($6::text = '' OR events && ($7::text[] || coalesce((
         SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = $6::text), '{}')))
 ORDER BY id
-LIMIT $8
+LIMIT $8::integer
 `
 
 type ListSubscriptionsOfParams struct {
@@ -412,7 +412,7 @@ type ListSubscriptionsOfParams struct {
 	State     string
 	EventType string
 	Patterns  []string
-	MaxRows   int32
+	MaxRows   int
 }
 
 // ListSubscriptionsOf is ListSubscriptions by the index of owners.
@@ -566,13 +566,13 @@ type UpdateSubscriptionParams struct {
 	Dialect            string
 	Headers            string
 	Schedule           string
-	TimeoutMs          int32
-	MaxInFlight        int32
+	TimeoutMs          int
+	MaxInFlight        int
 	Metadata           string
 	Credentials        string
 	OwnRootCas         bool
 	ClientCertificate  bool
-	CredentialsVersion int32
+	CredentialsVersion int
 	ID                 uuid.UUID
 }
 

@@ -246,22 +246,22 @@ RETURNING d.id;
 -- that are half way there and were not warned yet.
 SELECT h.subscription_id, h.epoch, h.failed_attempts, h.exhausted_row, h.unresolvable,
     (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failed_attempts >= sqlc.arg(attempts)::integer
+    (h.failed_attempts >= sqlc.arg(attempts)::bigint
         AND greatest(h.failing_since, s.state_since) < now() - sqlc.arg(window_ms)::bigint * interval '1 millisecond')::boolean AS failing,
-    (h.exhausted_row >= sqlc.arg(exhausted)::integer
+    (h.exhausted_row >= sqlc.arg(exhausted)::bigint
         AND greatest(h.exhausted_since, s.state_since) < now() - sqlc.arg(exhausted_ms)::bigint * interval '1 millisecond')::boolean AS exhausted,
-    (h.unresolvable >= sqlc.arg(unresolvable)::integer)::boolean AS unresolved,
+    (h.unresolvable >= sqlc.arg(unresolvable)::bigint)::boolean AS unresolved,
     h.failing_since
 FROM /* TEMPLATE: schema */subscription_health h
 JOIN /* TEMPLATE: schema */subscription s ON s.id = h.subscription_id AND s.epoch = h.epoch
 WHERE s.deleted_at IS NULL AND s.state <> 'deactivated' AND (
     h.gone_at IS NOT NULL
-    OR (h.failed_attempts >= sqlc.arg(attempts)::integer
+    OR (h.failed_attempts >= sqlc.arg(attempts)::bigint
         AND greatest(h.failing_since, s.state_since) < now() - sqlc.arg(window_ms)::bigint * interval '1 millisecond')
-    OR (h.exhausted_row >= sqlc.arg(exhausted)::integer
+    OR (h.exhausted_row >= sqlc.arg(exhausted)::bigint
         AND greatest(h.exhausted_since, s.state_since) < now() - sqlc.arg(exhausted_ms)::bigint * interval '1 millisecond')
-    OR h.unresolvable >= sqlc.arg(unresolvable)::integer
-    OR (h.warned_at IS NULL AND h.failed_attempts >= sqlc.arg(attempts)::integer
+    OR h.unresolvable >= sqlc.arg(unresolvable)::bigint
+    OR (h.warned_at IS NULL AND h.failed_attempts >= sqlc.arg(attempts)::bigint
         AND greatest(h.failing_since, s.state_since) < now() - sqlc.arg(window_ms)::bigint * interval '0.5 millisecond'))
 ORDER BY h.subscription_id
 LIMIT 100;

@@ -24,7 +24,7 @@ WITH subs AS MATERIALIZED (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
         WHERE o.subscription_id = s.id AND o.state <> 'pending'
         ORDER BY o.id DESC
-        OFFSET sqlc.arg(keep)::integer
+        OFFSET sqlc.arg(keep)::bigint
         LIMIT 1
     ) newest
     CROSS JOIN LATERAL (

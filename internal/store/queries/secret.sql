@@ -85,7 +85,7 @@ FROM (
     SELECT a.id, a.subscription_id, a.kind, a.value, a.sealed FROM /* TEMPLATE: schema */endpoint_auth a
     WHERE a.id > sqlc.arg(after)::uuid
 ) x
-ORDER BY x.id LIMIT sqlc.arg(max_rows);
+ORDER BY x.id LIMIT sqlc.arg(max_rows)::bigint;
 
 -- name: ResealSecret :execrows
 -- ResealSecret replaces a value by itself, sealed anew, unless it has changed.

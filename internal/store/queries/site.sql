@@ -21,14 +21,14 @@ SELECT * FROM /* TEMPLATE: schema */site
 WHERE path > @after::text
     AND (@under::text = '/' OR path = @under::text OR (path > @under::text || '/' AND path < @under::text || '0'))
 ORDER BY path
-LIMIT @max_rows;
+LIMIT @max_rows::integer;
 
 -- name: ListSiteChildren :many
 SELECT c.* FROM /* TEMPLATE: schema */site c
 JOIN /* TEMPLATE: schema */site p ON p.id = c.parent_id
 WHERE p.path = @parent::text AND c.path > @after::text
 ORDER BY c.path
-LIMIT @max_rows;
+LIMIT @max_rows::integer;
 
 -- name: ResolveSites :many
 SELECT path AS asked, path AS current FROM /* TEMPLATE: schema */site WHERE path = ANY(@paths::text[])

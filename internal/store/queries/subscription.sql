@@ -91,7 +91,7 @@ WHERE id > sqlc.arg(after)
     AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
         SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
 ORDER BY id
-LIMIT sqlc.arg(max_rows);
+LIMIT sqlc.arg(max_rows)::integer;
 
 -- name: ListSubscriptionsOf :many
 -- ListSubscriptionsOf is ListSubscriptions by the index of owners.
@@ -103,7 +103,7 @@ WHERE owner = sqlc.arg(owner) AND deleted_at IS NULL AND id > sqlc.arg(after)
     AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
         SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
 ORDER BY id
-LIMIT sqlc.arg(max_rows);
+LIMIT sqlc.arg(max_rows)::integer;
 
 -- name: ListSubscriptionsAt :many
 -- ListSubscriptionsAt is ListSubscriptions by the index of sites.
@@ -113,4 +113,4 @@ WHERE site = sqlc.arg(site) AND deleted_at IS NULL AND id > sqlc.arg(after)
     AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
         SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
 ORDER BY id
-LIMIT sqlc.arg(max_rows);
+LIMIT sqlc.arg(max_rows)::integer;
