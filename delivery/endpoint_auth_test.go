@@ -39,6 +39,7 @@ type tokenServer struct {
 	script []http.HandlerFunc
 	forms  []url.Values
 	basics []string
+	hosts  []string
 }
 
 func newTokenServer(t *testing.T, script ...http.HandlerFunc) *tokenServer {
@@ -54,6 +55,7 @@ func (s *tokenServer) serve(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	s.forms = append(s.forms, r.PostForm)
 	s.basics = append(s.basics, r.Header.Get("Authorization"))
+	s.hosts = append(s.hosts, r.Host)
 	n := len(s.forms)
 	answer := grant(fmt.Sprintf("token-%d", n), 60)
 	if len(s.script) > 0 {
@@ -145,6 +147,32 @@ func TestATokenIsAskedForOnceAndKeptUntilItExpires(t *testing.T) {
 	require.Equal(t, []string{"Bearer soon-over", "Bearer token-2", "Bearer token-2"}, authorizations(other))
 	require.Equal(t, "cl1ent-s3cret", passing.forms[0].Get("client_secret"))
 	require.Empty(t, passing.basics[0])
+}
+
+func TestTokensAreAskedForAtAnInternationalHostInASCII(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	tokens := newTokenServer(t)
+	engine := b.engine(func(cfg *delivery.Config) {
+		cfg.Egress = b.policy(func(cfg *egress.Config) { cfg.Resolver = resolver{"127.0.0.1"} })
+	})
+	at := func(host string) hierarchy.Credentials {
+		return oauth2(strings.Replace(tokens.URL, "127.0.0.1", host, 1))
+	}
+	port := strings.TrimPrefix(tokens.URL, "http://127.0.0.1")
+
+	sub := b.authorized(b.receiver(nil), at("b\u00fccher.example"))
+	a, err := engine.Ping(t.Context(), sub)
+	require.NoError(t, err)
+	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
+	changed := at("m\u00e4rz.example")
+	_, err = b.subs.Update(t.Context(), sub, hierarchy.SubscriptionUpdate{Credentials: &changed})
+	require.NoError(t, err)
+	a, err = engine.Ping(t.Context(), sub)
+	require.NoError(t, err)
+	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
+
+	require.Equal(t, []string{"xn--bcher-kva.example" + port, "xn--mrz-qla.example" + port}, tokens.hosts)
 }
 
 func TestManyRequestsAtOnceShareAToken(t *testing.T) {

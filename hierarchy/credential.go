@@ -97,7 +97,7 @@ type OAuth2Credentials struct {
 	Scopes []string
 
 	// TokenURL is where tokens are asked for. It is held against the same policy
-	// as URL, and must not have a query. Required.
+	// as URL, is stored in ASCII as that is, and must not have a query. Required.
 	TokenURL string
 }
 

@@ -1,6 +1,7 @@
 package hierarchy
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -165,6 +166,12 @@ func TestAnInternationalHostIsStoredInASCII(t *testing.T) {
 		n, err := testConfig().prepare(spec)
 		require.NoError(t, err, given)
 		require.Equal(t, want, n.sub.URL)
+
+		u := tokensFrom(strings.ReplaceAll(given, "?", ";"))
+		callers := u.Credentials.OAuth2
+		require.NoError(t, testConfig().checkUpdate(u), given)
+		require.Equal(t, strings.ReplaceAll(want, "?", ";"), u.Credentials.OAuth2.TokenURL)
+		require.Equal(t, strings.ReplaceAll(given, "?", ";"), callers.TokenURL, "what the caller has stays as it is")
 	}
 	for given, why := range map[string]string{
 		"https://evil.example／.example.com/":   "not a name that can be written in ASCII",
@@ -179,6 +186,11 @@ func TestAnInternationalHostIsStoredInASCII(t *testing.T) {
 		requireRefused(t, err, "URL", given)
 		require.ErrorContains(t, err, why)
 		require.NotContains(t, err.Error(), "hunter2")
+
+		err = testConfig().checkUpdate(tokensFrom(given))
+		requireRefused(t, err, "Credentials.OAuth2.TokenURL", given)
+		require.ErrorContains(t, err, why)
+		require.NotContains(t, err.Error(), "hunter2")
 	}
 
 	pool := pgtest.Pool(t)
@@ -187,6 +199,13 @@ func TestAnInternationalHostIsStoredInASCII(t *testing.T) {
 	updated, err := subs.Update(t.Context(), created.ID, SubscriptionUpdate{URL: new("https://bücher.example/")})
 	require.NoError(t, err)
 	require.Equal(t, "https://xn--bcher-kva.example/", updated.URL)
+}
+
+// tokensFrom is an update to credentials that are asked for at a URL.
+func tokensFrom(url string) *SubscriptionUpdate {
+	return &SubscriptionUpdate{Credentials: &Credentials{OAuth2: &OAuth2Credentials{
+		ClientID: "hooks", ClientSecret: "s3cret", TokenURL: url,
+	}}}
 }
 
 func requireRefused(t *testing.T, err error, field, name string) {

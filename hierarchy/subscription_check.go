@@ -40,8 +40,8 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		Headers: &spec.Headers, MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
 		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
 	}
-	auth := spec.given()
-	u.Credentials, u.TLS = auth.Credentials, auth.TLS
+	given := spec.given()
+	u.Credentials, u.TLS = given.Credentials, given.TLS
 	if err := c.checkUpdate(&u); err != nil {
 		return nil, err
 	}
@@ -50,6 +50,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		n.sub.State = StatePaused
 	}
 	u.apply(&n.sub)
+	n.given = SubscriptionUpdate{Credentials: u.Credentials, TLS: u.TLS}
 	err := u.checkCarried(&n.sub, n.sub.URL)
 	if err != nil {
 		return nil, err
@@ -130,15 +131,12 @@ func errOperatorPermission() error {
 	return &InvalidSubscriptionError{Field: "Permission", Reason: "must be empty: with Operator nobody is asked"}
 }
 
-// checkUpdate checks the fields that are given, and brings the URL into the form
-// in which it is stored.
+// checkUpdate checks the fields that are given, and brings URLs into the form in
+// which they are stored.
 func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
-	if u.URL != nil {
-		ascii, err := asciiURL(*u.URL)
-		if err != nil {
-			return &InvalidSubscriptionError{Field: "URL", Reason: err.Error(), err: err}
-		}
-		u.URL = &ascii
+	var err error
+	if *u, err = u.inASCII(); err != nil {
+		return err
 	}
 	return firstOf(
 		field("Channels", u.Channels, checkChannels),

@@ -10,6 +10,7 @@ import (
 // newSubscription is a specification that was found good.
 type newSubscription struct {
 	sub    Subscription
+	given  SubscriptionUpdate // its credentials and TLS settings
 	secret Secret
 	sealed *sealedSecret
 	auth   *store.SetEndpointAuthParams

@@ -9,6 +9,28 @@ import (
 	"golang.org/x/net/idna"
 )
 
+// inASCII is the update with the hosts of its URLs in ASCII.
+func (u SubscriptionUpdate) inASCII() (SubscriptionUpdate, error) {
+	if u.URL != nil {
+		ascii, err := asciiURL(*u.URL)
+		if err != nil {
+			return u, &InvalidSubscriptionError{Field: "URL", Reason: err.Error(), err: err}
+		}
+		u.URL = &ascii
+	}
+	if u.Credentials != nil && u.Credentials.OAuth2 != nil {
+		credentials, oauth2 := *u.Credentials, *u.Credentials.OAuth2
+		ascii, err := asciiURL(oauth2.TokenURL)
+		if err != nil {
+			return u, &InvalidSubscriptionError{Field: "Credentials.OAuth2.TokenURL", Reason: err.Error(), err: err}
+		}
+		oauth2.TokenURL = ascii
+		credentials.OAuth2 = &oauth2
+		u.Credentials = &credentials
+	}
+	return u, nil
+}
+
 // asciiURL writes an international host name of a URL in its ASCII form (RFC
 // 5891), in which it is looked up, stored and shown: one that looks like
 // another name no longer does. Whatever else is wrong with a URL is left to

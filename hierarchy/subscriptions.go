@@ -203,7 +203,7 @@ func (s *Subscriptions) prepare(ctx context.Context, spec SubscriptionSpec) (*ne
 	if err != nil {
 		return nil, err
 	}
-	if n.auth, err = s.sealAuth(ctx, n.sub.ID, spec.given()); err != nil {
+	if n.auth, err = s.sealAuth(ctx, n.sub.ID, n.given); err != nil {
 		return nil, err
 	}
 	n.sealed, err = s.seal(ctx, n.sub.ID, n.secret)
