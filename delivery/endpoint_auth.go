@@ -33,13 +33,14 @@ const (
 	unusedAfter = 5 * time.Minute
 )
 
-// endpointAuth is what a subscription's requests have beside their signature:
-// credentials, and TLS settings of their own. It does not change; a change of the
+// endpointAuth is what a subscription's requests have beside their signature that
+// is stored sealed: credentials, headers, and TLS settings of their own. It does not change; a change of the
 // subscription's makes another, of a higher version.
 type endpointAuth struct {
 	version       int
 	authorization string  // the header's value; "" with tokens, or with no credentials
 	tokens        *tokens // OAuth2
+	headers       map[string]string
 	tls           *ownTLS // nil: the engine's
 }
 
@@ -68,6 +69,11 @@ func newEndpointAuth(version int, values map[string][]byte) (*endpointAuth, erro
 			a.authorization = "Bearer " + c.Bearer
 		case c.OAuth2 != nil:
 			a.tokens = newTokens(c.OAuth2)
+		}
+	}
+	if text, ok := values[endpointauth.KindHeaders]; ok {
+		if err := json.Unmarshal(text, &a.headers); err != nil {
+			return nil, errors.New("headers cannot be read")
 		}
 	}
 	if text, ok := values[endpointauth.KindTLS]; ok {
@@ -124,7 +130,7 @@ func (e *Engine) authOf(ctx context.Context, sub *hierarchy.Subscription) (*endp
 }
 
 // unopenedAuthReason is what the history says: whose key is missing is for the log.
-const unopenedAuthReason = "its credentials or TLS settings cannot be opened in this process"
+const unopenedAuthReason = "its credentials, headers or TLS settings cannot be opened in this process"
 
 // authFor opens what the requests of a target carry. Where that fails nothing is
 // sent: another process may have the key, or this one soon.
@@ -138,7 +144,7 @@ func (e *Engine) authFor(ctx context.Context, t *target) *transition {
 	return t.postpone(wiringWait, unopenedAuthReason)
 }
 
-// loadAuths is the flush of the batch of loads of credentials and TLS settings.
+// loadAuths is the flush of the batch of loads of what endpointAuth is made of.
 func (e *Engine) loadAuths(ctx context.Context, ids []uuid.UUID) ([][]store.LoadEndpointAuthsRow, error) {
 	rows, err := e.store.LoadEndpointAuths(ctx, store.UUIDs(ids))
 	if err != nil {

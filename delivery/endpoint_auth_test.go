@@ -388,7 +388,7 @@ func TestCredentialsThatCannotBeOpenedWaitForAProcessThatCan(t *testing.T) {
 
 	d := b.delivery(id, sub)
 	require.Equal(t, []any{"pending", 0}, []any{d.State, d.Attempts})
-	require.Equal(t, "its credentials or TLS settings cannot be opened in this process", d.Reason)
+	require.Equal(t, "its credentials, headers or TLS settings cannot be opened in this process", d.Reason)
 	require.Empty(t, b.outcomes(d.ID))
 	require.Empty(t, r.Requests())
 	require.InDelta(t, 10*time.Second, b.dueIn(d.ID), float64(2*time.Second))

@@ -44,6 +44,6 @@ func (e *Engine) post(
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
-	a.RequestHeaders, _ = e.keeper.keep(req.Header, t.Sub.Headers)
+	a.RequestHeaders, _ = e.keeper.keep(req.Header, t.headers())
 	return client.Do(req)
 }

@@ -65,7 +65,7 @@ func envelope(ctx context.Context, d dialect.Dialect, ev dialect.Event, data []b
 func (e *Engine) build(ctx context.Context, d dialect.Dialect, t *target, a *attempt) (dialect.Request, error) {
 	built, err := within(context.WithoutCancel(ctx), dialectTimeout, func(context.Context) (dialect.Request, error) {
 		return d.Request(t.Message,
-			dialect.Destination{URL: t.Sub.URL, Headers: t.Sub.Headers, Secrets: t.Secrets},
+			dialect.Destination{URL: t.Sub.URL, Headers: t.headers(), Secrets: t.Secrets},
 			dialect.Attempt{Number: a.Number, At: a.StartedAt})
 	})
 	if err == nil {

@@ -88,7 +88,9 @@ func TestAFullRunShowsNoSecretAnywhere(t *testing.T) {
 func (l *leakRun) subscribeEverywhere() {
 	l.t.Helper()
 	well := l.receiver(nil)
-	gone := l.always(deliverytest.Answer{Status: http.StatusGone, Header: http.Header{"Set-Cookie": {"session=hunter5"}}})
+	gone := l.always(deliverytest.Answer{Status: http.StatusGone, Header: http.Header{
+		"Set-Cookie": {"session=hunter5"}, "X-Sealed": {leakHeader},
+	}})
 	failing := l.always(deliverytest.Answer{Status: http.StatusInternalServerError, Body: []byte("no")})
 	away, err := deliverytest.StartReceiver(nil)
 	require.NoError(l.t, err)
@@ -97,7 +99,8 @@ func (l *leakRun) subscribeEverywhere() {
 		for _, secret := range []hierarchy.Secret{leakSecret, leakPrivate} {
 			created, err := l.subs.Create(l.t.Context(), hierarchy.SubscriptionSpec{
 				URL: url + "/hook?token=" + leakQuery, Events: []string{"**"}, Operator: true, Secret: secret, Schedule: "twice",
-				Headers: map[string]string{"Authorization": leakBearer, "X-Own": "hunter5", "Cookie": "hunter5"},
+				Headers:       map[string]string{"Authorization": leakBearer, "X-Own": "hunter5", "Cookie": "hunter5"},
+				SecretHeaders: map[string]string{"X-Sealed": leakHeader},
 			})
 			require.NoError(l.t, err)
 			l.show(created)
@@ -125,6 +128,10 @@ func (l *leakRun) changeSecrets(engine *delivery.Engine) {
 		if attempt, err = engine.Ping(ctx, sub.ID); err == nil {
 			l.show(attempt)
 		}
+		update := hierarchy.SubscriptionUpdate{SecretHeaders: &map[string]string{"X-Sealed": leakHeader}}
+		changed, err := l.subs.Update(ctx, sub.ID, update)
+		require.NoError(l.t, err)
+		l.show(update, changed)
 		infos, err := l.subs.ListSecrets(ctx, sub.ID)
 		require.NoError(l.t, err)
 		l.show(infos)
@@ -162,6 +169,9 @@ func (l *leakRun) meetErrors(engine *delivery.Engine) {
 		func(s *hierarchy.SubscriptionSpec) { s.Secret, s.SecretKind = leakSecret, hierarchy.SecretEd25519 },
 		func(s *hierarchy.SubscriptionSpec) { s.Secret = hierarchy.Secret(leakPrivate[:40]) },
 		func(s *hierarchy.SubscriptionSpec) { s.Headers = map[string]string{"Authorization": leakBearer + "\n"} },
+		func(s *hierarchy.SubscriptionSpec) {
+			s.SecretHeaders = map[string]string{"X-Sealed": leakHeader + "\n"}
+		},
 		func(s *hierarchy.SubscriptionSpec) { s.URL = "https://ada:hunter6@example.com/" },
 		func(s *hierarchy.SubscriptionSpec) { s.URL = "http://example.com:x/?" + leakQuery },
 	} {
@@ -256,7 +266,7 @@ func (l *leakRun) requireTablesHoldNone() {
 		require.NoError(l.t, err)
 		texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(l.t, err)
-		if table == "secret" {
+		if table == "secret" || table == "endpoint_auth" {
 			require.NotEmpty(l.t, texts)
 		}
 		for _, text := range texts {

@@ -32,6 +32,7 @@ const (
 	leakPrivate     = "whsk_aHVudGVyNC5odW50ZXI0Lmh1bnRlcjQuaHVudGVyNC5wckGEtlx7g6po8Yf1J9lEZ+JiyOxMYU9vdowwX3fMrg=="
 	leakBearer      = "Bearer hunter5"
 	leakQuery       = "hunter6"
+	leakHeader      = "hunter7"
 	leakKeptInClear = `hunter[56]` // by the table of subscriptions
 )
 
@@ -52,7 +53,7 @@ func holders(t *testing.T) map[string]any {
 	header := http.Header{"Authorization": {leakBearer}, "X-Own": {"hunter5"}, "Content-Type": {"application/json"}}
 	own := map[string]string{"Authorization": leakBearer, "X-Own": "hunter5"}
 	url := "https://ada:hunter5@example.com/hook?token=" + leakQuery + "#hunter6"
-	sub := hierarchy.Subscription{Headers: own, URL: url}
+	sub := hierarchy.Subscription{Headers: own, SecretHeaders: own, URL: url}
 	return map[string]any{
 		"delivery.Config":               delivery.Config{Sealer: keys},
 		"dialect.Destination":           dialect.Destination{Headers: own, Secrets: []dialect.Secret{secret}, URL: url},
@@ -70,8 +71,8 @@ func holders(t *testing.T) map[string]any {
 		"hierarchy.EndpointTLS":         hierarchy.EndpointTLS{Key: "hunter5"},
 		"hierarchy.OAuth2Credentials":   hierarchy.OAuth2Credentials{ClientSecret: "hunter5", TokenURL: url},
 		"hierarchy.Subscription":        sub,
-		"hierarchy.SubscriptionSpec":    hierarchy.SubscriptionSpec{Headers: own, Secret: leakSecret, URL: url},
-		"hierarchy.SubscriptionUpdate":  hierarchy.SubscriptionUpdate{Headers: &own, URL: &url},
+		"hierarchy.SubscriptionSpec":    hierarchy.SubscriptionSpec{Headers: own, Secret: leakSecret, SecretHeaders: own, URL: url},
+		"hierarchy.SubscriptionUpdate":  hierarchy.SubscriptionUpdate{Headers: &own, SecretHeaders: &own, URL: &url},
 		"hierarchy.SubscriptionsConfig": hierarchy.SubscriptionsConfig{Sealer: keys},
 		"seal.Key":                      key,
 		"seal.Keyset":                   keys,

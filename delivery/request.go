@@ -64,7 +64,7 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 		header = resp.Header
 		a.Status = resp.StatusCode
 		var complete bool
-		a.ResponseHeaders, complete = e.keeper.keep(header, t.Sub.Headers)
+		a.ResponseHeaders, complete = e.keeper.keep(header, t.headers())
 		err = e.readAnswer(resp, t.Event.Type, a)
 		a.ResponseTruncated = a.ResponseTruncated || !complete
 	}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -119,6 +120,17 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 	}
 	t.Stored = storedSecrets(row.Secrets)
 	return t, nil
+}
+
+// headers are those that the subscription adds, the sealed ones among them.
+func (t *target) headers() map[string]string {
+	if len(t.Auth.headers) == 0 {
+		return t.Sub.Headers
+	}
+	all := make(map[string]string, len(t.Sub.Headers)+len(t.Auth.headers))
+	maps.Copy(all, t.Sub.Headers)
+	maps.Copy(all, t.Auth.headers)
+	return all
 }
 
 // accessAge is how long ago access was checked for this attempt, in

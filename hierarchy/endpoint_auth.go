@@ -3,7 +3,9 @@ package hierarchy
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -14,10 +16,13 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// given are the credentials and TLS settings of a specification that has any.
+// given are the values of a specification that are stored sealed, if it has any.
 func (s SubscriptionSpec) given() (u SubscriptionUpdate) {
 	if s.Credentials != (Credentials{}) {
 		u.Credentials = &s.Credentials
+	}
+	if len(s.SecretHeaders) > 0 {
+		u.SecretHeaders = &s.SecretHeaders
 	}
 	if s.TLS != (EndpointTLS{}) {
 		u.TLS = &s.TLS
@@ -25,30 +30,43 @@ func (s SubscriptionSpec) given() (u SubscriptionUpdate) {
 	return u
 }
 
-// sealAuth seals what an update gives of credentials and TLS settings: nil where it
-// gives neither. It is called before a connection is taken.
+// sealedValues are what an update gives of what is stored sealed, by kind. nil
+// removes what there is.
+func (u SubscriptionUpdate) sealedValues() map[string]any {
+	values := map[string]any{}
+	if u.Credentials != nil {
+		values[endpointauth.KindCredentials] = nil
+		if u.Credentials.Kind() != "" {
+			values[endpointauth.KindCredentials] = u.Credentials.stored()
+		}
+	}
+	if u.SecretHeaders != nil {
+		values[endpointauth.KindHeaders] = nil
+		if len(*u.SecretHeaders) > 0 {
+			values[endpointauth.KindHeaders] = *u.SecretHeaders
+		}
+	}
+	if u.TLS != nil {
+		values[endpointauth.KindTLS] = nil
+		if *u.TLS != (EndpointTLS{}) {
+			values[endpointauth.KindTLS] = u.TLS.stored()
+		}
+	}
+	return values
+}
+
+// sealAuth seals what an update gives: nil where it gives nothing of that kind. It is
+// called before a connection is taken.
 func (s *Subscriptions) sealAuth(ctx context.Context, id uuid.UUID, u SubscriptionUpdate) (*store.SetEndpointAuthParams, error) {
-	if u.Credentials == nil && u.TLS == nil {
+	values := u.sealedValues()
+	if len(values) == 0 {
 		return nil, nil
 	}
 	p := &store.SetEndpointAuthParams{
 		SubscriptionID: id, Removed: []string{}, Ids: []string{}, Kinds: []string{}, Stored: [][]byte{}, IsSealed: []bool{},
 	}
-	if u.Credentials != nil {
-		var value any
-		if u.Credentials.Kind() != "" {
-			value = u.Credentials.stored()
-		}
-		if err := s.sealValue(ctx, p, endpointauth.KindCredentials, value); err != nil {
-			return nil, err
-		}
-	}
-	if u.TLS != nil {
-		var value any
-		if *u.TLS != (EndpointTLS{}) {
-			value = u.TLS.stored()
-		}
-		if err := s.sealValue(ctx, p, endpointauth.KindTLS, value); err != nil {
+	for _, kind := range slices.Sorted(maps.Keys(values)) {
+		if err := s.sealValue(ctx, p, kind, values[kind]); err != nil {
 			return nil, err
 		}
 	}
@@ -88,21 +106,35 @@ func (s *Subscriptions) storeAuth(ctx context.Context, tx pgx.Tx, p *store.SetEn
 }
 
 // checkCarried checks what the fields of a subscription, with the update in them,
-// mean for one another: its credentials go where they were meant to go, and stand
-// alone in their header.
+// mean for one another: each header is there once, and credentials and sealed
+// headers go where they were meant to go.
 func (u SubscriptionUpdate) checkCarried(sub *Subscription, formerURL string) error {
-	if sub.Credentials == "" {
-		return nil
+	if err := u.checkAllHeaders(sub); err != nil {
+		return err
 	}
-	for name := range sub.Headers {
-		if strings.EqualFold(name, "Authorization") {
-			return &InvalidSubscriptionError{Field: "Credentials", Reason: "must be empty: Headers has Authorization"}
-		}
-	}
-	if u.Credentials == nil && !sameOrigin(formerURL, sub.URL) {
-		return &InvalidSubscriptionError{Field: "Credentials", Reason: "must be given again, or removed: URL leads to another host"}
+	invalid := func(field, reason string) error { return &InvalidSubscriptionError{Field: field, Reason: reason} }
+	const goesElsewhere = "must be given again, or removed: URL leads to another host"
+	moved := !sameOrigin(formerURL, sub.URL)
+	switch {
+	case sub.Credentials != "" && hasAuthorization(sub.Headers):
+		return invalid("Credentials", "must be empty: Headers has Authorization")
+	case sub.Credentials != "" && hasAuthorization(sub.SecretHeaders):
+		return invalid("Credentials", "must be empty: SecretHeaders has Authorization")
+	case sub.Credentials != "" && moved && u.Credentials == nil:
+		return invalid("Credentials", goesElsewhere)
+	case len(sub.SecretHeaders) > 0 && moved && u.SecretHeaders == nil:
+		return invalid("SecretHeaders", goesElsewhere)
 	}
 	return nil
+}
+
+func hasAuthorization(headers map[string]string) bool {
+	for name := range headers {
+		if strings.EqualFold(name, "Authorization") {
+			return true
+		}
+	}
+	return false
 }
 
 func sameOrigin(a, b string) bool {

@@ -45,6 +45,7 @@ type Subscription struct {
 	Permission        string            // what the owner needs; "" with Operator
 	Dialect           string            // the wire format's name
 	Headers           map[string]string // added to each request
+	SecretHeaders     map[string]string // the same, stored sealed: the names, each with "[redacted]"
 	Schedule          string            // the retry schedule's name; "" is the engine's default
 	Timeout           time.Duration     // of one attempt; 0 is the engine's default
 	MaxInFlight       int               // requests at the same time; 0 is the engine's default
@@ -57,13 +58,15 @@ type Subscription struct {
 	StateSince        time.Time         // when the state last changed
 	Epoch             int               // grows by one at each deactivation, from 1
 
-	// CredentialsVersion grows with each change of the credentials or the TLS
-	// settings; 0: there never were any.
+	// CredentialsVersion grows with each change of the credentials, the sealed
+	// headers or the TLS settings; 0: there never were any.
 	CredentialsVersion int
 
 	CreatedAt time.Time  // by the database's clock
 	UpdatedAt time.Time  // by the database's clock
 	DeletedAt *time.Time // nil unless deleted
+
+	secretHeaderBytes int // names and values
 }
 
 // Format implements fmt.Formatter: String for each verb and flag.
@@ -89,7 +92,7 @@ func (s Subscription) LogValue() slog.Value {
 // [Created] it leaves the secret out.
 func (s Subscription) MarshalJSON() ([]byte, error) {
 	type plain Subscription
-	s.Headers, s.URL = redactValues(s.Headers), redactURL(s.URL)
+	s.Headers, s.SecretHeaders, s.URL = redactValues(s.Headers), redactValues(s.SecretHeaders), redactURL(s.URL)
 	return json.Marshal(plain(s)) //nolint:musttag // it is shown under the names that fields have in Go
 }
 

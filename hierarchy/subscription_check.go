@@ -41,7 +41,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
 	}
 	given := spec.given()
-	u.Credentials, u.TLS = given.Credentials, given.TLS
+	u.Credentials, u.SecretHeaders, u.TLS = given.Credentials, given.SecretHeaders, given.TLS
 	if err := c.checkUpdate(&u); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		n.sub.State = StatePaused
 	}
 	u.apply(&n.sub)
-	n.given = SubscriptionUpdate{Credentials: u.Credentials, TLS: u.TLS}
+	n.given = SubscriptionUpdate{Credentials: u.Credentials, SecretHeaders: u.SecretHeaders, TLS: u.TLS}
 	err := u.checkCarried(&n.sub, n.sub.URL)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (u SubscriptionUpdate) apply(s *Subscription) {
 	if u.Channels != nil {
 		s.Channels = slices.Clone(*u.Channels)
 	}
-	if u.Credentials != nil || u.TLS != nil {
+	if u.Credentials != nil || u.SecretHeaders != nil || u.TLS != nil {
 		s.CredentialsVersion++
 	}
 	if u.Credentials != nil {
@@ -90,6 +90,9 @@ func (u SubscriptionUpdate) apply(s *Subscription) {
 	}
 	if u.Headers != nil {
 		s.Headers = maps.Clone(*u.Headers)
+	}
+	if u.SecretHeaders != nil {
+		s.SecretHeaders, s.secretHeaderBytes = redactValues(*u.SecretHeaders), headerBytes(*u.SecretHeaders)
 	}
 	if u.Metadata != nil {
 		s.Metadata = maps.Clone(*u.Metadata)
@@ -150,6 +153,7 @@ func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
 		field("Name", u.Name, func(s string) error { return checkLine(s, maxName) }),
 		field("Permission", u.Permission, func(s string) error { return checkLine(s, maxIDText) }),
 		field("Schedule", u.Schedule, func(s string) error { return checkNamed(s, c.Schedules) }),
+		field("SecretHeaders", u.SecretHeaders, checkSecretHeaders),
 		field("Site", u.Site, func(p Path) error { return checkPath(string(p.orRoot())) }),
 		func() error { return checkEndpointTLS(u.TLS) },
 		field("Timeout", u.Timeout, c.checkTimeout),

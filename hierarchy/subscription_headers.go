@@ -26,10 +26,8 @@ func checkHeaders(headers map[string]string) error {
 	if len(headers) > maxHeaders {
 		return fmt.Errorf("has %d headers; at most %d are allowed", len(headers), maxHeaders)
 	}
-	size := 0
 	seen := make(map[string]bool, len(headers))
 	for name, value := range headers {
-		size += len(name) + len(value)
 		folded := foldedHeader(name)
 		var err error
 		switch {
@@ -47,10 +45,60 @@ func checkHeaders(headers map[string]string) error {
 		}
 		seen[folded] = true
 	}
-	if size > maxMapBytes {
+	if size := headerBytes(headers); size > maxMapBytes {
 		return fmt.Errorf("has %d bytes; at most %d are allowed", size, maxMapBytes)
 	}
 	return nil
+}
+
+// checkSecretHeaders is checkHeaders for those that are sealed. What is shown in
+// place of a value would be taken for one when what was read is written back.
+func checkSecretHeaders(headers map[string]string) error {
+	for name, value := range headers {
+		if value == redacted {
+			return fmt.Errorf("%s: its value is %q, which is shown in place of one", quoted(name), redacted)
+		}
+	}
+	return checkHeaders(headers)
+}
+
+// checkAllHeaders holds what is sealed and what is not against each other, and
+// both together against the limits of one. It names the field that was given.
+func (u SubscriptionUpdate) checkAllHeaders(sub *Subscription) error {
+	if u.Headers == nil && u.SecretHeaders == nil {
+		return nil
+	}
+	field, other := "SecretHeaders", "Headers"
+	if u.SecretHeaders == nil {
+		field, other = other, field
+	}
+	invalid := func(format string, args ...any) error {
+		return &InvalidSubscriptionError{Field: field, Reason: fmt.Sprintf(format, args...)}
+	}
+	secret := make(map[string]bool, len(sub.SecretHeaders))
+	for name := range sub.SecretHeaders {
+		secret[foldedHeader(name)] = true
+	}
+	for name := range sub.Headers {
+		if secret[foldedHeader(name)] {
+			return invalid("%s: is in %s as well", quoted(name), other)
+		}
+	}
+	if n := len(sub.Headers) + len(sub.SecretHeaders); n > maxHeaders {
+		return invalid("has %d headers with those of %s; at most %d are allowed", n, other, maxHeaders)
+	}
+	if size := headerBytes(sub.Headers) + sub.secretHeaderBytes; size > maxMapBytes {
+		return invalid("has %d bytes with those of %s; at most %d are allowed", size, other, maxMapBytes)
+	}
+	return nil
+}
+
+func headerBytes(headers map[string]string) int {
+	size := 0
+	for name, value := range headers {
+		size += len(name) + len(value)
+	}
+	return size
 }
 
 // foldedHeader is a header's name as a receiver may read it: CGI and WSGI cannot

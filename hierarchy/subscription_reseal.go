@@ -30,9 +30,9 @@ type ResealResult struct {
 	Last     uuid.UUID // the last row that was come to
 }
 
-// Reseal seals all signing secrets, credentials and TLS settings anew that are stored in clear or sealed by another key
-// than that which seals now: after seal.Clear has given way to a keyset, and before
-// an old key is dropped. It goes by id in batches, holds no connection while the
+// Reseal seals all signing secrets, credentials, sealed headers and TLS settings
+// anew that are stored in clear or sealed by another key than that which seals now:
+// after seal.Clear has given way to a keyset, and before an old key is dropped. It goes by id in batches, holds no connection while the
 // Sealer works, and locks one row at a time for the moment of its update, so that
 // it runs beside everything else, secrets being rotated among it. To run it twice,
 // or in two processes, does no harm.

@@ -2,6 +2,8 @@ package hierarchy
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/riverhook/riverhook/internal/store"
@@ -10,7 +12,7 @@ import (
 // newSubscription is a specification that was found good.
 type newSubscription struct {
 	sub    Subscription
-	given  SubscriptionUpdate // its credentials and TLS settings
+	given  SubscriptionUpdate // what is stored sealed
 	secret Secret
 	sealed *sealedSecret
 	auth   *store.SetEndpointAuthParams
@@ -24,8 +26,8 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
 		MaxInFlight: s.MaxInFlight, Metadata: object(s.Metadata), State: string(s.State),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
-		CredentialsVersion: s.CredentialsVersion,
-		PublicKey:          n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
+		SecretHeaders: namesOf(s.SecretHeaders), SecretHeaderBytes: s.secretHeaderBytes, CredentialsVersion: s.CredentialsVersion,
+		PublicKey: n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
 	}
 }
 
@@ -36,7 +38,7 @@ func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
 		MaxInFlight: s.MaxInFlight, Metadata: object(s.Metadata),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
-		CredentialsVersion: s.CredentialsVersion,
+		SecretHeaders: namesOf(s.SecretHeaders), SecretHeaderBytes: s.secretHeaderBytes, CredentialsVersion: s.CredentialsVersion,
 	}
 }
 
@@ -47,6 +49,7 @@ func subscriptionOf(row store.Subscription) (*Subscription, error) {
 		Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
 		MaxInFlight: row.MaxInFlight, Credentials: CredentialsKind(row.Credentials), OwnRootCAs: row.OwnRootCas,
 		ClientCertificate: row.ClientCertificate, CredentialsVersion: row.CredentialsVersion,
+		SecretHeaders: redactedHeaders(row.SecretHeaders), secretHeaderBytes: row.SecretHeaderBytes,
 		State: State(row.State), StateReason: row.StateReason,
 		StateSince: row.StateSince, Epoch: row.Epoch, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 		DeletedAt: row.DeletedAt,
@@ -94,6 +97,22 @@ func mapOf(text json.RawMessage) (map[string]string, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// namesOf is never nil, which would be NULL.
+func namesOf(headers map[string]string) []string {
+	return slices.AppendSeq(make([]string, 0, len(headers)), maps.Keys(headers))
+}
+
+func redactedHeaders(names []string) map[string]string {
+	if len(names) == 0 {
+		return nil
+	}
+	headers := make(map[string]string, len(names))
+	for _, name := range names {
+		headers[name] = redacted
+	}
+	return headers
 }
 
 // texts is never nil, which would be NULL.

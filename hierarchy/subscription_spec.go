@@ -77,6 +77,13 @@ type SubscriptionSpec struct {
 	// SecretKind is how the secret signs. Default: as Secret does, or SecretHMAC.
 	SecretKind SecretKind
 
+	// SecretHeaders are Headers whose values are secret, such as an API key. They
+	// are sent like those, and stored sealed: no method gives the values back, and
+	// wherever they are shown they are "[redacted]". The limits are for both
+	// together, and no header may be in both. As for Credentials, they must be given
+	// again, or removed, where URL comes to lead to another host. Default: none.
+	SecretHeaders map[string]string
+
 	// Site is where the subscription sits: it hears of resources there and
 	// anywhere below. Default: "/", which hears everything.
 	Site Path
@@ -99,7 +106,7 @@ type SubscriptionSpec struct {
 type plainSpec SubscriptionSpec
 
 func (s SubscriptionSpec) redacted() plainSpec {
-	s.Headers, s.URL = redactValues(s.Headers), redactURL(s.URL)
+	s.Headers, s.SecretHeaders, s.URL = redactValues(s.Headers), redactValues(s.SecretHeaders), redactURL(s.URL)
 	return plainSpec(s)
 }
 
@@ -122,21 +129,22 @@ func (s SubscriptionSpec) MarshalJSON() ([]byte, error) {
 // State and secrets have methods of their own. Printed, logged or encoded as JSON
 // it shows no credentials.
 type SubscriptionUpdate struct {
-	Channels    *[]string
-	Credentials *Credentials
-	Description *string
-	Dialect     *string
-	Events      *[]string
-	Headers     *map[string]string
-	MaxInFlight *int
-	Metadata    *map[string]string
-	Name        *string
-	Permission  *string
-	Schedule    *string
-	Site        *Path
-	TLS         *EndpointTLS
-	Timeout     *time.Duration
-	URL         *string
+	Channels      *[]string
+	Credentials   *Credentials
+	Description   *string
+	Dialect       *string
+	Events        *[]string
+	Headers       *map[string]string
+	MaxInFlight   *int
+	Metadata      *map[string]string
+	Name          *string
+	Permission    *string
+	Schedule      *string
+	SecretHeaders *map[string]string
+	Site          *Path
+	TLS           *EndpointTLS
+	Timeout       *time.Duration
+	URL           *string
 }
 
 // plainUpdate is a SubscriptionUpdate without its methods.
@@ -145,6 +153,9 @@ type plainUpdate SubscriptionUpdate
 func (u SubscriptionUpdate) redacted() plainUpdate {
 	if u.Headers != nil {
 		u.Headers = new(redactValues(*u.Headers))
+	}
+	if u.SecretHeaders != nil {
+		u.SecretHeaders = new(redactValues(*u.SecretHeaders))
 	}
 	if u.URL != nil {
 		u.URL = new(redactURL(*u.URL))

@@ -184,7 +184,7 @@ func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u Subscription
 }
 
 // UpdateTx is Update in the caller's transaction, in which the Sealer is asked for
-// credentials.
+// what is sealed.
 func (s *Subscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
 	const action = "update subscription"
 	if err := s.cfg.checkUpdate(&u); err != nil {

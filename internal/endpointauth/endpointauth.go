@@ -15,6 +15,7 @@ import (
 // The kinds of values that are stored for a subscription.
 const (
 	KindCredentials = "credentials" // Credentials
+	KindHeaders     = "headers"     // map[string]string, of names
 	KindTLS         = "tls"         // TLS
 )
 

@@ -320,6 +320,18 @@ var mutants = []mutant{
 		test: "hierarchy.TestCredentialsDoNotFollowTheURLToAnotherHost",
 	},
 	{
+		name: "sealed headers are sent as they were",
+		file: "hierarchy/subscription_check.go", decl: "apply",
+		old: "u.SecretHeaders != nil || u.TLS", with: "u.TLS",
+		test: "delivery.TestSealedHeadersAreSentWithEachAttemptAsTheyAreNow",
+	},
+	{
+		name: "the history has what was sent in sealed headers",
+		file: "delivery/exchange.go", decl: "post",
+		old: "t.headers()", with: "t.Sub.Headers",
+		test: "delivery.TestSealedHeadersAreInNoRecordOfRequestsAndAnswers",
+	},
+	{
 		name: "a token that was withdrawn is used for ever",
 		file: "delivery/token.go", decl: "get",
 		old: "&& s.token.AccessToken != refused", with: "",

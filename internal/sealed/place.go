@@ -20,7 +20,8 @@ type Place struct {
 	Subscription  uuid.UUID // whose row it is
 }
 
-// EndpointAuth is the place of a subscription's credentials or TLS settings.
+// EndpointAuth is the place of a subscription's credentials, headers or TLS
+// settings.
 func EndpointAuth(kind string, id, subscription uuid.UUID) Place {
 	return Place{Table: "endpoint_auth", Column: kind, ID: id, Subscription: subscription}
 }

@@ -269,6 +269,8 @@ type Subscription struct {
 	Credentials        string
 	OwnRootCas         bool
 	ClientCertificate  bool
+	SecretHeaders      []string
+	SecretHeaderBytes  int
 	CredentialsVersion int
 	State              string
 	StateReason        string

@@ -90,7 +90,7 @@ func (q *Queries) DeleteSubscriptionsOf(ctx context.Context, arg *DeleteSubscrip
 }
 
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -116,6 +116,8 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.Credentials,
 		&i.OwnRootCas,
 		&i.ClientCertificate,
+		&i.SecretHeaders,
+		&i.SecretHeaderBytes,
 		&i.CredentialsVersion,
 		&i.State,
 		&i.StateReason,
@@ -131,17 +133,18 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 const insertSubscription = `-- name: InsertSubscription :one
 WITH kept AS (
     INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
-    VALUES ($22, $1, $23, $24, $25)
+    VALUES ($24, $1, $25, $26, $27)
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, owner, operator, permission,
     dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state,
-    credentials, own_root_cas, client_certificate, credentials_version)
+    credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
 VALUES (
     $1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9, $10,
     $11, ($12::text)::jsonb, $13, $14, $15, ($16::text)::jsonb, $17,
-    $18, $19, $20, $21)
-RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    $18, $19, $20,
+    $21::text[], $22, $23)
+RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
@@ -165,6 +168,8 @@ type InsertSubscriptionParams struct {
 	Credentials        string
 	OwnRootCas         bool
 	ClientCertificate  bool
+	SecretHeaders      []string
+	SecretHeaderBytes  int
 	CredentialsVersion int
 	SecretID           uuid.UUID
 	Secret             []byte
@@ -194,6 +199,8 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		arg.Credentials,
 		arg.OwnRootCas,
 		arg.ClientCertificate,
+		arg.SecretHeaders,
+		arg.SecretHeaderBytes,
 		arg.CredentialsVersion,
 		arg.SecretID,
 		arg.Secret,
@@ -221,6 +228,8 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.Credentials,
 		&i.OwnRootCas,
 		&i.ClientCertificate,
+		&i.SecretHeaders,
+		&i.SecretHeaderBytes,
 		&i.CredentialsVersion,
 		&i.State,
 		&i.StateReason,
@@ -234,7 +243,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
@@ -298,6 +307,8 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 			&i.Credentials,
 			&i.OwnRootCas,
 			&i.ClientCertificate,
+			&i.SecretHeaders,
+			&i.SecretHeaderBytes,
 			&i.CredentialsVersion,
 			&i.State,
 			&i.StateReason,
@@ -318,7 +329,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR state = $3::text)
     AND ($4::text = '' OR events && ($5::text[] || coalesce((
@@ -373,6 +384,8 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 			&i.Credentials,
 			&i.OwnRootCas,
 			&i.ClientCertificate,
+			&i.SecretHeaders,
+			&i.SecretHeaderBytes,
 			&i.CredentialsVersion,
 			&i.State,
 			&i.StateReason,
@@ -393,7 +406,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
@@ -454,6 +467,8 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 			&i.Credentials,
 			&i.OwnRootCas,
 			&i.ClientCertificate,
+			&i.SecretHeaders,
+			&i.SecretHeaderBytes,
 			&i.CredentialsVersion,
 			&i.State,
 			&i.StateReason,
@@ -474,7 +489,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -500,6 +515,8 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.Credentials,
 		&i.OwnRootCas,
 		&i.ClientCertificate,
+		&i.SecretHeaders,
+		&i.SecretHeaderBytes,
 		&i.CredentialsVersion,
 		&i.State,
 		&i.StateReason,
@@ -550,9 +567,10 @@ UPDATE /* TEMPLATE: schema */subscription SET
     channels = $6::text[], permission = $7, dialect = $8, headers = ($9::text)::jsonb,
     schedule = $10, timeout_ms = $11, max_in_flight = $12,
     metadata = ($13::text)::jsonb, credentials = $14, own_root_cas = $15,
-    client_certificate = $16, credentials_version = $17, updated_at = now()
-WHERE id = $18
-RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    client_certificate = $16, secret_headers = $17::text[],
+    secret_header_bytes = $18, credentials_version = $19, updated_at = now()
+WHERE id = $20
+RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
@@ -572,6 +590,8 @@ type UpdateSubscriptionParams struct {
 	Credentials        string
 	OwnRootCas         bool
 	ClientCertificate  bool
+	SecretHeaders      []string
+	SecretHeaderBytes  int
 	CredentialsVersion int
 	ID                 uuid.UUID
 }
@@ -594,6 +614,8 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		arg.Credentials,
 		arg.OwnRootCas,
 		arg.ClientCertificate,
+		arg.SecretHeaders,
+		arg.SecretHeaderBytes,
 		arg.CredentialsVersion,
 		arg.ID,
 	)
@@ -618,6 +640,8 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		&i.Credentials,
 		&i.OwnRootCas,
 		&i.ClientCertificate,
+		&i.SecretHeaders,
+		&i.SecretHeaderBytes,
 		&i.CredentialsVersion,
 		&i.State,
 		&i.StateReason,

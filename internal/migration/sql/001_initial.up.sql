@@ -46,8 +46,9 @@ CREATE TABLE /* TEMPLATE: schema */event_type (
 
 -- Subscriptions -------------------------------------------------------------
 
--- credentials_version grows with each change in endpoint_auth; the three columns
--- before it say what is there.
+-- credentials_version grows with each change in endpoint_auth; the five columns
+-- before it say what is there: of sealed headers the names, and the bytes of names
+-- and values together.
 CREATE TABLE /* TEMPLATE: schema */subscription (
     id              uuid PRIMARY KEY,
     name            text NOT NULL DEFAULT '',
@@ -68,6 +69,8 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     credentials     text NOT NULL DEFAULT '',
     own_root_cas    boolean NOT NULL DEFAULT false,
     client_certificate  boolean NOT NULL DEFAULT false,
+    secret_headers      text[] NOT NULL DEFAULT '{}',
+    secret_header_bytes integer NOT NULL DEFAULT 0,
     credentials_version integer NOT NULL DEFAULT 0,
     state           text NOT NULL DEFAULT 'active',
     state_reason    text NOT NULL DEFAULT '',
@@ -130,7 +133,8 @@ CREATE TABLE /* TEMPLATE: schema */secret (
 CREATE INDEX secret_subscription_idx ON /* TEMPLATE: schema */secret (subscription_id, created_at DESC);
 
 -- What requests to a subscription's endpoint have beside their signature, as JSON:
--- its credentials, and its TLS settings, sealed for this row where sealed says so.
+-- its credentials, secret headers and TLS settings, each sealed for its row where
+-- sealed says so.
 -- Kept apart since most subscriptions have none, and what reads subscriptions has
 -- no use for it.
 CREATE TABLE /* TEMPLATE: schema */endpoint_auth (
@@ -140,7 +144,7 @@ CREATE TABLE /* TEMPLATE: schema */endpoint_auth (
     value           bytea NOT NULL,
     sealed          boolean NOT NULL,
     UNIQUE (subscription_id, kind),
-    CONSTRAINT endpoint_auth_kind CHECK (kind IN ('credentials', 'tls'))
+    CONSTRAINT endpoint_auth_kind CHECK (kind IN ('credentials', 'headers', 'tls'))
 );
 
 -- Intents -------------------------------------------------------------------

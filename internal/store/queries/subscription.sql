@@ -6,11 +6,12 @@ WITH kept AS (
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, owner, operator, permission,
     dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state,
-    credentials, own_root_cas, client_certificate, credentials_version)
+    credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
 VALUES (
     sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
     sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(max_in_flight), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
-    sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate), sqlc.arg(credentials_version))
+    sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate),
+    sqlc.arg(secret_headers)::text[], sqlc.arg(secret_header_bytes), sqlc.arg(credentials_version))
 RETURNING *;
 
 -- name: PassSubscriptionGate :exec
@@ -40,7 +41,8 @@ UPDATE /* TEMPLATE: schema */subscription SET
     channels = sqlc.arg(channels)::text[], permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
     schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), max_in_flight = sqlc.arg(max_in_flight),
     metadata = (sqlc.arg(metadata)::text)::jsonb, credentials = sqlc.arg(credentials), own_root_cas = sqlc.arg(own_root_cas),
-    client_certificate = sqlc.arg(client_certificate), credentials_version = sqlc.arg(credentials_version), updated_at = now()
+    client_certificate = sqlc.arg(client_certificate), secret_headers = sqlc.arg(secret_headers)::text[],
+    secret_header_bytes = sqlc.arg(secret_header_bytes), credentials_version = sqlc.arg(credentials_version), updated_at = now()
 WHERE id = sqlc.arg(id)
 RETURNING *;
 
