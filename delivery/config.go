@@ -22,8 +22,8 @@ import (
 const maxRequestBytes = 128 << 20
 
 // Config configures an [Engine]. With nothing but a Sealer it delivers to https
-// endpoints, in the dialects "standard" and "plain", for subscriptions of
-// operators; a subscription with an owner waits until a checker is registered.
+// endpoints, in all dialects of package dialect, for subscriptions of operators; a
+// subscription with an owner waits until a checker is registered.
 type Config struct {
 	// Access decides whether an owner may see a resource. Without a checker for
 	// a kind of resource the deliveries to owners wait; they are never sent
@@ -46,7 +46,7 @@ type Config struct {
 	Deactivation DeactivationRules
 
 	// Dialects are the wire formats that subscriptions may name.
-	// Default: "standard" and "plain".
+	// Default: dialect.BuiltIn().
 	Dialects *dialect.Registry
 
 	// Egress says where requests may go, and through which proxy: those of
@@ -244,7 +244,7 @@ func (c *Config) fillRegistries() (err error) {
 		}
 	}
 	if c.Dialects == nil {
-		if c.Dialects, err = dialect.NewRegistry(dialect.Standard(), dialect.Plain()); err != nil {
+		if c.Dialects, err = dialect.NewRegistry(dialect.BuiltIn()...); err != nil {
 			return fmt.Errorf("delivery: config: Dialects: %w", err)
 		}
 	}

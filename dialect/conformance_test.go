@@ -1,11 +1,8 @@
 package dialect_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,50 +35,124 @@ func TestPlainKeepsTheContract(t *testing.T) {
 	dialecttest.Run(t, dialecttest.Case{Dialect: dialect.Plain()})
 }
 
-// bodySigner is a signature in the style of GitHub: one header, over the body alone.
-type bodySigner struct{}
-
-func (bodySigner) Sign(in dialect.SignInput) (http.Header, error) {
-	if len(in.Secrets) == 0 || in.Secrets[0].IsZero() {
-		return nil, dialect.ErrNoSecret
-	}
-	return http.Header{"X-Signature": {bodyMAC(in.Secrets[0], in.Body)}}, nil
+func TestHubKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	dialecttest.Run(t, dialecttest.Case{
+		Dialect: dialect.Hub(), SignedHeaders: []string{"X-Hub-Signature-256"}, SingleSignature: true, Verifier: dialect.HubVerifier{},
+	})
 }
 
-func (bodySigner) Verify(h http.Header, body []byte, secrets []dialect.Secret, _ time.Time) error {
-	var got string
+func TestHubWithSHA1KeepsTheContract(t *testing.T) {
+	t.Parallel()
+	d, err := dialect.NewCustom(&dialect.CustomConfig{Base: dialect.Hub(), Name: "websub", Signer: dialect.HubSigner{SHA1: true}})
+	require.NoError(t, err)
+	dialecttest.Run(t, dialecttest.Case{
+		Dialect: d, SignedHeaders: []string{"X-Hub-Signature"}, SingleSignature: true, Verifier: sha1Alone{},
+	})
+}
+
+// sha1Alone is a receiver that does not know X-Hub-Signature-256.
+type sha1Alone struct{}
+
+func (sha1Alone) Verify(h http.Header, body []byte, secrets []dialect.Secret, now time.Time) error {
+	old := http.Header{}
 	for name, values := range h {
-		if http.CanonicalHeaderKey(name) == "X-Signature" {
-			got = values[0]
+		if !strings.EqualFold(name, "X-Hub-Signature-256") {
+			old[name] = values
 		}
 	}
-	if got == "" {
-		return fmt.Errorf("%w: X-Signature", dialect.ErrMissingHeader)
-	}
-	for _, secret := range secrets {
-		if !secret.IsZero() && hmac.Equal([]byte(bodyMAC(secret, body)), []byte(got)) {
-			return nil
-		}
-	}
-	return dialect.ErrBadSignature
+	return dialect.HubVerifier{SHA1: true}.Verify(old, body, secrets, now)
 }
 
-func bodyMAC(secret dialect.Secret, body []byte) string {
-	mac := hmac.New(sha256.New, secret.Key())
-	mac.Write(body)
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+func TestStripeKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	dialecttest.Run(t, dialecttest.Case{
+		Dialect: dialect.Stripe(), SignedHeaders: []string{"Stripe-Signature"},
+		Tolerance: dialect.DefaultTolerance, Verifier: dialect.StripeVerifier{},
+	})
+}
+
+func TestPyWebhooksKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	dialecttest.Run(t, dialecttest.Case{
+		Dialect: dialect.PyWebhooks(), SignedHeaders: []string{"pywebhooks-signature"}, SingleSignature: true,
+		Verifier: dialect.PyWebhooksVerifier{},
+	})
+}
+
+func TestServoKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	dialecttest.Run(t, dialecttest.Case{
+		Dialect: dialect.Servo(), SignedHeaders: []string{"X-Servo-Signature"}, SingleSignature: true, Verifier: dialect.ServoVerifier{},
+	})
+}
+
+func TestCloudEventsKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	dialecttest.Run(t, dialecttest.Case{
+		Dialect: dialect.CloudEvents(), SignedHeaders: standardHeaders,
+		Tolerance: dialect.DefaultTolerance, Verifier: dialect.CloudEventsVerifier{},
+	})
+}
+
+func TestCloudEventsBinaryKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	dialecttest.Run(t, dialecttest.Case{
+		Dialect: dialect.CloudEventsBinary(), SignedHeaders: append([]string{"ce-id", "ce-specversion"}, standardHeaders...),
+		Tolerance: dialect.DefaultTolerance, Verifier: dialect.CloudEventsVerifier{},
+	})
 }
 
 func TestACustomDialectOfAllPartsKeepsTheContract(t *testing.T) {
 	t.Parallel()
+	signature := dialect.BodyHMAC{Header: "X-Signature", Prefix: "hmac "}
 	d, err := dialect.NewCustom(&dialect.CustomConfig{
 		ContentType: "application/vnd.example+json", Envelope: dialect.EnvelopeThin,
 		EventHeaders: map[string]func(dialect.Event) string{"X-Event": func(ev dialect.Event) string { return ev.Type }},
 		Headers:      map[string]string{"X-Source": "directory"}, Method: http.MethodPut,
-		Name: "hub_like", Signer: bodySigner{}, UserAgent: "directory/2",
+		Name: "hub_like", Signer: signature, UserAgent: "directory/2",
 	})
 	require.NoError(t, err)
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: d, SignedHeaders: []string{"X-Signature"}, SingleSignature: true, Verifier: bodySigner{},
+		Dialect: d, SignedHeaders: []string{"X-Signature"}, SingleSignature: true, Verifier: signature,
 	})
+}
+
+// Any dialect can have the headers of Standard Webhooks beside its own, and keeps
+// its own contract and theirs.
+func TestADialectWithTheStandardHeadersBesideItsOwnKeepsBothContracts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		base     *dialect.Custom
+		signer   dialect.Signer
+		own      string
+		verifier dialect.Verifier
+		overlaps bool
+		tolerant time.Duration
+	}{
+		{dialect.Hub(), dialect.HubSigner{}, "X-Hub-Signature-256", dialect.HubVerifier{}, false, 0},
+		{dialect.PyWebhooks(), dialect.PyWebhooksSigner{}, "pywebhooks-signature", dialect.PyWebhooksVerifier{}, false, 0},
+		{dialect.Servo(), dialect.ServoSigner{}, "X-Servo-Signature", dialect.ServoVerifier{}, false, 0},
+		{dialect.Stripe(), dialect.StripeSigner{}, "Stripe-Signature", dialect.StripeVerifier{}, true, dialect.DefaultTolerance},
+	} {
+		t.Run(c.base.Name(), func(t *testing.T) {
+			t.Parallel()
+			d, err := dialect.NewCustom(&dialect.CustomConfig{
+				Base: c.base, Name: "both", Signer: dialect.Signers{c.signer, dialect.StandardSigner{}},
+			})
+			require.NoError(t, err)
+			t.Run("its own", func(t *testing.T) {
+				t.Parallel()
+				dialecttest.Run(t, dialecttest.Case{
+					Dialect: d, SignedHeaders: []string{c.own}, SingleSignature: !c.overlaps, Tolerance: c.tolerant, Verifier: c.verifier,
+				})
+			})
+			t.Run("that of Standard Webhooks", func(t *testing.T) {
+				t.Parallel()
+				dialecttest.Run(t, dialecttest.Case{
+					Dialect: d, SignedHeaders: standardHeaders, Tolerance: dialect.DefaultTolerance, Verifier: dialect.StandardVerifier{},
+				})
+			})
+		})
+	}
 }

@@ -10,20 +10,26 @@ import (
 // DefaultUserAgent is the User-Agent of dialects that do not have their own.
 const DefaultUserAgent = "Riverhook/1 (+https://github.com/riverhook/riverhook)"
 
-// CustomConfig describes a [Custom] dialect.
+// CustomConfig describes a [Custom] dialect. What is left out is that of Base.
 type CustomConfig struct {
+	// Base is what to start from, such as Hub(). Default: Standard(), whose parts
+	// are the defaults below.
+	Base *Custom
+
 	// ContentType replaces the content type of the envelope. Default: the
-	// envelope's, which is "application/json" for the built-in ones.
+	// envelope's, which is "application/json" for EnvelopeStandard.
 	ContentType string
 
 	// Envelope makes the body. Default: [EnvelopeStandard].
 	Envelope Envelope
 
 	// EventHeaders are headers whose value comes from the event, once for each
-	// message. "" leaves the header out. The functions are pure. Default: none.
+	// message. "" leaves the header out. The functions are pure. A map that is not
+	// nil takes the place of Base's. Default: none.
 	EventHeaders map[string]func(Event) string
 
-	// Headers are the same on each request. Default: none.
+	// Headers are the same on each request. A map that is not nil takes the place
+	// of Base's. Default: none.
 	Headers map[string]string
 
 	// Method is POST, PUT or PATCH. Default: POST.
@@ -32,7 +38,8 @@ type CustomConfig struct {
 	// Name is what subscriptions refer to: 1 to 64 of [a-z0-9_-]. Required.
 	Name string
 
-	// Signer authenticates requests. [Unsigned] is explicit. Default: [StandardSigner].
+	// Signer authenticates requests; [Signers] are several. [Unsigned] is explicit.
+	// Default: [StandardSigner].
 	Signer Signer
 
 	// UserAgent is the value of User-Agent. Default: [DefaultUserAgent].
@@ -43,6 +50,9 @@ func (c *CustomConfig) withDefaults() CustomConfig {
 	var out CustomConfig
 	if c != nil {
 		out = *c
+	}
+	if out.Base != nil {
+		out = basedOn(out, out.Base.cfg)
 	}
 	out.Headers, out.EventHeaders = maps.Clone(out.Headers), maps.Clone(out.EventHeaders)
 	if out.Envelope == nil {
@@ -58,6 +68,32 @@ func (c *CustomConfig) withDefaults() CustomConfig {
 		out.UserAgent = DefaultUserAgent
 	}
 	return out
+}
+
+func basedOn(c, base CustomConfig) CustomConfig {
+	c.Base = nil
+	if c.ContentType == "" {
+		c.ContentType = base.ContentType
+	}
+	if c.Envelope == nil {
+		c.Envelope = base.Envelope
+	}
+	if c.EventHeaders == nil {
+		c.EventHeaders = base.EventHeaders
+	}
+	if c.Headers == nil {
+		c.Headers = base.Headers
+	}
+	if c.Method == "" {
+		c.Method = base.Method
+	}
+	if c.Signer == nil {
+		c.Signer = base.Signer
+	}
+	if c.UserAgent == "" {
+		c.UserAgent = base.UserAgent
+	}
+	return c
 }
 
 func (c *CustomConfig) validate() error {

@@ -75,6 +75,49 @@ func TestCustom(t *testing.T) {
 		dialecttest.RequireRequest(t, build(t, dialect.Standard(), to), build(t, setup(t, &dialect.CustomConfig{Name: "mine"}), to))
 	})
 
+	t.Run("HasThePartsOfItsBaseWhereItHasNoneOfItsOwn", func(t *testing.T) {
+		t.Parallel()
+		to := dialect.Destination{URL: "https://example.com", Secrets: []dialect.Secret{parse(t, secretText)}}
+		for _, base := range []*dialect.Custom{
+			dialect.CloudEvents(), dialect.CloudEventsBinary(), dialect.Hub(), dialect.Plain(), dialect.PyWebhooks(), dialect.Servo(),
+			dialect.Standard(), dialect.Stripe(),
+			setup(t, &dialect.CustomConfig{ContentType: "a/b", Method: http.MethodPut, Name: "a", UserAgent: "b"}),
+		} {
+			d := setup(t, &dialect.CustomConfig{Base: base, Name: "mine"})
+			require.Equal(t, "mine", d.Name())
+			dialecttest.RequireRequest(t, build(t, base, to), build(t, d, to))
+		}
+		d := setup(t, &dialect.CustomConfig{
+			Base: dialect.Hub(), ContentType: "a/b", Envelope: dialect.EnvelopeThin, Headers: map[string]string{"X-Source": "directory"},
+			EventHeaders: map[string]func(dialect.Event) string{"X-GitHub-Event": func(ev dialect.Event) string { return ev.Type }},
+			Method:       http.MethodPut, Name: "mine", Signer: dialect.Unsigned{}, UserAgent: "me/1",
+		})
+		dialecttest.RequireRequest(t, dialect.Request{
+			Method: "PUT", URL: "https://example.com",
+			Header: http.Header{"Content-Type": {"a/b"}, "User-Agent": {"me/1"}, "X-Github-Event": {"user.created"}, "X-Source": {"directory"}},
+			Body:   []byte(`{"type":"user.created","timestamp":"2023-11-14T22:13:20Z","data":{"kind":"user","id":"42"}}`),
+		}, build(t, d, to))
+	})
+
+	t.Run("SignsByEachOfSeveralSigners", func(t *testing.T) {
+		t.Parallel()
+		to := dialect.Destination{Secrets: []dialect.Secret{parse(t, secretText)}}
+		for want, signers := range map[string]dialect.Signers{
+			"dialect mine: sign: Signers is empty":                                  {},
+			"dialect mine: sign: two of Signers set the header X-Hub-Signature-256": {dialect.HubSigner{}, dialect.HubSigner{}},
+			"dialect mine: sign: BodyHMAC.Header is empty":                          {dialect.StandardSigner{}, dialect.BodyHMAC{}},
+		} {
+			d := setup(t, &dialect.CustomConfig{Name: "mine", Signer: signers})
+			_, err := d.Request(dialect.Message{ID: "msg_1"}, to, at)
+			require.EqualError(t, err, want)
+		}
+		both := dialect.Signers{dialect.HubSigner{SHA1: true}, dialect.StandardSigner{}}
+		req := build(t, setup(t, &dialect.CustomConfig{Name: "mine", Signer: both}), to)
+		for _, name := range []string{"X-Hub-Signature", "X-Hub-Signature-256", "Webhook-Signature"} {
+			require.NotEmpty(t, req.Header.Get(name), name)
+		}
+	})
+
 	t.Run("SendsWhatItsPartsSay", func(t *testing.T) {
 		t.Parallel()
 		cfg := &dialect.CustomConfig{

@@ -77,13 +77,13 @@ func EnvelopeBare(_ Event, data []byte) (Content, error) {
 // The body is put together by hand because json.Marshal compacts and
 // HTML-escapes a json.RawMessage.
 func standardContent(ev Event, data []byte) (Content, error) {
-	at := ev.OccurredAt.UTC()
-	if year := at.Year(); year < 0 || year > 9999 {
-		return Content{}, fmt.Errorf("time of the event: the year %d has no form in RFC 3339", year)
+	at, err := timestamp(ev.OccurredAt)
+	if err != nil {
+		return Content{}, err
 	}
 	body := make([]byte, 0, len(data)+len(ev.Type)+80)
 	body = append(body, `{"type":`...)
-	body, err := appendString(body, ev.Type)
+	body, err = appendString(body, ev.Type)
 	if err != nil {
 		return Content{}, fmt.Errorf("event type: %w", err)
 	}
@@ -93,6 +93,15 @@ func standardContent(ev Event, data []byte) (Content, error) {
 	body = append(body, data...)
 	body = append(body, '}')
 	return Content{Type: ContentTypeJSON, Body: body}, nil
+}
+
+// timestamp is in UTC, and of a year that RFC 3339 can write.
+func timestamp(at time.Time) (time.Time, error) {
+	at = at.UTC()
+	if year := at.Year(); year < 0 || year > 9999 {
+		return at, fmt.Errorf("time of the event: the year %d has no form in RFC 3339", year)
+	}
+	return at, nil
 }
 
 func appendString(to []byte, s string) ([]byte, error) {

@@ -102,6 +102,38 @@ func TestEnvelopeBareIsTheData(t *testing.T) {
 	})
 }
 
+// Before and behind the data is what each envelope writes around it.
+func TestEachEnvelopeThatHasDataKeepsItByteForByte(t *testing.T) {
+	t.Parallel()
+	binary, structured := dialect.CloudEventsEnvelope{}.Binary, dialect.CloudEventsEnvelope{}.Structured
+	for name, tc := range map[string]struct {
+		envelope      dialect.Envelope
+		before, after string
+	}{
+		"bare":                   {dialect.EnvelopeBare, "", ""},
+		"CloudEvents binary":     {binary, "", ""},
+		"CloudEvents structured": {structured, `"application/json","data":`, "}"},
+		"servo":                  {dialect.EnvelopeServo, `, "results": `, "}"},
+		"standard":               {dialect.EnvelopeStandard, `,"data":`, "}"},
+		"stripe":                 {dialect.EnvelopeStripe, `,"data":{"object":`, "}}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				data := jsonText().Draw(t, "data")
+				given := []byte(data)
+				content, err := tc.envelope(dialect.Event{ID: "msg_1", Type: "a.b", OccurredAt: time.Unix(1700000000, 0)}, given)
+				require.NoError(t, err)
+				require.Equal(t, data, string(given), "its input")
+				require.True(t, json.Valid(content.Body))
+				before, found := bytes.CutSuffix(content.Body, []byte(tc.before+data+tc.after))
+				require.True(t, found, "%s", content.Body)
+				require.True(t, tc.before != "" || len(before) == 0, "%s", content.Body)
+			})
+		})
+	}
+}
+
 func TestEnvelopes(t *testing.T) {
 	t.Parallel()
 	ev := dialect.Event{
@@ -146,13 +178,28 @@ func TestEnvelopes(t *testing.T) {
 
 	t.Run("RefuseWhatIsNotJSON", func(t *testing.T) {
 		t.Parallel()
-		for _, envelope := range []dialect.Envelope{dialect.EnvelopeStandard, dialect.EnvelopeBare} {
+		for _, envelope := range []dialect.Envelope{
+			dialect.EnvelopeBare, dialect.EnvelopeServo, dialect.EnvelopeStandard, dialect.EnvelopeStripe,
+		} {
 			for _, data := range []string{" ", "{", "{}{}", `{"a":1},"type":"b"`, "nan", "\xef\xbb\xbf1"} {
 				_, err := envelope(ev, []byte(data))
 				require.EqualError(t, err, "the data is not JSON", "%q", data)
 			}
 			_, err := envelope(ev, []byte("\"\xff\""))
 			require.EqualError(t, err, "the data is not UTF-8")
+		}
+	})
+
+	t.Run("ServoWritesAColonBehindBeforeAndAfter", func(t *testing.T) {
+		t.Parallel()
+		for eventType, want := range map[string]string{
+			"before.measure": "before:measure", "after.measure.cpu": "after:measure.cpu", "measure.after": "measure.after", "after": "after",
+		} {
+			odd := ev
+			odd.Type = eventType
+			content, err := dialect.EnvelopeServo(odd, nil)
+			require.NoError(t, err)
+			require.Equal(t, `{"event": "`+want+`", "created_at": "2026-05-01T12:00:00", "results": null}`, string(content.Body))
 		}
 	})
 
@@ -167,5 +214,13 @@ func TestEnvelopes(t *testing.T) {
 			_, err := dialect.EnvelopeThin(bad, nil)
 			require.ErrorContains(t, err, name)
 		}
+		_, err := dialect.EnvelopeServo(dialect.Event{OccurredAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, nil)
+		require.ErrorContains(t, err, "time of the event")
+		_, err = dialect.EnvelopeServo(dialect.Event{Type: "\xff"}, nil)
+		require.ErrorContains(t, err, "event type")
+		_, err = dialect.EnvelopeStripe(dialect.Event{Type: "\xff"}, nil)
+		require.ErrorContains(t, err, "event type")
+		_, err = dialect.EnvelopeStripe(dialect.Event{ID: "\xff"}, nil)
+		require.ErrorContains(t, err, "event id")
 	})
 }

@@ -134,7 +134,7 @@ func TestATextSecretIsItsTextAndItsKey(t *testing.T) {
 	require.Equal(t, secretText, string(secret.Key()))
 	require.True(t, secret.PublicKey().IsZero())
 	require.False(t, secret.Equal(parse(t, secretText)), "whose key is what is behind whsec_")
-	require.Equal(t, "[redacted]", fmt.Sprint(secret))
+	require.Equal(t, "[redacted]", secret.String())
 	_, err = dialect.NewTextSecret("")
 	require.ErrorIs(t, err, dialect.ErrInvalidSecret)
 }

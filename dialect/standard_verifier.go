@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -41,14 +40,10 @@ type StandardVerifier struct {
 
 // Verify implements [Verifier].
 func (v StandardVerifier) Verify(h http.Header, body []byte, secrets []Secret, now time.Time) error {
-	tolerance := v.Tolerance
-	switch {
-	case tolerance < 0:
-		return errors.New("dialect: verify: StandardVerifier.Tolerance must not be negative")
-	case tolerance == 0:
-		tolerance = DefaultTolerance
+	tolerance, err := toleranceOr(v.Tolerance, "StandardVerifier")
+	if err != nil {
+		return err
 	}
-
 	id, err := oneHeader(h, HeaderWebhookID)
 	if err != nil {
 		return err
@@ -67,7 +62,7 @@ func (v StandardVerifier) Verify(h http.Header, body []byte, secrets []Secret, n
 	if strings.Contains(id, ".") {
 		return fmt.Errorf(`%w: %s has a "."`, ErrMalformed, HeaderWebhookID)
 	}
-	if err := checkTimestamp(timestamp, now, tolerance); err != nil {
+	if err := checkTimestamp(HeaderWebhookTimestamp, timestamp, now, tolerance); err != nil {
 		return err
 	}
 	content := newSignedContent(id, timestamp, body)
@@ -91,10 +86,20 @@ func oneHeader(h http.Header, name string) (string, error) {
 	}
 }
 
-func checkTimestamp(timestamp string, now time.Time, tolerance time.Duration) error {
+func toleranceOr(tolerance time.Duration, of string) (time.Duration, error) {
+	if tolerance < 0 {
+		return 0, fmt.Errorf("dialect: verify: %s.Tolerance must not be negative", of)
+	}
+	if tolerance == 0 {
+		return DefaultTolerance, nil
+	}
+	return tolerance, nil
+}
+
+func checkTimestamp(header, timestamp string, now time.Time, tolerance time.Duration) error {
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil || seconds < 0 || strconv.FormatInt(seconds, 10) != timestamp {
-		return fmt.Errorf("%w: %s is not a count of seconds", ErrMalformed, HeaderWebhookTimestamp)
+		return fmt.Errorf("%w: %s has no count of seconds", ErrMalformed, header)
 	}
 	// Beyond some 10^11 years time.Unix wraps around.
 	switch age := now.Sub(time.Unix(min(seconds, 1<<40), 0)); {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,9 +64,12 @@ func TestBuiltInDialectsMakeTheGoldenRequests(t *testing.T) {
 		Name    string `json:"name"`
 		Dialect string `json:"dialect"`
 		Event   struct {
-			ID         string    `json:"id"`
-			Type       string    `json:"type"`
-			OccurredAt time.Time `json:"occurred_at"`
+			ID           string    `json:"id"`
+			Type         string    `json:"type"`
+			Site         string    `json:"site"`
+			ResourceKind string    `json:"resource_kind"`
+			ResourceID   string    `json:"resource_id"`
+			OccurredAt   time.Time `json:"occurred_at"`
 		} `json:"event"`
 		Data        string `json:"data"`
 		Destination struct {
@@ -81,10 +85,12 @@ func TestBuiltInDialectsMakeTheGoldenRequests(t *testing.T) {
 			Body    string            `json:"body"`
 		} `json:"request"`
 	}
-	registry, err := dialect.NewRegistry(dialect.Standard(), dialect.Plain())
+	registry, err := dialect.NewRegistry(dialect.BuiltIn()...)
 	require.NoError(t, err)
 
+	var seen []string
 	for _, g := range load[golden](t, "testdata/requests.json") {
+		seen = append(seen, g.Dialect)
 		t.Run(g.Name, func(t *testing.T) {
 			t.Parallel()
 			d, ok := registry.Get(g.Dialect)
@@ -102,12 +108,53 @@ func TestBuiltInDialectsMakeTheGoldenRequests(t *testing.T) {
 				want.Header.Set(name, value)
 			}
 
-			ev := dialect.Event{ID: g.Event.ID, Type: g.Event.Type, OccurredAt: g.Event.OccurredAt}
+			ev := dialect.Event{
+				ID: g.Event.ID, Type: g.Event.Type, Site: g.Event.Site, ResourceKind: g.Event.ResourceKind,
+				ResourceID: g.Event.ResourceID, OccurredAt: g.Event.OccurredAt,
+			}
 			msg, err := d.Envelope(ev, []byte(g.Data))
 			require.NoError(t, err)
 			got, err := d.Request(msg, to, dialect.Attempt{Number: 1, At: time.Unix(g.AttemptAt, 0)})
 			require.NoError(t, err)
 			dialecttest.RequireRequest(t, want, got)
+		})
+	}
+	slices.Sort(seen)
+	require.Equal(t, registry.Names(), slices.Compact(seen), "each dialect has a golden request")
+}
+
+// The signatures were made by other implementations.
+func TestTheFormatsThatSignTheBodyPassThePublishedVectors(t *testing.T) {
+	t.Parallel()
+	type vector struct {
+		ID     string `json:"id"`
+		Scheme string `json:"scheme"`
+		Key    string `json:"key"`
+		Body   string `json:"body"`
+		Header string `json:"header"`
+		Value  string `json:"value"`
+	}
+	type format struct {
+		signer   dialect.Signer
+		verifier dialect.Verifier
+	}
+	formats := map[string]format{
+		"hub-sha1":        {dialect.HubSigner{SHA1: true}, dialect.HubVerifier{SHA1: true}},
+		"hub-sha256":      {dialect.HubSigner{}, dialect.HubVerifier{}},
+		"pywebhooks-sha1": {dialect.PyWebhooksSigner{}, dialect.PyWebhooksVerifier{}},
+		"servo-sha1":      {dialect.ServoSigner{}, dialect.ServoVerifier{}},
+	}
+	for _, v := range load[vector](t, "testdata/body_hmac.json") {
+		t.Run(v.ID, func(t *testing.T) {
+			t.Parallel()
+			secret, err := dialect.NewTextSecret(v.Key)
+			require.NoError(t, err)
+			f := formats[v.Scheme]
+			h, err := f.signer.Sign(dialect.SignInput{ID: "msg_1", Body: []byte(v.Body), Secrets: []dialect.Secret{secret}})
+			require.NoError(t, err)
+			require.Equal(t, v.Value, h.Get(v.Header))
+			alone := http.Header{v.Header: {v.Value}}
+			require.NoError(t, f.verifier.Verify(alone, []byte(v.Body), []dialect.Secret{secret}, time.Time{}))
 		})
 	}
 }

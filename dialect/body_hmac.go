@@ -1,0 +1,121 @@
+package dialect
+
+import (
+	"crypto"
+	"crypto/hmac"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// BodyHMAC signs the body alone, in one header: Prefix and the lower-case hex of an
+// HMAC, whose key is the text of the newest shared secret as the receiver was given
+// it ([Secret.Reveal]; of a "whsec_..." all of it). It is the [Signer] and the
+// [Verifier] of such a format.
+//
+// There is room for one signature, so secrets cannot overlap on the wire: while one
+// is being rotated, the receiver accepts both. There is no time in it, and no id:
+// whoever has seen a request can send it again.
+//
+// Sign fails with [ErrNoSecret] without a shared secret. Verify passes with any of
+// the secrets, in constant time; anything but Prefix and hex of the right length is
+// [ErrMalformed].
+type BodyHMAC struct {
+	// Hash is that of the HMAC, whose package must be linked. Default: crypto.SHA256.
+	Hash crypto.Hash
+
+	// Header has the signature. Required.
+	Header string
+
+	// Prefix stands before the hex, such as "sha256=". Default: none.
+	Prefix string
+}
+
+// Sign implements [Signer].
+func (b BodyHMAC) Sign(in SignInput) (http.Header, error) {
+	hash, err := b.hash()
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := sharedSecrets(in.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	h := http.Header{}
+	h.Set(b.Header, b.Prefix+textMAC(hash, secrets[0], in.Body))
+	return h, nil
+}
+
+// Verify implements [Verifier].
+func (b BodyHMAC) Verify(h http.Header, body []byte, secrets []Secret, _ time.Time) error {
+	hash, err := b.hash()
+	if err != nil {
+		return fmt.Errorf("dialect: verify: %w", err)
+	}
+	value, err := oneHeader(h, b.Header)
+	if err != nil {
+		return err
+	}
+	got, ok := strings.CutPrefix(value, b.Prefix)
+	if raw, err := hex.DecodeString(got); !ok || err != nil || len(raw) != hash.Size() {
+		return fmt.Errorf("%w: %s is not %q and %d hexadecimal digits", ErrMalformed, b.Header, b.Prefix, 2*hash.Size())
+	}
+	matches := false
+	for _, secret := range secrets {
+		// Anyone can sign with an empty key.
+		if !secret.IsZero() && hmac.Equal([]byte(textMAC(hash, secret, body)), []byte(got)) {
+			matches = true
+		}
+	}
+	if !matches {
+		return ErrBadSignature
+	}
+	return nil
+}
+
+func (b BodyHMAC) hash() (crypto.Hash, error) {
+	hash := b.Hash
+	if hash == 0 {
+		hash = crypto.SHA256
+	}
+	if b.Header == "" {
+		return 0, errors.New("BodyHMAC.Header is empty")
+	}
+	if !hash.Available() {
+		return 0, fmt.Errorf("BodyHMAC.Hash: %s is not linked", hash)
+	}
+	return hash, nil
+}
+
+// sharedSecrets are those that an HMAC can be made with, newest first. There is at
+// least one.
+func sharedSecrets(secrets []Secret) ([]Secret, error) {
+	var shared []Secret
+	for _, secret := range secrets {
+		if secret.IsZero() {
+			return nil, ErrNoSecret
+		}
+		if secret.kind != privateSecret {
+			shared = append(shared, secret)
+		}
+	}
+	if len(shared) == 0 && len(secrets) > 0 {
+		return nil, fmt.Errorf("%w: an Ed25519 key makes no HMAC", ErrNoSecret)
+	}
+	if len(shared) == 0 {
+		return nil, ErrNoSecret
+	}
+	return shared, nil
+}
+
+// textMAC is the hex of an HMAC over the parts, by the text that the receiver has.
+func textMAC(hash crypto.Hash, secret Secret, parts ...[]byte) string {
+	mac := hmac.New(hash.New, []byte(secret.Reveal()))
+	for _, part := range parts {
+		mac.Write(part)
+	}
+	return hex.EncodeToString(mac.Sum(nil))
+}

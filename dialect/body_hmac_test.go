@@ -1,0 +1,83 @@
+package dialect_test
+
+import (
+	"crypto"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/dialect"
+)
+
+func TestBodyHMAC(t *testing.T) {
+	t.Parallel()
+	body, secret := []byte("{}"), parse(t, secretText)
+	format := dialect.BodyHMAC{Header: "X-Signature", Prefix: "a="}
+	sign := func(t *testing.T, secrets ...dialect.Secret) http.Header {
+		t.Helper()
+		h, err := format.Sign(dialect.SignInput{Body: body, Secrets: secrets})
+		require.NoError(t, err)
+		return h
+	}
+
+	t.Run("HasTheWholeTextOfASecretAsItsKey", func(t *testing.T) {
+		t.Parallel()
+		text, err := dialect.NewTextSecret(secretText)
+		require.NoError(t, err)
+		require.Equal(t, sign(t, text), sign(t, secret))
+		require.NoError(t, format.Verify(sign(t, secret), body, []dialect.Secret{text}, time.Time{}))
+		decoded, err := dialect.NewTextSecret(string(secret.Key()))
+		require.NoError(t, err)
+		require.ErrorIs(t, format.Verify(sign(t, secret), body, []dialect.Secret{decoded}, time.Time{}), dialect.ErrBadSignature)
+	})
+
+	t.Run("SignsByTheNewestSecretThatIsShared", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, sign(t, secret), sign(t, newPair(t), secret, parse(t, "whsec_"+strings.Repeat("a", 32))))
+		for _, secrets := range [][]dialect.Secret{nil, {{}}, {newPair(t)}, {secret, {}}} {
+			_, err := format.Sign(dialect.SignInput{Body: body, Secrets: secrets})
+			require.ErrorIs(t, err, dialect.ErrNoSecret)
+		}
+	})
+
+	t.Run("RefusesAValueThatIsNoneOfItsOwn", func(t *testing.T) {
+		t.Parallel()
+		good := sign(t, secret).Get("X-Signature")
+		for _, value := range []string{"a=", "a=zz", good[2:], "b" + good[1:], good + "00", good[:len(good)-2], good + ", " + good} {
+			err := format.Verify(http.Header{"X-Signature": {value}}, body, []dialect.Secret{secret}, time.Time{})
+			require.ErrorIs(t, err, dialect.ErrMalformed, "%q", value)
+		}
+		err := format.Verify(http.Header{"X-Signature": {good, good}}, body, []dialect.Secret{secret}, time.Time{})
+		require.ErrorIs(t, err, dialect.ErrMalformed)
+		err = format.Verify(http.Header{"X-Signature": {good}}, body, []dialect.Secret{newPair(t)}, time.Time{})
+		require.ErrorIs(t, err, dialect.ErrBadSignature)
+	})
+
+	t.Run("RefusesToWorkWithoutAHeaderOrAHash", func(t *testing.T) {
+		t.Parallel()
+		for want, bad := range map[string]dialect.BodyHMAC{
+			"BodyHMAC.Header is empty":                 {},
+			"BodyHMAC.Hash: BLAKE2s-256 is not linked": {Hash: crypto.BLAKE2s_256, Header: "X-A"},
+		} {
+			_, err := bad.Sign(dialect.SignInput{Secrets: []dialect.Secret{secret}})
+			require.EqualError(t, err, want)
+			require.EqualError(t, bad.Verify(nil, nil, nil, time.Time{}), "dialect: verify: "+want)
+		}
+	})
+}
+
+func TestHubTakesSHA1OnlyWhereItIsAllowedAndTheOnlyOne(t *testing.T) {
+	t.Parallel()
+	body, secrets := []byte("{}"), []dialect.Secret{parse(t, secretText)}
+	h, err := dialect.HubSigner{SHA1: true}.Sign(dialect.SignInput{Body: body, Secrets: secrets})
+	require.NoError(t, err)
+	require.Len(t, h, 2)
+	old := http.Header{"X-Hub-Signature": h["X-Hub-Signature"]}
+	require.ErrorIs(t, dialect.HubVerifier{}.Verify(old, body, secrets, time.Time{}), dialect.ErrMissingHeader)
+	require.NoError(t, dialect.HubVerifier{SHA1: true}.Verify(old, body, secrets, time.Time{}))
+	h.Set("X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64))
+	require.ErrorIs(t, dialect.HubVerifier{SHA1: true}.Verify(h, body, secrets, time.Time{}), dialect.ErrBadSignature)
+}
