@@ -193,6 +193,11 @@ func serverRows() map[string]row {
 			url:     fixed("http://hooks.example.com/"),
 			outcome: delivery.OutcomeUnreachable, class: "dns",
 		},
+		"panicking resolver": {
+			policy:  func(cfg *egress.Config) { cfg.Resolver = panickingResolver{} },
+			url:     fixed("http://hooks.example.com/"),
+			outcome: delivery.OutcomeUnreachable, class: "dns",
+		},
 		"blocked literal": {
 			url:     fixed("http://10.0.0.1/"),
 			outcome: delivery.OutcomeBlocked, class: "blocked", detail: "address not allowed",
@@ -271,6 +276,12 @@ func serverRows() map[string]row {
 
 func resolveBy(err error) func(*egress.Config) {
 	return func(cfg *egress.Config) { cfg.Resolver = failingResolver{err: err} }
+}
+
+type panickingResolver struct{}
+
+func (panickingResolver) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	panic("zone broken")
 }
 
 type localResolver struct{}

@@ -185,14 +185,13 @@ func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string)
 	data := ev.Data
 	if x, found := e.cfg.Externalizers.Find(name, ev.ResourceKind, ev.Type); found {
 		var err error
-		if data, err = callExternalizer(ctx, x, ev, e.cfg.ExternalizeTimeout); err != nil {
+		if data, err = e.callExternalizer(ctx, x, ev); err != nil {
 			if errors.Is(err, ErrGone) {
 				return dialect.Message{}, &decision{Outcome: decisionGone, Reason: "the resource is gone"}
 			}
 			return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "externalizer: " + brief(err), Tries: 1}
 		}
-	}
-	if err := e.checkSize("data", len(data)); err != nil {
+	} else if err := e.checkSize("data", len(data)); err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 	}
 	msg, err := envelope(ctx, d, ev, data)

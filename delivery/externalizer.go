@@ -25,10 +25,12 @@ var ErrGone = errors.New("delivery: resource is gone")
 //
 // Externalize is called once for each intent and dialect, after the commit and
 // outside any transaction of Riverhook, so it may do I/O and sees committed
-// state, which can be newer than the event. It returns JSON, which is sent
-// byte for byte. The result is stored, and every attempt sends the same.
-// [ErrGone] says that there is nothing to send; any other error is tried
-// again with backoff for this dialect alone. It must return when ctx is done,
+// state, which can be newer than the event. It returns what an intent's data may
+// be, JSON in UTF-8 that is nested at most 512 levels deep, of no more than
+// Config.MaxRequestBytes. It is sent byte for byte. The result is stored, and every
+// attempt sends the same.
+// [ErrGone] says that there is nothing to send; any other error, or data that may
+// not be, is tried again with backoff for this dialect alone. It must return when ctx is done,
 // must not modify ev, and is called from several goroutines at once. A panic
 // is an error of that call alone.
 type Externalizer interface {

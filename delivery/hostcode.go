@@ -2,13 +2,13 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/internal/payload"
 )
 
 // dialectTimeout bounds one call of a dialect, which only computes.
@@ -44,13 +44,19 @@ func within[T any](ctx context.Context, timeout time.Duration, call func(ctx con
 	}
 }
 
-// callExternalizer returns JSON, or why there is none.
-func callExternalizer(ctx context.Context, x Externalizer, ev dialect.Event, timeout time.Duration) ([]byte, error) {
-	data, err := within(ctx, timeout, func(ctx context.Context) ([]byte, error) { return x.Externalize(ctx, ev) })
-	if err == nil && !json.Valid(data) {
-		return nil, errors.New("the externalized data is not JSON")
+// callExternalizer returns data as an intent may have it, or why there is none.
+func (e *Engine) callExternalizer(ctx context.Context, x Externalizer, ev dialect.Event) ([]byte, error) {
+	data, err := within(ctx, e.cfg.ExternalizeTimeout, func(ctx context.Context) ([]byte, error) { return x.Externalize(ctx, ev) })
+	if err != nil {
+		return nil, err
 	}
-	return data, err
+	if err := e.checkSize("data", len(data)); err != nil {
+		return nil, err
+	}
+	if err := payload.Check(data); err != nil {
+		return nil, fmt.Errorf("the data %w", err)
+	}
+	return data, nil
 }
 
 // envelope has a dialect make a message. What it does is not cut off by the end

@@ -26,7 +26,7 @@ func TestAMessageThatIsTooLargeFailsVisiblyBeforeAnythingIsSent(t *testing.T) {
 		reason      string // "": it is sent
 	}{
 		"data that is too large":          {most + 1, false, "the data has 1001 bytes; Config.MaxRequestBytes allows 1000"},
-		"data that is externalized":       {most + 1, true, "the data has 1001 bytes; Config.MaxRequestBytes allows 1000"},
+		"data that is externalized":       {most + 1, true, "externalizer: the data has 1001 bytes; Config.MaxRequestBytes allows 1000"},
 		"a message that is too large":     {most, false, " bytes; Config.MaxRequestBytes allows 1000"},
 		"a message that is small enough":  {most / 2, false, ""},
 		"an external one that is as well": {most / 2, true, ""},
@@ -41,6 +41,7 @@ func TestAMessageThatIsTooLargeFailsVisiblyBeforeAnythingIsSent(t *testing.T) {
 			bounded := func(cfg *delivery.Config) {
 				cfg.MaxRequestBytes, cfg.Logger = most, logged.logger()
 				if c.externalize {
+					cfg.ExternalizeTries = 1
 					cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return data, nil })
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -63,10 +64,19 @@ func TestABrokenExternalizerHoldsUpItsDialectAlone(t *testing.T) {
 		broken func() ([]byte, error)
 		reason string
 	}{
-		"it fails":        {func() ([]byte, error) { return nil, errors.New("no such table") }, "externalizer: no such table"},
-		"it panics":       {func() ([]byte, error) { panic("no such table") }, "externalizer: panic: no such table"},
-		"it returns junk": {func() ([]byte, error) { return []byte(`{"a":`), nil }, "externalizer: the externalized data is not JSON"},
-		"it returns none": {func() ([]byte, error) { return nil, nil }, "externalizer: the externalized data is not JSON"},
+		"it fails":           {func() ([]byte, error) { return nil, errors.New("no such table") }, "externalizer: no such table"},
+		"it panics":          {func() ([]byte, error) { panic("no such table") }, "externalizer: panic: no such table"},
+		"it returns junk":    {func() ([]byte, error) { return []byte(`{"a":`), nil }, "externalizer: the data must be valid JSON"},
+		"it returns none":    {func() ([]byte, error) { return nil, nil }, "externalizer: the data must be valid JSON"},
+		"it returns no text": {func() ([]byte, error) { return []byte("\"\xff\""), nil }, "externalizer: the data must be valid UTF-8"},
+		"it returns a well": {
+			func() ([]byte, error) { return []byte(strings.Repeat("[", 513) + strings.Repeat("]", 513)), nil },
+			"externalizer: the data is nested more than 512 levels deep",
+		},
+		"it returns a flood": {
+			func() ([]byte, error) { return []byte(`"` + strings.Repeat("x", 1999) + `"`), nil },
+			"externalizer: the data has 2001 bytes; Config.MaxRequestBytes allows 2000",
+		},
 		"it never returns": {
 			func() ([]byte, error) { <-hang; return nil, nil },
 			"externalizer: no answer within 50ms: context deadline exceeded",
@@ -79,7 +89,7 @@ func TestABrokenExternalizerHoldsUpItsDialectAlone(t *testing.T) {
 			good, _ := b.listen("standard")
 			bad, badID := b.listen("bare")
 			var repaired atomic.Bool
-			b.cfg.ExternalizeTimeout = 50 * time.Millisecond
+			b.cfg.ExternalizeTimeout, b.cfg.MaxRequestBytes = 50*time.Millisecond, 2000
 			b.cfg.Externalizers = externalize(t, "bare", func(context.Context, dialect.Event) ([]byte, error) {
 				if !repaired.Load() {
 					return c.broken()

@@ -77,7 +77,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	// One connect timeout for the name and all its addresses, as in net.Dialer.
 	ctx, cancel := context.WithTimeout(ctx, d.net.Timeout)
 	defer cancel()
-	addrs, err := resolver.LookupNetIP(ctx, "ip", host)
+	addrs, err := lookUp(ctx, resolver, host)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: asDNSError(err, host)}
 	}
@@ -95,6 +95,33 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		first = &net.OpError{Op: "dial", Net: network, Err: asDNSError(errors.New("no such host"), host)}
 	}
 	return nil, first
+}
+
+// lookUp asks a Resolver, which is the application's and called by a goroutine of
+// net/http: its panic would end the process, and a connection that is never opened
+// counts among those of its host.
+func lookUp(ctx context.Context, r Resolver, host string) ([]netip.Addr, error) {
+	type answer struct {
+		addrs []netip.Addr
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		a := answer{err: errors.New("the Resolver ended its goroutine")}
+		defer func() {
+			if p := recover(); p != nil {
+				a = answer{err: fmt.Errorf("the Resolver panicked: %v", p)}
+			}
+			done <- a
+		}()
+		a.addrs, a.err = r.LookupNetIP(ctx, "ip", host)
+	}()
+	select {
+	case a := <-done:
+		return a.addrs, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // asDNSError lets callers tell a failed lookup from a failed connect, whatever

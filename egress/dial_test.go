@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -226,6 +227,12 @@ func TestAFailedLookupIsADNSErrorWhateverTheResolverReturned(t *testing.T) {
 		"no address":    {resolver: resolveTo()},
 		"a DNS error": {resolver: func(_ context.Context, _, host string) ([]netip.Addr, error) {
 			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		}},
+		"a panic":      {resolver: func(context.Context, string, string) ([]netip.Addr, error) { panic("zone broken") }},
+		"no goroutine": {resolver: func(context.Context, string, string) ([]netip.Addr, error) { runtime.Goexit(); return nil, nil }},
+		"no answer ever": {timeout: true, resolver: func(context.Context, string, string) ([]netip.Addr, error) {
+			<-t.Context().Done()
+			return nil, nil
 		}},
 		"no answer": {timeout: true, resolver: func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 			<-ctx.Done()

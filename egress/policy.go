@@ -20,7 +20,9 @@ import (
 )
 
 // Resolver turns a host name into addresses. *net.Resolver is one. An
-// implementation must be safe for concurrent use. The interface will not grow.
+// implementation must be safe for concurrent use, and return when ctx is done. A
+// panic, or an answer that comes later, is a failed lookup. The interface will not
+// grow.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/internal/payload"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
@@ -263,7 +264,7 @@ func TestEnqueueKeepsJSONByteForByte(t *testing.T) {
 	texts := []string{
 		`{"a":1,"a":2}`, " {\n\t\"a\" : 1 } \r\n", `"\u00e9\ud83d\ude00\ud800 é \u0000 \/"`, `"<script>&amp;\u003c'$1"`,
 		`123456789012345678901234567890.000000000000000000010e-400`, `-0.0`, `null`, `[]`, "\"\u2028\u2029\"",
-		strings.Repeat("[", maxDataLevels) + strings.Repeat("]", maxDataLevels),
+		strings.Repeat("[", payload.MaxLevels) + strings.Repeat("]", payload.MaxLevels),
 	}
 	for i, text := range texts {
 		for j, data := range []any{json.RawMessage(text), []byte(text)} {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/internal/hostile"
+	"github.com/riverhook/riverhook/internal/payload"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
@@ -135,10 +136,10 @@ func TestDataThatIsNestedTooDeepIsRefusedByGoAndBySQL(t *testing.T) {
 		return strings.Repeat(" {\"a\\\"[\": [\n", n/2) + strings.Repeat("[", n%2) + strings.Repeat("]", n%2) + strings.Repeat("] }", n/2)
 	}
 	for name, data := range map[string]string{
-		"lists":                  lists(maxDataLevels),
-		"objects":                objects(maxDataLevels),
-		"both":                   both(maxDataLevels),
-		"beside one another":     "[" + strings.Repeat(lists(maxDataLevels-1)+",", 9) + lists(maxDataLevels-1) + "]",
+		"lists":                  lists(payload.MaxLevels),
+		"objects":                objects(payload.MaxLevels),
+		"both":                   both(payload.MaxLevels),
+		"beside one another":     "[" + strings.Repeat(lists(payload.MaxLevels-1)+",", 9) + lists(payload.MaxLevels-1) + "]",
 		"many and flat":          "[" + strings.Repeat(`{"a":[]},`, 9999) + "{}]",
 		"in a text":              `"` + strings.Repeat("[", 10_000) + `"`,
 		"in a text, with quotes": `["` + strings.Repeat(`\"[{\\`, 10_000) + `"]`,
@@ -146,10 +147,10 @@ func TestDataThatIsNestedTooDeepIsRefusedByGoAndBySQL(t *testing.T) {
 		requireNested(t, b, name, data, false)
 	}
 	for name, data := range map[string]string{
-		"lists":              lists(maxDataLevels + 1),
-		"objects":            objects(maxDataLevels + 1),
-		"both":               both(maxDataLevels + 1),
-		"beside one another": "[" + strings.Repeat("[],", 999) + lists(maxDataLevels) + "]",
+		"lists":              lists(payload.MaxLevels + 1),
+		"objects":            objects(payload.MaxLevels + 1),
+		"both":               both(payload.MaxLevels + 1),
+		"beside one another": "[" + strings.Repeat("[],", 999) + lists(payload.MaxLevels) + "]",
 		"9,999 lists":        lists(9_999),
 		"10,000 lists":       lists(10_000),
 		"10,000 objects":     objects(10_000),
@@ -198,7 +199,7 @@ func TestGoAndSQLCountLevelsAlike(t *testing.T) {
 	deep := rapid.Custom(func(rt *rapid.T) string {
 		leaf := rapid.SampledFrom([]string{"1", `"[\"{"`, "[]", "{}", `{"\\":["]"]}`})
 		text := leaf.Draw(rt, "leaf")
-		levels := rapid.IntRange(maxDataLevels-4, maxDataLevels+2).Draw(rt, "levels")
+		levels := rapid.IntRange(payload.MaxLevels-4, payload.MaxLevels+2).Draw(rt, "levels")
 		for range levels {
 			switch rapid.IntRange(0, 3).Draw(rt, "kind") {
 			case 0:
@@ -218,6 +219,6 @@ func TestGoAndSQLCountLevelsAlike(t *testing.T) {
 		require.True(rt, json.Valid([]byte(text)))
 		var tooDeep bool
 		require.NoError(rt, pool.QueryRow(context.Background(), "SELECT riverhook.nested_too_deep($1)", text).Scan(&tooDeep))
-		require.Equal(rt, nesting([]byte(text)) > maxDataLevels, tooDeep, text)
+		require.Equal(rt, payload.Levels([]byte(text)) > payload.MaxLevels, tooDeep, text)
 	})
 }

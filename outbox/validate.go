@@ -12,11 +12,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/payload"
 )
 
 const (
 	maxKindChars      = 128
-	maxDataLevels     = 512
 	maxTextChars      = 512
 	maxAttributeBytes = 64 << 10
 	maxYear           = 9999
@@ -186,38 +186,13 @@ func encodeData(data any, maxBytes int) (string, *InvalidIntentError) {
 			return "", refuseErr("Data", err)
 		}
 	}
-	switch {
-	case len(text) > maxBytes:
+	if len(text) > maxBytes {
 		return "", refuse("Data", "has %d bytes; at most %d are allowed", len(text), maxBytes)
-	case !utf8.Valid(text):
-		return "", refuse("Data", "must be valid UTF-8")
-	case nesting(text) > maxDataLevels:
-		return "", refuse("Data", "is nested more than %d levels deep", maxDataLevels)
-	case !json.Valid(text):
-		return "", refuse("Data", "must be valid JSON")
+	}
+	if err := payload.Check(text); err != nil {
+		return "", refuseErr("Data", err)
 	}
 	return string(text), nil
-}
-
-// nesting is the greatest number of arrays and objects that are open at once.
-// Of a text that is not JSON it is that of the part before the fault, at least.
-func nesting(text []byte) int {
-	deepest, open, inString := 0, 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '[' || c == '{':
-			open++
-			deepest = max(deepest, open)
-		case c == ']' || c == '}':
-			open--
-		}
-	}
-	return deepest
 }
 
 // marshal runs code of the application, which may panic.

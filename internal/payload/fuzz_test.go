@@ -1,4 +1,4 @@
-package outbox
+package payload
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ func FuzzLevelsOfDataAreThoseThatADecoderMeets(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got := nesting(text)
+		got := Levels(text)
 		require.GreaterOrEqual(t, got, 0)
 		require.LessOrEqual(t, got, bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")))
 		if !json.Valid(text) {
