@@ -10,6 +10,8 @@ BIN           := $(CURDIR)/.bin
 GOLANGCI_LINT ?= $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 SQLC          ?= $(BIN)/sqlc-$(SQLC_VERSION)/sqlc
 
+CLIENTS := $(BIN)/clients/node_modules/.package-lock.json
+
 # Coverage counts what a user links. Programs, benchmarks, the checks of the
 # source tree and of the tests, the Postgres that tests start and generated code
 # are left out.
@@ -37,11 +39,20 @@ test: ## Run all tests with the race detector, and report the statement coverage
 
 # They are in files with the build tag, and no other target runs them.
 .PHONY: interop
-interop: ## Run the tests that need other programs than Go and Postgres, and install those
+interop: $(CLIENTS) ## Run the tests that need other programs than Go and Postgres, and install those
+	@command -v python3 >/dev/null || .ci/apt-install python3
 	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || .ci/apt-install pgbouncer
 	@files=$$(grep -rl --include='*_test.go' '^//go:build interop$$' .); \
 	names=$$(sed -nE 's/^func (Test[A-Za-z0-9_]*)\(.*/\1/p' $$files | paste -sd'|' -); \
 	go test -race -shuffle=on -tags interop -run "^($$names)$$" $$(dirname $$files | sort -u)
+
+# Libraries that verify webhooks, of those who defined the formats.
+$(CLIENTS): delivery/testdata/clients/package-lock.json
+	@command -v npm >/dev/null || .ci/apt-install nodejs npm
+	mkdir -p '$(BIN)/clients'
+	cp delivery/testdata/clients/package.json '$<' '$(BIN)/clients'
+	npm ci --prefix '$(BIN)/clients' --ignore-scripts --no-audit --no-fund
+	touch '$@'
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run golangci-lint
