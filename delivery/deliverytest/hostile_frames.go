@@ -12,6 +12,7 @@ const (
 	frameHeaders      = 1
 	frameReset        = 3
 	frameSettings     = 4
+	framePush         = 5
 	framePing         = 6
 	frameGoAway       = 7
 	frameContinuation = 9

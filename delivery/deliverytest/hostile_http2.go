@@ -73,6 +73,30 @@ func hostileHTTP2() []HostileServer {
 			c.frame(frameData, 0, id, []byte("x"))
 			c.frame(frameReset, 0, id, errorCode(errInternal))
 		})),
+		server("a stream reset behind the headers", delivery.OutcomeDelivered, "", onStreams(func(c *frames, id uint32) {
+			c.frame(frameHeaders, flagEndHeaders, id, status("200"))
+			c.frame(frameReset, 0, id, errorCode(errCancel))
+		})),
+		server("rapid resets behind the headers", delivery.OutcomeDelivered, "", onStreams(func(c *frames, id uint32) {
+			c.frame(frameHeaders, flagEndHeaders, id, status("200"))
+			for range 1000 {
+				c.frame(frameReset, 0, id, errorCode(errCancel))
+			}
+		})),
+		server("going away within the body", delivery.OutcomeDelivered, "", onStreams(func(c *frames, id uint32) {
+			c.frame(frameHeaders, flagEndHeaders, id, status("200"))
+			c.frame(frameData, 0, id, []byte("x"))
+			c.frame(frameGoAway, 0, 0, slices.Concat(number(0), errorCode(errInternal)))
+		})),
+		server("connection closed within the body", delivery.OutcomeDelivered, "", func(c *frames) {
+			id, _ := c.stream()
+			c.frame(frameHeaders, flagEndHeaders, id, status("200"))
+			c.frame(frameData, 0, id, []byte("x"))
+			c.hangUp()
+		}),
+		server("streams of its own", delivery.OutcomeFailed, "protocol", onStreams(func(c *frames, id uint32) {
+			c.frame(framePush, flagEndHeaders, id, slices.Concat(number(2), status("200")))
+		})),
 		server("settings without end", delivery.OutcomeTimeout, "timeout", func(c *frames) {
 			c.flood(packed(frameSettings, 0, 0, nil))
 		}),

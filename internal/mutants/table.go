@@ -352,6 +352,24 @@ var mutants = []mutant{
 		test: "delivery.TestHeadersOfASubscriptionReplaceNothingOnTheWire",
 	},
 	{
+		name: "an answer is read to its end",
+		file: "delivery/request.go", decl: "readAnswer",
+		old: "io.LimitReader(resp.Body, int64(most)+1)", with: "resp.Body",
+		test: "delivery.TestHostileServersTakeABoundedPartOfTheMemory",
+	},
+	{
+		name: "what an externalizer returns is sent whatever it is",
+		file: "delivery/hostcode.go", decl: "callExternalizer",
+		old: "payload.Check(data)", with: "payload.Check([]byte(`0`))",
+		test: "delivery.TestABrokenExternalizerHoldsUpItsDialectAlone",
+	},
+	{
+		name: "a Resolver that panics ends the process",
+		file: "egress/dial.go", decl: "dial",
+		old: "lookUp(ctx, resolver, host)", with: "resolver.LookupNetIP(ctx, `ip`, host)",
+		test: "egress.TestAFailedLookupIsADNSErrorWhateverTheResolverReturned",
+	},
+	{
 		name: "data may be nested as deep as it likes",
 		file: "internal/migration/sql/001_initial.up.sql",
 		old:  "AND /* TEMPLATE: schema */nested_too_deep(data)", with: "AND false",
