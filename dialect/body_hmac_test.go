@@ -2,6 +2,9 @@ package dialect_test
 
 import (
 	"crypto"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"testing"
@@ -54,6 +57,16 @@ func TestBodyHMAC(t *testing.T) {
 		require.ErrorIs(t, err, dialect.ErrMalformed)
 		err = format.Verify(http.Header{"X-Signature": {good}}, body, []dialect.Secret{newPair(t)}, time.Time{})
 		require.ErrorIs(t, err, dialect.ErrBadSignature)
+	})
+
+	t.Run("PassesNothingByAnEmptyKey", func(t *testing.T) {
+		t.Parallel()
+		mac := hmac.New(sha256.New, nil)
+		mac.Write(body)
+		forged := http.Header{"X-Signature": {"a=" + hex.EncodeToString(mac.Sum(nil))}}
+		for _, secrets := range [][]dialect.Secret{nil, {{}}, {secret, {}}} {
+			require.ErrorIs(t, format.Verify(forged, body, secrets, time.Time{}), dialect.ErrBadSignature)
+		}
 	})
 
 	t.Run("RefusesToWorkWithoutAHeaderOrAHash", func(t *testing.T) {

@@ -1,6 +1,9 @@
 package dialect_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,6 +58,10 @@ func TestStripeVerifier(t *testing.T) {
 		t.Parallel()
 		require.ErrorIs(t, verify(good, body), dialect.ErrBadSignature)
 		require.ErrorIs(t, verify(good, body, dialect.Secret{}, newPair(t)), dialect.ErrBadSignature)
+		mac := hmac.New(sha256.New, nil)
+		mac.Write([]byte("1700000000." + string(body)))
+		forged := "t=1700000000,v1=" + hex.EncodeToString(mac.Sum(nil))
+		require.ErrorIs(t, verify(forged, body, dialect.Secret{}), dialect.ErrBadSignature)
 	})
 
 	t.Run("HasAHeaderAndAToleranceOfItsOwn", func(t *testing.T) {

@@ -37,8 +37,12 @@ type Case struct {
 
 // Run checks that a dialect keeps the contract of [dialect.Dialect]:
 //
-//   - it is pure: the same input gives the same output at any time, its input
-//     is not modified, and it is safe for concurrent use (run it with -race);
+//   - it is pure: the same input gives the same output at any time, whatever was
+//     called before or is called meanwhile (run it with -race), and its input is
+//     not modified;
+//   - it does no I/O: where nothing can be opened its output is the same. For that
+//     Run starts the test in a second process; on systems other than Unix this is
+//     not checked;
 //   - a message that was stored serves all attempts, and its body is what is sent;
 //   - the destination's headers are sent but win over none of the dialect's, and
 //     cannot smuggle in a line;
@@ -71,6 +75,7 @@ func Run(t *testing.T, c Case) {
 		{"HasAValidName", checkName},
 		{"MakesTheSameMessageOfTheSameEvent", checkEnvelope},
 		{"MakesTheSameRequestOfTheSameMessage", checkRequest},
+		{"RemembersNothingOfOtherCalls", checkState},
 		{"ServesAllAttemptsWithOneStoredMessage", checkStored},
 		{"SendsTheDestinationsHeadersButItsOwnWin", checkHeaders},
 		{"LetsNoHeaderSmuggleALine", checkSmuggling},
@@ -96,6 +101,11 @@ func Run(t *testing.T, c Case) {
 	}
 	t.Run("HasNoClock", func(t *testing.T) {
 		if err := checkClock(t, c); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("DoesNoInputOrOutput", func(t *testing.T) {
+		if err := checkIO(t, c); err != nil {
 			t.Fatal(err)
 		}
 	})

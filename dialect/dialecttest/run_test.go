@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -218,6 +221,43 @@ func TestRunFindsBrokenDialects(t *testing.T) {
 			c.Tolerance = 0
 			return c
 		}(), checkTimes, "a year later, without a tolerance"},
+		"a request that is remembered by its id": {of(func() dialect.Dialect {
+			var mu sync.Mutex
+			made := map[string]dialect.Request{}
+			return broken{request: func(msg message, to destined, at tried) (request, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if req, ok := made[msg.ID]; ok {
+					return req, nil
+				}
+				req, err := dialect.Standard().Request(msg, to, at)
+				made[msg.ID] = req
+				return req, err
+			}}
+		}()), checkState, "made after another does not verify"},
+		"a header that says what came before": {of(func() dialect.Dialect {
+			var last atomic.Value
+			last.Store("")
+			return after(func(req *dialect.Request, _ dialect.Message, _ dialect.Destination, _ dialect.Attempt) {
+				req.Header.Set("X-Last", last.Swap(string(req.Body)).(string))
+			})
+		}()), checkState, "after other calls the same input gave another request"},
+		"a failing request, state":  {of(unbuildable), checkState, "Request: broken"},
+		"a failing envelope, state": {of(failing), checkState, "Envelope: broken"},
+		"a verifier that remembers whom it has accepted": {func() Case {
+			var known sync.Map
+			return verifier(func(h http.Header, body []byte, s []dialect.Secret, now time.Time) error {
+				signature := h.Get("Webhook-Signature")
+				if _, ok := known.Load(signature); ok {
+					return nil
+				}
+				err := verify(h, body, s, now)
+				if err == nil {
+					known.Store(signature, true)
+				}
+				return err
+			})
+		}(), checkState, "which passed before"},
 		"the oldest secret first": {of(broken{request: func(msg message, to destined, at tried) (request, error) {
 			to.Secrets = slices.Clone(to.Secrets)
 			slices.Reverse(to.Secrets)
@@ -242,6 +282,67 @@ func TestRunFindsAClock(t *testing.T) {
 	})
 	require.ErrorContains(t, checkClock(t, of(now)), "at another time")
 	require.NoError(t, checkClock(t, standard()))
+}
+
+func TestRunFindsInputAndOutput(t *testing.T) {
+	t.Parallel()
+	listener := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(listener.Close)
+	var once sync.Once
+	for name, tc := range map[string]struct {
+		do   func() error
+		want string
+	}{
+		"a file": {func() error {
+			_, err := os.ReadFile("run_test.go")
+			return err
+		}, "too many open files"},
+		"a file that is read once": {func() (err error) {
+			once.Do(func() { _, err = os.ReadFile("run_test.go") })
+			return err
+		}, "too many open files"},
+		"a connection": {func() error {
+			resp, err := http.Get(listener.URL) //nolint:forbidigo // what a dialect must not do
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			return err
+		}, "open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := broken{request: func(msg message, to destined, at tried) (request, error) {
+				if err := tc.do(); err != nil {
+					return dialect.Request{}, err
+				}
+				return dialect.Standard().Request(msg, to, at)
+			}}
+			require.ErrorContains(t, checkIO(t, of(d)), tc.want)
+		})
+	}
+	t.Run("one that makes another request of it", func(t *testing.T) {
+		t.Parallel()
+		d := after(func(req *dialect.Request, _ dialect.Message, _ dialect.Destination, _ dialect.Attempt) {
+			if _, err := os.ReadDir("."); err == nil {
+				req.Header.Set("X-Found", "1")
+			}
+		})
+		require.ErrorContains(t, checkIO(t, of(d)), "another request than otherwise")
+	})
+	t.Run("that of a verifier", func(t *testing.T) {
+		t.Parallel()
+		c := verifier(func(h http.Header, body []byte, s []dialect.Secret, now time.Time) error {
+			if _, err := os.ReadFile("run_test.go"); err != nil {
+				return err
+			}
+			return dialect.StandardVerifier{}.Verify(h, body, s, now)
+		})
+		require.ErrorContains(t, checkIO(t, c), "too many open files")
+	})
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		require.NoError(t, checkIO(t, standard()))
+	})
 }
 
 func TestRunAcceptsStandardWithItsDefaults(t *testing.T) {
