@@ -41,7 +41,9 @@ func TestHostileServersTakeABoundedPartOfTheMemory(t *testing.T) {
 	engine.awaitStart(t)
 
 	b.enqueue(nil)
-	b.eventually(func() bool { return b.count(`SELECT count(*) FROM riverhook.attempt`) == n })
+	require.Eventually(t, func() bool { // a hundred of them for a second each
+		return b.count(`SELECT count(*) FROM riverhook.attempt`) == n
+	}, time.Minute, 50*time.Millisecond)
 
 	require.Less(t, engine.end(t), bound)
 	require.NoError(t, engine.cmd.Wait())
