@@ -107,7 +107,8 @@ func requireVerifies(t *testing.T, page string, port net.Listener, command ...st
 			continue
 		}
 		post := func(change func(*dialect.Request), secrets ...dialect.Secret) int {
-			msg, err := d.Envelope(dialect.Event{ID: "msg_1", Type: "user.created", OccurredAt: time.Now()}, []byte(`{"name":"Zoë of `+d.Name()+`"}`))
+			ev := dialect.Event{ID: "msg_1", Type: "user.created", OccurredAt: time.Now()}
+			msg, err := d.Envelope(ev, []byte(`{"name":"Zoë of `+d.Name()+`"}`))
 			require.NoError(t, err)
 			req, err := d.Request(msg, dialect.Destination{URL: url, Secrets: secrets}, dialect.Attempt{Number: 1, At: time.Now()})
 			require.NoError(t, err)
