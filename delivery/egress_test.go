@@ -3,12 +3,14 @@ package delivery_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
 )
@@ -34,10 +37,31 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	tokens := newTokenServer(t)
-	plain := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" }).ID
-	authorized := b.authorized(r, oauth2(tokens.URL))
-	closed := b.engine(func(cfg *delivery.Config) { cfg.Egress = b.policy(refuseAll) })
+	twice := func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" }
+	subs := map[string]uuid.UUID{
+		"plain":       b.subscribe(r, twice).ID,
+		"with tokens": b.authorized(r, oauth2(tokens.URL)),
+		"with TLS settings": b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+			spec.Schedule, spec.TLS.RootCAs = "twice", newAuthority(t).pem()
+		}).ID,
+	}
 	url := r.URL()
+
+	// What is to be sent again was sent by an engine that may.
+	open := b.engine(nil)
+	r.Script(slices.Repeat([]deliverytest.Answer{{Status: 500}}, len(subs))...)
+	retried := b.enqueue(nil)
+	b.drain(open)
+	redelivered := b.enqueue(nil)
+	b.drain(open)
+	sent, asked := 2*len(subs), 1
+	require.Len(t, r.Requests(), sent)
+
+	closed := b.engine(func(cfg *delivery.Config) { cfg.Egress = b.policy(refuseAll) })
+	last := func(intentID string, subscription uuid.UUID) string {
+		attempts := b.attempts(b.delivery(intentID, subscription).ID)
+		return fmt.Sprintf("%d: %s %s", len(attempts), attempts[len(attempts)-1].Outcome, attempts[len(attempts)-1].Error)
+	}
 
 	// Creation, and each URL in it.
 	_, err := closed.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{URL: url, Events: []string{"**"}, Owner: "owner"})
@@ -48,27 +72,38 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	require.ErrorIs(t, err, egress.ErrBlocked)
 
 	// Update.
-	_, err = closed.Subscriptions().Update(t.Context(), plain, hierarchy.SubscriptionUpdate{URL: &url})
+	_, err = closed.Subscriptions().Update(t.Context(), subs["plain"], hierarchy.SubscriptionUpdate{URL: &url})
 	require.ErrorIs(t, err, egress.ErrBlocked)
 	credentials := oauth2(tokens.URL)
-	_, err = closed.Subscriptions().Update(t.Context(), plain, hierarchy.SubscriptionUpdate{Credentials: &credentials})
+	_, err = closed.Subscriptions().Update(t.Context(), subs["plain"], hierarchy.SubscriptionUpdate{Credentials: &credentials})
 	require.ErrorIs(t, err, egress.ErrBlocked)
 
-	// Ping, without a token and with.
-	for _, id := range []uuid.UUID{plain, authorized} {
+	// Pings, that of a new secret among them.
+	for name, id := range subs {
 		a, err := closed.Ping(t.Context(), id)
 		require.NoError(t, err)
-		require.Equal(t, delivery.OutcomeBlocked, a.Outcome)
+		require.Equal(t, delivery.OutcomeBlocked, a.Outcome, name)
+		_, err = closed.Subscriptions().RotateSecret(t.Context(), id, &hierarchy.RotateOpts{Confirm: true})
+		require.NoError(t, err)
+		a, err = closed.ConfirmSecret(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, delivery.OutcomeBlocked, a.Outcome, name)
 	}
 
-	// Delivery, and the request for its token.
-	id := b.enqueue(nil)
-	b.drain(closed)
-	require.Equal(t, "blocked blocked: address not allowed", b.told(id, plain))
-	require.Equal(t, "blocked blocked: address not allowed", b.told(id, authorized))
+	// First attempts, retries and redeliveries, and the requests for their tokens.
+	first := b.enqueue(nil)
+	for _, id := range subs {
+		require.NoError(t, closed.Redeliver(t.Context(), b.delivery(redelivered, id).ID))
+	}
+	b.drainAhead(closed, 2*time.Hour)
+	for name, id := range subs {
+		require.Equal(t, "2: blocked blocked: address not allowed", last(first, id), name)
+		require.Equal(t, "2: blocked blocked: address not allowed", last(retried, id), name)
+		require.Contains(t, last(redelivered, id), ": blocked blocked: address not allowed", name)
+	}
 
-	require.Empty(t, r.Requests())
-	require.Zero(t, tokens.asked())
+	require.Len(t, r.Requests(), sent)
+	require.Equal(t, asked, tokens.asked())
 }
 
 func TestWhatWasBlockedIsRecordedAndTheReasonIsTheOperatorsAlone(t *testing.T) {

@@ -31,6 +31,8 @@ func TestNamedHeadersAreNotWrittenToTheHistory(t *testing.T) {
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Header: http.Header{
 		"X-Person": {"hunter2"}, "X-Tenant": {"hunter3"}, "X-Request-Id": {"r1"},
+		"Authorization": {"hunter4"}, "Cookie": {"hunter5"}, "Proxy-Authorization": {"hunter6"},
+		"Set-Cookie": {"hunter7"}, "X-Api-Key": {"hunter8"},
 	}})
 	sub := b.subscribe(r, func(s *hierarchy.SubscriptionSpec) { s.Headers = map[string]string{"X-Tenant": "hunter3"} })
 	engine := b.keeping(delivery.HistoryRules{RedactHeaders: []string{"x-PERSON", "webhook-ID"}})
@@ -45,6 +47,9 @@ func TestNamedHeadersAreNotWrittenToTheHistory(t *testing.T) {
 	for _, a := range []delivery.Attempt{attempts[0], *ping} {
 		require.Equal(t, "[redacted]", a.ResponseHeaders["X-Person"])
 		require.Equal(t, "[redacted]", a.ResponseHeaders["X-Tenant"], "the endpoint returns what is its owner's to know")
+		for _, always := range []string{"Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie", "X-Api-Key"} {
+			require.Equal(t, "[redacted]", a.ResponseHeaders[always], always)
+		}
 		require.Equal(t, "r1", a.ResponseHeaders["X-Request-Id"])
 		require.Equal(t, "[redacted]", a.RequestHeaders["Webhook-Id"])
 		require.Equal(t, "application/json", a.RequestHeaders["Content-Type"])

@@ -110,6 +110,57 @@ func TestOfSeveralSecretsAllMustOpen(t *testing.T) {
 	require.NoError(t, dialect.StandardVerifier{}.Verify(req.Header, req.Body, []dialect.Secret{parsed}, req.At))
 }
 
+// The first attempt, a later one and a ping read the secrets each for itself.
+func TestRequestsAreSignedByTheSecretsInForceNewestFirst(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	r := b.receiver(nil)
+	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		URL: r.URL(), Events: []string{"**"}, Operator: true, Schedule: "twice",
+	})
+	require.NoError(t, err)
+	second, err := b.subs.RotateSecret(t.Context(), created.ID, nil)
+	require.NoError(t, err)
+	names := map[string]string{"first": created.Secret.Reveal(), "second": second.Reveal()}
+	for _, secret := range names {
+		require.NoError(t, r.Trust(secret))
+	}
+	signers := func(req deliverytest.Request) []string {
+		var out []string
+		header := req.Header.Clone()
+		for signature := range strings.FieldsSeq(req.Header.Get(dialect.HeaderWebhookSignature)) {
+			header.Set(dialect.HeaderWebhookSignature, signature)
+			for name, text := range names {
+				secret, err := dialect.ParseSecret(text)
+				require.NoError(t, err)
+				if (dialect.StandardVerifier{}).Verify(header, req.Body, []dialect.Secret{secret}, req.At) == nil {
+					out = append(out, name)
+				}
+			}
+		}
+		return out
+	}
+	requireSigned := func(want ...string) {
+		t.Helper()
+		before := len(r.Requests())
+		r.Script(deliverytest.Answer{Status: 500})
+		b.enqueue(nil)
+		b.drainAhead(engine, 2*time.Hour)
+		_, err := engine.Ping(t.Context(), created.ID)
+		require.NoError(t, err)
+		sent := r.Requests()[before:]
+		require.Len(t, sent, 3)
+		for _, req := range sent {
+			require.Equal(t, want, signers(req))
+		}
+	}
+
+	requireSigned("second", "first")
+	require.Equal(t, 1, b.exec(`UPDATE riverhook.secret SET expires_at = now() WHERE expires_at IS NOT NULL`))
+	requireSigned("second")
+}
+
 func TestASecretThatWasStoredInClearStillSignsAndIsResealed(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

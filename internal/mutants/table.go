@@ -244,6 +244,18 @@ var mutants = []mutant{
 		test: "internal/sealed.TestEachPartOfAPlaceIsBound",
 	},
 	{
+		name: "what was sealed opens in another row",
+		file: "internal/sealed/place.go", decl: "associatedData",
+		old: "p.ID, p.Subscription", with: "uuid.Nil, uuid.Nil",
+		test: "hierarchy.TestASealedSecretThatWasMovedDoesNotOpen",
+	},
+	{
+		name: "a secret signs behind its overlap",
+		file: "internal/store/delivery.sql.gen.go", decl: "loadDeliveries",
+		old: "AND (k.expires_at IS NULL OR k.expires_at > now())", with: "",
+		test: "delivery.TestRequestsAreSignedByTheSecretsInForceNewestFirst",
+	},
+	{
 		name: "a secret signs before it is confirmed",
 		file: "internal/store/expand.sql.gen.go", decl: "commitExpansions",
 		old: "AND k.pending_overlap_ms IS NULL", with: "",
@@ -302,6 +314,42 @@ var mutants = []mutant{
 
 	// Endpoints: only where one may, and as the owner meant it.
 	{
+		name: "what a name resolves to is not judged",
+		file: "egress/dial.go", decl: "dialer",
+		old: ", ControlContext: d.control", with: "",
+		test: "egress.TestANameThatResolvesToAClosedAddressIsNeverConnectedTo",
+	},
+	{
+		name: "metadata is opened with the range around it",
+		file: "egress/address.go", decl: "checkAddr",
+		old: "isMetadata(addr) || ", with: "",
+		test: "egress.TestMetadataStaysClosedWhateverIsOpened",
+	},
+	{
+		name: "a redirect is followed",
+		file: "egress/transport.go", decl: "Client",
+		old: "return http.ErrUseLastResponse", with: "return nil",
+		test: "egress.TestARedirectToLoopbackIsTheAnswerAndIsNotFollowed",
+	},
+	{
+		name: "tokens are asked for past the policy",
+		file: "delivery/token.go", decl: "get",
+		old: "context.WithValue(ctx, oauth2.HTTPClient, client)", with: "ctx",
+		test: "delivery.TestEveryPathThatSendsAsksTheSamePolicy",
+	},
+	{
+		name: "TLS settings of one's own lead past the policy",
+		file: "delivery/endpoint_auth.go", decl: "newClient",
+		old: "e.cfg.Egress.Client(&cfg)", with: "&http.Client{}, error(nil)",
+		test: "delivery.TestEveryPathThatSendsAsksTheSamePolicy",
+	},
+	{
+		name: "an owner is told which address was blocked",
+		file: "egress/blocked.go", decl: "Owner",
+		old: "if e.Rule == RuleAddress || ", with: "if ",
+		test: "delivery.TestWhatWasBlockedIsRecordedAndTheReasonIsTheOperatorsAlone",
+	},
+	{
 		name: "behind a proxy an endpoint is not judged",
 		file: "egress/dial.go", decl: "dial",
 		old: "err := d.judgeTarget(address); err", with: "err := error(nil); err",
@@ -342,6 +390,20 @@ var mutants = []mutant{
 		file: "delivery/endpoint_auth.go", decl: "authOf",
 		old: "ok && known.version >= sub.CredentialsVersion", with: "ok",
 		test: "delivery.TestChangedCredentialsAreUsedFromThenOn",
+	},
+
+	// What is kept.
+	{
+		name: "a cookie that an endpoint returns is kept",
+		file: "delivery/kept_headers.go", decl: "newHeaderKeeper",
+		old: `"Cookie": true`, with: `"Cookie": false`,
+		test: "delivery.TestNamedHeadersAreNotWrittenToTheHistory",
+	},
+	{
+		name: "an answer outlives the resource that it is about",
+		file: "internal/migration/sql/001_initial.up.sql",
+		old:  "response_headers = '{}', response_body = NULL, response_sha256 = NULL", with: "response_headers = '{}'",
+		test: "delivery.TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent",
 	},
 
 	// Hostile input.
