@@ -229,6 +229,11 @@ func TestFailuresOfATokenEndpointAreToldApart(t *testing.T) {
 	const secret = "cl1ent-s3cret"
 	nobody, elsewhere := newTokenServer(t), newTokenServer(t)
 	nobody.Close()
+	endless := func(w http.ResponseWriter, _ *http.Request) {
+		for _, err := w.Write(nil); err == nil; {
+			_, err = w.Write(make([]byte, 32<<10))
+		}
+	}
 	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	at := func(answer http.HandlerFunc) string { return newTokenServer(t, answer).URL }
 	r := b.receiver(nil)
@@ -245,6 +250,7 @@ func TestFailuresOfATokenEndpointAreToldApart(t *testing.T) {
 		{at(says(429, secret)), "unreachable", "token: the token endpoint answered 429"},
 		{nobody.URL, "unreachable", "token: the token endpoint: connection refused"},
 		{at(hangs), "timeout", "token: the token endpoint did not answer in time"},
+		{at(endless), "failed", "token: the answer of the token endpoint holds no bearer token"},
 		{at(says(200, secret)), "failed", "token: the answer of the token endpoint holds no bearer token"},
 		{at(says(200, `{"access_token": "a", "token_type": "mac"}`)), "failed", "token: the answer of the token endpoint holds no bearer token"},
 		{at(grant("a\r\nX-Evil: b", 60)), "failed", "token: the answer of the token endpoint holds no bearer token"},
