@@ -92,8 +92,11 @@ func TestCloudEventsEnvelope(t *testing.T) {
 		}{
 			{ev: without(func(ev *dialect.Event) { ev.ID = "" }), want: "CloudEvents: id is empty"},
 			{ev: without(func(ev *dialect.Event) { ev.Type = "" }), want: "CloudEvents: type is empty"},
-			{ev: without(func(ev *dialect.Event) { ev.ResourceID = "\x1f" }), want: "CloudEvents: subject has a character that is not allowed"},
-			{ev: without(func(ev *dialect.Event) { ev.ResourceID = "\xff" }), want: "CloudEvents: subject has a character that is not allowed"},
+			{ev: without(func(ev *dialect.Event) { ev.Type = "\x1f" }), want: "CloudEvents: type has a character that is not allowed"},
+			{ev: without(func(ev *dialect.Event) { ev.Type = "\u009f" }), want: "CloudEvents: type has a character that is not allowed"},
+			{ev: without(func(ev *dialect.Event) { ev.Type = "\ufdd0" }), want: "CloudEvents: type has a character that is not allowed"},
+			{ev: without(func(ev *dialect.Event) { ev.Type = "\uffff" }), want: "CloudEvents: type has a character that is not allowed"},
+			{ev: without(func(ev *dialect.Event) { ev.Type = "\xff" }), want: "CloudEvents: type has a character that is not allowed"},
 			{
 				ev:   without(func(ev *dialect.Event) { ev.OccurredAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }),
 				want: "time of the event: the year 10000 has no form in RFC 3339",

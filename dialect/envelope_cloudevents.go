@@ -25,13 +25,13 @@ const cloudEventsVersion = "1.0"
 //
 // The attributes of an event are id, source, specversion, type, subject, time (in UTC)
 // and datacontenttype, and Extensions. One that is required and empty, or that has a
-// control character or is not UTF-8, is an error. An event without data has neither
+// control character or what is no character of Unicode, is an error. An event without data has neither
 // data nor a datacontenttype.
 type CloudEventsEnvelope struct {
 	// DataContentType is the media type of the data. Data of application/json and
-	// +json must be JSON in UTF-8. Data of another type, which only an
-	// externalizer can make, is any bytes; structured mode carries it as
-	// data_base64. Default: application/json.
+	// +json must be JSON in UTF-8. Data of another type is any bytes, which an
+	// Envelope of yours makes of the JSON that it is given before it calls this one;
+	// structured mode carries it as data_base64. Default: application/json.
 	DataContentType string
 
 	// Extensions are further attributes by their names, 1 to 20 of [a-z0-9]. ""
@@ -43,7 +43,7 @@ type CloudEventsEnvelope struct {
 	Source func(Event) string
 
 	// Subject is the attribute subject; "" leaves it out. Default: kind and id of
-	// the resource, "user/42".
+	// the resource as a path, "user/42", percent-encoded as such.
 	Subject func(Event) string
 }
 
@@ -116,7 +116,7 @@ func (c CloudEventsEnvelope) attributes(ev Event, data []byte) ([]attribute, err
 		return nil, errors.New("CloudEvents: source is not a URI reference")
 	}
 	if ev.ResourceKind != "" {
-		subject = ev.ResourceKind + "/" + ev.ResourceID
+		subject = url.PathEscape(ev.ResourceKind) + "/" + url.PathEscape(ev.ResourceID)
 	}
 	if c.Subject != nil {
 		subject = c.Subject(ev)
@@ -153,11 +153,17 @@ func (c CloudEventsEnvelope) attributes(ev Event, data []byte) ([]attribute, err
 		all = append(all, attribute{"datacontenttype", c.dataContentType()})
 	}
 	for _, a := range all {
-		if !utf8.ValidString(a.value) || strings.ContainsFunc(a.value, func(r rune) bool { return r < ' ' || 0x7f <= r && r < 0xa0 }) {
+		if !utf8.ValidString(a.value) || strings.ContainsFunc(a.value, forbiddenRune) {
 			return nil, fmt.Errorf("CloudEvents: %s has a character that is not allowed", a.name)
 		}
 	}
 	return slices.DeleteFunc(all, func(a attribute) bool { return a.value == "" }), nil
+}
+
+// forbiddenRune says what a String of CloudEvents cannot have (CloudEvents 1.0.2,
+// section 3.1).
+func forbiddenRune(r rune) bool {
+	return r < ' ' || 0x7f <= r && r < 0xa0 || 0xfdd0 <= r && r < 0xfdf0 || r&0xfffe == 0xfffe
 }
 
 func extensionName(name string) bool {

@@ -406,6 +406,38 @@ var mutants = []mutant{
 		test: "delivery.TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent",
 	},
 
+	// Dialects, and the receivers that verify them.
+	{
+		name: "a request is trusted before its body is verified",
+		file: "dialect/verify_request.go", decl: "VerifyRequest",
+		old: "o.Now()); err != nil {", with: "o.Now()); err != nil && body == nil {",
+		test: "dialect.TestVerifyRequest",
+	},
+	{
+		name: "an HMAC by the empty key passes",
+		file: "dialect/body_hmac.go", decl: "Verify",
+		old: "!secret.IsZero() && ", with: "",
+		test: "dialect.TestBodyHMAC",
+	},
+	{
+		name: "the HMAC of GitHub's format is keyed as that of Standard Webhooks",
+		file: "dialect/body_hmac.go", decl: "textMAC",
+		old: "[]byte(secret.Reveal())", with: "secret.Key()",
+		test: "dialect.TestVerifiersAcceptWhatClientsOfOthersSigned",
+	},
+	{
+		name: "of several times in Stripe's format the first one counts",
+		file: "dialect/stripe.go", decl: "Verify",
+		old: "len(times) != 1", with: "len(times) == 0",
+		test: "dialect.TestStripeVerifier",
+	},
+	{
+		name: "a CloudEvent passes under another id than was signed",
+		file: "dialect/cloudevents.go", decl: "Verify",
+		old: `attributes["Ce-Id"] != headerValues(h, HeaderWebhookID)[0]`, with: "false",
+		test: "dialect.TestCloudEventsVerifierInBinaryModeNeedsWhatCloudEventsRequires",
+	},
+
 	// Hostile input.
 	{
 		name: "a subscription's header replaces one of the dialect's",
