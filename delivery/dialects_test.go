@@ -105,6 +105,26 @@ func TestAnEngineSpeaksEachDialectAlsoWhileSecretsAreRotated(t *testing.T) {
 	}
 }
 
+func TestAnEventWithoutDataIsSentInEachDialect(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	receivers := map[string]*deliverytest.Receiver{}
+	for _, d := range dialect.BuiltIn() {
+		r := b.receiver(&deliverytest.ReceiverConfig{Verifier: verifiers[d.Name()]})
+		b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Dialect = d.Name() })
+		receivers[d.Name()] = r
+	}
+	b.enqueue(func(in *outbox.Intent) { in.Data = nil })
+	b.drain(engine)
+	for name, r := range receivers {
+		require.Len(t, r.Requests(), 1, name)
+		require.NoError(t, r.Err(), name)
+	}
+	require.Equal(t, "null", string(receivers["cloudevents-binary"].Requests()[0].Body))
+	require.Contains(t, string(receivers["cloudevents"].Requests()[0].Body), `,"data":null}`)
+}
+
 // overlaps says whether a request has room for the signatures of two secrets.
 func overlaps(name string) bool {
 	return map[string]bool{"cloudevents": true, "cloudevents-binary": true, "standard": true, "stripe": true}[name]

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/riverhook/riverhook/dialect"
@@ -33,6 +36,31 @@ func checkCase(c Case) error {
 		if err := verify(c, h, req.Body, c.Secrets[0]); err != nil {
 			return fmt.Errorf("with header names as in %q: %w", spell("Content-Type"), err)
 		}
+	}
+	return nil
+}
+
+// checkVerifier verifies one request from many goroutines at once, as a server
+// does, and at another time: the clock of the bubble stands at the start of the
+// year 2000.
+func checkVerifier(t *testing.T, c Case) error {
+	t.Helper()
+	req, err := signed(c)
+	if err != nil {
+		return err
+	}
+	header, body, secrets := req.Header.Clone(), slices.Clone(req.Body), slices.Clone(c.Secrets)
+	if err := always(true, func() (bool, error) {
+		return true, c.Verifier.Verify(req.Header, req.Body, secrets, attempt().At)
+	}); err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(req.Header, header) || !bytes.Equal(req.Body, body) || !reflect.DeepEqual(secrets, c.Secrets) {
+		return errors.New("Verify modified its input")
+	}
+	synctest.Test(t, func(*testing.T) { err = verify(c, req.Header, req.Body, c.Secrets[0]) })
+	if err != nil {
+		return fmt.Errorf("with a clock of its own: %w", err)
 	}
 	return nil
 }

@@ -50,7 +50,8 @@ type Case struct {
 //
 // And with a Verifier:
 //
-//   - what is signed verifies, with headers in any case;
+//   - what is signed verifies, with headers in any case, by the time that the
+//     verifier is given, and without a change of its input;
 //   - a body or a signed header that differs by one byte does not, nor do a
 //     missing header, another secret, no secret, and a time that is outside of
 //     the tolerance, each with its error;
@@ -95,6 +96,13 @@ func Run(t *testing.T, c Case) {
 	for _, check := range checks {
 		t.Run(check.name, func(t *testing.T) {
 			if err := check.run(c); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if c.Verifier != nil {
+		t.Run("VerifiesByTheTimeThatItIsGivenAndLeavesItsInputAlone", func(t *testing.T) {
+			if err := checkVerifier(t, c); err != nil {
 				t.Fatal(err)
 			}
 		})

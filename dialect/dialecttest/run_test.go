@@ -284,6 +284,46 @@ func TestRunFindsAClock(t *testing.T) {
 	require.NoError(t, checkClock(t, standard()))
 }
 
+func TestRunFindsAVerifierThatDoesMoreThanVerify(t *testing.T) {
+	t.Parallel()
+	verify := dialect.StandardVerifier{}.Verify
+	for name, tc := range map[string]struct {
+		c    Case
+		want string
+	}{
+		"a clock": {verifier(func(h http.Header, body []byte, s []dialect.Secret, now time.Time) error {
+			if time.Now().Year() < 2020 {
+				return dialect.ErrTooNew
+			}
+			return verify(h, body, s, now)
+		}), "with a clock of its own"},
+		"a header that it takes out": {verifier(func() func(http.Header, []byte, []dialect.Secret, time.Time) error {
+			var mu sync.Mutex
+			return func(h http.Header, body []byte, s []dialect.Secret, now time.Time) error {
+				mu.Lock()
+				defer mu.Unlock()
+				h.Del("X-Dialecttest")
+				return verify(h, body, s, now)
+			}
+		}()), "modified its input"},
+		"one that works once": {verifier(func() func(http.Header, []byte, []dialect.Secret, time.Time) error {
+			var used atomic.Bool
+			return func(h http.Header, body []byte, s []dialect.Secret, now time.Time) error {
+				if used.Swap(true) {
+					return dialect.ErrBadSignature
+				}
+				return verify(h, body, s, now)
+			}
+		}()), "bad signature"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.ErrorContains(t, checkVerifier(t, tc.c), tc.want)
+		})
+	}
+	require.NoError(t, checkVerifier(t, standard()))
+}
+
 func TestRunFindsInputAndOutput(t *testing.T) {
 	t.Parallel()
 	listener := httptest.NewServer(http.NotFoundHandler())
