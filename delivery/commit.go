@@ -52,6 +52,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 	p.Afters = append(p.Afters, ex.Intent.After.String())
 	p.NextAfters = append(p.NextAfters, ex.Next.String())
 	p.More = append(p.More, ex.More)
+	p.Carries = append(p.Carries, ex.carries())
 	p.Keeps = append(p.Keeps, ex.Keep.stored())
 	for name, msg := range ex.Messages {
 		headers, err := encodeHeaders(msg)

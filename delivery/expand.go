@@ -153,6 +153,14 @@ type expansion struct {
 	Messages  map[string]dialect.Message
 }
 
+// carries is true where first attempts can be left to jobs of the intent: of
+// this chunk, or of one before it.
+func (ex *expansion) carries() bool {
+	return ex.Intent.After != uuid.Nil || slices.ContainsFunc(ex.Decisions, func(d decision) bool {
+		return d.Outcome == decisionDeliver && d.Hold == ""
+	})
+}
+
 // targets pairs what was decided with the rows that were made of it. The held
 // ones have no attempt yet.
 func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[string]dialect.Message) []*target {

@@ -9,9 +9,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// lostAfter is how long something due may be without a living River job
-// before a new one is made.
-const lostAfter = 15 * time.Second
+const (
+	// lostAfter is how long something due may be without a living River job
+	// before a new one is made.
+	lostAfter = 15 * time.Second
+
+	// settleRows is how many intents one statement settles.
+	settleRows = 2000
+)
 
 // maintainOnce does what no job does. Each task is safe beside itself in other
 // engines: rows that another holds are skipped.
@@ -21,24 +26,24 @@ func (e *Engine) maintainOnce(ctx context.Context) error {
 
 func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
 	e.forgetUnused(time.Now())
-	var errs []error
+	errs := []error{e.settleIntents(ctx)}
 	for _, task := range []struct {
 		name string
 		run  func(ctx context.Context) (int, error)
 	}{
-		{"probe circuits", counted(e.store.ProbeCircuits)},
+		{"probe circuits", counted(e.frequent.ProbeCircuits)},
 		{"release held deliveries", e.sweepHeld},
 		{"expire held deliveries", counted(func(ctx context.Context) ([]uuid.UUID, error) {
-			return e.store.ExpireHeld(ctx, e.cfg.MaxHold.Milliseconds())
+			return e.frequent.ExpireHeld(ctx, e.cfg.MaxHold.Milliseconds())
 		})},
 		{"find lost deliveries", counted(func(ctx context.Context) ([]uuid.UUID, error) {
-			return e.store.ReconcileDeliveries(ctx, lost.Milliseconds())
+			return e.frequent.ReconcileDeliveries(ctx, lost.Milliseconds())
 		})},
 		{"find lost expansions", counted(func(ctx context.Context) ([]uuid.UUID, error) {
-			return e.store.ReconcileIntents(ctx, lost.Milliseconds())
+			return e.frequent.ReconcileIntents(ctx, lost.Milliseconds())
 		})},
 		{"find lost decisions", counted(func(ctx context.Context) ([]uuid.UUID, error) {
-			return e.store.ReconcileDecisions(ctx, lost.Milliseconds())
+			return e.frequent.ReconcileDecisions(ctx, lost.Milliseconds())
 		})},
 		{"deactivate subscriptions", e.deactivateDue},
 	} {
@@ -52,6 +57,20 @@ func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// settleIntents ends the watch over intents of which nothing can be lost any more. It
+// comes before the search for what is lost, which reads those that are left.
+func (e *Engine) settleIntents(ctx context.Context) error {
+	for {
+		ids, err := e.frequent.SettleIntents(ctx, settleRows)
+		if err != nil {
+			return fmt.Errorf("delivery: settle intents: %w", err)
+		}
+		if len(ids) < settleRows {
+			return nil
+		}
+	}
 }
 
 func counted(f func(ctx context.Context) ([]uuid.UUID, error)) func(ctx context.Context) (int, error) {

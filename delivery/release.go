@@ -45,7 +45,7 @@ func (e *Engine) releaseHeld(ctx context.Context, batch []release) ([]int, error
 		p.Subscriptions = append(p.Subscriptions, r.SubscriptionID.String())
 		p.Most = append(p.Most, r.Most)
 	}
-	rows, err := e.store.ReleaseHeld(ctx, p)
+	rows, err := e.frequent.ReleaseHeld(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (e *Engine) releaseHeld(ctx context.Context, batch []release) ([]int, error
 func (e *Engine) sweepHeld(ctx context.Context) (int, error) {
 	n := 0
 	for after := uuid.Nil; ; {
-		rows, err := e.store.HeldSubscriptions(ctx, after)
+		rows, err := e.frequent.HeldSubscriptions(ctx, after)
 		if err != nil || len(rows) == 0 {
 			return n, err
 		}

@@ -31,6 +31,7 @@ func TestWhatRiverForgetsChangesNothing(t *testing.T) {
 	b.exec(`UPDATE riverhook.river_job SET state = 'cancelled', finalized_at = now() WHERE kind = 'riverhook_expand' AND finalized_at IS NULL`)
 	b.pass(time.Minute)
 	b.drain(engine)
+	require.NoError(t, engine.Maintain(t.Context()))
 	require.Equal(t, 2, b.exec(`UPDATE riverhook.river_job SET finalized_at = now() - interval '10 days' WHERE finalized_at IS NOT NULL`))
 	rows := func() string {
 		return b.text(`SELECT concat(

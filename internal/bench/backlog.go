@@ -148,8 +148,8 @@ const historyRows = `
 		FROM (SELECT riverhook.new_id() AS id FROM generate_series(1, $1::integer)) x
 		RETURNING id
 	), states AS (
-		INSERT INTO riverhook.intent_state (intent_id, state, job_id, due_at, ended_at)
-		SELECT id, 'expanded', 0, now(), now() FROM intents
+		INSERT INTO riverhook.intent_state (intent_id, state, job_id, ended_at)
+		SELECT id, 'expanded', 0, now() FROM intents
 	), messages AS (
 		INSERT INTO riverhook.message (intent_id, dialect, content_type, body)
 		SELECT id, 'standard', 'application/json', convert_to($3::text, 'UTF8') FROM intents

@@ -142,10 +142,14 @@ func (o *ourDelivery) recorded(ctx context.Context, others bool) error {
 		var pending bool
 		err := o.pool.QueryRow(ctx, `SELECT EXISTS (
 			SELECT FROM riverhook.delivery d JOIN riverhook.subscription s ON s.id = d.subscription_id
-			WHERE d.state = 'pending' AND d.hold = '' AND d.due_at IS NOT NULL AND s.events <> ARRAY[$1]
+			WHERE d.due_at IS NOT NULL AND s.events <> ARRAY[$1]
 		) OR EXISTS (
 			SELECT FROM riverhook.delivery d JOIN riverhook.subscription s ON s.id = d.subscription_id
-			WHERE d.state = 'pending' AND d.hold <> '' AND s.events <> ARRAY[$1]
+			WHERE d.hold <> '' AND s.events <> ARRAY[$1]
+		) OR EXISTS (
+			SELECT FROM riverhook.intent_state s JOIN riverhook.intent i ON i.id = s.intent_id
+			WHERE s.due_at IS NOT NULL AND i.type <> $1
+				AND (SELECT true FROM riverhook.delivery d WHERE d.intent_id = s.intent_id AND d.state = 'pending' LIMIT 1)
 		)`, o.liveType()).Scan(&pending)
 		if err != nil || !pending {
 			return err

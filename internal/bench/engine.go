@@ -70,8 +70,10 @@ func settled(ctx context.Context, pool *pgxpool.Pool) error {
 		var pending bool
 		err := pool.QueryRow(ctx, `SELECT
 			EXISTS (SELECT FROM riverhook.intent_state WHERE state = 'pending' AND due_at IS NOT NULL)
-			OR EXISTS (SELECT FROM riverhook.delivery WHERE state = 'pending' AND hold = '' AND due_at IS NOT NULL)
-			OR EXISTS (SELECT FROM riverhook.delivery WHERE state = 'pending' AND hold <> '')`).Scan(&pending)
+			OR EXISTS (SELECT FROM riverhook.delivery WHERE due_at IS NOT NULL)
+			OR EXISTS (SELECT FROM riverhook.delivery WHERE hold <> '')
+			OR EXISTS (SELECT FROM riverhook.intent_state s WHERE s.due_at IS NOT NULL
+				AND (SELECT true FROM riverhook.delivery d WHERE d.intent_id = s.intent_id AND d.state = 'pending' LIMIT 1))`).Scan(&pending)
 		if err != nil || !pending {
 			return err
 		}

@@ -121,7 +121,7 @@ var mutants = []mutant{
 	{
 		name: "a retry is due by another clock than the database's",
 		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
-		old: "due_at = now() + i.wait", with: "due_at = pg_catalog.now() + i.wait",
+		old: "now() + i.wait", with: "pg_catalog.now() + i.wait",
 		test: "delivery.TestAnEngineWhoseClockIsWrongGoesByTheDatabases",
 	},
 

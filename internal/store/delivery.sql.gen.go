@@ -198,7 +198,9 @@ func (q *Queries) LoadDeliveries(ctx context.Context, ids []string) ([]LoadDeliv
 
 const recordAttempts = `-- name: RecordAttempts :many
 WITH item AS MATERIALIZED (
-    SELECT
+    SELECT i.id, i.seq, i.state, i.hold, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.started_at, f.place, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
+        f.place IS NULL AND EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.id = i.id) AS busy
+    FROM (SELECT
         unnest($1::text[])::uuid AS id,
         unnest($2::integer[]) AS seq,
         unnest($3::text[]) AS state,
@@ -227,13 +229,11 @@ WITH item AS MATERIALIZED (
         unnest($26::bigint[]) AS retry_after_ms,
         unnest($27::bigint[]) AS duration_us,
         unnest($28::timestamptz[]) AS started_at
-), locked AS MATERIALIZED (
-    SELECT i.id, i.seq, f.place, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits
-    FROM item i CROSS JOIN LATERAL (
+    ) i LEFT JOIN LATERAL (
         SELECT d.ctid AS place, d.state, d.attempt_seq, d.erased FROM /* TEMPLATE: schema */delivery d
         WHERE d.id = i.id
         FOR UPDATE SKIP LOCKED
-    ) f
+    ) f ON true
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         state = i.state,
@@ -248,19 +248,14 @@ WITH item AS MATERIALIZED (
             WHEN i.stay THEN d.job_id
             WHEN i.again THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
         END,
-        due_at = now() + i.wait,
+        due_at = CASE WHEN i.stay THEN d.due_at WHEN i.again THEN now() + i.wait END,
         access_at = CASE WHEN i.access_age_ms >= 0 THEN now() - i.access_age_ms * interval '1 millisecond' ELSE d.access_at END,
         last_status = CASE WHEN i.tried THEN i.status ELSE d.last_status END,
         last_outcome = CASE WHEN i.tried THEN i.outcome ELSE d.last_outcome END,
         ended_at = CASE WHEN i.state <> 'pending' THEN now() END
-    FROM locked l JOIN item i ON i.id = l.id AND i.seq = l.seq
-    WHERE d.ctid = l.place AND l.fits
+    FROM item i
+    WHERE d.ctid = i.place AND i.fits
     RETURNING d.id, i.seq, d.job_id, d.due_at, i.again
-), busy AS MATERIALIZED (
-    SELECT i.id, i.seq FROM item i
-    WHERE NOT EXISTS (SELECT FROM moved m WHERE m.id = i.id AND m.seq = i.seq)
-        AND NOT EXISTS (SELECT FROM locked l WHERE l.id = i.id AND l.seq = i.seq AND NOT l.fits)
-        AND EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.id = i.id)
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT
@@ -273,13 +268,13 @@ WITH item AS MATERIALIZED (
         delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers,
         response_body, response_sha256, response_truncated, retry_after_ms, duration_us, engine, started_at)
     SELECT
-        i.id, i.seq, i.round, i.number, i.manual, i.outcome, CASE WHEN l.erased THEN split_part(i.error, ':', 1) ELSE i.error END,
-        i.attempt_reason, i.status, i.url, CASE WHEN l.erased THEN '{}' ELSE i.request_headers END::jsonb,
-        CASE WHEN l.erased THEN '{}' ELSE i.response_headers END::jsonb, CASE WHEN l.erased IS NOT TRUE THEN i.response_body END,
-        CASE WHEN l.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
+        i.id, i.seq, i.round, i.number, i.manual, i.outcome, CASE WHEN i.erased THEN split_part(i.error, ':', 1) ELSE i.error END,
+        i.attempt_reason, i.status, i.url, CASE WHEN i.erased THEN '{}' ELSE i.request_headers END::jsonb,
+        CASE WHEN i.erased THEN '{}' ELSE i.response_headers END::jsonb, CASE WHEN i.erased IS NOT TRUE THEN i.response_body END,
+        CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
         $29::text, i.started_at
-    FROM item i LEFT JOIN locked l ON l.id = i.id AND l.seq = i.seq
-    WHERE i.tried AND NOT EXISTS (SELECT FROM busy b WHERE b.id = i.id AND b.seq = i.seq)
+    FROM item i
+    WHERE i.tried AND NOT i.busy
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
@@ -290,7 +285,7 @@ WITH item AS MATERIALIZED (
 )
 SELECT m.id, m.seq::integer AS seq, false AS busy FROM moved m
 UNION ALL
-SELECT b.id, b.seq::integer AS seq, true AS busy FROM busy b
+SELECT i.id, i.seq::integer AS seq, true AS busy FROM item i WHERE i.busy
 `
 
 type RecordAttemptsParams struct {

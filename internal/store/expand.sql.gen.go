@@ -20,9 +20,10 @@ WITH chunk AS MATERIALIZED (
         unnest($2::text[])::uuid AS after,
         unnest($3::text[])::uuid AS next_after,
         unnest($4::boolean[]) AS more,
-        nullif(unnest($5::text[]), '') AS keep
+        unnest($5::boolean[]) AS carries,
+        nullif(unnest($6::text[]), '') AS keep
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.keep, f.place
+    SELECT c.intent_id, c.next_after, c.more, c.carries, c.keep, f.place
     FROM chunk c CROSS JOIN LATERAL (
         SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
@@ -34,7 +35,7 @@ WITH chunk AS MATERIALIZED (
         state = CASE WHEN c.more THEN 'pending' ELSE 'expanded' END,
         ended_at = CASE WHEN NOT c.more THEN now() END,
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
-        due_at = now(),
+        due_at = CASE WHEN c.more THEN now() WHEN c.carries THEN s.due_at END,
         reason = '',
         keep = c.keep
     FROM ready c
@@ -48,18 +49,18 @@ WITH chunk AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT x.intent_id, x.dialect, x.content_type, x.headers::jsonb, x.body
     FROM (SELECT
-        unnest($6::text[])::uuid AS intent_id,
-        unnest($7::text[]) AS dialect,
-        unnest($8::text[]) AS content_type,
-        unnest($9::text[]) AS headers,
-        unnest($10::bytea[]) AS body
+        unnest($7::text[])::uuid AS intent_id,
+        unnest($8::text[]) AS dialect,
+        unnest($9::text[]) AS content_type,
+        unnest($10::text[]) AS headers,
+        unnest($11::bytea[]) AS body
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), decision_job AS (
     SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
     FROM (SELECT
-        unnest($11::text[])::uuid AS intent_id,
-        unnest($12::bigint[]) * interval '1 millisecond' AS wait
+        unnest($12::text[])::uuid AS intent_id,
+        unnest($13::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, scheduled_at)
@@ -72,13 +73,13 @@ WITH chunk AS MATERIALIZED (
         x.intent_id, x.subscription_id, x.outcome, x.reason, x.matched_site, x.matched_pattern, x.tries,
         w.job_id, now() + w.wait
     FROM (SELECT
-        unnest($13::text[])::uuid AS intent_id,
-        unnest($14::text[])::uuid AS subscription_id,
-        unnest($15::text[]) AS outcome,
-        unnest($16::text[]) AS reason,
-        unnest($17::text[]) AS matched_site,
-        unnest($18::text[]) AS matched_pattern,
-        unnest($19::integer[]) AS tries
+        unnest($14::text[])::uuid AS intent_id,
+        unnest($15::text[])::uuid AS subscription_id,
+        unnest($16::text[]) AS outcome,
+        unnest($17::text[]) AS reason,
+        unnest($18::text[]) AS matched_site,
+        unnest($19::text[]) AS matched_pattern,
+        unnest($20::integer[]) AS tries
     ) x
     JOIN moved m USING (intent_id)
     LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
@@ -94,16 +95,16 @@ WITH chunk AS MATERIALIZED (
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
-        unnest($20::text[])::uuid AS id,
-        unnest($21::text[])::uuid AS intent_id,
-        unnest($22::text[])::uuid AS subscription_id,
-        unnest($23::text[]) AS dialect,
-        unnest($24::text[]) AS matched_site,
-        unnest($25::text[]) AS matched_pattern,
-        unnest($26::integer[]) AS epoch,
-        unnest($27::bigint[]) AS access_ms,
-        unnest($28::text[]) AS hold,
-        unnest($29::bigint[]) AS job_id
+        unnest($21::text[])::uuid AS id,
+        unnest($22::text[])::uuid AS intent_id,
+        unnest($23::text[])::uuid AS subscription_id,
+        unnest($24::text[]) AS dialect,
+        unnest($25::text[]) AS matched_site,
+        unnest($26::text[]) AS matched_pattern,
+        unnest($27::integer[]) AS epoch,
+        unnest($28::bigint[]) AS access_ms,
+        unnest($29::text[]) AS hold,
+        unnest($30::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -131,6 +132,7 @@ type CommitExpansionsParams struct {
 	Afters                []string
 	NextAfters            []string
 	More                  []bool
+	Carries               []bool
 	Keeps                 []string
 	MessageIntents        []string
 	MessageDialects       []string
@@ -177,6 +179,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 		arg.Afters,
 		arg.NextAfters,
 		arg.More,
+		arg.Carries,
 		arg.Keeps,
 		arg.MessageIntents,
 		arg.MessageDialects,
@@ -261,10 +264,10 @@ WITH free AS MATERIALIZED (
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), made AS (
     INSERT INTO /* TEMPLATE: schema */delivery (
-        id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
+        id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, due_at, access_at)
     SELECT
         x.id, $1::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
-        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN $11::bigint END,
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN $11::bigint END, CASE WHEN x.hold = '' THEN now() END,
         now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
         y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.access_ms,

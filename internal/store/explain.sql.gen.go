@@ -100,7 +100,7 @@ FROM (
         d.dialect, d.round,
         (SELECT count(*) FROM /* TEMPLATE: schema */attempt a WHERE a.delivery_id = d.id)::integer AS attempts,
         d.last_outcome, d.last_status,
-        d.due_at, d.ended_at
+        coalesce(d.due_at, d.created_at) AS due_at, d.ended_at
     FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = $1
     UNION ALL
     SELECT

@@ -390,20 +390,33 @@ func (q *Queries) ReconcileDecisions(ctx context.Context, graceMs int64) ([]uuid
 }
 
 const reconcileDeliveries = `-- name: ReconcileDeliveries :many
-WITH lost AS (
-    SELECT d.id, d.attempt_seq, d.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
-        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits,
+WITH due AS MATERIALIZED (
+    SELECT d.id, d.due_at AS since FROM /* TEMPLATE: schema */delivery d
+    WHERE d.due_at < now() - $1::bigint * interval '1 millisecond'
+    UNION ALL
+    SELECT d.id, s.due_at
+    FROM /* TEMPLATE: schema */intent_state s CROSS JOIN LATERAL (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.intent_id = s.intent_id AND o.state = 'pending' AND o.hold = '' AND o.due_at IS NULL
+        OFFSET 0
+    ) d
+    WHERE s.due_at < now() - $1::bigint * interval '1 millisecond'
+), lost AS (
+    SELECT d.id, d.attempt_seq, d.old_job_id, d.cancelled, d.waits,
         nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
-    FROM /* TEMPLATE: schema */delivery d
-    LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
-    WHERE d.state = 'pending' AND d.hold = '' AND d.due_at IS NOT NULL
-        AND d.due_at < now() - $1::bigint * interval '1 millisecond'
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
-            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
-            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
-    ORDER BY d.due_at
+    FROM due CROSS JOIN LATERAL (
+        SELECT o.id, o.attempt_seq, o.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
+            coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
+        FROM /* TEMPLATE: schema */delivery o
+        LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = o.job_id
+        WHERE o.id = due.id AND o.state = 'pending' AND o.hold = ''
+            AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
+                OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
+                OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+        FOR UPDATE OF o SKIP LOCKED
+    ) d
+    ORDER BY due.since
     LIMIT 500
-    FOR UPDATE OF d SKIP LOCKED
 ), late AS (
     UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
     FROM lost l
@@ -418,7 +431,7 @@ WITH lost AS (
         state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
         reason = CASE WHEN l.cancelled THEN 'its River job was cancelled' ELSE d.reason END,
         ended_at = CASE WHEN l.cancelled THEN now() END,
-        due_at = now(),
+        due_at = CASE WHEN NOT l.cancelled THEN now() END,
         job_id = CASE WHEN NOT l.cancelled THEN l.job_id END
     FROM lost l
     WHERE d.id = l.id AND d.state = 'pending' AND d.attempt_seq = l.attempt_seq AND NOT l.waits
@@ -431,10 +444,11 @@ WITH lost AS (
 SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late
 `
 
-// ReconcileDeliveries looks at due deliveries whose River job does not do its
-// part. Where it does not live any more, cancelled by hand ends the delivery, and
-// anything else makes a new job. Where it should have begun, or is to begin much
-// later than any of ours that waits, a clock was wrong, and it begins now.
+// ReconcileDeliveries looks at due deliveries, and at those that a job of their
+// intent carries, whose River job does not do its part. Where it does not live any
+// more, cancelled by hand ends the delivery, and anything else makes a new job.
+// Where it should have begun, or is to begin much later than any of ours that
+// waits, a clock was wrong, and it begins now.
 func (q *Queries) ReconcileDeliveries(ctx context.Context, graceMs int64) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, reconcileDeliveries, graceMs)
 	if err != nil {
@@ -575,6 +589,45 @@ func (q *Queries) ReleaseHeld(ctx context.Context, arg *ReleaseHeldParams) ([]Re
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const settleIntents = `-- name: SettleIntents :many
+WITH settled AS (
+    SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
+    WHERE s.due_at <= now() AND s.state <> 'pending'
+        AND (SELECT true FROM /* TEMPLATE: schema */delivery d
+            WHERE d.intent_id = s.intent_id AND d.state = 'pending' AND d.hold = '' AND d.due_at IS NULL
+            LIMIT 1) IS NULL
+    ORDER BY s.due_at
+    LIMIT $1::integer
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM settled t WHERE s.ctid = t.place
+RETURNING s.intent_id
+`
+
+// SettleIntents ends the watch over intents whose jobs carry nothing any more:
+// each first attempt is recorded or handed over. Its sub-select is one that no
+// planner turns into a scan of all deliveries, and so are those of the next
+// statement.
+func (q *Queries) SettleIntents(ctx context.Context, maxRows int) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, settleIntents, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var intent_id uuid.UUID
+		if err := rows.Scan(&intent_id); err != nil {
+			return nil, err
+		}
+		items = append(items, intent_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -114,7 +114,7 @@ type Delivery struct {
 	Attempts       int
 	Interrupted    int
 	JobID          *int64
-	DueAt          time.Time
+	DueAt          *time.Time
 	HeldSince      *time.Time
 	AccessAt       *time.Time
 	LastStatus     int
@@ -175,7 +175,7 @@ type IntentState struct {
 	State    string
 	JobID    int64
 	After    uuid.UUID
-	DueAt    time.Time
+	DueAt    *time.Time
 	Tries    int
 	Reason   string
 	EndedAt  *time.Time

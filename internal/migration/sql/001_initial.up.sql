@@ -178,7 +178,9 @@ ALTER TABLE /* TEMPLATE: schema */intent ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE INDEX intent_resource_idx ON /* TEMPLATE: schema */intent (resource_kind, resource_id) WHERE resource_kind <> '';
 
 -- The part of an intent that changes. after is the last subscription that
--- was expanded; job_id the River job that carries the expansion on. keep is what
+-- was expanded; job_id the River job that carries the expansion on. due_at is when
+-- that was due, and stays until each first attempt that its jobs carry is recorded
+-- or handed over; null says that nothing of it can be lost any more. keep is what
 -- is to be left of the payload when all has ended: hash or nothing; null is all.
 -- Whoever writes payloads of an intent holds its row, so that none is written
 -- behind an erasure.
@@ -187,16 +189,16 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
     state       text NOT NULL DEFAULT 'pending',
     job_id      bigint NOT NULL,
     after       uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
-    due_at      timestamptz NOT NULL,
+    due_at      timestamptz,
     tries       integer NOT NULL DEFAULT 0,
     reason      text NOT NULL DEFAULT '',
     ended_at    timestamptz,
     keep        text,
     CONSTRAINT intent_state_state CHECK (state IN ('pending', 'expanded', 'failed', 'cancelled'))
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (intent_id) WHERE keep IS NOT NULL;
-CREATE INDEX intent_state_pending_idx ON /* TEMPLATE: schema */intent_state (due_at) WHERE state = 'pending' AND due_at IS NOT NULL;
+CREATE INDEX intent_state_due_idx ON /* TEMPLATE: schema */intent_state (due_at) WHERE due_at IS NOT NULL;
 
 CREATE TABLE /* TEMPLATE: schema */message (
     intent_id    uuid NOT NULL,
@@ -238,6 +240,10 @@ CREATE INDEX decision_waiting_idx ON /* TEMPLATE: schema */decision (due_at) WHE
 
 -- attempt_seq grows by one at every transition and fences each of them.
 -- job_id is the River job that carries the delivery on; null while it is held.
+-- due_at is null while that is a job of its intent, which watches over it.
+--
+-- What most deliveries do, to be made and to be delivered at once, changes no column of any
+-- index: it is an update in place (HOT), for which half of each page is left.
 CREATE TABLE /* TEMPLATE: schema */delivery (
     id              uuid PRIMARY KEY,
     intent_id       uuid NOT NULL,
@@ -254,7 +260,7 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     attempts        integer NOT NULL DEFAULT 0,
     interrupted     integer NOT NULL DEFAULT 0,
     job_id          bigint,
-    due_at          timestamptz NOT NULL DEFAULT now(),
+    due_at          timestamptz,
     held_since      timestamptz,
     access_at       timestamptz,
     last_status     integer NOT NULL DEFAULT 0,
@@ -265,15 +271,15 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     ended_at        timestamptz,
     UNIQUE (intent_id, subscription_id),
     CONSTRAINT delivery_state CHECK (state IN ('pending', 'delivered', 'exhausted', 'cancelled', 'expired')),
-    CONSTRAINT delivery_hold CHECK (hold IN ('', 'paused', 'circuit', 'slots'))
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+    CONSTRAINT delivery_hold CHECK (hold IN ('', 'paused', 'circuit', 'slots')),
+    CONSTRAINT delivery_held CHECK (hold = '' OR state = 'pending'),
+    CONSTRAINT delivery_due CHECK (due_at IS NULL OR state = 'pending' AND hold = '')
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX delivery_subscription_idx ON /* TEMPLATE: schema */delivery (subscription_id, id);
 
--- The predicates name a second column so that a statement that finds rows by
--- their key and asks for state = 'pending' is never planned over these indexes.
-CREATE INDEX delivery_due_idx ON /* TEMPLATE: schema */delivery (due_at) WHERE state = 'pending' AND hold = '' AND due_at IS NOT NULL;
-CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, intent_id) WHERE state = 'pending' AND hold <> '';
+CREATE INDEX delivery_due_idx ON /* TEMPLATE: schema */delivery (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, intent_id) WHERE hold <> '';
 
 CREATE TABLE /* TEMPLATE: schema */attempt (
     delivery_id        uuid NOT NULL,
@@ -707,7 +713,7 @@ BEGIN
     PERFORM FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = ANY (ids) ORDER BY d.id FOR UPDATE;
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'cancelled', reason = 'erased', hold = '', held_since = NULL, job_id = NULL,
-        ended_at = now(), erased = true
+        due_at = NULL, ended_at = now(), erased = true
     WHERE d.intent_id = ANY (ids) AND d.state = 'pending';
     GET DIAGNOSTICS deliveries = ROW_COUNT;
     UPDATE /* TEMPLATE: schema */delivery d SET erased = true WHERE d.intent_id = ANY (ids) AND NOT d.erased;

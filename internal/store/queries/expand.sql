@@ -18,9 +18,10 @@ WITH chunk AS MATERIALIZED (
         unnest(@afters::text[])::uuid AS after,
         unnest(@next_afters::text[])::uuid AS next_after,
         unnest(@more::boolean[]) AS more,
+        unnest(@carries::boolean[]) AS carries,
         nullif(unnest(@keeps::text[]), '') AS keep
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.keep, f.place
+    SELECT c.intent_id, c.next_after, c.more, c.carries, c.keep, f.place
     FROM chunk c CROSS JOIN LATERAL (
         SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
@@ -32,7 +33,7 @@ WITH chunk AS MATERIALIZED (
         state = CASE WHEN c.more THEN 'pending' ELSE 'expanded' END,
         ended_at = CASE WHEN NOT c.more THEN now() END,
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
-        due_at = now(),
+        due_at = CASE WHEN c.more THEN now() WHEN c.carries THEN s.due_at END,
         reason = '',
         keep = c.keep
     FROM ready c
@@ -178,10 +179,10 @@ WITH free AS MATERIALIZED (
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), made AS (
     INSERT INTO /* TEMPLATE: schema */delivery (
-        id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
+        id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, due_at, access_at)
     SELECT
         x.id, @intent_id::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
-        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN @job_id::bigint END,
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN @job_id::bigint END, CASE WHEN x.hold = '' THEN now() END,
         now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
         y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.access_ms,

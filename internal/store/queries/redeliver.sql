@@ -15,7 +15,8 @@ WITH picked AS MATERIALIZED (
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
-        manual = true, epoch = p.epoch, reason = '', due_at = now(), ended_at = NULL,
+        manual = true, epoch = p.epoch, reason = '', ended_at = NULL,
+        due_at = CASE WHEN p.subscription_state <> 'paused' THEN now() END,
         hold = CASE WHEN p.subscription_state = 'paused' THEN 'paused' ELSE '' END,
         held_since = CASE WHEN p.subscription_state = 'paused' THEN now() END,
         job_id = CASE WHEN p.subscription_state <> 'paused' THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
@@ -50,7 +51,8 @@ WITH picked AS MATERIALIZED (
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
-        manual = true, epoch = p.epoch, reason = '', due_at = now(), ended_at = NULL,
+        manual = true, epoch = p.epoch, reason = '', ended_at = NULL,
+        due_at = CASE WHEN NOT p.paused THEN now() END,
         hold = CASE WHEN p.paused THEN 'paused' ELSE '' END,
         held_since = CASE WHEN p.paused THEN now() END,
         job_id = CASE WHEN NOT p.paused THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
@@ -78,7 +80,7 @@ WITH picked AS MATERIALIZED (
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'cancelled', reason = @reason, hold = '', held_since = NULL, job_id = NULL,
-        ended_at = now()
+        due_at = NULL, ended_at = now()
     FROM picked p
     WHERE d.id = p.id AND d.state = 'pending'
 )

@@ -12,15 +12,20 @@ FROM (
         count(*) FILTER (WHERE o.due_at <= now()) AS due,
         count(*) FILTER (WHERE o.due_at > now()) AS scheduled,
         greatest(coalesce(floor(extract(epoch FROM now() - min(o.due_at)) * 1000), 0), 0)::bigint AS oldest_ms
-    FROM /* TEMPLATE: schema */delivery o
-    WHERE o.state = 'pending' AND o.hold = '' AND o.due_at IS NOT NULL
+    FROM (
+        SELECT r.due_at FROM /* TEMPLATE: schema */delivery r WHERE r.due_at IS NOT NULL
+        UNION ALL
+        SELECT r.created_at
+        FROM /* TEMPLATE: schema */intent_state s JOIN /* TEMPLATE: schema */delivery r ON r.intent_id = s.intent_id
+        WHERE s.due_at IS NOT NULL AND r.state = 'pending' AND r.hold = '' AND r.due_at IS NULL
+    ) o
 ) d, (
     SELECT
         count(*) FILTER (WHERE o.hold = 'paused') AS paused,
         count(*) FILTER (WHERE o.hold = 'circuit') AS circuit,
         count(*) FILTER (WHERE o.hold = 'slots') AS slots
     FROM /* TEMPLATE: schema */delivery o
-    WHERE o.state = 'pending' AND o.hold <> ''
+    WHERE o.hold <> ''
 ) h, (
     SELECT
         count(*) AS pending,
