@@ -42,6 +42,7 @@ var (
 		"hierarchy": {ours: []string{"internal/*", "seal"}},
 		"internal":  {ours: []string{"internal/*", "seal"}},
 		"outbox":    {ours: []string{"access", "hierarchy", "internal/*", "seal"}},
+		"receiver":  {ours: []string{"dialect"}, theirs: stdlibOnly, http: true},
 		"seal":      {theirs: stdlibOnly},
 	}
 
@@ -123,6 +124,10 @@ func TestAWrongImportIsFound(t *testing.T) {
 		{name: "outbox links dialect", from: "outbox", to: module + "/dialect"},
 		{name: "outbox links hierarchy", from: "outbox", to: module + "/hierarchy", ok: true},
 		{name: "outbox links net/http", from: "outbox", to: "net/http"},
+		{name: "receiver links a module", from: "receiver", to: uuid},
+		{name: "receiver links dialect", from: "receiver", to: module + "/dialect", ok: true},
+		{name: "receiver links the store", from: "receiver", to: module + "/internal/store"},
+		{name: "receivertest links testify", from: "receiver/receivertest", to: testify},
 		{name: "seal links a module", from: "seal", to: uuid},
 		{name: "seal links net/http", from: "seal", to: "net/http"},
 		{name: "the jobs link outbox", from: "internal/jobs", to: module + "/outbox"},

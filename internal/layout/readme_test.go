@@ -26,11 +26,23 @@ var (
 func TestTheProgramInTheReadmeCompiles(t *testing.T) {
 	t.Parallel()
 
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	requireCompiles(t, "README.md")
+}
+
+func TestTheProgramInTheDocumentOnReceiversCompiles(t *testing.T) {
+	t.Parallel()
+
+	requireCompiles(t, "docs/receiver.md")
+}
+
+func requireCompiles(t *testing.T, document string) {
+	t.Helper()
+
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(document)))
 	require.NoError(t, err)
 
 	programs := programsIn(text)
-	require.NotEmpty(t, programs, "README.md has no ```go block with package main")
+	require.NotEmpty(t, programs, "%s has no ```go block with package main", document)
 	for _, program := range programs {
 		require.LessOrEqual(t, bytes.Count(program, []byte("\n")), maxProgramLines, "the program is too long to be read at a glance")
 		require.NoError(t, compile(t, program))

@@ -1,0 +1,85 @@
+package receiver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Event is a webhook that came to a receiver.
+type Event struct {
+	// ID is the event's own: a random UUID in lower case.
+	ID string
+
+	// Receiver is the name of the receiver that it came to.
+	Receiver string
+
+	// Owner is whose token was in the hook URL; "" for a receiver without Tokens.
+	Owner string
+
+	// DeliveryID is the sender's id, by which it is told from others; "" where it
+	// has none, and then each request is an event.
+	DeliveryID string
+
+	// ContentType is that of the request, as it came.
+	ContentType string
+
+	// Header is that of the request. The values of credentials are "[redacted]".
+	Header http.Header
+
+	// Body is what was signed, byte for byte.
+	Body []byte
+
+	// ReceivedAt is when it was stored first.
+	ReceivedAt time.Time
+
+	// Attempt counts the runs of the Func from 1.
+	Attempt int
+}
+
+// JSON decodes the body into v, as json.Unmarshal does.
+func (e Event) JSON(v any) error {
+	if err := json.Unmarshal(e.Body, v); err != nil {
+		return fmt.Errorf("receiver: event %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+// Form decodes a body of the type application/x-www-form-urlencoded. Each field has
+// all of its values, in their order.
+func (e Event) Form() (url.Values, error) {
+	if kindOf(e.ContentType) != formPayload {
+		return nil, fmt.Errorf("receiver: event %s: the body is no form", e.ID)
+	}
+	values, err := url.ParseQuery(string(e.Body))
+	if err != nil {
+		return nil, fmt.Errorf("receiver: event %s: %w", e.ID, err)
+	}
+	return values, nil
+}
+
+// Response is what a Func answers. The zero value is 201 with a body that says so.
+type Response struct {
+	// Status is 200 to 599. Whatever it is, the event is done. 0 is 201.
+	Status int
+
+	// ContentType is that of Body. Default: application/json.
+	ContentType string
+
+	// Body is sent as it is. Default: {"message":...,"status":...}.
+	Body []byte
+}
+
+func (r Response) check() error {
+	if r.Status != 0 && (r.Status < http.StatusOK || r.Status > 599) {
+		return fmt.Errorf("the Func answered the status %d: it must be 200 to 599", r.Status)
+	}
+	return nil
+}
+
+// ErrPermanent is what a Func's error wraps when no further attempt will help: the
+// event has then failed for good.
+var ErrPermanent = errors.New("receiver: no attempt will help")

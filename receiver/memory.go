@@ -1,0 +1,196 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Memory is an [Inbox] that keeps events in this process: for tests, and for programs that can
+// do without what was accepted when they end. It remembers each event until then, and the
+// payload until it is processed. There is no bound on how many attempts it makes at once.
+type Memory struct {
+	ctx      context.Context //nolint:containedctx // that of the attempts, which outlive the calls
+	stop     context.CancelFunc
+	registry *Registry
+
+	mu       sync.Mutex
+	attempts sync.WaitGroup
+	byID     map[string]*memoryEvent
+	byKey    map[memoryKey]*memoryEvent
+	closed   bool
+}
+
+type memoryKey struct{ receiver, owner, deliveryID string }
+
+type memoryEvent struct {
+	cancel  context.CancelFunc // of the attempt under way; else nil
+	event   Event
+	key     memoryKey
+	next    *time.Timer
+	status  Status
+	running bool
+}
+
+var _ Inbox = (*Memory)(nil)
+
+// NewMemory returns an inbox whose events are processed by the receivers in registry.
+func NewMemory(registry *Registry) *Memory {
+	ctx, stop := context.WithCancel(context.Background())
+	return &Memory{
+		ctx: ctx, stop: stop, registry: registry,
+		byID: map[string]*memoryEvent{}, byKey: map[memoryKey]*memoryEvent{},
+	}
+}
+
+// Close ends the contexts of the attempts under way, waits for them, and begins no
+// more. Events are refused from then on.
+func (m *Memory) Close() {
+	m.mu.Lock()
+	m.closed = true
+	for _, e := range m.byID {
+		e.next.Stop()
+	}
+	m.mu.Unlock()
+	m.stop()
+	m.attempts.Wait()
+}
+
+// Add implements [Inbox].
+func (m *Memory) Add(_ context.Context, ev Event) (Status, bool, error) {
+	rec, ok := m.registry.Get(ev.Receiver)
+	if !ok {
+		return Status{}, false, fmt.Errorf("receiver: no receiver %q", ev.Receiver)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return Status{}, false, errors.New("receiver: the inbox is closed")
+	}
+	key := memoryKey{ev.Receiver, ev.Owner, ev.DeliveryID}
+	if e, known := m.byKey[key]; known {
+		return e.status, false, nil
+	}
+	ev.ReceivedAt = time.Now()
+	e := &memoryEvent{event: ev, key: key, status: Status{ID: ev.ID, Receiver: ev.Receiver, Owner: ev.Owner, State: Pending}}
+	m.byID[ev.ID] = e
+	if ev.DeliveryID != "" {
+		m.byKey[key] = e
+	}
+	var wait time.Duration
+	if rec.Sync {
+		wait = rec.Timeout
+	}
+	e.next = time.AfterFunc(wait, func() { m.attempt(m.ctx, rec, e) })
+	return e.status, true, nil
+}
+
+// Run implements [Inbox].
+func (m *Memory) Run(ctx context.Context, ref Ref) (Status, error) {
+	m.mu.Lock()
+	e, err := m.find(ref)
+	if err != nil {
+		m.mu.Unlock()
+		return Status{}, err
+	}
+	e.next.Stop()
+	m.mu.Unlock()
+	rec, _ := m.registry.Get(ref.Receiver) // Add has seen it
+	m.attempt(ctx, rec, e)
+	return m.Status(ctx, ref)
+}
+
+// Status implements [Inbox].
+func (m *Memory) Status(_ context.Context, ref Ref) (Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, err := m.find(ref)
+	if err != nil {
+		return Status{}, err
+	}
+	return e.status, nil
+}
+
+// Delete implements [Inbox].
+func (m *Memory) Delete(_ context.Context, ref Ref) (Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, err := m.find(ref)
+	if err != nil {
+		return Status{}, err
+	}
+	e.next.Stop()
+	if e.cancel != nil {
+		e.cancel()
+	}
+	e.end(Status{ID: ref.ID, Receiver: ref.Receiver, Owner: ref.Owner, State: Gone, Attempts: e.status.Attempts})
+	return e.status, nil
+}
+
+func (m *Memory) find(ref Ref) (*memoryEvent, error) {
+	e, ok := m.byID[ref.ID]
+	if !ok || e.event.Receiver != ref.Receiver || e.event.Owner != ref.Owner {
+		return nil, ErrNotFound
+	}
+	return e, nil
+}
+
+func (m *Memory) attempt(ctx context.Context, rec Receiver, e *memoryEvent) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.ctx, cancel)() //nolint:contextcheck // the end of the inbox is the end of the attempt
+	ev, ok := m.begin(e, cancel)
+	if !ok {
+		return
+	}
+	defer m.attempts.Done()
+	resp, err := rec.Run(WithReporter(ctx, func(_ context.Context, message string) error { return m.report(e, message) }), ev)
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.cancel, e.running = nil, false
+	status := e.status
+	switch {
+	case e.status.State != Pending: // it was deleted meanwhile
+	case err == nil:
+		status.State, status.Response, status.Error = Done, resp, ""
+		e.end(status)
+	case rec.Final(ev.Attempt, err):
+		status.State, status.Error = Failed, err.Error()
+		e.end(status)
+	default:
+		e.status.Error = err.Error()
+		if !m.closed {
+			e.next = time.AfterFunc(rec.Backoff(ev.Attempt), func() { m.attempt(m.ctx, rec, e) })
+		}
+	}
+}
+
+func (m *Memory) begin(e *memoryEvent, cancel context.CancelFunc) (Event, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || e.running || e.status.State != Pending {
+		return Event{}, false
+	}
+	e.status.Attempts++
+	e.cancel, e.running, e.event.Attempt = cancel, true, e.status.Attempts
+	m.attempts.Add(1)
+	return e.event, true
+}
+
+func (m *Memory) report(e *memoryEvent, message string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e.status.State != Pending {
+		return ErrNotFound
+	}
+	e.status.Message = message
+	return nil
+}
+
+// end forgets the payload of an event that nobody will process any more.
+func (e *memoryEvent) end(status Status) {
+	e.status, e.event.Body, e.event.Header = status, nil, nil
+}
