@@ -119,12 +119,18 @@ func check(t *testing.T, requests []clientRequest, results []byte) {
 	}
 }
 
-// What dialect/testdata/clients.json has is what the libraries make today.
+// What the vectors of package dialect have is what the libraries make today.
 func TestTheVectorsOfClientsAreWhatTheyMake(t *testing.T) {
 	t.Parallel()
-	want, err := os.ReadFile("../dialect/testdata/clients.json")
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(runNode(t, "sign.mjs", nil)))
+	made := map[string][]byte{
+		"clients.json":        runNode(t, "sign.mjs", signingTask{Secret: vectorSecret, Timestamp: vectorTime}),
+		"clients_python.json": runPython(t, "sign.py", signingTask{Secret: vectorSecret, Timestamp: vectorTime}),
+	}
+	for name, got := range made {
+		want, err := os.ReadFile(filepath.Join("..", "dialect", "testdata", name))
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(got), name)
+	}
 }
 
 // runNode runs a script of testdata/clients where "make interop" has installed

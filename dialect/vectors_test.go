@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -159,37 +160,44 @@ func TestTheFormatsThatSignTheBodyPassThePublishedVectors(t *testing.T) {
 	}
 }
 
-// What the client libraries of others sign is accepted. The file is made by
-// delivery/testdata/clients/sign.mjs.
+// What the client libraries of others sign is accepted. The files are made by the
+// scripts sign of delivery/testdata/clients.
 func TestVerifiersAcceptWhatClientsOfOthersSigned(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("testdata/clients.json")
-	require.NoError(t, err)
-	var file struct {
-		Secret    string `json:"secret"`
-		Timestamp int64  `json:"timestamp"`
-		Requests  map[string]struct {
-			Body    string            `json:"body"`
-			Headers map[string]string `json:"headers"`
-		} `json:"requests"`
-	}
-	require.NoError(t, json.Unmarshal(raw, &file))
-	secrets, at := []dialect.Secret{parse(t, file.Secret)}, time.Unix(file.Timestamp, 0)
 	verifiers := map[string]dialect.Verifier{
-		"cloudevents binary":     dialect.CloudEventsVerifier{},
-		"cloudevents structured": dialect.CloudEventsVerifier{},
-		"octokit":                dialect.HubVerifier{},
-		"standardwebhooks":       dialect.StandardVerifier{},
-		"stripe":                 dialect.StripeVerifier{},
-		"svix":                   dialect.StandardVerifier{},
+		"cloudevents":        dialect.CloudEventsVerifier{},
+		"cloudevents-binary": dialect.CloudEventsVerifier{},
+		"invenio":            dialect.HubVerifier{SHA1: true},
+		"octokit":            dialect.HubVerifier{},
+		"pywebhooks":         dialect.PyWebhooksVerifier{},
+		"servo":              dialect.ServoVerifier{},
+		"standardwebhooks":   dialect.StandardVerifier{},
+		"stripe":             dialect.StripeVerifier{},
+		"svix":               dialect.StandardVerifier{},
 	}
-	require.Len(t, file.Requests, len(verifiers))
-	for name, r := range file.Requests {
-		h := http.Header{}
-		for header, value := range r.Headers {
-			h.Set(header, value)
+	seen := 0
+	for _, name := range []string{"clients.json", "clients_python.json"} {
+		raw, err := os.ReadFile(filepath.Join("testdata", name))
+		require.NoError(t, err)
+		var file struct {
+			Secret    string `json:"secret"`
+			Timestamp int64  `json:"timestamp"`
+			Requests  map[string]struct {
+				Body    string            `json:"body"`
+				Headers map[string]string `json:"headers"`
+			} `json:"requests"`
 		}
-		require.NoError(t, verifiers[name].Verify(h, []byte(r.Body), secrets, at), name)
-		require.ErrorIs(t, verifiers[name].Verify(h, []byte(r.Body+" "), secrets, at), dialect.ErrBadSignature, name)
+		require.NoError(t, json.Unmarshal(raw, &file))
+		secrets, at := []dialect.Secret{parse(t, file.Secret)}, time.Unix(file.Timestamp, 0)
+		for name, r := range file.Requests {
+			h := http.Header{}
+			for header, value := range r.Headers {
+				h.Set(header, value)
+			}
+			require.NoError(t, verifiers[name].Verify(h, []byte(r.Body), secrets, at), name)
+			require.ErrorIs(t, verifiers[name].Verify(h, []byte(r.Body+" "), secrets, at), dialect.ErrBadSignature, name)
+			seen++
+		}
 	}
+	require.Equal(t, len(verifiers), seen)
 }
