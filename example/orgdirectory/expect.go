@@ -50,18 +50,18 @@ func (r *report) check(ev event, want expected) {
 	got := map[string]string{}
 	for _, d := range r.deliveriesOf(ev.ID) {
 		got[d.Subscription] = statuses(d)
-		r.expectf(d.State == delivered, "%s %s: the delivery to the %s is %s", ev.Type, ev.Resource, d.Subscription, d.State)
+		r.Expectf(d.State == delivered, "%s %s: the delivery to the %s is %s", ev.Type, ev.Resource, d.Subscription, d.State)
 	}
 	explained := map[string]string{}
 	for _, d := range r.decisionsOf(ev.ID) {
 		explained[d.Subscription] = d.Outcome
-		r.expectf(d.Why != "", "%s %s: no reason is given for the %s", ev.Type, ev.Resource, d.Subscription)
+		r.Expectf(d.Why != "", "%s %s: no reason is given for the %s", ev.Type, ev.Resource, d.Subscription)
 		if d.Outcome == denied {
 			got[d.Subscription] = denied
 		}
 	}
 	for _, name := range names(want, got) {
-		r.expectf(want[name] == got[name], "%s %s: %s: want %s, got %s", ev.Type, ev.Resource, name, or(want[name]), or(got[name]))
+		r.Expectf(want[name] == got[name], "%s %s: %s: want %s, got %s", ev.Type, ev.Resource, name, or(want[name]), or(got[name]))
 	}
 	for _, name := range names(want, explained) {
 		outcome := delivered
@@ -70,7 +70,7 @@ func (r *report) check(ev event, want expected) {
 		} else if what == denied {
 			outcome = denied
 		}
-		r.expectf(explained[name] == outcome, "%s %s: the explanation says of the %s: %s, not %s",
+		r.Expectf(explained[name] == outcome, "%s %s: the explanation says of the %s: %s, not %s",
 			ev.Type, ev.Resource, name, or(explained[name]), outcome)
 	}
 }
@@ -92,11 +92,11 @@ func (r *report) checkRequests(w *world, want map[string]expected) {
 				seen.Verified++
 			}
 			left[req.ID()]--
-			r.expectf(req.Err == nil, "%s: request %d: %v", m.name, req.Number, req.Err)
-			r.expectf(r.about(req.ID(), req.Body), "%s: request %d: the body is not about its event: %s", m.name, req.Number, req.Body)
+			r.Expectf(req.Err == nil, "%s: request %d: %v", m.name, req.Number, req.Err)
+			r.Expectf(r.about(req.ID(), req.Body), "%s: request %d: the body is not about its event: %s", m.name, req.Number, req.Body)
 		}
 		for id, n := range left {
-			r.expectf(n == 0, "%s: event %s: %+d requests differ from what was expected", m.name, id, -n)
+			r.Expectf(n == 0, "%s: event %s: %+d requests differ from what was expected", m.name, id, -n)
 		}
 		r.Receivers = append(r.Receivers, seen)
 	}

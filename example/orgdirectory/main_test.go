@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/example/internal/program"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
@@ -28,20 +29,20 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// program is the example on a database of the tests, which it must leave alone.
-type program struct {
+// example is the program on a database of the tests, which it must leave alone.
+type example struct {
 	t      *testing.T
 	url    string
 	stdout bytes.Buffer
 	stderr bytes.Buffer
 }
 
-func setup(t *testing.T) *program {
+func setup(t *testing.T) *example {
 	t.Helper()
-	return &program{t: t, url: pgtest.EmptyDatabase(t)}
+	return &example{t: t, url: pgtest.EmptyDatabase(t)}
 }
 
-func (p *program) command(args ...string) *exec.Cmd {
+func (p *example) command(args ...string) *exec.Cmd {
 	p.t.Helper()
 	self, err := os.Executable()
 	require.NoError(p.t, err)
@@ -52,7 +53,7 @@ func (p *program) command(args ...string) *exec.Cmd {
 }
 
 // run returns the exit status.
-func (p *program) run(args ...string) int {
+func (p *example) run(args ...string) int {
 	p.t.Helper()
 	cmd := p.command(args...)
 	err := cmd.Run()
@@ -60,7 +61,7 @@ func (p *program) run(args ...string) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-func (p *program) report() report {
+func (p *example) report() report {
 	p.t.Helper()
 	var r report
 	decoder := json.NewDecoder(&p.stdout)
@@ -74,7 +75,7 @@ var ownDatabase = regexp.MustCompile(`(?m)^Database: (\w+), `)
 
 // requireClean requires that the database which DATABASE_URL names is as it was,
 // and that the one which the program made is gone. printed is what it printed.
-func (p *program) requireClean(printed string) {
+func (p *example) requireClean(printed string) {
 	p.t.Helper()
 	made := ownDatabase.FindStringSubmatch(printed)
 	require.NotNil(p.t, made, printed)
@@ -199,7 +200,7 @@ func TestABadLineIsNamedBeforeAnythingIsSent(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "payloads.ndjson")
 			require.NoError(t, os.WriteFile(file, []byte(`{"event":"push","payload":{}}`+"\n\n"+bad+"\n"), 0o600))
 
-			require.Equal(t, exitFailed, p.run("-json", "-payloads", file))
+			require.Equal(t, program.ExitFailed, p.run("-json", "-payloads", file))
 
 			require.Contains(t, p.stderr.String(), name)
 			r := p.report()
@@ -266,7 +267,7 @@ func TestAnInterruptedStoryCleansUp(t *testing.T) {
 	}
 	require.Error(t, cmd.Wait())
 
-	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
+	require.Equal(t, program.ExitFailed, cmd.ProcessState.ExitCode())
 	require.Contains(t, p.stderr.String(), "FAILED: interrupted")
 	require.NotContains(t, p.stdout.String(), "All was as it must be")
 	p.requireClean(p.stdout.String())
@@ -290,23 +291,8 @@ func TestARoleThatMayNotCreateDatabasesIsToldWhatToDo(t *testing.T) {
 	at.User = url.UserPassword(role, "secret")
 	p.url = at.String()
 
-	require.Equal(t, exitFailed, p.run("-json"))
+	require.Equal(t, program.ExitFailed, p.run("-json"))
 
 	require.Contains(t, p.stderr.String(), "give it CREATEDB, or unset DATABASE_URL")
 	require.False(t, p.report().OK)
-}
-
-func TestATableFitsALine(t *testing.T) {
-	t.Parallel()
-	text := newTable("who", "why")
-	text.add("president", strings.Repeat("because ", 30))
-	text.add("head", strings.Repeat("é", 200))
-
-	for line := range strings.Lines(text.String()) {
-		line = strings.TrimSuffix(line, "\n")
-		require.LessOrEqual(t, len([]rune(line)), tableWidth)
-		require.NotEmpty(t, line)
-	}
-	require.Equal(t, 30, strings.Count(text.String(), "because"))
-	require.Equal(t, 200, strings.Count(text.String(), "é"))
 }

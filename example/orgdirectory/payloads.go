@@ -51,7 +51,7 @@ func playSamples(ctx context.Context, w *world, samples []sample, show *console,
 		waitErr = w.settled(ctx, m)
 	}
 	if waitErr != nil {
-		result.problemf("payloads: %v", waitErr)
+		result.Problemf("payloads: %v", waitErr)
 	}
 	result.Payloads = count(sent, m)
 	result.checkPayloads(m)
@@ -61,7 +61,7 @@ func playSamples(ctx context.Context, w *world, samples []sample, show *console,
 
 func (w *world) send(ctx context.Context, s sample) (id string, err error) {
 	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		res, err := w.people.events.Enqueue(ctx, tx, outbox.Intent{
+		res, err := w.people.Events.Enqueue(ctx, tx, outbox.Intent{
 			Type:     s.eventType,
 			Site:     github,
 			Resource: access.Resource{Kind: "payload", ID: strconv.Itoa(s.line)},
@@ -106,8 +106,8 @@ func count(sent map[string]sample, m *member) *payloads {
 
 func (r *report) checkPayloads(m *member) {
 	p := r.Payloads
-	r.expectf(p.Delivered == p.Sent, "payloads: %d of %d arrived", p.Delivered, p.Sent)
-	r.expectf(p.Mismatched == 0, "payloads: %d arrived other than they were enqueued", p.Mismatched)
-	r.expectf(p.Duplicated == 0, "payloads: %d arrived more than once", p.Duplicated)
-	r.expectf(m.receiver.Err() == nil, "payloads: %v", m.receiver.Err())
+	r.Expectf(p.Delivered == p.Sent, "payloads: %d of %d arrived", p.Delivered, p.Sent)
+	r.Expectf(p.Mismatched == 0, "payloads: %d arrived other than they were enqueued", p.Mismatched)
+	r.Expectf(p.Duplicated == 0, "payloads: %d arrived more than once", p.Duplicated)
+	r.Expectf(m.receiver.Err() == nil, "payloads: %v", m.receiver.Err())
 }

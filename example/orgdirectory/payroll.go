@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/example/internal/directory"
 )
 
 const payrollSignature = "X-Payroll-Signature"
@@ -31,7 +32,7 @@ func newPayrollDialect() (dialect.Dialect, error) {
 }
 
 func payrollEnvelope(ev dialect.Event, data []byte) (dialect.Content, error) {
-	var p person
+	var p directory.Person
 	if err := json.Unmarshal(data, &p); err != nil {
 		return dialect.Content{}, err
 	}

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/riverhook/riverhook/example/internal/program"
 )
 
 // report is what happened, and what -json prints.
 type report struct {
-	OK         bool         `json:"ok"`
-	Problems   []string     `json:"problems"`
+	program.Verdict
+
 	Postgres   string       `json:"postgres"`
 	Events     []event      `json:"events"`
 	Deliveries []deliveryOf `json:"deliveries"`
@@ -68,21 +70,14 @@ type receiverOf struct {
 // newReport has no list that is null.
 func newReport() *report {
 	return &report{
-		OK: true, Problems: []string{}, Events: []event{}, Deliveries: []deliveryOf{},
+		Verdict: program.Good(), Events: []event{}, Deliveries: []deliveryOf{},
 		Decisions: []decisionOf{}, Receivers: []receiverOf{},
 	}
 }
 
-// problem records that something was not as it must be.
-func (r *report) problemf(format string, args ...any) {
-	r.OK = false
-	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
-}
-
-func (r *report) expectf(ok bool, format string, args ...any) {
-	if !ok {
-		r.problemf(format, args...)
-	}
+// String is what is printed when all was as it must be.
+func (r *report) String() string {
+	return fmt.Sprintf("All was as it must be: %d events, %d deliveries.", len(r.Events), len(r.Deliveries))
 }
 
 func (r *report) deliveriesOf(eventID string) []deliveryOf {

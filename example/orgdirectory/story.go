@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/example/internal/directory"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 )
@@ -73,7 +74,7 @@ func playStory(ctx context.Context, w *world, show *console, result *report) err
 	s := &story{world: w, result: result, show: show, held: map[uuid.UUID]string{}, want: map[string]expected{}}
 	for i, a := range acts() {
 		s.act = a.title
-		show.act(i+1, a)
+		show.Act(i+1, a.title, a.says)
 		if err := a.play(s, ctx); err != nil {
 			return fmt.Errorf("act %d: %w", i+1, err)
 		}
@@ -86,7 +87,7 @@ func playStory(ctx context.Context, w *world, show *console, result *report) err
 func (s *story) createAndCommit(ctx context.Context) error {
 	var created outbox.Result
 	err := s.commit(ctx, func(tx pgx.Tx) (err error) {
-		created, err = s.people.create(ctx, tx, person{ID: "ada", Name: "Ada", Office: oun, Title: "forecaster", Confidential: true})
+		created, err = s.people.Create(ctx, tx, directory.Person{ID: "ada", Name: "Ada", Office: oun, Title: "forecaster", Confidential: true})
 		return err
 	})
 	if err != nil {
@@ -102,7 +103,7 @@ func (s *story) createAndRollBack(ctx context.Context) error {
 	}
 	errNoBudget := errors.New("no budget for another forecaster")
 	err = s.commit(ctx, func(tx pgx.Tx) error {
-		if _, err := s.people.create(ctx, tx, person{ID: "ben", Name: "Ben", Office: oun, Title: "forecaster"}); err != nil {
+		if _, err := s.people.Create(ctx, tx, directory.Person{ID: "ben", Name: "Ben", Office: oun, Title: "forecaster"}); err != nil {
 			return err
 		}
 		return errNoBudget
@@ -114,8 +115,8 @@ func (s *story) createAndRollBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.result.expectf(before == after, "a transaction that was rolled back left something: before %+v, after %+v", before, after)
-	s.show.printf("Before the transaction: %s\nAfter it:               %s\n", before, after)
+	s.result.Expectf(before == after, "a transaction that was rolled back left something: before %+v, after %+v", before, after)
+	s.show.Printf("Before the transaction: %s\nAfter it:               %s\n", before, after)
 	return nil
 }
 
@@ -126,7 +127,7 @@ func (s *story) deleteInTwoOffices(ctx context.Context) error {
 	}
 	var gone []outbox.Result
 	err := s.commit(ctx, func(tx pgx.Tx) (err error) {
-		gone, err = s.people.remove(ctx, tx, hierarchy.Root, "carl", "cleo")
+		gone, err = s.people.Remove(ctx, tx, hierarchy.Root, "carl", "cleo")
 		return err
 	})
 	if err != nil {
@@ -149,7 +150,7 @@ func (s *story) failTwice(ctx context.Context) error {
 	)
 	var promoted outbox.Result
 	err := s.commit(ctx, func(tx pgx.Tx) (err error) {
-		promoted, err = s.people.promote(ctx, tx, "ada", "lead forecaster")
+		promoted, err = s.people.Promote(ctx, tx, "ada", "lead forecaster")
 		return err
 	})
 	if err != nil {
@@ -166,7 +167,7 @@ func (s *story) pauseAndResume(ctx context.Context) error {
 	before := len(manager.receiver.Requests())
 	var created outbox.Result
 	err := s.commit(ctx, func(tx pgx.Tx) (err error) {
-		created, err = s.people.create(ctx, tx, person{ID: "dora", Name: "Dora", Office: ama, Title: "forecaster"})
+		created, err = s.people.Create(ctx, tx, directory.Person{ID: "dora", Name: "Dora", Office: ama, Title: "forecaster"})
 		return err
 	})
 	if err != nil {
@@ -177,8 +178,8 @@ func (s *story) pauseAndResume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.show.printf("While it is paused the delivery to the %s is %s, held by: %s.\n", manager.name, paused.State, paused.Hold)
-	s.result.expectf(len(manager.receiver.Requests()) == before, "the %s was sent something while its subscription was paused", manager.name)
+	s.show.Printf("While it is paused the delivery to the %s is %s, held by: %s.\n", manager.name, paused.State, paused.Hold)
+	s.result.Expectf(len(manager.receiver.Requests()) == before, "the %s was sent something while its subscription was paused", manager.name)
 
 	if _, err := s.engine.Subscriptions().Activate(ctx, manager.sub.ID); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/example/internal/directory"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
@@ -28,7 +29,7 @@ const (
 // are told.
 type world struct {
 	engine  *delivery.Engine
-	people  *people
+	people  *directory.People
 	pool    *pgxpool.Pool
 	members []*member
 }
@@ -39,8 +40,8 @@ func newWorld(ctx context.Context, pool *pgxpool.Pool) (w *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w = &world{people: &people{events: events}, pool: pool}
-	if _, err := pool.Exec(ctx, directoryTables); err != nil {
+	w = &world{people: &directory.People{Events: events}, pool: pool}
+	if _, err := pool.Exec(ctx, directory.Tables); err != nil {
 		return nil, fmt.Errorf("create the directory's tables: %w", err)
 	}
 	if w.engine, err = newEngine(pool); err != nil {

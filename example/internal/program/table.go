@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"fmt"
@@ -11,17 +11,19 @@ const tableWidth = 96
 
 const columnGap = 2
 
-// table is rows of text under a head. The last column takes what is left of the
+// Table is rows of text under a head. The last column takes what is left of the
 // line and is wrapped.
-type table struct {
+type Table struct {
 	rows [][]string
 }
 
-func newTable(head ...string) *table {
-	return &table{rows: [][]string{head}}
+// NewTable returns a table of its head alone.
+func NewTable(head ...string) *Table {
+	return &Table{rows: [][]string{head}}
 }
 
-func (t *table) add(cells ...any) {
+// Add adds a row.
+func (t *Table) Add(cells ...any) {
 	row := make([]string, len(cells))
 	for i, cell := range cells {
 		row[i] = fmt.Sprint(cell)
@@ -30,7 +32,7 @@ func (t *table) add(cells ...any) {
 }
 
 // String implements fmt.Stringer. It ends with an end of line.
-func (t *table) String() string {
+func (t *Table) String() string {
 	widths := make([]int, len(t.rows[0]))
 	for _, row := range t.rows {
 		for i, cell := range row {

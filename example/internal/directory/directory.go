@@ -1,4 +1,6 @@
-package main
+// Package directory is the application of the examples: the people in the offices of
+// an organization.
+package directory
 
 import (
 	"context"
@@ -14,8 +16,8 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 )
 
-// The directory's own tables, beside Riverhook's in the same database.
-const directoryTables = `
+// Tables are the directory's own, beside Riverhook's in the same database.
+const Tables = `
 	CREATE SCHEMA directory;
 	CREATE TABLE directory.person (
 		id           text PRIMARY KEY,
@@ -30,7 +32,8 @@ const directoryTables = `
 		confidential boolean NOT NULL  -- also those who are confidential
 	);`
 
-type person struct {
+// Person is somebody in the directory.
+type Person struct {
 	ID           string         `json:"id"`
 	Name         string         `json:"name"`
 	Office       hierarchy.Path `json:"office"`
@@ -38,20 +41,22 @@ type person struct {
 	Confidential bool           `json:"-"`
 }
 
-// people is the directory's repository. It works in the caller's transaction
+// People is the directory's repository. It works in the caller's transaction
 // and puts an intent into it with each change: that is all that an application
 // does about webhooks.
-type people struct{ events *outbox.Client }
+type People struct{ Events *outbox.Client }
 
-func (r *people) create(ctx context.Context, tx pgx.Tx, p person) (outbox.Result, error) {
+// Create adds a person.
+func (r *People) Create(ctx context.Context, tx pgx.Tx, p Person) (outbox.Result, error) {
 	const insert = `INSERT INTO directory.person (id, name, office, title, confidential) VALUES ($1, $2, $3, $4, $5)`
 	if _, err := tx.Exec(ctx, insert, p.ID, p.Name, p.Office, p.Title, p.Confidential); err != nil {
 		return outbox.Result{}, err
 	}
-	return r.events.Enqueue(ctx, tx, intent("user.created", p))
+	return r.Events.Enqueue(ctx, tx, intent("user.created", p))
 }
 
-func (r *people) promote(ctx context.Context, tx pgx.Tx, id, title string) (outbox.Result, error) {
+// Promote gives a person another title.
+func (r *People) Promote(ctx context.Context, tx pgx.Tx, id, title string) (outbox.Result, error) {
 	const update = `UPDATE directory.person SET title = $2 WHERE id = $1 RETURNING *`
 	changed, err := collect(tx.Query(ctx, update, id, title))
 	if err != nil {
@@ -60,27 +65,27 @@ func (r *people) promote(ctx context.Context, tx pgx.Tx, id, title string) (outb
 	if len(changed) == 0 {
 		return outbox.Result{}, fmt.Errorf("there is no person %q", id)
 	}
-	return r.events.Enqueue(ctx, tx, intent("user.updated", changed[0]))
+	return r.Events.Enqueue(ctx, tx, intent("user.updated", changed[0]))
 }
 
-// remove deletes people wherever they are. The events carry what is known of
+// Remove deletes people wherever they are. The events carry what is known of
 // each, for after the commit nobody can look them up.
-func (r *people) remove(ctx context.Context, tx pgx.Tx, from hierarchy.Path, ids ...string) ([]outbox.Result, error) {
+func (r *People) Remove(ctx context.Context, tx pgx.Tx, from hierarchy.Path, ids ...string) ([]outbox.Result, error) {
 	const remove = `DELETE FROM directory.person WHERE id = ANY ($1) RETURNING *`
 	gone, err := collect(tx.Query(ctx, remove, ids))
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(gone, func(a, b person) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(gone, func(a, b Person) int { return strings.Compare(a.ID, b.ID) })
 	intents := make([]outbox.Intent, len(gone))
 	for i, p := range gone {
 		intents[i] = intent("user.deleted", p)
 		intents[i].ActiveSite = from
 	}
-	return r.events.EnqueueMany(ctx, tx, intents)
+	return r.Events.EnqueueMany(ctx, tx, intents)
 }
 
-func intent(eventType string, p person) outbox.Intent {
+func intent(eventType string, p Person) outbox.Intent {
 	return outbox.Intent{
 		Type:       eventType,
 		Site:       p.Office,
@@ -91,9 +96,9 @@ func intent(eventType string, p person) outbox.Intent {
 	}
 }
 
-func collect(rows pgx.Rows, err error) ([]person, error) {
+func collect(rows pgx.Rows, err error) ([]Person, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[person])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Person])
 }
