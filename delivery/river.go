@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,7 +64,7 @@ func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
 		FetchPollInterval:           pollInterval,
 		ID:                          e.cfg.ID,
 		JobTimeout:                  -1,
-		Logger:                      slog.New(warnings{e.log.Handler()}),
+		Logger:                      jobs.Warnings(e.log),
 		MaxAttempts:                 jobs.MaxAttempts,
 		PollOnly:                    e.cfg.PollOnly,
 		Queues: map[string]river.QueueConfig{
@@ -144,17 +143,3 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 		return fmt.Errorf("delivery: job %d is of unknown kind %q", job.ID, job.Kind)
 	}
 }
-
-// warnings passes on what River warns of, and keeps its notes of every start
-// and election to itself.
-type warnings struct{ slog.Handler }
-
-func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
-}
-
-func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return warnings{w.Handler.WithAttrs(attrs)}
-}
-
-func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }

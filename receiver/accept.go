@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/riverhook/riverhook/dialect"
@@ -33,7 +34,7 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, t target) {
 	}
 	ev := Event{
 		ID: newEventID(), Receiver: t.rec.Name, Owner: t.owner, DeliveryID: t.rec.DeliveryID(r.Header, body),
-		ContentType: contentType, Header: redact(r.Header, t.rec.RedactHeaders), Body: body,
+		ContentType: strings.ToValidUTF8(contentType, ""), Header: redact(r.Header, t.rec.RedactHeaders), Body: body,
 	}
 	if err := errors.Join(checkPayload(kind, body), checkDeliveryID(ev.DeliveryID)); err != nil {
 		problem(w, http.StatusBadRequest, "The body or the delivery id is malformed.")

@@ -12,6 +12,7 @@ const (
 	QueueExpand  = "expand"  // new intents and their first attempts
 	QueueChunk   = "chunk"   // the rest of large fan-outs, and decisions that wait
 	QueueDeliver = "deliver" // later attempts
+	QueueInbox   = "inbox"   // events that came to a receiver
 )
 
 // MaxAttempts is the number of times that River may run one of our jobs. It is
@@ -71,4 +72,17 @@ func (Deliver) Kind() string { return "riverhook_deliver" }
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (Deliver) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{MaxAttempts: MaxAttempts, Queue: QueueDeliver}
+}
+
+// Receive processes an event that came to a receiver.
+type Receive struct {
+	EventID uuid.UUID `json:"event_id"`
+}
+
+// Kind implements river.JobArgs.
+func (Receive) Kind() string { return "riverhook_receive" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (Receive) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: MaxAttempts, Queue: QueueInbox}
 }

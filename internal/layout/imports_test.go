@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +34,8 @@ type direction struct {
 var (
 	stdlibOnly = []string{}
 
-	// One row for each folder of packages: a new one needs a new row.
+	// One row for each folder of packages: a new one needs a new row. The row of a
+	// folder within another one counts for it alone.
 	directions = map[string]direction{
 		"access":    {theirs: stdlibOnly},
 		"delivery":  {ours: []string{"access", "dialect", "egress", "hierarchy", "internal/*", "seal"}, http: true},
@@ -44,6 +46,8 @@ var (
 		"outbox":    {ours: []string{"access", "hierarchy", "internal/*", "seal"}},
 		"receiver":  {ours: []string{"dialect"}, theirs: stdlibOnly, http: true},
 		"seal":      {theirs: stdlibOnly},
+
+		"receiver/pginbox": {ours: []string{"dialect", "internal/*", "receiver", "seal"}, http: true},
 	}
 
 	// programs are what nothing imports: they may link everything.
@@ -78,7 +82,7 @@ func TestImportsRunDownward(t *testing.T) {
 	folders := map[string]bool{}
 	for _, p := range packages {
 		if rel, ok := strings.CutPrefix(p.ImportPath, module+"/"); ok {
-			folders[first(rel)] = true
+			folders[row(rel)] = true
 		}
 	}
 	for folder := range directions {
@@ -126,8 +130,13 @@ func TestAWrongImportIsFound(t *testing.T) {
 		{name: "outbox links net/http", from: "outbox", to: "net/http"},
 		{name: "receiver links a module", from: "receiver", to: uuid},
 		{name: "receiver links dialect", from: "receiver", to: module + "/dialect", ok: true},
+		{name: "receiver links its Postgres inbox", from: "receiver", to: module + "/receiver/pginbox"},
 		{name: "receiver links the store", from: "receiver", to: module + "/internal/store"},
+		{name: "receivertest links receiver", from: "receiver/receivertest", to: module + "/receiver", ok: true},
 		{name: "receivertest links testify", from: "receiver/receivertest", to: testify},
+		{name: "the Postgres inbox links delivery", from: "receiver/pginbox", to: module + "/delivery"},
+		{name: "the Postgres inbox links receiver", from: "receiver/pginbox", to: module + "/receiver", ok: true},
+		{name: "the Postgres inbox links the store", from: "receiver/pginbox", to: module + "/internal/store", ok: true},
 		{name: "seal links a module", from: "seal", to: uuid},
 		{name: "seal links net/http", from: "seal", to: "net/http"},
 		{name: "the jobs link outbox", from: "internal/jobs", to: module + "/outbox"},
@@ -139,16 +148,16 @@ func TestAWrongImportIsFound(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 
-			path := strings.TrimSuffix(module+"/"+tt.from, "/.")
+			from := strings.TrimSuffix(module+"/"+tt.from, "/.")
 			found := violations([]listed{
-				{ImportPath: path, Deps: []string{tt.to}},
+				{ImportPath: from, Deps: []string{tt.to}},
 				{ImportPath: tt.to, Standard: !strings.Contains(tt.to, ".")},
 			})
 			if tt.ok {
 				require.Empty(t, found)
 			} else {
 				require.Len(t, found, 1)
-				require.Contains(t, found[0], path)
+				require.Contains(t, found[0], from)
 			}
 		})
 	}
@@ -170,7 +179,7 @@ func violations(packages []listed) []string {
 		if within(rel, programs...) {
 			continue
 		}
-		folder := first(rel)
+		folder := row(rel)
 		rule, ok := directions[folder]
 		if !ok {
 			known := slices.Sorted(maps.Keys(directions))
@@ -192,7 +201,7 @@ func (d direction) forbids(folder, dep string, standard bool) string {
 		return "only tests and programs may"
 	case within(dep, module):
 		rel := strings.TrimPrefix(strings.TrimPrefix(dep, module), "/")
-		if within(rel, folder) || slices.Contains(d.ours, rel) {
+		if row(rel) == folder || slices.Contains(d.ours, rel) {
 			return ""
 		}
 		if within(rel, "internal") && !within(rel, programs...) && slices.Contains(d.ours, "internal/*") {
@@ -208,15 +217,20 @@ func (d direction) forbids(folder, dep string, standard bool) string {
 	}
 }
 
-func first(path string) string {
-	folder, _, _ := strings.Cut(path, "/")
-	return folder
+// row returns the folder whose row of directions counts for a package: the
+// innermost one that has a row, else the outermost.
+func row(rel string) string {
+	for folder := rel; ; folder = path.Dir(folder) {
+		if _, ok := directions[folder]; ok || !strings.Contains(folder, "/") {
+			return folder
+		}
+	}
 }
 
-// within reports whether path is one of the folders or below one of them.
-func within(path string, folders ...string) bool {
+// within reports whether p is one of the folders or below one of them.
+func within(p string, folders ...string) bool {
 	return slices.ContainsFunc(folders, func(folder string) bool {
-		return path == folder || strings.HasPrefix(path, folder+"/")
+		return p == folder || strings.HasPrefix(p, folder+"/")
 	})
 }
 

@@ -136,6 +136,7 @@ type EndpointAuth struct {
 
 type Engine struct {
 	ID          string
+	Inbox       bool
 	StartedAt   time.Time
 	HeartbeatAt time.Time
 }
@@ -147,6 +148,26 @@ type EventType struct {
 	UmbrellaPatterns []string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
+}
+
+type InboxEvent struct {
+	ID                  uuid.UUID
+	Receiver            string
+	Owner               string
+	DeliveryID          pgtype.Text
+	ContentType         string
+	Header              json.RawMessage
+	Body                []byte
+	State               string
+	Attempt             int
+	Message             string
+	Error               string
+	ResponseStatus      int
+	ResponseContentType string
+	ResponseBody        []byte
+	JobID               int64
+	ReceivedAt          time.Time
+	EndedAt             *time.Time
 }
 
 type Intent struct {

@@ -13,7 +13,7 @@ import (
 
 const isFirstEngine = `-- name: IsFirstEngine :one
 SELECT coalesce((
-    SELECT e.id = $1::text FROM /* TEMPLATE: schema */engine e ORDER BY e.started_at, e.id LIMIT 1
+    SELECT e.id = $1::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.id LIMIT 1
 ), false)::boolean AS first
 `
 

@@ -16,7 +16,7 @@ SELECT
     i.pending AS pending_intents, i.oldest_ms AS oldest_intent_ms,
     c.waiting AS waiting_decisions,
     (SELECT count(*) FROM /* TEMPLATE: schema */engine n
-     WHERE n.heartbeat_at > now() - $1::bigint * interval '1 millisecond')::bigint AS engines
+     WHERE NOT n.inbox AND n.heartbeat_at > now() - $1::bigint * interval '1 millisecond')::bigint AS engines
 FROM (
     SELECT
         count(*) FILTER (WHERE o.due_at <= now()) AS due,

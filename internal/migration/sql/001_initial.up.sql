@@ -306,10 +306,46 @@ CREATE TABLE /* TEMPLATE: schema */attempt (
 
 ALTER TABLE /* TEMPLATE: schema */attempt ALTER COLUMN response_body SET STORAGE EXTERNAL;
 
+-- Inbound events ------------------------------------------------------------
+
+-- What has come to a receiver, at most once for each delivery_id of the sender's. Its
+-- River job is the alarm clock, this row is the truth: attempt counts the runs
+-- and fences them, so that one that was overtaken, or whose event was deleted,
+-- changes nothing. The id is random, not of version 7, since who knows it may ask
+-- for the event.
+CREATE TABLE /* TEMPLATE: schema */inbox_event (
+    id                    uuid PRIMARY KEY,
+    receiver              text NOT NULL,
+    owner                 text NOT NULL DEFAULT '',
+    delivery_id           text,
+    content_type          text NOT NULL DEFAULT '',
+    header                jsonb NOT NULL DEFAULT '{}',
+    body                  bytea,
+    state                 text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed', 'gone')),
+    attempt               integer NOT NULL DEFAULT 0,
+    message               text NOT NULL DEFAULT '',
+    error                 text NOT NULL DEFAULT '',
+    response_status       integer NOT NULL DEFAULT 0,
+    response_content_type text NOT NULL DEFAULT '',
+    response_body         bytea,
+    job_id                bigint NOT NULL,
+    received_at           timestamptz NOT NULL DEFAULT now(),
+    ended_at              timestamptz,
+    UNIQUE (receiver, owner, delivery_id),
+    CHECK ((state = 'pending') = (ended_at IS NULL))
+);
+
+ALTER TABLE /* TEMPLATE: schema */inbox_event ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE INDEX inbox_event_pending_idx ON /* TEMPLATE: schema */inbox_event (job_id) WHERE state = 'pending';
+CREATE INDEX inbox_event_ended_idx ON /* TEMPLATE: schema */inbox_event (ended_at) WHERE ended_at IS NOT NULL;
+
 -- Engines -------------------------------------------------------------------
 
+-- Whoever works River jobs of this schema: engines that deliver, and inboxes.
 CREATE TABLE /* TEMPLATE: schema */engine (
     id           text PRIMARY KEY,
+    inbox        boolean NOT NULL DEFAULT false,
     started_at   timestamptz NOT NULL DEFAULT now(),
     heartbeat_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);

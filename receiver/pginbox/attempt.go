@@ -1,0 +1,186 @@
+package pginbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/receiver"
+)
+
+const (
+	// recordTimeout bounds the recording of what became of an attempt, which a
+	// context that has ended does not prevent.
+	recordTimeout = 10 * time.Second
+
+	// stallWait is the wait before something is tried again that was nobody's
+	// attempt: the database failed, or another run was faster.
+	stallWait = time.Second
+
+	// unknownWait is the wait for a process that has the receiver of an event.
+	unknownWait = 30 * time.Second
+
+	// maxError is in bytes.
+	maxError = 4 << 10
+)
+
+// InTx makes a Func whose writes take effect exactly once: tx is the transaction in
+// which the event is marked as done behind its return. It is at the database's default
+// isolation, must be neither committed nor rolled back by fn, and an error or a panic
+// rolls it back. The inbox must be an [Inbox].
+func InTx(fn func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error)) receiver.Func {
+	return func(ctx context.Context, ev receiver.Event) (receiver.Response, error) {
+		a, ok := ctx.Value(attemptKey{}).(*attempt)
+		if !ok {
+			return receiver.Response{}, errors.New("pginbox: InTx: the inbox is no pginbox.Inbox")
+		}
+		tx, err := a.inbox.pool.Begin(ctx)
+		if err != nil {
+			return receiver.Response{}, fmt.Errorf("pginbox: begin: %w", err)
+		}
+		a.tx = tx
+		return fn(ctx, tx, ev)
+	}
+}
+
+type attemptKey struct{}
+
+// attempt is one run of a Func. Only one goroutine at a time uses it.
+type attempt struct {
+	inbox *Inbox
+	rec   receiver.Receiver
+	row   store.PendingInboxEventRow // before the attempt
+	tx    pgx.Tx                     // nil unless the Func is made by InTx
+}
+
+// load prepares the next attempt of an event; nil is an event that is not pending,
+// and an attempt without a Func is one that this process cannot make.
+func (in *Inbox) load(ctx context.Context, id uuid.UUID) (*attempt, error) {
+	row, err := in.store.PendingInboxEvent(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load an event: %w", err)
+	}
+	rec, _ := in.registry.Get(row.Receiver)
+	return &attempt{inbox: in, rec: rec, row: row}, nil
+}
+
+func (a *attempt) number() int { return a.row.Attempt + 1 }
+
+// run makes the attempt, records what became of it, and returns after which wait the
+// event wants another one; 0 is none. The error is one of the database.
+func (a *attempt) run(ctx context.Context) (again time.Duration, err error) {
+	if a.rec.Func == nil {
+		a.inbox.cfg.Logger.WarnContext(ctx, "pginbox: an event waits for its receiver", "event", a.row.ID, "receiver", a.row.Receiver)
+		return unknownWait, nil
+	}
+	if a.row.Attempt >= a.rec.MaxAttempts {
+		return 0, a.fail(ctx, a.row.Attempt, errors.New("the last attempt was interrupted"), true)
+	}
+	begun, err := a.inbox.store.BeginInboxAttempt(ctx, &store.BeginInboxAttemptParams{ID: a.row.ID, Attempt: a.row.Attempt})
+	if err != nil {
+		return 0, fmt.Errorf("begin an attempt: %w", err)
+	}
+	if begun == 0 {
+		return stallWait, nil
+	}
+	ev, err := a.event()
+	if err == nil {
+		var resp receiver.Response
+		resp, err = a.rec.Run(receiver.WithReporter(context.WithValue(ctx, attemptKey{}, a), a.report), ev)
+		if err == nil {
+			err = a.finish(ctx, resp)
+		}
+		a.rollback(ctx)
+	}
+	if err == nil || errors.Is(err, errOvertaken) {
+		return 0, nil
+	}
+	final := a.rec.Final(a.number(), err)
+	a.inbox.cfg.Logger.WarnContext(ctx, "pginbox: an attempt failed", "event", a.row.ID, "receiver", a.row.Receiver,
+		"attempt", a.number(), "final", final, "error", err)
+	if err := a.fail(ctx, a.number(), err, final); err != nil || final {
+		return 0, err
+	}
+	return max(a.rec.Backoff(a.number()), time.Millisecond), nil
+}
+
+func (a *attempt) event() (receiver.Event, error) {
+	ev := receiver.Event{
+		ID: a.row.ID.String(), Receiver: a.row.Receiver, Owner: a.row.Owner, DeliveryID: a.row.DeliveryID,
+		ContentType: a.row.ContentType, Body: a.row.Body, ReceivedAt: a.row.ReceivedAt, Attempt: a.number(),
+	}
+	if err := json.Unmarshal(a.row.Header, &ev.Header); err != nil {
+		return ev, fmt.Errorf("headers: %w", err)
+	}
+	return ev, nil
+}
+
+// errOvertaken says that another run began meanwhile, or that the event was deleted.
+var errOvertaken = errors.New("pginbox: the attempt was overtaken")
+
+// finish marks the event as done, in the transaction of the Func where it has one.
+func (a *attempt) finish(ctx context.Context, resp receiver.Response) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	queries := a.inbox.store
+	if a.tx != nil {
+		queries = store.In(a.tx, a.inbox.cfg.Schema)
+	}
+	finished, err := queries.FinishInboxAttempt(ctx, &store.FinishInboxAttemptParams{
+		ID: a.row.ID, Attempt: a.number(),
+		ResponseStatus: resp.Status, ResponseContentType: resp.ContentType, ResponseBody: resp.Body,
+	})
+	if err == nil && finished == 0 {
+		err = errOvertaken
+	}
+	if err == nil && a.tx != nil {
+		err = a.tx.Commit(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("pginbox: finish: %w", err)
+	}
+	return nil
+}
+
+// rollback does nothing behind a commit.
+func (a *attempt) rollback(ctx context.Context) {
+	if a.tx == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	_ = a.tx.Rollback(ctx) // what cannot be rolled back has lost its connection
+}
+
+func (a *attempt) fail(ctx context.Context, number int, why error, final bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	text := why.Error()
+	text = strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), maxError)], ""), "\x00", "")
+	_, err := a.inbox.store.FailInboxAttempt(ctx, &store.FailInboxAttemptParams{ID: a.row.ID, Attempt: number, Error: text, Final: final})
+	if err != nil {
+		return fmt.Errorf("record an attempt: %w", err)
+	}
+	return nil
+}
+
+// report is not part of the Func's transaction, so that it is seen at once.
+func (a *attempt) report(ctx context.Context, message string) error {
+	reported, err := a.inbox.store.ReportInboxProgress(ctx, &store.ReportInboxProgressParams{
+		ID: a.row.ID, Attempt: a.number(), Message: message,
+	})
+	if err == nil && reported == 0 {
+		err = errOvertaken
+	}
+	return err
+}

@@ -1,0 +1,228 @@
+package pginbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/riverhook/riverhook/internal/jobs"
+	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/receiver"
+)
+
+// syncGrace is what the job of a Sync event waits beyond the receiver's Timeout, so
+// that it does not meet the attempt within the request.
+const syncGrace = 15 * time.Second
+
+// Inbox is a [receiver.Inbox] in Postgres. It is safe for concurrent use. It stores events
+// as soon as it is made; Start has it process those that are not Sync, and those whose
+// first attempt has failed.
+type Inbox struct {
+	cfg      Config
+	id       string
+	pool     *pgxpool.Pool
+	registry *receiver.Registry
+	river    *river.Client[pgx.Tx]
+	store    *store.Queries
+
+	mu      sync.Mutex
+	loop    sync.WaitGroup
+	started bool
+	stop    context.CancelFunc
+}
+
+var _ receiver.Inbox = (*Inbox)(nil)
+
+// New returns the inbox in the database of pool, whose events are processed by the
+// receivers in registry. An event whose receiver is not there waits for a process that
+// has it. The error names a field of cfg.
+func New(pool *pgxpool.Pool, registry *receiver.Registry, cfg *Config) (*Inbox, error) {
+	if pool == nil || registry == nil {
+		return nil, errors.New("pginbox: New needs a pool and a Registry")
+	}
+	c := cfg.withDefaults(pool.Config().MaxConns)
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("pginbox: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "inbox"
+	}
+	in := &Inbox{
+		cfg: c, id: fmt.Sprintf("%.60s_%s", host, uuid.NewString()), pool: pool, registry: registry, store: store.In(pool, c.Schema),
+	}
+	if in.river, err = in.newRiver(); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// errKnown rolls back the job of an event that is there already.
+var errKnown = errors.New("pginbox: the event is known")
+
+// Add implements [receiver.Inbox].
+func (in *Inbox) Add(ctx context.Context, ev receiver.Event) (receiver.Status, bool, error) {
+	status, added, err := in.add(ctx, ev)
+	if err != nil {
+		return receiver.Status{}, false, fmt.Errorf("pginbox: store an event: %w", err)
+	}
+	return status, added, nil
+}
+
+func (in *Inbox) add(ctx context.Context, ev receiver.Event) (receiver.Status, bool, error) {
+	rec, ok := in.registry.Get(ev.Receiver)
+	if !ok {
+		return receiver.Status{}, false, fmt.Errorf("no receiver %q", ev.Receiver)
+	}
+	id, err := uuid.Parse(ev.ID)
+	if err != nil {
+		return receiver.Status{}, false, err
+	}
+	header, err := json.Marshal(ev.Header)
+	if err != nil {
+		return receiver.Status{}, false, err
+	}
+	var wait time.Duration
+	if rec.Sync {
+		wait = rec.Timeout + syncGrace
+	}
+	err = pgx.BeginFunc(ctx, in.pool, func(tx pgx.Tx) error {
+		job, err := in.insertJob(ctx, tx, id, wait)
+		if err != nil {
+			return err
+		}
+		added, err := store.In(tx, in.cfg.Schema).AddInboxEvent(ctx, &store.AddInboxEventParams{
+			ID: id, Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID, ContentType: ev.ContentType,
+			Header: header, Body: ev.Body, JobID: job,
+		})
+		if err == nil && added == 0 {
+			err = errKnown
+		}
+		return err
+	})
+	if !errors.Is(err, errKnown) {
+		return receiver.Status{ID: ev.ID, Receiver: ev.Receiver, Owner: ev.Owner, State: receiver.Pending}, err == nil, err
+	}
+	known, err := in.store.InboxEventOfDelivery(ctx, &store.InboxEventOfDeliveryParams{
+		Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID,
+	})
+	if err != nil {
+		return receiver.Status{}, false, err
+	}
+	status, err := in.status(ctx, receiver.Ref{Receiver: ev.Receiver, Owner: ev.Owner, ID: known.String()})
+	return status, false, err
+}
+
+func (in *Inbox) insertJob(ctx context.Context, tx pgx.Tx, id uuid.UUID, wait time.Duration) (int64, error) {
+	opts := &river.InsertOpts{}
+	if wait > 0 {
+		opts.ScheduledAt = time.Now().Add(wait)
+	}
+	job, err := in.river.InsertTx(ctx, tx, jobs.Receive{EventID: id}, opts)
+	if err != nil {
+		return 0, fmt.Errorf("insert a job: %w", err)
+	}
+	return job.Job.ID, nil
+}
+
+// Status implements [receiver.Inbox].
+func (in *Inbox) Status(ctx context.Context, ref receiver.Ref) (receiver.Status, error) {
+	status, err := in.status(ctx, ref)
+	if err != nil {
+		return receiver.Status{}, fmt.Errorf("pginbox: read an event: %w", err)
+	}
+	return status, nil
+}
+
+func (in *Inbox) status(ctx context.Context, ref receiver.Ref) (receiver.Status, error) {
+	id, err := uuid.Parse(ref.ID)
+	if err != nil {
+		return receiver.Status{}, receiver.ErrNotFound
+	}
+	row, err := in.store.InboxStatus(ctx, &store.InboxStatusParams{ID: id, Receiver: ref.Receiver, Owner: ref.Owner})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return receiver.Status{}, receiver.ErrNotFound
+	}
+	if err != nil {
+		return receiver.Status{}, err
+	}
+	return receiver.Status{
+		ID: ref.ID, Receiver: ref.Receiver, Owner: ref.Owner, State: receiver.State(row.State), Attempts: row.Attempt,
+		Message: row.Message, Error: row.Error,
+		Response: receiver.Response{Status: row.ResponseStatus, ContentType: row.ResponseContentType, Body: row.ResponseBody},
+	}, nil
+}
+
+// Delete implements [receiver.Inbox].
+func (in *Inbox) Delete(ctx context.Context, ref receiver.Ref) (receiver.Status, error) {
+	id, err := uuid.Parse(ref.ID)
+	if err != nil {
+		return receiver.Status{}, receiver.ErrNotFound
+	}
+	job, err := in.store.DeleteInboxEvent(ctx, &store.DeleteInboxEventParams{ID: id, Receiver: ref.Receiver, Owner: ref.Owner})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return receiver.Status{}, receiver.ErrNotFound
+	}
+	if err != nil {
+		return receiver.Status{}, fmt.Errorf("pginbox: delete an event: %w", err)
+	}
+	// Without the event the job does nothing; cancelling it tells an attempt under way.
+	if _, err := in.river.JobCancel(ctx, job); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
+		in.cfg.Logger.WarnContext(ctx, "pginbox: could not cancel a job", "event", ref.ID, "error", err)
+	}
+	return in.Status(ctx, ref)
+}
+
+// Run implements [receiver.Inbox].
+func (in *Inbox) Run(ctx context.Context, ref receiver.Ref) (receiver.Status, error) {
+	if _, err := in.Status(ctx, ref); err != nil {
+		return receiver.Status{}, err
+	}
+	id, err := uuid.Parse(ref.ID)
+	if err != nil {
+		return receiver.Status{}, receiver.ErrNotFound
+	}
+	a, err := in.load(ctx, id)
+	if err != nil {
+		return receiver.Status{}, fmt.Errorf("pginbox: run an event: %w", err)
+	}
+	if a != nil && a.row.Attempt == 0 {
+		again, err := a.run(ctx)
+		if err == nil {
+			err = in.replaceJob(ctx, a.row, again)
+		}
+		if err != nil { // the job that Add has made will see to it
+			in.cfg.Logger.WarnContext(ctx, "pginbox: an event waits", "event", id, "error", err)
+		}
+	}
+	return in.Status(ctx, ref)
+}
+
+// replaceJob has the job of a Sync event come when the next attempt is due, and not at
+// all when there is none.
+func (in *Inbox) replaceJob(ctx context.Context, row store.PendingInboxEventRow, again time.Duration) error {
+	return pgx.BeginFunc(ctx, in.pool, func(tx pgx.Tx) error {
+		if _, err := in.river.JobDeleteTx(ctx, tx, row.JobID); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
+			return fmt.Errorf("delete a job: %w", err)
+		}
+		if again <= 0 {
+			return nil
+		}
+		job, err := in.insertJob(ctx, tx, row.ID, again)
+		if err != nil {
+			return err
+		}
+		_, err = store.In(tx, in.cfg.Schema).SetInboxJob(ctx, &store.SetInboxJobParams{ID: row.ID, JobID: job})
+		return err
+	})
+}
