@@ -37,7 +37,9 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 		if err := e.maintain(ctx, -ahead); err != nil {
 			return ran, err
 		}
-		jobs, err := e.store.ClaimDueJobs(ctx, &store.ClaimDueJobsParams{Engine: e.cfg.ID, AheadMs: ahead.Milliseconds()})
+		jobs, err := e.store.ClaimDueJobs(ctx, &store.ClaimDueJobsParams{
+			Engine: e.cfg.ID, Queues: queues(), AheadMs: ahead.Milliseconds(),
+		})
 		if err != nil {
 			return ran, fmt.Errorf("delivery: claim jobs: %w", err)
 		}

@@ -47,6 +47,9 @@ func (s *stallError) Error() string { return "delivery: " + s.action + ": " + s.
 
 func (s *stallError) Unwrap() error { return s.err }
 
+// queues are those that an engine works at. Others of the schema are not its own.
+func queues() []string { return []string{jobs.QueueChunk, jobs.QueueDeliver, jobs.QueueExpand} }
+
 func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
 	workers := river.NewWorkers()
 	err := errors.Join(
@@ -58,7 +61,7 @@ func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
 	if err != nil {
 		return nil, fmt.Errorf("delivery: register workers: %w", err)
 	}
-	client, err := river.NewClient(riverpgxv5.New(e.pool), &river.Config{
+	cfg := &river.Config{
 		CompletedJobRetentionPeriod: completedRetention,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           pollInterval,
@@ -67,16 +70,16 @@ func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
 		Logger:                      jobs.Warnings(e.log),
 		MaxAttempts:                 jobs.MaxAttempts,
 		PollOnly:                    e.cfg.PollOnly,
-		Queues: map[string]river.QueueConfig{
-			jobs.QueueChunk:   {MaxWorkers: e.cfg.MaxWorkers},
-			jobs.QueueDeliver: {MaxWorkers: e.cfg.MaxWorkers},
-			jobs.QueueExpand:  {MaxWorkers: e.cfg.MaxWorkers},
-		},
-		RescueStuckJobsAfter: neverRescued,
-		RetryPolicy:          retryPolicy{},
-		Schema:               e.cfg.Schema,
-		Workers:              workers,
-	})
+		Queues:                      map[string]river.QueueConfig{},
+		RescueStuckJobsAfter:        neverRescued,
+		RetryPolicy:                 retryPolicy{},
+		Schema:                      e.cfg.Schema,
+		Workers:                     workers,
+	}
+	for _, queue := range queues() {
+		cfg.Queues[queue] = river.QueueConfig{MaxWorkers: e.cfg.MaxWorkers}
+	}
+	client, err := river.NewClient(riverpgxv5.New(e.pool), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("delivery: river: %w", err)
 	}

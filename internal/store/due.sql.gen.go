@@ -16,8 +16,8 @@ UPDATE /* TEMPLATE: schema */river_job j SET
     attempted_by = array_append(coalesce(j.attempted_by, '{}'), $1::text)
 WHERE j.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */river_job o
-    WHERE o.state IN ('available', 'retryable', 'scheduled')
-        AND o.scheduled_at <= now() + $2::bigint * interval '1 millisecond'
+    WHERE o.queue = ANY ($2::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
+        AND o.scheduled_at <= now() + $3::bigint * interval '1 millisecond'
     ORDER BY o.scheduled_at, o.id
     LIMIT 100
     FOR UPDATE SKIP LOCKED)
@@ -26,6 +26,7 @@ RETURNING j.id, j.kind, j.args, j.attempt
 
 type ClaimDueJobsParams struct {
 	Engine  string
+	Queues  []string
 	AheadMs int64
 }
 
@@ -37,9 +38,9 @@ type ClaimDueJobsRow struct {
 }
 
 // ClaimDueJobs takes River jobs as a River client would, for who runs them
-// without one.
+// without one, of its queues.
 func (q *Queries) ClaimDueJobs(ctx context.Context, arg *ClaimDueJobsParams) ([]ClaimDueJobsRow, error) {
-	rows, err := q.db.Query(ctx, claimDueJobs, arg.Engine, arg.AheadMs)
+	rows, err := q.db.Query(ctx, claimDueJobs, arg.Engine, arg.Queues, arg.AheadMs)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,23 @@ import (
 	"github.com/riverhook/riverhook/seal"
 )
 
+func TestAnEngineThatRunsWhatIsDueLeavesTheInboxAlone(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine, err := delivery.New(b.pool, &delivery.Config{
+		Egress: deliverytest.LocalPolicy(), Logger: slog.New(slog.DiscardHandler), Sealer: seal.Clear(),
+	})
+	require.NoError(t, err)
+	inbox := b.inbox(func(context.Context, receiver.Event) (receiver.Response, error) { return receiver.Response{}, nil })
+	b.add(inbox, "d1")
+
+	deliverytest.Drain(t.Context(), t, engine, nil)
+
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.river_job WHERE state = 'available' AND attempt = 0`))
+	b.start(inbox)
+	b.eventually(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'done'`, 1)
+}
+
 // An event goes from an outbox through an engine to an inbox in one schema, where both
 // have River clients, each of which may lead.
 func TestAnEngineAndAnInboxShareASchema(t *testing.T) {

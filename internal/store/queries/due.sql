@@ -1,12 +1,12 @@
 -- name: ClaimDueJobs :many
 -- ClaimDueJobs takes River jobs as a River client would, for who runs them
--- without one.
+-- without one, of its queues.
 UPDATE /* TEMPLATE: schema */river_job j SET
     state = 'running', attempt = j.attempt + 1, attempted_at = now(),
     attempted_by = array_append(coalesce(j.attempted_by, '{}'), sqlc.arg(engine)::text)
 WHERE j.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */river_job o
-    WHERE o.state IN ('available', 'retryable', 'scheduled')
+    WHERE o.queue = ANY (@queues::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
         AND o.scheduled_at <= now() + sqlc.arg(ahead_ms)::bigint * interval '1 millisecond'
     ORDER BY o.scheduled_at, o.id
     LIMIT 100
