@@ -29,12 +29,21 @@ type EventType struct {
 	// in no cycle.
 	Extends []string
 
+	// Schemas are the versions of what Data must be, side by side. Register adds
+	// them to those that are there. Umbrella types lend theirs to nobody.
+	Schemas []EventSchema
+
+	// ArchivedAt is when the type was archived; nil: it is in use. Register
+	// leaves it as it is.
+	ArchivedAt *time.Time
+
 	// CreatedAt and UpdatedAt are set by the store.
 	CreatedAt, UpdatedAt time.Time
 }
 
 func eventTypeOf(row *store.EventType) EventType {
 	return EventType{
+		ArchivedAt:  row.ArchivedAt,
 		CreatedAt:   row.CreatedAt,
 		Description: row.Description,
 		Extends:     row.Extends,
@@ -62,6 +71,11 @@ func (t *EventType) validate() error {
 		}
 		if slices.Contains(t.Extends[:i], umbrella) {
 			return refuse("Extends", "names %q twice", umbrella)
+		}
+	}
+	for i := range t.Schemas {
+		if err := t.Schemas[i].check(); err != nil {
+			return refuse("Schemas", "version %d: %v", t.Schemas[i].Version, err)
 		}
 	}
 	return nil

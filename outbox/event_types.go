@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -29,6 +28,9 @@ type EventTypesConfig struct {
 type ListEventTypesOpts struct {
 	// After is the name behind which the list begins. Empty: at the first.
 	After string
+
+	// IncludeArchived lists archived types too.
+	IncludeArchived bool
 
 	// Limit is the most types to return, from 1 to 1000. 0: 100.
 	Limit int
@@ -57,7 +59,7 @@ func NewEventTypes(pool *pgxpool.Pool, cfg *EventTypesConfig) (*EventTypes, erro
 	return &EventTypes{pool: pool, schema: schema}, nil
 }
 
-// Get returns the type of this name, or [ErrNotFound].
+// Get returns the type of this name, archived or not, or [ErrNotFound].
 func (e *EventTypes) Get(ctx context.Context, name string) (EventType, error) {
 	return e.get(ctx, e.pool, name)
 }
@@ -71,18 +73,23 @@ func (e *EventTypes) get(ctx context.Context, db store.DBTX, name string) (Event
 	if notText(name) != "" { // Postgres would end the transaction over it
 		return EventType{}, fmt.Errorf("outbox: event type %.80q: %w", name, ErrNotFound)
 	}
-	row, err := store.In(db, e.schema).GetEventType(ctx, name)
+	q := store.In(db, e.schema)
+	row, err := q.GetEventType(ctx, name)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return EventType{}, fmt.Errorf("outbox: event type %q: %w", name, ErrNotFound)
 	}
 	if err != nil {
 		return EventType{}, fmt.Errorf("outbox: get event type: %w", err)
 	}
-	return eventTypeOf(&row), nil
+	types, err := withSchemas(ctx, q, []store.EventType{row})
+	if err != nil {
+		return EventType{}, fmt.Errorf("outbox: get event type: %w", err)
+	}
+	return types[0], nil
 }
 
-// List returns the registered types in the order of their names' bytes. A nil
-// opts is the zero ListEventTypesOpts.
+// List returns the registered types that are not archived, in the order of their
+// names' bytes. A nil opts is the zero ListEventTypesOpts.
 func (e *EventTypes) List(ctx context.Context, opts *ListEventTypesOpts) ([]EventType, error) {
 	return e.list(ctx, e.pool, opts)
 }
@@ -104,21 +111,23 @@ func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTyp
 	if reason := notText(o.After); reason != "" {
 		return nil, fmt.Errorf("outbox: ListEventTypesOpts.After: %s", reason)
 	}
-	rows, err := store.In(db, e.schema).ListEventTypes(ctx, &store.ListEventTypesParams{After: o.After, MaxRows: limit})
+	q := store.In(db, e.schema)
+	rows, err := q.ListEventTypes(ctx, &store.ListEventTypesParams{After: o.After, IncludeArchived: o.IncludeArchived, MaxRows: limit})
 	if err != nil {
 		return nil, fmt.Errorf("outbox: list event types: %w", err)
 	}
-	types := make([]EventType, len(rows))
-	for i := range rows {
-		types[i] = eventTypeOf(&rows[i])
+	types, err := withSchemas(ctx, q, rows)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: list event types: %w", err)
 	}
 	return types, nil
 }
 
 // Register writes types, all or none; one that is there already gets the new
-// Description and Extends. Where nothing changes it only reads, so a program can
-// register its types whenever it starts. The error is [ErrInvalidEventType]
-// where a type is refused.
+// Description and Extends, and the Schemas that it does not have yet. A version
+// that it has may come with another Example, and is refused with another Schema.
+// Where nothing changes Register only reads, so a program can register its types
+// whenever it starts. The error is [ErrInvalidEventType] where a type is refused.
 func (e *EventTypes) Register(ctx context.Context, types ...EventType) error {
 	err := pgx.BeginTxFunc(ctx, e.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		return e.register(ctx, tx, types)
@@ -142,90 +151,30 @@ func (e *EventTypes) RegisterTx(ctx context.Context, tx pgx.Tx, types ...EventTy
 }
 
 func (e *EventTypes) register(ctx context.Context, tx pgx.Tx, types []EventType) error {
+	types = slices.Clone(types)
 	for i := range types {
+		types[i].Schemas = slices.Clone(types[i].Schemas) // validate fills in their drafts
 		if err := types[i].validate(); err != nil {
 			return err
 		}
 	}
 	q := store.In(tx, e.schema)
-	known, err := registered(ctx, q)
-	if err != nil || unchanged(known, types) {
+	known, err := registered(ctx, q, types)
+	if err != nil {
+		return err
+	}
+	c, err := known.changes(types)
+	if err != nil || c.none() {
 		return err
 	}
 	if err := q.LockEventTypes(ctx); err != nil {
 		return err
 	}
-	if known, err = registered(ctx, q); err != nil {
+	if known, err = registered(ctx, q, types); err != nil {
 		return err
 	}
-	patterns, err := newPatterns(known, types)
-	if err != nil {
+	if c, err = known.changes(types); err != nil {
 		return err
 	}
-	for _, t := range types {
-		if err := q.PutEventType(ctx, &store.PutEventTypeParams{
-			Name: t.Name, Description: t.Description, Extends: append([]string{}, t.Extends...),
-		}); err != nil {
-			return err
-		}
-	}
-	for name, p := range patterns {
-		if err := q.SetUmbrellaPatterns(ctx, &store.SetUmbrellaPatternsParams{Name: name, Patterns: p}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func registered(ctx context.Context, q *store.Queries) (map[string]store.EventType, error) {
-	rows, err := q.ListAllEventTypes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	known := make(map[string]store.EventType, len(rows))
-	for _, row := range rows {
-		known[row.Name] = row
-	}
-	return known, nil
-}
-
-func unchanged(known map[string]store.EventType, types []EventType) bool {
-	for _, t := range types {
-		row, ok := known[t.Name]
-		if !ok || row.Description != t.Description || !slices.Equal(row.Extends, t.Extends) {
-			return false
-		}
-	}
-	return true
-}
-
-// newPatterns returns the umbrella patterns of the types for which they change
-// when types are registered: those themselves and all that extend them.
-func newPatterns(known map[string]store.EventType, types []EventType) (map[string][]string, error) {
-	graph := extensions{}
-	for name, row := range known {
-		graph[name] = row.Extends
-	}
-	for _, t := range types {
-		graph[t.Name] = t.Extends
-	}
-	// A cycle has one of the new types in it: it is found and named first.
-	names := make([]string, 0, len(graph)+len(types))
-	for _, t := range types {
-		names = append(names, t.Name)
-	}
-	names = slices.AppendSeq(names, maps.Keys(graph))
-
-	changed := map[string][]string{}
-	for _, name := range names {
-		umbrellas, err := graph.umbrellas(name)
-		if err != nil {
-			return nil, err
-		}
-		patterns := umbrellaPatterns(umbrellas)
-		if row, ok := known[name]; !ok || !slices.Equal(row.UmbrellaPatterns, patterns) {
-			changed[name] = patterns
-		}
-	}
-	return changed, nil
+	return c.write(ctx, q)
 }

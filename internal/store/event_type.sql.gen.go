@@ -9,8 +9,21 @@ import (
 	"context"
 )
 
+const archiveEventType = `-- name: ArchiveEventType :execrows
+UPDATE /* TEMPLATE: schema */event_type SET archived_at = coalesce(archived_at, now())
+WHERE name = $1::text
+`
+
+func (q *Queries) ArchiveEventType(ctx context.Context, name string) (int64, error) {
+	result, err := q.db.Exec(ctx, archiveEventType, name)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const getEventType = `-- name: GetEventType :one
-SELECT name, description, extends, umbrella_patterns, created_at, updated_at FROM /* TEMPLATE: schema */event_type WHERE name = $1
+SELECT name, description, extends, umbrella_patterns, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type WHERE name = $1
 `
 
 func (q *Queries) GetEventType(ctx context.Context, name string) (EventType, error) {
@@ -23,12 +36,13 @@ func (q *Queries) GetEventType(ctx context.Context, name string) (EventType, err
 		&i.UmbrellaPatterns,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ArchivedAt,
 	)
 	return i, err
 }
 
 const listAllEventTypes = `-- name: ListAllEventTypes :many
-SELECT name, description, extends, umbrella_patterns, created_at, updated_at FROM /* TEMPLATE: schema */event_type
+SELECT name, description, extends, umbrella_patterns, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
 `
 
 func (q *Queries) ListAllEventTypes(ctx context.Context) ([]EventType, error) {
@@ -47,6 +61,40 @@ func (q *Queries) ListAllEventTypes(ctx context.Context) ([]EventType, error) {
 			&i.UmbrellaPatterns,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ArchivedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listEventSchemas = `-- name: ListEventSchemas :many
+SELECT type, version, draft, schema, example, created_at FROM /* TEMPLATE: schema */event_schema
+WHERE type = ANY ($1::text[])
+ORDER BY type, version
+`
+
+func (q *Queries) ListEventSchemas(ctx context.Context, types []string) ([]EventSchema, error) {
+	rows, err := q.db.Query(ctx, listEventSchemas, types)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EventSchema
+	for rows.Next() {
+		var i EventSchema
+		if err := rows.Scan(
+			&i.Type,
+			&i.Version,
+			&i.Draft,
+			&i.Schema,
+			&i.Example,
+			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -59,19 +107,21 @@ func (q *Queries) ListAllEventTypes(ctx context.Context) ([]EventType, error) {
 }
 
 const listEventTypes = `-- name: ListEventTypes :many
-SELECT name, description, extends, umbrella_patterns, created_at, updated_at FROM /* TEMPLATE: schema */event_type
+SELECT name, description, extends, umbrella_patterns, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
 WHERE name COLLATE "C" > $1::text COLLATE "C"
+AND (archived_at IS NULL OR $2::boolean)
 ORDER BY name COLLATE "C"
-LIMIT $2::integer
+LIMIT $3::integer
 `
 
 type ListEventTypesParams struct {
-	After   string
-	MaxRows int
+	After           string
+	IncludeArchived bool
+	MaxRows         int
 }
 
 func (q *Queries) ListEventTypes(ctx context.Context, arg *ListEventTypesParams) ([]EventType, error) {
-	rows, err := q.db.Query(ctx, listEventTypes, arg.After, arg.MaxRows)
+	rows, err := q.db.Query(ctx, listEventTypes, arg.After, arg.IncludeArchived, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +136,7 @@ func (q *Queries) ListEventTypes(ctx context.Context, arg *ListEventTypesParams)
 			&i.UmbrellaPatterns,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ArchivedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -103,6 +154,33 @@ LOCK TABLE /* TEMPLATE: schema */event_type IN SHARE ROW EXCLUSIVE MODE
 
 func (q *Queries) LockEventTypes(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockEventTypes)
+	return err
+}
+
+const putEventSchema = `-- name: PutEventSchema :exec
+INSERT INTO /* TEMPLATE: schema */event_schema (type, version, draft, schema, example)
+VALUES (
+    $1::text, $2::integer, $3::text,
+    $4::text::json, nullif($5::text, '')::json)
+ON CONFLICT (type, version) DO UPDATE SET example = excluded.example
+`
+
+type PutEventSchemaParams struct {
+	Type    string
+	Version int
+	Draft   string
+	Schema  string
+	Example string
+}
+
+func (q *Queries) PutEventSchema(ctx context.Context, arg *PutEventSchemaParams) error {
+	_, err := q.db.Exec(ctx, putEventSchema,
+		arg.Type,
+		arg.Version,
+		arg.Draft,
+		arg.Schema,
+		arg.Example,
+	)
 	return err
 }
 
@@ -137,4 +215,17 @@ type SetUmbrellaPatternsParams struct {
 func (q *Queries) SetUmbrellaPatterns(ctx context.Context, arg *SetUmbrellaPatternsParams) error {
 	_, err := q.db.Exec(ctx, setUmbrellaPatterns, arg.Patterns, arg.Name)
 	return err
+}
+
+const unarchiveEventType = `-- name: UnarchiveEventType :execrows
+UPDATE /* TEMPLATE: schema */event_type SET archived_at = NULL
+WHERE name = $1::text
+`
+
+func (q *Queries) UnarchiveEventType(ctx context.Context, name string) (int64, error) {
+	result, err := q.db.Exec(ctx, unarchiveEventType, name)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -141,6 +141,15 @@ type Engine struct {
 	HeartbeatAt time.Time
 }
 
+type EventSchema struct {
+	Type      string
+	Version   int
+	Draft     string
+	Schema    []byte
+	Example   []byte
+	CreatedAt time.Time
+}
+
 type EventType struct {
 	Name             string
 	Description      string
@@ -148,6 +157,7 @@ type EventType struct {
 	UmbrellaPatterns []string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
+	ArchivedAt       *time.Time
 }
 
 type InboxEvent struct {

@@ -25,6 +25,7 @@ DROP TABLE
     /* TEMPLATE: schema */subscription_health,
     /* TEMPLATE: schema */subscription_gate,
     /* TEMPLATE: schema */subscription,
+    /* TEMPLATE: schema */event_schema,
     /* TEMPLATE: schema */event_type,
     /* TEMPLATE: schema */site_alias,
     /* TEMPLATE: schema */site,

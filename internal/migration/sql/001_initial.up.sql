@@ -41,7 +41,20 @@ CREATE TABLE /* TEMPLATE: schema */event_type (
     extends           text[] NOT NULL DEFAULT '{}',
     umbrella_patterns text[] NOT NULL DEFAULT '{}',
     created_at        timestamptz NOT NULL DEFAULT now(),
-    updated_at        timestamptz NOT NULL DEFAULT now()
+    updated_at        timestamptz NOT NULL DEFAULT now(),
+    archived_at       timestamptz
+);
+
+-- The schema of a version never changes: who has read it need not read it again.
+-- json keeps it as it was written.
+CREATE TABLE /* TEMPLATE: schema */event_schema (
+    type       text NOT NULL REFERENCES /* TEMPLATE: schema */event_type (name),
+    version    integer NOT NULL CHECK (version > 0),
+    draft      text NOT NULL CHECK (draft IN ('2020-12', 'draft-07')),
+    schema     json NOT NULL,
+    example    json,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (type, version)
 );
 
 -- Subscriptions -------------------------------------------------------------
@@ -677,7 +690,8 @@ END
 $$;
 
 -- enqueue writes one intent and returns its id. It is for psql, triggers and
--- programs in other languages; the Go client calls the two functions above.
+-- programs in other languages; the Go client calls the two functions above. What
+-- that knows about event types by itself is looked up here: one read by key.
 CREATE FUNCTION /* TEMPLATE: schema */enqueue(
     type text, data json, site text DEFAULT '/', resource_kind text DEFAULT '', resource_id text DEFAULT '',
     active_site text DEFAULT '', actor text DEFAULT '', channel text DEFAULT '', attributes jsonb DEFAULT '{}',
@@ -689,6 +703,10 @@ AS $$
 DECLARE
     r record;
 BEGIN
+    IF EXISTS (SELECT FROM /* TEMPLATE: schema */event_type t WHERE t.name = enqueue.type AND t.archived_at IS NOT NULL) THEN
+        RAISE EXCEPTION 'riverhook: intent: Type: is archived' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
     r := /* TEMPLATE: schema */enqueue_one(
         id, type, coalesce(nullif(site, ''), '/'), coalesce(active_site, ''), coalesce(resource_kind, ''), coalesce(resource_id, ''),
         coalesce(actor, ''), coalesce(channel, ''), coalesce(attributes, '{}'), data::text, occurred_at, not_before,

@@ -4,6 +4,7 @@ SELECT * FROM /* TEMPLATE: schema */event_type WHERE name = $1;
 -- name: ListEventTypes :many
 SELECT * FROM /* TEMPLATE: schema */event_type
 WHERE name COLLATE "C" > sqlc.arg(after)::text COLLATE "C"
+AND (archived_at IS NULL OR sqlc.arg(include_archived)::boolean)
 ORDER BY name COLLATE "C"
 LIMIT sqlc.arg(max_rows)::integer;
 
@@ -22,3 +23,23 @@ SET description = excluded.description, extends = excluded.extends, updated_at =
 -- name: SetUmbrellaPatterns :exec
 UPDATE /* TEMPLATE: schema */event_type SET umbrella_patterns = sqlc.arg(patterns)::text[]
 WHERE name = sqlc.arg(name)::text;
+
+-- name: ArchiveEventType :execrows
+UPDATE /* TEMPLATE: schema */event_type SET archived_at = coalesce(archived_at, now())
+WHERE name = sqlc.arg(name)::text;
+
+-- name: UnarchiveEventType :execrows
+UPDATE /* TEMPLATE: schema */event_type SET archived_at = NULL
+WHERE name = sqlc.arg(name)::text;
+
+-- name: ListEventSchemas :many
+SELECT * FROM /* TEMPLATE: schema */event_schema
+WHERE type = ANY (sqlc.arg(types)::text[])
+ORDER BY type, version;
+
+-- name: PutEventSchema :exec
+INSERT INTO /* TEMPLATE: schema */event_schema (type, version, draft, schema, example)
+VALUES (
+    sqlc.arg(type)::text, sqlc.arg(version)::integer, sqlc.arg(draft)::text,
+    sqlc.arg(schema)::text::json, nullif(sqlc.arg(example)::text, '')::json)
+ON CONFLICT (type, version) DO UPDATE SET example = excluded.example;
