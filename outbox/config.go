@@ -2,8 +2,11 @@ package outbox
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -29,9 +32,24 @@ type Config struct {
 	// wait for one another. From 0 to 1 minute; -1: never wakes. 0: 10 ms.
 	NotifyInterval time.Duration
 
+	// Pool is where the client reads the registered event types: not in the
+	// transactions of its callers, and at most every 5 s. With it, intents of
+	// archived types are refused, and data that is not as the newest schema of its
+	// type says, or as Intent.SchemaVersion does. Its role needs SELECT on the
+	// tables event_type and event_schema. Give it a connection to spare, or a small
+	// pool of its own: where all connections are held by transactions that enqueue,
+	// the read waits for them, and they for it, until it fails after 5 s
+	// ([ErrEventTypesUnavailable]). nil: nothing is known of types, and intents of
+	// any type are taken with any data.
+	Pool *pgxpool.Pool
+
 	// Schema is the Postgres schema that [Migrate] was given: 1 to 46 of a-z, 0-9
 	// and "_", no digit first. Empty: "riverhook".
 	Schema string
+
+	// Strict refuses intents of types that are not registered. It needs Pool.
+	// Default: they are taken.
+	Strict bool
 }
 
 func (c *Config) withDefaults() Config {
@@ -54,6 +72,9 @@ func (c *Config) validate() error {
 	}
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("outbox: Config.Schema: %w", err)
+	}
+	if c.Strict && c.Pool == nil {
+		return errors.New("outbox: Config.Strict: needs Config.Pool, to know which types are registered")
 	}
 	return nil
 }

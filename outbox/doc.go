@@ -24,7 +24,11 @@
 // Triggers and programs in other languages call the SQL function enqueue: see
 // docs/enqueue.md.
 //
+// Types of events may be registered, with JSON Schemas of their data: [EventTypes].
+// A Client with Config.Pool refuses what is not as they say.
+//
 // This package does not own the transaction: it never commits, rolls back or
-// opens a savepoint. It holds no connection and starts no goroutine. It decides
+// opens a savepoint. It holds no connection, but for a read of the registered types
+// at most every 5 s where Config.Pool is given, and starts no goroutine. It decides
 // nothing about who is told, and makes no requests.
 package outbox

@@ -30,7 +30,7 @@ func (c *Client) Enqueue(ctx context.Context, tx pgx.Tx, in Intent) (Result, err
 // Intents with the same ID in one call are as if one were enqueued after the
 // other. Two calls with the same IDs in any order do not deadlock.
 func (c *Client) EnqueueMany(ctx context.Context, tx pgx.Tx, in []Intent) ([]Result, error) {
-	records, notify, err := c.prepare(in)
+	records, notify, err := c.prepare(ctx, in)
 	if err != nil || len(records) == 0 {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ func (c *Client) EnqueueSQL(ctx context.Context, tx *sql.Tx, in Intent) (Result,
 
 // EnqueueManySQL is [Client.EnqueueMany] for a transaction of database/sql.
 func (c *Client) EnqueueManySQL(ctx context.Context, tx *sql.Tx, in []Intent) ([]Result, error) {
-	records, notify, err := c.prepare(in)
+	records, notify, err := c.prepare(ctx, in)
 	if err != nil || len(records) == 0 {
 		return nil, err
 	}

@@ -232,12 +232,24 @@ func TestEnqueueWorksInEveryQueryExecMode(t *testing.T) {
 
 			types, err := NewEventTypes(pool, nil)
 			require.NoError(t, err)
-			require.NoError(t, types.Register(t.Context(), EventType{Name: "a.b", Extends: []string{"c.d", "e.f"}}, EventType{Name: "x.y"}))
+			withSchema := versioned("x.y", `{"enum": ["it's \\ é $1"]}`)
+			withSchema.Schemas[0].Example = json.RawMessage(`"it's \\ é $1"`)
+			require.NoError(t, types.Register(t.Context(), EventType{Name: "a.b", Extends: []string{"c.d", "e.f"}}, withSchema))
+			require.NoError(t, types.Register(t.Context(), withSchema))
 			got, err := types.Get(t.Context(), "a.b")
 			require.NoError(t, err)
 			require.Equal(t, []string{"c.d", "e.f"}, got.Extends)
-			_, err = types.List(t.Context(), nil)
+			all, err := types.List(t.Context(), nil)
 			require.NoError(t, err)
+			require.Equal(t, withSchema.Schemas[0].Schema, all[1].Schemas[0].Schema)
+			require.Equal(t, withSchema.Schemas[0].Example, all[1].Schemas[0].Example)
+			knowing, err := New(&Config{Pool: pool})
+			require.NoError(t, err)
+			require.ErrorContains(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+				_, err := knowing.Enqueue(t.Context(), tx, Intent{Type: "x.y", Data: 1})
+				return err
+			}), `does not satisfy "enum"`)
+			require.NoError(t, types.Archive(t.Context(), "x.y"))
 		})
 	}
 }

@@ -118,5 +118,5 @@ func erased(row store.EraseRow) (Erased, error) {
 }
 
 func (c *Client) eraseError(err error) error {
-	return c.explained(err, "erase", "the function erase")
+	return explained(c.cfg.Schema, err, "erase", "EXECUTE on the function erase")
 }

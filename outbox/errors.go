@@ -12,6 +12,11 @@ import (
 // to the driver's error. A serialization failure or a deadlock (SQLSTATE 40001,
 // 40P01) asks for a new try of the whole transaction.
 var (
+	// ErrEventTypesUnavailable means that the client could not read the registered
+	// event types on Config.Pool, and so cannot tell whether an intent is one. No
+	// statement was sent and the transaction can go on.
+	ErrEventTypesUnavailable = errors.New("the registered event types cannot be read")
+
 	// ErrIDConflict means that the ID of an intent belongs to another intent,
 	// one with other content. Nothing was written and the transaction can go on.
 	// See [*IDConflictError].

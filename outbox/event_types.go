@@ -38,8 +38,9 @@ type ListEventTypesOpts struct {
 
 // EventTypes is the store of event types. It is safe for concurrent use.
 type EventTypes struct {
-	pool   *pgxpool.Pool
-	schema string
+	pool     *pgxpool.Pool
+	registry *registry // of the client that gave it out; nil is none
+	schema   string
 }
 
 // NewEventTypes returns the store in the database of pool. A nil cfg is the
@@ -132,10 +133,18 @@ func (e *EventTypes) Register(ctx context.Context, types ...EventType) error {
 	err := pgx.BeginTxFunc(ctx, e.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		return e.register(ctx, tx, types)
 	})
+	e.changed()
 	if err != nil && !errors.Is(err, ErrInvalidEventType) {
 		return fmt.Errorf("outbox: register event types: %w", err)
 	}
 	return err
+}
+
+// changed says that something is, or may be, other than it was.
+func (e *EventTypes) changed() {
+	if e.registry != nil {
+		e.registry.forget()
+	}
 }
 
 // RegisterTx is Register in the caller's transaction, which must be of READ

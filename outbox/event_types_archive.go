@@ -13,6 +13,7 @@ import (
 // of it is delivered, kept and shown as before. A type that is archived stays as
 // it is. The error is [ErrNotFound] where no such type is registered.
 func (e *EventTypes) Archive(ctx context.Context, name string) error {
+	defer e.changed()
 	return e.archive(ctx, e.pool, name)
 }
 
@@ -23,6 +24,7 @@ func (e *EventTypes) ArchiveTx(ctx context.Context, tx pgx.Tx, name string) erro
 
 // Unarchive takes a type into use again. The error is as that of Archive.
 func (e *EventTypes) Unarchive(ctx context.Context, name string) error {
+	defer e.changed()
 	return e.unarchive(ctx, e.pool, name)
 }
 

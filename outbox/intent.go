@@ -52,6 +52,10 @@ type Intent struct {
 	// at most 512; either both are given or neither.
 	Resource access.Resource
 
+	// SchemaVersion is the version of the type's schema that Data must be valid by.
+	// It is not stored, and needs Config.Pool. 0: the newest, if there is one.
+	SchemaVersion int
+
 	// Site is where the resource lives. Empty: "/".
 	Site hierarchy.Path
 

@@ -3,6 +3,7 @@ package outbox
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 
 // prepare checks intents, before anything is sent, and says whether the
 // statement that writes them is to send a notification.
-func (c *Client) prepare(in []Intent) (records []*record, notify bool, err error) {
+func (c *Client) prepare(ctx context.Context, in []Intent) (records []*record, notify bool, err error) {
 	records = make([]*record, len(in))
 	due := false
 	for i := range in {
@@ -25,8 +26,16 @@ func (c *Client) prepare(in []Intent) (records []*record, notify bool, err error
 			bad.Index = i
 			return nil, false, bad
 		}
+		if c.registry == nil && in[i].SchemaVersion != 0 {
+			return nil, false, &InvalidIntentError{Index: i, Field: "SchemaVersion", Reason: "needs Config.Pool"}
+		}
 		records[i] = rec
 		due = due || rec.NotBefore == nil || !rec.NotBefore.After(c.wakes.now())
+	}
+	if c.registry != nil && len(in) > 0 {
+		if err := c.registry.check(ctx, in, records); err != nil {
+			return nil, false, err
+		}
 	}
 	return records, due && c.wakes.take(), nil
 }
@@ -95,22 +104,22 @@ const (
 )
 
 func (c *Client) databaseError(err error) error {
-	return c.explained(err, "enqueue", "its functions enqueue_one and enqueue_batch")
+	return explained(c.cfg.Schema, err, "enqueue", "EXECUTE on its functions enqueue_one and enqueue_batch")
 }
 
 // explained says what to do about an error of the database. Drivers tell the
 // SQLSTATE by the same method.
-func (c *Client) explained(err error, action, functions string) error {
+func explained(schema string, err error, action, rights string) error {
 	var state interface{ SQLState() string }
 	if !errors.As(err, &state) {
 		return fmt.Errorf("outbox: %s: %w", action, err)
 	}
 	switch state.SQLState() {
 	case insufficientPrivilege:
-		return fmt.Errorf("outbox: %s: the role needs USAGE on schema %q and EXECUTE on %s: %w", action, c.cfg.Schema, functions, err)
+		return fmt.Errorf("outbox: %s: the role needs USAGE on schema %q and %s: %w", action, schema, rights, err)
 	case invalidSchemaName, undefinedFunction, undefinedTable:
 		return fmt.Errorf("outbox: %s: %w: schema %q is missing or incomplete: run outbox.Migrate: %w",
-			action, ErrNotMigrated, c.cfg.Schema, err)
+			action, ErrNotMigrated, schema, err)
 	case otherVersion:
 		return fmt.Errorf("outbox: %s: %w: run outbox.Migrate, or update the program: %w", action, ErrNotMigrated, err)
 	default:

@@ -45,7 +45,7 @@ type record struct {
 
 func newRecord(in *Intent, maxData int) (*record, *InvalidIntentError) {
 	for _, check := range []func(*Intent) *InvalidIntentError{
-		checkID, checkType, checkSites, checkResource, checkTexts, checkAttributes, checkTimes,
+		checkID, checkType, checkSchemaVersion, checkSites, checkResource, checkTexts, checkAttributes, checkTimes,
 	} {
 		if bad := check(in); bad != nil {
 			return nil, bad

@@ -22,6 +22,28 @@ func (q *Queries) ArchiveEventType(ctx context.Context, name string) (int64, err
 	return result.RowsAffected(), nil
 }
 
+const getEventSchema = `-- name: GetEventSchema :one
+SELECT draft, schema FROM /* TEMPLATE: schema */event_schema
+WHERE type = $1::text AND version = $2::integer
+`
+
+type GetEventSchemaParams struct {
+	Type    string
+	Version int
+}
+
+type GetEventSchemaRow struct {
+	Draft  string
+	Schema []byte
+}
+
+func (q *Queries) GetEventSchema(ctx context.Context, arg *GetEventSchemaParams) (GetEventSchemaRow, error) {
+	row := q.db.QueryRow(ctx, getEventSchema, arg.Type, arg.Version)
+	var i GetEventSchemaRow
+	err := row.Scan(&i.Draft, &i.Schema)
+	return i, err
+}
+
 const getEventType = `-- name: GetEventType :one
 SELECT name, description, extends, umbrella_patterns, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type WHERE name = $1
 `
@@ -138,6 +160,39 @@ func (q *Queries) ListEventTypes(ctx context.Context, arg *ListEventTypesParams)
 			&i.UpdatedAt,
 			&i.ArchivedAt,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listNewestVersions = `-- name: ListNewestVersions :many
+SELECT t.name, (t.archived_at IS NOT NULL)::boolean AS archived, coalesce(max(s.version), 0)::integer AS newest
+FROM /* TEMPLATE: schema */event_type t
+LEFT JOIN /* TEMPLATE: schema */event_schema s ON s.type = t.name
+GROUP BY t.name
+`
+
+type ListNewestVersionsRow struct {
+	Name     string
+	Archived bool
+	Newest   int
+}
+
+func (q *Queries) ListNewestVersions(ctx context.Context) ([]ListNewestVersionsRow, error) {
+	rows, err := q.db.Query(ctx, listNewestVersions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListNewestVersionsRow
+	for rows.Next() {
+		var i ListNewestVersionsRow
+		if err := rows.Scan(&i.Name, &i.Archived, &i.Newest); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

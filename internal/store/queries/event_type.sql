@@ -43,3 +43,13 @@ VALUES (
     sqlc.arg(type)::text, sqlc.arg(version)::integer, sqlc.arg(draft)::text,
     sqlc.arg(schema)::text::json, nullif(sqlc.arg(example)::text, '')::json)
 ON CONFLICT (type, version) DO UPDATE SET example = excluded.example;
+
+-- name: GetEventSchema :one
+SELECT draft, schema FROM /* TEMPLATE: schema */event_schema
+WHERE type = sqlc.arg(type)::text AND version = sqlc.arg(version)::integer;
+
+-- name: ListNewestVersions :many
+SELECT t.name, (t.archived_at IS NOT NULL)::boolean AS archived, coalesce(max(s.version), 0)::integer AS newest
+FROM /* TEMPLATE: schema */event_type t
+LEFT JOIN /* TEMPLATE: schema */event_schema s ON s.type = t.name
+GROUP BY t.name;
