@@ -49,6 +49,21 @@ func (q *Queries) AddInboxEvent(ctx context.Context, arg *AddInboxEventParams) (
 	return result.RowsAffected(), nil
 }
 
+const addInboxToken = `-- name: AddInboxToken :exec
+INSERT INTO /* TEMPLATE: schema */inbox_token (hash, receiver, owner) VALUES ($1, $2, $3)
+`
+
+type AddInboxTokenParams struct {
+	Hash     []byte
+	Receiver string
+	Owner    string
+}
+
+func (q *Queries) AddInboxToken(ctx context.Context, arg *AddInboxTokenParams) error {
+	_, err := q.db.Exec(ctx, addInboxToken, arg.Hash, arg.Receiver, arg.Owner)
+	return err
+}
+
 const beatInbox = `-- name: BeatInbox :exec
 INSERT INTO /* TEMPLATE: schema */engine (id, inbox) VALUES ($1, true)
 ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()
@@ -244,6 +259,22 @@ func (q *Queries) InboxStatus(ctx context.Context, arg *InboxStatusParams) (Inbo
 	return i, err
 }
 
+const inboxTokenOwner = `-- name: InboxTokenOwner :one
+SELECT t.owner FROM /* TEMPLATE: schema */inbox_token t WHERE t.hash = $1 AND t.receiver = $2
+`
+
+type InboxTokenOwnerParams struct {
+	Hash     []byte
+	Receiver string
+}
+
+func (q *Queries) InboxTokenOwner(ctx context.Context, arg *InboxTokenOwnerParams) (string, error) {
+	row := q.db.QueryRow(ctx, inboxTokenOwner, arg.Hash, arg.Receiver)
+	var owner string
+	err := row.Scan(&owner)
+	return owner, err
+}
+
 const pendingInboxEvent = `-- name: PendingInboxEvent :one
 SELECT e.id, e.receiver, e.owner, coalesce(e.delivery_id, '') AS delivery_id, e.content_type, e.header, e.body, e.attempt, e.job_id,
     e.received_at
@@ -314,6 +345,23 @@ type ReportInboxProgressParams struct {
 
 func (q *Queries) ReportInboxProgress(ctx context.Context, arg *ReportInboxProgressParams) (int64, error) {
 	result, err := q.db.Exec(ctx, reportInboxProgress, arg.Message, arg.ID, arg.Attempt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const revokeInboxTokens = `-- name: RevokeInboxTokens :execrows
+DELETE FROM /* TEMPLATE: schema */inbox_token t WHERE t.receiver = $1 AND t.owner = $2
+`
+
+type RevokeInboxTokensParams struct {
+	Receiver string
+	Owner    string
+}
+
+func (q *Queries) RevokeInboxTokens(ctx context.Context, arg *RevokeInboxTokensParams) (int64, error) {
+	result, err := q.db.Exec(ctx, revokeInboxTokens, arg.Receiver, arg.Owner)
 	if err != nil {
 		return 0, err
 	}

@@ -180,6 +180,13 @@ type InboxEvent struct {
 	EndedAt             *time.Time
 }
 
+type InboxToken struct {
+	Hash      []byte
+	Receiver  string
+	Owner     string
+	CreatedAt time.Time
+}
+
 type Intent struct {
 	ID           uuid.UUID
 	WireID       string

@@ -353,6 +353,16 @@ ALTER TABLE /* TEMPLATE: schema */inbox_event ALTER COLUMN body SET STORAGE EXTE
 CREATE INDEX inbox_event_pending_idx ON /* TEMPLATE: schema */inbox_event (job_id) WHERE state = 'pending';
 CREATE INDEX inbox_event_ended_idx ON /* TEMPLATE: schema */inbox_event (ended_at) WHERE ended_at IS NOT NULL;
 
+-- The tokens of hook URLs, by the SHA-256 of each.
+CREATE TABLE /* TEMPLATE: schema */inbox_token (
+    hash       bytea PRIMARY KEY,
+    receiver   text NOT NULL,
+    owner      text NOT NULL CHECK (owner <> ''),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX inbox_token_owner_idx ON /* TEMPLATE: schema */inbox_token (receiver, owner);
+
 -- Engines -------------------------------------------------------------------
 
 -- Whoever works River jobs of this schema: engines that deliver, and inboxes.

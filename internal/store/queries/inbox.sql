@@ -78,3 +78,12 @@ WHERE e.id IN (
 -- name: BeatInbox :exec
 INSERT INTO /* TEMPLATE: schema */engine (id, inbox) VALUES (@id, true)
 ON CONFLICT (id) DO UPDATE SET heartbeat_at = now();
+
+-- name: AddInboxToken :exec
+INSERT INTO /* TEMPLATE: schema */inbox_token (hash, receiver, owner) VALUES (@hash, @receiver, @owner);
+
+-- name: InboxTokenOwner :one
+SELECT t.owner FROM /* TEMPLATE: schema */inbox_token t WHERE t.hash = @hash AND t.receiver = @receiver;
+
+-- name: RevokeInboxTokens :execrows
+DELETE FROM /* TEMPLATE: schema */inbox_token t WHERE t.receiver = @receiver AND t.owner = @owner;
