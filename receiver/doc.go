@@ -3,8 +3,8 @@
 //
 // For each POST the [Handler] checks limits, has the receiver's Verifier check the
 // signature, and then has its [Inbox] store the event and the task to process it, in one
-// transaction. Only then does it answer. So a sender that was answered has been heard, and one that was
-// not, because a process died in between, sends again, which does no harm:
+// transaction. Only then does it answer. So a sender that was answered has been heard,
+// and one that was not, because a process died in between, sends again, which does no harm:
 //
 //   - The same delivery id of the same receiver and owner is one event, however often
 //     and however concurrently it comes.
@@ -39,10 +39,10 @@
 //
 // # What it trusts
 //
-// Nothing of a request before its verification, and the names of headers only behind it: most
-// formats sign the body alone. Then the delivery id is not signed either, and who has seen a
-// request can send it again under another id. Standard Webhooks and the formats with a time in the
-// signature do not have this weakness.
+// Nothing of a request is looked at for what it says before its verification. Most formats
+// sign the body alone. In those the delivery id is not signed, and who has seen a request can
+// send it again under another id. Standard Webhooks signs the id; with the others, take it from
+// the body where that matters (Receiver.DeliveryID).
 //
-// The package links neither pgx nor River.
+// The package links neither pgx nor River; the inbox in Postgres is package pginbox.
 package receiver
