@@ -39,7 +39,8 @@
 //
 // # What it trusts
 //
-// Nothing of a request is looked at for what it says before its verification. Most formats
+// Nothing of a request is looked at for what it says before its verification, except a
+// secret that HookSecret is offered. Most formats
 // sign the body alone. In those the delivery id is not signed, and who has seen a request can
 // send it again under another id. Standard Webhooks signs the id; with the others, take it from
 // the body where that matters (Receiver.DeliveryID).
