@@ -2,13 +2,9 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -16,88 +12,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/example/internal/program"
-	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/example/internal/programtest"
 )
 
-// asProgram in the environment makes the test's binary the program itself.
-const asProgram = "ORGDIRECTORY_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-	}
-	pgtest.Main(m)
-}
-
-// example is the program on a database of the tests, which it must leave alone.
-type example struct {
-	t      *testing.T
-	url    string
-	stdout bytes.Buffer
-	stderr bytes.Buffer
-}
-
-func setup(t *testing.T) *example {
-	t.Helper()
-	return &example{t: t, url: pgtest.EmptyDatabase(t)}
-}
-
-func (p *example) command(args ...string) *exec.Cmd {
-	p.t.Helper()
-	self, err := os.Executable()
-	require.NoError(p.t, err)
-	cmd := exec.CommandContext(p.t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1", "DATABASE_URL="+p.url)
-	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
-	return cmd
-}
-
-// run returns the exit status.
-func (p *example) run(args ...string) int {
-	p.t.Helper()
-	cmd := p.command(args...)
-	err := cmd.Run()
-	require.NotNil(p.t, cmd.ProcessState, err)
-	return cmd.ProcessState.ExitCode()
-}
-
-func (p *example) report() report {
-	p.t.Helper()
-	var r report
-	decoder := json.NewDecoder(&p.stdout)
-	decoder.DisallowUnknownFields()
-	require.NoError(p.t, decoder.Decode(&r), p.stderr.String())
-	require.Empty(p.t, strings.TrimSpace(p.stdout.String()), "there is one object and nothing else")
-	return r
-}
-
-var ownDatabase = regexp.MustCompile(`(?m)^Database: (\w+), `)
-
-// requireClean requires that the database which DATABASE_URL names is as it was,
-// and that the one which the program made is gone. printed is what it printed.
-func (p *example) requireClean(printed string) {
-	p.t.Helper()
-	made := ownDatabase.FindStringSubmatch(printed)
-	require.NotNil(p.t, made, printed)
-	conn, err := pgx.Connect(p.t.Context(), p.url)
-	require.NoError(p.t, err)
-	defer func() { require.NoError(p.t, conn.Close(p.t.Context())) }()
-	var schemas, databases int
-	require.NoError(p.t, conn.QueryRow(p.t.Context(), `
-		SELECT (SELECT count(*) FROM pg_namespace WHERE nspname IN ('riverhook', 'directory')),
-			(SELECT count(*) FROM pg_database WHERE datname = $1)`, made[1]).Scan(&schemas, &databases))
-	require.Zero(p.t, schemas)
-	require.Zero(p.t, databases)
-}
+func TestMain(m *testing.M) { programtest.Main(m, main) }
 
 func TestTheStoryIsToldInTables(t *testing.T) {
 	t.Parallel()
-	p := setup(t)
+	p := programtest.New(t)
 
-	require.Zero(t, p.run(), p.stderr.String())
+	require.Zero(t, p.Run(), p.Stderr.String())
 
-	out := p.stdout.String()
-	require.Empty(t, p.stderr.String())
+	out := p.Stdout.String()
+	require.Empty(t, p.Stderr.String())
 	for _, line := range []string{
 		"Postgres: DATABASE_URL",
 		"ACT 1  A person is created, and the transaction commits",
@@ -112,17 +39,18 @@ func TestTheStoryIsToldInTables(t *testing.T) {
 	for line := range strings.Lines(out) {
 		require.LessOrEqual(t, len([]rune(strings.TrimSuffix(line, "\n"))), 100, line)
 	}
-	p.requireClean(out)
+	p.RequireClean(out)
 }
 
 func TestTheStoryIsToldAsJSON(t *testing.T) {
 	t.Parallel()
-	p := setup(t)
+	p := programtest.New(t)
 
-	require.Zero(t, p.run("-json"), p.stderr.String())
+	require.Zero(t, p.Run("-json"), p.Stderr.String())
 
-	require.Contains(t, p.stderr.String(), "Postgres: DATABASE_URL")
-	r := p.report()
+	require.Contains(t, p.Stderr.String(), "Postgres: DATABASE_URL")
+	var r report
+	p.Report(&r)
 	require.True(t, r.OK)
 	require.Empty(t, r.Problems)
 	require.Nil(t, r.Payloads)
@@ -158,12 +86,12 @@ func TestTheStoryIsToldAsJSON(t *testing.T) {
 		require.Positive(t, seen.Requests)
 		require.Equal(t, seen.Requests, seen.Verified)
 	}
-	p.requireClean(p.stderr.String())
+	p.RequireClean(p.Stderr.String())
 }
 
 func TestEachLineOfAFileOfPayloadsArrivesByteForByte(t *testing.T) {
 	t.Parallel()
-	p := setup(t)
+	p := programtest.New(t)
 	// Longer than the buffers of readers and than the default limit of data.
 	long := `{"event":"push","payload":{"text":"` + strings.Repeat("<é&\\u0041 ", 100_000) + `"}}` + "\n"
 	samples, err := os.ReadFile(filepath.Join("testdata", "payloads.ndjson"))
@@ -177,13 +105,14 @@ func TestEachLineOfAFileOfPayloadsArrivesByteForByte(t *testing.T) {
 		size += len(s.payload)
 	}
 
-	require.Zero(t, p.run("-json", "-payloads", file), p.stderr.String())
+	require.Zero(t, p.Run("-json", "-payloads", file), p.Stderr.String())
 
-	r := p.report()
+	var r report
+	p.Report(&r)
 	require.True(t, r.OK)
 	require.Equal(t, &payloads{Sent: 6, Delivered: 6, Bytes: size}, r.Payloads)
 	require.Len(t, r.Events, 5, "the story is told as well")
-	p.requireClean(p.stderr.String())
+	p.RequireClean(p.Stderr.String())
 }
 
 func TestABadLineIsNamedBeforeAnythingIsSent(t *testing.T) {
@@ -196,14 +125,15 @@ func TestABadLineIsNamedBeforeAnythingIsSent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := setup(t)
+			p := programtest.New(t)
 			file := filepath.Join(t.TempDir(), "payloads.ndjson")
 			require.NoError(t, os.WriteFile(file, []byte(`{"event":"push","payload":{}}`+"\n\n"+bad+"\n"), 0o600))
 
-			require.Equal(t, program.ExitFailed, p.run("-json", "-payloads", file))
+			require.Equal(t, program.ExitFailed, p.Run("-json", "-payloads", file))
 
-			require.Contains(t, p.stderr.String(), name)
-			r := p.report()
+			require.Contains(t, p.Stderr.String(), name)
+			var r report
+			p.Report(&r)
 			require.False(t, r.OK)
 			require.Len(t, r.Problems, 1)
 			require.Empty(t, r.Events)
@@ -252,15 +182,15 @@ func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {
 
 func TestAnInterruptedStoryCleansUp(t *testing.T) {
 	t.Parallel()
-	p := setup(t)
-	cmd := p.command()
+	p := programtest.New(t)
+	cmd := p.Command()
 	cmd.Stdout = nil
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
-		p.stdout.WriteString(lines.Text() + "\n")
+		p.Stdout.WriteString(lines.Text() + "\n")
 		if strings.HasPrefix(lines.Text(), "ACT 1") {
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
 		}
@@ -268,15 +198,15 @@ func TestAnInterruptedStoryCleansUp(t *testing.T) {
 	require.Error(t, cmd.Wait())
 
 	require.Equal(t, program.ExitFailed, cmd.ProcessState.ExitCode())
-	require.Contains(t, p.stderr.String(), "FAILED: interrupted")
-	require.NotContains(t, p.stdout.String(), "All was as it must be")
-	p.requireClean(p.stdout.String())
+	require.Contains(t, p.Stderr.String(), "FAILED: interrupted")
+	require.NotContains(t, p.Stdout.String(), "All was as it must be")
+	p.RequireClean(p.Stdout.String())
 }
 
 func TestARoleThatMayNotCreateDatabasesIsToldWhatToDo(t *testing.T) {
 	t.Parallel()
-	p := setup(t)
-	conn, err := pgx.Connect(t.Context(), p.url)
+	p := programtest.New(t)
+	conn, err := pgx.Connect(t.Context(), p.URL)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close(t.Context())) }()
 	role := conn.Config().Database + "_role"
@@ -286,13 +216,15 @@ func TestARoleThatMayNotCreateDatabasesIsToldWhatToDo(t *testing.T) {
 		_, err := conn.Exec(t.Context(), "DROP ROLE "+role)
 		require.NoError(t, err)
 	}()
-	at, err := url.Parse(p.url)
+	at, err := url.Parse(p.URL)
 	require.NoError(t, err)
 	at.User = url.UserPassword(role, "secret")
-	p.url = at.String()
+	p.URL = at.String()
 
-	require.Equal(t, program.ExitFailed, p.run("-json"))
+	require.Equal(t, program.ExitFailed, p.Run("-json"))
 
-	require.Contains(t, p.stderr.String(), "give it CREATEDB, or unset DATABASE_URL")
-	require.False(t, p.report().OK)
+	require.Contains(t, p.Stderr.String(), "give it CREATEDB, or unset DATABASE_URL")
+	var r report
+	p.Report(&r)
+	require.False(t, r.OK)
 }

@@ -1,0 +1,91 @@
+// Package programtest runs an example program in its tests.
+package programtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+// asProgram in the environment makes the test's binary the program itself.
+const asProgram = "RIVERHOOK_TEST_AS_PROGRAM"
+
+// Main is for the TestMain of a program whose main function is program.
+func Main(m *testing.M, program func()) {
+	if os.Getenv(asProgram) != "" {
+		program()
+	}
+	pgtest.Main(m)
+}
+
+// Program is the program on a database of the tests, which it must leave alone.
+type Program struct {
+	URL    string // of the database
+	Stdout bytes.Buffer
+	Stderr bytes.Buffer
+
+	t *testing.T
+}
+
+// New prepares a run.
+func New(t *testing.T) *Program {
+	t.Helper()
+	return &Program{t: t, URL: pgtest.EmptyDatabase(t)}
+}
+
+// Command returns the command that runs the program.
+func (p *Program) Command(args ...string) *exec.Cmd {
+	p.t.Helper()
+	self, err := os.Executable()
+	require.NoError(p.t, err)
+	cmd := exec.CommandContext(p.t.Context(), self, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "DATABASE_URL="+p.URL)
+	cmd.Stdout, cmd.Stderr = &p.Stdout, &p.Stderr
+	return cmd
+}
+
+// Run returns the exit status.
+func (p *Program) Run(args ...string) int {
+	p.t.Helper()
+	cmd := p.Command(args...)
+	err := cmd.Run()
+	require.NotNil(p.t, cmd.ProcessState, err)
+	return cmd.ProcessState.ExitCode()
+}
+
+// Report decodes what the program printed with -json.
+func (p *Program) Report(report any) {
+	p.t.Helper()
+	decoder := json.NewDecoder(&p.Stdout)
+	decoder.DisallowUnknownFields()
+	require.NoError(p.t, decoder.Decode(report), p.Stderr.String())
+	require.Empty(p.t, strings.TrimSpace(p.Stdout.String()), "there is one object and nothing else")
+}
+
+var ownDatabase = regexp.MustCompile(`(?m)^Database: (\w+), `)
+
+// RequireClean requires that the database which DATABASE_URL names is as it was, and
+// that the one which the program made is gone. printed is what it printed.
+func (p *Program) RequireClean(printed string) {
+	p.t.Helper()
+	made := ownDatabase.FindStringSubmatch(printed)
+	require.NotNil(p.t, made, printed)
+	conn, err := pgx.Connect(p.t.Context(), p.URL)
+	require.NoError(p.t, err)
+	defer func() { require.NoError(p.t, conn.Close(p.t.Context())) }()
+	var schemas, databases int
+	require.NoError(p.t, conn.QueryRow(p.t.Context(), `
+		SELECT (SELECT count(*) FROM pg_namespace WHERE nspname IN ('riverhook', 'directory')),
+			(SELECT count(*) FROM pg_database WHERE datname = $1)`, made[1]).Scan(&schemas, &databases))
+	require.Zero(p.t, schemas)
+	require.Zero(p.t, databases)
+}
