@@ -1,0 +1,53 @@
+package main
+
+// typing are those of event types and their schemas.
+var typing = []mutant{
+	{
+		name: "what a client knows of types may be twice as old",
+		file: "outbox/registry.go", decl: "young",
+		old: ">= registryMaxAge", with: ">= 2*registryMaxAge",
+		test: "outbox.TestWhatAClientKnowsOfTypesIsAtMostFiveSecondsOld",
+	},
+	{
+		name: "a client that registers a type knows it late",
+		file: "outbox/registry.go", decl: "forget",
+		old: "r.generation.Add(1)", with: "r.generation.Add(0)",
+		test: "outbox.TestWhatAClientKnowsOfTypesIsAtMostFiveSecondsOld",
+	},
+	{
+		name: "an archived type is taken",
+		file: "outbox/registry.go", decl: "checkOne",
+		old: "case known.Archived:", with: "case false:",
+		test: "outbox.TestAnArchivedTypeIsRefusedAndWhatThereIsOfItStays",
+	},
+	{
+		name: "a strict client takes types that are not registered",
+		file: "outbox/registry.go", decl: "checkOne",
+		old: "!ok && r.strict", with: "!ok && false",
+		test: "outbox.TestAStrictClientTakesRegisteredTypesOnly",
+	},
+	{
+		name: "a schema is replaced under its number",
+		file: "outbox/event_schema.go", decl: "newSchemas",
+		old: "|| !sameJSON(row.Schema, s.Schema)", with: "",
+		test: "outbox.TestEventSchemas",
+	},
+	{
+		name: "a refusal shows the value",
+		file: "outbox/registry.go", decl: "checkOne",
+		old: "%v (schema version %d)\", err, version", with: "%v (schema version %d) in %s\", err, version, data",
+		test: "outbox.TestDataIsCheckedBySchema",
+	},
+	{
+		name: "formats are not enforced",
+		file: "internal/jsonschema/schema.go", decl: "Compile",
+		old: "c.AssertFormat()", with: "",
+		test: "internal/jsonschema.TestFormatsAreEnforced",
+	},
+	{
+		name: "files that a schema refers to are loaded",
+		file: "internal/jsonschema/schema.go", decl: "Compile",
+		old: "c.UseLoader(nothing{})", with: "",
+		test: "internal/jsonschema.TestASchemaThatIsRefusedIsNamedByItsPlace",
+	},
+}
