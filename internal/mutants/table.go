@@ -117,6 +117,18 @@ var sending = []mutant{
 		test: "delivery.TestARetryGoesOnWithoutRiversLeader",
 	},
 	{
+		name: "an intent is not watched any more while first attempts are under way",
+		file: "internal/store/maintain.sql.gen.go", decl: "settleIntents",
+		old: "LIMIT 1) IS NULL", with: "LIMIT 1) IS NULL OR true",
+		test: "delivery.TestAFirstAttemptWhoseRiverJobIs",
+	},
+	{
+		name: "lost first attempts are not looked for",
+		file: "internal/store/maintain.sql.gen.go", decl: "reconcileDeliveries",
+		old: "o.hold = '' AND o.due_at IS NULL", with: "o.hold = '' AND false",
+		test: "delivery.TestAFirstAttemptWhoseRiverJobIs",
+	},
+	{
 		name: "a job that a wrong clock put off waits",
 		file: "internal/store/maintain.sql.gen.go", decl: "reconcileIntents",
 		old: "j.scheduled_at > now() + interval '2 minutes'", with: "false",
