@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -183,24 +182,7 @@ func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {
 func TestAnInterruptedStoryCleansUp(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
-	cmd := p.Command()
-	cmd.Stdout = nil
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		p.Stdout.WriteString(lines.Text() + "\n")
-		if strings.HasPrefix(lines.Text(), "ACT 1") {
-			require.NoError(t, cmd.Process.Signal(os.Interrupt))
-		}
-	}
-	require.Error(t, cmd.Wait())
-
-	require.Equal(t, program.ExitFailed, cmd.ProcessState.ExitCode())
-	require.Contains(t, p.Stderr.String(), "FAILED: interrupted")
-	require.NotContains(t, p.Stdout.String(), "All was as it must be")
-	p.RequireClean(p.Stdout.String())
+	p.RequireCleanInterrupt("ACT 1")
 }
 
 func TestARoleThatMayNotCreateDatabasesIsToldWhatToDo(t *testing.T) {

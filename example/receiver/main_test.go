@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bufio"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/example/internal/program"
 	"github.com/riverhook/riverhook/example/internal/programtest"
 )
 
@@ -60,23 +56,7 @@ func TestTheStoryIsToldInTables(t *testing.T) {
 func TestAnInterruptedStoryCleansUp(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
-	cmd := p.Command()
-	cmd.Stdout = nil
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		p.Stdout.WriteString(lines.Text() + "\n")
-		if strings.HasPrefix(lines.Text(), "ACT 3") {
-			require.NoError(t, cmd.Process.Signal(os.Interrupt))
-		}
-	}
-	require.Error(t, cmd.Wait())
-
-	require.Equal(t, program.ExitFailed, cmd.ProcessState.ExitCode())
-	require.Contains(t, p.Stderr.String(), "FAILED: interrupted")
-	p.RequireClean(p.Stdout.String())
+	p.RequireCleanInterrupt("ACT 3")
 }
 
 func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {

@@ -2,6 +2,7 @@
 package programtest
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"os"
@@ -13,16 +14,17 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/example/internal/program"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
 // asProgram in the environment makes the test's binary the program itself.
 const asProgram = "RIVERHOOK_TEST_AS_PROGRAM"
 
-// Main is for the TestMain of a program whose main function is program.
-func Main(m *testing.M, program func()) {
+// Main is for the TestMain of a program whose main function is main.
+func Main(m *testing.M, main func()) {
 	if os.Getenv(asProgram) != "" {
-		program()
+		main()
 	}
 	pgtest.Main(m)
 }
@@ -60,6 +62,29 @@ func (p *Program) Run(args ...string) int {
 	err := cmd.Run()
 	require.NotNil(p.t, cmd.ProcessState, err)
 	return cmd.ProcessState.ExitCode()
+}
+
+// RequireCleanInterrupt runs the program, interrupts it when it prints a line that
+// begins with at, and requires that it says so, fails and leaves nothing.
+func (p *Program) RequireCleanInterrupt(at string) {
+	p.t.Helper()
+	cmd := p.Command()
+	cmd.Stdout = nil
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(p.t, err)
+	require.NoError(p.t, cmd.Start())
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		p.Stdout.WriteString(lines.Text() + "\n")
+		if strings.HasPrefix(lines.Text(), at) {
+			require.NoError(p.t, cmd.Process.Signal(os.Interrupt))
+		}
+	}
+	require.Error(p.t, cmd.Wait())
+	require.Equal(p.t, program.ExitFailed, cmd.ProcessState.ExitCode())
+	require.Contains(p.t, p.Stderr.String(), "FAILED: interrupted")
+	require.NotContains(p.t, p.Stdout.String(), "All was as it must be")
+	p.RequireClean(p.Stdout.String())
 }
 
 // Report decodes what the program printed with -json.
