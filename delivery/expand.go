@@ -85,7 +85,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 			return nil, err
 		}
 	}
-	_, keep := e.cfg.History.of(in.Event.Type)
+	_, keep := e.cfg.History.of(in.Event.Type, in.Payloads)
 	ex := &expansion{Intent: in, Next: in.After, More: more, Keep: keep, JobID: by.JobID, Wait: e.cfg.RedecideAfter}
 	if len(matches) > 0 {
 		ex.Next = matches[len(matches)-1].Subscription.ID

@@ -48,6 +48,10 @@ type IntentRecord struct {
 	Actor      string            `json:"actor,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 
+	// SchemaVersion is that of the type's schema by which the data was found valid
+	// when it was enqueued. 0: none.
+	SchemaVersion int `json:"schema_version,omitempty"`
+
 	Data       json.RawMessage `json:"data,omitempty"`        // of Intent only, not in lists
 	DataSHA256 string          `json:"data_sha256,omitempty"` // in hex, where only that is kept
 	Payload    PayloadState    `json:"payload"`
@@ -175,7 +179,7 @@ func (h *History) Intent(ctx context.Context, id string) (*IntentRecord, error) 
 func newIntentRecord(row store.ListIntentsRow) (IntentRecord, error) {
 	r := IntentRecord{
 		ID: row.WireID, Key: row.ID, Type: row.Type, Site: hierarchy.Path(row.Site), ActiveSite: hierarchy.Path(row.ActiveSite),
-		Channel: row.Channel, Actor: row.Actor, Data: row.Data, DataSHA256: hex.EncodeToString(row.DataSha256),
+		Channel: row.Channel, Actor: row.Actor, SchemaVersion: row.SchemaVersion, Data: row.Data, DataSHA256: hex.EncodeToString(row.DataSha256),
 		Payload: cmp.Or(PayloadState(row.Gone), PayloadKept), GoneAt: row.GoneAt,
 		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID,
 		OccurredAt: row.OccurredAt, NotBefore: row.NotBefore, CreatedAt: row.CreatedAt,

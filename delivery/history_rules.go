@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -37,7 +38,8 @@ type HistoryRules struct {
 	// all its deliveries have ended, and nothing of it has failed that could be run
 	// again; they are reduced within a minute or two. It is decided at
 	// expansion, by the rules of the engine that expands. A delivery whose message
-	// is not kept cannot be redelivered ([ErrPayloadGone]). Default: KeepBody.
+	// is not kept cannot be redelivered ([ErrPayloadGone]). What an event type is
+	// registered with goes before it, and Types before both. Default: KeepBody.
 	Payloads Keep
 
 	// PerSubscription is how many ended deliveries of a subscription are kept,
@@ -104,9 +106,10 @@ func (h *HistoryRules) problem() string {
 
 func (k Keep) valid() bool { return k == KeepBody || k == KeepHash || k == KeepNothing }
 
-// of is what is kept of events of a type.
-func (h *HistoryRules) of(eventType string) (answers, payloads Keep) {
-	answers, payloads = h.Answers, h.Payloads
+// of is what is kept of events of a type. registered is what the type's own
+// registration says of payloads, "" where that is nothing.
+func (h *HistoryRules) of(eventType string, registered Keep) (answers, payloads Keep) {
+	answers, payloads = h.Answers, cmp.Or(registered, h.Payloads)
 	for _, rule := range h.Types {
 		if hierarchy.MatchPattern(rule.Pattern, eventType) {
 			if rule.Answers != "" {

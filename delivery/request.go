@@ -90,7 +90,7 @@ func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) e
 	}
 	most := max(e.cfg.ResponseBytes, maxResponseRead)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
-	keep, _ := e.cfg.History.of(eventType)
+	keep, _ := e.cfg.History.of(eventType, "")
 	if size := e.keptBytes(keep, most); len(body) > size {
 		body, a.ResponseTruncated = body[:size:size], true
 	}

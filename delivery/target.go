@@ -16,22 +16,23 @@ import (
 
 // intent is an intent as the database has it.
 type intent struct {
-	ID    uuid.UUID
-	State string
-	After uuid.UUID
-	Event dialect.Event
+	ID       uuid.UUID
+	State    string
+	After    uuid.UUID
+	Event    dialect.Event
+	Payloads Keep // as the event type is registered; "" says nothing
 }
 
 func newIntent(row store.LoadIntentsRow) (*intent, error) {
 	ev := dialect.Event{
 		ID: row.WireID, Type: row.Type, Site: row.Site, ActiveSite: row.ActiveSite,
 		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID, Actor: row.Actor, Channel: row.Channel,
-		Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
+		SchemaVersion: row.SchemaVersion, Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
 	}
 	if err := json.Unmarshal(row.Attributes, &ev.Attributes); err != nil {
 		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
 	}
-	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev}, nil
+	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev, Payloads: Keep(row.TypePayloads)}, nil
 }
 
 // accessRequest asks for one principal and the intent's resource.
@@ -81,7 +82,7 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 		Event: dialect.Event{
 			ID: row.WireID, Type: row.Type, Site: row.Site, ActiveSite: row.ActiveSite,
 			ResourceKind: row.ResourceKind, ResourceID: row.ResourceID, Actor: row.Actor, Channel: row.Channel,
-			Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
+			SchemaVersion: row.SchemaVersion, Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
 		},
 		Message: dialect.Message{
 			ID: row.WireID, Type: row.Type, ContentType: row.ContentType, Body: row.Body, OccurredAt: row.OccurredAt.UTC(),

@@ -61,6 +61,10 @@ type Event struct {
 	Attributes map[string]string
 	Data       []byte
 
+	// SchemaVersion is that of the type's JSON Schema by which Data was found
+	// valid; 0 is none.
+	SchemaVersion int
+
 	OccurredAt time.Time
 }
 

@@ -325,6 +325,12 @@ func tracedPool(t *testing.T, tracer pgx.QueryTracer) *pgxpool.Pool {
 	cfg, err := pgxpool.ParseConfig(pgtest.Database(t))
 	require.NoError(t, err)
 	cfg.ConnConfig.Tracer = tracer
+	return open(t, cfg)
+}
+
+// open returns another pool of a database that the test has.
+func open(t *testing.T, cfg *pgxpool.Config) *pgxpool.Pool {
+	t.Helper()
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)

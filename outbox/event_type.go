@@ -29,6 +29,13 @@ type EventType struct {
 	// in no cycle.
 	Extends []string
 
+	// Payloads is what engines keep of the data of intents of this type, and of the
+	// messages made of it, when all deliveries of the intent have ended: KeepBody,
+	// KeepHash or KeepNothing. It goes before HistoryRules.Payloads of an engine; a
+	// rule for the type in its HistoryRules.Types goes before this. It is not lent
+	// by umbrella types. Empty: as the engine's rules say.
+	Payloads Keep
+
 	// Schemas are the versions of what Data must be, side by side. Register adds
 	// them to those that are there. Umbrella types lend theirs to nobody.
 	Schemas []EventSchema
@@ -41,6 +48,16 @@ type EventType struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
+// Keep says what is kept of a body, in the words of package delivery.
+type Keep string
+
+// What can be kept of a body.
+const (
+	KeepBody    Keep = "body"    // all of it
+	KeepHash    Keep = "hash"    // its SHA-256
+	KeepNothing Keep = "nothing" // neither
+)
+
 func eventTypeOf(row *store.EventType) EventType {
 	return EventType{
 		ArchivedAt:  row.ArchivedAt,
@@ -48,6 +65,7 @@ func eventTypeOf(row *store.EventType) EventType {
 		Description: row.Description,
 		Extends:     row.Extends,
 		Name:        row.Name,
+		Payloads:    Keep(row.Payloads),
 		UpdatedAt:   row.UpdatedAt,
 	}
 }
@@ -72,6 +90,11 @@ func (t *EventType) validate() error {
 		if slices.Contains(t.Extends[:i], umbrella) {
 			return refuse("Extends", "names %q twice", umbrella)
 		}
+	}
+	switch t.Payloads {
+	case "", KeepBody, KeepHash, KeepNothing:
+	default:
+		return refuse("Payloads", "%q is none of body, hash and nothing", t.Payloads)
 	}
 	for i := range t.Schemas {
 		if err := t.Schemas[i].check(); err != nil {

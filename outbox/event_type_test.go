@@ -46,11 +46,12 @@ func TestEventTypes(t *testing.T) {
 		require.False(t, first.CreatedAt.IsZero())
 
 		require.NoError(t, types.Register(t.Context(),
-			EventType{Name: "user.created", Description: "Another.", Extends: []string{"user.changed"}}))
+			EventType{Name: "user.created", Description: "Another.", Extends: []string{"user.changed"}, Payloads: KeepHash}))
 		second, err := types.GetTx(t.Context(), b.tx, "user.created")
 		require.NoError(t, err)
 		require.Equal(t, "Another.", second.Description)
 		require.Equal(t, []string{"user.changed"}, second.Extends)
+		require.Equal(t, []Keep{"", KeepHash}, []Keep{first.Payloads, second.Payloads})
 		require.Equal(t, first.CreatedAt, second.CreatedAt)
 		require.True(t, second.UpdatedAt.After(first.UpdatedAt))
 
@@ -145,6 +146,7 @@ func TestEventTypes(t *testing.T) {
 			{"Extends", "twice", EventType{Name: "x.y", Extends: []string{"a.b", "a.b"}}},
 			{"Extends", "x.y extends x.y", EventType{Name: "x.y", Extends: []string{"x.y"}}},
 			{"Extends", "b.b extends a.a extends b.b", EventType{Name: "b.b", Extends: []string{"a.a"}}},
+			{"Payloads", `"all" is none of body, hash and nothing`, EventType{Name: "x.y", Payloads: "all"}},
 		} {
 			err := types.Register(t.Context(), EventType{Name: "good.one"}, c.bad)
 			var invalid *InvalidEventTypeError

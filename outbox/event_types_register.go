@@ -54,9 +54,9 @@ func (k *knownTypes) changes(types []EventType) (*typeChanges, error) {
 	for i := range types {
 		t := &types[i]
 		row, ok := k.types[t.Name]
-		if !ok || row.Description != t.Description || !slices.Equal(row.Extends, t.Extends) {
+		if !ok || row.Description != t.Description || !slices.Equal(row.Extends, t.Extends) || row.Payloads != string(t.Payloads) {
 			c.types = append(c.types, &store.PutEventTypeParams{
-				Name: t.Name, Description: t.Description, Extends: append([]string{}, t.Extends...),
+				Name: t.Name, Description: t.Description, Extends: append([]string{}, t.Extends...), Payloads: string(t.Payloads),
 			})
 		}
 	}

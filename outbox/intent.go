@@ -53,7 +53,8 @@ type Intent struct {
 	Resource access.Resource
 
 	// SchemaVersion is the version of the type's schema that Data must be valid by.
-	// It is not stored, and needs Config.Pool. 0: the newest, if there is one.
+	// It is stored with the intent. It needs Config.Pool. 0: the newest, if there
+	// is one.
 	SchemaVersion int
 
 	// Site is where the resource lives. Empty: "/".
@@ -70,6 +71,7 @@ type Result struct {
 	ID string
 
 	// Duplicate is true where an intent with this ID and the same Type, Site,
-	// Resource and Data was there already. Nothing was written then.
+	// Resource and Data was there already. Nothing was written then; it keeps the
+	// SchemaVersion that it has.
 	Duplicate bool
 }

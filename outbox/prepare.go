@@ -51,21 +51,22 @@ func (c *Client) forOne(rec *record, notify bool) (*store.EnqueueOneParams, erro
 		attributes = text
 	}
 	return &store.EnqueueOneParams{
-		ID:           pgtype.Text{String: rec.ID, Valid: rec.ID != ""},
-		Type:         rec.Type,
-		Site:         cmp.Or(string(rec.Site), string(hierarchy.Root)),
-		ActiveSite:   string(rec.ActiveSite),
-		ResourceKind: rec.ResourceKind,
-		ResourceID:   rec.ResourceID,
-		Actor:        rec.Actor,
-		Channel:      rec.Channel,
-		Attributes:   attributes,
-		Data:         rec.Data,
-		OccurredAt:   rec.OccurredAt,
-		NotBefore:    rec.NotBefore,
-		Client:       migration.Version,
-		MaxBytes:     c.cfg.MaxDataBytes,
-		Notify:       notify,
+		ID:            pgtype.Text{String: rec.ID, Valid: rec.ID != ""},
+		Type:          rec.Type,
+		Site:          cmp.Or(string(rec.Site), string(hierarchy.Root)),
+		ActiveSite:    string(rec.ActiveSite),
+		ResourceKind:  rec.ResourceKind,
+		ResourceID:    rec.ResourceID,
+		Actor:         rec.Actor,
+		Channel:       rec.Channel,
+		Attributes:    attributes,
+		SchemaVersion: rec.SchemaVersion,
+		Data:          rec.Data,
+		OccurredAt:    rec.OccurredAt,
+		NotBefore:     rec.NotBefore,
+		Client:        migration.Version,
+		MaxBytes:      c.cfg.MaxDataBytes,
+		Notify:        notify,
 	}, nil
 }
 

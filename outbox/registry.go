@@ -53,15 +53,16 @@ func newRegistry(cfg *Config) *registry {
 // forget has what is known of types loaded again before it is next used.
 func (r *registry) forget() { r.generation.Add(1) }
 
-// check judges intents and their encoded data. The error is an
-// [*InvalidIntentError], or is [ErrEventTypesUnavailable].
+// check judges intents and their encoded data, and writes down in the records by
+// which versions they are valid. The error is an [*InvalidIntentError], or is
+// [ErrEventTypesUnavailable].
 func (r *registry) check(ctx context.Context, in []Intent, records []*record) error {
 	types, err := r.load(ctx)
 	if err != nil {
 		return unavailable(r.schema, err)
 	}
 	for i := range in {
-		bad, err := r.checkOne(ctx, types, &in[i], records[i].Data)
+		bad, err := r.checkOne(ctx, types, &in[i], records[i])
 		if err != nil {
 			return unavailable(r.schema, err)
 		}
@@ -74,7 +75,7 @@ func (r *registry) check(ctx context.Context, in []Intent, records []*record) er
 }
 
 func (r *registry) checkOne(
-	ctx context.Context, types map[string]store.ListNewestVersionsRow, in *Intent, data string,
+	ctx context.Context, types map[string]store.ListNewestVersionsRow, in *Intent, rec *record,
 ) (*InvalidIntentError, error) {
 	known, ok := types[in.Type]
 	switch {
@@ -94,9 +95,10 @@ func (r *registry) checkOne(
 	if err != nil {
 		return nil, err
 	}
-	if err := schema.Validate([]byte(data)); err != nil {
+	if err := schema.Validate([]byte(rec.Data)); err != nil {
 		return refuse("Data", "%v (schema version %d)", err, version), nil
 	}
+	rec.SchemaVersion = version
 	return nil, nil
 }
 

@@ -29,18 +29,19 @@ var wireID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // record is an intent as the SQL function takes it. What is left out has the
 // default that the function gives it.
 type record struct {
-	ActiveSite   hierarchy.Path    `json:"active_site,omitempty"`
-	Actor        string            `json:"actor,omitempty"`
-	Attributes   map[string]string `json:"attributes,omitempty"`
-	Channel      string            `json:"channel,omitempty"`
-	Data         string            `json:"data"`
-	ID           string            `json:"id,omitempty"`
-	NotBefore    *time.Time        `json:"not_before,omitempty"`
-	OccurredAt   *time.Time        `json:"occurred_at,omitempty"`
-	ResourceID   string            `json:"resource_id,omitempty"`
-	ResourceKind string            `json:"resource_kind,omitempty"`
-	Site         hierarchy.Path    `json:"site,omitempty"`
-	Type         string            `json:"type"`
+	ActiveSite    hierarchy.Path    `json:"active_site,omitempty"`
+	Actor         string            `json:"actor,omitempty"`
+	Attributes    map[string]string `json:"attributes,omitempty"`
+	Channel       string            `json:"channel,omitempty"`
+	Data          string            `json:"data"`
+	ID            string            `json:"id,omitempty"`
+	NotBefore     *time.Time        `json:"not_before,omitempty"`
+	OccurredAt    *time.Time        `json:"occurred_at,omitempty"`
+	ResourceID    string            `json:"resource_id,omitempty"`
+	ResourceKind  string            `json:"resource_kind,omitempty"`
+	SchemaVersion int               `json:"schema_version,omitempty"` // set by registry.check
+	Site          hierarchy.Path    `json:"site,omitempty"`
+	Type          string            `json:"type"`
 }
 
 func newRecord(in *Intent, maxData int) (*record, *InvalidIntentError) {

@@ -35,7 +35,7 @@ var typing = []mutant{
 	{
 		name: "a refusal shows the value",
 		file: "outbox/registry.go", decl: "checkOne",
-		old: "%v (schema version %d)\", err, version", with: "%v (schema version %d) in %s\", err, version, data",
+		old: "%v (schema version %d)\", err, version", with: "%v (schema version %d) in %s\", err, version, rec.Data",
 		test: "outbox.TestDataIsCheckedBySchema",
 	},
 	{
@@ -49,5 +49,17 @@ var typing = []mutant{
 		file: "internal/jsonschema/schema.go", decl: "Compile",
 		old: "c.UseLoader(nothing{})", with: "",
 		test: "internal/jsonschema.TestASchemaThatIsRefusedIsNamedByItsPlace",
+	},
+	{
+		name: "the version that data is valid by is not stored",
+		file: "outbox/registry.go", decl: "checkOne",
+		old: "rec.SchemaVersion = version", with: "",
+		test: "outbox.TestTheVersionThatDataIsValidByIsStored",
+	},
+	{
+		name: "what a type is registered with says nothing of its payloads",
+		file: "delivery/history_rules.go", decl: "of",
+		old: "cmp.Or(registered, h.Payloads)", with: "cmp.Or(h.Payloads, registered)",
+		test: "delivery.TestATypeIsRegisteredWithWhatIsKeptOfItsPayloads",
 	},
 }

@@ -45,7 +45,7 @@ func (q *Queries) GetEventSchema(ctx context.Context, arg *GetEventSchemaParams)
 }
 
 const getEventType = `-- name: GetEventType :one
-SELECT name, description, extends, umbrella_patterns, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type WHERE name = $1
+SELECT name, description, extends, umbrella_patterns, payloads, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type WHERE name = $1
 `
 
 func (q *Queries) GetEventType(ctx context.Context, name string) (EventType, error) {
@@ -56,6 +56,7 @@ func (q *Queries) GetEventType(ctx context.Context, name string) (EventType, err
 		&i.Description,
 		&i.Extends,
 		&i.UmbrellaPatterns,
+		&i.Payloads,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.ArchivedAt,
@@ -64,7 +65,7 @@ func (q *Queries) GetEventType(ctx context.Context, name string) (EventType, err
 }
 
 const listAllEventTypes = `-- name: ListAllEventTypes :many
-SELECT name, description, extends, umbrella_patterns, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
+SELECT name, description, extends, umbrella_patterns, payloads, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
 `
 
 func (q *Queries) ListAllEventTypes(ctx context.Context) ([]EventType, error) {
@@ -81,6 +82,7 @@ func (q *Queries) ListAllEventTypes(ctx context.Context) ([]EventType, error) {
 			&i.Description,
 			&i.Extends,
 			&i.UmbrellaPatterns,
+			&i.Payloads,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ArchivedAt,
@@ -129,7 +131,7 @@ func (q *Queries) ListEventSchemas(ctx context.Context, types []string) ([]Event
 }
 
 const listEventTypes = `-- name: ListEventTypes :many
-SELECT name, description, extends, umbrella_patterns, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
+SELECT name, description, extends, umbrella_patterns, payloads, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
 WHERE name COLLATE "C" > $1::text COLLATE "C"
 AND (archived_at IS NULL OR $2::boolean)
 ORDER BY name COLLATE "C"
@@ -156,6 +158,7 @@ func (q *Queries) ListEventTypes(ctx context.Context, arg *ListEventTypesParams)
 			&i.Description,
 			&i.Extends,
 			&i.UmbrellaPatterns,
+			&i.Payloads,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ArchivedAt,
@@ -240,20 +243,26 @@ func (q *Queries) PutEventSchema(ctx context.Context, arg *PutEventSchemaParams)
 }
 
 const putEventType = `-- name: PutEventType :exec
-INSERT INTO /* TEMPLATE: schema */event_type (name, description, extends)
-VALUES ($1::text, $2::text, $3::text[])
+INSERT INTO /* TEMPLATE: schema */event_type (name, description, extends, payloads)
+VALUES ($1::text, $2::text, $3::text[], $4::text)
 ON CONFLICT (name) DO UPDATE
-SET description = excluded.description, extends = excluded.extends, updated_at = now()
+SET description = excluded.description, extends = excluded.extends, payloads = excluded.payloads, updated_at = now()
 `
 
 type PutEventTypeParams struct {
 	Name        string
 	Description string
 	Extends     []string
+	Payloads    string
 }
 
 func (q *Queries) PutEventType(ctx context.Context, arg *PutEventTypeParams) error {
-	_, err := q.db.Exec(ctx, putEventType, arg.Name, arg.Description, arg.Extends)
+	_, err := q.db.Exec(ctx, putEventType,
+		arg.Name,
+		arg.Description,
+		arg.Extends,
+		arg.Payloads,
+	)
 	return err
 }
 

@@ -399,27 +399,31 @@ func (q *Queries) FailIntent(ctx context.Context, arg *FailIntentParams) error {
 const loadIntents = `-- name: LoadIntents :many
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-    i.attributes, i.data, i.occurred_at, s.state, s.after
+    i.attributes, i.schema_version, i.data, i.occurred_at, s.state, s.after,
+    coalesce(t.payloads, '')::text AS type_payloads
 FROM unnest($1::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = i.type
 `
 
 type LoadIntentsRow struct {
-	ID           uuid.UUID
-	WireID       string
-	Type         string
-	Site         string
-	ActiveSite   string
-	ResourceKind string
-	ResourceID   string
-	Actor        string
-	Channel      string
-	Attributes   json.RawMessage
-	Data         []byte
-	OccurredAt   time.Time
-	State        string
-	After        uuid.UUID
+	ID            uuid.UUID
+	WireID        string
+	Type          string
+	Site          string
+	ActiveSite    string
+	ResourceKind  string
+	ResourceID    string
+	Actor         string
+	Channel       string
+	Attributes    json.RawMessage
+	SchemaVersion int
+	Data          []byte
+	OccurredAt    time.Time
+	State         string
+	After         uuid.UUID
+	TypePayloads  string
 }
 
 func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsRow, error) {
@@ -442,10 +446,12 @@ func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsR
 			&i.Actor,
 			&i.Channel,
 			&i.Attributes,
+			&i.SchemaVersion,
 			&i.Data,
 			&i.OccurredAt,
 			&i.State,
 			&i.After,
+			&i.TypePayloads,
 		); err != nil {
 			return nil, err
 		}

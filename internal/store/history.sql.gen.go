@@ -248,7 +248,7 @@ func (q *Queries) ListDeliveries(ctx context.Context, arg *ListDeliveriesParams)
 
 const listIntents = `-- name: ListIntents :many
 SELECT
-    i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes,
+    i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes, i.schema_version,
     (CASE WHEN $1::boolean THEN i.data END)::bytea AS data,
     coalesce(i.gone, '')::text AS gone, i.gone_at, i.data_sha256,
     i.occurred_at, i.not_before, i.created_at, s.state, s.reason, s.ended_at
@@ -287,26 +287,27 @@ type ListIntentsParams struct {
 }
 
 type ListIntentsRow struct {
-	ID           uuid.UUID
-	WireID       string
-	Type         string
-	Site         string
-	ActiveSite   string
-	Channel      string
-	ResourceKind string
-	ResourceID   string
-	Actor        string
-	Attributes   json.RawMessage
-	Data         []byte
-	Gone         string
-	GoneAt       *time.Time
-	DataSha256   []byte
-	OccurredAt   time.Time
-	NotBefore    *time.Time
-	CreatedAt    time.Time
-	State        string
-	Reason       string
-	EndedAt      *time.Time
+	ID            uuid.UUID
+	WireID        string
+	Type          string
+	Site          string
+	ActiveSite    string
+	Channel       string
+	ResourceKind  string
+	ResourceID    string
+	Actor         string
+	Attributes    json.RawMessage
+	SchemaVersion int
+	Data          []byte
+	Gone          string
+	GoneAt        *time.Time
+	DataSha256    []byte
+	OccurredAt    time.Time
+	NotBefore     *time.Time
+	CreatedAt     time.Time
+	State         string
+	Reason        string
+	EndedAt       *time.Time
 }
 
 // ListIntents is to be planned for its parameters, as ListDeliveries.
@@ -345,6 +346,7 @@ func (q *Queries) ListIntents(ctx context.Context, arg *ListIntentsParams) ([]Li
 			&i.ResourceID,
 			&i.Actor,
 			&i.Attributes,
+			&i.SchemaVersion,
 			&i.Data,
 			&i.Gone,
 			&i.GoneAt,

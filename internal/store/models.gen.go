@@ -155,6 +155,7 @@ type EventType struct {
 	Description      string
 	Extends          []string
 	UmbrellaPatterns []string
+	Payloads         string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 	ArchivedAt       *time.Time
@@ -188,24 +189,25 @@ type InboxToken struct {
 }
 
 type Intent struct {
-	ID           uuid.UUID
-	WireID       string
-	Type         string
-	Site         string
-	ActiveSite   string
-	ResourceKind string
-	ResourceID   string
-	Actor        string
-	Channel      string
-	Attributes   json.RawMessage
-	Data         []byte
-	DataSha256   []byte
-	Gone         pgtype.Text
-	GoneAt       *time.Time
-	Digest       []byte
-	OccurredAt   time.Time
-	NotBefore    *time.Time
-	CreatedAt    time.Time
+	ID            uuid.UUID
+	WireID        string
+	Type          string
+	Site          string
+	ActiveSite    string
+	ResourceKind  string
+	ResourceID    string
+	Actor         string
+	Channel       string
+	Attributes    json.RawMessage
+	SchemaVersion int
+	Data          []byte
+	DataSha256    []byte
+	Gone          pgtype.Text
+	GoneAt        *time.Time
+	Digest        []byte
+	OccurredAt    time.Time
+	NotBefore     *time.Time
+	CreatedAt     time.Time
 }
 
 type IntentState struct {

@@ -71,26 +71,27 @@ SELECT coalesce(r.wire_id, '')::text AS wire_id, r.outcome::text AS outcome,
 FROM /* TEMPLATE: schema */enqueue_one(
     $1::text, $2::text, $3::text, $4::text,
     $5::text, $6::text, $7::text, $8::text,
-    $9::text::jsonb, $10::text, $11::timestamptz, $12::timestamptz,
-    $13::integer, $14::integer, $15::boolean) AS r
+    $9::text::jsonb, $10::integer, $11::text, $12::timestamptz, $13::timestamptz,
+    $14::integer, $15::integer, $16::boolean) AS r
 `
 
 type EnqueueOneParams struct {
-	ID           pgtype.Text
-	Type         string
-	Site         string
-	ActiveSite   string
-	ResourceKind string
-	ResourceID   string
-	Actor        string
-	Channel      string
-	Attributes   string
-	Data         string
-	OccurredAt   *time.Time
-	NotBefore    *time.Time
-	Client       int
-	MaxBytes     int
-	Notify       bool
+	ID            pgtype.Text
+	Type          string
+	Site          string
+	ActiveSite    string
+	ResourceKind  string
+	ResourceID    string
+	Actor         string
+	Channel       string
+	Attributes    string
+	SchemaVersion int
+	Data          string
+	OccurredAt    *time.Time
+	NotBefore     *time.Time
+	Client        int
+	MaxBytes      int
+	Notify        bool
 }
 
 type EnqueueOneRow struct {
@@ -111,6 +112,7 @@ func (q *Queries) EnqueueOne(ctx context.Context, arg *EnqueueOneParams) (Enqueu
 		arg.Actor,
 		arg.Channel,
 		arg.Attributes,
+		arg.SchemaVersion,
 		arg.Data,
 		arg.OccurredAt,
 		arg.NotBefore,
@@ -167,7 +169,7 @@ const intentsOfTransaction = `-- name: IntentsOfTransaction :one
 SELECT coalesce(json_agg(json_build_object(
     'ID', i.wire_id, 'Type', i.type, 'Site', i.site, 'ActiveSite', i.active_site,
     'Resource', json_build_object('Kind', i.resource_kind, 'ID', i.resource_id),
-    'Actor', i.actor, 'Channel', i.channel, 'Attributes', i.attributes, 'Data', convert_from(i.data, 'UTF8'),
+    'Actor', i.actor, 'Channel', i.channel, 'Attributes', i.attributes, 'SchemaVersion', i.schema_version, 'Data', convert_from(i.data, 'UTF8'),
     'OccurredAt', i.occurred_at, 'NotBefore', i.not_before) ORDER BY s.job_id), '[]')::text AS intents
 FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
 WHERE i.created_at = now()

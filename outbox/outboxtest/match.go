@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,6 +87,7 @@ func fields(in outbox.Intent) ([]field, error) {
 		{name: "Actor", of: quoted(func(in outbox.Intent) string { return in.Actor })},
 		{name: "Channel", of: quoted(func(in outbox.Intent) string { return in.Channel })},
 		{name: "OccurredAt", of: func(in outbox.Intent) string { return moment(in.OccurredAt) }},
+		{name: "SchemaVersion", of: func(in outbox.Intent) string { return version(in.SchemaVersion) }},
 		{name: "NotBefore", of: func(in outbox.Intent) string { return moment(in.NotBefore) }},
 	}
 	attributes := make([]field, 0, len(in.Attributes))
@@ -146,6 +148,13 @@ func parse(text []byte) (value any, err error) {
 	decoder.UseNumber()
 	err = decoder.Decode(&value)
 	return value, err
+}
+
+func version(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 func moment(t time.Time) string {

@@ -102,17 +102,18 @@ func RequireNotEnqueuedSQL(ctx context.Context, tb TB, tx *sql.Tx, unwanted outb
 
 // row is an intent as the statement returns it.
 type row struct {
-	ActiveSite hierarchy.Path    `json:"ActiveSite"`
-	Actor      string            `json:"Actor"`
-	Attributes map[string]string `json:"Attributes"`
-	Channel    string            `json:"Channel"`
-	Data       string            `json:"Data"`
-	ID         string            `json:"ID"`
-	NotBefore  *time.Time        `json:"NotBefore"`
-	OccurredAt time.Time         `json:"OccurredAt"`
-	Resource   resource          `json:"Resource"`
-	Site       hierarchy.Path    `json:"Site"`
-	Type       string            `json:"Type"`
+	ActiveSite    hierarchy.Path    `json:"ActiveSite"`
+	Actor         string            `json:"Actor"`
+	Attributes    map[string]string `json:"Attributes"`
+	Channel       string            `json:"Channel"`
+	Data          string            `json:"Data"`
+	ID            string            `json:"ID"`
+	NotBefore     *time.Time        `json:"NotBefore"`
+	OccurredAt    time.Time         `json:"OccurredAt"`
+	Resource      resource          `json:"Resource"`
+	SchemaVersion int               `json:"SchemaVersion"`
+	Site          hierarchy.Path    `json:"Site"`
+	Type          string            `json:"Type"`
 }
 
 type resource struct {
@@ -133,7 +134,8 @@ func decode(text string, err error) ([]outbox.Intent, error) {
 		all[i] = outbox.Intent{
 			ActiveSite: row.ActiveSite, Actor: row.Actor, Attributes: row.Attributes, Channel: row.Channel,
 			Data: json.RawMessage(row.Data), ID: row.ID, OccurredAt: row.OccurredAt,
-			Resource: access.Resource{Kind: row.Resource.Kind, ID: row.Resource.ID}, Site: row.Site, Type: row.Type,
+			Resource: access.Resource{Kind: row.Resource.Kind, ID: row.Resource.ID}, SchemaVersion: row.SchemaVersion,
+			Site: row.Site, Type: row.Type,
 		}
 		if row.NotBefore != nil {
 			all[i].NotBefore = *row.NotBefore

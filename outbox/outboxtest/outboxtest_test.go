@@ -206,3 +206,25 @@ func TestOnlyTheTransactionItselfCounts(t *testing.T) {
 		require.Equal(t, in[i].ID, one.ID)
 	}
 }
+
+func TestTheSchemaVersionIsThatOfTheCheck(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	pool := pgtest.Pool(t)
+	client, err := outbox.New(&outbox.Config{Pool: pool})
+	require.NoError(t, err)
+	types, err := client.EventTypes()
+	require.NoError(t, err)
+	require.NoError(t, types.Register(ctx, outbox.EventType{
+		Name: "user.created", Schemas: []outbox.EventSchema{{Version: 3, Schema: json.RawMessage("true")}},
+	}))
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	_, err = client.Enqueue(ctx, tx, outbox.Intent{Type: "user.created"})
+	require.NoError(t, err)
+	require.Equal(t, 3, outboxtest.RequireEnqueued(ctx, t, tx, outbox.Intent{SchemaVersion: 3}, nil).SchemaVersion)
+	r := &recorder{}
+	outboxtest.RequireEnqueued(ctx, r, tx, outbox.Intent{SchemaVersion: 2}, nil)
+	require.Contains(t, r.failure, "SchemaVersion: want 2, got 3")
+}

@@ -1,7 +1,7 @@
 DROP FUNCTION /* TEMPLATE: schema */erase(text, text, integer);
-DROP FUNCTION /* TEMPLATE: schema */enqueue(text, json, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, boolean);
+DROP FUNCTION /* TEMPLATE: schema */enqueue(text, json, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, boolean, integer, boolean);
 DROP FUNCTION /* TEMPLATE: schema */enqueue_batch(json, integer, integer, boolean);
-DROP FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer, integer, boolean);
+DROP FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, integer, text, timestamptz, timestamptz, integer, integer, boolean);
 DROP FUNCTION /* TEMPLATE: schema */intent_digest(text, text, text, text, text);
 DROP FUNCTION /* TEMPLATE: schema */intent_problem(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer);
 DROP FUNCTION /* TEMPLATE: schema */nested_too_deep(text);

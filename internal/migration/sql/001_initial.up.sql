@@ -34,12 +34,14 @@ CREATE INDEX site_alias_site_idx ON /* TEMPLATE: schema */site_alias (site_id);
 -- Event types -------------------------------------------------------------
 
 -- umbrella_patterns are all patterns that match one of the types that this
--- type extends, directly or through another: what the resolver looks for.
+-- type extends, directly or through another: what the resolver looks for. payloads
+-- is what is kept of those of its intents; empty is as the engine says.
 CREATE TABLE /* TEMPLATE: schema */event_type (
     name              text PRIMARY KEY,
     description       text NOT NULL DEFAULT '',
     extends           text[] NOT NULL DEFAULT '{}',
     umbrella_patterns text[] NOT NULL DEFAULT '{}',
+    payloads          text NOT NULL DEFAULT '' CHECK (payloads IN ('', 'body', 'hash', 'nothing')),
     created_at        timestamptz NOT NULL DEFAULT now(),
     updated_at        timestamptz NOT NULL DEFAULT now(),
     archived_at       timestamptz
@@ -162,7 +164,8 @@ CREATE TABLE /* TEMPLATE: schema */endpoint_auth (
 
 -- Intents -------------------------------------------------------------------
 
--- gone says why the data is not there any more: dropped, erased, hashed or
+-- schema_version is that of the type's schema by which the data was found valid; 0
+-- is none. gone says why the data is not there any more: dropped, erased, hashed or
 -- pruned; null while it is. What is erased loses its digest as well, which a
 -- guess could be held against: whatever comes under its id is a duplicate then.
 CREATE TABLE /* TEMPLATE: schema */intent (
@@ -176,6 +179,7 @@ CREATE TABLE /* TEMPLATE: schema */intent (
     actor         text NOT NULL DEFAULT '',
     channel       text NOT NULL DEFAULT '',
     attributes    jsonb NOT NULL DEFAULT '{}',
+    schema_version integer NOT NULL DEFAULT 0 CHECK (schema_version >= 0),
     data          bytea,
     data_sha256   bytea,
     gone          text,
@@ -534,7 +538,7 @@ $$;
 -- and do nothing else.
 CREATE FUNCTION /* TEMPLATE: schema */enqueue_one(
     id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
-    attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz,
+    attributes jsonb, schema_version integer, data text, occurred_at timestamptz, not_before timestamptz,
     client integer, max_bytes integer, notify boolean,
     OUT wire_id text, OUT outcome text, OUT field text, OUT reason text)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -562,10 +566,10 @@ BEGIN
     outcome := 'inserted';
     INSERT INTO /* TEMPLATE: schema */intent (
         id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-        attributes, data, digest, occurred_at, not_before)
+        attributes, schema_version, data, digest, occurred_at, not_before)
     VALUES (
         key, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-        attributes, convert_to(data, 'UTF8'), /* TEMPLATE: schema */intent_digest(type, site, resource_kind, resource_id, data),
+        attributes, schema_version, convert_to(data, 'UTF8'), /* TEMPLATE: schema */intent_digest(type, site, resource_kind, resource_id, data),
         coalesce(occurred_at, now()), not_before)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
@@ -615,7 +619,7 @@ BEGIN
     FOR r IN
         SELECT * FROM json_to_recordset(intents) AS (
             id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
-            attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz)
+            attributes jsonb, schema_version integer, data text, occurred_at timestamptz, not_before timestamptz)
     LOOP
         n := n + 1;
         i.id := /* TEMPLATE: schema */new_id();
@@ -628,6 +632,7 @@ BEGIN
         i.actor := coalesce(r.actor, '');
         i.channel := coalesce(r.channel, '');
         i.attributes := coalesce(r.attributes, '{}');
+        i.schema_version := coalesce(r.schema_version, 0);
         i.data := convert_to(r.data, 'UTF8');
         i.digest := /* TEMPLATE: schema */intent_digest(i.type, i.site, i.resource_kind, i.resource_id, r.data);
         i.occurred_at := coalesce(r.occurred_at, now());
@@ -652,10 +657,10 @@ BEGIN
     WITH inserted AS (
         INSERT INTO /* TEMPLATE: schema */intent (
             id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-            attributes, data, digest, occurred_at, not_before)
+            attributes, schema_version, data, digest, occurred_at, not_before)
         SELECT
             g.id, g.wire_id, g.type, g.site, g.active_site, g.resource_kind, g.resource_id, g.actor, g.channel,
-            g.attributes, g.data, g.digest, g.occurred_at, g.not_before
+            g.attributes, g.schema_version, g.data, g.digest, g.occurred_at, g.not_before
         FROM unnest(given) g
         ORDER BY g.wire_id, g.id
         ON CONFLICT (wire_id) DO NOTHING
@@ -701,25 +706,35 @@ $$;
 
 -- enqueue writes one intent and returns its id. It is for psql, triggers and
 -- programs in other languages; the Go client calls the two functions above. What
--- that knows about event types by itself is looked up here: one read by key.
+-- that knows about event types by itself is looked up here, by key: data is checked
+-- by no schema, and schema_version is the caller's word that it has done so.
 CREATE FUNCTION /* TEMPLATE: schema */enqueue(
     type text, data json, site text DEFAULT '/', resource_kind text DEFAULT '', resource_id text DEFAULT '',
     active_site text DEFAULT '', actor text DEFAULT '', channel text DEFAULT '', attributes jsonb DEFAULT '{}',
-    id text DEFAULT NULL, occurred_at timestamptz DEFAULT NULL, not_before timestamptz DEFAULT NULL, notify boolean DEFAULT true)
+    id text DEFAULT NULL, occurred_at timestamptz DEFAULT NULL, not_before timestamptz DEFAULT NULL, notify boolean DEFAULT true,
+    schema_version integer DEFAULT 0, strict boolean DEFAULT false)
 RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    r record;
+    r record; archived boolean; problem text;
 BEGIN
-    IF EXISTS (SELECT FROM /* TEMPLATE: schema */event_type t WHERE t.name = enqueue.type AND t.archived_at IS NOT NULL) THEN
-        RAISE EXCEPTION 'riverhook: intent: Type: is archived' USING ERRCODE = 'invalid_parameter_value';
+    SELECT t.archived_at IS NOT NULL INTO archived FROM /* TEMPLATE: schema */event_type t WHERE t.name = enqueue.type;
+    problem := CASE
+        WHEN archived THEN 'Type: is archived'
+        WHEN strict AND archived IS NULL THEN 'Type: is not registered'
+        WHEN schema_version <> 0 AND NOT EXISTS (
+                SELECT FROM /* TEMPLATE: schema */event_schema s WHERE s.type = enqueue.type AND s.version = schema_version)
+            THEN format('SchemaVersion: %s is not registered for the type', schema_version)
+    END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'riverhook: intent: %', problem USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
     r := /* TEMPLATE: schema */enqueue_one(
         id, type, coalesce(nullif(site, ''), '/'), coalesce(active_site, ''), coalesce(resource_kind, ''), coalesce(resource_id, ''),
-        coalesce(actor, ''), coalesce(channel, ''), coalesce(attributes, '{}'), data::text, occurred_at, not_before,
+        coalesce(actor, ''), coalesce(channel, ''), coalesce(attributes, '{}'), coalesce(schema_version, 0), data::text, occurred_at, not_before,
         NULL, 262144, notify);
     IF r.outcome = 'invalid' THEN
         RAISE EXCEPTION 'riverhook: intent: %: %', r.field, r.reason USING ERRCODE = 'invalid_parameter_value';
@@ -805,6 +820,6 @@ REVOKE ALL ON FUNCTION /* TEMPLATE: schema */refuse_client(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */nested_too_deep(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */intent_problem(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */intent_digest(text, text, text, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, integer, integer, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue_one(text, text, text, text, text, text, text, text, jsonb, integer, text, timestamptz, timestamptz, integer, integer, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue_batch(json, integer, integer, boolean) FROM PUBLIC;
-REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue(text, json, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */enqueue(text, json, text, text, text, text, text, text, jsonb, text, timestamptz, timestamptz, boolean, integer, boolean) FROM PUBLIC;

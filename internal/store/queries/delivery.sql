@@ -6,7 +6,7 @@ SELECT
     d.interrupted, d.job_id, d.manual,
     coalesce(ceil(extract(epoch FROM now() - d.access_at) * 1000), -1)::bigint AS access_age_ms,
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
-    i.data, i.occurred_at,
+    i.schema_version, i.data, i.occurred_at,
     m.content_type, m.headers AS message_headers, m.body, m.gone AS message_gone,
     s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,

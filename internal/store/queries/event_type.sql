@@ -15,10 +15,10 @@ LOCK TABLE /* TEMPLATE: schema */event_type IN SHARE ROW EXCLUSIVE MODE;
 SELECT * FROM /* TEMPLATE: schema */event_type;
 
 -- name: PutEventType :exec
-INSERT INTO /* TEMPLATE: schema */event_type (name, description, extends)
-VALUES (sqlc.arg(name)::text, sqlc.arg(description)::text, sqlc.arg(extends)::text[])
+INSERT INTO /* TEMPLATE: schema */event_type (name, description, extends, payloads)
+VALUES (sqlc.arg(name)::text, sqlc.arg(description)::text, sqlc.arg(extends)::text[], sqlc.arg(payloads)::text)
 ON CONFLICT (name) DO UPDATE
-SET description = excluded.description, extends = excluded.extends, updated_at = now();
+SET description = excluded.description, extends = excluded.extends, payloads = excluded.payloads, updated_at = now();
 
 -- name: SetUmbrellaPatterns :exec
 UPDATE /* TEMPLATE: schema */event_type SET umbrella_patterns = sqlc.arg(patterns)::text[]

@@ -1,10 +1,12 @@
 -- name: LoadIntents :many
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-    i.attributes, i.data, i.occurred_at, s.state, s.after
+    i.attributes, i.schema_version, i.data, i.occurred_at, s.state, s.after,
+    coalesce(t.payloads, '')::text AS type_payloads
 FROM unnest(@ids::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
-JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id;
+JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = i.type;
 
 -- name: CommitExpansions :many
 -- CommitExpansions writes what chunks of expansions decided: their messages,

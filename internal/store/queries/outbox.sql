@@ -4,7 +4,7 @@ SELECT coalesce(r.wire_id, '')::text AS wire_id, r.outcome::text AS outcome,
 FROM /* TEMPLATE: schema */enqueue_one(
     sqlc.narg(id)::text, sqlc.arg(type)::text, sqlc.arg(site)::text, sqlc.arg(active_site)::text,
     sqlc.arg(resource_kind)::text, sqlc.arg(resource_id)::text, sqlc.arg(actor)::text, sqlc.arg(channel)::text,
-    sqlc.arg(attributes)::text::jsonb, sqlc.arg(data)::text, sqlc.narg(occurred_at)::timestamptz, sqlc.narg(not_before)::timestamptz,
+    sqlc.arg(attributes)::text::jsonb, sqlc.arg(schema_version)::integer, sqlc.arg(data)::text, sqlc.narg(occurred_at)::timestamptz, sqlc.narg(not_before)::timestamptz,
     sqlc.arg(client)::integer, sqlc.arg(max_bytes)::integer, sqlc.arg(notify)::boolean) AS r;
 
 -- name: EnqueueBatch :many
@@ -24,7 +24,7 @@ FROM /* TEMPLATE: schema */erase(
 SELECT coalesce(json_agg(json_build_object(
     'ID', i.wire_id, 'Type', i.type, 'Site', i.site, 'ActiveSite', i.active_site,
     'Resource', json_build_object('Kind', i.resource_kind, 'ID', i.resource_id),
-    'Actor', i.actor, 'Channel', i.channel, 'Attributes', i.attributes, 'Data', convert_from(i.data, 'UTF8'),
+    'Actor', i.actor, 'Channel', i.channel, 'Attributes', i.attributes, 'SchemaVersion', i.schema_version, 'Data', convert_from(i.data, 'UTF8'),
     'OccurredAt', i.occurred_at, 'NotBefore', i.not_before) ORDER BY s.job_id), '[]')::text AS intents
 FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
 WHERE i.created_at = now();

@@ -1,0 +1,148 @@
+package delivery_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/outbox"
+)
+
+// eventTypes registers types, and lets the bundle enqueue by what is registered.
+func (b *bundle) eventTypes(types ...outbox.EventType) *outbox.EventTypes {
+	b.t.Helper()
+	var err error
+	b.outbox, err = outbox.New(&outbox.Config{Pool: b.pool})
+	require.NoError(b.t, err)
+	store, err := b.outbox.EventTypes()
+	require.NoError(b.t, err)
+	require.NoError(b.t, store.Register(b.t.Context(), types...))
+	return store
+}
+
+func TestATypeIsRegisteredWithWhatIsKeptOfItsPayloads(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.subscribe(b.receiver(nil), nil)
+	b.eventTypes(
+		outbox.EventType{Name: "user.created", Payloads: outbox.KeepBody},
+		outbox.EventType{Name: "user.updated", Payloads: outbox.KeepNothing, Extends: []string{"user.changed"}},
+		outbox.EventType{Name: "user.deleted", Payloads: outbox.KeepNothing},
+		outbox.EventType{Name: "user.moved", Extends: []string{"user.updated"}},
+		outbox.EventType{Name: "office.opened", Payloads: outbox.KeepNothing},
+	)
+	engine := b.keeping(delivery.HistoryRules{
+		Payloads: delivery.KeepHash,
+		Types: []delivery.TypeRule{
+			{Pattern: "user.deleted", Payloads: delivery.KeepBody},
+			{Pattern: "office.*", Answers: delivery.KeepNothing},
+		},
+	})
+	want := map[string]delivery.PayloadState{}
+	for eventType, state := range map[string]delivery.PayloadState{
+		"user.created":  delivery.PayloadKept,    // as the type is registered, not as the engine keeps others
+		"user.updated":  delivery.PayloadDropped, // so too
+		"user.deleted":  delivery.PayloadKept,    // the engine has a rule for the type
+		"user.moved":    delivery.PayloadHashed,  // umbrella types lend it nothing
+		"office.opened": delivery.PayloadDropped, // the engine's rule says nothing of payloads
+		"office.closed": delivery.PayloadHashed,  // it is not registered
+	} {
+		want[b.enqueue(func(in *outbox.Intent) { in.Type = eventType })] = state
+	}
+	b.drain(engine)
+
+	require.Equal(t, delivery.Pruned{Reduced: 4}, b.prune(engine))
+
+	for id, state := range want {
+		in, err := b.reader().Intent(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, state, in.Payload, in.Type)
+	}
+}
+
+func TestTheSchemaVersionOfAnIntentIsShownToExternalizersAndInTheHistory(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.subscribe(b.receiver(nil), nil)
+	b.eventTypes(outbox.EventType{Name: "user.created", Schemas: []outbox.EventSchema{
+		{Version: 1, Schema: json.RawMessage(`{"required": ["name"]}`)},
+		{Version: 2, Schema: json.RawMessage(`{"required": ["given_name"]}`)},
+	}})
+	seen := make(chan dialect.Event, 1)
+	engine := b.engine(func(cfg *delivery.Config) {
+		cfg.Externalizers = externalize(t, "", func(_ context.Context, ev dialect.Event) ([]byte, error) {
+			seen <- ev
+			return ev.Data, nil
+		})
+	})
+	for version, change := range map[int]func(in *outbox.Intent){
+		1: func(in *outbox.Intent) { in.SchemaVersion = 1 },
+		2: func(in *outbox.Intent) { in.Data = map[string]string{"given_name": "Ada"} },
+		0: func(in *outbox.Intent) { in.Type = "user.other" },
+	} {
+		id := b.enqueue(change)
+		b.drain(engine)
+
+		require.Equal(t, version, (<-seen).SchemaVersion)
+		in, err := b.reader().Intent(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, version, in.SchemaVersion)
+		list, err := b.reader().Intents(t.Context(), &delivery.IntentFilter{Limit: 1})
+		require.NoError(t, err)
+		require.Equal(t, version, list[0].SchemaVersion)
+		text, err := json.Marshal(in)
+		require.NoError(t, err)
+		var shown struct {
+			SchemaVersion int `json:"schema_version"`
+		}
+		require.NoError(t, json.Unmarshal(text, &shown))
+		require.Equal(t, version, shown.SchemaVersion)
+	}
+}
+
+func TestWhatWasEnqueuedBeforeItsTypeWasArchivedIsDelivered(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	receiver := b.receiver(nil)
+	receiver.Script(deliverytest.Answer{Status: 500})
+	b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "twice" })
+	types := b.eventTypes(outbox.EventType{Name: "user.created"})
+	committed := b.enqueue(nil)
+	engine := b.engine(nil)
+	b.drain(engine) // one attempt, which failed
+	open, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer open.Rollback(context.WithoutCancel(t.Context()))
+	enqueue := func(tx pgx.Tx) (outbox.Result, error) {
+		return b.outbox.Enqueue(t.Context(), tx, outbox.Intent{Type: "user.created", Resource: access.Resource{Kind: "user", ID: "bob"}})
+	}
+	late, err := enqueue(open)
+	require.NoError(t, err)
+
+	require.NoError(t, types.Archive(t.Context(), "user.created"))
+
+	_, err = enqueue(open)
+	require.ErrorIs(t, err, outbox.ErrInvalidIntent)
+	require.NoError(t, open.Commit(t.Context()))
+	b.drain(engine)
+	b.drainAhead(engine, 2*time.Hour)
+	for _, id := range []string{committed, late.ID} {
+		row := b.deliveries(id)[0]
+		require.Equal(t, "delivered", row.State, id)
+		require.NoError(t, engine.Redeliver(t.Context(), row.ID))
+		in, err := b.reader().Intent(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, "user.created", in.Type)
+	}
+	b.drain(engine)
+	require.Len(t, receiver.Requests(), 5, "500, two deliveries, and each once more")
+}
