@@ -488,7 +488,7 @@ var sending = []mutant{
 	{
 		name: "an international host is stored as it was typed",
 		file: "hierarchy/subscription_url.go", decl: "asciiURL",
-		old: "scheme + \"//\" + ascii + rest[len(name):], nil", with: "raw, nil",
+		old: "scheme + \"//\" + ascii + rest[len(name):], nil", with: "scheme + \"//\" + rest, nil",
 		test: "hierarchy.TestAnInternationalHostIsStoredInASCII",
 	},
 }

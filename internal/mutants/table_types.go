@@ -51,10 +51,28 @@ var typing = []mutant{
 		test: "internal/jsonschema.TestASchemaThatIsRefusedIsNamedByItsPlace",
 	},
 	{
+		name: "what was read while a type was archived counts as new",
+		file: "outbox/registry.go", decl: "load",
+		old: "r.current.Store(next)", with: "next.generation = r.generation.Load()\n\tr.current.Store(next)",
+		test: "outbox.TestEnqueueWhileATypeIsArchived",
+	},
+	{
+		name: "what a client knows of types counts from when it had been read",
+		file: "outbox/registry.go", decl: "load",
+		old: "r.current.Store(next)", with: "next.at = r.now()\n\tr.current.Store(next)",
+		test: "outbox.TestEnqueueWhileATypeIsArchived",
+	},
+	{
 		name: "the version that data is valid by is not stored",
 		file: "outbox/registry.go", decl: "checkOne",
 		old: "rec.SchemaVersion = version", with: "",
 		test: "outbox.TestTheVersionThatDataIsValidByIsStored",
+	},
+	{
+		name: "types extend the umbrella types of before",
+		file: "outbox/event_types_register.go", decl: "newPatterns",
+		old: "!slices.Equal(row.UmbrellaPatterns, patterns)", with: "row.Name != name",
+		test: "outbox.TestEventTypes",
 	},
 	{
 		name: "what a type is registered with says nothing of its payloads",
