@@ -38,8 +38,12 @@ type Config struct {
 	// active site. Default: only those at the active site itself.
 	ActiveChain bool
 
+	// AskTimeout bounds the answers to a question, of all gates together, where
+	// Question.Timeout does not. Default: 5 s.
+	AskTimeout time.Duration
+
 	// ChunkSize is the most subscriptions that one River job expands, in one
-	// transaction, and holds in memory. Default: 500.
+	// transaction, and holds in memory, and the most that Ask asks. Default: 500.
 	ChunkSize int
 
 	// Deactivation says when a failing subscription is deactivated.
@@ -199,6 +203,7 @@ func (c *Config) withDefaults() (*Config, error) {
 		out = *c
 	}
 	def(&out.AccessMaxAge, 30*time.Second)
+	def(&out.AskTimeout, 5*time.Second)
 	def(&out.ChunkSize, 500)
 	def(&out.Deactivation.Attempts, 10)
 	def(&out.Deactivation.Exhausted, 50)
@@ -264,6 +269,8 @@ func (c *Config) validate() error {
 	switch {
 	case c.AccessMaxAge < 0:
 		return refuse("AccessMaxAge", "must not be negative")
+	case c.AskTimeout < 0:
+		return refuse("AskTimeout", "must not be negative")
 	case c.ChunkSize < 1 || c.ChunkSize > 10_000:
 		return refuse("ChunkSize", "must be 1 to 10,000")
 	case c.Deactivation.Attempts < 0 || c.Deactivation.Exhausted < 0 || c.Deactivation.Unresolvable < 0 ||

@@ -24,6 +24,7 @@ const (
 	decisionInactive     = "inactive"
 	decisionGone         = "gone"
 	decisionFailed       = "failed"
+	decisionUnanswered   = "unanswered" // of a question, which is asked now or never
 )
 
 // What a delivery is held by.

@@ -24,6 +24,7 @@
 //
 // # What to call
 //
+// [Engine.Ask] asks, before something is done, those who may veto it.
 // [Engine.Subscriptions] is the store of subscriptions, [Engine.History] lists
 // what happened, [Engine.Explain] says why somebody was told or not,
 // [Engine.Redeliver], [Engine.Recover] and [Engine.RetryFailed] make good what

@@ -102,6 +102,15 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 		require.Contains(t, last(redelivered, id), ": blocked blocked: address not allowed", name)
 	}
 
+	// Questions.
+	for name, id := range subs {
+		_, err := b.subs.Update(t.Context(), id, hierarchy.SubscriptionUpdate{Events: &[]string{"before:**"}})
+		require.NoError(t, err, name)
+	}
+	answer, err := closed.Ask(t.Context(), mayDelete())
+	require.NoError(t, err)
+	require.Equal(t, slices.Repeat([]string{"unanswered: blocked: address not allowed"}, len(subs)), said(answer.Gates))
+
 	require.Len(t, r.Requests(), sent)
 	require.Equal(t, asked, tokens.asked())
 }

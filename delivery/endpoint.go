@@ -214,7 +214,7 @@ func (es *endpoints) learn(id uuid.UUID, outcome Outcome, took time.Duration, no
 	ep.windowAll++
 	ep.took += (took - ep.took) / 8
 	switch {
-	case outcome == OutcomeDelivered:
+	case outcome.took():
 		ep.failures = 0
 		ep.limit = min(ep.limit+1/ep.limit, float64(ep.most))
 		return false

@@ -136,6 +136,8 @@ func whereItStands(row store.ExplainRecordedRow) string {
 	}
 	text := row.Outcome
 	switch {
+	case row.LastOutcome == string(OutcomeVetoed):
+		text = fmt.Sprintf("vetoed (%d)", row.LastStatus)
 	case row.Outcome == stateDelivered:
 		text += fmt.Sprintf(" at attempt %d (%d)", row.Attempts, row.LastStatus)
 	case row.Outcome != statePending:
@@ -159,8 +161,14 @@ func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hi
 	for i, s := range x.Sites {
 		sites[i] = string(s.Site)
 	}
+	name, isQuestion := strings.CutPrefix(x.Intent.Type, hierarchy.BeforePrefix)
+	prefix := ""
+	if isQuestion {
+		prefix = hierarchy.BeforePrefix
+	}
 	rows, err := h.store.ExplainOthers(ctx, &store.ExplainOthersParams{
-		IntentID: x.Intent.Key, Patterns: hierarchy.Patterns(x.Intent.Type), Sites: sites, MaxRows: maxExplainedLive + 1,
+		IntentID: x.Intent.Key, Patterns: hierarchy.Patterns(x.Intent.Type), Type: name, Prefix: prefix, Sites: sites,
+		MaxRows: maxExplainedLive + 1,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: explain: %w", err)

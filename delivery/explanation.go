@@ -28,6 +28,7 @@ const (
 	DecisionGone         DecisionOutcome = decisionGone         // the resource is gone
 	DecisionInactive     DecisionOutcome = decisionInactive     // the subscription was deactivated or deleted
 	DecisionNotMatched   DecisionOutcome = "not_matched"        // the subscription does not hear of such intents, or did not then
+	DecisionUnanswered   DecisionOutcome = decisionUnanswered   // a gate could not be asked
 	DecisionUnresolvable DecisionOutcome = decisionUnresolvable // the owner is unknown
 	DecisionWaiting      DecisionOutcome = decisionWaiting      // cannot be decided yet, and is tried again
 )

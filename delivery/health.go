@@ -46,7 +46,7 @@ func saysOfHealth(tr *transition) bool {
 	if tr.Attempt == nil || !saysOfEndpoint(tr.Attempt.Outcome) {
 		return false
 	}
-	return tr.Attempt.Outcome != OutcomeDelivered || tr.Target.Failing || tr.Target.Probe || tr.Pause > 0
+	return !tr.Attempt.Outcome.took() || tr.Target.Failing || tr.Target.Probe || tr.Pause > 0
 }
 
 // add enters what one transition says, in the order in which they happened.
@@ -55,7 +55,7 @@ func (b healthBook) add(tr *transition) {
 		return
 	}
 	switch tr.Attempt.Outcome {
-	case OutcomeDelivered:
+	case OutcomeDelivered, OutcomeVetoed:
 		before := b[healthKey{tr.Target.Sub.ID, tr.Target.Epoch}]
 		if tr.Target.Failing || tr.Target.Probe || before != nil {
 			now := healthEntry{Recovered: true}

@@ -39,7 +39,8 @@ type DeliveryFilter struct {
 	// Channel is the channel of the intent, exactly.
 	Channel string
 
-	// EventType is an event type or a pattern of them, such as "user.*".
+	// EventType is an event type or a pattern of them, such as "user.*", or one of
+	// questions, such as "before:**".
 	EventType string
 
 	// Hold is what the delivery is held by.
@@ -188,22 +189,24 @@ func errNotText(field string) error {
 	return fmt.Errorf("%s: must be valid UTF-8 without NUL", field)
 }
 
-// patternRegex is a pattern of event types as Postgres matches it; "" matches
-// all.
+// patternRegex is a pattern of types as Postgres matches it. One of events matches no
+// questions, whose types alone have a colon.
 func patternRegex(pattern string) string {
-	if pattern == "**" {
-		return ""
-	}
+	pattern, forQuestions := strings.CutPrefix(pattern, hierarchy.BeforePrefix)
 	segments := strings.Split(pattern, ".")
 	for i, segment := range segments {
 		switch segment {
 		case "*":
-			segments[i] = `[^.]+`
+			segments[i] = `[^.:]+`
 		case "**":
-			segments[i] = `.+`
+			segments[i] = `[^:]+`
 		}
 	}
-	return "^" + strings.Join(segments, `\.`) + "$"
+	regex := strings.Join(segments, `\.`) + "$"
+	if forQuestions {
+		regex = hierarchy.BeforePrefix + regex
+	}
+	return "^" + regex
 }
 
 // firstID is the lowest version 7 UUID of a time: what makes a listing by time

@@ -99,7 +99,8 @@ type IntentFilter struct {
 	// State is the state of the intent.
 	State IntentState
 
-	// Type is an event type or a pattern of them, such as "user.*".
+	// Type is an event type or a pattern of them, such as "user.*", or one of
+	// questions, such as "before:**".
 	Type string
 
 	// Under is a site at or below which the resource is, as the intent names it.

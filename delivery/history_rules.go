@@ -3,6 +3,7 @@ package delivery
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/riverhook/riverhook/hierarchy"
@@ -63,7 +64,8 @@ type TypeRule struct {
 	Answers Keep
 
 	// Pattern is a type or a pattern as in a subscription, such as "user.*". Only
-	// an event's own type is matched, not the umbrella types that it extends.
+	// an event's own type is matched, not the umbrella types that it extends. Questions
+	// are matched by what is behind "before:" as well.
 	Pattern string
 
 	// Payloads is as in HistoryRules. Default: what is there.
@@ -110,8 +112,9 @@ func (k Keep) valid() bool { return k == KeepBody || k == KeepHash || k == KeepN
 // registration says of payloads, "" where that is nothing.
 func (h *HistoryRules) of(eventType string, registered Keep) (answers, payloads Keep) {
 	answers, payloads = h.Answers, cmp.Or(registered, h.Payloads)
+	event := strings.TrimPrefix(eventType, hierarchy.BeforePrefix)
 	for _, rule := range h.Types {
-		if hierarchy.MatchPattern(rule.Pattern, eventType) {
+		if hierarchy.MatchPattern(rule.Pattern, eventType) || hierarchy.MatchPattern(rule.Pattern, event) {
 			if rule.Answers != "" {
 				answers = rule.Answers
 			}

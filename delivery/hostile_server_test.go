@@ -77,3 +77,36 @@ func TestBesideHostileServersAGoodEndpointGetsItsDeliveries(t *testing.T) {
 		WHERE d.subscription_id = $1`, silent), "it keeps its requests still")
 	require.ErrorContains(t, engine.Stop(t.Context()), "interrupted")
 }
+
+// A gate can be such a server: a question to it ends in time, and the others are asked.
+func TestHostileServersAreGatesThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.cfg.Timeout, b.cfg.Transport.RootCAs = time.Minute, deliverytest.HostileRootCAs()
+	servers := map[uuid.UUID]deliverytest.HostileServer{}
+	for _, server := range deliverytest.HostileServers() {
+		servers[b.hostile(server, "before:**")] = server
+	}
+	good := b.receiver(nil)
+	b.gate(good, failClosed)
+	q := mayDelete()
+	q.Timeout = 3 * time.Second
+
+	answer, err := b.engine(nil).Ask(t.Context(), q)
+
+	require.NoError(t, err, "they fail open")
+	require.NoError(t, answer.Unrecorded)
+	require.Len(t, answer.Gates, len(servers)+1)
+	for _, g := range answer.Gates {
+		server, hostile := servers[g.SubscriptionID]
+		want := delivery.GateUnanswered
+		if !hostile || server.Outcome == delivery.OutcomeDelivered {
+			want = delivery.GateAgreed
+		}
+		if server.Class != "body" { // enough of it may come in this time
+			require.Equal(t, want, g.Outcome, "%s: %s", server.Name, g.Reason)
+		}
+		require.LessOrEqual(t, len(g.Reason), 300)
+	}
+	require.Len(t, good.Requests(), 1)
+}

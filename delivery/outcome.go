@@ -3,8 +3,9 @@ package delivery
 // Outcome is what became of one attempt.
 type Outcome string
 
-// The outcomes. Only Delivered ends a delivery well; Gone also deactivates the
-// subscription; the others are followed by the schedule's next attempt, if any.
+// The outcomes. Only Delivered ends a delivery well, and Vetoed that of a question;
+// Gone also deactivates the subscription; the others are followed by the schedule's
+// next attempt, if any, of which questions have none.
 const (
 	OutcomeBlocked     Outcome = "blocked"      // the egress policy refused; nothing was sent
 	OutcomeDelivered   Outcome = "delivered"    // 2xx
@@ -17,7 +18,11 @@ const (
 	OutcomeThrottled   Outcome = "throttled"    // 429, 502, 503, 504, or another 4xx or 5xx with Retry-After
 	OutcomeTimeout     Outcome = "timeout"      // no complete answer in time
 	OutcomeUnreachable Outcome = "unreachable"  // no connection, or one that broke before the answer
+	OutcomeVetoed      Outcome = "vetoed"       // 2xx with the content type of a veto, to a question
 )
+
+// took is true where the endpoint took the message.
+func (o Outcome) took() bool { return o == OutcomeDelivered || o == OutcomeVetoed }
 
 // The classes of errors, which say where an attempt without a usable answer
 // broke off.
@@ -35,4 +40,5 @@ const (
 	classTimeout  = "timeout"  // no answer within the attempt's time
 	classTLS      = "tls"      // handshake or certificate
 	classToken    = "token"    // when an OAuth2 token was asked for
+	classVetoed   = "vetoed"   // nowhere: the gate's own words follow
 )

@@ -59,7 +59,7 @@ func (o *RecoverOpts) params(subscription uuid.UUID) (*store.RecoverDeliveriesPa
 
 // Recover brings back what a subscription has missed: each ended delivery that
 // opts name gets a new round as by Redeliver, oldest first; those whose message is
-// gone (ErrPayloadGone) stay as they are. It works in steps
+// gone (ErrPayloadGone), and questions, stay as they are. It works in steps
 // that are committed one by one; after an error the number says how many have
 // been brought back, and another call goes on with the rest. The error is
 // ErrNotFound, ErrSubscriptionDeactivated or ErrSubscriptionGone. nil opts are

@@ -34,6 +34,10 @@ var (
 	// ErrPayloadGone.
 	ErrPruned = fmt.Errorf("it was pruned: %w", ErrPayloadGone)
 
+	// ErrQuestion means that it was a question, which nobody waits for any more: Ask
+	// anew.
+	ErrQuestion = errors.New("it was a question")
+
 	// ErrSubscriptionDeactivated means that the subscription gets nothing until
 	// it is activated.
 	ErrSubscriptionDeactivated = errors.New("the subscription is deactivated: activate it first")
@@ -47,7 +51,7 @@ var (
 // is sent under the same webhook-id. A paused subscription holds it. Access is
 // checked again before anything is sent.
 //
-// The error is ErrNotFound, ErrDeliveryPending, ErrPayloadGone, ErrErased,
+// The error is ErrNotFound, ErrDeliveryPending, ErrPayloadGone, ErrErased, ErrQuestion,
 // ErrSubscriptionDeactivated or ErrSubscriptionGone. Of two calls at once one finds the delivery pending.
 func (e *Engine) Redeliver(ctx context.Context, delivery uuid.UUID) error {
 	return e.redeliver(ctx, e.store, delivery)
@@ -70,6 +74,8 @@ func (e *Engine) redeliver(ctx context.Context, q *store.Queries, id uuid.UUID) 
 		return nil
 	case rows[0].State == statePending:
 		err = ErrDeliveryPending
+	case rows[0].Question:
+		err = ErrQuestion
 	case rows[0].Erased:
 		err = ErrErased
 	case rows[0].Gone:

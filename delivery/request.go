@@ -77,6 +77,9 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	if v.Detail != "" {
 		a.Error = v.ErrorClass + ": " + v.Detail
 	}
+	if a.Veto != nil {
+		e.noteVeto(a, t.Event.Type)
+	}
 }
 
 // readAnswer reads a bounded part of the body, and keeps of that what is to be
@@ -90,6 +93,9 @@ func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) e
 	}
 	most := max(e.cfg.ResponseBytes, maxResponseRead)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+	if isQuestion(eventType) && isVeto(resp.StatusCode, resp.Header) {
+		a.Veto = new(vetoReason(body))
+	}
 	keep, _ := e.cfg.History.of(eventType, "")
 	if size := e.keptBytes(keep, most); len(body) > size {
 		body, a.ResponseTruncated = body[:size:size], true

@@ -55,7 +55,8 @@ type attempt struct {
 	Manual            bool
 	Outcome           Outcome
 	Error             string
-	Reason            string // for the operator alone
+	Reason            string  // for the operator alone
+	Veto              *string // what a gate said that vetoed; nil: it did not. Not recorded as such
 	Status            int
 	URL               string
 	RequestHeaders    string

@@ -15,24 +15,58 @@ const (
 	anyRest    = "**"
 )
 
+// BeforePrefix begins the type of a question, which is put before something is
+// done ("before:user.delete"), and the patterns that match questions.
+const BeforePrefix = "before:"
+
 // CheckEventType says why s cannot be an event type.
 //
 // An event type has 2 to 8 segments of a-z, 0-9 and "_", joined by ".", and at
 // most 128 characters: "user.created".
-func CheckEventType(s string) error {
+func CheckEventType(s string) error { return checkType("event type", s, minTypeSegments) }
+
+// CheckQuestionType says why s cannot be the type of a question.
+//
+// That is [BeforePrefix] and 1 to 8 segments as an event type has them:
+// "before:user.delete", "before:measure".
+func CheckQuestionType(s string) error {
+	name, before := strings.CutPrefix(s, BeforePrefix)
+	if !before {
+		return fmt.Errorf("question type %s: must begin with %q", quoted(s), BeforePrefix)
+	}
+	return checkType("question type", name, 1)
+}
+
+func checkType(what, s string, least int) error {
 	if len(s) > maxEventTypeBytes {
-		return fmt.Errorf("event type %s: has %d characters; at most %d are allowed", quoted(s), len(s), maxEventTypeBytes)
+		return fmt.Errorf("%s %s: has %d characters; at most %d are allowed", what, quoted(s), len(s), maxEventTypeBytes)
 	}
 	segments := strings.Split(s, ".")
-	if len(segments) < minTypeSegments || len(segments) > maxTypeSegments {
-		return fmt.Errorf("event type %s: must have %d to %d segments joined by \".\"", quoted(s), minTypeSegments, maxTypeSegments)
+	if len(segments) < least || len(segments) > maxTypeSegments {
+		return fmt.Errorf("%s %s: must have %d to %d segments joined by \".\"", what, quoted(s), least, maxTypeSegments)
 	}
 	for i, segment := range segments {
 		if err := checkTypeSegment(segment); err != nil {
-			return fmt.Errorf("event type %s: segment %d: %w", quoted(s), i+1, err)
+			return fmt.Errorf("%s %s: segment %d: %w", what, quoted(s), i+1, err)
 		}
 	}
 	return nil
+}
+
+// checkHeard says why s is the type of neither an event nor a question.
+func checkHeard(s string) error {
+	if strings.HasPrefix(s, BeforePrefix) {
+		return CheckQuestionType(s)
+	}
+	return CheckEventType(s)
+}
+
+// splitType returns the name of a type without the prefix of questions, and that.
+func splitType(s string) (name, prefix string) {
+	if name, before := strings.CutPrefix(s, BeforePrefix); before {
+		return name, BeforePrefix
+	}
+	return s, ""
 }
 
 // CheckPattern says why s cannot be a pattern of event types.
@@ -41,8 +75,17 @@ func CheckEventType(s string) error {
 // which stands for exactly one segment, and that the last may be "**", which
 // stands for one segment or more. "**" alone matches every type. A pattern that
 // no event type can match, such as "user" or "*", is refused.
+//
+// Behind "before:" it matches the types of questions, and no events, as the
+// patterns without it match no questions: "before:user.delete", "before:**". Since
+// the name of a question may have one segment, so may such a pattern.
 func CheckPattern(s string) error {
-	fail := func(err error) error { return fmt.Errorf("pattern %s: %w", quoted(s), err) }
+	whole := quoted(s)
+	fail := func(err error) error { return fmt.Errorf("pattern %s: %w", whole, err) }
+	least := minTypeSegments
+	if name, before := strings.CutPrefix(s, BeforePrefix); before {
+		s, least = name, 1
+	}
 	if s == anyRest {
 		return nil
 	}
@@ -54,8 +97,8 @@ func CheckPattern(s string) error {
 		return fail(fmt.Errorf("matches no event type: they have at most %d characters", maxEventTypeBytes))
 	}
 	segments := strings.Split(s, ".")
-	if len(segments) < minTypeSegments || len(segments) > maxTypeSegments {
-		return fail(fmt.Errorf(`matches no event type: they have %d to %d segments; "**" matches all`, minTypeSegments, maxTypeSegments))
+	if len(segments) < least || len(segments) > maxTypeSegments {
+		return fail(fmt.Errorf(`matches no event type: they have %d to %d segments; "**" matches all`, least, maxTypeSegments))
 	}
 	for i, segment := range segments {
 		switch {
@@ -71,9 +114,14 @@ func CheckPattern(s string) error {
 	return nil
 }
 
-// MatchPattern says whether a pattern matches an event type. It knows nothing
-// of the types that a type extends: the [Resolver] does.
+// MatchPattern says whether a pattern matches the type of an event or of a
+// question. It knows nothing of the types that a type extends: the [Resolver] does.
 func MatchPattern(pattern, eventType string) bool {
+	pattern, forQuestions := strings.CutPrefix(pattern, BeforePrefix)
+	eventType, isQuestion := strings.CutPrefix(eventType, BeforePrefix)
+	if forQuestions != isQuestion {
+		return false
+	}
 	for {
 		if pattern == anyRest {
 			return eventType != ""
@@ -90,13 +138,15 @@ func MatchPattern(pattern, eventType string) bool {
 	}
 }
 
-// Patterns returns all patterns that match an event type, itself among them:
-// what a subscription must hold one of to hear it. A type of n segments has
-// 2^(n+1)-1 of them, 7 for "user.created". They are in no particular order.
+// Patterns returns all patterns that match the type of an event or of a question,
+// itself among them: what a subscription must hold one of to hear it. A type of n
+// segments has 2^(n+1)-1 of them, 7 for "user.created". They are in no particular
+// order.
 func Patterns(eventType string) []string {
-	segments := strings.Split(eventType, ".")
+	name, prefix := splitType(eventType)
+	segments := strings.Split(name, ".")
 	patterns := make([]string, 0, 2<<len(segments))
-	prefixes := []string{""}
+	prefixes := []string{prefix}
 	for i, segment := range segments {
 		var longer []string
 		for _, prefix := range prefixes {

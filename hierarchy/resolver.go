@@ -20,7 +20,7 @@ const defaultTreeTimeout = 5 * time.Second
 // Lookup asks which subscriptions apply to one intent.
 type Lookup struct {
 	IntentID   uuid.UUID // named in errors
-	Type       string    // the event type
+	Type       string    // of the event, or of the question: "before:user.delete"
 	Site       Path      // where the resource lives; "" is "/"
 	ActiveSite Path      // where the operation ran; "" is none
 	Channel    string    // "" is none
@@ -81,7 +81,8 @@ func (c ResolverConfig) validate() error {
 //
 // A subscription applies if it sits at the resource's site or above it, or at
 // the active site; if one of its patterns matches the event type or a type that
-// this one extends; and if it has no channels or the intent is on one of them.
+// this one extends; and if it has no channels or the intent is on one of them. A
+// question is matched by patterns behind "before:" alone, and an event by the others.
 // Paused and deactivated subscriptions are found too, deleted ones are not:
 // what becomes of them is the caller's decision, and visible.
 type Resolver struct {
@@ -173,7 +174,7 @@ func (l Lookup) check() error {
 	if err := checkText(l.Channel, maxIDText); err != nil {
 		return fmt.Errorf("Channel: %w", err)
 	}
-	return CheckEventType(l.Type)
+	return checkHeard(l.Type)
 }
 
 func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.ResolveParams {
@@ -191,7 +192,9 @@ func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.Resolv
 			limit = math.MaxInt32
 		}
 		p.Ords = append(p.Ords, i)
-		p.Types = append(p.Types, l.Type)
+		name, prefix := splitType(l.Type)
+		p.Types = append(p.Types, name)
+		p.Prefixes = append(p.Prefixes, prefix)
 		p.Sites = append(p.Sites, reaches[i].list())
 		p.Patterns = append(p.Patterns, patterns[l.Type])
 		p.Channels = append(p.Channels, l.Channel)
@@ -205,7 +208,7 @@ func matchOf(row store.ResolveRow, l *Lookup, sites *reach) (Match, error) {
 	sub, err := subscriptionOf(store.Subscription{
 		ID: row.ID, Name: row.Name, Description: row.Description, Site: row.Site, URL: row.URL, Events: row.Events,
 		Channels: row.Channels, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission, Dialect: row.Dialect,
-		Headers: row.Headers, Schedule: row.Schedule, TimeoutMs: row.TimeoutMs, MaxInFlight: row.MaxInFlight,
+		Headers: row.Headers, Schedule: row.Schedule, TimeoutMs: row.TimeoutMs, FailClosed: row.FailClosed, MaxInFlight: row.MaxInFlight,
 		CredentialsVersion: row.CredentialsVersion,
 		Metadata:           row.Metadata, State: row.State, StateReason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,
 		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DeletedAt: row.DeletedAt,

@@ -17,9 +17,10 @@ import (
 func applies(s Subscription, l Lookup, extends map[string][]string, activeChain bool) bool {
 	bySite := s.Site.Contains(l.Site.orRoot()) ||
 		l.ActiveSite != "" && (s.Site == l.ActiveSite || activeChain && s.Site.Contains(l.ActiveSite))
+	name, before := splitType(l.Type)
 	byType := slices.ContainsFunc(s.Events, func(pattern string) bool {
-		return MatchPattern(pattern, l.Type) || slices.ContainsFunc(extends[l.Type], func(umbrella string) bool {
-			return MatchPattern(pattern, umbrella)
+		return MatchPattern(pattern, l.Type) || slices.ContainsFunc(extends[name], func(umbrella string) bool {
+			return MatchPattern(pattern, before+umbrella)
 		})
 	})
 	byChannel := len(s.Channels) == 0 || slices.Contains(s.Channels, l.Channel)
@@ -31,7 +32,7 @@ func TestWhoIsToldFollowsTheModel(t *testing.T) {
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
 	ctx := t.Context()
-	types := []string{"a.b", "a.c", "b.a", "a.b.c", "b.a.c"}
+	types := []string{"a.b", "a.c", "b.a", "a.b.c", "b.a.c", "before:a.b", "before:a", "before:b.a", "before:a.b.c"}
 	extends := map[string][]string{"a.b": {"b.a"}, "a.b.c": {"b.a", "b.a.c"}}
 	for name, umbrellas := range extends {
 		var patterns []string
@@ -46,7 +47,10 @@ func TestWhoIsToldFollowsTheModel(t *testing.T) {
 		false: newResolver(t, pool, nil),
 		true:  newResolver(t, pool, &ResolverConfig{ActiveChain: true}),
 	}
-	pattern := rapid.SampledFrom([]string{"**", "a.*", "a.**", "*.a", "b.*", "a.b", "a.c", "*.b.*", "b.a.c", "*.*"})
+	pattern := rapid.SampledFrom([]string{
+		"**", "a.*", "a.**", "*.a", "b.*", "a.b", "a.c", "*.b.*", "b.a.c", "*.*",
+		"before:**", "before:*", "before:a.*", "before:b.*", "before:a.b", "before:*.*.c",
+	})
 	channel := rapid.SampledFrom([]string{"c", "C", "d"})
 	rapid.Check(t, func(t *rapid.T) {
 		_, err := pool.Exec(ctx, `DELETE FROM riverhook.secret; DELETE FROM riverhook.subscription`)

@@ -38,7 +38,7 @@ type Subscription struct {
 	Description       string            // for people
 	Site              Path              // hears of resources here and below
 	URL               string            // where requests go
-	Events            []string          // patterns of event types, see CheckPattern
+	Events            []string          // patterns of event types and of questions, see CheckPattern
 	Channels          []string          // none: all intents; some: only intents on one of them
 	Owner             string            // the principal that must be allowed to see a resource; "" with Operator
 	Operator          bool              // nobody is asked whether it may see a resource
@@ -48,6 +48,7 @@ type Subscription struct {
 	SecretHeaders     map[string]string // the same, stored sealed: the names, each with "[redacted]"
 	Schedule          string            // the retry schedule's name; "" is the engine's default
 	Timeout           time.Duration     // of one attempt; 0 is the engine's default
+	FailClosed        bool              // a question to it that is not answered stops what was asked about
 	MaxInFlight       int               // requests at the same time; 0 is the engine's default
 	Credentials       CredentialsKind   // what requests carry in the header Authorization; "" is nothing
 	OwnRootCAs        bool              // the endpoint's certificate is verified by authorities of its own

@@ -37,7 +37,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 	}
 	u := SubscriptionUpdate{
 		Channels: &spec.Channels, Description: &spec.Description, Dialect: &spec.Dialect, Events: &spec.Events,
-		Headers: &spec.Headers, MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
+		FailClosed: &spec.FailClosed, Headers: &spec.Headers, MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
 		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
 	}
 	given := spec.given()
@@ -66,6 +66,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 func (u SubscriptionUpdate) apply(s *Subscription) {
 	set(&s.Description, u.Description)
 	set(&s.Dialect, u.Dialect)
+	set(&s.FailClosed, u.FailClosed)
 	set(&s.MaxInFlight, u.MaxInFlight)
 	set(&s.Name, u.Name)
 	set(&s.Permission, u.Permission)

@@ -21,7 +21,7 @@ type ListOpts struct {
 	AfterID uuid.UUID
 
 	// EventType is a type that the subscription would hear, umbrella types
-	// included. Default: any.
+	// included: of events, or of questions ("before:user.delete"). Default: any.
 	EventType string
 
 	// IncludeDeleted lists deleted ones as well, as long as they are kept.
@@ -53,7 +53,7 @@ func (o ListOpts) withDefaults() ListOpts {
 
 func (o ListOpts) validate() error {
 	if o.EventType != "" {
-		if err := CheckEventType(o.EventType); err != nil {
+		if err := checkHeard(o.EventType); err != nil {
 			return fmt.Errorf("EventType: %w", err)
 		}
 	}
@@ -109,24 +109,25 @@ func (s *Subscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts)
 	if o.EventType != "" {
 		patterns = Patterns(o.EventType)
 	}
+	name, prefix := splitType(o.EventType)
 	q := s.in(db)
 	var rows []store.Subscription
 	var err error
 	switch {
 	case o.Owner != "" && !o.IncludeDeleted:
 		rows, err = q.ListSubscriptionsOf(ctx, &store.ListSubscriptionsOfParams{
-			After: o.AfterID, EventType: o.EventType, MaxRows: o.Limit, Owner: o.Owner,
-			Patterns: patterns, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
+			After: o.AfterID, EventType: name, MaxRows: o.Limit, Owner: o.Owner,
+			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
 		})
 	case o.Site != "" && o.Under.Contains(o.Site) && !o.IncludeDeleted:
 		rows, err = q.ListSubscriptionsAt(ctx, &store.ListSubscriptionsAtParams{
-			After: o.AfterID, EventType: o.EventType, MaxRows: o.Limit,
-			Patterns: patterns, Site: string(o.Site), State: string(o.State),
+			After: o.AfterID, EventType: name, MaxRows: o.Limit,
+			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State),
 		})
 	default:
 		rows, err = q.ListSubscriptions(ctx, &store.ListSubscriptionsParams{
-			After: o.AfterID, EventType: o.EventType, IncludeDeleted: o.IncludeDeleted, MaxRows: o.Limit, Owner: o.Owner,
-			Patterns: patterns, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
+			After: o.AfterID, EventType: name, IncludeDeleted: o.IncludeDeleted, MaxRows: o.Limit, Owner: o.Owner,
+			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
 		})
 	}
 	if err != nil {

@@ -32,8 +32,13 @@ type SubscriptionSpec struct {
 	Dialect string
 
 	// Events are the patterns of event types that are heard (see [CheckPattern]),
-	// 1 to 100 and no two alike.
+	// 1 to 100 and no two alike. Those that begin with "before:" make the subscription a gate: it
+	// is asked before something happens, and can veto it.
 	Events []string
+
+	// FailClosed makes a gate that cannot be asked, or does not answer in time, stop
+	// what was asked about. Default: it goes on. Events know no difference.
+	FailClosed bool
 
 	// Headers are added to each request: up to 50, in all at most 8 KiB. Those
 	// that HTTP or a dialect sets by itself are refused: Host, Content-*,
@@ -134,6 +139,7 @@ type SubscriptionUpdate struct {
 	Description   *string
 	Dialect       *string
 	Events        *[]string
+	FailClosed    *bool
 	Headers       *map[string]string
 	MaxInFlight   *int
 	Metadata      *map[string]string

@@ -19,6 +19,7 @@ func fullSpec() SubscriptionSpec {
 		Dialect:     "plain",
 		Events:      []string{"user.*", "order.**"},
 		Headers:     map[string]string{"Authorization": "Bearer <x>", "X-A": `"é"`},
+		FailClosed:  true,
 		MaxInFlight: 7,
 		Metadata:    map[string]string{"plan": "gold"},
 		Name:        "orders to the <warehouse>",
@@ -48,7 +49,7 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 			require.Equal(t, Subscription{
 				ID: created.ID, Name: spec.Name, Description: spec.Description, Site: spec.Site, URL: spec.URL,
 				Events: spec.Events, Channels: spec.Channels, Owner: spec.Owner, Permission: spec.Permission, Dialect: spec.Dialect,
-				Headers: spec.Headers, Schedule: spec.Schedule, Timeout: spec.Timeout, MaxInFlight: spec.MaxInFlight,
+				Headers: spec.Headers, Schedule: spec.Schedule, Timeout: spec.Timeout, FailClosed: spec.FailClosed, MaxInFlight: spec.MaxInFlight,
 				Metadata: spec.Metadata, State: StateActive, StateSince: created.StateSince, Epoch: 1,
 				CreatedAt: created.CreatedAt, UpdatedAt: created.UpdatedAt,
 			}, created.Subscription)
@@ -228,6 +229,7 @@ func TestUpdateChangesWhatIsGivenAndNothingElse(t *testing.T) {
 	update(SubscriptionUpdate{Dialect: new("")}, func() { want.Dialect = "standard" })
 	update(SubscriptionUpdate{Events: new([]string{"a.b"})}, func() { want.Events = []string{"a.b"} })
 	update(SubscriptionUpdate{Headers: new(map[string]string{})}, func() { want.Headers = nil })
+	update(SubscriptionUpdate{FailClosed: new(false)}, func() { want.FailClosed = false })
 	update(SubscriptionUpdate{MaxInFlight: new(0)}, func() { want.MaxInFlight = 0 })
 	update(SubscriptionUpdate{Metadata: new(map[string]string{"k": "v"})}, func() { want.Metadata = map[string]string{"k": "v"} })
 	update(SubscriptionUpdate{Name: new("n")}, func() { want.Name = "n" })

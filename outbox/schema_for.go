@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/internal/jsonschema"
+	"github.com/riverhook/riverhook/internal/payload"
 )
 
 // SchemaFor derives a JSON Schema of 2020-12 from a type, for
@@ -42,7 +43,7 @@ func SchemaFor[T any]() (json.RawMessage, error) {
 		return nil, fmt.Errorf("outbox: schema for %v: %w", t, err)
 	}
 	var zero T
-	if data, err := marshal(zero); err == nil {
+	if data, err := payload.Marshal(zero); err == nil {
 		if err := schema.Validate(data); err != nil {
 			return nil, fmt.Errorf("outbox: schema for %v: its zero value is not valid by it: %w", t, err)
 		}

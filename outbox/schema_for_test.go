@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/internal/jsonschema"
+	"github.com/riverhook/riverhook/internal/payload"
 )
 
 type named1 struct {
@@ -53,7 +54,7 @@ func TestASchemaOfATypeTakesWhatItsValuesAreEncodedAs(t *testing.T) {
 		Resources: []access.Resource{{Kind: "k", ID: "i"}}, Sum: big.NewInt(7), unseen: func() {},
 	}
 	for _, v := range []any{derived{}, full} {
-		data, err := marshal(v)
+		data, err := payload.Marshal(v)
 		require.NoError(t, err)
 		require.NoError(t, schema.Validate(data), string(data))
 	}
@@ -64,7 +65,7 @@ func TestASchemaOfATypeTakesWhatItsValuesAreEncodedAs(t *testing.T) {
 		"/number": "1.5", "/resources/0/Kind": 1, "/more": 1,
 	} {
 		var fields map[string]any
-		data, err := marshal(full)
+		data, err := payload.Marshal(full)
 		require.NoError(t, err)
 		require.NoError(t, json.Unmarshal(data, &fields))
 		switch pointer {
@@ -75,7 +76,7 @@ func TestASchemaOfATypeTakesWhatItsValuesAreEncodedAs(t *testing.T) {
 		default:
 			fields[pointer[1:]] = change
 		}
-		data, err = marshal(fields)
+		data, err = payload.Marshal(fields)
 		require.NoError(t, err)
 		require.ErrorContains(t, schema.Validate(data), `at "`+pointer+`"`)
 	}

@@ -1,8 +1,6 @@
 package outbox
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -175,17 +173,9 @@ func notText(text string) string {
 }
 
 func encodeData(data any, maxBytes int) (string, *InvalidIntentError) {
-	var text []byte
-	switch data := data.(type) {
-	case json.RawMessage:
-		text = data
-	case []byte:
-		text = data
-	default:
-		var err error
-		if text, err = marshal(data); err != nil {
-			return "", refuseErr("Data", err)
-		}
+	text, err := payload.Encode(data)
+	if err != nil {
+		return "", refuseErr("Data", err)
 	}
 	if len(text) > maxBytes {
 		return "", refuse("Data", "has %d bytes; at most %d are allowed", len(text), maxBytes)
@@ -194,22 +184,6 @@ func encodeData(data any, maxBytes int) (string, *InvalidIntentError) {
 		return "", refuseErr("Data", err)
 	}
 	return string(text), nil
-}
-
-// marshal runs code of the application, which may panic.
-func marshal(data any) (text []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic while it was encoded: %v", p)
-		}
-	}()
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(data); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 func microseconds(t time.Time) *time.Time {

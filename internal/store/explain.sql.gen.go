@@ -15,20 +15,23 @@ import (
 const explainOthers = `-- name: ExplainOthers :many
 SELECT
     s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at,
-    (s.events && ($1::text[] || coalesce(e.umbrella_patterns, '{}')))::boolean AS hears_type,
+    (s.events && ($1::text[] || ARRAY(
+        SELECT $2::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = $3::text)))::boolean AS hears_type,
     (s.channels = '{}' OR i.channel = ANY (s.channels))::boolean AS hears_channel
 FROM /* TEMPLATE: schema */intent i
-LEFT JOIN /* TEMPLATE: schema */event_type e ON e.name = i.type
-JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY ($2::text[]) AND s.deleted_at IS NULL
-WHERE i.id = $3
+JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY ($4::text[]) AND s.deleted_at IS NULL
+WHERE i.id = $5
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.subscription_id = s.id)
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.subscription_id = s.id)
 ORDER BY s.id
-LIMIT $4::integer
+LIMIT $6::integer
 `
 
 type ExplainOthersParams struct {
 	Patterns []string
+	Prefix   string
+	Type     string
 	Sites    []string
 	IntentID uuid.UUID
 	MaxRows  int
@@ -54,6 +57,8 @@ type ExplainOthersRow struct {
 func (q *Queries) ExplainOthers(ctx context.Context, arg *ExplainOthersParams) ([]ExplainOthersRow, error) {
 	rows, err := q.db.Query(ctx, explainOthers,
 		arg.Patterns,
+		arg.Prefix,
+		arg.Type,
 		arg.Sites,
 		arg.IntentID,
 		arg.MaxRows,

@@ -304,6 +304,7 @@ type Subscription struct {
 	Headers            json.RawMessage
 	Schedule           string
 	TimeoutMs          int
+	FailClosed         bool
 	MaxInFlight        int
 	Metadata           json.RawMessage
 	Credentials        string

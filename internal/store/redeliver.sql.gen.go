@@ -59,6 +59,7 @@ WITH picked AS MATERIALIZED (
     JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
     WHERE d.subscription_id = $2 AND d.id > $1::uuid AND d.id < $3::uuid
+        AND NOT starts_with(d.matched_pattern, 'before:')
         AND d.state <> 'pending' AND d.state = ANY ($4::text[])
         AND ($5::timestamptz IS NULL OR d.created_at >= $5::timestamptz)
         AND ($6::timestamptz IS NULL OR d.created_at < $6::timestamptz)
@@ -105,8 +106,8 @@ type RecoverDeliveriesRow struct {
 }
 
 // RecoverDeliveries takes the next step through the ended deliveries of a
-// subscription, oldest first, as far as their messages are there. It returns where
-// the next one begins.
+// subscription, oldest first, as far as their messages are there and they are no
+// questions. It returns where the next one begins.
 func (q *Queries) RecoverDeliveries(ctx context.Context, arg *RecoverDeliveriesParams) (RecoverDeliveriesRow, error) {
 	row := q.db.QueryRow(ctx, recoverDeliveries,
 		arg.After,
@@ -125,9 +126,9 @@ func (q *Queries) RecoverDeliveries(ctx context.Context, arg *RecoverDeliveriesP
 const redeliver = `-- name: Redeliver :many
 WITH picked AS MATERIALIZED (
     SELECT
-        d.id, d.state,
+        d.id, d.state, starts_with(d.matched_pattern, 'before:') AS question,
         s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted, d.erased, m.gone,
-        d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
+        NOT starts_with(d.matched_pattern, 'before:') AND d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
     FROM /* TEMPLATE: schema */delivery d
     JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
@@ -149,12 +150,13 @@ WITH picked AS MATERIALIZED (
     SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
     FROM moved m WHERE m.job_id IS NOT NULL
 )
-SELECT p.state, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
+SELECT p.state, p.question, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
 FROM picked p LEFT JOIN moved m ON m.id = p.id
 `
 
 type RedeliverRow struct {
 	State             string
+	Question          bool
 	SubscriptionState string
 	Deleted           bool
 	Erased            bool
@@ -164,7 +166,7 @@ type RedeliverRow struct {
 
 // Redeliver opens a new round of an ended delivery, or returns why it cannot. A
 // paused subscription holds the new round at once; a deactivated or deleted one
-// gets none, and neither does a delivery whose message is gone.
+// gets none, and neither does a delivery whose message is gone, or a question.
 func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, error) {
 	rows, err := q.db.Query(ctx, redeliver, id)
 	if err != nil {
@@ -176,6 +178,7 @@ func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, 
 		var i RedeliverRow
 		if err := rows.Scan(
 			&i.State,
+			&i.Question,
 			&i.SubscriptionState,
 			&i.Deleted,
 			&i.Erased,

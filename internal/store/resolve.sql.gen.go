@@ -18,29 +18,32 @@ WITH lookup AS (
     SELECT
         unnest($1::integer[]) AS ord,
         unnest($2::text[]) AS type,
-        unnest($3::text[]) AS sites,
-        unnest($4::text[]) AS patterns,
-        unnest($5::text[]) AS channel,
-        unnest($6::text[]) AS after,
-        unnest($7::integer[]) AS max
+        unnest($3::text[]) AS prefix,
+        unnest($4::text[]) AS sites,
+        unnest($5::text[]) AS patterns,
+        unnest($6::text[]) AS channel,
+        unnest($7::text[]) AS after,
+        unnest($8::integer[]) AS max
 ), ready AS MATERIALIZED (
     SELECT
         l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, l.after::uuid AS after, l.max,
-        string_to_array(l.patterns, ' ') || coalesce(e.umbrella_patterns, '{}') AS patterns
-    FROM lookup l LEFT JOIN /* TEMPLATE: schema */event_type e ON e.name = l.type
+        string_to_array(l.patterns, ' ') || ARRAY(
+            SELECT l.prefix || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+            WHERE e.name = l.type) AS patterns
+    FROM lookup l
 )
 SELECT
     r.ord::integer AS ord,
     (SELECT p FROM unnest(m.events) AS p WHERE p = ANY(r.patterns) LIMIT 1)::text AS pattern,
     m.id, m.name, m.description, m.site, m.url, m.events, m.channels, m.owner, m.operator, m.permission, m.dialect,
-    m.headers, m.schedule, m.timeout_ms, m.max_in_flight, m.credentials_version, m.metadata, m.state, m.state_reason, m.state_since,
+    m.headers, m.schedule, m.timeout_ms, m.fail_closed, m.max_in_flight, m.credentials_version, m.metadata, m.state, m.state_reason, m.state_since,
     m.epoch, m.created_at, m.updated_at, m.deleted_at
 FROM ready r
 CROSS JOIN LATERAL (
-    SELECT s.id, s.name, s.description, s.site, s.url, s.events, s.channels, s.owner, s.operator, s.permission, s.dialect, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.metadata, s.credentials, s.own_root_cas, s.client_certificate, s.secret_headers, s.secret_header_bytes, s.credentials_version, s.state, s.state_reason, s.state_since, s.epoch, s.created_at, s.updated_at, s.deleted_at
+    SELECT s.id, s.name, s.description, s.site, s.url, s.events, s.channels, s.owner, s.operator, s.permission, s.dialect, s.headers, s.schedule, s.timeout_ms, s.fail_closed, s.max_in_flight, s.metadata, s.credentials, s.own_root_cas, s.client_certificate, s.secret_headers, s.secret_header_bytes, s.credentials_version, s.state, s.state_reason, s.state_since, s.epoch, s.created_at, s.updated_at, s.deleted_at
     FROM unnest(r.sites) AS c (site)
     CROSS JOIN LATERAL (
-        SELECT o.id, o.name, o.description, o.site, o.url, o.events, o.channels, o.owner, o.operator, o.permission, o.dialect, o.headers, o.schedule, o.timeout_ms, o.max_in_flight, o.metadata, o.credentials, o.own_root_cas, o.client_certificate, o.secret_headers, o.secret_header_bytes, o.credentials_version, o.state, o.state_reason, o.state_since, o.epoch, o.created_at, o.updated_at, o.deleted_at FROM /* TEMPLATE: schema */subscription o
+        SELECT o.id, o.name, o.description, o.site, o.url, o.events, o.channels, o.owner, o.operator, o.permission, o.dialect, o.headers, o.schedule, o.timeout_ms, o.fail_closed, o.max_in_flight, o.metadata, o.credentials, o.own_root_cas, o.client_certificate, o.secret_headers, o.secret_header_bytes, o.credentials_version, o.state, o.state_reason, o.state_since, o.epoch, o.created_at, o.updated_at, o.deleted_at FROM /* TEMPLATE: schema */subscription o
         WHERE o.site = c.site AND o.deleted_at IS NULL AND o.id > r.after
             AND o.events && r.patterns
             AND (o.channels = '{}' OR r.channel = ANY(o.channels))
@@ -56,6 +59,7 @@ ORDER BY r.ord, m.id
 type ResolveParams struct {
 	Ords     []int
 	Types    []string
+	Prefixes []string
 	Sites    []string
 	Patterns []string
 	Channels []string
@@ -80,6 +84,7 @@ type ResolveRow struct {
 	Headers            json.RawMessage
 	Schedule           string
 	TimeoutMs          int
+	FailClosed         bool
 	MaxInFlight        int
 	CredentialsVersion int
 	Metadata           json.RawMessage
@@ -95,11 +100,13 @@ type ResolveRow struct {
 // Resolve finds the subscriptions that apply to each of many lookups. Each site
 // of a lookup is one walk along subscription_site_idx, in the order of ids and
 // no further than the lookup's limit. Sites and patterns are lists separated by
-// spaces, which neither can hold.
+// spaces, which neither can hold. A prefix is what the patterns of questions begin
+// with; those of umbrella types are stored without.
 func (q *Queries) Resolve(ctx context.Context, arg *ResolveParams) ([]ResolveRow, error) {
 	rows, err := q.db.Query(ctx, resolve,
 		arg.Ords,
 		arg.Types,
+		arg.Prefixes,
 		arg.Sites,
 		arg.Patterns,
 		arg.Channels,
@@ -130,6 +137,7 @@ func (q *Queries) Resolve(ctx context.Context, arg *ResolveParams) ([]ResolveRow
 			&i.Headers,
 			&i.Schedule,
 			&i.TimeoutMs,
+			&i.FailClosed,
 			&i.MaxInFlight,
 			&i.CredentialsVersion,
 			&i.Metadata,

@@ -90,7 +90,7 @@ func (q *Queries) DeleteSubscriptionsOf(ctx context.Context, arg *DeleteSubscrip
 }
 
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -111,6 +111,7 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.Headers,
 		&i.Schedule,
 		&i.TimeoutMs,
+		&i.FailClosed,
 		&i.MaxInFlight,
 		&i.Metadata,
 		&i.Credentials,
@@ -133,18 +134,18 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 const insertSubscription = `-- name: InsertSubscription :one
 WITH kept AS (
     INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
-    VALUES ($24, $1, $25, $26, $27)
+    VALUES ($25, $1, $26, $27, $28)
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, owner, operator, permission,
-    dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state,
+    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, state,
     credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
 VALUES (
     $1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9, $10,
-    $11, ($12::text)::jsonb, $13, $14, $15, ($16::text)::jsonb, $17,
-    $18, $19, $20,
-    $21::text[], $22, $23)
-RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    $11, ($12::text)::jsonb, $13, $14, $15, $16, ($17::text)::jsonb, $18,
+    $19, $20, $21,
+    $22::text[], $23, $24)
+RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
@@ -162,6 +163,7 @@ type InsertSubscriptionParams struct {
 	Headers            string
 	Schedule           string
 	TimeoutMs          int
+	FailClosed         bool
 	MaxInFlight        int
 	Metadata           string
 	State              string
@@ -193,6 +195,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		arg.Headers,
 		arg.Schedule,
 		arg.TimeoutMs,
+		arg.FailClosed,
 		arg.MaxInFlight,
 		arg.Metadata,
 		arg.State,
@@ -223,6 +226,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.Headers,
 		&i.Schedule,
 		&i.TimeoutMs,
+		&i.FailClosed,
 		&i.MaxInFlight,
 		&i.Metadata,
 		&i.Credentials,
@@ -243,17 +247,18 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
     AND ($4::text = '' OR site = $4::text)
     AND ($5::text = '/' OR site = $5::text OR (site > $5::text || '/' AND site < $5::text || '0'))
     AND ($6::text = '' OR state = $6::text)
-    AND ($7::text = '' OR events && ($8::text[] || coalesce((
-        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = $7::text), '{}')))
+    AND ($7::text = '' OR events && ($8::text[] || ARRAY(
+        SELECT $9::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = $7::text)))
 ORDER BY id
-LIMIT $9::integer
+LIMIT $10::integer
 `
 
 type ListSubscriptionsParams struct {
@@ -265,6 +270,7 @@ type ListSubscriptionsParams struct {
 	State          string
 	EventType      string
 	Patterns       []string
+	Prefix         string
 	MaxRows        int
 }
 
@@ -278,6 +284,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 		arg.State,
 		arg.EventType,
 		arg.Patterns,
+		arg.Prefix,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -302,6 +309,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 			&i.Headers,
 			&i.Schedule,
 			&i.TimeoutMs,
+			&i.FailClosed,
 			&i.MaxInFlight,
 			&i.Metadata,
 			&i.Credentials,
@@ -329,13 +337,14 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR state = $3::text)
-    AND ($4::text = '' OR events && ($5::text[] || coalesce((
-        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = $4::text), '{}')))
+    AND ($4::text = '' OR events && ($5::text[] || ARRAY(
+        SELECT $6::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = $4::text)))
 ORDER BY id
-LIMIT $6::integer
+LIMIT $7::integer
 `
 
 type ListSubscriptionsAtParams struct {
@@ -344,6 +353,7 @@ type ListSubscriptionsAtParams struct {
 	State     string
 	EventType string
 	Patterns  []string
+	Prefix    string
 	MaxRows   int
 }
 
@@ -355,6 +365,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 		arg.State,
 		arg.EventType,
 		arg.Patterns,
+		arg.Prefix,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -379,6 +390,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 			&i.Headers,
 			&i.Schedule,
 			&i.TimeoutMs,
+			&i.FailClosed,
 			&i.MaxInFlight,
 			&i.Metadata,
 			&i.Credentials,
@@ -406,15 +418,16 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
     AND ($5::text = '' OR state = $5::text)
-    AND ($6::text = '' OR events && ($7::text[] || coalesce((
-        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = $6::text), '{}')))
+    AND ($6::text = '' OR events && ($7::text[] || ARRAY(
+        SELECT $8::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = $6::text)))
 ORDER BY id
-LIMIT $8::integer
+LIMIT $9::integer
 `
 
 type ListSubscriptionsOfParams struct {
@@ -425,6 +438,7 @@ type ListSubscriptionsOfParams struct {
 	State     string
 	EventType string
 	Patterns  []string
+	Prefix    string
 	MaxRows   int
 }
 
@@ -438,6 +452,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 		arg.State,
 		arg.EventType,
 		arg.Patterns,
+		arg.Prefix,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -462,6 +477,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 			&i.Headers,
 			&i.Schedule,
 			&i.TimeoutMs,
+			&i.FailClosed,
 			&i.MaxInFlight,
 			&i.Metadata,
 			&i.Credentials,
@@ -489,7 +505,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -510,6 +526,7 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.Headers,
 		&i.Schedule,
 		&i.TimeoutMs,
+		&i.FailClosed,
 		&i.MaxInFlight,
 		&i.Metadata,
 		&i.Credentials,
@@ -565,12 +582,12 @@ const updateSubscription = `-- name: UpdateSubscription :one
 UPDATE /* TEMPLATE: schema */subscription SET
     name = $1, description = $2, site = $3, url = $4, events = $5::text[],
     channels = $6::text[], permission = $7, dialect = $8, headers = ($9::text)::jsonb,
-    schedule = $10, timeout_ms = $11, max_in_flight = $12,
-    metadata = ($13::text)::jsonb, credentials = $14, own_root_cas = $15,
-    client_certificate = $16, secret_headers = $17::text[],
-    secret_header_bytes = $18, credentials_version = $19, updated_at = now()
-WHERE id = $20
-RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    schedule = $10, timeout_ms = $11, fail_closed = $12, max_in_flight = $13,
+    metadata = ($14::text)::jsonb, credentials = $15, own_root_cas = $16,
+    client_certificate = $17, secret_headers = $18::text[],
+    secret_header_bytes = $19, credentials_version = $20, updated_at = now()
+WHERE id = $21
+RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
@@ -585,6 +602,7 @@ type UpdateSubscriptionParams struct {
 	Headers            string
 	Schedule           string
 	TimeoutMs          int
+	FailClosed         bool
 	MaxInFlight        int
 	Metadata           string
 	Credentials        string
@@ -609,6 +627,7 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		arg.Headers,
 		arg.Schedule,
 		arg.TimeoutMs,
+		arg.FailClosed,
 		arg.MaxInFlight,
 		arg.Metadata,
 		arg.Credentials,
@@ -635,6 +654,7 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		&i.Headers,
 		&i.Schedule,
 		&i.TimeoutMs,
+		&i.FailClosed,
 		&i.MaxInFlight,
 		&i.Metadata,
 		&i.Credentials,

@@ -79,6 +79,7 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     headers         jsonb NOT NULL DEFAULT '{}',
     schedule        text NOT NULL DEFAULT '',
     timeout_ms      integer NOT NULL DEFAULT 0,
+    fail_closed     boolean NOT NULL DEFAULT false,
     max_in_flight   integer NOT NULL DEFAULT 0,
     metadata        jsonb NOT NULL DEFAULT '{}',
     credentials     text NOT NULL DEFAULT '',
@@ -247,7 +248,7 @@ CREATE TABLE /* TEMPLATE: schema */decision (
     created_at      timestamptz NOT NULL DEFAULT now(),
     decided_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (intent_id, subscription_id),
-    CONSTRAINT decision_outcome CHECK (outcome IN ('waiting', 'denied', 'filtered', 'unresolvable', 'inactive', 'gone', 'failed'))
+    CONSTRAINT decision_outcome CHECK (outcome IN ('waiting', 'denied', 'filtered', 'unresolvable', 'inactive', 'gone', 'failed', 'unanswered'))
 );
 
 CREATE INDEX decision_subscription_idx ON /* TEMPLATE: schema */decision (subscription_id, intent_id);
@@ -795,7 +796,9 @@ BEGIN
         due_at = NULL, ended_at = now(), erased = true
     WHERE d.intent_id = ANY (ids) AND d.state = 'pending';
     GET DIAGNOSTICS deliveries = ROW_COUNT;
-    UPDATE /* TEMPLATE: schema */delivery d SET erased = true WHERE d.intent_id = ANY (ids) AND NOT d.erased;
+    -- The reason of a veto is of the receiver's making.
+    UPDATE /* TEMPLATE: schema */delivery d SET erased = true, reason = CASE WHEN d.last_outcome = 'vetoed' THEN '' ELSE d.reason END
+    WHERE d.intent_id = ANY (ids) AND NOT d.erased;
 
     UPDATE /* TEMPLATE: schema */message m SET headers = '{}', body = NULL, body_sha256 = NULL, gone = true WHERE m.intent_id = ANY (ids);
     GET DIAGNOSTICS messages = ROW_COUNT;

@@ -28,10 +28,11 @@ LIMIT @max_rows::integer;
 -- recorded of an intent, and says which of its conditions they meet now.
 SELECT
     s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at,
-    (s.events && (sqlc.arg(patterns)::text[] || coalesce(e.umbrella_patterns, '{}')))::boolean AS hears_type,
+    (s.events && (sqlc.arg(patterns)::text[] || ARRAY(
+        SELECT sqlc.arg(prefix)::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = sqlc.arg(type)::text)))::boolean AS hears_type,
     (s.channels = '{}' OR i.channel = ANY (s.channels))::boolean AS hears_channel
 FROM /* TEMPLATE: schema */intent i
-LEFT JOIN /* TEMPLATE: schema */event_type e ON e.name = i.type
 JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY (sqlc.arg(sites)::text[]) AND s.deleted_at IS NULL
 WHERE i.id = sqlc.arg(intent_id)
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.subscription_id = s.id)

@@ -1,12 +1,12 @@
 -- name: Redeliver :many
 -- Redeliver opens a new round of an ended delivery, or returns why it cannot. A
 -- paused subscription holds the new round at once; a deactivated or deleted one
--- gets none, and neither does a delivery whose message is gone.
+-- gets none, and neither does a delivery whose message is gone, or a question.
 WITH picked AS MATERIALIZED (
     SELECT
-        d.id, d.state,
+        d.id, d.state, starts_with(d.matched_pattern, 'before:') AS question,
         s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted, d.erased, m.gone,
-        d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
+        NOT starts_with(d.matched_pattern, 'before:') AND d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
     FROM /* TEMPLATE: schema */delivery d
     JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
@@ -28,19 +28,20 @@ WITH picked AS MATERIALIZED (
     SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
     FROM moved m WHERE m.job_id IS NOT NULL
 )
-SELECT p.state, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
+SELECT p.state, p.question, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
 FROM picked p LEFT JOIN moved m ON m.id = p.id;
 
 -- name: RecoverDeliveries :one
 -- RecoverDeliveries takes the next step through the ended deliveries of a
--- subscription, oldest first, as far as their messages are there. It returns where
--- the next one begins.
+-- subscription, oldest first, as far as their messages are there and they are no
+-- questions. It returns where the next one begins.
 WITH picked AS MATERIALIZED (
     SELECT d.id, s.epoch, s.state = 'paused' AS paused
     FROM /* TEMPLATE: schema */delivery d
     JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
     WHERE d.subscription_id = sqlc.arg(subscription_id) AND d.id > sqlc.arg(after)::uuid AND d.id < sqlc.arg(before)::uuid
+        AND NOT starts_with(d.matched_pattern, 'before:')
         AND d.state <> 'pending' AND d.state = ANY (sqlc.arg(states)::text[])
         AND (sqlc.narg(since)::timestamptz IS NULL OR d.created_at >= sqlc.narg(since)::timestamptz)
         AND (sqlc.narg(until)::timestamptz IS NULL OR d.created_at < sqlc.narg(until)::timestamptz)

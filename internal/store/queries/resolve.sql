@@ -2,11 +2,13 @@
 -- Resolve finds the subscriptions that apply to each of many lookups. Each site
 -- of a lookup is one walk along subscription_site_idx, in the order of ids and
 -- no further than the lookup's limit. Sites and patterns are lists separated by
--- spaces, which neither can hold.
+-- spaces, which neither can hold. A prefix is what the patterns of questions begin
+-- with; those of umbrella types are stored without.
 WITH lookup AS (
     SELECT
         unnest(@ords::integer[]) AS ord,
         unnest(@types::text[]) AS type,
+        unnest(@prefixes::text[]) AS prefix,
         unnest(@sites::text[]) AS sites,
         unnest(@patterns::text[]) AS patterns,
         unnest(@channels::text[]) AS channel,
@@ -15,14 +17,16 @@ WITH lookup AS (
 ), ready AS MATERIALIZED (
     SELECT
         l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, l.after::uuid AS after, l.max,
-        string_to_array(l.patterns, ' ') || coalesce(e.umbrella_patterns, '{}') AS patterns
-    FROM lookup l LEFT JOIN /* TEMPLATE: schema */event_type e ON e.name = l.type
+        string_to_array(l.patterns, ' ') || ARRAY(
+            SELECT l.prefix || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+            WHERE e.name = l.type) AS patterns
+    FROM lookup l
 )
 SELECT
     r.ord::integer AS ord,
     (SELECT p FROM unnest(m.events) AS p WHERE p = ANY(r.patterns) LIMIT 1)::text AS pattern,
     m.id, m.name, m.description, m.site, m.url, m.events, m.channels, m.owner, m.operator, m.permission, m.dialect,
-    m.headers, m.schedule, m.timeout_ms, m.max_in_flight, m.credentials_version, m.metadata, m.state, m.state_reason, m.state_since,
+    m.headers, m.schedule, m.timeout_ms, m.fail_closed, m.max_in_flight, m.credentials_version, m.metadata, m.state, m.state_reason, m.state_since,
     m.epoch, m.created_at, m.updated_at, m.deleted_at
 FROM ready r
 CROSS JOIN LATERAL (

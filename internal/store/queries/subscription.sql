@@ -5,11 +5,11 @@ WITH kept AS (
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, owner, operator, permission,
-    dialect, headers, schedule, timeout_ms, max_in_flight, metadata, state,
+    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, state,
     credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
 VALUES (
     sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
-    sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(max_in_flight), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
+    sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(fail_closed), sqlc.arg(max_in_flight), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
     sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate),
     sqlc.arg(secret_headers)::text[], sqlc.arg(secret_header_bytes), sqlc.arg(credentials_version))
 RETURNING *;
@@ -39,7 +39,7 @@ SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = sqlc.arg(id) AND del
 UPDATE /* TEMPLATE: schema */subscription SET
     name = sqlc.arg(name), description = sqlc.arg(description), site = sqlc.arg(site), url = sqlc.arg(url), events = sqlc.arg(events)::text[],
     channels = sqlc.arg(channels)::text[], permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
-    schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), max_in_flight = sqlc.arg(max_in_flight),
+    schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), fail_closed = sqlc.arg(fail_closed), max_in_flight = sqlc.arg(max_in_flight),
     metadata = (sqlc.arg(metadata)::text)::jsonb, credentials = sqlc.arg(credentials), own_root_cas = sqlc.arg(own_root_cas),
     client_certificate = sqlc.arg(client_certificate), secret_headers = sqlc.arg(secret_headers)::text[],
     secret_header_bytes = sqlc.arg(secret_header_bytes), credentials_version = sqlc.arg(credentials_version), updated_at = now()
@@ -90,8 +90,9 @@ WHERE id > sqlc.arg(after)
     AND (sqlc.arg(site)::text = '' OR site = sqlc.arg(site)::text)
     AND (sqlc.arg(under)::text = '/' OR site = sqlc.arg(under)::text OR (site > sqlc.arg(under)::text || '/' AND site < sqlc.arg(under)::text || '0'))
     AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
-    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
-        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
+    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || ARRAY(
+        SELECT sqlc.arg(prefix)::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = sqlc.arg(event_type)::text)))
 ORDER BY id
 LIMIT sqlc.arg(max_rows)::integer;
 
@@ -102,8 +103,9 @@ WHERE owner = sqlc.arg(owner) AND deleted_at IS NULL AND id > sqlc.arg(after)
     AND (sqlc.arg(site)::text = '' OR site = sqlc.arg(site)::text)
     AND (sqlc.arg(under)::text = '/' OR site = sqlc.arg(under)::text OR (site > sqlc.arg(under)::text || '/' AND site < sqlc.arg(under)::text || '0'))
     AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
-    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
-        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
+    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || ARRAY(
+        SELECT sqlc.arg(prefix)::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = sqlc.arg(event_type)::text)))
 ORDER BY id
 LIMIT sqlc.arg(max_rows)::integer;
 
@@ -112,7 +114,8 @@ LIMIT sqlc.arg(max_rows)::integer;
 SELECT * FROM /* TEMPLATE: schema */subscription
 WHERE site = sqlc.arg(site) AND deleted_at IS NULL AND id > sqlc.arg(after)
     AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
-    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || coalesce((
-        SELECT e.umbrella_patterns FROM /* TEMPLATE: schema */event_type e WHERE e.name = sqlc.arg(event_type)::text), '{}')))
+    AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || ARRAY(
+        SELECT sqlc.arg(prefix)::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = sqlc.arg(event_type)::text)))
 ORDER BY id
 LIMIT sqlc.arg(max_rows)::integer;

@@ -1,0 +1,119 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Errors of Ask, for errors.Is.
+var (
+	// ErrVetoed means that a gate said no. See [*VetoError].
+	ErrVetoed = errors.New("vetoed")
+
+	// ErrUnanswered means that no gate said no, and that one of those which fail
+	// closed could not be asked, or did not answer in time. See [*UnansweredError].
+	ErrUnanswered = errors.New("a gate has not answered")
+)
+
+// GateOutcome is what a gate said to a question.
+type GateOutcome string
+
+// The outcomes of a gate.
+const (
+	GateAgreed     GateOutcome = "agreed"     // it answered 2xx
+	GateNotAsked   GateOutcome = "not_asked"  // it has no say: not in force, or its owner may not see the resource
+	GateUnanswered GateOutcome = "unanswered" // it could not be asked, or did not answer well in time
+	GateVetoed     GateOutcome = "vetoed"     // it answered 2xx and the content type of a veto
+)
+
+// Gate is a subscription that a question matched, and what it said.
+type Gate struct {
+	SubscriptionID uuid.UUID
+	Name           string // of the subscription
+	Outcome        GateOutcome
+	Reason         string // of a veto: the gate's own words, at most 500 printable characters; else why it did not agree
+	FailClosed     bool
+	DeliveryID     uuid.UUID // of the request in the history; zero: none was made
+}
+
+func (g Gate) String() string {
+	text := "subscription " + g.SubscriptionID.String()
+	if g.Name != "" {
+		text = fmt.Sprintf("%q (%s)", g.Name, g.SubscriptionID)
+	}
+	if g.Reason == "" {
+		return text + ": no reason given"
+	}
+	return text + ": " + g.Reason
+}
+
+// Answer is what came of a question.
+type Answer struct {
+	// ID is the wire id of the question, for History and Explain; "" where no
+	// subscription matched, which leaves no record.
+	ID string
+
+	// Gates are the subscriptions that matched, in the order of their ids.
+	Gates []Gate
+
+	// Unrecorded is why the history does not know of the question; nil where it does.
+	Unrecorded error
+}
+
+// VetoError names the gates that said no. It is an [ErrVetoed].
+type VetoError struct {
+	ID     string // of the question, for History and Explain
+	Vetoes []Gate // in the order of the subscriptions' ids
+}
+
+// Error names each veto with its reason.
+func (e *VetoError) Error() string { return naming("vetoed", e.ID, e.Vetoes) }
+
+// Is makes the error an [ErrVetoed].
+func (e *VetoError) Is(target error) bool { return target == ErrVetoed }
+
+// UnansweredError names the gates that fail closed and have not answered. It is an
+// [ErrUnanswered].
+type UnansweredError struct {
+	ID    string // of the question, for History and Explain
+	Gates []Gate // in the order of the subscriptions' ids
+}
+
+// Error names each gate, and why it has not answered.
+func (e *UnansweredError) Error() string { return naming("not answered", e.ID, e.Gates) }
+
+// Is makes the error an [ErrUnanswered].
+func (e *UnansweredError) Is(target error) bool { return target == ErrUnanswered }
+
+func naming(what, id string, gates []Gate) string {
+	texts := make([]string, len(gates))
+	for i, g := range gates {
+		texts[i] = g.String()
+	}
+	return fmt.Sprintf("delivery: question %s: %s by %s", id, what, strings.Join(texts, "; "))
+}
+
+// verdict is the error that follows from what the gates said; nil lets it be done. A
+// veto stands whatever the others say.
+func (a *Answer) verdict() error {
+	var vetoes, missing []Gate
+	for _, g := range a.Gates {
+		switch {
+		case g.Outcome == GateVetoed:
+			vetoes = append(vetoes, g)
+		case g.Outcome == GateUnanswered && g.FailClosed:
+			missing = append(missing, g)
+		}
+	}
+	switch {
+	case vetoes != nil:
+		return &VetoError{ID: a.ID, Vetoes: vetoes}
+	case missing != nil:
+		return &UnansweredError{ID: a.ID, Gates: missing}
+	default:
+		return nil
+	}
+}

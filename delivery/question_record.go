@@ -1,0 +1,75 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// recordQuestionTimeout bounds the record of a question, behind its answers.
+const recordQuestionTimeout = 5 * time.Second
+
+// recordQuestion writes down what came of a question: an intent that is expanded,
+// decisions, and deliveries that have ended, with what their attempts say of the
+// endpoints. It goes on where who asked has gone. Its error is for Answer.
+func (e *Engine) recordQuestion(ctx context.Context, q *questioning) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordQuestionTimeout)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error { return e.writeQuestion(ctx, store.In(tx, e.cfg.Schema), q) })
+	if err != nil {
+		err = fmt.Errorf("delivery: record question %s: %w", q.Intent.Event.ID, err)
+		e.log.ErrorContext(ctx, "riverhook: a question is not recorded", "intent", q.Intent.Event.ID, "error", err)
+	}
+	for _, d := range q.Decisions {
+		if tr := q.Asked[d.Subscription.ID]; tr != nil {
+			e.logTransition(ctx, tr, true)
+		} else if d.Outcome == decisionUnanswered {
+			e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", q.Intent.Event.ID),
+				slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
+		}
+		if releaseErr := e.releaseNext(ctx, d.Subscription.ID); releaseErr != nil {
+			e.log.WarnContext(ctx, "riverhook: held deliveries wait", "subscription", d.Subscription.ID, "error", releaseErr)
+		}
+	}
+	return err
+}
+
+// writeQuestion takes the way of an intent through the same statements, all of them
+// in one transaction.
+func (e *Engine) writeQuestion(ctx context.Context, db *store.Queries, q *questioning) error {
+	ev := q.Intent.Event
+	if err := db.InsertQuestion(ctx, &store.InsertQuestionParams{
+		ID: q.Intent.ID, WireID: ev.ID, Type: ev.Type, Site: ev.Site, ActiveSite: ev.ActiveSite, ResourceKind: ev.ResourceKind,
+		ResourceID: ev.ResourceID, Actor: ev.Actor, Channel: ev.Channel, Attributes: attributesOf(ev), Data: ev.Data,
+		OccurredAt: ev.OccurredAt,
+	}); err != nil {
+		return err
+	}
+	expanded, ended, health := &store.CommitExpansionsParams{}, &store.RecordAttemptsParams{Engine: e.cfg.ID}, healthBook{}
+	if err := addExpansion(expanded, &q.expansion); err != nil {
+		return err
+	}
+	if _, err := db.CommitExpansions(ctx, expanded); err != nil {
+		return err
+	}
+	for _, d := range q.Decisions {
+		if d.OwnerUnknown {
+			health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
+		}
+		if tr := q.Asked[d.Subscription.ID]; tr != nil {
+			addTransition(ended, tr)
+			health.add(tr)
+		}
+	}
+	if len(ended.Ids) > 0 {
+		if _, err := db.RecordAttempts(ctx, ended); err != nil {
+			return err
+		}
+	}
+	return health.write(ctx, db)
+}

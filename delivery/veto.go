@@ -1,0 +1,70 @@
+package delivery
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/riverhook/riverhook/dialect"
+)
+
+const (
+	// maxVetoReason bounds, in characters, what a gate can have an application show.
+	maxVetoReason = 500
+
+	// unreadVeto stands for the reason of a veto whose body is not what it should be.
+	unreadVeto = "the reason could not be read"
+)
+
+// isVeto says whether an answer is one. The status and the content type decide: with
+// a body that is broken or late it is a veto all the same.
+func isVeto(status int, header http.Header) bool {
+	if status < http.StatusOK || status > 299 {
+		return false
+	}
+	for _, value := range header.Values("Content-Type") {
+		kind, _, _ := strings.Cut(value, ";")
+		switch kind = strings.TrimSpace(kind); {
+		case strings.EqualFold(kind, dialect.ContentTypeCancel), strings.EqualFold(kind, dialect.ContentTypeServoCancel):
+			return true
+		}
+	}
+	return false
+}
+
+// vetoReason is what the body of a veto says, in one line and fit to be shown; ""
+// where it says nothing.
+func vetoReason(body []byte) string {
+	var said struct {
+		Reason string `json:"reason"`
+	}
+	if json.Unmarshal(body, &said) != nil {
+		return unreadVeto
+	}
+	var b strings.Builder
+	n := 0
+	for _, word := range strings.FieldsFunc(said.Reason, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }) {
+		if n > 0 {
+			word = " " + word
+		}
+		for _, r := range word {
+			if n == maxVetoReason {
+				return b.String() + "..."
+			}
+			b.WriteRune(r)
+			n++
+		}
+	}
+	return b.String()
+}
+
+// noteVeto makes of what came back a veto. Its reason is in the history where bodies
+// of answers are.
+func (e *Engine) noteVeto(a *attempt, eventType string) {
+	a.Outcome, a.Error = OutcomeVetoed, ""
+	keep, _ := e.cfg.History.of(eventType, "")
+	if keep == KeepBody && e.cfg.ResponseBytes > 0 && *a.Veto != "" {
+		a.Error = classVetoed + ": " + *a.Veto
+	}
+}
