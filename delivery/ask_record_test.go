@@ -22,7 +22,7 @@ import (
 func TestTheHistoryShowsWhatWasAskedAndWhatEachGateSaid(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	vetoing := b.gate(b.always(veto("legal hold")), func(spec *hierarchy.SubscriptionSpec) { spec.Name = "legal" })
+	vetoing := b.gate(b.always(deliverytest.Veto("legal hold")), func(spec *hierarchy.SubscriptionSpec) { spec.Name = "legal" })
 	agreeing := b.gate(b.receiver(nil), nil)
 	denied := b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "mallory" })
 	undecided := b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "nobody" })
@@ -93,7 +93,7 @@ func TestTheHistoryShowsWhatWasAskedAndWhatEachGateSaid(t *testing.T) {
 func TestRulesForEventsHoldForQuestionsAboutTheSame(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.gate(b.always(veto("Lovelace is on hold")), nil)
+	b.gate(b.always(deliverytest.Veto("Lovelace is on hold")), nil)
 	b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) {
 		spec.Operator, spec.Owner, spec.MaxInFlight = true, "", 1
 	})
@@ -122,7 +122,7 @@ func TestRulesForEventsHoldForQuestionsAboutTheSame(t *testing.T) {
 func TestAQuestionIsErasedAndPrunedAsAnEventIs(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.gate(b.always(veto("Lovelace is on hold")), nil)
+	b.gate(b.always(deliverytest.Veto("Lovelace is on hold")), nil)
 	engine := b.engine(nil)
 	q := mayDelete()
 	q.Data, q.Attributes = map[string]string{"name": "Lovelace"}, map[string]string{"mail": "lovelace@example.com"}
@@ -195,7 +195,7 @@ func TestQuestionsCountForAndAgainstTheirEndpoint(t *testing.T) {
 		require.Equal(t, "unanswered: it answered 500", ask())
 	}
 	require.Equal(t, 2, failed())
-	r.Script(veto("no"))
+	r.Script(deliverytest.Veto("no"))
 	_, err := engine.Ask(t.Context(), mayDelete())
 	require.ErrorIs(t, err, delivery.ErrVetoed)
 	require.Zero(t, failed(), "it answered")
@@ -222,7 +222,7 @@ func TestTheVerdictHoldsWhereItCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	lines := &log{}
-	b.gate(b.always(veto("no")), nil)
+	b.gate(b.always(deliverytest.Veto("no")), nil)
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Logger = lines.logger() })
 	b.exec(`ALTER TABLE riverhook.attempt RENAME TO attempts`)
 

@@ -30,13 +30,6 @@ func mayDelete() delivery.Question {
 	}
 }
 
-// veto is an answer that says no.
-func veto(reason string) deliverytest.Answer {
-	return deliverytest.Answer{
-		Header: http.Header{"Content-Type": {dialect.ContentTypeCancel}}, Body: fmt.Appendf(nil, `{"reason": %q}`, reason),
-	}
-}
-
 // gate subscribes a receiver to questions, as change leaves it.
 func (b *bundle) gate(r *deliverytest.Receiver, change func(spec *hierarchy.SubscriptionSpec)) uuid.UUID {
 	b.t.Helper()
@@ -100,7 +93,7 @@ func TestAVetoNamesItsReasonAndItsSubscription(t *testing.T) {
 	b := newBundle(t)
 	agrees := b.receiver(nil)
 	b.gate(agrees, nil)
-	hold := b.gate(b.always(veto("legal hold")), func(spec *hierarchy.SubscriptionSpec) { spec.Name = "legal" })
+	hold := b.gate(b.always(deliverytest.Veto("legal hold")), func(spec *hierarchy.SubscriptionSpec) { spec.Name = "legal" })
 	audit := b.gate(b.always(deliverytest.Answer{
 		Header: http.Header{"Content-Type": {"Application/vnd.opsani.servo.errors.cancelEventError+json; charset=utf-8"}},
 		Body:   []byte(`{"reason":"audit\u202e\n  runs\u0000", "code": 1}`),
@@ -414,23 +407,49 @@ func TestACheckerThatHangsKeepsItsOwnGatesAlone(t *testing.T) {
 	require.Equal(t, delivery.GateAgreed, answer.Gates[1].Outcome)
 }
 
+// Neither while gates think nor while host code does.
 func TestNoConnectionIsHeldWhileGatesThink(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	pool := b.apartPool(func(cfg *pgxpool.Config) { cfg.MaxConns = 1 })
+	b.cfg.Access = b.checkers(access.CheckerFunc(func(ctx context.Context, _ access.Request) error { return pool.Ping(ctx) }))
+	b.cfg.Externalizers = delivery.NewExternalizers()
+	require.NoError(t, b.cfg.Externalizers.Register("", "", "**", delivery.ExternalizerFunc(
+		func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("is for events") })))
+	require.NoError(t, b.cfg.Externalizers.Register("", "", "before:*.delete", delivery.ExternalizerFunc(
+		func(ctx context.Context, ev dialect.Event) ([]byte, error) {
+			return []byte(`"` + ev.Type + `"`), pool.Ping(ctx)
+		})))
 	engine, err := delivery.New(pool, &b.cfg)
 	require.NoError(t, err)
-	b.gate(b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
+	r := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
 		if err := pool.Ping(t.Context()); err != nil {
 			return deliverytest.Answer{Status: 500}
 		}
 		return deliverytest.Answer{}
-	}}), failClosed)
+	}})
+	b.gate(r, failClosed)
 
 	answer, err := engine.Ask(t.Context(), mayDelete())
 
 	require.NoError(t, err)
 	require.Equal(t, []string{"agreed"}, said(answer.Gates))
+	require.Contains(t, string(r.Requests()[0].Body), `"data":"before:user.delete"`)
+}
+
+func TestAnEngineThatIsStoppedCannotAsk(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.gate(b.receiver(nil), failClosed)
+	engine := b.engine(nil)
+	require.NoError(t, engine.Start(t.Context()))
+	_, err := engine.Ask(t.Context(), mayDelete())
+	require.NoError(t, err)
+	require.NoError(t, engine.Stop(context.Background()))
+
+	_, err = engine.Ask(t.Context(), mayDelete())
+
+	require.ErrorIs(t, err, delivery.ErrNotStarted)
 }
 
 func TestAQuestionThatCannotBeAskedSaysWhichField(t *testing.T) {

@@ -124,8 +124,20 @@ func (e externalizerEntry) compare(other externalizerEntry) int {
 	return cmp.Or(
 		compareSpecific(e.dialect, other.dialect),
 		compareSpecific(e.kind, other.kind),
-		slices.CompareFunc(strings.Split(e.pattern, "."), strings.Split(other.pattern, "."), compareSpecific),
+		compareSpecific(prefixOf(e.pattern), prefixOf(other.pattern)),
+		slices.CompareFunc(segmentsOf(e.pattern), segmentsOf(other.pattern), compareSpecific),
 	)
+}
+
+func prefixOf(pattern string) string {
+	if isQuestion(pattern) {
+		return hierarchy.BeforePrefix
+	}
+	return ""
+}
+
+func segmentsOf(pattern string) []string {
+	return strings.Split(strings.TrimPrefix(pattern, hierarchy.BeforePrefix), ".")
 }
 
 func compareSpecific(a, b string) int {

@@ -143,14 +143,17 @@ func TestExternalizers(t *testing.T) {
 func TestExternalizersFindTheMostSpecificOfAny(t *testing.T) {
 	t.Parallel()
 	dialects, kinds := []string{"", "a", "b"}, []string{"", "k", "l"}
-	patterns := []string{"**", "x.y", "x.*", "*.y", "*.*", "x.**", "*.**", "x.y.z", "x.*.z", "x.y.*", "x.y.**", "*.y.**"}
-	types := []string{"x.y", "x.z", "x.y.z", "y.y", "y.x.z"}
+	patterns := []string{
+		"**", "x.y", "x.*", "*.y", "*.*", "x.**", "*.**", "x.y.z", "x.*.z", "x.y.*", "x.y.**", "*.y.**",
+		"before:**", "before:x.y", "before:*.y", "before:x.*",
+	}
+	types := []string{"x.y", "x.z", "x.y.z", "y.y", "y.x.z", "before:x.y", "before:y.y"}
 	score := func(e externalizerEntry) string {
 		var b strings.Builder
 		for _, wildcard := range []bool{e.dialect == "", e.kind == ""} {
 			fmt.Fprint(&b, map[bool]int{false: 0, true: 1}[wildcard])
 		}
-		for segment := range strings.SplitSeq(e.pattern, ".") {
+		for segment := range strings.SplitSeq(strings.TrimPrefix(e.pattern, hierarchy.BeforePrefix), ".") {
 			fmt.Fprint(&b, map[string]int{"*": 1, "**": 2}[segment])
 		}
 		return b.String()

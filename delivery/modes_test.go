@@ -58,6 +58,11 @@ func TestTheEngineWorksInEachQueryExecMode(t *testing.T) {
 			b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
 			require.Equal(t, sub.ID, b.deliveries(id)[0].Subscription)
 			require.Equal(t, "denied", b.decisions(id)[denied.ID][0])
+
+			b.gate(b.always(deliverytest.Veto("no")), nil)
+			answer, err := b.engine(nil).Ask(t.Context(), mayDelete())
+			require.ErrorIs(t, err, delivery.ErrVetoed)
+			require.NoError(t, answer.Unrecorded)
 		})
 	}
 }

@@ -45,6 +45,7 @@ type Question struct {
 	// Data are the parameters by which gates decide, as JSON: encoded now;
 	// json.RawMessage and []byte must hold JSON and are sent byte for byte. An
 	// externalizer for the question's pattern ("before:user.*") goes before it.
+	// Default: null.
 	Data any
 
 	// Resource is what it is to be done to.

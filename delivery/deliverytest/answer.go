@@ -1,11 +1,14 @@
 package deliverytest
 
 import (
+	"encoding/json"
 	"maps"
 	"net"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/riverhook/riverhook/dialect"
 )
 
 // Answer is how a Receiver answers one request. The zero value is 204 without a
@@ -47,6 +50,12 @@ type Answer struct {
 	// Truncate announces one byte more than Body has, then resets the
 	// connection. Default: false.
 	Truncate bool
+}
+
+// Veto is the answer of a gate that says no to a question.
+func Veto(reason string) Answer {
+	body, _ := json.Marshal(map[string]string{"reason": reason}) //nolint:errchkjson // a text always encodes
+	return Answer{Status: http.StatusOK, Header: http.Header{"Content-Type": {dialect.ContentTypeCancel}}, Body: body}
 }
 
 func (r *Receiver) answer(w http.ResponseWriter, req *http.Request, a *Answer) {

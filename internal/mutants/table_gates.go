@@ -34,13 +34,13 @@ var asking = []mutant{
 	},
 	{
 		name: "a gate behind an open circuit is asked",
-		file: "delivery/ask.go", decl: "askOne",
+		file: "delivery/ask_gate.go", decl: "askOne",
 		old: "t.subscriptionGate(time.Now())", with: "t.subscriptionGate(time.Now().Add(9 * time.Hour))",
 		test: "delivery.TestAGateThatDoesNotAnswerFailsOpenOrClosed",
 	},
 	{
 		name: "gates are asked one after another",
-		file: "delivery/ask.go", decl: "askAll",
+		file: "delivery/ask_gate.go", decl: "askAll",
 		old: "wg.Go(func() {", with: "wg.Wait()\n\t\twg.Go(func() {",
 		test: "delivery.TestGatesAreAskedInParallel",
 	},
@@ -71,7 +71,7 @@ var asking = []mutant{
 	},
 	{
 		name: "questions that fail exhaust",
-		file: "delivery/ask.go", decl: "answered",
+		file: "delivery/ask_gate.go", decl: "answered",
 		old: "tr.State, tr.Reason = stateCancelled,", with: "tr.State, tr.Reason = stateExhausted,",
 		test: "delivery.TestQuestionsCountForAndAgainstTheirEndpoint",
 	},

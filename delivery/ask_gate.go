@@ -1,0 +1,102 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// askAll asks all gates at once. Where no request could be made it says so in the
+// decision.
+func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []decision) map[uuid.UUID]*transition {
+	made := make([]*transition, len(targets))
+	var wg sync.WaitGroup
+	for i, t := range targets {
+		if t == nil {
+			continue
+		}
+		wg.Go(func() {
+			var reason string
+			if made[i], reason = e.askOne(ctx, t); made[i] == nil {
+				decisions[i].Outcome, decisions[i].Reason, decisions[i].DeliveryID = decisionUnanswered, reason, uuid.Nil
+			}
+		})
+	}
+	wg.Wait()
+	asked := make(map[uuid.UUID]*transition, len(targets))
+	for i, tr := range made {
+		if tr != nil {
+			asked[decisions[i].Subscription.ID] = tr
+		}
+	}
+	return asked
+}
+
+// askOne makes the one request to a gate, or says why it made none.
+func (e *Engine) askOne(ctx context.Context, t *target) (tr *transition, reason string) {
+	const late = "the time to answer was over before it could be asked"
+	if kept := t.subscriptionGate(time.Now()); kept != nil {
+		return nil, kept.Reason
+	}
+	if kept := e.openFor(ctx, t); kept != nil {
+		return nil, kept.Reason
+	}
+	if !e.endpoints.acquire(ctx, t.Sub.ID, t.Sub.MaxInFlight) {
+		if ctx.Err() != nil {
+			return nil, late
+		}
+		return nil, "the endpoint has as many requests in flight as it may have"
+	}
+	defer e.endpoints.leave(t.Sub.ID)
+	select {
+	case e.inFlight <- struct{}{}:
+		defer func() { <-e.inFlight }()
+	case <-ctx.Done():
+		return nil, late
+	}
+	if kept := e.authFor(ctx, t); kept != nil {
+		return nil, kept.Reason
+	}
+	if ctx.Err() != nil || !t.Opened {
+		return nil, late
+	}
+	tr = t.answered(e.requestOnce(ctx, t))
+	e.judgeEndpoint(tr)
+	return tr, ""
+}
+
+// requestOnce builds, signs and sends a question. The end of the time to answer is a
+// timeout; only who asked can interrupt it.
+func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt {
+	d, _ := e.cfg.Dialects.Get(t.Dialect)
+	a := &attempt{Number: 1, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
+	built, err := e.build(ctx, d, t, a)
+	if err != nil {
+		a.Outcome, a.Error = OutcomeFailed, "dialect: "+brief(err)
+		return a
+	}
+	e.send(ctx, t, built, a)
+	if a.Outcome == OutcomeInterrupted && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		a.Outcome, a.Error = OutcomeTimeout, classTimeout+": no answer in time"
+	}
+	return a
+}
+
+// answered ends the delivery of a question, whatever came of its one request. It is
+// never exhausted: that many unanswered questions do not deactivate a subscription
+// before its window of failures has passed.
+func (t *target) answered(a *attempt) *transition {
+	tr := t.keep()
+	tr.Attempt, tr.Attempts, tr.State = a, 1, stateDelivered
+	switch {
+	case a.Outcome == OutcomeVetoed:
+		tr.Reason = strings.TrimPrefix(a.Error, classVetoed+": ")
+	case a.Outcome != OutcomeDelivered:
+		tr.State, tr.Reason = stateCancelled, "a question is asked once"
+	}
+	return tr
+}

@@ -1,0 +1,78 @@
+package delivery
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// questioning is a question that is being asked: an expansion without River job, and
+// what came of each request.
+type questioning struct {
+	expansion
+
+	Asked map[uuid.UUID]*transition // by subscription; none for those that got no request
+}
+
+// targets are the requests that are to be made, by the place of their decision; nil
+// where there is none.
+func (q *questioning) targets(stored map[uuid.UUID]store.LoadGatesRow) []*target {
+	targets := make([]*target, len(q.Decisions))
+	for i := range q.Decisions {
+		d := &q.Decisions[i]
+		if d.Outcome != decisionDeliver {
+			continue
+		}
+		row, ok := stored[d.Subscription.ID]
+		if !ok {
+			d.Outcome, d.Reason = decisionInactive, "the subscription was deleted"
+			continue
+		}
+		d.DeliveryID = newID()
+		t := &target{
+			ID: d.DeliveryID, IntentID: q.Intent.ID, Event: q.Intent.Event, Message: q.Messages[d.Subscription.Dialect],
+			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect,
+			Epoch: d.Subscription.Epoch, State: statePending, Round: 1, AccessAt: d.AccessAt,
+			CircuitOpened: row.CircuitOpened, Gone: row.Gone, Failing: row.Failing,
+		}
+		if row.CircuitMs > 0 {
+			t.CircuitUntil = time.Now().Add(time.Duration(row.CircuitMs) * time.Millisecond)
+		}
+		targets[i] = t
+	}
+	return targets
+}
+
+// gates are what is told of the question.
+func (q *questioning) gates() []Gate {
+	gates := make([]Gate, len(q.Decisions))
+	for i, d := range q.Decisions {
+		sub := &d.Subscription
+		gates[i] = Gate{SubscriptionID: sub.ID, Name: sub.Name, FailClosed: sub.FailClosed, DeliveryID: d.DeliveryID, Reason: d.Reason}
+		g := &gates[i]
+		tr := q.Asked[sub.ID]
+		switch {
+		case d.Outcome == decisionUnanswered:
+			g.Outcome = GateUnanswered
+		case tr == nil:
+			g.Outcome = GateNotAsked
+		case tr.Attempt.Outcome == OutcomeDelivered:
+			g.Outcome = GateAgreed
+		case tr.Attempt.Outcome == OutcomeVetoed:
+			g.Outcome, g.Reason = GateVetoed, *tr.Attempt.Veto
+		default:
+			g.Outcome, g.Reason = GateUnanswered, unansweredReason(tr.Attempt)
+		}
+	}
+	return gates
+}
+
+func unansweredReason(a *attempt) string {
+	if a.Error != "" {
+		return a.Error
+	}
+	return fmt.Sprintf("it answered %d", a.Status)
+}
