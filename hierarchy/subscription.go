@@ -35,6 +35,8 @@ type State string
 type Subscription struct {
 	ID                uuid.UUID         // a version 7 UUID
 	Name              string            // for people
+	Manifest          string            // the manifest that it is kept by, see package manifest; "" is none
+	ManifestKey       string            // what it is called there
 	Description       string            // for people
 	Site              Path              // hears of resources here and below
 	URL               string            // where requests go

@@ -44,7 +44,8 @@ func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
 
 func subscriptionOf(row store.Subscription) (*Subscription, error) {
 	sub := &Subscription{
-		ID: row.ID, Name: row.Name, Description: row.Description, Site: Path(row.Site), URL: row.URL,
+		ID: row.ID, Name: row.Name, Manifest: row.Manifest, ManifestKey: row.ManifestKey,
+		Description: row.Description, Site: Path(row.Site), URL: row.URL,
 		Events: row.Events, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 		Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
 		FailClosed: row.FailClosed, MaxInFlight: row.MaxInFlight, Credentials: CredentialsKind(row.Credentials), OwnRootCAs: row.OwnRootCas,

@@ -292,6 +292,8 @@ type SiteAlias struct {
 type Subscription struct {
 	ID                 uuid.UUID
 	Name               string
+	Manifest           string
+	ManifestKey        string
 	Description        string
 	Site               string
 	URL                string

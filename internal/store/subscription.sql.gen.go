@@ -90,7 +90,7 @@ func (q *Queries) DeleteSubscriptionsOf(ctx context.Context, arg *DeleteSubscrip
 }
 
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -99,6 +99,8 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
+		&i.Manifest,
+		&i.ManifestKey,
 		&i.Description,
 		&i.Site,
 		&i.URL,
@@ -145,7 +147,7 @@ VALUES (
     $11, ($12::text)::jsonb, $13, $14, $15, $16, ($17::text)::jsonb, $18,
     $19, $20, $21,
     $22::text[], $23, $24)
-RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
@@ -214,6 +216,8 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
+		&i.Manifest,
+		&i.ManifestKey,
 		&i.Description,
 		&i.Site,
 		&i.URL,
@@ -247,7 +251,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
@@ -297,6 +301,8 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 		if err := rows.Scan(
 			&i.ID,
 			&i.Name,
+			&i.Manifest,
+			&i.ManifestKey,
 			&i.Description,
 			&i.Site,
 			&i.URL,
@@ -337,7 +343,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR state = $3::text)
     AND ($4::text = '' OR events && ($5::text[] || ARRAY(
@@ -378,6 +384,8 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 		if err := rows.Scan(
 			&i.ID,
 			&i.Name,
+			&i.Manifest,
+			&i.ManifestKey,
 			&i.Description,
 			&i.Site,
 			&i.URL,
@@ -418,7 +426,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
@@ -465,6 +473,8 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 		if err := rows.Scan(
 			&i.ID,
 			&i.Name,
+			&i.Manifest,
+			&i.ManifestKey,
 			&i.Description,
 			&i.Site,
 			&i.URL,
@@ -505,7 +515,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -514,6 +524,8 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
+		&i.Manifest,
+		&i.ManifestKey,
 		&i.Description,
 		&i.Site,
 		&i.URL,
@@ -587,7 +599,7 @@ UPDATE /* TEMPLATE: schema */subscription SET
     client_certificate = $17, secret_headers = $18::text[],
     secret_header_bytes = $19, credentials_version = $20, updated_at = now()
 WHERE id = $21
-RETURNING id, name, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
@@ -642,6 +654,8 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
+		&i.Manifest,
+		&i.ManifestKey,
 		&i.Description,
 		&i.Site,
 		&i.URL,

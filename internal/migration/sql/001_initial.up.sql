@@ -67,6 +67,8 @@ CREATE TABLE /* TEMPLATE: schema */event_schema (
 CREATE TABLE /* TEMPLATE: schema */subscription (
     id              uuid PRIMARY KEY,
     name            text NOT NULL DEFAULT '',
+    manifest        text NOT NULL DEFAULT '',
+    manifest_key    text NOT NULL DEFAULT '',
     description     text NOT NULL DEFAULT '',
     site            text COLLATE "C" NOT NULL,
     url             text NOT NULL,
@@ -96,11 +98,14 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     updated_at      timestamptz NOT NULL DEFAULT now(),
     deleted_at      timestamptz,
     CONSTRAINT subscription_state CHECK (state IN ('active', 'paused', 'deactivated')),
-    CONSTRAINT subscription_owner CHECK (operator <> (owner <> ''))
+    CONSTRAINT subscription_owner CHECK (operator <> (owner <> '')),
+    CONSTRAINT subscription_manifest CHECK ((manifest = '') = (manifest_key = ''))
 );
 
 CREATE INDEX subscription_site_idx ON /* TEMPLATE: schema */subscription (site, id) WHERE deleted_at IS NULL;
 CREATE INDEX subscription_owner_idx ON /* TEMPLATE: schema */subscription (owner, id) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX subscription_manifest_idx ON /* TEMPLATE: schema */subscription (manifest, manifest_key)
+WHERE manifest <> '' AND deleted_at IS NULL;
 
 -- Who creates a subscription passes the gates of its owner and of its site, one
 -- after another, so that what has been counted is still so when it is created. A

@@ -1,0 +1,141 @@
+package hierarchy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/endpointauth"
+	"github.com/riverhook/riverhook/internal/sealed"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Diff returns what [Subscriptions.Update] has to change for a subscription to be
+// as spec says: the fields that differ, and no others. It changes nothing. What is
+// sealed is opened to be compared. Where URL leads to another host, Credentials and
+// SecretHeaders that the subscription has are among the fields, for they must be
+// given again. A former path of the site at which the subscription is does not
+// differ.
+//
+// Secret, SecretKind and Paused are not compared. An owner that differs is an
+// [*InvalidSubscriptionError], and so is whatever Create would refuse before it
+// asks the database.
+func (s *Subscriptions) Diff(ctx context.Context, id uuid.UUID, spec SubscriptionSpec) (SubscriptionUpdate, error) {
+	u, err := s.diff(ctx, s.pool, id, spec)
+	return outcome("compare subscription", u, err)
+}
+
+// DiffTx is Diff in the caller's transaction, in which the Sealer is asked.
+func (s *Subscriptions) DiffTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, spec SubscriptionSpec) (SubscriptionUpdate, error) {
+	u, err := s.diff(ctx, tx, id, spec)
+	return outcome("compare subscription", u, err)
+}
+
+func (s *Subscriptions) diff(ctx context.Context, db store.DBTX, id uuid.UUID, spec SubscriptionSpec) (SubscriptionUpdate, error) {
+	n, err := s.cfg.prepare(spec)
+	if err != nil {
+		return SubscriptionUpdate{}, err
+	}
+	row, err := s.in(db).GetSubscription(ctx, id)
+	if err != nil {
+		return SubscriptionUpdate{}, found(err, "subscription "+id.String())
+	}
+	have, err := subscriptionOf(row)
+	if err != nil {
+		return SubscriptionUpdate{}, err
+	}
+	want := &n.sub
+	if have.Owner != want.Owner || have.Operator != want.Operator {
+		return SubscriptionUpdate{}, &InvalidSubscriptionError{Field: "Owner", Reason: "is for life: make another subscription for another owner"}
+	}
+	sameSite, err := s.sameSite(ctx, db, have.Site, want.Site)
+	if err != nil {
+		return SubscriptionUpdate{}, err
+	}
+	u := SubscriptionUpdate{
+		Channels:    unless(slices.Equal(have.Channels, want.Channels), want.Channels),
+		Description: unless(have.Description == want.Description, want.Description),
+		Dialect:     unless(have.Dialect == want.Dialect, want.Dialect),
+		Events:      unless(slices.Equal(have.Events, want.Events), want.Events),
+		FailClosed:  unless(have.FailClosed == want.FailClosed, want.FailClosed),
+		Headers:     unless(maps.Equal(have.Headers, want.Headers), want.Headers),
+		MaxInFlight: unless(have.MaxInFlight == want.MaxInFlight, want.MaxInFlight),
+		Metadata:    unless(maps.Equal(have.Metadata, want.Metadata), want.Metadata),
+		Name:        unless(have.Name == want.Name, want.Name),
+		Permission:  unless(have.Permission == want.Permission, want.Permission),
+		Schedule:    unless(have.Schedule == want.Schedule, want.Schedule),
+		Site:        unless(sameSite, want.Site),
+		Timeout:     unless(have.Timeout == want.Timeout, want.Timeout),
+		URL:         unless(have.URL == want.URL, want.URL),
+	}
+	err = s.diffAuth(ctx, db, have, n, &u)
+	return u, err
+}
+
+// diffAuth compares what is stored sealed.
+func (s *Subscriptions) diffAuth(ctx context.Context, db store.DBTX, have *Subscription, n *newSubscription, u *SubscriptionUpdate) error {
+	stored, err := s.openAuth(ctx, db, have.ID)
+	if err != nil {
+		return err
+	}
+	given := map[string][]byte{}
+	for kind, value := range n.given.sealedValues() {
+		if given[kind], err = json.Marshal(value); err != nil {
+			return err
+		}
+	}
+	same := func(kind string) bool { return bytes.Equal(stored[kind], given[kind]) }
+	carried := func(kind string) bool { return same(kind) && (stored[kind] == nil || sameOrigin(have.URL, n.sub.URL)) }
+	u.Credentials = unless(carried(endpointauth.KindCredentials), valueOf(n.given.Credentials))
+	u.SecretHeaders = unless(carried(endpointauth.KindHeaders), valueOf(n.given.SecretHeaders))
+	u.TLS = unless(same(endpointauth.KindTLS), valueOf(n.given.TLS))
+	return nil
+}
+
+// openAuth returns what is stored sealed, by kind.
+func (s *Subscriptions) openAuth(ctx context.Context, db store.DBTX, id uuid.UUID) (map[string][]byte, error) {
+	rows, err := s.in(db).LoadEndpointAuths(ctx, store.UUIDs([]uuid.UUID{id}))
+	if err != nil {
+		return nil, err
+	}
+	opened := map[string][]byte{}
+	for _, row := range rows {
+		if row.ID == nil {
+			continue
+		}
+		at := sealed.EndpointAuth(row.Kind, *row.ID, id)
+		if opened[row.Kind], err = s.box.Open(ctx, at, sealed.Value{Bytes: row.Value, Sealed: row.Sealed}); err != nil {
+			return nil, err
+		}
+	}
+	return opened, nil
+}
+
+// sameSite says whether a path is that of a site, or was before the site moved.
+func (s *Subscriptions) sameSite(ctx context.Context, db store.DBTX, site, path Path) (bool, error) {
+	if site == path {
+		return true, nil
+	}
+	place, err := s.in(db).Placement(ctx, string(path))
+	return err == nil && place.NowAt == string(site), err
+}
+
+func unless[T any](same bool, value T) *T {
+	if same {
+		return nil
+	}
+	return &value
+}
+
+func valueOf[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

@@ -1,0 +1,124 @@
+package hierarchy
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+// Of each field that differs, and of no other, there is what Update changes.
+func TestADifferenceIsWhatAnUpdateHasToChange(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	spec := SubscriptionSpec{
+		Channels: []string{"a"}, Credentials: Credentials{Bearer: "hunter2"}, Description: "a", Dialect: "cloudevents",
+		Events: []string{"user.*"}, Headers: map[string]string{"X-A": "a"}, MaxInFlight: 1, Metadata: map[string]string{"a": "a"}, Name: "a",
+		Owner: "ada", Permission: "edit", Schedule: "none", SecretHeaders: map[string]string{"X-B": "hunter2"}, Site: "/a", Timeout: time.Second,
+		URL: "https://bücher.example/",
+	}
+	created, err := subs.Create(t.Context(), spec)
+	require.NoError(t, err)
+	requireDiff(t, subs, created.ID, spec)
+	cert, _ := newCertificate(t)
+
+	others := map[string]func(*SubscriptionSpec){
+		"Channels":      func(s *SubscriptionSpec) { s.Channels = nil },
+		"Credentials":   func(s *SubscriptionSpec) { s.Credentials.Bearer = "hunter3" },
+		"Description":   func(s *SubscriptionSpec) { s.Description = "" },
+		"Dialect":       func(s *SubscriptionSpec) { s.Dialect = "" },
+		"Events":        func(s *SubscriptionSpec) { s.Events = []string{"user.*", "a.b"} },
+		"FailClosed":    func(s *SubscriptionSpec) { s.FailClosed = true },
+		"Headers":       func(s *SubscriptionSpec) { s.Headers = map[string]string{"X-A": "b"} },
+		"MaxInFlight":   func(s *SubscriptionSpec) { s.MaxInFlight = 0 },
+		"Metadata":      func(s *SubscriptionSpec) { s.Metadata = nil },
+		"Name":          func(s *SubscriptionSpec) { s.Name = "b" },
+		"Permission":    func(s *SubscriptionSpec) { s.Permission = "" },
+		"Schedule":      func(s *SubscriptionSpec) { s.Schedule = "" },
+		"SecretHeaders": func(s *SubscriptionSpec) { s.SecretHeaders = map[string]string{"X-B": "hunter3"} },
+		"Site":          func(s *SubscriptionSpec) { s.Site = "" },
+		"TLS":           func(s *SubscriptionSpec) { s.TLS.RootCAs = cert },
+		"Timeout":       func(s *SubscriptionSpec) { s.Timeout = 2 * time.Second },
+		"URL":           func(s *SubscriptionSpec) { s.URL = "https://bücher.example/other" },
+	}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[SubscriptionUpdate]()) {
+		change := others[field.Name]
+		require.NotNil(t, change, "no test changes %s", field.Name)
+		other := spec
+		change(&other)
+		u := requireDiff(t, subs, created.ID, other, field.Name)
+		_, err := subs.Update(t.Context(), created.ID, u)
+		require.NoError(t, err)
+		requireDiff(t, subs, created.ID, other)
+		u = requireDiff(t, subs, created.ID, spec, field.Name)
+		_, err = subs.Update(t.Context(), created.ID, u)
+		require.NoError(t, err)
+	}
+	moved := spec
+	moved.URL = "https://elsewhere.example/"
+	requireDiff(t, subs, created.ID, moved, "Credentials", "SecretHeaders", "URL")
+	moved.Credentials, moved.SecretHeaders = Credentials{}, nil
+	u := requireDiff(t, subs, created.ID, moved, "Credentials", "SecretHeaders", "URL")
+	_, err = subs.Update(t.Context(), created.ID, u)
+	require.NoError(t, err)
+	requireDiff(t, subs, created.ID, moved)
+}
+
+// requireDiff requires that these fields differ, in alphabetical order.
+func requireDiff(t *testing.T, subs *Subscriptions, id uuid.UUID, spec SubscriptionSpec, fields ...string) SubscriptionUpdate {
+	t.Helper()
+	u, err := subs.Diff(t.Context(), id, spec)
+	require.NoError(t, err)
+	var differ []string
+	v := reflect.ValueOf(u)
+	for i := range v.NumField() {
+		if !v.Field(i).IsNil() {
+			differ = append(differ, v.Type().Field(i).Name)
+		}
+	}
+	require.Equal(t, fields, differ)
+	return u
+}
+
+func TestADifferenceThatCannotBeIsRefused(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	created := subscribeAt(t, subs, "/a")
+	spec := specAt("/a")
+	spec.Owner = "bob@example.com"
+	_, err := subs.Diff(t.Context(), created.ID, spec)
+	require.ErrorContains(t, err, "Owner: is for life")
+	spec = specAt("/a")
+	spec.Owner, spec.Operator = "", true
+	_, err = subs.Diff(t.Context(), created.ID, spec)
+	require.ErrorContains(t, err, "Owner: is for life")
+	spec = specAt("/a")
+	spec.URL = "http://example.com/hook"
+	_, err = subs.Diff(t.Context(), created.ID, spec)
+	require.ErrorIs(t, err, errScheme)
+	inRolledBackTx(t, pool, func(tx pgx.Tx) {
+		require.NoError(t, subs.DeleteTx(t.Context(), tx, created.ID))
+		_, err := subs.DiffTx(t.Context(), tx, created.ID, specAt("/a"))
+		require.ErrorIs(t, err, ErrNotFound)
+	})
+	requireDiff(t, subs, created.ID, specAt("/a"))
+}
+
+func TestAFormerPathOfTheSiteIsNoDifference(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs, sites := newSubscriptions(t, pool), newSites(t, pool, "/a", "/b")
+	created := subscribeAt(t, subs, "/a")
+	_, err := sites.Rename(t.Context(), "/a", "c")
+	require.NoError(t, err)
+	requireDiff(t, subs, created.ID, specAt("/a"))
+	requireDiff(t, subs, created.ID, specAt("/c"))
+	requireDiff(t, subs, created.ID, specAt("/b"), "Site")
+}

@@ -1,0 +1,133 @@
+package manifest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/outbox"
+)
+
+// Config of an [Applier].
+type Config struct {
+	// Schema is the Postgres schema, that of Subscriptions. Default: "riverhook".
+	Schema string
+
+	// Subscriptions is the store that creates and changes subscriptions, by its
+	// own rules: that of an engine, or one of hierarchy.NewSubscriptions. Required.
+	Subscriptions *hierarchy.Subscriptions
+}
+
+// Applier brings a database to what manifests say. It is safe for concurrent use.
+type Applier struct {
+	pool   *pgxpool.Pool
+	schema string
+	sites  *hierarchy.Sites
+	subs   *hierarchy.Subscriptions
+	types  *outbox.EventTypes
+}
+
+// New returns an Applier. cfg must have Subscriptions.
+func New(pool *pgxpool.Pool, cfg *Config) (*Applier, error) {
+	if cfg == nil || cfg.Subscriptions == nil {
+		return nil, errors.New("manifest: Config.Subscriptions: is required; an engine has one")
+	}
+	if pool == nil {
+		return nil, errors.New("manifest: a pool is required")
+	}
+	schema := cmp.Or(cfg.Schema, store.DefaultSchema)
+	sites, err := hierarchy.NewSites(pool, &hierarchy.SitesConfig{Schema: schema})
+	if err != nil {
+		return nil, fmt.Errorf("manifest: Config: %w", err)
+	}
+	types, err := outbox.NewEventTypes(pool, &outbox.EventTypesConfig{Schema: schema})
+	if err != nil {
+		return nil, fmt.Errorf("manifest: Config: %w", err)
+	}
+	return &Applier{pool: pool, schema: schema, sites: sites, subs: cfg.Subscriptions, types: types}, nil
+}
+
+// errPlanned rolls a plan back.
+var errPlanned = errors.New("planned")
+
+// Plan returns what Apply would do now. It does that, in a transaction that is
+// rolled back, and so refuses what Apply would refuse, needs the same rights, and
+// keeps others waiting for as long.
+func (a *Applier) Plan(ctx context.Context, m *Manifest) (*Plan, error) {
+	var plan *Plan
+	err := a.inTx(ctx, func(tx pgx.Tx) error {
+		var err error
+		if plan, err = a.apply(ctx, tx, m); err != nil {
+			return err
+		}
+		return errPlanned
+	})
+	if !errors.Is(err, errPlanned) {
+		return nil, failed("plan", m, err)
+	}
+	for i := range plan.Changes {
+		if plan.Changes[i].Action == ActionAdded {
+			plan.Changes[i].ID = uuid.Nil
+		}
+	}
+	return plan, nil
+}
+
+// Apply does what a manifest says, all or nothing, and returns what that was. Those
+// who apply a manifest of the same name wait for one another; whoever comes second
+// finds everything unchanged. What a store refuses is an [Errors] with lines and
+// columns, all of it at once as far as possible.
+func (a *Applier) Apply(ctx context.Context, m *Manifest) (*Plan, error) {
+	var plan *Plan
+	err := a.inTx(ctx, func(tx pgx.Tx) error {
+		var err error
+		plan, err = a.apply(ctx, tx, m)
+		return err
+	})
+	if err != nil {
+		return nil, failed("apply", m, err)
+	}
+	return plan, nil
+}
+
+// ApplyTx is Apply in the caller's transaction, which must be of READ COMMITTED
+// ([hierarchy.ErrIsolation]). After an [Errors] that is usable, and nothing of the
+// call remains. It holds locks on sites and event types until its end.
+func (a *Applier) ApplyTx(ctx context.Context, tx pgx.Tx, m *Manifest) (*Plan, error) {
+	isolation, err := store.In(tx, a.schema).Isolation(ctx)
+	if err != nil {
+		return nil, failed("apply", m, err)
+	}
+	if isolation != string(pgx.ReadCommitted) {
+		return nil, failed("apply", m, hierarchy.ErrIsolation)
+	}
+	var plan *Plan
+	err = pgx.BeginFunc(ctx, tx, func(savepoint pgx.Tx) error {
+		var err error
+		plan, err = a.apply(ctx, savepoint, m)
+		return err
+	})
+	if err != nil {
+		return nil, failed("apply", m, err)
+	}
+	return plan, nil
+}
+
+func (a *Applier) inTx(ctx context.Context, fn func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, a.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+}
+
+// failed adds what was done. Errors stay as they are: a line each, for people.
+func failed(action string, m *Manifest, err error) error {
+	if errors.Is(err, ErrInvalid) {
+		return err
+	}
+	return fmt.Errorf("manifest: %s %q: %w", action, m.name, err)
+}

@@ -1,0 +1,445 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/outbox"
+)
+
+const directory = `
+sites: [/noaa, /noaa/nws]
+event_types:
+  user.created:
+    description: A user was created
+    schemas: [{version: 1, schema: {type: object}}]
+subscriptions:
+  crm:
+    owner: ada@example.com
+    url: https://crm.example/hooks
+    events: [user.*]
+    site: /noaa
+    secret: ${SECRET}
+    secret_headers: {X-Key: "${KEY}"}
+    credentials: {bearer: "${KEY}"}
+  audit:
+    operator: true
+    url: https://audit.example/hooks
+    events: ["**"]
+`
+
+var directoryEnv = environment{"SECRET": testSecret, "KEY": "hunter2"}
+
+func TestAManifestIsAppliedAndThenUnchanged(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.Equal(t, `manifest "default": 5 added
+  added        site          /noaa
+  added        site          /noaa/nws
+  added        event type    user.created
+  added        subscription  crm
+  added        subscription  audit
+`, b.apply(directory, directoryEnv).String())
+	crm := b.subscription("default", "crm")
+	require.Equal(t, hierarchy.Path("/noaa"), crm.Site)
+	require.Equal(t, hierarchy.StateActive, crm.State)
+	secrets, err := b.subs.Secrets(t.Context(), crm.ID)
+	require.NoError(t, err)
+	require.Equal(t, []hierarchy.Secret{testSecret}, secrets)
+
+	before := b.database()
+	plan := b.apply(directory, directoryEnv)
+	require.Equal(t, "manifest \"default\": 5 unchanged\n", plan.String())
+	require.False(t, plan.Changed())
+	require.Equal(t, crm.ID, plan.Changes[3].ID)
+	require.Equal(t, before, b.database())
+}
+
+func TestAPlanChangesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	before := b.database()
+	plan, err := b.applier.Plan(t.Context(), parse(t, directory, directoryEnv))
+	require.NoError(t, err)
+	require.Equal(t, 5, plan.Count(ActionAdded))
+	for _, c := range plan.Changes {
+		require.Equal(t, uuid.Nil, c.ID)
+	}
+	require.Equal(t, before, b.database())
+}
+
+// one is a manifest of one subscription.
+func one(fields string) string {
+	return "subscriptions:\n  crm:\n    url: https://crm.example/\n    events: [\"**\"]\n    operator: true\n" + fields
+}
+
+func TestEachFieldThatChangesIsNamed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.apply(one(""), nil)
+	id := b.subscription("default", "crm").ID
+	env := environment{"A": "a", "B": "b"}
+	for _, tt := range []struct{ fields, want string }{
+		{"    channels: [a]\n", "channels"},
+		{"    credentials: {bearer: \"${A}\"}\n", "channels, credentials"},
+		{"    credentials: {bearer: \"${B}\"}\n", "credentials"},
+		{"    credentials: {basic: {username: a, password: b}}\n", "credentials"},
+		{"    fail_closed: true\n", "credentials, fail_closed"},
+		{"    description: a\n", "description, fail_closed"},
+		{"    dialect: cloudevents\n", "description, dialect"},
+		{"    dialect: standard\n", "dialect"},
+		{"    headers: {X-A: a}\n", "headers"},
+		{"    headers: {X-A: b}\n", "headers"},
+		{"    max_in_flight: 3\n", "headers, max_in_flight"},
+		{"    metadata: {a: b}\n", "max_in_flight, metadata"},
+		{"    name: a\n", "metadata, name"},
+		{"    schedule: none\n", "name, schedule"},
+		{"    secret_headers: {X-A: \"${A}\"}\n", "schedule, secret_headers"},
+		{"    secret_headers: {X-A: \"${B}\"}\n", "secret_headers"},
+		{"    site: /a\n", "secret_headers, site"},
+		{"    timeout: 3s\n", "site, timeout"},
+		{"    tls: {root_cas: \"" + strings.ReplaceAll(authority(t), "\n", "\\n") + "\"}\n", "timeout, tls"},
+		{"    secret: " + testSecret + "\n", "secret, tls"},
+		{"    secret_kind: v1a\n", "secret"},
+		{"", ""},
+	} {
+		plan := b.apply(one(tt.fields), env)
+		require.Equal(t, tt.want, strings.Join(plan.Changes[0].Fields, ", "))
+		require.Equal(t, tt.want != "", plan.Changes[0].Action == ActionChanged)
+		require.Equal(t, "manifest \"default\": 1 unchanged\n", b.apply(one(tt.fields), env).String(), tt.fields)
+	}
+	require.Equal(t, id, b.subscription("default", "crm").ID)
+}
+
+func TestCredentialsOfTheFileGoAlongToAnotherHost(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const text = "subscriptions:\n  crm:\n    url: https://%s/\n    events: [\"**\"]\n    operator: true\n    credentials: {bearer: a}\n" +
+		"    secret_headers: {X-A: b}\n"
+	b.apply(fmt.Sprintf(text, "a.example"), nil)
+	plan := b.apply(fmt.Sprintf(text, "b.example"), nil)
+	require.Equal(t, []string{"credentials", "secret_headers", "url"}, plan.Changes[0].Fields)
+	require.False(t, b.apply(fmt.Sprintf(text, "b.example"), nil).Changed())
+}
+
+func TestASecretThatChangesIsRotated(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.apply(one(""), nil)
+	id := b.subscription("default", "crm").ID
+	generated, err := b.subs.Secrets(t.Context(), id)
+	require.NoError(t, err)
+	require.Len(t, generated, 1)
+
+	require.Equal(t, []string{"secret"}, b.apply(one("    secret: ${S}\n"), environment{"S": testSecret}).Changes[0].Fields)
+	secrets, err := b.subs.Secrets(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, []hierarchy.Secret{testSecret, generated[0]}, secrets, "the former one signs for the overlap")
+
+	require.False(t, b.apply(one(""), nil).Changed(), "a secret that the file does not have stays")
+}
+
+// A subscription that leaves and comes back is the same one, however often.
+func TestASubscriptionThatTheFileLosesIsDeactivatedAndComesBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.apply(one(""), nil)
+	first := b.subscription("default", "crm")
+	for round := range 3 {
+		require.Equal(t, "manifest \"default\": 1 deactivated\n  deactivated  subscription  crm\n", b.apply("{}", nil).String())
+		gone := b.subscription("default", "crm")
+		require.Equal(t, hierarchy.StateDeactivated, gone.State)
+		require.Equal(t, `removed from manifest "default"`, gone.StateReason)
+		require.Equal(t, round+2, gone.Epoch)
+		require.Equal(t, "manifest \"default\": is empty\n", b.apply("{}", nil).String())
+
+		plan := b.apply(one(fmt.Sprintf("    name: round %d\n", round)), nil)
+		require.Equal(t, "manifest \"default\": 1 reactivated\n  reactivated  subscription  crm: name\n", plan.String())
+		back := b.subscription("default", "crm")
+		require.Equal(t, first.ID, back.ID)
+		require.Equal(t, hierarchy.StateActive, back.State)
+	}
+}
+
+func TestWhatOthersDecidedAboutTheStateStays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := t.Context()
+	b.apply(one(""), nil)
+	id := b.subscription("default", "crm").ID
+
+	_, err := b.subs.Pause(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, "manifest \"default\": 1 unchanged\n  unchanged    subscription  crm (is paused)\n", b.apply(one(""), nil).String())
+	require.Equal(t, hierarchy.StatePaused, b.subscription("default", "crm").State)
+
+	_, err = b.subs.Deactivate(ctx, id, "410 Gone")
+	require.NoError(t, err)
+	require.Equal(t, "manifest \"default\": 1 changed\n  changed      subscription  crm: name (stays deactivated: 410 Gone)\n",
+		b.apply(one("    name: a\n"), nil).String())
+	require.False(t, b.apply("{}", nil).Changed(), "it is not active")
+	require.Equal(t, "410 Gone", b.subscription("default", "crm").StateReason)
+	require.Equal(t, 0, b.apply(one("    name: a\n"), nil).Count(ActionReactivated), "nor did the manifest deactivate it")
+
+	_, err = b.subs.Activate(ctx, id)
+	require.NoError(t, err)
+	require.False(t, b.apply(one("    name: a\n"), nil).Changed())
+	require.Equal(t, 1, b.apply("{}", nil).Count(ActionDeactivated))
+	require.Equal(t, 1, b.apply(one("    paused: true\n"), nil).Count(ActionReactivated))
+	require.Equal(t, hierarchy.StatePaused, b.subscription("default", "crm").State)
+}
+
+func TestWhatIsChangedByHandBecomesWhatTheFileSays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.apply(one(""), nil)
+	id := b.subscription("default", "crm").ID
+	_, err := b.subs.Update(t.Context(), id, hierarchy.SubscriptionUpdate{Name: new("by hand"), Events: &[]string{"user.*"}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"events", "name"}, b.apply(one(""), nil).Changes[0].Fields)
+
+	require.NoError(t, b.subs.Delete(t.Context(), id))
+	require.Equal(t, 1, b.apply(one(""), nil).Count(ActionAdded), "what is deleted is gone")
+	require.NotEqual(t, id, b.subscription("default", "crm").ID)
+}
+
+func TestWhatAManifestDoesNotKeepIsNotTouched(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		Name: "crm", Operator: true, Events: []string{"**"}, URL: "https://crm.example/",
+	})
+	require.NoError(t, err)
+	b.apply("name: other\n"+one(""), nil)
+	b.apply(one(""), nil)
+	b.apply("{}", nil)
+
+	byCode, err := b.subs.Get(t.Context(), created.ID)
+	require.NoError(t, err)
+	require.Equal(t, created.Subscription, *byCode)
+	require.Equal(t, hierarchy.StateActive, b.subscription("other", "crm").State)
+	require.Equal(t, hierarchy.StateDeactivated, b.subscription("default", "crm").State)
+}
+
+func TestEventTypesAreRegisteredAndNotArchivedByOmission(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	types, err := outbox.NewEventTypes(b.pool, nil)
+	require.NoError(t, err)
+	b.apply("event_types: {a.b: {description: one, schemas: [{version: 1, schema: {type: object}}]}, c.d: {extends: [a.b]}}", nil)
+	const next = "event_types: {a.b: {archived: true, payloads: hash, schemas: [{version: 2, schema: {type: array}, example: []}]}}"
+	require.Equal(t, "manifest \"default\": 1 changed\n  changed      event type    a.b: archived, description, payloads, schemas\n",
+		b.apply(next, nil).String())
+	require.False(t, b.apply("event_types: {a.b: {payloads: hash}, c.d: {extends: [a.b]}}", nil).Changed())
+	typ, err := types.Get(t.Context(), "a.b")
+	require.NoError(t, err)
+	require.NotNil(t, typ.ArchivedAt)
+	require.Len(t, typ.Schemas, 2)
+	require.Equal(t, []string{"archived"}, b.apply("event_types: {a.b: {archived: false, payloads: hash}}", nil).Changes[0].Fields)
+	require.Equal(t, []string{"extends"}, b.apply("event_types: {c.d: {}}", nil).Changes[0].Fields)
+}
+
+func TestASiteThatWasMovedIsFollowedAndNeverMadeAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := t.Context()
+	const text = "sites: [/noaa, /noaa/nws]\nsubscriptions:\n" +
+		"  crm: {url: https://crm.example/, events: ['**'], operator: true, site: /noaa/nws}\n"
+	b.apply(text, nil)
+	sites, err := hierarchy.NewSites(b.pool, nil)
+	require.NoError(t, err)
+	_, err = sites.Rename(ctx, "/noaa/nws", "weather")
+	require.NoError(t, err)
+	require.Equal(t, "manifest \"default\": 3 unchanged\n  unchanged    site          /noaa/nws (is /noaa/weather now)\n",
+		b.apply(text, nil).String())
+	require.Equal(t, hierarchy.Path("/noaa/weather"), b.subscription("default", "crm").Site)
+
+	// The path of a deleted site leads to one that hears more.
+	require.NoError(t, sites.Delete(ctx, "/noaa/weather", nil))
+	require.NoError(t, b.subs.Delete(ctx, b.subscription("default", "crm").ID))
+	_, err = b.applier.Apply(ctx, parse(t, text, nil))
+	require.EqualError(t, err, `webhooks.yaml:3:74: subscriptions.crm.site: "/noaa/nws" is a former path; it leads to "/noaa" now`)
+}
+
+func TestWhatAStoreRefusesIsNamedByItsLineAndNothingIsDone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.apply(one(""), nil)
+	before := b.database()
+	text := `sites: [/a, /b/c]
+event_types:
+  a.b: {extends: [c.d]}
+  c.d: {extends: [a.b]}
+  e.f:
+    schemas:
+      - {version: 1, schema: {type: nothing}}
+subscriptions:
+  crm:
+    url: https://crm.example/
+    events: ["**"]
+    owner: ada
+  plain:
+    operator: true
+    url: http://user:hunter2@example.com/
+    events: ["**"]
+  nobody:
+    url: https://example.com/
+    events: ["**"]
+  secret:
+    operator: true
+    url: https://example.com/
+    events: ["**"]
+    secret: ${SECRET}
+  oauth:
+    operator: true
+    url: https://example.com/
+    events: ["**"]
+    credentials:
+      oauth2: {client_id: a, client_secret: hunter2, token_url: "http://example.com/?hunter2"}
+webhooks:
+  - name: servo
+    url: http://example.com/
+    events: after:measure
+    secret: ${SECRET}
+`
+	m := parse(t, text, environment{"SECRET": "hunter2"})
+	for name, do := range map[string]func(context.Context, *Manifest) (*Plan, error){"apply": b.applier.Apply, "plan": b.applier.Plan} {
+		plan, err := do(t.Context(), m)
+		require.Nil(t, plan, name)
+		require.ErrorIs(t, err, ErrInvalid)
+		require.ErrorIs(t, err, hierarchy.ErrInvalidSubscription)
+		require.ErrorIs(t, err, outbox.ErrInvalidEventType)
+		require.Equal(t, []string{
+			`1:13: sites[1]: the site above it is not there`,
+			`4:9: event_types["c.d"].extends: is a cycle: c.d extends a.b extends c.d`,
+			`6:5: event_types["e.f"].schemas: version 1: Schema: at "/type": does not satisfy "enum" of the schema`,
+			`12:12: subscriptions.crm.owner: is for life: make another subscription for another owner`,
+			`15:10: subscriptions.plain.url: must be https`,
+			`17:3: subscriptions.nobody.owner: is required, unless Operator is set`,
+			`24:13: subscriptions.secret.secret: must begin with "whsec_" or "whsk_"`,
+			`30:65: subscriptions.oauth.credentials.oauth2.token_url: must not have a query; Params are for what is sent besides`,
+			`33:10: webhooks[0].url: must be https`,
+		}, strings.Split(strings.ReplaceAll(err.Error(), "webhooks.yaml:", ""), "\n"))
+		require.Equal(t, before, b.database(), name)
+	}
+}
+
+func TestALimitIsNamedByTheSubscriptionThatExceedsIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var err error
+	b.subs, err = hierarchy.NewSubscriptions(b.pool, &hierarchy.SubscriptionsConfig{
+		CheckURL: checkHTTPS, MaxPerSite: 1, Sealer: testSealer(t),
+	})
+	require.NoError(t, err)
+	applier, err := New(b.pool, &Config{Subscriptions: b.subs})
+	require.NoError(t, err)
+	_, err = applier.Apply(t.Context(), parse(t, one("")+"  b: {url: https://b.example/, events: ['**'], operator: true}\n", nil))
+	require.ErrorIs(t, err, hierarchy.ErrLimit)
+	require.ErrorContains(t, err, "webhooks.yaml:6:3: subscriptions.b: ")
+}
+
+func TestAManifestInTheCallersTransaction(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := t.Context()
+	good, bad := parse(t, one(""), nil), parse(t, "sites: [/x]\nsubscriptions: {a: {url: 'http://a/', events: ['**'], operator: true}}", nil)
+	before := b.database()
+	tx, err := b.pool.Begin(ctx)
+	require.NoError(t, err)
+	_, err = b.applier.ApplyTx(ctx, tx, bad)
+	require.ErrorIs(t, err, ErrInvalid)
+	plan, err := b.applier.ApplyTx(ctx, tx, good)
+	require.NoError(t, err)
+	require.Equal(t, 1, plan.Count(ActionAdded))
+	require.Equal(t, before, b.database())
+	require.NoError(t, tx.Commit(ctx))
+	require.Equal(t, "crm", b.subscription("default", "crm").ManifestKey)
+	var sites int
+	require.NoError(t, b.pool.QueryRow(ctx, `SELECT count(*) FROM riverhook.site WHERE path = '/x'`).Scan(&sites))
+	require.Zero(t, sites)
+
+	tx, err = b.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(ctx) }()
+	_, err = b.applier.ApplyTx(ctx, tx, good)
+	require.ErrorIs(t, err, hierarchy.ErrIsolation)
+}
+
+func TestOfTenWhoApplyAtOnceOneDoes(t *testing.T) {
+	t.Parallel()
+	const many = 10
+	database := pgtest.Database(t)
+	m := parse(t, directory, directoryEnv)
+	plans := make([]*Plan, many)
+	errs := make([]error, many)
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range many {
+		b := setupIn(t, poolTo(t, database))
+		all.Go(func() {
+			<-start
+			plans[i], errs[i] = b.applier.Apply(context.WithoutCancel(t.Context()), m)
+		})
+	}
+	close(start)
+	all.Wait()
+	added := 0
+	for i := range many {
+		require.NoError(t, errs[i])
+		require.True(t, plans[i].Count(ActionAdded) == 5 || plans[i].Count(ActionUnchanged) == 5, plans[i])
+		added += plans[i].Count(ActionAdded)
+	}
+	require.Equal(t, 5, added)
+}
+
+func TestWhoAppliesWaitsForWhoIsApplying(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	m := parse(t, one(""), nil)
+	tx, err := b.pool.Begin(ctx)
+	require.NoError(t, err)
+	first, err := b.applier.ApplyTx(ctx, tx, m)
+	require.NoError(t, err)
+	require.Equal(t, 1, first.Count(ActionAdded))
+	second := make(chan *Plan, 1)
+	go func() {
+		plan, _ := b.applier.Apply(ctx, m)
+		second <- plan
+	}()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		require.NoError(t, b.pool.QueryRow(ctx, `SELECT EXISTS (
+			SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting))
+		return waiting
+	}, time.Minute, time.Millisecond)
+	other, err := b.applier.Apply(ctx, parse(t, "name: other\nevent_types: {a.b: {}}\n", nil))
+	require.NoError(t, err, "another manifest does not wait")
+	require.Equal(t, 1, other.Count(ActionAdded))
+	require.NoError(t, tx.Commit(ctx))
+	require.Equal(t, "manifest \"default\": 1 unchanged\n", (<-second).String())
+}
+
+func TestNewNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := New(b.pool, nil)
+	require.EqualError(t, err, "manifest: Config.Subscriptions: is required; an engine has one")
+	_, err = New(nil, &Config{Subscriptions: b.subs})
+	require.EqualError(t, err, "manifest: a pool is required")
+	_, err = New(b.pool, &Config{Schema: "no schema", Subscriptions: b.subs})
+	require.ErrorContains(t, err, "Schema")
+}

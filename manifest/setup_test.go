@@ -1,0 +1,149 @@
+package manifest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/seal"
+)
+
+func TestMain(m *testing.M) {
+	if database := os.Getenv(childEnv); database != "" {
+		child(database)
+		return
+	}
+	pgtest.Main(m)
+}
+
+const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// variables is an environment.
+type environment map[string]string
+
+func (e environment) lookup(name string) (string, bool) {
+	value, ok := e[name]
+	return value, ok
+}
+
+// parse is a manifest that must be right.
+func parse(t require.TestingT, text string, env environment) *Manifest {
+	m, err := Parse("webhooks.yaml", []byte(text), &ParseOpts{Env: env.lookup})
+	require.NoError(t, err)
+	return m
+}
+
+// bundle is a database and what applies manifests to it.
+type bundle struct {
+	t       *testing.T
+	applier *Applier
+	pool    *pgxpool.Pool
+	subs    *hierarchy.Subscriptions
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	return setupIn(t, pgtest.Pool(t))
+}
+
+func setupIn(t *testing.T, pool *pgxpool.Pool) *bundle {
+	t.Helper()
+	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{CheckURL: checkHTTPS, Sealer: testSealer(t)})
+	require.NoError(t, err)
+	applier, err := New(pool, &Config{Subscriptions: subs})
+	require.NoError(t, err)
+	return &bundle{t: t, applier: applier, pool: pool, subs: subs}
+}
+
+// testSealer is another at each call, with the same key.
+func testSealer(t *testing.T) seal.Sealer {
+	t.Helper()
+	keys, err := seal.ParseKeyset("rhseal_a2V5IG9mIHRoZSB0ZXN0cyBvZiBzdWJzY3JpcHRpb24=")
+	require.NoError(t, err)
+	return keys
+}
+
+// poolTo is a small pool of its own.
+func poolTo(t *testing.T, database string) *pgxpool.Pool {
+	t.Helper()
+	cfg, err := pgxpool.ParseConfig(database)
+	require.NoError(t, err)
+	cfg.MaxConns = 2
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// authority is a certificate in PEM.
+func authority(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// checkHTTPS stands for egress.Policy.CheckURL.
+func checkHTTPS(rawURL string) error {
+	if !strings.HasPrefix(rawURL, "https://") {
+		return errors.New("must be https")
+	}
+	return nil
+}
+
+// apply plans and applies, and requires that these are one.
+func (b *bundle) apply(text string, env environment) *Plan {
+	b.t.Helper()
+	m := parse(b.t, text, env)
+	planned, err := b.applier.Plan(b.t.Context(), m)
+	require.NoError(b.t, err)
+	applied, err := b.applier.Apply(b.t.Context(), m)
+	require.NoError(b.t, err)
+	require.Equal(b.t, planned.String(), applied.String())
+	return applied
+}
+
+// subscription is the one of a key that is not deleted.
+func (b *bundle) subscription(manifest, key string) *hierarchy.Subscription {
+	b.t.Helper()
+	all, err := b.subs.List(b.t.Context(), &hierarchy.ListOpts{Limit: 1000})
+	require.NoError(b.t, err)
+	for i := range all {
+		if all[i].Manifest == manifest && all[i].ManifestKey == key {
+			return &all[i]
+		}
+	}
+	require.Failf(b.t, "there is no such subscription", "%s of %s", key, manifest)
+	return nil
+}
+
+// database is what there is, as text, without times.
+func (b *bundle) database() string {
+	b.t.Helper()
+	var all string
+	require.NoError(b.t, b.pool.QueryRow(b.t.Context(), `
+		SELECT coalesce(string_agg(row::text, E'\n' ORDER BY row::text), '') FROM (
+			SELECT to_jsonb(s) AS row FROM riverhook.subscription s
+			UNION ALL SELECT to_jsonb(s) FROM riverhook.site s
+			UNION ALL SELECT to_jsonb(s) FROM riverhook.secret s
+			UNION ALL SELECT to_jsonb(s) FROM riverhook.endpoint_auth s
+			UNION ALL SELECT to_jsonb(s) FROM riverhook.event_type s
+			UNION ALL SELECT to_jsonb(s) FROM riverhook.event_schema s) all_rows`).Scan(&all))
+	return all
+}
