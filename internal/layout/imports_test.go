@@ -34,13 +34,22 @@ type direction struct {
 var (
 	stdlibOnly = []string{}
 
+	// interpreter is CEL with what it links. Only those who evaluate filters link
+	// it: producers and receivers do not.
+	interpreter = []string{
+		"cel.dev/cel-go", "cel.dev/expr", "github.com/antlr4-go/antlr/v4", "go.yaml.in/yaml/v3", "golang.org/x/exp",
+		"google.golang.org/genproto", "google.golang.org/protobuf",
+	}
+	interpreting = []string{"delivery", "filter"}
+
 	// One row for each folder of packages: a new one needs a new row. The row of a
 	// folder within another one counts for it alone.
 	directions = map[string]direction{
 		"access":    {theirs: stdlibOnly},
-		"delivery":  {ours: []string{"access", "dialect", "egress", "hierarchy", "internal/*", "seal"}, http: true},
+		"delivery":  {ours: []string{"access", "dialect", "egress", "filter", "hierarchy", "internal/*", "seal"}, http: true},
 		"dialect":   {theirs: stdlibOnly, http: true},
 		"egress":    {theirs: []string{"code.dny.dev/ssrf"}, http: true},
+		"filter":    {theirs: interpreter},
 		"hierarchy": {ours: []string{"internal/*", "seal"}},
 		"internal":  {ours: []string{"internal/*", "seal"}},
 		"manifest":  {ours: []string{"access", "hierarchy", "internal/*", "outbox", "seal"}},
@@ -97,6 +106,7 @@ func TestAWrongImportIsFound(t *testing.T) {
 	t.Parallel()
 
 	const (
+		cel     = "cel.dev/cel-go/cel"
 		ssrf    = "code.dny.dev/ssrf"
 		testify = "github.com/stretchr/testify/require"
 		uuid    = "github.com/google/uuid"
@@ -121,6 +131,18 @@ func TestAWrongImportIsFound(t *testing.T) {
 		{name: "egress links another module", from: "egress", to: uuid},
 		{name: "egress links ssrf", from: "egress", to: ssrf, ok: true},
 		{name: "example links everything", from: "example/orgdirectory", to: module + "/internal/pgtest", ok: true},
+		{name: "delivery links filter", from: "delivery", to: module + "/filter", ok: true},
+		{name: "delivery links CEL", from: "delivery", to: cel, ok: true},
+		{name: "filter links CEL", from: "filter", to: cel, ok: true},
+		{name: "filter links another module", from: "filter", to: uuid},
+		{name: "filter links hierarchy", from: "filter", to: module + "/hierarchy"},
+		{name: "filter links net/http", from: "filter", to: "net/http"},
+		{name: "hierarchy links CEL", from: "hierarchy", to: cel},
+		{name: "hierarchy links filter", from: "hierarchy", to: module + "/filter"},
+		{name: "outbox links CEL", from: "outbox", to: cel},
+		{name: "outbox links filter", from: "outbox", to: module + "/filter"},
+		{name: "the store links CEL", from: "internal/store", to: cel},
+		{name: "the Postgres inbox links CEL", from: "receiver/pginbox", to: cel},
 		{name: "hierarchy links access", from: "hierarchy", to: module + "/access"},
 		{name: "hierarchy links egress", from: "hierarchy", to: module + "/egress"},
 		{name: "hierarchy links net/http", from: "hierarchy", to: "net/http"},
@@ -204,6 +226,8 @@ func (d direction) forbids(folder, dep string, standard bool) string {
 	switch {
 	case within(dep, unlinked...):
 		return "only tests and programs may"
+	case within(dep, interpreter...) && !slices.Contains(interpreting, folder):
+		return fmt.Sprintf("only %v may", interpreting)
 	case within(dep, module):
 		rel := strings.TrimPrefix(strings.TrimPrefix(dep, module), "/")
 		if row(rel) == folder || slices.Contains(d.ours, rel) {
