@@ -34,8 +34,8 @@ import (
 // Gates are asked once, all at the same time, through the egress policy, in their
 // dialects and signed, as deliveries are. One deadline holds for their answers and
 // for what leads to them: the look-up, access checks, externalizers, slots. Those
-// whose owner may not see the resource, and those that are not active, are not
-// asked and stop nothing. An endpoint whose circuit is open is not waited for.
+// whose owner may not see the resource, whose filter is false of the question or
+// that are not active, are not asked and stop nothing. An endpoint whose circuit is open is not waited for.
 //
 // Ask takes no transaction, and is to be called before there is one: for as long as
 // a stranger thinks, a transaction would hold its locks and its connection, and
@@ -144,7 +144,7 @@ func (e *Engine) decideGates(
 			d := decided[0]
 			decided = decided[1:]
 			switch d.Outcome {
-			case decisionFailed, decisionGone, decisionWaiting:
+			case decisionFailed, decisionFilterError, decisionGone, decisionWaiting:
 				d.Outcome = decisionUnanswered
 			}
 			decisions = append(decisions, d)

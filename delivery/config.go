@@ -11,6 +11,7 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
+	"github.com/riverhook/riverhook/filter"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
@@ -68,6 +69,11 @@ type Config struct {
 
 	// Externalizers load what is sent. Default: the intent's data is sent.
 	Externalizers *Externalizers
+
+	// Filters bound what the filters of subscriptions may take, when they are
+	// written by Engine.Subscriptions and when they are evaluated. Default: the
+	// defaults of filter.Opts.
+	Filters filter.Opts
 
 	// History says what is kept of what has ended, and for how long.
 	History HistoryRules
@@ -306,6 +312,9 @@ func (c *Config) validate() error {
 		return refuse("StopTimeout", "must not be negative")
 	case c.Timeout < 0:
 		return refuse("Timeout", "must not be negative")
+	}
+	if err := c.Filters.Validate(); err != nil {
+		return fmt.Errorf("delivery: config: Filters: %w", err)
 	}
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("delivery: config: Schema: %w", err)

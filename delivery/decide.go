@@ -25,6 +25,7 @@ const (
 	decisionGone         = "gone"
 	decisionFailed       = "failed"
 	decisionUnanswered   = "unanswered" // of a question, which is asked now or never
+	decisionFilterError  = "filter_error"
 )
 
 // What a delivery is held by.
@@ -48,8 +49,9 @@ type decision struct {
 }
 
 // decide works out what becomes of an intent for each match: is the
-// subscription in force, may its owner see the resource, and is there a message
-// in its dialect. messages are those made before; it returns the new ones.
+// subscription in force, does its filter let it pass, may its owner see the
+// resource, and is there a message in its dialect. messages are those made
+// before; it returns the new ones.
 //
 // It calls host code and so must be called while no connection is held.
 func (e *Engine) decide(
@@ -62,6 +64,7 @@ func (e *Engine) decide(
 			decisions[i].Outcome, decisions[i].Reason = decisionInactive, inactiveReason(m.Subscription)
 		}
 	}
+	e.applyFilters(ctx, in.Event, decisions)
 	e.judgeAccess(ctx, in.Event, decisions)
 	made = e.makeMessages(ctx, in.Event, decisions, messages)
 	for i := range decisions {
@@ -207,17 +210,22 @@ func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string)
 
 // logTrouble says why decisions wait or have failed, once for each reason.
 func (e *Engine) logTrouble(ctx context.Context, ex *expansion) {
-	waiting, failed := map[string]int{}, map[string]int{}
+	waiting, failed, unfiltered := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, d := range ex.Decisions {
 		switch d.Outcome {
 		case decisionWaiting:
 			waiting[d.Reason]++
 		case decisionFailed:
 			failed[d.Reason]++
+		case decisionFilterError:
+			unfiltered[d.Reason]++
 		}
 	}
 	for reason, n := range waiting {
 		e.log.WarnContext(ctx, "riverhook: decisions wait", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)
+	}
+	for reason, n := range unfiltered {
+		e.log.WarnContext(ctx, "riverhook: filters failed", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)
 	}
 	for reason, n := range failed {
 		e.log.ErrorContext(ctx, "riverhook: decisions failed", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)

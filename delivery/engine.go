@@ -63,6 +63,8 @@ type Engine struct {
 	auths   *generations[uuid.UUID, *endpointAuth]
 	clients *generations[[sha256.Size]byte, *http.Client]
 
+	filters *generations[string, *compiledFilter] // by expression
+
 	authLoads  *batch.Group[uuid.UUID, []store.LoadEndpointAuthsRow]
 	expansions *batch.Group[*expansion, []store.CommitExpansionsRow]
 	intents    *batch.Group[uuid.UUID, *intent]
@@ -97,6 +99,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
 		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
 		keeper:    newHeaderKeeper(cfg.History.RedactHeaders),
+		filters:   newGenerations[string, *compiledFilter](keptFilters, 0, nil),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
@@ -124,7 +127,7 @@ func (e *Engine) makeSubscriptions() (err error) {
 		names = append(names, name)
 	}
 	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
-		CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
+		CheckFilter: e.checkFilter, CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
 		Sealer:      e.cfg.Sealer,
 		MaxPerOwner: e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,
 	})
@@ -145,5 +148,6 @@ func (e *Engine) makeBatches() {
 }
 
 // Subscriptions is a store of subscriptions that refuses what this engine could
-// not deliver: URLs outside its egress policy, unknown dialects and schedules.
+// not deliver: URLs outside its egress policy, unknown dialects and schedules,
+// filters that do not compile.
 func (e *Engine) Subscriptions() *hierarchy.Subscriptions { return e.subs }

@@ -24,7 +24,8 @@ const (
 
 	DecisionDenied       DecisionOutcome = decisionDenied       // the owner may not see the resource
 	DecisionFailed       DecisionOutcome = decisionFailed       // nothing could be made to send, or the expansion failed before it came here
-	DecisionFiltered     DecisionOutcome = decisionFiltered     // a filter of the subscription kept it away
+	DecisionFiltered     DecisionOutcome = decisionFiltered     // the filter of the subscription is false of it
+	DecisionFilterError  DecisionOutcome = decisionFilterError  // the filter of the subscription failed
 	DecisionGone         DecisionOutcome = decisionGone         // the resource is gone
 	DecisionInactive     DecisionOutcome = decisionInactive     // the subscription was deactivated or deleted
 	DecisionNotMatched   DecisionOutcome = "not_matched"        // the subscription does not hear of such intents, or did not then

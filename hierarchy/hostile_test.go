@@ -20,6 +20,7 @@ func textFields(text string) map[string]func(s *SubscriptionSpec) {
 		"Description": func(s *SubscriptionSpec) { s.Description = text },
 		"Dialect":     func(s *SubscriptionSpec) { s.Dialect = text },
 		"Events":      func(s *SubscriptionSpec) { s.Events = []string{text} },
+		"Filter":      func(s *SubscriptionSpec) { s.Filter = text },
 		"Headers":     func(s *SubscriptionSpec) { s.Headers = map[string]string{"X-A": text} },
 		"Metadata":    func(s *SubscriptionSpec) { s.Metadata = map[string]string{text: text} },
 		"Name":        func(s *SubscriptionSpec) { s.Name = text },
@@ -73,8 +74,8 @@ func TestWhatMovesTheCursorOrTheDirectionIsRefusedInWhatPeopleAreShown(t *testin
 	for _, name := range []string{
 		"a line break", "control characters", "separators of lines", "overridden direction", "isolated direction",
 	} {
-		for _, field := range []string{"Channels", "Description", "Name", "Owner", "Permission"} {
-			if field == "Description" && name == "a line break" {
+		for _, field := range []string{"Channels", "Description", "Filter", "Name", "Owner", "Permission"} {
+			if (field == "Description" || field == "Filter") && name == "a line break" {
 				continue // it may have lines
 			}
 			spec := specAt("/a")
@@ -220,7 +221,7 @@ func requireRefused(t *testing.T, err error, field, name string) {
 func specOf(s Subscription, given SubscriptionSpec) SubscriptionSpec {
 	got := given
 	got.Channels, got.Description, got.Events, got.Headers, got.Metadata = s.Channels, s.Description, s.Events, s.Headers, s.Metadata
-	got.Name, got.Owner, got.Schedule, got.Site, got.URL = s.Name, s.Owner, s.Schedule, s.Site, s.URL
+	got.Filter, got.Name, got.Owner, got.Schedule, got.Site, got.URL = s.Filter, s.Name, s.Owner, s.Schedule, s.Site, s.URL
 	if given.Dialect != "" {
 		got.Dialect = s.Dialect
 	}

@@ -207,7 +207,7 @@ func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.Resolv
 func matchOf(row store.ResolveRow, l *Lookup, sites *reach) (Match, error) {
 	sub, err := subscriptionOf(store.Subscription{
 		ID: row.ID, Name: row.Name, Description: row.Description, Site: row.Site, URL: row.URL, Events: row.Events,
-		Channels: row.Channels, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission, Dialect: row.Dialect,
+		Channels: row.Channels, Filter: row.Filter, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission, Dialect: row.Dialect,
 		Headers: row.Headers, Schedule: row.Schedule, TimeoutMs: row.TimeoutMs, FailClosed: row.FailClosed, MaxInFlight: row.MaxInFlight,
 		CredentialsVersion: row.CredentialsVersion,
 		Metadata:           row.Metadata, State: row.State, StateReason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,

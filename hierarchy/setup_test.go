@@ -23,10 +23,20 @@ func checkHTTPS(rawURL string) error {
 	return nil
 }
 
+var errNoComparison = errors.New("line 1, column 1: compares nothing")
+
+// checkEqual stands for filter.Check.
+func checkEqual(expr string) error {
+	if !strings.Contains(expr, "==") {
+		return errNoComparison
+	}
+	return nil
+}
+
 func newSubscriptions(t *testing.T, pool *pgxpool.Pool) *Subscriptions {
 	t.Helper()
 	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
-		CheckURL: checkHTTPS, MaxPerOwner: noLimit, MaxPerSite: noLimit, Sealer: testSealer(t),
+		CheckFilter: checkEqual, CheckURL: checkHTTPS, MaxPerOwner: noLimit, MaxPerSite: noLimit, Sealer: testSealer(t),
 	})
 	require.NoError(t, err)
 	return subs

@@ -42,6 +42,7 @@ type Subscription struct {
 	URL               string            // where requests go
 	Events            []string          // patterns of event types and of questions, see CheckPattern
 	Channels          []string          // none: all intents; some: only intents on one of them
+	Filter            string            // an expression that must be true of an intent; "" is none
 	Owner             string            // the principal that must be allowed to see a resource; "" with Operator
 	Operator          bool              // nobody is asked whether it may see a resource
 	Permission        string            // what the owner needs; "" with Operator

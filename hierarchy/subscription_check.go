@@ -21,6 +21,7 @@ const (
 	maxChannels    = 100
 	maxDescription = 4096
 	maxEvents      = 100
+	maxFilter      = 2048
 	maxIDText      = 512 // owners, permissions and channels, as in intents
 	maxInFlight    = 1000
 	maxMetadata    = 50
@@ -37,7 +38,8 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 	}
 	u := SubscriptionUpdate{
 		Channels: &spec.Channels, Description: &spec.Description, Dialect: &spec.Dialect, Events: &spec.Events,
-		FailClosed: &spec.FailClosed, Headers: &spec.Headers, MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
+		FailClosed: &spec.FailClosed, Filter: &spec.Filter, Headers: &spec.Headers,
+		MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
 		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
 	}
 	given := spec.given()
@@ -67,6 +69,7 @@ func (u SubscriptionUpdate) apply(s *Subscription) {
 	set(&s.Description, u.Description)
 	set(&s.Dialect, u.Dialect)
 	set(&s.FailClosed, u.FailClosed)
+	set(&s.Filter, u.Filter)
 	set(&s.MaxInFlight, u.MaxInFlight)
 	set(&s.Name, u.Name)
 	set(&s.Permission, u.Permission)
@@ -148,6 +151,7 @@ func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
 		field("Description", u.Description, checkDescription),
 		field("Dialect", u.Dialect, func(s string) error { return checkNamed(s, c.Dialects) }),
 		field("Events", u.Events, checkEvents),
+		field("Filter", u.Filter, c.checkFilter),
 		field("Headers", u.Headers, checkHeaders),
 		field("MaxInFlight", u.MaxInFlight, checkMaxInFlight),
 		field("Metadata", u.Metadata, checkMetadata),
@@ -210,12 +214,14 @@ func checkLine(s string, most int) error {
 	return nil
 }
 
-// checkDescription allows lines.
-func checkDescription(s string) error {
-	if err := checkText(s, maxDescription); err != nil {
+func checkDescription(s string) error { return checkLines(s, maxDescription) }
+
+// checkLines is checkLine for a text that may have several.
+func checkLines(s string, most int) error {
+	if err := checkText(s, most); err != nil {
 		return err
 	}
-	return checkLine(strings.NewReplacer("\r\n", "", "\n", "", "\t", "").Replace(s), maxDescription)
+	return checkLine(strings.NewReplacer("\r\n", "", "\n", "", "\t", "").Replace(s), most)
 }
 
 // moves says whether a character is a control character, ends a line or is one
@@ -266,6 +272,19 @@ func checkList(list []string, most int, check func(string) error) error {
 		seen[s] = true
 	}
 	return nil
+}
+
+func (c SubscriptionsConfig) checkFilter(expr string) error {
+	switch {
+	case expr == "":
+		return nil
+	case c.CheckFilter == nil:
+		return errors.New("must be empty: SubscriptionsConfig.CheckFilter is not set here; filter.Check is one")
+	}
+	if err := checkLines(expr, maxFilter); err != nil {
+		return err
+	}
+	return c.CheckFilter(expr)
 }
 
 func checkMaxInFlight(n int) error {

@@ -30,7 +30,7 @@ func manyKeys(n int) map[string]string {
 
 func testConfig() SubscriptionsConfig {
 	return SubscriptionsConfig{
-		CheckURL: checkHTTPS, Dialects: []string{"standard", "plain"}, Schedules: []string{"standard", "none"},
+		CheckFilter: checkEqual, CheckURL: checkHTTPS, Dialects: []string{"standard", "plain"}, Schedules: []string{"standard", "none"},
 	}.withDefaults()
 }
 
@@ -42,6 +42,7 @@ func TestASubscriptionAtTheEdgeOfWhatIsAllowedIsAccepted(t *testing.T) {
 		"description":          func(s *SubscriptionSpec) { s.Description = strings.Repeat("é", 4096) },
 		"dialect":              func(s *SubscriptionSpec) { s.Dialect = "plain" },
 		"events":               func(s *SubscriptionSpec) { s.Events = many(100, "user.e%d") },
+		"filter":               func(s *SubscriptionSpec) { s.Filter = "a ==\r\n\t" + strings.Repeat("é", 2048-7) },
 		"header value":         func(s *SubscriptionSpec) { s.Headers = map[string]string{"X-A": "a\tb é", "Authorization": ""} },
 		"headers":              func(s *SubscriptionSpec) { s.Headers = manyKeys(50) },
 		"headers by size":      func(s *SubscriptionSpec) { s.Headers = map[string]string{"X": strings.Repeat("v", 8191)} },
@@ -82,6 +83,9 @@ func TestARefusedFieldIsNamedWithTheReason(t *testing.T) {
 		{"Events", "has 101 entries", func(s *SubscriptionSpec) { s.Events = many(101, "user.e%d") }},
 		{"Events", `entry 1: pattern "user"`, func(s *SubscriptionSpec) { s.Events = []string{"user"} }},
 		{"Events", `entry 2: "user.*" is there twice`, func(s *SubscriptionSpec) { s.Events = []string{"user.*", "user.*"} }},
+		{"Filter", "has 2049 characters", func(s *SubscriptionSpec) { s.Filter = "==" + strings.Repeat("é", 2047) }},
+		{"Filter", "must be valid UTF-8", func(s *SubscriptionSpec) { s.Filter = "a == '\xff'" }},
+		{"Filter", "line 1, column 1: compares nothing", func(s *SubscriptionSpec) { s.Filter = "a" }},
 		{"Headers", "has 51 headers", func(s *SubscriptionSpec) { s.Headers = manyKeys(51) }},
 		{"Headers", "has 8193 bytes", func(s *SubscriptionSpec) { s.Headers = map[string]string{"X": strings.Repeat("v", 8192)} }},
 		{"Headers", `"": is not the name`, func(s *SubscriptionSpec) { s.Headers = map[string]string{"": "v"} }},

@@ -63,6 +63,7 @@ func (s *Subscriptions) diff(ctx context.Context, db store.DBTX, id uuid.UUID, s
 		Dialect:     unless(have.Dialect == want.Dialect, want.Dialect),
 		Events:      unless(slices.Equal(have.Events, want.Events), want.Events),
 		FailClosed:  unless(have.FailClosed == want.FailClosed, want.FailClosed),
+		Filter:      unless(have.Filter == want.Filter, want.Filter),
 		Headers:     unless(maps.Equal(have.Headers, want.Headers), want.Headers),
 		MaxInFlight: unless(have.MaxInFlight == want.MaxInFlight, want.MaxInFlight),
 		Metadata:    unless(maps.Equal(have.Metadata, want.Metadata), want.Metadata),

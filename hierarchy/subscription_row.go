@@ -22,7 +22,7 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 	s := &n.sub
 	return &store.InsertSubscriptionParams{
 		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
-		Events: s.Events, Channels: texts(s.Channels), Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
+		Events: s.Events, Channels: texts(s.Channels), Filter: s.Filter, Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
 		FailClosed: s.FailClosed, MaxInFlight: s.MaxInFlight, Metadata: object(s.Metadata), State: string(s.State),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
@@ -34,7 +34,7 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
 	return &store.UpdateSubscriptionParams{
 		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
-		Events: s.Events, Channels: texts(s.Channels), Permission: s.Permission,
+		Events: s.Events, Channels: texts(s.Channels), Filter: s.Filter, Permission: s.Permission,
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
 		FailClosed: s.FailClosed, MaxInFlight: s.MaxInFlight, Metadata: object(s.Metadata),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
@@ -46,7 +46,7 @@ func subscriptionOf(row store.Subscription) (*Subscription, error) {
 	sub := &Subscription{
 		ID: row.ID, Name: row.Name, Manifest: row.Manifest, ManifestKey: row.ManifestKey,
 		Description: row.Description, Site: Path(row.Site), URL: row.URL,
-		Events: row.Events, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
+		Events: row.Events, Filter: row.Filter, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 		Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
 		FailClosed: row.FailClosed, MaxInFlight: row.MaxInFlight, Credentials: CredentialsKind(row.Credentials), OwnRootCAs: row.OwnRootCas,
 		ClientCertificate: row.ClientCertificate, CredentialsVersion: row.CredentialsVersion,

@@ -40,6 +40,12 @@ type SubscriptionSpec struct {
 	// what was asked about. Default: it goes on. Events know no difference.
 	FailClosed bool
 
+	// Filter is an expression that must be true of an intent for the subscription
+	// to hear of it, up to 2048 characters. SubscriptionsConfig.CheckFilter says
+	// what may be one, and the engine evaluates it: see package filter. Default:
+	// every intent.
+	Filter string
+
 	// Headers are added to each request: up to 50, in all at most 8 KiB. Those
 	// that HTTP or a dialect sets by itself are refused: Host, Content-*,
 	// Accept-Encoding, Transfer-Encoding, Connection, Keep-Alive, Proxy-*, TE,
@@ -140,6 +146,7 @@ type SubscriptionUpdate struct {
 	Dialect       *string
 	Events        *[]string
 	FailClosed    *bool
+	Filter        *string
 	Headers       *map[string]string
 	MaxInFlight   *int
 	Metadata      *map[string]string

@@ -23,6 +23,11 @@ const (
 
 // SubscriptionsConfig is what a store of subscriptions may hold.
 type SubscriptionsConfig struct {
+	// CheckFilter says why a filter is refused, without a value of any event:
+	// filter.Check, or the engine's own. It is called before a connection is
+	// taken. Default: filters are refused.
+	CheckFilter func(expr string) error
+
 	// CheckURL says why a URL is refused, without showing a credential in it:
 	// egress.Policy.CheckURL. It is called before a connection is taken.
 	// Required.

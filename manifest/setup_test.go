@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/filter"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/seal"
@@ -61,7 +62,9 @@ func setup(t *testing.T) *bundle {
 
 func setupIn(t *testing.T, pool *pgxpool.Pool) *bundle {
 	t.Helper()
-	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{CheckURL: checkHTTPS, Sealer: testSealer(t)})
+	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{
+		CheckFilter: filter.Check, CheckURL: checkHTTPS, Sealer: testSealer(t),
+	})
 	require.NoError(t, err)
 	applier, err := New(pool, &Config{Subscriptions: subs})
 	require.NoError(t, err)

@@ -44,6 +44,7 @@ func (r *reader) spec(s *hierarchy.SubscriptionSpec) fields {
 		"dialect":        text(r, &s.Dialect),
 		"events":         texts(r, &s.Events, checked[string](hierarchy.CheckPattern)),
 		"fail_closed":    flag(r, &s.FailClosed),
+		"filter":         text(r, &s.Filter),
 		"headers":        func(v value) { s.Headers = r.named(v, text) },
 		"max_in_flight":  number(r, &s.MaxInFlight),
 		"metadata":       func(v value) { s.Metadata = r.named(v, text) },

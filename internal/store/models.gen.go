@@ -299,6 +299,7 @@ type Subscription struct {
 	URL                string
 	Events             []string
 	Channels           []string
+	Filter             string
 	Owner              string
 	Operator           bool
 	Permission         string

@@ -217,13 +217,13 @@ WITH picked AS MATERIALIZED (
     SELECT jsonb_build_object('intent_id', p.id), 'riverhook_decide', 1000, 'chunk'
     FROM picked p
     WHERE p.gone = '' AND EXISTS (
-        SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = p.id AND d.outcome = 'failed')
+        SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error'))
     RETURNING id
 ), decisions AS (
     UPDATE /* TEMPLATE: schema */decision d SET
         outcome = 'waiting', tries = 0, job_id = j.id, due_at = now(), decided_at = now()
     FROM picked p, decide_job j
-    WHERE d.intent_id = p.id AND d.outcome = 'failed'
+    WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error')
     RETURNING d.subscription_id
 )
 SELECT p.gone::text AS gone, ((SELECT count(*) FROM expansion) + (SELECT count(*) FROM decisions))::integer AS retried FROM picked p

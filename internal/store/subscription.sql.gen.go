@@ -90,7 +90,7 @@ func (q *Queries) DeleteSubscriptionsOf(ctx context.Context, arg *DeleteSubscrip
 }
 
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -106,6 +106,7 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.URL,
 		&i.Events,
 		&i.Channels,
+		&i.Filter,
 		&i.Owner,
 		&i.Operator,
 		&i.Permission,
@@ -136,18 +137,18 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 const insertSubscription = `-- name: InsertSubscription :one
 WITH kept AS (
     INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
-    VALUES ($25, $1, $26, $27, $28)
+    VALUES ($26, $1, $27, $28, $29)
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
-    id, name, description, site, url, events, channels, owner, operator, permission,
+    id, name, description, site, url, events, channels, filter, owner, operator, permission,
     dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, state,
     credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
 VALUES (
-    $1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9, $10,
-    $11, ($12::text)::jsonb, $13, $14, $15, $16, ($17::text)::jsonb, $18,
-    $19, $20, $21,
-    $22::text[], $23, $24)
-RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    $1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9, $10, $11,
+    $12, ($13::text)::jsonb, $14, $15, $16, $17, ($18::text)::jsonb, $19,
+    $20, $21, $22,
+    $23::text[], $24, $25)
+RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
@@ -158,6 +159,7 @@ type InsertSubscriptionParams struct {
 	URL                string
 	Events             []string
 	Channels           []string
+	Filter             string
 	Owner              string
 	Operator           bool
 	Permission         string
@@ -190,6 +192,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		arg.URL,
 		arg.Events,
 		arg.Channels,
+		arg.Filter,
 		arg.Owner,
 		arg.Operator,
 		arg.Permission,
@@ -223,6 +226,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.URL,
 		&i.Events,
 		&i.Channels,
+		&i.Filter,
 		&i.Owner,
 		&i.Operator,
 		&i.Permission,
@@ -251,7 +255,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
@@ -308,6 +312,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 			&i.URL,
 			&i.Events,
 			&i.Channels,
+			&i.Filter,
 			&i.Owner,
 			&i.Operator,
 			&i.Permission,
@@ -343,7 +348,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR state = $3::text)
     AND ($4::text = '' OR events && ($5::text[] || ARRAY(
@@ -391,6 +396,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 			&i.URL,
 			&i.Events,
 			&i.Channels,
+			&i.Filter,
 			&i.Owner,
 			&i.Operator,
 			&i.Permission,
@@ -426,7 +432,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
@@ -480,6 +486,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 			&i.URL,
 			&i.Events,
 			&i.Channels,
+			&i.Filter,
 			&i.Owner,
 			&i.Operator,
 			&i.Permission,
@@ -515,7 +522,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -531,6 +538,7 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.URL,
 		&i.Events,
 		&i.Channels,
+		&i.Filter,
 		&i.Owner,
 		&i.Operator,
 		&i.Permission,
@@ -593,13 +601,13 @@ func (q *Queries) SetSubscriptionState(ctx context.Context, arg *SetSubscription
 const updateSubscription = `-- name: UpdateSubscription :one
 UPDATE /* TEMPLATE: schema */subscription SET
     name = $1, description = $2, site = $3, url = $4, events = $5::text[],
-    channels = $6::text[], permission = $7, dialect = $8, headers = ($9::text)::jsonb,
-    schedule = $10, timeout_ms = $11, fail_closed = $12, max_in_flight = $13,
-    metadata = ($14::text)::jsonb, credentials = $15, own_root_cas = $16,
-    client_certificate = $17, secret_headers = $18::text[],
-    secret_header_bytes = $19, credentials_version = $20, updated_at = now()
-WHERE id = $21
-RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    channels = $6::text[], filter = $7, permission = $8, dialect = $9, headers = ($10::text)::jsonb,
+    schedule = $11, timeout_ms = $12, fail_closed = $13, max_in_flight = $14,
+    metadata = ($15::text)::jsonb, credentials = $16, own_root_cas = $17,
+    client_certificate = $18, secret_headers = $19::text[],
+    secret_header_bytes = $20, credentials_version = $21, updated_at = now()
+WHERE id = $22
+RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
@@ -609,6 +617,7 @@ type UpdateSubscriptionParams struct {
 	URL                string
 	Events             []string
 	Channels           []string
+	Filter             string
 	Permission         string
 	Dialect            string
 	Headers            string
@@ -634,6 +643,7 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		arg.URL,
 		arg.Events,
 		arg.Channels,
+		arg.Filter,
 		arg.Permission,
 		arg.Dialect,
 		arg.Headers,
@@ -661,6 +671,7 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		&i.URL,
 		&i.Events,
 		&i.Channels,
+		&i.Filter,
 		&i.Owner,
 		&i.Operator,
 		&i.Permission,

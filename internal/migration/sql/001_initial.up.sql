@@ -74,6 +74,7 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     url             text NOT NULL,
     events          text[] NOT NULL,
     channels        text[] NOT NULL DEFAULT '{}',
+    filter          text NOT NULL DEFAULT '',
     owner           text NOT NULL DEFAULT '',
     operator        boolean NOT NULL DEFAULT false,
     permission      text NOT NULL DEFAULT '',
@@ -253,7 +254,7 @@ CREATE TABLE /* TEMPLATE: schema */decision (
     created_at      timestamptz NOT NULL DEFAULT now(),
     decided_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (intent_id, subscription_id),
-    CONSTRAINT decision_outcome CHECK (outcome IN ('waiting', 'denied', 'filtered', 'unresolvable', 'inactive', 'gone', 'failed', 'unanswered'))
+    CONSTRAINT decision_outcome CHECK (outcome IN ('waiting', 'denied', 'filtered', 'unresolvable', 'inactive', 'gone', 'failed', 'unanswered', 'filter_error'))
 );
 
 CREATE INDEX decision_subscription_idx ON /* TEMPLATE: schema */decision (subscription_id, intent_id);

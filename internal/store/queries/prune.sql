@@ -151,7 +151,7 @@ WITH ended AS MATERIALIZED (
     JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
     WHERE s.state = 'expanded' AND s.keep IS NOT NULL
         AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.state = 'pending')
-        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.outcome IN ('waiting', 'failed'))
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.outcome IN ('waiting', 'failed', 'filter_error'))
     FOR UPDATE OF i, s SKIP LOCKED
 ), messages AS (
     UPDATE /* TEMPLATE: schema */message m SET

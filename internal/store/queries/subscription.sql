@@ -4,11 +4,11 @@ WITH kept AS (
     VALUES (sqlc.arg(secret_id), sqlc.arg(id), sqlc.arg(secret), sqlc.arg(sealed), sqlc.arg(public_key))
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
-    id, name, description, site, url, events, channels, owner, operator, permission,
+    id, name, description, site, url, events, channels, filter, owner, operator, permission,
     dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, state,
     credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
 VALUES (
-    sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
+    sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(filter), sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
     sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(fail_closed), sqlc.arg(max_in_flight), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
     sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate),
     sqlc.arg(secret_headers)::text[], sqlc.arg(secret_header_bytes), sqlc.arg(credentials_version))
@@ -38,7 +38,7 @@ SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = sqlc.arg(id) AND del
 -- name: UpdateSubscription :one
 UPDATE /* TEMPLATE: schema */subscription SET
     name = sqlc.arg(name), description = sqlc.arg(description), site = sqlc.arg(site), url = sqlc.arg(url), events = sqlc.arg(events)::text[],
-    channels = sqlc.arg(channels)::text[], permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
+    channels = sqlc.arg(channels)::text[], filter = sqlc.arg(filter), permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
     schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), fail_closed = sqlc.arg(fail_closed), max_in_flight = sqlc.arg(max_in_flight),
     metadata = (sqlc.arg(metadata)::text)::jsonb, credentials = sqlc.arg(credentials), own_root_cas = sqlc.arg(own_root_cas),
     client_certificate = sqlc.arg(client_certificate), secret_headers = sqlc.arg(secret_headers)::text[],

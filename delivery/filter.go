@@ -1,0 +1,90 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/filter"
+)
+
+const (
+	// filterTimeout bounds one evaluation of a filter beside its cost, for an
+	// engine whose processors have other work.
+	filterTimeout = time.Second
+
+	// keptFilters is how many filters of each generation stay compiled, of some
+	// ten kilobytes each.
+	keptFilters = 4000
+)
+
+// compiledFilter is an expression compiled, or why it does not compile here.
+type compiledFilter struct {
+	program *filter.Program
+	err     error
+}
+
+func (e *Engine) checkFilter(expr string) error {
+	_, err := filter.Compile(expr, &e.cfg.Filters)
+	return err
+}
+
+func (e *Engine) compiledFilter(expr string) *compiledFilter {
+	if known, ok := e.filters.get(expr); ok {
+		return known
+	}
+	program, err := filter.Compile(expr, &e.cfg.Filters)
+	return e.filters.put(expr, func(*compiledFilter, bool) *compiledFilter {
+		return &compiledFilter{program: program, err: err}
+	})
+}
+
+// applyFilters settles the decisions of subscriptions whose filters do not let the
+// event pass. Equal filters are evaluated once.
+func (e *Engine) applyFilters(ctx context.Context, ev dialect.Event, decisions []decision) {
+	type verdict struct{ outcome, reason string }
+	verdicts := map[string]verdict{}
+	seen := filteredEvent(ev)
+	for i := range decisions {
+		d := &decisions[i]
+		expr := d.Subscription.Filter
+		if d.Outcome != decisionDeliver || expr == "" {
+			continue
+		}
+		v, known := verdicts[expr]
+		if !known {
+			v.outcome, v.reason = e.judgeFilter(ctx, expr, seen)
+			verdicts[expr] = v
+		}
+		d.Outcome, d.Reason = v.outcome, v.reason
+	}
+}
+
+func (e *Engine) judgeFilter(ctx context.Context, expr string, seen *filter.Event) (outcome, reason string) {
+	compiled := e.compiledFilter(expr)
+	if compiled.err != nil {
+		return decisionFilterError, "the filter does not compile: " + brief(compiled.err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, filterTimeout)
+	defer cancel()
+	matches, err := compiled.program.Matches(ctx, seen)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return decisionWaiting, "the filter was not evaluated in time"
+	case err != nil:
+		return decisionFilterError, "the filter failed: " + brief(err)
+	case !matches:
+		return decisionFiltered, "the filter is false of it"
+	}
+	return decisionDeliver, ""
+}
+
+// filteredEvent is what filters see: the intent's own data, whatever an
+// externalizer will make of it.
+func filteredEvent(ev dialect.Event) *filter.Event {
+	return &filter.Event{
+		Type: ev.Type, Site: ev.Site, ActiveSite: ev.ActiveSite, ResourceKind: ev.ResourceKind, ResourceID: ev.ResourceID,
+		Actor: ev.Actor, Channel: ev.Channel, Attributes: ev.Attributes, Data: ev.Data,
+	}
+}
