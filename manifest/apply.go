@@ -65,27 +65,3 @@ func (r *application) refused(field string, err error) error {
 	}
 	return nil
 }
-
-// applySites creates those that are not there. One that was moved counts as there.
-func (r *application) applySites(ctx context.Context) error {
-	for _, s := range r.m.sites {
-		place, err := r.queries().Placement(ctx, string(s.path))
-		if err != nil {
-			return err
-		}
-		c := Change{Action: ActionUnchanged, Kind: KindSite, Key: string(s.path)}
-		switch {
-		case place.NowAt != "":
-			c.Note = "is " + place.NowAt + " now"
-		case !place.Known:
-			c.Action = ActionAdded
-			if _, err := r.sites.CreateTx(ctx, r.tx, s.path); err != nil {
-				if err := r.refused(s.field, err); err != nil {
-					return err
-				}
-			}
-		}
-		r.add(c)
-	}
-	return r.queries().ShareSites(ctx)
-}

@@ -22,17 +22,8 @@ func (r *application) applyEventTypes(ctx context.Context) error {
 	if err := r.register(ctx); err != nil || len(r.errs) > 0 {
 		return err
 	}
-	for _, t := range r.m.eventTypes {
-		if t.archived == nil {
-			continue
-		}
-		change := r.types.UnarchiveTx
-		if *t.archived {
-			change = r.types.ArchiveTx
-		}
-		if err := change(ctx, r.tx, t.typ.Name); err != nil {
-			return err
-		}
+	if err := r.archive(ctx, before); err != nil {
+		return err
 	}
 	after, err := r.registered(ctx)
 	if err != nil {
@@ -66,6 +57,24 @@ func (r *application) register(ctx context.Context) error {
 			if err := r.refused(t.field, err); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// archive takes types out of use, or into use again.
+func (r *application) archive(ctx context.Context, before map[string]*outbox.EventType) error {
+	for _, t := range r.m.eventTypes {
+		old, known := before[t.typ.Name]
+		if archived := known && old.ArchivedAt != nil; t.archived == nil || *t.archived == archived {
+			continue
+		}
+		change := r.types.UnarchiveTx
+		if *t.archived {
+			change = r.types.ArchiveTx
+		}
+		if err := change(ctx, r.tx, t.typ.Name); err != nil {
+			return err
 		}
 	}
 	return nil

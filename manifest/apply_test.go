@@ -243,6 +243,9 @@ func TestEventTypesAreRegisteredAndNotArchivedByOmission(t *testing.T) {
 	require.Equal(t, "manifest \"default\": 1 changed\n  changed      event type    a.b: archived, description, payloads, schemas\n",
 		b.apply(next, nil).String())
 	require.False(t, b.apply("event_types: {a.b: {payloads: hash}, c.d: {extends: [a.b]}}", nil).Changed())
+	before := b.database()
+	require.False(t, b.apply("event_types: {a.b: {archived: true, payloads: hash}}", nil).Changed())
+	require.Equal(t, before, b.database())
 	typ, err := types.Get(t.Context(), "a.b")
 	require.NoError(t, err)
 	require.NotNil(t, typ.ArchivedAt)
@@ -421,18 +424,35 @@ func TestWhoAppliesWaitsForWhoIsApplying(t *testing.T) {
 		plan, _ := b.applier.Apply(ctx, m)
 		second <- plan
 	}()
-	require.Eventually(t, func() bool {
-		var waiting bool
-		require.NoError(t, b.pool.QueryRow(ctx, `SELECT EXISTS (
-			SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting))
-		return waiting
-	}, time.Minute, time.Millisecond)
+	b.awaitLock(ctx)
 	other, err := b.applier.Apply(ctx, parse(t, "name: other\nevent_types: {a.b: {}}\n", nil))
 	require.NoError(t, err, "another manifest does not wait")
 	require.Equal(t, 1, other.Count(ActionAdded))
 	require.NoError(t, tx.Commit(ctx))
 	require.Equal(t, "manifest \"default\": 1 unchanged\n", (<-second).String())
+}
+
+// Two manifests can have the same site.
+func TestASiteThatAnotherCreatesMeanwhileIsThere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	sites, err := hierarchy.NewSites(b.pool, nil)
+	require.NoError(t, err)
+	tx, err := b.pool.Begin(ctx)
+	require.NoError(t, err)
+	_, err = sites.CreateTx(ctx, tx, "/a")
+	require.NoError(t, err)
+	applied := make(chan *Plan, 1)
+	m := parse(t, "sites: [/a, /a/b]", nil)
+	go func() {
+		plan, _ := b.applier.Apply(ctx, m)
+		applied <- plan
+	}()
+	b.awaitLock(ctx)
+	require.NoError(t, tx.Commit(ctx))
+	require.Equal(t, "manifest \"default\": 1 added, 1 unchanged\n  added        site          /a/b\n", (<-applied).String())
 }
 
 func TestNewNamesWhatIsMissing(t *testing.T) {

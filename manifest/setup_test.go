@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -134,6 +135,18 @@ func (b *bundle) subscription(manifest, key string) *hierarchy.Subscription {
 	}
 	require.Failf(b.t, "there is no such subscription", "%s of %s", key, manifest)
 	return nil
+}
+
+// awaitLock returns when somebody waits for an advisory lock.
+func (b *bundle) awaitLock(ctx context.Context) {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool {
+		var waiting bool
+		require.NoError(b.t, b.pool.QueryRow(ctx, `SELECT EXISTS (
+			SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting))
+		return waiting
+	}, time.Minute, time.Millisecond)
 }
 
 // database is what there is, as text, without times.
