@@ -137,16 +137,16 @@ func (b *bundle) subscription(manifest, key string) *hierarchy.Subscription {
 	return nil
 }
 
-// awaitLock returns when somebody waits for an advisory lock.
+// awaitLock returns when somebody waits for a lock, which must be an advisory one.
 func (b *bundle) awaitLock(ctx context.Context) {
 	b.t.Helper()
+	var lock string
 	require.Eventually(b.t, func() bool {
-		var waiting bool
-		require.NoError(b.t, b.pool.QueryRow(ctx, `SELECT EXISTS (
-			SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting))
-		return waiting
+		require.NoError(b.t, b.pool.QueryRow(ctx, `SELECT coalesce(max(wait_event), '') FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&lock))
+		return lock != ""
 	}, time.Minute, time.Millisecond)
+	require.Equal(b.t, "advisory", lock)
 }
 
 // database is what there is, as text, without times.
