@@ -35,6 +35,7 @@ func TestADifferenceIsWhatAnUpdateHasToChange(t *testing.T) {
 		"Dialect":       func(s *SubscriptionSpec) { s.Dialect = "" },
 		"Events":        func(s *SubscriptionSpec) { s.Events = []string{"user.*", "a.b"} },
 		"FailClosed":    func(s *SubscriptionSpec) { s.FailClosed = true },
+		"Filter":        func(s *SubscriptionSpec) { s.Filter = "type == 'a.b'" },
 		"Headers":       func(s *SubscriptionSpec) { s.Headers = map[string]string{"X-A": "b"} },
 		"MaxInFlight":   func(s *SubscriptionSpec) { s.MaxInFlight = 0 },
 		"Metadata":      func(s *SubscriptionSpec) { s.Metadata = nil },
