@@ -4,10 +4,10 @@
 //
 //	go run ./example/servo
 //
-// Its webhooks speak servo's dialect. One gate vetoes what is too expensive, one hangs and
-// fails open, one is down and fails closed. It finds or starts a Postgres, makes a
-// database of its own there, plays a few acts against receivers on this machine, and
-// exits with 0 if everything was as it must be.
+// Its webhooks are configured in servo's form and speak its dialect. One gate vetoes
+// what is too expensive, one hangs and fails open, one is down and fails closed. It
+// finds or starts a Postgres, makes a database of its own there, plays a few acts
+// against receivers on this machine, and exits with 0 if everything was as it must be.
 //
 //	-json    print one JSON object instead of the story
 package main
@@ -39,9 +39,11 @@ func run(ctx context.Context, show *program.Console, result *report) (err error)
 	defer func() { err = errors.Join(err, db.Close(ctx)) }()
 
 	s, err := newStory(ctx, db.Pool, show, result)
+	if s != nil {
+		defer s.close()
+	}
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	return s.play(ctx)
 }

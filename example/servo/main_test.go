@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/example/internal/programtest"
 )
 
@@ -44,7 +43,7 @@ func TestServosStoryIsToldAsJSON(t *testing.T) {
 	require.Len(t, r.Adjustments, 4)
 	require.Equal(t, tried{
 		adjustment: adjustment{web, 9}, Made: false, Told: 0,
-		Gates: []said{{budget, delivery.GateVetoed, "9 replicas are beyond the budget of 6"}, {onCall, delivery.GateAgreed, ""}},
+		Gates: map[string]string{budget: "vetoed: 9 replicas are beyond the budget of 6", onCall: "agreed"},
 	}, r.Adjustments[1])
 	p.RequireClean(p.Stderr.String())
 }

@@ -31,7 +31,6 @@ type result struct {
 // optimizer is the application.
 type optimizer struct {
 	engine *delivery.Engine
-	events *outbox.Client
 	pool   *pgxpool.Pool
 }
 
@@ -47,7 +46,7 @@ func (o *optimizer) adjust(ctx context.Context, a adjustment) (*delivery.Answer,
 		if _, err := tx.Exec(ctx, `UPDATE servo.component SET replicas = $2 WHERE name = $1`, a.Component, a.Replicas); err != nil {
 			return err
 		}
-		_, err := o.events.Enqueue(ctx, tx, outbox.Intent{Type: "after.adjust", Resource: component, Data: results})
+		_, err := outbox.Enqueue(ctx, tx, outbox.Intent{Type: "after.adjust", Resource: component, Data: results})
 		return err
 	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 
-	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/example/internal/program"
 )
 
@@ -19,15 +18,9 @@ type report struct {
 type tried struct {
 	adjustment
 
-	Gates []said `json:"gates"`
-	Made  bool   `json:"made"`
-	Told  int    `json:"told"` // to the dashboard
-}
-
-type said struct {
-	Gate    string               `json:"gate"`
-	Outcome delivery.GateOutcome `json:"outcome"`
-	Reason  string               `json:"reason,omitempty"`
+	Gates map[string]string `json:"gates"`
+	Made  bool              `json:"made"`
+	Told  int               `json:"told"` // to the dashboard
 }
 
 func newReport() *report {

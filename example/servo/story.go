@@ -14,8 +14,8 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/example/internal/program"
-	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
 )
 
@@ -31,15 +31,12 @@ type story struct {
 	optimizer   *optimizer
 	receivers   map[string]*deliverytest.Receiver
 	result      *report
+	secret      dialect.Secret
 	show        *program.Console
 }
 
 func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, result *report) (*story, error) {
 	if _, err := pool.Exec(ctx, tables); err != nil {
-		return nil, err
-	}
-	events, err := outbox.New(nil)
-	if err != nil {
 		return nil, err
 	}
 	keys, err := seal.NewKeyset(seal.NewKey()) // thrown away with the database
@@ -56,22 +53,10 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 		return nil, err
 	}
 	s := &story{
-		optimizer: &optimizer{engine: engine, events: events, pool: pool},
+		optimizer: &optimizer{engine: engine, pool: pool},
 		receivers: map[string]*deliverytest.Receiver{}, result: result, show: show,
 	}
-	if err := s.listen(); err != nil { //nolint:contextcheck // receivers last until they are closed
-		s.close()
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *story) close() {
-	for _, r := range s.receivers {
-		if r != nil {
-			r.Close()
-		}
-	}
+	return s, s.listen() //nolint:contextcheck // receivers last until they are closed
 }
 
 func (s *story) play(ctx context.Context) error {
@@ -81,7 +66,7 @@ func (s *story) play(ctx context.Context) error {
 		title, says string
 		play        func(context.Context) error
 	}{
-		{"Webhooks are configured", "Two want to be asked before an adjustment, one wants to be told afterwards.", s.subscribe},
+		{"Webhooks are configured", "By a file in servo's form: two want to be asked before an adjustment, one told afterwards.", s.subscribe},
 		{"Both gates agree", "The adjustment is made, and its event written in the same transaction.", s.agree},
 		{"The budget gate vetoes", "It was asked with the parameters. Nothing is changed, and nothing told.", s.veto},
 		{"The budget gate hangs", "It fails open: when the time is over, the adjustment is made all the same.", s.hang},
@@ -98,25 +83,13 @@ func (s *story) play(ctx context.Context) error {
 }
 
 func (s *story) subscribe(ctx context.Context) error {
-	if err := s.configure(ctx); err != nil {
-		return err
-	}
-	subs, err := s.optimizer.engine.Subscriptions().List(ctx, nil)
-	if err != nil {
-		return err
-	}
-	t := program.NewTable("webhook", "hears", "dialect", "fails", "retries")
-	for _, sub := range subs {
-		fails := "open"
-		if sub.FailClosed {
-			fails = "closed"
+	for range 2 { // the second time nothing is left to do
+		plan, err := s.configure(ctx)
+		if err != nil {
+			return err
 		}
-		if !strings.HasPrefix(sub.Events[0], "before:") {
-			fails = ""
-		}
-		t.Add(sub.Name, strings.Join(sub.Events, " "), sub.Dialect, fails, sub.Schedule)
+		s.show.Printf("%s", strings.TrimSuffix(plan.String(), "\n"))
 	}
-	s.show.Printf("%s", strings.TrimSuffix(t.String(), "\n"))
 	return nil
 }
 
@@ -142,7 +115,7 @@ func (s *story) try(ctx context.Context, replicas int, want error) error {
 	if err != nil {
 		return err
 	}
-	t := tried{adjustment: adjustment{web, replicas}}
+	t := tried{adjustment: adjustment{web, replicas}, Gates: map[string]string{}}
 	told := len(s.receivers[dashboard].Requests())
 	answer, refusal := s.optimizer.adjust(ctx, t.adjustment)
 	s.result.Expectf(errors.Is(refusal, want), "%d replicas: %v, not %v", replicas, refusal, want)
@@ -150,8 +123,8 @@ func (s *story) try(ctx context.Context, replicas int, want error) error {
 		return refusal
 	}
 	for _, g := range answer.Gates {
-		t.Gates = append(t.Gates, said{g.Name, g.Outcome, g.Reason})
-		s.show.Printf("%-10s%s%s", g.Name, g.Outcome, prefixed(": ", g.Reason))
+		t.Gates[g.Name] = strings.TrimSuffix(fmt.Sprintf("%s: %s", g.Outcome, g.Reason), ": ")
+		s.show.Printf("%-10s%s", g.Name, t.Gates[g.Name])
 	}
 	if _, err := s.optimizer.engine.RunDue(ctx, nil); err != nil {
 		return err
@@ -186,11 +159,4 @@ func (s *story) history(ctx context.Context) error {
 	s.result.Expectf(len(all) == 2*len(s.result.Adjustments), "the history has %d questions", len(all))
 	s.show.Printf("%s", strings.TrimSuffix(t.String(), "\n"))
 	return nil
-}
-
-func prefixed(prefix, text string) string {
-	if text == "" {
-		return ""
-	}
-	return prefix + text
 }

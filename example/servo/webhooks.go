@@ -2,37 +2,55 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/manifest"
 	"github.com/riverhook/riverhook/receiver"
 )
 
 const (
 	budget    = "budget"
-	onCall    = "on call"
+	onCall    = "on-call"
 	dashboard = "dashboard"
 
 	affordable = 6 // replicas
 )
 
+//go:embed webhooks.yaml
+var webhooks string
+
 // listen starts the receiver of each webhook. They verify X-Servo-Signature.
 func (s *story) listen() (err error) {
+	var raw [32]byte
+	_, _ = rand.Read(raw[:]) // it never fails
+	if s.secret, err = dialect.NewSecret(raw[:]); err != nil {
+		return err
+	}
 	for name, answer := range map[string]func(deliverytest.Request) deliverytest.Answer{
 		budget: s.judge, onCall: nil, dashboard: nil,
 	} {
-		s.receivers[name], err = deliverytest.StartReceiver(&deliverytest.ReceiverConfig{
-			Answer: answer, Verifier: dialect.ServoVerifier{},
+		r, err := deliverytest.StartReceiver(&deliverytest.ReceiverConfig{
+			Answer: answer, Secrets: []dialect.Secret{s.secret}, Verifier: dialect.ServoVerifier{},
 		})
 		if err != nil {
 			return err
 		}
+		s.receivers[name] = r
 	}
 	return nil
+}
+
+func (s *story) close() {
+	for _, r := range s.receivers {
+		r.Close()
+	}
 }
 
 // judge is what the budget gate says: no to what is too expensive.
@@ -53,22 +71,21 @@ func (s *story) judge(r deliverytest.Request) deliverytest.Answer {
 	return deliverytest.Answer{}
 }
 
-// configure subscribes the webhooks.
-func (s *story) configure(ctx context.Context) error {
-	for _, spec := range []hierarchy.SubscriptionSpec{
-		{Name: budget, Events: []string{"before:adjust"}},
-		{Name: onCall, Events: []string{"before:*"}, FailClosed: true},
-		{Name: dashboard, Events: []string{"after.adjust"}, Schedule: "servo"},
-	} {
-		r := s.receivers[spec.Name]
-		spec.URL, spec.Operator, spec.Dialect = r.URL(), true, "servo"
-		created, err := s.optimizer.engine.Subscriptions().Create(ctx, spec)
-		if err != nil {
-			return err
-		}
-		if err := r.Trust(created.Secret.Reveal()); err != nil {
-			return err
-		}
+// configure brings the database to what the file says, and returns what that was.
+func (s *story) configure(ctx context.Context) (*manifest.Plan, error) {
+	text := webhooks
+	for name, r := range s.receivers { // which are on this machine
+		text = strings.ReplaceAll(text, "https://"+name+".example", r.URL())
 	}
-	return nil
+	file, err := manifest.Parse("webhooks.yaml", []byte(text), &manifest.ParseOpts{
+		Env: func(name string) (string, bool) { return s.secret.Reveal(), name == "SERVO_SECRET" },
+	})
+	if err != nil {
+		return nil, err
+	}
+	applier, err := manifest.New(s.optimizer.pool, &manifest.Config{Subscriptions: s.optimizer.engine.Subscriptions()})
+	if err != nil {
+		return nil, err
+	}
+	return applier.Apply(ctx, file)
 }
