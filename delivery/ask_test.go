@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -284,12 +284,17 @@ func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 func TestGatesAreAskedInParallel(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	var meeting sync.WaitGroup
-	meeting.Add(2)
+	var arrived atomic.Int32
+	met := make(chan struct{})
 	for range 2 {
 		b.gate(b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
-			meeting.Done()
-			meeting.Wait()
+			if arrived.Add(1) == 2 {
+				close(met)
+			}
+			select {
+			case <-met:
+			case <-t.Context().Done():
+			}
 			return deliverytest.Answer{}
 		}}), failClosed)
 	}

@@ -49,6 +49,11 @@ func TestPatternsOfQuestions(t *testing.T) {
 	} {
 		require.ErrorContains(t, CheckPattern(bad), why, bad)
 	}
+	for _, pattern := range []string{"**", "user.*", "user.delete"} {
+		require.True(t, MatchPattern(BeforePrefix+pattern, "before:user.delete"), pattern)
+		require.False(t, MatchPattern(BeforePrefix+pattern, "user.delete"), pattern)
+		require.False(t, MatchPattern(pattern, "before:user.delete"), pattern)
+	}
 }
 
 // A pattern and a type of events with "before:" on none, one or both of them: it

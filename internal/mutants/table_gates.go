@@ -6,7 +6,7 @@ var asking = []mutant{
 		name: "patterns of events match questions",
 		file: "hierarchy/eventtype.go", decl: "MatchPattern",
 		old: "if forQuestions != isQuestion {", with: "if forQuestions && !isQuestion {",
-		test: "hierarchy.TestPatternsOfQuestionsAndOfEventsAreApart",
+		test: "hierarchy.TestPatternsOfQuestions",
 	},
 	{
 		name: "a question is not put to gates of umbrella types",
@@ -66,7 +66,7 @@ var asking = []mutant{
 	{
 		name: "rules for events are not for questions",
 		file: "delivery/history_rules.go", decl: "of",
-		old: "|| hierarchy.MatchPattern(rule.Pattern, event)", with: "",
+		old: "hierarchy.MatchPattern(rule.Pattern, event)", with: "event == rule.Pattern",
 		test: "delivery.TestRulesForEventsHoldForQuestionsAboutTheSame",
 	},
 	{
