@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // CheckMany answers each request by the checker of its resource's kind, or the
@@ -47,7 +48,7 @@ func (r *Registry) checkGroup(ctx context.Context, e *entry, reqs []Request, ind
 		for j, i := range indexes {
 			group[j] = reqs[i]
 		}
-		for j, err := range r.call(ctx, e, len(group), func(ctx context.Context) []error {
+		for j, err := range e.call(ctx, r.cfg.withDefaults().Timeout, len(group), func(ctx context.Context) []error {
 			return batch.CheckMany(ctx, group)
 		}) {
 			answers[indexes[j]] = err
@@ -61,7 +62,7 @@ func (r *Registry) checkGroup(ctx context.Context, e *entry, reqs []Request, ind
 	for range min(cfg.Parallel, len(indexes)) {
 		wg.Go(func() {
 			for i := range next {
-				answers[i] = r.call(ctx, e, 1, func(ctx context.Context) []error {
+				answers[i] = e.call(ctx, cfg.Timeout, 1, func(ctx context.Context) []error {
 					return []error{e.checker.Check(ctx, reqs[i])}
 				})[0]
 			}
@@ -76,9 +77,8 @@ func (r *Registry) checkGroup(ctx context.Context, e *entry, reqs []Request, ind
 
 // Runs host code in a goroutine of its own, because it may never return, may
 // panic and may call runtime.Goexit.
-func (r *Registry) call(ctx context.Context, e *entry, n int, check func(context.Context) []error) []error {
-	cfg := r.cfg.withDefaults()
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+func (e *entry) call(ctx context.Context, timeout time.Duration, n int, check func(context.Context) []error) []error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if ctx.Err() != nil {
 		return all(n, e.late(ctx))

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// The answers of a [Checker] that are decisions. They are recognised with
+// The answers of a [Checker] or [Authorizer] that are decisions. They are recognised with
 // errors.Is, so they may be wrapped to say why.
 var (
-	// ErrDenied says that the principal may not see the resource. It is final
-	// for this intent and this subscription, and is not held against the
-	// subscription.
+	// ErrDenied says that the principal may not see the resource, or not do that
+	// with the subscription. Of a resource it is final for this intent and this
+	// subscription, and is not held against the subscription.
 	ErrDenied = errors.New("access: denied")
 
 	// ErrUnknownPrincipal says that the principal does not exist (any more).

@@ -132,7 +132,7 @@ func (r *Registry) Check(ctx context.Context, req Request) error {
 }
 
 // A nil pointer in the interface would only be found at the first event.
-func isNil(c Checker) bool {
+func isNil(c any) bool {
 	if c == nil {
 		return true
 	}

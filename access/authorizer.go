@@ -1,0 +1,191 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// What a principal can want of a subscription. There will be more: an
+// [Authorizer] denies those that it does not know.
+const (
+	// VerbView is to see it: its fields and state, and what is known of its
+	// secrets without them. Whoever may not is told that it does not exist.
+	VerbView Verb = "view"
+
+	// VerbCreate is to make it, or to make an existing one what the action says, if
+	// it was another: at another site, for other events, to another host.
+	VerbCreate Verb = "create"
+
+	// VerbChange is to change its other fields and its state.
+	VerbChange Verb = "change"
+
+	// VerbDelete is to delete it.
+	VerbDelete Verb = "delete"
+
+	// VerbSecret is to read, rotate, confirm and revoke its secrets.
+	VerbSecret Verb = "secret"
+
+	// VerbHistory is to see what it was sent: deliveries, attempts and messages.
+	VerbHistory Verb = "history"
+
+	// VerbSend is to have something sent to it: pings and redeliveries, and the
+	// end of what is pending.
+	VerbSend Verb = "send"
+)
+
+// Verb is what a principal wants of a subscription.
+type Verb string
+
+// Verbs are all that there are.
+func Verbs() []Verb {
+	return []Verb{VerbView, VerbCreate, VerbChange, VerbDelete, VerbSecret, VerbHistory, VerbSend}
+}
+
+// Action asks whether Principal may do Verb with a subscription as it is, or, of
+// VerbCreate, as it would be. It holds no secret.
+type Action struct {
+	// Principal is who wants it. It is never "".
+	Principal string
+
+	Verb Verb
+
+	// SubscriptionID is the subscription; "" for one that is not there yet.
+	SubscriptionID string
+
+	// Site is where it sits: it hears of everything there and below.
+	Site string
+
+	// Owner is the principal that it belongs to; "" with Operator.
+	Owner string
+
+	// Operator says that nobody is asked what it may hear.
+	Operator bool
+
+	// Permission is what its owner needs for a resource; "" with Operator.
+	Permission string
+
+	// Host is where its requests go: the host of its URL, with a port if the URL
+	// has one.
+	Host string
+
+	// Events and Channels are what it hears. Patterns that begin with "before:" make
+	// it a gate, which can veto what is done. They must not be modified.
+	Events   []string
+	Channels []string
+
+	// FailClosed says that what is asked of a gate does not happen while that does
+	// not answer.
+	FailClosed bool
+}
+
+// Authorizer decides what principals may do with subscriptions. Applications
+// implement it, or take [SiteManagers]; it will not gain methods: more abilities
+// come as further interfaces, as [BatchAuthorizer] does. Verbs and fields of
+// [Action] can be added.
+//
+// Authorize returns nil when it is allowed, an error that wraps [ErrDenied] or
+// [ErrUnknownPrincipal] when it is not. Any other error means "not known now":
+// nothing is done, and whoever asked may try again later.
+//
+// It is called from several goroutines at once, and while Riverhook holds no
+// connection, unless the caller's own transaction is open. It must return when
+// ctx is done. A panic counts as an error of that call alone.
+type Authorizer interface {
+	Authorize(ctx context.Context, a Action) error
+}
+
+// BatchAuthorizer is an optional addition to [Authorizer] for those that answer
+// many questions at the price of one, such as those about a page of a list.
+//
+// AuthorizeMany returns exactly one answer for each action, in their order, each
+// as Authorize would have given it. An answer of another length is an error for
+// all of them.
+type BatchAuthorizer interface {
+	Authorizer
+
+	AuthorizeMany(ctx context.Context, as []Action) []error
+}
+
+// AuthorizerFunc makes an [Authorizer] of a function. A nil one denies everything.
+type AuthorizerFunc func(ctx context.Context, a Action) error
+
+// Authorize implements [Authorizer].
+func (f AuthorizerFunc) Authorize(ctx context.Context, a Action) error {
+	if f == nil {
+		return ErrDenied
+	}
+	return f(ctx, a)
+}
+
+// DenyAll is the authorizer that denies everything. It is the default wherever
+// there is one.
+type DenyAll struct{}
+
+// Authorize implements [Authorizer].
+func (DenyAll) Authorize(context.Context, Action) error { return ErrDenied }
+
+// Guard asks an [Authorizer] so that everything fails closed, as Riverhook does
+// for its handles: a nil authorizer and the zero Guard deny everything, and so is
+// everything denied to the principal "". A call has [DefaultTimeout]; no answer
+// within it, a panic, and a wrong number of answers are errors that are no
+// decision. Actions are asked for one after the other, in one call where the
+// authorizer is a [BatchAuthorizer]. What it denies is an [ErrDenied], also to a
+// principal that is unknown.
+//
+// It is an Authorizer itself, for what an application checks on its own.
+type Guard struct{ auth Authorizer }
+
+// NewGuard returns a Guard in front of auth, which may be nil.
+func NewGuard(auth Authorizer) Guard {
+	if isNil(auth) {
+		auth = nil
+	}
+	return Guard{auth: auth}
+}
+
+// Authorize implements [Authorizer].
+func (g Guard) Authorize(ctx context.Context, a Action) error {
+	return g.AuthorizeMany(ctx, []Action{a})[0]
+}
+
+// AuthorizeMany implements [BatchAuthorizer].
+func (g Guard) AuthorizeMany(ctx context.Context, as []Action) []error {
+	answers := make([]error, len(as))
+	var asked []Action
+	var index []int
+	for i, a := range as {
+		switch {
+		case g.auth == nil:
+			answers[i] = fmt.Errorf("%w: there is no authorizer", ErrDenied)
+		case a.Principal == "":
+			answers[i] = fmt.Errorf("%w: nobody asks", ErrDenied)
+		default:
+			asked, index = append(asked, a), append(index, i)
+		}
+	}
+	if len(asked) == 0 {
+		return answers
+	}
+	for j, err := range g.ask(ctx, asked) {
+		if errors.Is(err, ErrUnknownPrincipal) && !errors.Is(err, ErrDenied) {
+			err = fmt.Errorf("%w: %w", ErrDenied, err)
+		}
+		answers[index[j]] = err
+	}
+	return answers
+}
+
+func (g Guard) ask(ctx context.Context, as []Action) []error {
+	e := entry{name: "authorizer"}
+	if batch, ok := g.auth.(BatchAuthorizer); ok {
+		return e.call(ctx, DefaultTimeout, len(as), func(ctx context.Context) []error { return batch.AuthorizeMany(ctx, as) })
+	}
+	answers := make([]error, len(as))
+	for i, a := range as {
+		answers[i] = e.call(ctx, DefaultTimeout, 1, func(ctx context.Context) []error {
+			return []error{g.auth.Authorize(ctx, a)}
+		})[0]
+	}
+	return answers
+}
