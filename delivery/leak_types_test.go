@@ -71,6 +71,7 @@ func holders(t *testing.T) map[string]any {
 		"hierarchy.EndpointTLS":         hierarchy.EndpointTLS{Key: "hunter5"},
 		"hierarchy.OAuth2Credentials":   hierarchy.OAuth2Credentials{ClientSecret: "hunter5", TokenURL: url},
 		"hierarchy.Subscription":        sub,
+		"hierarchy.SubscriptionPage":    hierarchy.SubscriptionPage{Subscriptions: []hierarchy.Subscription{sub}},
 		"hierarchy.SubscriptionSpec":    hierarchy.SubscriptionSpec{Headers: own, Secret: leakSecret, SecretHeaders: own, URL: url},
 		"hierarchy.SubscriptionUpdate":  hierarchy.SubscriptionUpdate{Headers: &own, SecretHeaders: &own, URL: &url},
 		"hierarchy.SubscriptionsConfig": hierarchy.SubscriptionsConfig{Sealer: keys},

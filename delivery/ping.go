@@ -14,6 +14,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/sealed"
+	"github.com/riverhook/riverhook/internal/store"
 )
 
 // PingEventType is the type of the event that Ping sends.
@@ -110,7 +111,7 @@ func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t 
 	if err != nil {
 		return nil, secret, err
 	}
-	rows, err := e.store.ListSecrets(ctx, id)
+	rows, err := e.store.ListSecrets(ctx, &store.ListSecretsParams{SubscriptionID: id, Under: string(hierarchy.Root)})
 	if err != nil {
 		return nil, secret, err
 	}

@@ -159,7 +159,7 @@ func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
 		field("Permission", u.Permission, func(s string) error { return checkLine(s, maxIDText) }),
 		field("Schedule", u.Schedule, func(s string) error { return checkNamed(s, c.Schedules) }),
 		field("SecretHeaders", u.SecretHeaders, checkSecretHeaders),
-		field("Site", u.Site, func(p Path) error { return checkPath(string(p.orRoot())) }),
+		field("Site", u.Site, c.checkSite),
 		func() error { return checkEndpointTLS(u.TLS) },
 		field("Timeout", u.Timeout, c.checkTimeout),
 		field("URL", u.URL, c.checkURL),

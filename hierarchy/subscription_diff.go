@@ -41,11 +41,7 @@ func (s *Subscriptions) diff(ctx context.Context, db store.DBTX, id uuid.UUID, s
 	if err != nil {
 		return SubscriptionUpdate{}, err
 	}
-	row, err := s.in(db).GetSubscription(ctx, id)
-	if err != nil {
-		return SubscriptionUpdate{}, found(err, "subscription "+id.String())
-	}
-	have, err := subscriptionOf(row)
+	have, err := s.fetch(ctx, db, id)
 	if err != nil {
 		return SubscriptionUpdate{}, err
 	}

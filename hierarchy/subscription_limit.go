@@ -40,7 +40,7 @@ func (e *LimitError) Is(target error) bool { return target == ErrLimit }
 // waits until this transaction ends, and then sees what it has created, or fails
 // under a stricter isolation than READ COMMITTED.
 func (s *Subscriptions) checkLimits(ctx context.Context, tx pgx.Tx, owner string, site Path) error {
-	p := &store.CountSubscriptionsParams{Site: string(site)}
+	p := &store.CountSubscriptionsParams{Site: string(site), Under: string(s.cfg.RootSite)}
 	keys := []string{}
 	if owner != "" && s.cfg.MaxPerOwner != noLimit {
 		p.Owner = owner

@@ -105,6 +105,10 @@ func (s *Subscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts)
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	var overlaps bool
+	if o.Under, overlaps = s.cfg.within(o.Under); !overlaps {
+		return nil, nil
+	}
 	patterns := []string{}
 	if o.EventType != "" {
 		patterns = Patterns(o.EventType)

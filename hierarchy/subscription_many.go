@@ -2,7 +2,7 @@ package hierarchy
 
 import (
 	"context"
-	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -12,9 +12,15 @@ import (
 // GetMany returns the subscriptions that have one of the ids, in the order of
 // their ids, deleted ones included. Ids that never existed are left out.
 func (s *Subscriptions) GetMany(ctx context.Context, ids []uuid.UUID) ([]Subscription, error) {
+	subs, err := s.getMany(ctx, ids)
+	return outcome("get subscriptions", subs, err)
+}
+
+func (s *Subscriptions) getMany(ctx context.Context, ids []uuid.UUID) ([]Subscription, error) {
 	rows, err := s.in(s.pool).GetSubscriptions(ctx, store.UUIDs(ids))
 	if err != nil {
-		return nil, fmt.Errorf("hierarchy: get subscriptions: %w", err)
+		return nil, err
 	}
+	rows = slices.DeleteFunc(rows, func(row store.Subscription) bool { return !s.cfg.RootSite.Contains(Path(row.Site)) })
 	return subscriptionsOf(rows)
 }

@@ -56,7 +56,9 @@ func (s *Subscriptions) Reseal(ctx context.Context, opts *ResealOpts) (ResealRes
 	}
 	var why error
 	for {
-		rows, err := s.in(s.pool).SecretsAfter(ctx, &store.SecretsAfterParams{After: result.Last, MaxRows: int64(o.BatchSize)})
+		rows, err := s.in(s.pool).SecretsAfter(ctx, &store.SecretsAfterParams{
+			After: result.Last, MaxRows: int64(o.BatchSize), Under: string(s.cfg.RootSite),
+		})
 		if err != nil {
 			return result, failed(action, err)
 		}

@@ -72,7 +72,7 @@ func (s *Subscriptions) SecretsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) 
 
 // listSecrets returns at least one for a subscription that is there.
 func (s *Subscriptions) listSecrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]store.ListSecretsRow, error) {
-	rows, err := s.in(db).ListSecrets(ctx, id)
+	rows, err := s.in(db).ListSecrets(ctx, &store.ListSecretsParams{SubscriptionID: id, Under: string(s.cfg.RootSite)})
 	if err == nil && len(rows) == 0 {
 		err = fmt.Errorf("subscription %s: %w", id, ErrNotFound)
 	}

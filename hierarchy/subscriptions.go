@@ -56,6 +56,12 @@ type SubscriptionsConfig struct {
 	// any path that is not a former one.
 	RequireSite bool
 
+	// RootSite confines the store to a site and what is below it: subscriptions
+	// elsewhere are [ErrNotFound] and in no list, and are neither made nor moved
+	// there; MaxPerOwner counts those here. It is the site's present path: for a site
+	// that moves make another store. See also [Subscriptions.Within]. Default: "/".
+	RootSite Path
+
 	// Schedules are the names of retry schedules that a subscription may name.
 	// Default: any.
 	Schedules []string
@@ -80,6 +86,7 @@ func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
 	if c.MaxTimeout == 0 {
 		c.MaxTimeout = defaultMaxTimeout
 	}
+	c.RootSite = c.RootSite.orRoot()
 	c.Schedules = slices.Clone(c.Schedules)
 	if c.Schema == "" {
 		c.Schema = store.DefaultSchema
@@ -98,6 +105,9 @@ func (c SubscriptionsConfig) validate() error {
 	case c.MaxTimeout < minTimeout:
 		return fmt.Errorf("MaxTimeout: is %v; must be at least %v", c.MaxTimeout, minTimeout)
 	}
+	if _, err := ParsePath(string(c.RootSite)); err != nil {
+		return fmt.Errorf("RootSite: %w", err)
+	}
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("Schema: %w", err)
 	}
@@ -113,7 +123,9 @@ func (c SubscriptionsConfig) validate() error {
 // Each method has a form that ends in Tx and works in the caller's transaction:
 // nothing of it is seen before the commit, and a rollback undoes it. An error of
 // this package's own leaves that transaction usable. The store does not decide
-// who may subscribe where: whoever may call Create at "/" hears every tenant.
+// who may subscribe where: whoever may call Create at "/" hears every tenant. What
+// [Subscriptions.As] returns asks for each principal, and [Subscriptions.Within]
+// confines a store to one tenant.
 type Subscriptions struct {
 	box  *sealed.Box
 	cfg  SubscriptionsConfig
@@ -208,11 +220,15 @@ func (s *Subscriptions) prepare(ctx context.Context, spec SubscriptionSpec) (*ne
 	if err != nil {
 		return nil, err
 	}
+	return n, s.sealNew(ctx, n)
+}
+
+func (s *Subscriptions) sealNew(ctx context.Context, n *newSubscription) (err error) {
 	if n.auth, err = s.sealAuth(ctx, n.sub.ID, n.given); err != nil {
-		return nil, err
+		return err
 	}
 	n.sealed, err = s.seal(ctx, n.sub.ID, n.secret)
-	return n, err
+	return err
 }
 
 func (s *Subscriptions) in(db store.DBTX) *store.Queries { return store.In(db, s.cfg.Schema) }
@@ -242,12 +258,16 @@ func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscriptio
 }
 
 func (s *Subscriptions) get(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
+	sub, err := s.fetch(ctx, db, id)
+	return outcome("get subscription", sub, err)
+}
+
+func (s *Subscriptions) fetch(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
 	row, err := s.in(db).GetSubscription(ctx, id)
 	if err != nil {
-		return nil, failed("get subscription", found(err, "subscription "+id.String()))
+		return nil, found(err, "subscription "+id.String())
 	}
-	sub, err := subscriptionOf(row)
-	return outcome("get subscription", sub, err)
+	return s.confined(row)
 }
 
 func (s *Subscriptions) update(
@@ -296,7 +316,7 @@ func (s *Subscriptions) lock(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Sub
 	if err != nil {
 		return nil, found(err, "subscription "+id.String())
 	}
-	return subscriptionOf(row)
+	return s.confined(row)
 }
 
 // lockPlaces keeps sites where they are until the transaction ends. It comes
@@ -314,7 +334,11 @@ func (s *Subscriptions) checkPlace(ctx context.Context, tx pgx.Tx, site Path) er
 	case err != nil:
 		return err
 	case place.NowAt != "":
-		return &InvalidSubscriptionError{Field: "Site", Reason: fmt.Sprintf("%q is a former path; it leads to %q now", site, place.NowAt)}
+		reason := fmt.Sprintf("%q is a former path", site)
+		if s.cfg.RootSite.Contains(Path(place.NowAt)) {
+			reason += fmt.Sprintf("; it leads to %q now", place.NowAt)
+		}
+		return &InvalidSubscriptionError{Field: "Site", Reason: reason}
 	case s.cfg.RequireSite && !place.Known:
 		return &InvalidSubscriptionError{Field: "Site", Reason: fmt.Sprintf("there is no site %q", site)}
 	}

@@ -23,6 +23,15 @@ func inTx[T any](ctx context.Context, pool *pgxpool.Pool, action string, fn func
 	return outcome(action, result, err)
 }
 
+// inTxOr runs fn in the caller's transaction or, if that is nil, in one of its own.
+func inTxOr[T any](ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, action string, fn func(pgx.Tx) (T, error)) (T, error) {
+	if tx == nil {
+		return inTx(ctx, pool, action, fn)
+	}
+	result, err := fn(tx)
+	return outcome(action, result, err)
+}
+
 // outcome is where an error gets the package's prefix, once.
 func outcome[T any](action string, result T, err error) (T, error) {
 	if err != nil {

@@ -367,3 +367,27 @@ func (q *Queries) ListIntents(ctx context.Context, arg *ListIntentsParams) ([]Li
 	}
 	return items, nil
 }
+
+const subscriptionOfDelivery = `-- name: SubscriptionOfDelivery :many
+SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d WHERE d.id = $1
+`
+
+func (q *Queries) SubscriptionOfDelivery(ctx context.Context, deliveryID uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, subscriptionOfDelivery, deliveryID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var subscription_id uuid.UUID
+		if err := rows.Scan(&subscription_id); err != nil {
+			return nil, err
+		}
+		items = append(items, subscription_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

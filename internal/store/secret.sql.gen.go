@@ -85,9 +85,17 @@ SELECT
     k.id, k.value, k.sealed, k.public_key, k.created_at, k.expires_at,
     (k.pending_overlap_ms IS NOT NULL)::boolean AS pending
 FROM /* TEMPLATE: schema */secret k
+JOIN /* TEMPLATE: schema */subscription o ON o.id = k.subscription_id
 WHERE k.subscription_id = $1 AND (k.expires_at IS NULL OR k.expires_at > now())
+    AND ($2::text = '/' OR o.site = $2::text
+        OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
 ORDER BY k.created_at DESC, k.id DESC
 `
+
+type ListSecretsParams struct {
+	SubscriptionID uuid.UUID
+	Under          string
+}
 
 type ListSecretsRow struct {
 	ID        uuid.UUID
@@ -99,10 +107,10 @@ type ListSecretsRow struct {
 	Pending   bool
 }
 
-// ListSecrets lists the secrets of a subscription that have not expired, newest
-// first; one that is pending is the newest.
-func (q *Queries) ListSecrets(ctx context.Context, subscriptionID uuid.UUID) ([]ListSecretsRow, error) {
-	rows, err := q.db.Query(ctx, listSecrets, subscriptionID)
+// ListSecrets lists the secrets of a subscription, at a site or below it, that have
+// not expired, newest first; one that is pending is the newest.
+func (q *Queries) ListSecrets(ctx context.Context, arg *ListSecretsParams) ([]ListSecretsRow, error) {
+	rows, err := q.db.Query(ctx, listSecrets, arg.SubscriptionID, arg.Under)
 	if err != nil {
 		return nil, err
 	}
@@ -234,11 +242,16 @@ FROM (
     SELECT a.id, a.subscription_id, a.kind, a.value, a.sealed FROM /* TEMPLATE: schema */endpoint_auth a
     WHERE a.id > $1::uuid
 ) x
-ORDER BY x.id LIMIT $2::bigint
+WHERE $2::text = '/' OR EXISTS (
+    SELECT FROM /* TEMPLATE: schema */subscription o
+    WHERE o.id = x.subscription_id
+        AND (o.site = $2::text OR (o.site > $2::text || '/' AND o.site < $2::text || '0')))
+ORDER BY x.id LIMIT $3::bigint
 `
 
 type SecretsAfterParams struct {
 	After   uuid.UUID
+	Under   string
 	MaxRows int64
 }
 
@@ -250,10 +263,10 @@ type SecretsAfterRow struct {
 	Sealed         bool
 }
 
-// SecretsAfter goes by id through all that is sealed; the kind of a signing secret
-// is empty.
+// SecretsAfter goes by id through all that is sealed for subscriptions at a site
+// and below it; the kind of a signing secret is empty.
 func (q *Queries) SecretsAfter(ctx context.Context, arg *SecretsAfterParams) ([]SecretsAfterRow, error) {
-	rows, err := q.db.Query(ctx, secretsAfter, arg.After, arg.MaxRows)
+	rows, err := q.db.Query(ctx, secretsAfter, arg.After, arg.Under, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

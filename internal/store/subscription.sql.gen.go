@@ -14,13 +14,16 @@ import (
 const countSubscriptions = `-- name: CountSubscriptions :one
 SELECT
     (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
-    WHERE $1::text <> '' AND o.owner = $1::text AND o.deleted_at IS NULL)::integer AS of_owner,
+    WHERE $1::text <> '' AND o.owner = $1::text AND o.deleted_at IS NULL
+        AND ($2::text = '/' OR o.site = $2::text
+            OR (o.site > $2::text || '/' AND o.site < $2::text || '0')))::integer AS of_owner,
     (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
-    WHERE o.site = $2::text AND o.deleted_at IS NULL)::integer AS at_site
+    WHERE o.site = $3::text AND o.deleted_at IS NULL)::integer AS at_site
 `
 
 type CountSubscriptionsParams struct {
 	Owner string
+	Under string
 	Site  string
 }
 
@@ -30,7 +33,7 @@ type CountSubscriptionsRow struct {
 }
 
 func (q *Queries) CountSubscriptions(ctx context.Context, arg *CountSubscriptionsParams) (CountSubscriptionsRow, error) {
-	row := q.db.QueryRow(ctx, countSubscriptions, arg.Owner, arg.Site)
+	row := q.db.QueryRow(ctx, countSubscriptions, arg.Owner, arg.Under, arg.Site)
 	var i CountSubscriptionsRow
 	err := row.Scan(&i.OfOwner, &i.AtSite)
 	return i, err
@@ -38,7 +41,10 @@ func (q *Queries) CountSubscriptions(ctx context.Context, arg *CountSubscription
 
 const deleteSubscription = `-- name: DeleteSubscription :execrows
 WITH doomed AS (
-    SELECT o.id FROM /* TEMPLATE: schema */subscription o WHERE o.id = $1 AND o.deleted_at IS NULL FOR UPDATE
+    SELECT o.id FROM /* TEMPLATE: schema */subscription o
+    WHERE o.id = $1 AND o.deleted_at IS NULL AND ($2::text = '/' OR o.site = $2::text
+        OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
+    FOR UPDATE
 ), kept AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
 ), auth AS (
@@ -48,9 +54,14 @@ UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at =
 FROM doomed d WHERE s.id = d.id
 `
 
+type DeleteSubscriptionParams struct {
+	ID    uuid.UUID
+	Under string
+}
+
 // DeleteSubscription takes its secrets and credentials along at once.
-func (q *Queries) DeleteSubscription(ctx context.Context, id uuid.UUID) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteSubscription, id)
+func (q *Queries) DeleteSubscription(ctx context.Context, arg *DeleteSubscriptionParams) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteSubscription, arg.ID, arg.Under)
 	if err != nil {
 		return 0, err
 	}
@@ -63,6 +74,7 @@ WITH doomed AS (
     WHERE o.owner = $1 AND o.deleted_at IS NULL AND (
         $2::text = '/' OR o.site = $2::text
         OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
+        AND (cardinality($3::text[]) = 0 OR o.site = ANY ($3::text[]))
     ORDER BY o.id
     FOR UPDATE
 ), kept AS (
@@ -77,12 +89,13 @@ FROM doomed d WHERE s.id = d.id
 type DeleteSubscriptionsOfParams struct {
 	Owner string
 	Under string
+	Sites []string
 }
 
 // DeleteSubscriptionsOf deletes those of an owner at a site and below it, in the
-// order of their ids.
+// order of their ids. Where sites are given, it deletes those at one of them only.
 func (q *Queries) DeleteSubscriptionsOf(ctx context.Context, arg *DeleteSubscriptionsOfParams) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteSubscriptionsOf, arg.Owner, arg.Under)
+	result, err := q.db.Exec(ctx, deleteSubscriptionsOf, arg.Owner, arg.Under, arg.Sites)
 	if err != nil {
 		return 0, err
 	}

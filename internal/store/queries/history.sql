@@ -58,3 +58,6 @@ WHERE i.id > sqlc.arg(after)::uuid AND i.id < sqlc.arg(before)::uuid
     AND (sqlc.narg(until)::timestamptz IS NULL OR i.created_at < sqlc.narg(until)::timestamptz)
 ORDER BY i.id DESC
 LIMIT sqlc.arg(max_rows)::integer;
+
+-- name: SubscriptionOfDelivery :many
+SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d WHERE d.id = @delivery_id;

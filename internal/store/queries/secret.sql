@@ -1,11 +1,14 @@
 -- name: ListSecrets :many
--- ListSecrets lists the secrets of a subscription that have not expired, newest
--- first; one that is pending is the newest.
+-- ListSecrets lists the secrets of a subscription, at a site or below it, that have
+-- not expired, newest first; one that is pending is the newest.
 SELECT
     k.id, k.value, k.sealed, k.public_key, k.created_at, k.expires_at,
     (k.pending_overlap_ms IS NOT NULL)::boolean AS pending
 FROM /* TEMPLATE: schema */secret k
-WHERE k.subscription_id = @subscription_id AND (k.expires_at IS NULL OR k.expires_at > now())
+JOIN /* TEMPLATE: schema */subscription o ON o.id = k.subscription_id
+WHERE k.subscription_id = sqlc.arg(subscription_id) AND (k.expires_at IS NULL OR k.expires_at > now())
+    AND (sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+        OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
 ORDER BY k.created_at DESC, k.id DESC;
 
 -- name: RotateSecret :exec
@@ -75,8 +78,8 @@ WHERE k.id = (
     LIMIT 1);
 
 -- name: SecretsAfter :many
--- SecretsAfter goes by id through all that is sealed; the kind of a signing secret
--- is empty.
+-- SecretsAfter goes by id through all that is sealed for subscriptions at a site
+-- and below it; the kind of a signing secret is empty.
 SELECT x.id, x.subscription_id, x.kind, x.value, x.sealed
 FROM (
     SELECT k.id, k.subscription_id, ''::text AS kind, k.value, k.sealed FROM /* TEMPLATE: schema */secret k
@@ -85,6 +88,10 @@ FROM (
     SELECT a.id, a.subscription_id, a.kind, a.value, a.sealed FROM /* TEMPLATE: schema */endpoint_auth a
     WHERE a.id > sqlc.arg(after)::uuid
 ) x
+WHERE sqlc.arg(under)::text = '/' OR EXISTS (
+    SELECT FROM /* TEMPLATE: schema */subscription o
+    WHERE o.id = x.subscription_id
+        AND (o.site = sqlc.arg(under)::text OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0')))
 ORDER BY x.id LIMIT sqlc.arg(max_rows)::bigint;
 
 -- name: ResealSecret :execrows

@@ -25,7 +25,9 @@ ON CONFLICT (gate) DO UPDATE SET passed = g.passed + 1;
 -- name: CountSubscriptions :one
 SELECT
     (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
-    WHERE sqlc.arg(owner)::text <> '' AND o.owner = sqlc.arg(owner)::text AND o.deleted_at IS NULL)::integer AS of_owner,
+    WHERE sqlc.arg(owner)::text <> '' AND o.owner = sqlc.arg(owner)::text AND o.deleted_at IS NULL
+        AND (sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+            OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0')))::integer AS of_owner,
     (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
     WHERE o.site = sqlc.arg(site)::text AND o.deleted_at IS NULL)::integer AS at_site;
 
@@ -55,7 +57,10 @@ WHERE id = sqlc.arg(id);
 -- name: DeleteSubscription :execrows
 -- DeleteSubscription takes its secrets and credentials along at once.
 WITH doomed AS (
-    SELECT o.id FROM /* TEMPLATE: schema */subscription o WHERE o.id = sqlc.arg(id) AND o.deleted_at IS NULL FOR UPDATE
+    SELECT o.id FROM /* TEMPLATE: schema */subscription o
+    WHERE o.id = sqlc.arg(id) AND o.deleted_at IS NULL AND (sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+        OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
+    FOR UPDATE
 ), kept AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
 ), auth AS (
@@ -66,12 +71,13 @@ FROM doomed d WHERE s.id = d.id;
 
 -- name: DeleteSubscriptionsOf :execrows
 -- DeleteSubscriptionsOf deletes those of an owner at a site and below it, in the
--- order of their ids.
+-- order of their ids. Where sites are given, it deletes those at one of them only.
 WITH doomed AS (
     SELECT o.id FROM /* TEMPLATE: schema */subscription o
     WHERE o.owner = sqlc.arg(owner) AND o.deleted_at IS NULL AND (
         sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
         OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
+        AND (cardinality(sqlc.arg(sites)::text[]) = 0 OR o.site = ANY (sqlc.arg(sites)::text[]))
     ORDER BY o.id
     FOR UPDATE
 ), kept AS (

@@ -1,0 +1,155 @@
+package hierarchy
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Create is that of [Subscriptions]. It asks for create, of the specification.
+func (p *PrincipalSubscriptions) Create(ctx context.Context, spec SubscriptionSpec) (*Created, error) {
+	return p.create(ctx, nil, spec)
+}
+
+// CreateTx is Create in the caller's transaction.
+func (p *PrincipalSubscriptions) CreateTx(ctx context.Context, tx pgx.Tx, spec SubscriptionSpec) (*Created, error) {
+	return p.create(ctx, tx, spec)
+}
+
+// Get is that of [Subscriptions]. It asks for view.
+func (p *PrincipalSubscriptions) Get(ctx context.Context, id uuid.UUID) (*Subscription, error) {
+	return p.get(ctx, p.subs.pool, id)
+}
+
+// GetTx is Get in the caller's transaction.
+func (p *PrincipalSubscriptions) GetTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Subscription, error) {
+	return p.get(ctx, tx, id)
+}
+
+// Update is that of [Subscriptions]. It asks for change, of the subscription as it
+// is; and, where what an [access.Action] says of it becomes other, also for create,
+// of the subscription as it would be.
+func (p *PrincipalSubscriptions) Update(ctx context.Context, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
+	return p.update(ctx, nil, id, u)
+}
+
+// UpdateTx is Update in the caller's transaction.
+func (p *PrincipalSubscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
+	return p.update(ctx, tx, id, u)
+}
+
+// Activate is that of [Subscriptions]. It asks for change.
+func (p *PrincipalSubscriptions) Activate(ctx context.Context, id uuid.UUID) (bool, error) {
+	return p.activate(ctx, nil, id)
+}
+
+// ActivateTx is Activate in the caller's transaction.
+func (p *PrincipalSubscriptions) ActivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+	return p.activate(ctx, tx, id)
+}
+
+// Deactivate is that of [Subscriptions]. It asks for change.
+func (p *PrincipalSubscriptions) Deactivate(ctx context.Context, id uuid.UUID, reason string) (bool, error) {
+	return p.deactivate(ctx, nil, id, reason)
+}
+
+// DeactivateTx is Deactivate in the caller's transaction.
+func (p *PrincipalSubscriptions) DeactivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, reason string) (bool, error) {
+	return p.deactivate(ctx, tx, id, reason)
+}
+
+// Pause is that of [Subscriptions]. It asks for change.
+func (p *PrincipalSubscriptions) Pause(ctx context.Context, id uuid.UUID) (bool, error) {
+	return p.pause(ctx, nil, id)
+}
+
+// PauseTx is Pause in the caller's transaction.
+func (p *PrincipalSubscriptions) PauseTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+	return p.pause(ctx, tx, id)
+}
+
+// Delete is that of [Subscriptions]. It asks for delete.
+func (p *PrincipalSubscriptions) Delete(ctx context.Context, id uuid.UUID) error {
+	return p.remove(ctx, nil, id)
+}
+
+// DeleteTx is Delete in the caller's transaction.
+func (p *PrincipalSubscriptions) DeleteTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	return p.remove(ctx, tx, id)
+}
+
+// create asks once the specification was checked: what it leaves out has its
+// default by then.
+func (p *PrincipalSubscriptions) create(ctx context.Context, tx pgx.Tx, spec SubscriptionSpec) (*Created, error) {
+	const action = "create subscription"
+	n, err := p.subs.cfg.prepare(spec)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	a := n.sub.Action(p.principal, access.VerbCreate)
+	a.SubscriptionID = ""
+	if err := p.guard.Authorize(ctx, a); err != nil {
+		return nil, failed(action, err)
+	}
+	if err := p.subs.sealNew(ctx, n); err != nil {
+		return nil, failed(action, err)
+	}
+	return inTxOr(ctx, p.subs.pool, tx, action, func(tx pgx.Tx) (*Created, error) { return p.subs.insert(ctx, tx, n) })
+}
+
+func (p *PrincipalSubscriptions) get(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
+	const action = "get subscription"
+	sub, err := p.subs.fetch(ctx, db, id)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	if err := p.allowed(ctx, sub, access.VerbView, nil); err != nil {
+		return nil, failed(action, err)
+	}
+	return sub, nil
+}
+
+func (p *PrincipalSubscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
+	const action = "update subscription"
+	if err := p.subs.cfg.checkUpdate(&u); err != nil {
+		return nil, failed(action, err)
+	}
+	var auth *store.SetEndpointAuthParams
+	return act(ctx, p, tx, deed[*Subscription]{
+		name: action, id: id, verb: access.VerbChange, becomes: u.apply,
+		prepare: func() (err error) {
+			auth, err = p.subs.sealAuth(ctx, id, u)
+			return err
+		},
+		do: func(tx pgx.Tx) (*Subscription, error) { return p.subs.update(ctx, tx, id, u, auth) },
+	})
+}
+
+func (p *PrincipalSubscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+	return act(ctx, p, tx, deed[bool]{
+		name: "activate subscription", id: id, verb: access.VerbChange,
+		do: func(tx pgx.Tx) (bool, error) { return p.subs.activate(ctx, tx, id) },
+	})
+}
+
+func (p *PrincipalSubscriptions) deactivate(ctx context.Context, tx pgx.Tx, id uuid.UUID, reason string) (bool, error) {
+	return act(ctx, p, tx, deed[bool]{
+		name: "deactivate subscription", id: id, verb: access.VerbChange,
+		do: func(tx pgx.Tx) (bool, error) { return p.subs.deactivate(ctx, tx, id, reason) },
+	})
+}
+
+func (p *PrincipalSubscriptions) pause(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+	return act(ctx, p, tx, deed[bool]{
+		name: "pause subscription", id: id, verb: access.VerbChange,
+		do: func(tx pgx.Tx) (bool, error) { return p.subs.pause(ctx, tx, id) },
+	})
+}
+
+func (p *PrincipalSubscriptions) remove(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	return p.with(ctx, tx, "delete subscription", id, access.VerbDelete, func(tx pgx.Tx) error { return p.subs.remove(ctx, tx, id) })
+}

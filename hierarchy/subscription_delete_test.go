@@ -1,0 +1,117 @@
+package hierarchy
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+func answering(chain ...Path) Tree {
+	return treeFunc(func(context.Context, Path) ([]Path, error) { return chain, nil })
+}
+
+func TestThoseOfAnOwnerAreDeletedAboveAndBelowASite(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		opts *DeleteByOwnerOpts
+		want []Path
+	}{
+		"everywhere":        {nil, []Path{"/", "/a", "/a/b", "/a/b/c", "/d"}},
+		"above a site":      {&DeleteByOwnerOpts{Above: "/a/b"}, []Path{"/", "/a", "/a/b"}},
+		"above the root":    {&DeleteByOwnerOpts{Above: "/"}, []Path{"/"}},
+		"above no site":     {&DeleteByOwnerOpts{Above: "/x/y"}, []Path{"/"}},
+		"below a site":      {&DeleteByOwnerOpts{Under: "/a/b"}, []Path{"/a/b", "/a/b/c"}},
+		"between two sites": {&DeleteByOwnerOpts{Above: "/a/b/c", Under: "/a"}, []Path{"/a", "/a/b", "/a/b/c"}},
+		"above and beside":  {&DeleteByOwnerOpts{Above: "/a/b", Under: "/d"}, nil},
+		"by another tree":   {&DeleteByOwnerOpts{Above: "/x", Tree: answering("/d", "/")}, []Path{"/", "/d"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.Pool(t)
+			subs := newSubscriptions(t, pool)
+			sites := map[uuid.UUID]Path{}
+			for _, site := range []Path{"/", "/a", "/a/b", "/a/b/c", "/d"} {
+				sites[subscribeAt(t, subs, site).ID] = site
+			}
+			bobs := specAt("/a/b")
+			bobs.Owner = "bob"
+			kept, err := subs.Create(t.Context(), bobs)
+			require.NoError(t, err)
+			owner := specAt("/").Owner
+
+			tx, err := pool.Begin(t.Context())
+			require.NoError(t, err)
+			n, err := subs.DeleteByOwnerTx(t.Context(), tx, owner, c.opts)
+			require.NoError(t, err)
+			require.Equal(t, len(c.want), n)
+			require.NoError(t, tx.Rollback(t.Context()))
+			left, err := subs.List(t.Context(), nil)
+			require.NoError(t, err)
+			require.Len(t, left, 6, "a rollback leaves all of them")
+
+			n, err = subs.DeleteByOwner(t.Context(), owner, c.opts)
+			require.NoError(t, err)
+			require.Equal(t, len(c.want), n)
+			left, err = subs.List(t.Context(), nil)
+			require.NoError(t, err)
+			for _, sub := range left {
+				delete(sites, sub.ID)
+			}
+			var gone []Path
+			for _, site := range sites {
+				gone = append(gone, site)
+			}
+			require.ElementsMatch(t, c.want, gone)
+			_, err = subs.Get(t.Context(), kept.ID)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// A principal who is removed with its office is found above where the office is now,
+// in the transaction that moves it.
+func TestThoseOfAnOwnerAreDeletedAboveASiteThatMoves(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	sites := newSites(t, pool, "/a", "/a/b", "/d")
+	for _, site := range []Path{"/a", "/a/b", "/d"} {
+		subscribeAt(t, subs, site)
+	}
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = sites.MoveTx(t.Context(), tx, "/a/b", "/d")
+	require.NoError(t, err)
+	n, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, &DeleteByOwnerOpts{Above: "/a/b", Tree: sites})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.NoError(t, tx.Commit(t.Context()))
+	left, err := subs.List(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	require.Equal(t, Path("/a"), left[0].Site)
+}
+
+func TestADeletionByOwnerIsRefusedWhereItMakesNoSense(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	subscribeAt(t, subs, "/a")
+	for words, opts := range map[string]*DeleteByOwnerOpts{
+		"Above: ": {Above: "a"}, "Under: ": {Under: "a"}, "tree: ": {Above: "/a", Tree: answering("/a")},
+	} {
+		inRolledBackTx(t, pool, func(tx pgx.Tx) {
+			_, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, opts)
+			require.ErrorContains(t, err, words)
+			_, err = subs.ListTx(t.Context(), tx, nil)
+			require.NoError(t, err, "the transaction can go on")
+		})
+	}
+	_, err := subs.DeleteByOwner(t.Context(), "", nil)
+	require.ErrorContains(t, err, "owner: ")
+}

@@ -1,0 +1,55 @@
+package hierarchy
+
+import (
+	"fmt"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Within returns the same store, confined to a site and what is below it as
+// SubscriptionsConfig.RootSite says: what a host gives to the code of one tenant.
+// A site outside of the store's own RootSite is an [ErrNotFound]. It needs no
+// database, and can be called for each request.
+func (s *Subscriptions) Within(site Path) (*Subscriptions, error) {
+	const action = "confine subscriptions"
+	if _, err := ParsePath(string(site)); err != nil {
+		return nil, failed(action, err)
+	}
+	if !s.cfg.RootSite.Contains(site) {
+		return nil, failed(action, fmt.Errorf("site %s: %w", quoted(string(site)), ErrNotFound))
+	}
+	confined := *s
+	confined.cfg.RootSite = site
+	return &confined, nil
+}
+
+// confined is the subscription of a row that is within the store.
+func (s *Subscriptions) confined(row store.Subscription) (*Subscription, error) {
+	if !s.cfg.RootSite.Contains(Path(row.Site)) {
+		return nil, fmt.Errorf("subscription %s: %w", row.ID, ErrNotFound)
+	}
+	return subscriptionOf(row)
+}
+
+// within is what a site's subtree and that of the store have in common, if there
+// is anything.
+func (c SubscriptionsConfig) within(under Path) (Path, bool) {
+	switch {
+	case under.Contains(c.RootSite):
+		return c.RootSite, true
+	case c.RootSite.Contains(under):
+		return under, true
+	default:
+		return "", false
+	}
+}
+
+func (c SubscriptionsConfig) checkSite(site Path) error {
+	if err := checkPath(string(site.orRoot())); err != nil {
+		return err
+	}
+	if !c.RootSite.Contains(site.orRoot()) {
+		return fmt.Errorf("must be %q or below it", c.RootSite)
+	}
+	return nil
+}
