@@ -1,0 +1,306 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/access/accesstest"
+	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/egress"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/outbox"
+)
+
+// withoutRights are the methods of engine and history that no principal is given.
+var withoutRights = map[string]string{
+	"Ask":           "is for the application, before it does something",
+	"As":            "makes a handle of a principal",
+	"Heartbeat":     "is there in tests only",
+	"History":       "is all of the history",
+	"Intent":        "is of the application, whoever subscribes",
+	"Intents":       "are of the application, whoever subscribes",
+	"Maintain":      "is there in tests only",
+	"OnPoint":       "is there in tests only",
+	"Prune":         "is for the operator",
+	"Ready":         "is for the operator",
+	"RetryFailed":   "runs an intent again for everybody",
+	"RunDue":        "is for the operator",
+	"Start":         "is for the operator",
+	"Stats":         "are of all subscriptions",
+	"Stop":          "is for the operator",
+	"Subscriptions": "is the store; it has an As of its own",
+}
+
+func TestEachMethodOfEngineAndHistoryIsThereForPrincipalsOrKeptFromThem(t *testing.T) {
+	t.Parallel()
+	names := func(of reflect.Type) (names []string) {
+		for method := range of.Methods() {
+			names = append(names, method.Name)
+		}
+		return names
+	}
+	for whole, part := range map[reflect.Type]reflect.Type{
+		reflect.TypeFor[*delivery.Engine]():  reflect.TypeFor[*delivery.PrincipalEngine](),
+		reflect.TypeFor[*delivery.History](): reflect.TypeFor[*delivery.PrincipalHistory](),
+	} {
+		forPrincipals := names(part)
+		for _, method := range names(whole) {
+			_, kept := withoutRights[method]
+			if method == "As" { // that of PrincipalHistory would be another's
+				require.NotContains(t, forPrincipals, method)
+				continue
+			}
+			require.NotEqual(t, kept, slices.Contains(forPrincipals, method),
+				"%s must be a method of %s, or be one of withoutRights with the reason", method, part)
+		}
+	}
+}
+
+// allow allows these verbs to anybody.
+func allow(verbs ...access.Verb) access.Authorizer {
+	return access.AuthorizerFunc(func(_ context.Context, a access.Action) error {
+		if !slices.Contains(verbs, a.Verb) {
+			return access.ErrDenied
+		}
+		return nil
+	})
+}
+
+func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	ctx := t.Context()
+	down := errors.New("down")
+	inTx := func(do func(tx pgx.Tx) error) error { return pgx.BeginFunc(ctx, b.pool, do) }
+	for name, c := range map[string]struct {
+		verb access.Verb
+		call func(p *delivery.PrincipalEngine, id uuid.UUID, sub uuid.UUID, intent string) error
+	}{
+		"Attempts": {access.VerbHistory, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			_, err := p.Attempts(ctx, id)
+			return err
+		}},
+		"Cancel": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			return p.Cancel(ctx, id, "no more")
+		}},
+		"CancelTx": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			return inTx(func(tx pgx.Tx) error { return p.CancelTx(ctx, tx, id, "no more") })
+		}},
+		"ConfirmSecret": {access.VerbSecret, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+			_, err := p.ConfirmSecret(ctx, sub)
+			return err
+		}},
+		"Deliveries": {access.VerbHistory, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+			_, err := p.Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: sub})
+			return err
+		}},
+		"Delivery": {access.VerbHistory, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			_, err := p.Delivery(ctx, id)
+			return err
+		}},
+		"Message": {access.VerbHistory, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			_, err := p.Message(ctx, id)
+			return err
+		}},
+		"Ping": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+			_, err := p.Ping(ctx, sub)
+			return err
+		}},
+		"Recover": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+			_, err := p.Recover(ctx, sub, nil)
+			return err
+		}},
+		"Redeliver": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			return p.Redeliver(ctx, id)
+		}},
+		"RedeliverTx": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			return inTx(func(tx pgx.Tx) error { return p.RedeliverTx(ctx, tx, id) })
+		}},
+	} {
+		r := b.receiver(nil)
+		sub := b.subscribe(r, nil)
+		intent := b.enqueue(nil)
+		b.drain(engine)
+		id := b.delivery(intent, sub.ID).ID
+		if name == "Cancel" || name == "CancelTx" {
+			require.NoError(t, engine.Redeliver(ctx, id))
+		}
+		if name == "ConfirmSecret" {
+			secret, err := b.subs.RotateSecret(ctx, sub.ID, &hierarchy.RotateOpts{Confirm: true})
+			require.NoError(t, err)
+			require.NoError(t, r.Trust(secret.Reveal()))
+		}
+		sent, state := len(r.Requests()), b.delivery(intent, sub.ID)
+		by := func(auth access.Authorizer) error { return c.call(engine.As("ann", auth), id, sub.ID, intent) }
+		require.ErrorIs(t, by(nil), delivery.ErrNotFound, name)
+		require.NotErrorIs(t, by(nil), access.ErrDenied, name)
+		others := slices.DeleteFunc(access.Verbs(), func(v access.Verb) bool { return v == c.verb })
+		require.ErrorIs(t, by(allow(others...)), access.ErrDenied, name)
+		require.ErrorIs(t, by(access.AuthorizerFunc(func(context.Context, access.Action) error { return down })), down, name)
+		require.Len(t, r.Requests(), sent, name)
+		require.Equal(t, state, b.delivery(intent, sub.ID), name)
+		require.NoError(t, by(allow(access.VerbView, c.verb)), name)
+
+		missing := c.call(engine.As("ann", allow(access.Verbs()...)), uuid.Max, uuid.Max, "")
+		require.ErrorIs(t, missing, delivery.ErrNotFound, name)
+		require.NoError(t, b.subs.Delete(ctx, sub.ID))
+		b.drain(engine)
+	}
+}
+
+// ownersOnly lets everybody do everything with their own.
+var ownersOnly = &access.SiteManagers{}
+
+func TestAPrincipalSeesTheHistoryOfItsOwnPageByPage(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	_, mine := b.subscribeAs("ada")
+	_, bobs := b.subscribeAs("bob")
+	var want []uuid.UUID
+	for range 7 {
+		id := b.enqueue(nil)
+		b.drain(engine)
+		want = append([]uuid.UUID{b.delivery(id, mine).ID}, want...)
+	}
+	ada := engine.As("ada", ownersOnly)
+	for _, limit := range []int{1, 3, 7, 0} {
+		var got []uuid.UUID
+		filter := &delivery.DeliveryFilter{Limit: limit}
+		for {
+			page, err := ada.Deliveries(t.Context(), filter)
+			require.NoError(t, err)
+			for _, d := range page.Deliveries {
+				got = append(got, d.ID)
+			}
+			if page.Next == uuid.Nil {
+				break
+			}
+			require.Len(t, page.Deliveries, limit)
+			filter.Before = page.Next
+		}
+		require.Equal(t, want, got)
+	}
+	_, err := ada.Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: bobs})
+	require.ErrorIs(t, err, delivery.ErrNotFound)
+	_, err = ada.Deliveries(t.Context(), &delivery.DeliveryFilter{Limit: -1})
+	require.ErrorContains(t, err, "Limit")
+
+	// The history outlives the subscription, and so does the right to see it.
+	require.NoError(t, b.subs.Delete(t.Context(), mine))
+	page, err := ada.Deliveries(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, page.Deliveries, len(want))
+	require.ErrorIs(t, ada.Redeliver(t.Context(), want[0]), delivery.ErrSubscriptionGone)
+}
+
+func TestAListOfDeliveriesThatShowsNothingEndsAndSaysWhereToGoOn(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	_, mine := b.subscribeAs("ada")
+	oldest := b.enqueue(nil)
+	b.drain(engine)
+	_, bobs := b.subscribeAs("bob")
+	b.exec(`
+		INSERT INTO riverhook.delivery
+		SELECT (jsonb_populate_record(d, jsonb_build_object('id', 'f' || substr(gen_random_uuid()::text, 2), 'subscription_id', $1::uuid,
+			'intent_id', gen_random_uuid()))).*
+		FROM riverhook.delivery d, generate_series(1, 10050)`, bobs)
+	b.exec(`
+		INSERT INTO riverhook.intent
+		SELECT (jsonb_populate_record(i, jsonb_build_object('id', d.intent_id, 'wire_id', d.intent_id))).*
+		FROM riverhook.intent i, riverhook.delivery d WHERE d.subscription_id = $1`, bobs)
+	ada := engine.As("ada", ownersOnly)
+	page, err := ada.Deliveries(t.Context(), &delivery.DeliveryFilter{Limit: 1000})
+	require.NoError(t, err)
+	require.Empty(t, page.Deliveries)
+	require.NotEqual(t, uuid.Nil, page.Next)
+	page, err = ada.Deliveries(t.Context(), &delivery.DeliveryFilter{Before: page.Next})
+	require.NoError(t, err)
+	require.Equal(t, b.delivery(oldest, mine).ID, page.Deliveries[0].ID)
+	require.Equal(t, uuid.Nil, page.Next)
+}
+
+func TestAnExplanationIsForThoseWhoWereTold(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(func(cfg *delivery.Config) {
+		cfg.Access = b.checkers(accesstest.Table{"ada": nil, "bob": nil, "mallory": access.ErrDenied})
+	})
+	_, mine := b.subscribeAs("ada")
+	b.subscribeAs("bob")
+	b.subscribeAs("mallory")
+	id := b.enqueue(func(in *outbox.Intent) { in.Attributes = map[string]string{"class": "secret"} })
+	b.drain(engine)
+
+	x, err := engine.As("ada", ownersOnly).Explain(t.Context(), id)
+	require.NoError(t, err)
+	require.Len(t, x.Subscriptions, 1)
+	require.Equal(t, mine, x.Subscriptions[0].SubscriptionID)
+	require.Empty(t, x.Intent.Attributes)
+	for _, principal := range []string{"mallory", "eve", ""} {
+		_, err = engine.As(principal, ownersOnly).Explain(t.Context(), id)
+		require.ErrorIs(t, err, delivery.ErrIntentNotFound, principal)
+	}
+	_, err = engine.As("ada", nil).Explain(t.Context(), id)
+	require.ErrorIs(t, err, delivery.ErrIntentNotFound)
+}
+
+func TestWhatIsForTheOperatorAloneIsNotForPrincipals(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	sub := b.point("http://hooks.example.com/", nil)
+	engine := b.engine(func(cfg *delivery.Config) {
+		cfg.Egress = b.policy(func(cfg *egress.Config) { cfg.Resolver = resolver{"10.9.8.7"} })
+	})
+	id := b.enqueue(nil)
+	b.drain(engine)
+	p := engine.As("ann", allow(access.Verbs()...))
+	attempts, err := p.Attempts(t.Context(), b.delivery(id, sub).ID)
+	require.NoError(t, err)
+	pinged, err := p.Ping(t.Context(), sub)
+	require.NoError(t, err)
+	for _, a := range []delivery.Attempt{attempts[0], *pinged} {
+		require.Equal(t, delivery.OutcomeBlocked, a.Outcome)
+		require.Empty(t, a.Reason)
+	}
+}
+
+func TestTheHistoryHoldsNoConnectionWhileTheAuthorizerIsAsked(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	sub := b.subscribe(b.receiver(&deliverytest.ReceiverConfig{}), nil)
+	intent := b.enqueue(nil)
+	b.drain(engine)
+	cfg := b.pool.Config()
+	cfg.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	history, err := delivery.NewHistory(pool, nil)
+	require.NoError(t, err)
+	p := history.As("ann", access.AuthorizerFunc(func(ctx context.Context, _ access.Action) error {
+		_, err := pool.Exec(ctx, `SELECT 1`) // takes the one connection
+		return err
+	}))
+	page, err := p.Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: sub.ID})
+	require.NoError(t, err)
+	require.Len(t, page.Deliveries, 1)
+	_, err = p.Message(t.Context(), page.Deliveries[0].ID)
+	require.NoError(t, err)
+	_, err = p.Explain(t.Context(), intent)
+	require.NoError(t, err)
+}

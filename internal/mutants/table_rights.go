@@ -1,0 +1,65 @@
+package main
+
+// ruling are those of who may do what with subscriptions.
+var ruling = []mutant{
+	{
+		name: "what may not be viewed is denied, and so there",
+		file: "hierarchy/principal.go", decl: "allowed",
+		old: "errors.Is(answers[0], access.ErrDenied)", with: "false",
+		test: "hierarchy.TestEachMethodAsksForItsRight",
+	},
+	{
+		name: "what a subscription becomes is not asked about",
+		file: "hierarchy/principal.go", decl: "allowed",
+		old: "!reflect.DeepEqual(now, then)", with: "false",
+		test: "hierarchy.TestAnUpdateAsksForWhatTheSubscriptionBecomes",
+	},
+	{
+		name: "a subscription that has changed since the question is changed",
+		file: "hierarchy/principal.go", decl: "unchanged",
+		old: "return errHasChanged", with: "return nil",
+		test: "hierarchy.TestWhatHasChangedSinceTheQuestionIsAskedAgain",
+	},
+	{
+		name: "the last page of a list is none",
+		file: "hierarchy/principal_list.go", decl: "list",
+		old: "len(page.Subscriptions) > want", with: "len(page.Subscriptions) >= want",
+		test: "hierarchy.TestAListHasWhatMayBeViewedPageByPage",
+	},
+	{
+		name: "managers subscribe at the root",
+		file: "access/site_managers.go", decl: "allows",
+		old: `a.Verb == VerbCreate && chain[0] == "/"`, with: "false",
+		test: "access.TestSiteManagersDecideAsAModelDoes",
+	},
+	{
+		name: "an unknown verb is as any other",
+		file: "access/site_managers.go", decl: "authorize",
+		old: " || !slices.Contains(Verbs(), a.Verb)", with: "",
+		test: "access.TestSiteManagersKeepTheContract",
+	},
+	{
+		name: "nobody may do what anybody may",
+		file: "access/authorizer.go", decl: "AuthorizeMany",
+		old: `a.Principal == ""`, with: "false",
+		test: "access.TestAGuardFailsClosed",
+	},
+	{
+		name: "a confined store deletes elsewhere",
+		file: "hierarchy/subscription_delete.go", decl: "remove",
+		old: "string(s.cfg.RootSite)", with: `"/"`,
+		test: "hierarchy.TestEachMethodOfAConfinedStoreKeepsToItsSubtree",
+	},
+	{
+		name: "a confined store shows secrets from elsewhere",
+		file: "hierarchy/subscription_secret.go", decl: "listSecrets",
+		old: "string(s.cfg.RootSite)", with: `"/"`,
+		test: "hierarchy.TestEachMethodOfAConfinedStoreKeepsToItsSubtree",
+	},
+	{
+		name: "an intent is explained to those whom nobody may tell",
+		file: "delivery/principal_history.go", decl: "Explain",
+		old: "told = told || s.DeliveryID != nil", with: "told = true",
+		test: "delivery.TestAnExplanationIsForThoseWhoWereTold",
+	},
+}
