@@ -74,6 +74,9 @@ type Action struct {
 	Events   []string
 	Channels []string
 
+	// Filter is the expression that narrows what it hears, if there is one.
+	Filter string
+
 	// FailClosed says that what is asked of a gate does not happen while that does
 	// not answer.
 	FailClosed bool

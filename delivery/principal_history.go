@@ -213,7 +213,8 @@ func (p *PrincipalHistory) allowed(ctx context.Context, q *store.Queries, id uui
 func (p *PrincipalHistory) action(row store.Subscription, verb access.Verb) access.Action {
 	return hierarchy.Subscription{
 		ID: row.ID, Site: hierarchy.Path(row.Site), URL: row.URL, Events: row.Events, Channels: row.Channels,
-		Owner: row.Owner, Operator: row.Operator, Permission: row.Permission, FailClosed: row.FailClosed,
+		Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
+		Filter: row.Filter, FailClosed: row.FailClosed,
 	}.Action(p.principal, verb)
 }
 

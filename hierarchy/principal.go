@@ -60,7 +60,7 @@ func Ancestors(tree Tree) func(ctx context.Context, site string) ([]string, erro
 func (s Subscription) Action(principal string, verb access.Verb) access.Action {
 	a := access.Action{
 		Principal: principal, Verb: verb, Site: string(s.Site), Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
-		Events: s.Events, Channels: s.Channels, FailClosed: s.FailClosed,
+		Events: s.Events, Channels: s.Channels, Filter: s.Filter, FailClosed: s.FailClosed,
 	}
 	if s.ID != uuid.Nil {
 		a.SubscriptionID = s.ID.String()

@@ -165,6 +165,7 @@ func TestAnUpdateAsksForWhatTheSubscriptionBecomes(t *testing.T) {
 		"another host": {
 			SubscriptionUpdate{URL: new("https://example.org")}, func(a action) bool { return a.Host == "example.org" },
 		},
+		"another filter":    {SubscriptionUpdate{Filter: new("1 == 1")}, func(a action) bool { return a.Filter != "" }},
 		"a gate that stops": {SubscriptionUpdate{FailClosed: new(true)}, func(a action) bool { return a.FailClosed }},
 		"another name":      {SubscriptionUpdate{Name: new("x")}, nil},
 		"the same site":     {SubscriptionUpdate{Site: new(Path("/a"))}, nil},
