@@ -99,7 +99,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
 		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
 		keeper:    newHeaderKeeper(cfg.History.RedactHeaders),
-		filters:   newGenerations[string, *compiledFilter](keptFilters, 0, nil),
+		filters:   newFilters(),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {

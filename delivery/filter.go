@@ -14,15 +14,21 @@ const (
 	// engine whose processors have other work.
 	filterTimeout = time.Second
 
-	// keptFilters is how many filters of each generation stay compiled, of some
-	// ten kilobytes each.
-	keptFilters = 4000
+	// keptFilters is how many bytes of filters of each generation stay compiled.
+	// Compiled they take up to 200 times as much memory.
+	keptFilters = 256 << 10
 )
 
 // compiledFilter is an expression compiled, or why it does not compile here.
 type compiledFilter struct {
 	program *filter.Program
 	err     error
+}
+
+func newFilters() *generations[string, *compiledFilter] {
+	filters := newGenerations[string, *compiledFilter](keptFilters, 0, nil)
+	filters.weigh = func(expr string) int { return len(expr) }
+	return filters
 }
 
 func (e *Engine) checkFilter(expr string) error {

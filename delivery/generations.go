@@ -6,15 +6,17 @@ import (
 )
 
 // generations remembers what was asked for lately: two generations of at most size
-// values each. What is asked for moves to the young one; when that is full, or has
+// each, in values or as they are weighed. What is asked for moves to the young one; when that is full, or has
 // been there for maxAge, the old one is forgotten and the young one is old.
 type generations[K comparable, V any] struct {
 	forget func(V) // called with the lock held; nil: nothing is to be done
 	maxAge time.Duration
 	size   int
+	weigh  func(K) int // nil: each value weighs one
 
 	mu         sync.Mutex
 	young, old map[K]V
+	weight     int // of the young one
 	turned     time.Time
 }
 
@@ -52,8 +54,15 @@ func (g *generations[K, V]) find(key K) (V, bool) {
 }
 
 func (g *generations[K, V]) keep(key K, value V) {
-	if _, there := g.young[key]; !there && len(g.young) >= g.size {
-		g.turn()
+	if _, there := g.young[key]; !there {
+		added := 1
+		if g.weigh != nil {
+			added = g.weigh(key)
+		}
+		if g.weight+added > g.size {
+			g.turn()
+		}
+		g.weight += added
 	}
 	g.young[key] = value
 }
@@ -82,5 +91,5 @@ func (g *generations[K, V]) turn() {
 			g.forget(value)
 		}
 	}
-	g.old, g.young = g.young, map[K]V{}
+	g.old, g.young, g.weight = g.young, map[K]V{}, 0
 }
