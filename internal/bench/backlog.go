@@ -18,9 +18,9 @@ import (
 //     idle stretch, for each pending delivery and hour;
 //   - worker_rss_mb: the most memory that the worker ever had, the expansion of
 //     one intent to 10,000 subscriptions included;
-//   - resolve_100k_of_100: see resolve.
+//   - resolve_100k_of_100: see lookups.
 //
-// A quick run has a tenth of all that, but for resolve.
+// A quick run has a tenth of all that, but for lookups.
 func backlog(ctx context.Context, b *bench) (*result, error) {
 	ctx, cancel := context.WithTimeout(ctx, of(b.size, 2*time.Minute, 15*time.Minute, 2*time.Hour))
 	defer cancel()
@@ -43,7 +43,7 @@ func backlog(ctx context.Context, b *bench) (*result, error) {
 	if err := errors.Join(s.run(ctx), s.worker.close()); err != nil {
 		return nil, err
 	}
-	return s.result, resolve(ctx, b, s.result)
+	return s.result, lookups(ctx, b, s.result)
 }
 
 type backlogRun struct {

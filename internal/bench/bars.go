@@ -30,6 +30,8 @@ var bars = []bar{
 	{scenario: "backlog", ratio: "p50_of_quiet", atMost: 2},
 	{scenario: "backlog", ratio: "resolve_100k_of_100", atMost: 1.5},
 	{scenario: "backlog", ratio: "river_rewrites_per_held_hour", atMost: 1},
+	{scenario: "resolve", ratio: "filtered_of_plain", atMost: 1.5},
+	{scenario: "resolve", ratio: "validation_of_unmarshal", atMost: 5},
 }
 
 // demand is the bar in words.

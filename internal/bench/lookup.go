@@ -12,12 +12,12 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 )
 
-// resolve measures how long it takes to find out who is told, with 100,000
+// lookups measures how long it takes to find out who is told, with 100,000
 // subscriptions on 10,000 sites, a hundred of them at "/", and with 100 on 10
 // sites. Each lookup meets three subscriptions in both: one at the resource's
 // site, one at the site above and one at "/". The ratio is the worse of that of
 // single lookups and that of a hundred at once, as the engine does them.
-func resolve(ctx context.Context, b *bench, r *result) error {
+func lookups(ctx context.Context, b *bench, r *result) error {
 	many := hierarchySize{sites: 10_000, perSite: 10, atRoot: 100}
 	if b.size == tiny {
 		many = hierarchySize{sites: 200, perSite: 10, atRoot: 20}
@@ -111,23 +111,23 @@ func resolveType(i int) string { return fmt.Sprintf("bench.resolve.t%d", i) }
 
 // once returns how many microseconds it took to resolve some lookups at once.
 func (r *resolverRun) once(ctx context.Context, n int) (float64, error) {
-	lookups := make([]hierarchy.Lookup, n)
-	for i := range lookups {
+	asked := make([]hierarchy.Lookup, n)
+	for i := range asked {
 		below := r.size.tops() + rand.IntN(r.size.sites-1-r.size.tops()) //nolint:gosec // no secret
-		lookups[i] = hierarchy.Lookup{
+		asked[i] = hierarchy.Lookup{
 			IntentID: uuid.New(), Limit: 501, Site: r.size.site(below),
 			Type: resolveType(rand.IntN(r.size.perSite)), //nolint:gosec // no secret
 		}
 	}
 	began := time.Now()
-	found, err := r.Resolve(ctx, lookups)
+	found, err := r.Resolve(ctx, asked)
 	took := microseconds(time.Since(began))
 	if err != nil {
 		return 0, err
 	}
 	for i, matches := range found {
 		if len(matches) != 3 {
-			return 0, fmt.Errorf("%d subscriptions at or above %s, not 3", len(matches), lookups[i].Site)
+			return 0, fmt.Errorf("%d subscriptions at or above %s, not 3", len(matches), asked[i].Site)
 		}
 	}
 	return took, nil

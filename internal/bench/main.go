@@ -9,7 +9,7 @@
 // receiver on this machine needs. Ceiling and engine take turns in several
 // rounds, and the medians are printed, since the speed of a machine drifts.
 //
-//	-scenario NAME   enqueue, deliver, latency, neighbour, crash, backlog or all
+//	-scenario NAME   enqueue, deliver, latency, neighbour, crash, backlog, resolve or all
 //	-quick           smaller sizes: all scenarios in a few minutes
 //	-json            print one JSON object a line for each scenario
 //	-only REGEXP     measure only the variants whose names match (deliver)
@@ -66,6 +66,7 @@ func scenarios() []scenario {
 		{"neighbour", neighbour},
 		{"crash", crash},
 		{"backlog", backlog},
+		{"resolve", resolve},
 	}
 }
 
