@@ -5,7 +5,7 @@ var filtering = []mutant{
 	{
 		name: "what a filter lets pass does not matter",
 		file: "delivery/filter.go", decl: "judgeFilter",
-		old: "case !matches:", with: "case false:",
+		old: "case !matches:", with: "case !matches && false:",
 		test: "delivery.TestTypesUmbrellasChannelsAndFiltersFollowTheirTruthTable",
 	},
 	{
