@@ -74,7 +74,9 @@ func TestASubscriptionWhoseOwnerDoesNotExistIsDeactivatedInTime(t *testing.T) {
 	require.Equal(t, hierarchy.StateDeactivated, sub.State)
 	require.Equal(t, "the owner could not be resolved for 3 intents", sub.StateReason)
 	require.Len(t, told, 1)
-	require.Equal(t, delivery.SubscriptionEvent{SubscriptionID: subID, Reason: sub.StateReason}, <-told)
+	require.Equal(t, delivery.SubscriptionEvent{
+		SubscriptionID: subID, Owner: "ghost", URL: sub.URL, Epoch: 1, Reason: sub.StateReason,
+	}, <-told)
 }
 
 func TestWithoutACheckerInThisProcessTheDecisionWaitsForOneThatHasIt(t *testing.T) {

@@ -41,7 +41,8 @@ func (e *Engine) commitExpansions(ctx context.Context, batch []*expansion) ([][]
 			i := owners[row.ID]
 			outs[i] = append(outs[i], row)
 		}
-		return health.write(ctx, q)
+		_, err = health.write(ctx, q)
+		return err
 	})
 	return outs, err
 }

@@ -47,7 +47,8 @@ type Config struct {
 	// transaction, and holds in memory, and the most that Ask asks. Default: 500.
 	ChunkSize int
 
-	// Deactivation says when a failing subscription is deactivated.
+	// Deactivation says when a failing subscription is deactivated. A subscription
+	// can have rules of its own, which go before.
 	Deactivation DeactivationRules
 
 	// Dialects are the wire formats that subscriptions may name.
@@ -181,28 +182,6 @@ type Config struct {
 	Tree hierarchy.Tree
 }
 
-// DeactivationRules say when a subscription is deactivated for its failures.
-// A success ends the window of failures; a new epoch begins with a new one.
-type DeactivationRules struct {
-	// Attempts is the least number of failed attempts in Window. Default: 10.
-	Attempts int
-
-	// Exhausted is how many deliveries in a row must have been exhausted, over
-	// at least ExhaustedWindow. Default: 50.
-	Exhausted int
-
-	// ExhaustedWindow is the least time between the first and the last of
-	// them. Default: 1 h.
-	ExhaustedWindow time.Duration
-
-	// Unresolvable is how many intents may have met an owner that does not
-	// exist, since the activation. Default: 50.
-	Unresolvable int
-
-	// Window is how long every attempt must have failed. Default: 5 days.
-	Window time.Duration
-}
-
 func (c *Config) withDefaults() (*Config, error) {
 	out := Config{}
 	if c != nil {
@@ -211,11 +190,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	def(&out.AccessMaxAge, 30*time.Second)
 	def(&out.AskTimeout, 5*time.Second)
 	def(&out.ChunkSize, 500)
-	def(&out.Deactivation.Attempts, 10)
-	def(&out.Deactivation.Exhausted, 50)
-	def(&out.Deactivation.ExhaustedWindow, time.Hour)
-	def(&out.Deactivation.Unresolvable, 50)
-	def(&out.Deactivation.Window, 5*24*time.Hour)
+	out.Deactivation = out.Deactivation.Over(defaultRules)
 	def(&out.ExternalizeTimeout, 10*time.Second)
 	def(&out.ExternalizeTries, 8)
 	out.History.fill()
@@ -279,9 +254,6 @@ func (c *Config) validate() error {
 		return refuse("AskTimeout", "must not be negative")
 	case c.ChunkSize < 1 || c.ChunkSize > 10_000:
 		return refuse("ChunkSize", "must be 1 to 10,000")
-	case c.Deactivation.Attempts < 0 || c.Deactivation.Exhausted < 0 || c.Deactivation.Unresolvable < 0 ||
-		c.Deactivation.Window < 0 || c.Deactivation.ExhaustedWindow < 0:
-		return refuse("Deactivation", "must not have negative fields")
 	case c.ExternalizeTimeout < 0:
 		return refuse("ExternalizeTimeout", "must not be negative")
 	case c.ExternalizeTries < 0:
@@ -315,6 +287,9 @@ func (c *Config) validate() error {
 	}
 	if err := c.Filters.Validate(); err != nil {
 		return fmt.Errorf("delivery: config: Filters: %w", err)
+	}
+	if err := checkRules(c.Deactivation); err != nil {
+		return err
 	}
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("delivery: config: Schema: %w", err)

@@ -18,7 +18,7 @@ func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
 	for field, spoil := range map[string]func(cfg *delivery.Config){
 		"AccessMaxAge":           func(cfg *delivery.Config) { cfg.AccessMaxAge = -1 },
 		"ChunkSize":              func(cfg *delivery.Config) { cfg.ChunkSize = 10_001 },
-		"Deactivation":           func(cfg *delivery.Config) { cfg.Deactivation.Window = -1 },
+		"Deactivation.Window":    func(cfg *delivery.Config) { cfg.Deactivation.Window = -1 },
 		"ExternalizeTimeout":     func(cfg *delivery.Config) { cfg.ExternalizeTimeout = -1 },
 		"ExternalizeTries":       func(cfg *delivery.Config) { cfg.ExternalizeTries = -1 },
 		"History":                func(cfg *delivery.Config) { cfg.History.PerSubscription = -1 },

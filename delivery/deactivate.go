@@ -2,90 +2,106 @@ package delivery
 
 import (
 	"context"
-	"fmt"
+
+	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// deactivateDue deactivates the subscriptions that have earned it and warns of
-// those that are half way there.
+// maxJudgments is how many subscriptions one round of maintenance deactivates or
+// warns of.
+const maxJudgments = 100
+
+// deactivateDue looks at the next subscriptions that something was counted
+// against: it deactivates those that have earned it and warns of those that are on
+// the way there. A round looks at a thousand; the next one goes on behind them.
 func (e *Engine) deactivateDue(ctx context.Context) (int, error) {
-	rules := e.cfg.Deactivation
-	rows, err := e.store.DueDeactivations(ctx, &store.DueDeactivationsParams{
-		Attempts: int64(rules.Attempts), WindowMs: rules.Window.Milliseconds(),
-		Exhausted: int64(rules.Exhausted), ExhaustedMs: rules.ExhaustedWindow.Milliseconds(),
-		Unresolvable: int64(rules.Unresolvable),
-	})
+	e.mu.Lock()
+	after := e.judged
+	e.mu.Unlock()
+	rows, err := e.store.Troubled(ctx, after)
 	if err != nil {
 		return 0, err
 	}
-	done := 0
-	for _, row := range rows {
-		reason := deactivationReason(row)
-		if reason == "" {
-			err = e.warn(ctx, row)
-		} else {
-			err = e.deactivate(ctx, row, reason)
-		}
+	next, done := uuid.Nil, 0
+	for i := range rows {
+		changed, err := e.judge(ctx, &rows[i])
 		if err != nil {
 			return done, err
 		}
-		done++
+		if changed {
+			done++
+		}
+		if done == maxJudgments || i == troubledRows-1 {
+			next = rows[i].SubscriptionID
+			break
+		}
 	}
+	e.mu.Lock()
+	e.judged = next
+	e.mu.Unlock()
 	return done, nil
 }
 
-func deactivationReason(row store.DueDeactivationsRow) string {
-	switch {
-	case row.Gone:
-		return "the endpoint answered 410 Gone"
-	case row.Failing:
-		return fmt.Sprintf("%d attempts in a row have failed since %s", row.FailedAttempts, row.FailingSince.UTC().Format("2006-01-02 15:04 MST"))
-	case row.Exhausted:
-		return fmt.Sprintf("%d deliveries in a row were exhausted", row.ExhaustedRow)
-	case row.Unresolved:
-		return fmt.Sprintf("the owner could not be resolved for %d intents", row.Unresolvable)
-	default:
-		return ""
+// troubledRows is how many the statement Troubled returns at most.
+const troubledRows = 1000
+
+func (e *Engine) judge(ctx context.Context, row *store.TroubledRow) (changed bool, err error) {
+	if !row.Live {
+		return false, nil
 	}
+	t, rules := tallyOf(row), rulesOf(row).Over(e.cfg.Deactivation)
+	ev := SubscriptionEvent{
+		SubscriptionID: row.SubscriptionID, Owner: row.Owner, URL: publicURL(row.URL), Epoch: row.Epoch,
+		FailingSince: t.FailingSince, FailedAttempts: t.Failed,
+	}
+	if ev.Reason = t.deactivates(&rules); ev.Reason != "" {
+		return e.deactivate(ctx, row, ev)
+	}
+	if ev.Reason = t.warns(&rules); ev.Reason != "" && row.AppFailed && !row.Warned {
+		return e.warn(ctx, row, ev)
+	}
+	return false, nil
 }
 
-func (e *Engine) deactivate(ctx context.Context, row store.DueDeactivationsRow, reason string) error {
-	n, err := e.store.DeactivateEpoch(ctx, &store.DeactivateEpochParams{ID: row.SubscriptionID, Epoch: row.Epoch, Reason: reason})
-	if err != nil || n == 0 { // another engine was first, or an application holds the row: next time
-		return err
+func (e *Engine) deactivate(ctx context.Context, row *store.TroubledRow, ev SubscriptionEvent) (bool, error) {
+	changed, err := e.changeAndAnnounce(ctx, func(q *store.Queries) ([]uuid.UUID, error) {
+		return q.DeactivateEpoch(ctx, &store.DeactivateEpochParams{
+			ID: row.SubscriptionID, Epoch: row.Epoch, Reason: ev.Reason, FailingSince: row.FailingSince,
+		})
+	}, ev.operation(SubscriptionDeactivatedEventType))
+	if err != nil || !changed { // another engine was first, or an application holds the row: next time
+		return false, err
 	}
-	e.log.WarnContext(ctx, "riverhook: subscription deactivated", "subscription", row.SubscriptionID, "reason", reason)
-	e.callHook(ctx, "SubscriptionDeactivated", e.cfg.Hooks.SubscriptionDeactivated, row, reason)
-	return nil
+	e.log.WarnContext(ctx, "riverhook: subscription deactivated", "subscription", ev.SubscriptionID, "reason", ev.Reason)
+	callHook(ctx, e, "SubscriptionDeactivated", e.cfg.Hooks.SubscriptionDeactivated, ev)
+	return true, nil
 }
 
-func (e *Engine) warn(ctx context.Context, row store.DueDeactivationsRow) error {
-	n, err := e.store.MarkWarned(ctx, &store.MarkWarnedParams{ID: row.SubscriptionID, Epoch: row.Epoch})
-	if err != nil || n == 0 {
-		return err
+func (e *Engine) warn(ctx context.Context, row *store.TroubledRow, ev SubscriptionEvent) (bool, error) {
+	changed, err := e.changeAndAnnounce(ctx, func(q *store.Queries) ([]uuid.UUID, error) {
+		return q.MarkWarned(ctx, &store.MarkWarnedParams{ID: row.SubscriptionID, Epoch: row.Epoch, FailingSince: row.FailingSince})
+	}, ev.operation(SubscriptionFailingEventType))
+	if err != nil || !changed {
+		return false, err
 	}
-	reason := fmt.Sprintf("%d attempts in a row have failed", row.FailedAttempts)
-	e.log.WarnContext(ctx, "riverhook: subscription failing", "subscription", row.SubscriptionID, "reason", reason)
-	e.callHook(ctx, "SubscriptionFailing", e.cfg.Hooks.SubscriptionFailing, row, reason)
-	return nil
+	e.log.WarnContext(ctx, "riverhook: subscription failing", "subscription", ev.SubscriptionID, "reason", ev.Reason)
+	callHook(ctx, e, "SubscriptionFailing", e.cfg.Hooks.SubscriptionFailing, ev)
+	return true, nil
 }
 
-func (e *Engine) callHook(
-	ctx context.Context, name string, hook func(context.Context, SubscriptionEvent), row store.DueDeactivationsRow, reason string,
-) {
-	if hook == nil {
-		return
-	}
-	ev := SubscriptionEvent{SubscriptionID: row.SubscriptionID, Reason: reason, FailedAttempts: row.FailedAttempts}
-	if row.FailingSince != nil {
-		ev.FailingSince = *row.FailingSince
-	}
-	_, err := within(ctx, e.cfg.HookTimeout, func(ctx context.Context) (struct{}, error) {
-		hook(ctx, ev)
-		return struct{}{}, nil
+// changeAndAnnounce announces a change in the transaction that makes it, where it
+// is made at all.
+func (e *Engine) changeAndAnnounce(
+	ctx context.Context, change func(q *store.Queries) ([]uuid.UUID, error), op operation,
+) (changed bool, err error) {
+	err = e.inTx(ctx, true, func(q *store.Queries) error {
+		ids, err := change(q)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		changed = true
+		return e.announce(ctx, q, []operation{op})
 	})
-	if err != nil {
-		e.log.ErrorContext(ctx, "riverhook: hook failed", "hook", name, "subscription", row.SubscriptionID, "error", err)
-	}
+	return changed, err
 }

@@ -187,7 +187,7 @@ func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string)
 		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: fmt.Sprintf("no dialect %q in this process", name)}
 	}
 	data := ev.Data
-	if x, found := e.cfg.Externalizers.Find(name, ev.ResourceKind, ev.Type); found {
+	if x, found := e.cfg.Externalizers.Find(name, ev.ResourceKind, ev.Type); found && !hierarchy.IsReserved(ev.Type) {
 		var err error
 		if data, err = e.callExternalizer(ctx, x, ev); err != nil {
 			if errors.Is(err, ErrGone) {

@@ -81,6 +81,7 @@ type Engine struct {
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
 	beaten  time.Time // of the last heartbeat that was written
+	judged  uuid.UUID // the last subscription that was looked at for what was counted against it
 }
 
 // New makes an engine; Start sets it to work. The pool should allow ten

@@ -193,6 +193,8 @@ func judgeOther(in *IntentRecord, row store.ExplainOthersRow) (outcome DecisionO
 	switch {
 	case !row.HearsType:
 		return DecisionNotMatched, fmt.Sprintf("hears %s, not %s", quotedList(row.Events), in.Type)
+	case hierarchy.IsReserved(in.Type) && !row.Operator:
+		return DecisionNotMatched, "events of Riverhook's own are for subscriptions of the operator"
 	case !row.HearsChannel && in.Channel == "":
 		return DecisionNotMatched, fmt.Sprintf("hears only the channels %s; the intent is on none", quotedList(row.Channels))
 	case !row.HearsChannel:

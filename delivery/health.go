@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -20,8 +21,9 @@ type healthKey struct {
 type healthBook map[healthKey]*healthEntry
 
 type healthEntry struct {
-	Recovered    bool // a success ended the window; the counts are those behind it
+	Recovered    *transition // a success ended the window; the counts are those behind it
 	Failed       int
+	AppFailed    bool // of them at least one of an event of the application
 	Exhausted    int
 	Unresolvable int
 	Gone         bool
@@ -50,17 +52,22 @@ func saysOfHealth(tr *transition) bool {
 }
 
 // add enters what one transition says, in the order in which they happened.
-func (b healthBook) add(tr *transition) {
+// failing is what was found when it was recorded: a window may have begun since the
+// request went out.
+func (b healthBook) add(tr *transition, failing bool) {
 	if tr.Attempt == nil || !saysOfEndpoint(tr.Attempt.Outcome) {
 		return
 	}
 	switch tr.Attempt.Outcome {
 	case OutcomeDelivered, OutcomeVetoed:
 		before := b[healthKey{tr.Target.Sub.ID, tr.Target.Epoch}]
-		if tr.Target.Failing || tr.Target.Probe || before != nil {
-			now := healthEntry{Recovered: true}
-			if before != nil && !before.Opened { // a wait that it has asked for stays
-				now.Pause = before.Pause
+		if failing || tr.Target.Failing || tr.Target.Probe || before != nil {
+			now := healthEntry{Recovered: tr}
+			if before != nil {
+				now.Unresolvable = before.Unresolvable
+				if !before.Opened { // a wait that it has asked for stays
+					now.Pause = before.Pause
+				}
 			}
 			*b.entry(tr.Target.Sub.ID, tr.Target.Epoch) = now
 		}
@@ -71,6 +78,7 @@ func (b healthBook) add(tr *transition) {
 	default:
 		h := b.entry(tr.Target.Sub.ID, tr.Target.Epoch)
 		h.Failed++
+		h.AppFailed = h.AppFailed || !hierarchy.IsReserved(tr.Target.Event.Type)
 		if tr.State == stateExhausted {
 			h.Exhausted++
 		}
@@ -81,14 +89,15 @@ func (b healthBook) add(tr *transition) {
 	}
 }
 
-func (b healthBook) write(ctx context.Context, q *store.Queries) error {
+// write returns the windows that were warned of and have ended.
+func (b healthBook) write(ctx context.Context, q *store.Queries) ([]store.RecordRecoveriesRow, error) {
 	var (
 		failures   store.RecordFailuresParams
 		recoveries store.RecordRecoveriesParams
 		closed     store.CloseCircuitsParams
 	)
 	for key, h := range b {
-		if h.Recovered {
+		if h.Recovered != nil {
 			recoveries.Subscriptions = append(recoveries.Subscriptions, key.SubscriptionID.String())
 			recoveries.Epochs = append(recoveries.Epochs, key.Epoch)
 		}
@@ -104,6 +113,7 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) error {
 		failures.Failed = append(failures.Failed, h.Failed)
 		failures.Exhausted = append(failures.Exhausted, h.Exhausted)
 		failures.Unresolvable = append(failures.Unresolvable, h.Unresolvable)
+		failures.AppFailed = append(failures.AppFailed, h.AppFailed)
 		failures.Gone = append(failures.Gone, h.Gone)
 		failures.PauseMs = append(failures.PauseMs, h.Pause.Milliseconds())
 		opened := 0
@@ -112,20 +122,41 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) error {
 		}
 		failures.Opened = append(failures.Opened, opened)
 	}
+	return b.writeAll(ctx, q, &recoveries, &failures, &closed)
+}
+
+func (b healthBook) writeAll(
+	ctx context.Context, q *store.Queries,
+	recoveries *store.RecordRecoveriesParams, failures *store.RecordFailuresParams, closed *store.CloseCircuitsParams,
+) (ended []store.RecordRecoveriesRow, err error) {
+	if len(recoveries.Subscriptions) > 0 && len(failures.Subscriptions) > 0 {
+		if err := q.LockHealth(ctx, b.keys()); err != nil {
+			return nil, fmt.Errorf("delivery: lock health: %w", err)
+		}
+	}
 	if len(recoveries.Subscriptions) > 0 {
-		if err := q.RecordRecoveries(ctx, &recoveries); err != nil {
-			return fmt.Errorf("delivery: record recoveries: %w", err)
+		if ended, err = q.RecordRecoveries(ctx, recoveries); err != nil {
+			return nil, fmt.Errorf("delivery: record recoveries: %w", err)
 		}
 	}
 	if len(failures.Subscriptions) > 0 {
-		if err := q.RecordFailures(ctx, &failures); err != nil {
-			return fmt.Errorf("delivery: record failures: %w", err)
+		if err := q.RecordFailures(ctx, failures); err != nil {
+			return nil, fmt.Errorf("delivery: record failures: %w", err)
 		}
 	}
 	if len(closed.Subscriptions) > 0 {
-		if err := q.CloseCircuits(ctx, &closed); err != nil {
-			return fmt.Errorf("delivery: close circuits: %w", err)
+		if err := q.CloseCircuits(ctx, closed); err != nil {
+			return nil, fmt.Errorf("delivery: close circuits: %w", err)
 		}
 	}
-	return nil
+	return ended, nil
+}
+
+func (b healthBook) keys() *store.LockHealthParams {
+	p := &store.LockHealthParams{}
+	for key := range b {
+		p.Subscriptions = append(p.Subscriptions, key.SubscriptionID.String())
+		p.Epochs = append(p.Epochs, key.Epoch)
+	}
+	return p
 }

@@ -82,6 +82,7 @@ func (b *bundle) pass(d time.Duration) {
 		`UPDATE riverhook.intent_state SET due_at = due_at - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.subscription_health SET failing_since = failing_since - $1::bigint * interval '1 ms',
 			exhausted_since = exhausted_since - $1::bigint * interval '1 ms',
+			unresolvable_since = unresolvable_since - $1::bigint * interval '1 ms',
 			circuit_until = circuit_until - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.subscription SET state_since = state_since - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.river_job SET scheduled_at = scheduled_at - $1::bigint * interval '1 ms' WHERE finalized_at IS NULL`,

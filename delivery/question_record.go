@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/internal/store"
@@ -28,6 +29,9 @@ func (e *Engine) recordQuestion(ctx context.Context, q *questioning) error {
 	for _, d := range q.Decisions {
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
 			e.logTransition(ctx, tr, true)
+			if err == nil {
+				go e.tellOf(ctx, tr) // who asked does not wait for a hook
+			}
 		} else if d.Outcome == decisionUnanswered {
 			e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", q.Intent.Event.ID),
 				slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
@@ -58,18 +62,27 @@ func (e *Engine) writeQuestion(ctx context.Context, db *store.Queries, q *questi
 		return err
 	}
 	for _, d := range q.Decisions {
+		if tr := q.Asked[d.Subscription.ID]; tr != nil {
+			addTransition(ended, tr)
+		}
+	}
+	failing := map[uuid.UUID]bool{}
+	if len(ended.Ids) > 0 {
+		rows, err := db.RecordAttempts(ctx, ended)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			failing[row.ID] = row.Failing
+		}
+	}
+	for _, d := range q.Decisions {
 		if d.OwnerUnknown {
 			health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
 		}
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
-			addTransition(ended, tr)
-			health.add(tr)
+			health.add(tr, failing[tr.Target.ID])
 		}
 	}
-	if len(ended.Ids) > 0 {
-		if _, err := db.RecordAttempts(ctx, ended); err != nil {
-			return err
-		}
-	}
-	return health.write(ctx, db)
+	return e.conclude(ctx, db, health, nil)
 }

@@ -55,6 +55,9 @@ func (e *Engine) record(job context.Context, tr *transition) error {
 			return fmt.Errorf("delivery: record delivery %s: %w", tr.Target.ID, err)
 		case became != busy:
 			e.logTransition(ctx, tr, became == moved)
+			if became == moved {
+				e.tellOf(ctx, tr)
+			}
 			return nil
 		case !sleep(ctx, ctx, busyWait):
 			return fmt.Errorf("delivery: record delivery %s: its row has been locked for %s", tr.Target.ID, recordTimeout)
@@ -105,31 +108,41 @@ func (e *Engine) recordTransitions(ctx context.Context, trs []*transition) ([]re
 	several := false
 	for _, tr := range trs {
 		addTransition(p, tr)
-		several = several || saysOfHealth(tr)
+		several = several || saysOfHealth(tr) || tr.State == stateExhausted
 	}
 	outs := make([]recorded, len(trs))
+	health := healthBook{} // what is busy comes again, and what was recorded before says nothing new
 	err := e.inTx(ctx, several, func(q *store.Queries) error {
 		rows, err := q.RecordAttempts(ctx, p)
 		if err != nil {
 			return fmt.Errorf("delivery: record attempts: %w", err)
 		}
-		became := make(map[fence]recorded, len(rows))
+		became := make(map[fence]store.RecordAttemptsRow, len(rows))
 		for _, row := range rows {
-			became[fence{row.ID, row.Seq}] = moved
-			if row.Busy {
-				became[fence{row.ID, row.Seq}] = busy
-			}
+			became[fence{row.ID, row.Seq}] = row
 		}
-		health := healthBook{} // what is busy comes again, and what was recorded before says nothing new
 		for i, tr := range trs {
-			if outs[i] = became[fence{tr.Target.ID, tr.Target.Seq}]; outs[i] == moved {
-				health.add(tr)
+			switch row, ok := became[fence{tr.Target.ID, tr.Target.Seq}]; {
+			case ok && row.Busy:
+				outs[i] = busy
+			case ok:
+				outs[i] = moved
+				health.add(tr, row.Failing)
 			}
 		}
-		return health.write(ctx, q)
+		if !several {
+			return nil
+		}
+		return e.conclude(ctx, q, health, exhaustions(trs, outs))
 	})
 	if err != nil {
 		return nil, err
+	}
+	if !several && !health.empty() {
+		err := e.inTx(ctx, true, func(q *store.Queries) error { return e.conclude(ctx, q, health, nil) })
+		if err != nil { // the next success ends the window
+			e.log.WarnContext(ctx, "riverhook: the end of a window of failures was not recorded", "error", err)
+		}
 	}
 	return outs, nil
 }

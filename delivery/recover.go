@@ -14,21 +14,22 @@ import (
 // recoverStep is how many deliveries are brought back in one transaction.
 const recoverStep = 500
 
-// RecoverOpts say which deliveries Recover brings back.
+// RecoverOpts say what Recover brings back.
 type RecoverOpts struct {
 	// Limit is the most that are brought back. Default: all.
 	Limit int
 
-	// Since is the earliest time at which the delivery was made, inclusive.
-	// Default: any.
+	// Since is the earliest time at which the delivery or the decision was made,
+	// inclusive. Default: any.
 	Since time.Time
 
-	// States are the ends from which they are brought back. Default: cancelled,
-	// exhausted and expired. Delivered ones are sent again only when it is among
-	// them.
+	// States are the ends from which deliveries are brought back, and then nothing
+	// else is. Default: cancelled, exhausted and expired, and with them the decisions
+	// that were inactive. Delivered ones are sent again only when it is among them.
 	States []DeliveryState
 
-	// Until is the time before which the delivery was made. Default: any.
+	// Until is the time before which the delivery or the decision was made.
+	// Default: any.
 	Until time.Time
 }
 
@@ -58,8 +59,10 @@ func (o *RecoverOpts) params(subscription uuid.UUID) (*store.RecoverDeliveriesPa
 }
 
 // Recover brings back what a subscription has missed: each ended delivery that
-// opts name gets a new round as by Redeliver, oldest first; those whose message is
-// gone (ErrPayloadGone), and questions, stay as they are. It works in steps
+// opts name gets a new round as by Redeliver, oldest first, and then each event
+// that came while the subscription was deactivated is decided anew, as one that has
+// just come. Those whose message or data is gone (ErrPayloadGone), and questions, stay as
+// they are. It works in steps
 // that are committed one by one; after an error the number says how many have
 // been brought back, and another call goes on with the rest. The error is
 // ErrNotFound, ErrSubscriptionDeactivated or ErrSubscriptionGone. nil opts are
@@ -101,10 +104,38 @@ func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *Re
 			return recovered, err
 		}
 		recovered += step.Moved
-		if step.Picked < p.MaxRows || o.Limit > 0 && recovered >= o.Limit {
+		if o.Limit > 0 && recovered >= o.Limit {
 			return recovered, nil
 		}
+		if step.Picked < p.MaxRows {
+			break
+		}
 		p.After = step.Last
+	}
+	if len(o.States) > 0 {
+		return recovered, nil
+	}
+	return e.recoverInactive(ctx, subscription, o, p, recovered)
+}
+
+// recoverInactive has the decisions made anew that were inactive. What it has
+// brought back waits, so that the next step begins behind it.
+func (e *Engine) recoverInactive(
+	ctx context.Context, subscription uuid.UUID, o *RecoverOpts, bounds *store.RecoverDeliveriesParams, recovered int,
+) (int, error) {
+	p := &store.RecoverInactiveParams{SubscriptionID: subscription, Since: bounds.Since, Until: bounds.Until, MaxRows: recoverStep}
+	for {
+		if o.Limit > 0 {
+			p.MaxRows = min(recoverStep, o.Limit-recovered)
+		}
+		n, err := e.store.RecoverInactive(ctx, p)
+		if err != nil {
+			return recovered, err
+		}
+		recovered += n
+		if n < p.MaxRows || o.Limit > 0 && recovered >= o.Limit {
+			return recovered, nil
+		}
 	}
 }
 

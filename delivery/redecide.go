@@ -134,7 +134,8 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 		for _, row := range rows {
 			out = append(out, store.CommitExpansionsRow(row))
 		}
-		return health.write(ctx, q)
+		_, err = health.write(ctx, q)
+		return err
 	})
 	return out, err
 }

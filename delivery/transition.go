@@ -47,6 +47,8 @@ type transition struct {
 	Attempt     *attempt
 	Pause       time.Duration // nothing goes to the endpoint for so long
 	Opens       bool          // because its circuit opens
+
+	recovered *SubscriptionEvent // it was warned of a window that this ended; set as it is recorded
 }
 
 // attempt is one request and what came back, as it is recorded.

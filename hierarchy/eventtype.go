@@ -3,6 +3,7 @@ package hierarchy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -67,6 +68,22 @@ func splitType(s string) (name, prefix string) {
 		return name, BeforePrefix
 	}
 	return s, ""
+}
+
+// ReservedPrefix begins the event types that are Riverhook's own. No application can
+// enqueue or register them, and only subscriptions of the operator hear them.
+const ReservedPrefix = "riverhook."
+
+// IsReserved says whether an event type is Riverhook's own.
+func IsReserved(eventType string) bool { return strings.HasPrefix(eventType, ReservedPrefix) }
+
+// hearsOperations says whether a subscription can hear of events that are
+// Riverhook's own.
+func hearsOperations(s *Subscription) bool {
+	return s.Operator && slices.ContainsFunc(s.Events, func(pattern string) bool {
+		first, _, _ := strings.Cut(pattern, ".")
+		return first == anyRest || first == anySegment || first+"." == ReservedPrefix
+	})
 }
 
 // CheckPattern says why s cannot be a pattern of event types.

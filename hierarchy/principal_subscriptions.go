@@ -44,12 +44,22 @@ func (p *PrincipalSubscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uui
 
 // Activate is that of [Subscriptions]. It asks for change.
 func (p *PrincipalSubscriptions) Activate(ctx context.Context, id uuid.UUID) (bool, error) {
-	return p.activate(ctx, nil, id)
+	return p.activate(ctx, nil, id, nil)
 }
 
 // ActivateTx is Activate in the caller's transaction.
 func (p *PrincipalSubscriptions) ActivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
-	return p.activate(ctx, tx, id)
+	return p.activate(ctx, tx, id, nil)
+}
+
+// ActivateWith is that of [Subscriptions]. It asks for change.
+func (p *PrincipalSubscriptions) ActivateWith(ctx context.Context, id uuid.UUID, opts *ActivateOpts) (bool, error) {
+	return p.activate(ctx, nil, id, opts)
+}
+
+// ActivateWithTx is ActivateWith in the caller's transaction.
+func (p *PrincipalSubscriptions) ActivateWithTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *ActivateOpts) (bool, error) {
+	return p.activate(ctx, tx, id, opts)
 }
 
 // Deactivate is that of [Subscriptions]. It asks for change.
@@ -129,10 +139,10 @@ func (p *PrincipalSubscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.
 	})
 }
 
-func (p *PrincipalSubscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+func (p *PrincipalSubscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *ActivateOpts) (bool, error) {
 	return act(ctx, p, tx, deed[bool]{
 		name: "activate subscription", id: id, verb: access.VerbChange,
-		do: func(tx pgx.Tx) (bool, error) { return p.subs.activate(ctx, tx, id) },
+		do: func(tx pgx.Tx) (bool, error) { return p.subs.activate(ctx, tx, id, opts) },
 	})
 }
 

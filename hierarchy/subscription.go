@@ -33,34 +33,35 @@ type State string
 // Printed, logged or encoded as JSON it shows neither the values of headers nor
 // the URL's user, password and query, which may hold credentials.
 type Subscription struct {
-	ID                uuid.UUID         // a version 7 UUID
-	Name              string            // for people
-	Manifest          string            // the manifest that it is kept by, see package manifest; "" is none
-	ManifestKey       string            // what it is called there
-	Description       string            // for people
-	Site              Path              // hears of resources here and below
-	URL               string            // where requests go
-	Events            []string          // patterns of event types and of questions, see CheckPattern
-	Channels          []string          // none: all intents; some: only intents on one of them
-	Filter            string            // an expression that must be true of an intent; "" is none
-	Owner             string            // the principal that must be allowed to see a resource; "" with Operator
-	Operator          bool              // nobody is asked whether it may see a resource
-	Permission        string            // what the owner needs; "" with Operator
-	Dialect           string            // the wire format's name
-	Headers           map[string]string // added to each request
-	SecretHeaders     map[string]string // the same, stored sealed: the names, each with "[redacted]"
-	Schedule          string            // the retry schedule's name; "" is the engine's default
-	Timeout           time.Duration     // of one attempt; 0 is the engine's default
-	FailClosed        bool              // a question to it that is not answered stops what was asked about
-	MaxInFlight       int               // requests at the same time; 0 is the engine's default
-	Credentials       CredentialsKind   // what requests carry in the header Authorization; "" is nothing
-	OwnRootCAs        bool              // the endpoint's certificate is verified by authorities of its own
-	ClientCertificate bool              // the endpoint is shown a client certificate of the subscription's
-	Metadata          map[string]string // the application's own; never sent
-	State             State             // see the constants
-	StateReason       string            // why it is deactivated; else ""
-	StateSince        time.Time         // when the state last changed
-	Epoch             int               // grows by one at each deactivation, from 1
+	ID                uuid.UUID          // a version 7 UUID
+	Name              string             // for people
+	Manifest          string             // the manifest that it is kept by, see package manifest; "" is none
+	ManifestKey       string             // what it is called there
+	Description       string             // for people
+	Site              Path               // hears of resources here and below
+	URL               string             // where requests go
+	Events            []string           // patterns of event types and of questions, see CheckPattern
+	Channels          []string           // none: all intents; some: only intents on one of them
+	Filter            string             // an expression that must be true of an intent; "" is none
+	Owner             string             // the principal that must be allowed to see a resource; "" with Operator
+	Operator          bool               // nobody is asked whether it may see a resource
+	Permission        string             // what the owner needs; "" with Operator
+	Dialect           string             // the wire format's name
+	Headers           map[string]string  // added to each request
+	SecretHeaders     map[string]string  // the same, stored sealed: the names, each with "[redacted]"
+	Schedule          string             // the retry schedule's name; "" is the engine's default
+	Timeout           time.Duration      // of one attempt; 0 is the engine's default
+	FailClosed        bool               // a question to it that is not answered stops what was asked about
+	MaxInFlight       int                // requests at the same time; 0 is the engine's default
+	Deactivation      *DeactivationRules // its own rules; nil: the engine's
+	Credentials       CredentialsKind    // what requests carry in the header Authorization; "" is nothing
+	OwnRootCAs        bool               // the endpoint's certificate is verified by authorities of its own
+	ClientCertificate bool               // the endpoint is shown a client certificate of the subscription's
+	Metadata          map[string]string  // the application's own; never sent
+	State             State              // see the constants
+	StateReason       string             // why it is deactivated; else ""
+	StateSince        time.Time          // when the state last changed
+	Epoch             int                // grows by one at each deactivation, from 1
 
 	// CredentialsVersion grows with each change of the credentials, the sealed
 	// headers or the TLS settings; 0: there never were any.

@@ -37,7 +37,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		return nil, err
 	}
 	u := SubscriptionUpdate{
-		Channels: &spec.Channels, Description: &spec.Description, Dialect: &spec.Dialect, Events: &spec.Events,
+		Channels: &spec.Channels, Deactivation: spec.Deactivation, Description: &spec.Description, Dialect: &spec.Dialect, Events: &spec.Events,
 		FailClosed: &spec.FailClosed, Filter: &spec.Filter, Headers: &spec.Headers,
 		MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
 		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
@@ -85,6 +85,9 @@ func (u SubscriptionUpdate) apply(s *Subscription) {
 	}
 	if u.Credentials != nil {
 		s.Credentials = u.Credentials.Kind()
+	}
+	if u.Deactivation != nil {
+		s.Deactivation = new(*u.Deactivation)
 	}
 	if u.TLS != nil {
 		s.OwnRootCAs, s.ClientCertificate = u.TLS.RootCAs != "", u.TLS.Certificate != ""
@@ -148,6 +151,7 @@ func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
 	return firstOf(
 		field("Channels", u.Channels, checkChannels),
 		func() error { return c.checkCredentials(u.Credentials) },
+		func() error { return checkDeactivation(u.Deactivation) },
 		field("Description", u.Description, checkDescription),
 		field("Dialect", u.Dialect, func(s string) error { return checkNamed(s, c.Dialects) }),
 		field("Events", u.Events, checkEvents),

@@ -24,7 +24,8 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
 		Events: s.Events, Channels: texts(s.Channels), Filter: s.Filter, Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
-		FailClosed: s.FailClosed, MaxInFlight: s.MaxInFlight, Metadata: object(s.Metadata), State: string(s.State),
+		FailClosed: s.FailClosed, MaxInFlight: s.MaxInFlight,
+		Deactivation: deactivationText(s.Deactivation), HearsOperations: hearsOperations(s), Metadata: object(s.Metadata), State: string(s.State),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
 		SecretHeaders: namesOf(s.SecretHeaders), SecretHeaderBytes: s.secretHeaderBytes, CredentialsVersion: s.CredentialsVersion,
 		PublicKey: n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
@@ -36,7 +37,8 @@ func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
 		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
 		Events: s.Events, Channels: texts(s.Channels), Filter: s.Filter, Permission: s.Permission,
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
-		FailClosed: s.FailClosed, MaxInFlight: s.MaxInFlight, Metadata: object(s.Metadata),
+		FailClosed: s.FailClosed, MaxInFlight: s.MaxInFlight,
+		Deactivation: deactivationText(s.Deactivation), HearsOperations: hearsOperations(s), Metadata: object(s.Metadata),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
 		SecretHeaders: namesOf(s.SecretHeaders), SecretHeaderBytes: s.secretHeaderBytes, CredentialsVersion: s.CredentialsVersion,
 	}
@@ -60,6 +62,9 @@ func subscriptionOf(row store.Subscription) (*Subscription, error) {
 	}
 	var err error
 	if sub.Headers, err = mapOf(row.Headers); err != nil {
+		return nil, err
+	}
+	if sub.Deactivation, err = deactivationOf(row.Deactivation); err != nil {
 		return nil, err
 	}
 	if sub.Metadata, err = mapOf(row.Metadata); err != nil {

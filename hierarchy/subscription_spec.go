@@ -25,6 +25,10 @@ type SubscriptionSpec struct {
 	// Default: none.
 	Credentials Credentials
 
+	// Deactivation are rules of its own for when it is deactivated; a zero field
+	// means what the engine has. Default: the engine's rules.
+	Deactivation *DeactivationRules
+
 	// Description is for people, up to 4096 characters.
 	Description string
 
@@ -142,6 +146,7 @@ func (s SubscriptionSpec) MarshalJSON() ([]byte, error) {
 type SubscriptionUpdate struct {
 	Channels      *[]string
 	Credentials   *Credentials
+	Deactivation  *DeactivationRules
 	Description   *string
 	Dialect       *string
 	Events        *[]string

@@ -18,12 +18,32 @@ const maxReason = 1024
 // automatic deactivation is counted from now on. A subscription at a former
 // path is refused ([ErrInvalidSubscription], field Site): update its site first.
 func (s *Subscriptions) Activate(ctx context.Context, id uuid.UUID) (bool, error) {
-	return inTx(ctx, s.pool, "activate subscription", func(tx pgx.Tx) (bool, error) { return s.activate(ctx, tx, id) })
+	return s.ActivateWith(ctx, id, nil)
 }
 
 // ActivateTx is Activate in the caller's transaction.
 func (s *Subscriptions) ActivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
-	changed, err := s.activate(ctx, tx, id)
+	return s.ActivateWithTx(ctx, tx, id, nil)
+}
+
+// ActivateOpts say how a subscription becomes active again.
+type ActivateOpts struct {
+	// DropHeld ends the deliveries that a pause has held back as cancelled, with
+	// that reason, in time that grows with their number; delivery.Engine.Recover
+	// still brings them back. An event that is being expanded at that moment may be
+	// delivered all the same. Deliveries that something else holds, such as an open
+	// circuit, go on. Default: all go out.
+	DropHeld bool
+}
+
+// ActivateWith is Activate as opts say; nil opts are the defaults.
+func (s *Subscriptions) ActivateWith(ctx context.Context, id uuid.UUID, opts *ActivateOpts) (bool, error) {
+	return inTx(ctx, s.pool, "activate subscription", func(tx pgx.Tx) (bool, error) { return s.activate(ctx, tx, id, opts) })
+}
+
+// ActivateWithTx is ActivateWith in the caller's transaction.
+func (s *Subscriptions) ActivateWithTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *ActivateOpts) (bool, error) {
+	changed, err := s.activate(ctx, tx, id, opts)
 	return outcome("activate subscription", changed, err)
 }
 
@@ -53,7 +73,7 @@ func (s *Subscriptions) PauseTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (b
 	return outcome("pause subscription", changed, err)
 }
 
-func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
+func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *ActivateOpts) (bool, error) {
 	if err := s.lockPlaces(ctx, tx); err != nil {
 		return false, err
 	}
@@ -63,6 +83,12 @@ func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID) (
 	}
 	if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 		return false, err
+	}
+	if opts != nil && opts.DropHeld {
+		err := s.in(tx).DropHeld(ctx, &store.DropHeldParams{SubscriptionID: id, Reason: "dropped when the subscription was activated"})
+		if err != nil {
+			return false, err
+		}
 	}
 	return true, s.setState(ctx, tx, id, StateActive, "")
 }

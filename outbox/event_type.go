@@ -77,6 +77,9 @@ func (t *EventType) validate() error {
 	if err := hierarchy.CheckEventType(t.Name); err != nil {
 		return refuse("Name", "%v", err)
 	}
+	if hierarchy.IsReserved(t.Name) {
+		return refuse("Name", `must not begin with %q: such types are Riverhook's own`, hierarchy.ReservedPrefix)
+	}
 	if bad := checkText("Description", t.Description, maxDescriptionChars); bad != nil {
 		return refuse("Description", "%s", bad.Reason)
 	}
@@ -86,6 +89,9 @@ func (t *EventType) validate() error {
 	for i, umbrella := range t.Extends {
 		if err := hierarchy.CheckEventType(umbrella); err != nil {
 			return refuse("Extends", "%v", err)
+		}
+		if hierarchy.IsReserved(umbrella) {
+			return refuse("Extends", "names %q, a type of Riverhook's own", umbrella)
 		}
 		if slices.Contains(t.Extends[:i], umbrella) {
 			return refuse("Extends", "names %q twice", umbrella)

@@ -144,6 +144,8 @@ func TestEventTypes(t *testing.T) {
 			bad           EventType
 		}{
 			{"Name", "segments", EventType{Name: "user"}},
+			{"Name", "riverhook.", EventType{Name: "riverhook.delivery.exhausted"}},
+			{"Extends", "riverhook.", EventType{Name: "x.y", Extends: []string{"riverhook.delivery.exhausted"}}},
 			{"Description", "1024", EventType{Name: "x.y", Description: strings.Repeat("é", 1025)}},
 			{"Description", "NUL", EventType{Name: "x.y", Description: "\x00"}},
 			{"Extends", "at most 32", EventType{Name: "x.y", Extends: many}},

@@ -89,6 +89,9 @@ func checkType(in *Intent) *InvalidIntentError {
 	if err := hierarchy.CheckEventType(in.Type); err != nil {
 		return refuseErr("Type", err)
 	}
+	if hierarchy.IsReserved(in.Type) {
+		return refuse("Type", `must not begin with %q: such events are Riverhook's own`, hierarchy.ReservedPrefix)
+	}
 	return nil
 }
 

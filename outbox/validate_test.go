@@ -35,6 +35,7 @@ func refusals() []refusal {
 		{"an id with a newline at its end", "ID", func(in *Intent) { in.ID = "a\n" }, true},
 		{"an id of 129", "ID", func(in *Intent) { in.ID = strings.Repeat("a", 129) }, true},
 		{"an id beyond ASCII", "ID", func(in *Intent) { in.ID = "é" }, true},
+		{"a type of Riverhook's own", "Type", func(in *Intent) { in.Type = "riverhook.subscription.failing" }, true},
 		{"no type", "Type", func(in *Intent) { in.Type = "" }, true},
 		{"a type of one segment", "Type", func(in *Intent) { in.Type = "user" }, true},
 		{"a type of nine segments", "Type", func(in *Intent) { in.Type = "a.b.c.d.e.f.g.h.i" }, true},

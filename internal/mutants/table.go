@@ -4,7 +4,7 @@ import "slices"
 
 // mutants are the ways in which the promise is broken. Each text is as short as
 // still says what is changed, so that the table outlives other changes.
-var mutants = slices.Concat(sending, receiving, typing, asking, manifesting, filtering, ruling)
+var mutants = slices.Concat(sending, receiving, typing, asking, manifesting, filtering, ruling, living)
 
 var sending = []mutant{
 	// Transitions: the row decides.
@@ -184,7 +184,7 @@ var sending = []mutant{
 	{
 		name: "a failure that is recorded again counts again",
 		file: "delivery/record.go", decl: "recordTransitions",
-		old: "outs[i] == moved", with: "outs[i] != busy",
+		old: "case ok:", with: "default:",
 		test: "delivery.TestAFailureWhoseRecordIsRepeatedCountsOnce",
 	},
 	{

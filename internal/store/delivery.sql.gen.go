@@ -257,7 +257,7 @@ WITH item AS MATERIALIZED (
         ended_at = CASE WHEN i.state <> 'pending' THEN now() END
     FROM item i
     WHERE d.ctid = i.place AND i.fits
-    RETURNING d.id, i.seq, d.job_id, d.due_at, i.again
+    RETURNING d.id, d.subscription_id, d.epoch, d.state, i.seq, d.job_id, d.due_at, i.again
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT
@@ -285,9 +285,13 @@ WITH item AS MATERIALIZED (
         started_at = excluded.started_at
     WHERE a.outcome = 'interrupted'
 )
-SELECT m.id, m.seq::integer AS seq, false AS busy FROM moved m
+SELECT m.id, m.seq::integer AS seq, false AS busy,
+    (m.state = 'delivered' AND EXISTS (
+        SELECT FROM /* TEMPLATE: schema */subscription_health h
+        WHERE h.subscription_id = m.subscription_id AND h.epoch = m.epoch AND h.failing_since IS NOT NULL))::boolean AS failing
+FROM moved m
 UNION ALL
-SELECT i.id, i.seq::integer AS seq, true AS busy FROM item i WHERE i.busy
+SELECT i.id, i.seq::integer AS seq, true AS busy, false AS failing FROM item i WHERE i.busy
 `
 
 type RecordAttemptsParams struct {
@@ -323,9 +327,10 @@ type RecordAttemptsParams struct {
 }
 
 type RecordAttemptsRow struct {
-	ID   uuid.UUID
-	Seq  int
-	Busy bool
+	ID      uuid.UUID
+	Seq     int
+	Busy    bool
+	Failing bool
 }
 
 // RecordAttempts moves deliveries on and writes their attempts. The fence of a
@@ -333,7 +338,8 @@ type RecordAttemptsRow struct {
 // is written, since a request did go out, in the place of one that was recorded
 // as interrupted because nobody expected its answer any more. Where the delivery goes on later a
 // River job for it is made. Of an attempt whose delivery was erased meanwhile only
-// the outcome is written.
+// the outcome is written. Of one that was delivered it returns whether its
+// subscription is failing, by what others have counted meanwhile.
 //
 // A row that another transaction has locked, which can be one of the
 // application, is not waited for: it is returned as busy, and nothing of it was
@@ -377,7 +383,12 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 	var items []RecordAttemptsRow
 	for rows.Next() {
 		var i RecordAttemptsRow
-		if err := rows.Scan(&i.ID, &i.Seq, &i.Busy); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Seq,
+			&i.Busy,
+			&i.Failing,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

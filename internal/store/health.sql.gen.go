@@ -7,6 +7,9 @@ package store
 
 import (
 	"context"
+	"time"
+
+	"github.com/google/uuid"
 )
 
 const closeCircuits = `-- name: CloseCircuits :exec
@@ -27,12 +30,162 @@ func (q *Queries) CloseCircuits(ctx context.Context, arg *CloseCircuitsParams) e
 	return err
 }
 
+const deactivateEpoch = `-- name: DeactivateEpoch :many
+UPDATE /* TEMPLATE: schema */subscription s SET
+    state = 'deactivated', state_reason = $1, state_since = now(), epoch = s.epoch + 1, updated_at = now()
+WHERE s.id IN (
+    SELECT o.id FROM /* TEMPLATE: schema */subscription o
+    JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = o.id AND h.epoch = o.epoch
+    WHERE o.id = $2 AND o.epoch = $3 AND o.state <> 'deactivated' AND o.deleted_at IS NULL
+        AND h.failing_since IS NOT DISTINCT FROM $4::timestamptz
+    FOR UPDATE OF o, h SKIP LOCKED)
+RETURNING s.id
+`
+
+type DeactivateEpochParams struct {
+	Reason       string
+	ID           uuid.UUID
+	Epoch        int
+	FailingSince *time.Time
+}
+
+// DeactivateEpoch deactivates a subscription unless it has moved on, or what was
+// counted against it is not what it was judged by. It leaves it for later when
+// somebody holds a row of it.
+func (q *Queries) DeactivateEpoch(ctx context.Context, arg *DeactivateEpochParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, deactivateEpoch,
+		arg.Reason,
+		arg.ID,
+		arg.Epoch,
+		arg.FailingSince,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getHealth = `-- name: GetHealth :one
+SELECT s.state, s.state_reason, s.state_since, s.epoch,
+    h.failing_since,
+    coalesce(h.failing_since >= s.state_since, false)::boolean AS failing,
+    coalesce(h.unresolvable_since >= s.state_since, false)::boolean AS unresolved,
+    coalesce(h.failed_attempts, 0)::integer AS failed_attempts,
+    coalesce(h.exhausted_row, 0)::integer AS exhausted_row,
+    coalesce(h.unresolvable, 0)::integer AS unresolvable,
+    h.warned_at, h.circuit_until
+FROM /* TEMPLATE: schema */subscription s
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
+WHERE s.id = $1 AND s.deleted_at IS NULL
+`
+
+type GetHealthRow struct {
+	State          string
+	StateReason    string
+	StateSince     time.Time
+	Epoch          int
+	FailingSince   *time.Time
+	Failing        bool
+	Unresolved     bool
+	FailedAttempts int
+	ExhaustedRow   int
+	Unresolvable   int
+	WarnedAt       *time.Time
+	CircuitUntil   *time.Time
+}
+
+// GetHealth returns what counts towards a deactivation of a subscription now.
+func (q *Queries) GetHealth(ctx context.Context, id uuid.UUID) (GetHealthRow, error) {
+	row := q.db.QueryRow(ctx, getHealth, id)
+	var i GetHealthRow
+	err := row.Scan(
+		&i.State,
+		&i.StateReason,
+		&i.StateSince,
+		&i.Epoch,
+		&i.FailingSince,
+		&i.Failing,
+		&i.Unresolved,
+		&i.FailedAttempts,
+		&i.ExhaustedRow,
+		&i.Unresolvable,
+		&i.WarnedAt,
+		&i.CircuitUntil,
+	)
+	return i, err
+}
+
+const lockHealth = `-- name: LockHealth :exec
+SELECT FROM /* TEMPLATE: schema */subscription_health h
+JOIN (SELECT unnest($1::text[])::uuid AS subscription_id, unnest($2::integer[]) AS epoch) x USING (subscription_id, epoch)
+ORDER BY h.subscription_id, h.epoch
+FOR UPDATE OF h
+`
+
+type LockHealthParams struct {
+	Subscriptions []string
+	Epochs        []int
+}
+
+// LockHealth takes the rows of a batch that writes to them in several statements,
+// in the order of their keys.
+func (q *Queries) LockHealth(ctx context.Context, arg *LockHealthParams) error {
+	_, err := q.db.Exec(ctx, lockHealth, arg.Subscriptions, arg.Epochs)
+	return err
+}
+
+const markWarned = `-- name: MarkWarned :many
+UPDATE /* TEMPLATE: schema */subscription_health h SET warned_at = now()
+WHERE h.subscription_id = $1 AND h.epoch = $2 AND h.warned_at IS NULL AND h.failing_since = $3::timestamptz
+RETURNING h.subscription_id
+`
+
+type MarkWarnedParams struct {
+	ID           uuid.UUID
+	Epoch        int
+	FailingSince *time.Time
+}
+
+func (q *Queries) MarkWarned(ctx context.Context, arg *MarkWarnedParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, markWarned, arg.ID, arg.Epoch, arg.FailingSince)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var subscription_id uuid.UUID
+		if err := rows.Scan(&subscription_id); err != nil {
+			return nil, err
+		}
+		items = append(items, subscription_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const recordFailures = `-- name: RecordFailures :exec
 INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
-    subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, gone_at, circuit_until, circuit_opened)
+    subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, unresolvable_since,
+    app_failed, state_since, gone_at, circuit_until, circuit_opened)
 SELECT
     x.subscription_id, x.epoch, CASE WHEN x.failed > 0 THEN now() END, x.failed,
-    x.exhausted, CASE WHEN x.exhausted > 0 THEN now() END, x.unresolvable, CASE WHEN x.gone THEN now() END,
+    x.exhausted, CASE WHEN x.exhausted > 0 THEN now() END, x.unresolvable, CASE WHEN x.unresolvable > 0 THEN now() END,
+    x.app_failed, s.state_since, CASE WHEN x.gone THEN now() END,
     CASE WHEN x.pause_ms > 0 THEN now() + x.pause_ms * interval '1 millisecond' END, x.opened
 FROM (SELECT
     unnest($1::text[])::uuid AS subscription_id,
@@ -40,17 +193,25 @@ FROM (SELECT
     unnest($3::integer[]) AS failed,
     unnest($4::integer[]) AS exhausted,
     unnest($5::integer[]) AS unresolvable,
-    unnest($6::boolean[]) AS gone,
-    unnest($7::bigint[]) AS pause_ms,
-    unnest($8::integer[]) AS opened
-) x
+    unnest($6::boolean[]) AS app_failed,
+    unnest($7::boolean[]) AS gone,
+    unnest($8::bigint[]) AS pause_ms,
+    unnest($9::integer[]) AS opened
+) x LEFT JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
 ORDER BY x.subscription_id, x.epoch
 ON CONFLICT (subscription_id, epoch) DO UPDATE SET
-    failing_since = coalesce(h.failing_since, excluded.failing_since),
-    failed_attempts = h.failed_attempts + excluded.failed_attempts,
-    exhausted_row = h.exhausted_row + excluded.exhausted_row,
-    exhausted_since = coalesce(h.exhausted_since, excluded.exhausted_since),
-    unresolvable = h.unresolvable + excluded.unresolvable,
+    failing_since = CASE WHEN h.failing_since < excluded.state_since THEN excluded.failing_since
+        ELSE coalesce(h.failing_since, excluded.failing_since) END,
+    failed_attempts = CASE WHEN h.failing_since < excluded.state_since THEN 0 ELSE h.failed_attempts END + excluded.failed_attempts,
+    exhausted_row = CASE WHEN h.failing_since < excluded.state_since THEN 0 ELSE h.exhausted_row END + excluded.exhausted_row,
+    exhausted_since = CASE WHEN h.failing_since < excluded.state_since THEN excluded.exhausted_since
+        ELSE coalesce(h.exhausted_since, excluded.exhausted_since) END,
+    app_failed = excluded.app_failed OR h.app_failed AND (h.failing_since < excluded.state_since) IS NOT TRUE,
+    warned_at = CASE WHEN (h.failing_since < excluded.state_since) IS NOT TRUE THEN h.warned_at END,
+    unresolvable = CASE WHEN h.unresolvable_since < excluded.state_since THEN 0 ELSE h.unresolvable END + excluded.unresolvable,
+    unresolvable_since = CASE WHEN h.unresolvable_since < excluded.state_since THEN excluded.unresolvable_since
+        ELSE coalesce(h.unresolvable_since, excluded.unresolvable_since) END,
+    state_since = excluded.state_since,
     gone_at = coalesce(h.gone_at, excluded.gone_at),
     circuit_until = CASE WHEN excluded.circuit_until IS NULL OR h.probe_id IS NOT NULL THEN coalesce(excluded.circuit_until, h.circuit_until)
         ELSE greatest(h.circuit_until, excluded.circuit_until) END,
@@ -65,13 +226,15 @@ type RecordFailuresParams struct {
 	Failed        []int
 	Exhausted     []int
 	Unresolvable  []int
+	AppFailed     []bool
 	Gone          []bool
 	PauseMs       []int64
 	Opened        []int
 }
 
-// RecordFailures adds to the failures of an epoch. Rows are touched in the order
-// of their keys, so that two batches cannot deadlock.
+// RecordFailures adds to the failures of an epoch; counts that began before the
+// subscription was activated begin anew. Rows are touched in the order of their
+// keys, so that two batches cannot deadlock.
 func (q *Queries) RecordFailures(ctx context.Context, arg *RecordFailuresParams) error {
 	_, err := q.db.Exec(ctx, recordFailures,
 		arg.Subscriptions,
@@ -79,6 +242,7 @@ func (q *Queries) RecordFailures(ctx context.Context, arg *RecordFailuresParams)
 		arg.Failed,
 		arg.Exhausted,
 		arg.Unresolvable,
+		arg.AppFailed,
 		arg.Gone,
 		arg.PauseMs,
 		arg.Opened,
@@ -86,19 +250,24 @@ func (q *Queries) RecordFailures(ctx context.Context, arg *RecordFailuresParams)
 	return err
 }
 
-const recordRecoveries = `-- name: RecordRecoveries :exec
-UPDATE /* TEMPLATE: schema */subscription_health h SET
-    failing_since = NULL, failed_attempts = 0, exhausted_row = 0, exhausted_since = NULL, warned_at = NULL,
-    circuit_until = CASE WHEN h.circuit_opened = 0 AND h.probe_id IS NULL THEN h.circuit_until END, circuit_opened = 0, probe_id = NULL
-FROM (
-    SELECT o.subscription_id, o.epoch
+const recordRecoveries = `-- name: RecordRecoveries :many
+WITH ended AS MATERIALIZED (
+    SELECT o.subscription_id, o.epoch, o.failing_since, o.failed_attempts,
+        o.warned_at IS NOT NULL AND s.epoch = o.epoch AND o.failing_since >= s.state_since AS warned
     FROM /* TEMPLATE: schema */subscription_health o
     JOIN (SELECT unnest($1::text[])::uuid AS subscription_id, unnest($2::integer[]) AS epoch) x
         USING (subscription_id, epoch)
+    LEFT JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
     ORDER BY o.subscription_id, o.epoch
     FOR UPDATE OF o
-) k
-WHERE h.subscription_id = k.subscription_id AND h.epoch = k.epoch
+), recovered AS (
+    UPDATE /* TEMPLATE: schema */subscription_health h SET
+        failing_since = NULL, failed_attempts = 0, exhausted_row = 0, exhausted_since = NULL, app_failed = false, warned_at = NULL,
+        circuit_until = CASE WHEN h.circuit_opened = 0 AND h.probe_id IS NULL THEN h.circuit_until END, circuit_opened = 0, probe_id = NULL
+    FROM ended k
+    WHERE h.subscription_id = k.subscription_id AND h.epoch = k.epoch
+)
+SELECT k.subscription_id, k.epoch, k.failing_since, k.failed_attempts FROM ended k WHERE k.warned
 `
 
 type RecordRecoveriesParams struct {
@@ -106,9 +275,142 @@ type RecordRecoveriesParams struct {
 	Epochs        []int
 }
 
+type RecordRecoveriesRow struct {
+	SubscriptionID uuid.UUID
+	Epoch          int
+	FailingSince   *time.Time
+	FailedAttempts int
+}
+
 // RecordRecoveries ends the failing windows of endpoints that answered well, and
-// closes their circuits. A wait that an endpoint has asked for stays.
-func (q *Queries) RecordRecoveries(ctx context.Context, arg *RecordRecoveriesParams) error {
-	_, err := q.db.Exec(ctx, recordRecoveries, arg.Subscriptions, arg.Epochs)
-	return err
+// closes their circuits. A wait that an endpoint has asked for stays. It returns
+// the windows that were warned of and that were not over already.
+func (q *Queries) RecordRecoveries(ctx context.Context, arg *RecordRecoveriesParams) ([]RecordRecoveriesRow, error) {
+	rows, err := q.db.Query(ctx, recordRecoveries, arg.Subscriptions, arg.Epochs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RecordRecoveriesRow
+	for rows.Next() {
+		var i RecordRecoveriesRow
+		if err := rows.Scan(
+			&i.SubscriptionID,
+			&i.Epoch,
+			&i.FailingSince,
+			&i.FailedAttempts,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const troubled = `-- name: Troubled :many
+SELECT h.subscription_id, h.epoch, s.url, s.owner,
+    (s.epoch = h.epoch AND s.deleted_at IS NULL AND s.state <> 'deactivated')::boolean AS live,
+    coalesce((s.deactivation ->> 'attempts')::bigint, 0)::bigint AS attempts_rule,
+    coalesce((s.deactivation ->> 'exhausted')::bigint, 0)::bigint AS exhausted_rule,
+    coalesce((s.deactivation ->> 'exhausted_window_ms')::bigint, 0)::bigint AS exhausted_window_ms,
+    coalesce((s.deactivation ->> 'failures')::bigint, 0)::bigint AS failures_rule,
+    coalesce((s.deactivation ->> 'unresolvable')::bigint, 0)::bigint AS unresolvable_rule,
+    coalesce((s.deactivation ->> 'warning')::bigint, 0)::bigint AS warning_rule,
+    coalesce((s.deactivation ->> 'window_ms')::bigint, 0)::bigint AS window_ms,
+    h.failing_since, h.failed_attempts, h.exhausted_row, h.unresolvable,
+    coalesce(h.failing_since >= s.state_since, false)::boolean AS failing,
+    coalesce(h.unresolvable_since >= s.state_since, false)::boolean AS unresolved,
+    coalesce(extract(epoch FROM now() - h.failing_since) * 1000, 0)::bigint AS failing_ms,
+    coalesce(extract(epoch FROM now() - h.exhausted_since) * 1000, 0)::bigint AS exhausted_ms,
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.warned_at IS NOT NULL)::boolean AS warned,
+    h.app_failed
+FROM (
+    SELECT o.subscription_id, o.epoch, o.failing_since, o.failed_attempts, o.exhausted_row, o.exhausted_since, o.unresolvable, o.unresolvable_since, o.state_since, o.app_failed, o.warned_at, o.gone_at, o.circuit_until, o.circuit_opened, o.probe_id, o.troubled FROM /* TEMPLATE: schema */subscription_health o
+    WHERE o.troubled AND o.subscription_id > $1::uuid
+    ORDER BY o.subscription_id, o.epoch DESC
+    LIMIT 1000
+) h CROSS JOIN LATERAL (
+    SELECT u.url, u.owner, u.epoch, u.state, u.state_since, u.deleted_at, u.deactivation
+    FROM /* TEMPLATE: schema */subscription u WHERE u.id = h.subscription_id
+    OFFSET 0
+) s
+ORDER BY h.subscription_id, h.epoch DESC
+`
+
+type TroubledRow struct {
+	SubscriptionID    uuid.UUID
+	Epoch             int
+	URL               string
+	Owner             string
+	Live              bool
+	AttemptsRule      int64
+	ExhaustedRule     int64
+	ExhaustedWindowMs int64
+	FailuresRule      int64
+	UnresolvableRule  int64
+	WarningRule       int64
+	WindowMs          int64
+	FailingSince      *time.Time
+	FailedAttempts    int
+	ExhaustedRow      int
+	Unresolvable      int
+	Failing           bool
+	Unresolved        bool
+	FailingMs         int64
+	ExhaustedMs       int64
+	Gone              bool
+	Warned            bool
+	AppFailed         bool
+}
+
+// Troubled returns what was counted of the next subscriptions that something was
+// counted against; live are those that it still counts against. A window that
+// began before the subscription was paused or activated is over. The inner
+// sub-select is one that no planner turns into a scan of all subscriptions.
+func (q *Queries) Troubled(ctx context.Context, after uuid.UUID) ([]TroubledRow, error) {
+	rows, err := q.db.Query(ctx, troubled, after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TroubledRow
+	for rows.Next() {
+		var i TroubledRow
+		if err := rows.Scan(
+			&i.SubscriptionID,
+			&i.Epoch,
+			&i.URL,
+			&i.Owner,
+			&i.Live,
+			&i.AttemptsRule,
+			&i.ExhaustedRule,
+			&i.ExhaustedWindowMs,
+			&i.FailuresRule,
+			&i.UnresolvableRule,
+			&i.WarningRule,
+			&i.WindowMs,
+			&i.FailingSince,
+			&i.FailedAttempts,
+			&i.ExhaustedRow,
+			&i.Unresolvable,
+			&i.Failing,
+			&i.Unresolved,
+			&i.FailingMs,
+			&i.ExhaustedMs,
+			&i.Gone,
+			&i.Warned,
+			&i.AppFailed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -7,7 +7,6 @@ package store
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -43,115 +42,6 @@ func (q *Queries) CancelHeld(ctx context.Context, arg *CancelHeldParams) ([]uuid
 			return nil, err
 		}
 		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const deactivateEpoch = `-- name: DeactivateEpoch :execrows
-UPDATE /* TEMPLATE: schema */subscription s SET
-    state = 'deactivated', state_reason = $1, state_since = now(), epoch = s.epoch + 1, updated_at = now()
-WHERE s.id IN (
-    SELECT o.id FROM /* TEMPLATE: schema */subscription o
-    WHERE o.id = $2 AND o.epoch = $3 AND o.state <> 'deactivated' AND o.deleted_at IS NULL
-    FOR UPDATE SKIP LOCKED)
-`
-
-type DeactivateEpochParams struct {
-	Reason string
-	ID     uuid.UUID
-	Epoch  int
-}
-
-// DeactivateEpoch deactivates a subscription unless it has moved on, and leaves
-// it for later when an application holds its row.
-func (q *Queries) DeactivateEpoch(ctx context.Context, arg *DeactivateEpochParams) (int64, error) {
-	result, err := q.db.Exec(ctx, deactivateEpoch, arg.Reason, arg.ID, arg.Epoch)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const dueDeactivations = `-- name: DueDeactivations :many
-SELECT h.subscription_id, h.epoch, h.failed_attempts, h.exhausted_row, h.unresolvable,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failed_attempts >= $1::bigint
-        AND greatest(h.failing_since, s.state_since) < now() - $2::bigint * interval '1 millisecond')::boolean AS failing,
-    (h.exhausted_row >= $3::bigint
-        AND greatest(h.exhausted_since, s.state_since) < now() - $4::bigint * interval '1 millisecond')::boolean AS exhausted,
-    (h.unresolvable >= $5::bigint)::boolean AS unresolved,
-    h.failing_since
-FROM /* TEMPLATE: schema */subscription_health h
-JOIN /* TEMPLATE: schema */subscription s ON s.id = h.subscription_id AND s.epoch = h.epoch
-WHERE s.deleted_at IS NULL AND s.state <> 'deactivated' AND (
-    h.gone_at IS NOT NULL
-    OR (h.failed_attempts >= $1::bigint
-        AND greatest(h.failing_since, s.state_since) < now() - $2::bigint * interval '1 millisecond')
-    OR (h.exhausted_row >= $3::bigint
-        AND greatest(h.exhausted_since, s.state_since) < now() - $4::bigint * interval '1 millisecond')
-    OR h.unresolvable >= $5::bigint
-    OR (h.warned_at IS NULL AND h.failed_attempts >= $1::bigint
-        AND greatest(h.failing_since, s.state_since) < now() - $2::bigint * interval '0.5 millisecond'))
-ORDER BY h.subscription_id
-LIMIT 100
-`
-
-type DueDeactivationsParams struct {
-	Attempts     int64
-	WindowMs     int64
-	Exhausted    int64
-	ExhaustedMs  int64
-	Unresolvable int64
-}
-
-type DueDeactivationsRow struct {
-	SubscriptionID uuid.UUID
-	Epoch          int
-	FailedAttempts int
-	ExhaustedRow   int
-	Unresolvable   int
-	Gone           bool
-	Failing        bool
-	Exhausted      bool
-	Unresolved     bool
-	FailingSince   *time.Time
-}
-
-// DueDeactivations finds the epochs that have earned a deactivation, and those
-// that are half way there and were not warned yet.
-func (q *Queries) DueDeactivations(ctx context.Context, arg *DueDeactivationsParams) ([]DueDeactivationsRow, error) {
-	rows, err := q.db.Query(ctx, dueDeactivations,
-		arg.Attempts,
-		arg.WindowMs,
-		arg.Exhausted,
-		arg.ExhaustedMs,
-		arg.Unresolvable,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []DueDeactivationsRow
-	for rows.Next() {
-		var i DueDeactivationsRow
-		if err := rows.Scan(
-			&i.SubscriptionID,
-			&i.Epoch,
-			&i.FailedAttempts,
-			&i.ExhaustedRow,
-			&i.Unresolvable,
-			&i.Gone,
-			&i.Failing,
-			&i.Exhausted,
-			&i.Unresolved,
-			&i.FailingSince,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -246,24 +136,6 @@ func (q *Queries) HeldSubscriptions(ctx context.Context, after uuid.UUID) ([]Hel
 		return nil, err
 	}
 	return items, nil
-}
-
-const markWarned = `-- name: MarkWarned :execrows
-UPDATE /* TEMPLATE: schema */subscription_health h SET warned_at = now()
-WHERE h.subscription_id = $1 AND h.epoch = $2 AND h.warned_at IS NULL
-`
-
-type MarkWarnedParams struct {
-	ID    uuid.UUID
-	Epoch int
-}
-
-func (q *Queries) MarkWarned(ctx context.Context, arg *MarkWarnedParams) (int64, error) {
-	result, err := q.db.Exec(ctx, markWarned, arg.ID, arg.Epoch)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
 }
 
 const probeCircuits = `-- name: ProbeCircuits :many

@@ -309,6 +309,8 @@ type Subscription struct {
 	TimeoutMs          int
 	FailClosed         bool
 	MaxInFlight        int
+	Deactivation       json.RawMessage
+	HearsOperations    bool
 	Metadata           json.RawMessage
 	Credentials        string
 	OwnRootCas         bool
@@ -331,16 +333,20 @@ type SubscriptionGate struct {
 }
 
 type SubscriptionHealth struct {
-	SubscriptionID uuid.UUID
-	Epoch          int
-	FailingSince   *time.Time
-	FailedAttempts int
-	ExhaustedRow   int
-	ExhaustedSince *time.Time
-	Unresolvable   int
-	WarnedAt       *time.Time
-	GoneAt         *time.Time
-	CircuitUntil   *time.Time
-	CircuitOpened  int
-	ProbeID        *uuid.UUID
+	SubscriptionID    uuid.UUID
+	Epoch             int
+	FailingSince      *time.Time
+	FailedAttempts    int
+	ExhaustedRow      int
+	ExhaustedSince    *time.Time
+	Unresolvable      int
+	UnresolvableSince *time.Time
+	StateSince        *time.Time
+	AppFailed         bool
+	WarnedAt          *time.Time
+	GoneAt            *time.Time
+	CircuitUntil      *time.Time
+	CircuitOpened     int
+	ProbeID           *uuid.UUID
+	Troubled          bool
 }

@@ -123,6 +123,54 @@ func (q *Queries) RecoverDeliveries(ctx context.Context, arg *RecoverDeliveriesP
 	return i, err
 }
 
+const recoverInactive = `-- name: RecoverInactive :one
+WITH picked AS MATERIALIZED (
+    SELECT c.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
+    FROM /* TEMPLATE: schema */decision c
+    JOIN /* TEMPLATE: schema */intent i ON i.id = c.intent_id
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
+    WHERE c.subscription_id = $1 AND c.outcome = 'inactive' AND i.gone IS NULL
+        AND s.deleted_at IS NULL AND s.state <> 'deactivated'
+        AND ($2::timestamptz IS NULL OR c.created_at >= $2::timestamptz)
+        AND ($3::timestamptz IS NULL OR c.created_at < $3::timestamptz)
+    ORDER BY c.intent_id
+    LIMIT $4::integer
+    FOR UPDATE OF c SKIP LOCKED FOR KEY SHARE OF i
+), moved AS (
+    UPDATE /* TEMPLATE: schema */decision c SET
+        outcome = 'waiting', reason = '', tries = 0, job_id = p.job_id, due_at = now(), decided_at = now()
+    FROM picked p
+    WHERE c.intent_id = p.intent_id AND c.subscription_id = $1 AND c.outcome = 'inactive'
+    RETURNING c.intent_id, c.job_id
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id), 'riverhook_decide', 1000, 'chunk'
+    FROM moved m
+)
+SELECT count(*)::integer AS moved FROM moved m
+`
+
+type RecoverInactiveParams struct {
+	SubscriptionID uuid.UUID
+	Since          *time.Time
+	Until          *time.Time
+	MaxRows        int
+}
+
+// RecoverInactive lets the oldest decisions of a subscription wait that were made
+// while it was deactivated, each for a River job that makes it anew.
+func (q *Queries) RecoverInactive(ctx context.Context, arg *RecoverInactiveParams) (int, error) {
+	row := q.db.QueryRow(ctx, recoverInactive,
+		arg.SubscriptionID,
+		arg.Since,
+		arg.Until,
+		arg.MaxRows,
+	)
+	var moved int
+	err := row.Scan(&moved)
+	return moved, err
+}
+
 const redeliver = `-- name: Redeliver :many
 WITH picked AS MATERIALIZED (
     SELECT

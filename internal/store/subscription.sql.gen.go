@@ -102,8 +102,29 @@ func (q *Queries) DeleteSubscriptionsOf(ctx context.Context, arg *DeleteSubscrip
 	return result.RowsAffected(), nil
 }
 
+const dropHeld = `-- name: DropHeld :exec
+UPDATE /* TEMPLATE: schema */delivery d SET
+    attempt_seq = d.attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, reason = $1, ended_at = now()
+WHERE d.id IN (
+    SELECT o.id FROM /* TEMPLATE: schema */delivery o
+    WHERE o.subscription_id = $2 AND o.hold = 'paused' AND o.state = 'pending'
+    ORDER BY o.id
+    FOR UPDATE)
+`
+
+type DropHeldParams struct {
+	Reason         string
+	SubscriptionID uuid.UUID
+}
+
+// DropHeld ends what a pause of a subscription has held back.
+func (q *Queries) DropHeld(ctx context.Context, arg *DropHeldParams) error {
+	_, err := q.db.Exec(ctx, dropHeld, arg.Reason, arg.SubscriptionID)
+	return err
+}
+
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -129,6 +150,8 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.TimeoutMs,
 		&i.FailClosed,
 		&i.MaxInFlight,
+		&i.Deactivation,
+		&i.HearsOperations,
 		&i.Metadata,
 		&i.Credentials,
 		&i.OwnRootCas,
@@ -150,18 +173,19 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 const insertSubscription = `-- name: InsertSubscription :one
 WITH kept AS (
     INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
-    VALUES ($26, $1, $27, $28, $29)
+    VALUES ($28, $1, $29, $30, $31)
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, filter, owner, operator, permission,
-    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, state,
+    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, state,
     credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
 VALUES (
     $1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9, $10, $11,
-    $12, ($13::text)::jsonb, $14, $15, $16, $17, ($18::text)::jsonb, $19,
-    $20, $21, $22,
-    $23::text[], $24, $25)
-RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    $12, ($13::text)::jsonb, $14, $15, $16, $17,
+    ($18::text)::jsonb, $19, ($20::text)::jsonb, $21,
+    $22, $23, $24,
+    $25::text[], $26, $27)
+RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
@@ -182,6 +206,8 @@ type InsertSubscriptionParams struct {
 	TimeoutMs          int
 	FailClosed         bool
 	MaxInFlight        int
+	Deactivation       string
+	HearsOperations    bool
 	Metadata           string
 	State              string
 	Credentials        string
@@ -215,6 +241,8 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		arg.TimeoutMs,
 		arg.FailClosed,
 		arg.MaxInFlight,
+		arg.Deactivation,
+		arg.HearsOperations,
 		arg.Metadata,
 		arg.State,
 		arg.Credentials,
@@ -249,6 +277,8 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.TimeoutMs,
 		&i.FailClosed,
 		&i.MaxInFlight,
+		&i.Deactivation,
+		&i.HearsOperations,
 		&i.Metadata,
 		&i.Credentials,
 		&i.OwnRootCas,
@@ -268,7 +298,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
@@ -335,6 +365,8 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 			&i.TimeoutMs,
 			&i.FailClosed,
 			&i.MaxInFlight,
+			&i.Deactivation,
+			&i.HearsOperations,
 			&i.Metadata,
 			&i.Credentials,
 			&i.OwnRootCas,
@@ -361,7 +393,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR state = $3::text)
     AND ($4::text = '' OR events && ($5::text[] || ARRAY(
@@ -419,6 +451,8 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 			&i.TimeoutMs,
 			&i.FailClosed,
 			&i.MaxInFlight,
+			&i.Deactivation,
+			&i.HearsOperations,
 			&i.Metadata,
 			&i.Credentials,
 			&i.OwnRootCas,
@@ -445,7 +479,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
@@ -509,6 +543,8 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 			&i.TimeoutMs,
 			&i.FailClosed,
 			&i.MaxInFlight,
+			&i.Deactivation,
+			&i.HearsOperations,
 			&i.Metadata,
 			&i.Credentials,
 			&i.OwnRootCas,
@@ -535,7 +571,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -561,6 +597,8 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.TimeoutMs,
 		&i.FailClosed,
 		&i.MaxInFlight,
+		&i.Deactivation,
+		&i.HearsOperations,
 		&i.Metadata,
 		&i.Credentials,
 		&i.OwnRootCas,
@@ -616,11 +654,12 @@ UPDATE /* TEMPLATE: schema */subscription SET
     name = $1, description = $2, site = $3, url = $4, events = $5::text[],
     channels = $6::text[], filter = $7, permission = $8, dialect = $9, headers = ($10::text)::jsonb,
     schedule = $11, timeout_ms = $12, fail_closed = $13, max_in_flight = $14,
-    metadata = ($15::text)::jsonb, credentials = $16, own_root_cas = $17,
-    client_certificate = $18, secret_headers = $19::text[],
-    secret_header_bytes = $20, credentials_version = $21, updated_at = now()
-WHERE id = $22
-RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    deactivation = ($15::text)::jsonb, hears_operations = $16,
+    metadata = ($17::text)::jsonb, credentials = $18, own_root_cas = $19,
+    client_certificate = $20, secret_headers = $21::text[],
+    secret_header_bytes = $22, credentials_version = $23, updated_at = now()
+WHERE id = $24
+RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
@@ -638,6 +677,8 @@ type UpdateSubscriptionParams struct {
 	TimeoutMs          int
 	FailClosed         bool
 	MaxInFlight        int
+	Deactivation       string
+	HearsOperations    bool
 	Metadata           string
 	Credentials        string
 	OwnRootCas         bool
@@ -664,6 +705,8 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		arg.TimeoutMs,
 		arg.FailClosed,
 		arg.MaxInFlight,
+		arg.Deactivation,
+		arg.HearsOperations,
 		arg.Metadata,
 		arg.Credentials,
 		arg.OwnRootCas,
@@ -694,6 +737,8 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		&i.TimeoutMs,
 		&i.FailClosed,
 		&i.MaxInFlight,
+		&i.Deactivation,
+		&i.HearsOperations,
 		&i.Metadata,
 		&i.Credentials,
 		&i.OwnRootCas,

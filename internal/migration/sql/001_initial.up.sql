@@ -61,6 +61,10 @@ CREATE TABLE /* TEMPLATE: schema */event_schema (
 
 -- Subscriptions -------------------------------------------------------------
 
+-- deactivation are rules of the subscription's own. hears_operations says that it
+-- is the operator's and that a pattern of it can match a type that begins with
+-- "riverhook.": whether anybody listens is asked before such an event is written.
+--
 -- credentials_version grows with each change in endpoint_auth; the five columns
 -- before it say what is there: of sealed headers the names, and the bytes of names
 -- and values together.
@@ -84,6 +88,8 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     timeout_ms      integer NOT NULL DEFAULT 0,
     fail_closed     boolean NOT NULL DEFAULT false,
     max_in_flight   integer NOT NULL DEFAULT 0,
+    deactivation    jsonb NOT NULL DEFAULT '{}',
+    hears_operations boolean NOT NULL DEFAULT false,
     metadata        jsonb NOT NULL DEFAULT '{}',
     credentials     text NOT NULL DEFAULT '',
     own_root_cas    boolean NOT NULL DEFAULT false,
@@ -104,6 +110,7 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
 );
 
 CREATE INDEX subscription_site_idx ON /* TEMPLATE: schema */subscription (site, id) WHERE deleted_at IS NULL;
+CREATE INDEX subscription_operations_idx ON /* TEMPLATE: schema */subscription (id) WHERE hears_operations AND deleted_at IS NULL;
 CREATE INDEX subscription_owner_idx ON /* TEMPLATE: schema */subscription (owner, id) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX subscription_manifest_idx ON /* TEMPLATE: schema */subscription (manifest, manifest_key)
 WHERE manifest <> '' AND deleted_at IS NULL;
@@ -119,7 +126,11 @@ CREATE TABLE /* TEMPLATE: schema */subscription_gate (
 
 -- What the deliveries of one epoch say of a subscription's endpoint. Kept apart
 -- from the subscription so that no batch waits for an application's lock; a new
--- epoch begins with a clean slate.
+-- epoch begins with a clean slate. state_since is what the subscription's was when
+-- something was last counted: counts that began before it are over. app_failed
+-- says that an event of the application failed in the window, and not only those
+-- that Riverhook writes itself. What is troubled is looked at by maintenance; it
+-- is a column since one in the condition of an index must not change often.
 CREATE TABLE /* TEMPLATE: schema */subscription_health (
     subscription_id  uuid NOT NULL,
     epoch            integer NOT NULL,
@@ -128,14 +139,19 @@ CREATE TABLE /* TEMPLATE: schema */subscription_health (
     exhausted_row    integer NOT NULL DEFAULT 0,
     exhausted_since  timestamptz,
     unresolvable     integer NOT NULL DEFAULT 0,
+    unresolvable_since timestamptz,
+    state_since      timestamptz,
+    app_failed       boolean NOT NULL DEFAULT false,
     warned_at        timestamptz,
     gone_at          timestamptz,
     circuit_until    timestamptz,
     circuit_opened   integer NOT NULL DEFAULT 0,
     probe_id         uuid,
+    troubled         boolean NOT NULL GENERATED ALWAYS AS (failing_since IS NOT NULL OR gone_at IS NOT NULL OR unresolvable > 0) STORED,
     PRIMARY KEY (subscription_id, epoch)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
+CREATE INDEX subscription_health_troubled_idx ON /* TEMPLATE: schema */subscription_health (subscription_id, epoch DESC) WHERE troubled;
 CREATE INDEX subscription_health_circuit_idx ON /* TEMPLATE: schema */subscription_health (circuit_until) WHERE circuit_until IS NOT NULL;
 
 -- value is the text of the secret ("whsec_..." or "whsk_..."), sealed for this
@@ -479,6 +495,8 @@ BEGIN
             THEN 'ID: must be 1 to 128 letters, digits, "_" or "-"'
         WHEN type IS NULL OR type !~ '^[a-z0-9_]+(\.[a-z0-9_]+){1,7}$' OR length(type) > 128
             THEN 'Type: must be 2 to 8 segments of a-z, 0-9 or "_" joined by ".", at most 128 characters'
+        WHEN starts_with(type, 'riverhook.')
+            THEN 'Type: must not begin with "riverhook.": such events are Riverhook''s own'
         WHEN site <> '/' AND (
                 site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR site ~ '/\.\.?(/|$)' OR length(site) > 512
                 OR length(site) > 64 AND (site ~ '[^/]{65}' OR length(site) - length(replace(site, '/', '')) > 32))

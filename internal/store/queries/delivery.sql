@@ -40,7 +40,8 @@ ORDER BY d.subscription_id;
 -- is written, since a request did go out, in the place of one that was recorded
 -- as interrupted because nobody expected its answer any more. Where the delivery goes on later a
 -- River job for it is made. Of an attempt whose delivery was erased meanwhile only
--- the outcome is written.
+-- the outcome is written. Of one that was delivered it returns whether its
+-- subscription is failing, by what others have counted meanwhile.
 --
 -- A row that another transaction has locked, which can be one of the
 -- application, is not waited for: it is returned as busy, and nothing of it was
@@ -103,7 +104,7 @@ WITH item AS MATERIALIZED (
         ended_at = CASE WHEN i.state <> 'pending' THEN now() END
     FROM item i
     WHERE d.ctid = i.place AND i.fits
-    RETURNING d.id, i.seq, d.job_id, d.due_at, i.again
+    RETURNING d.id, d.subscription_id, d.epoch, d.state, i.seq, d.job_id, d.due_at, i.again
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT
@@ -131,6 +132,10 @@ WITH item AS MATERIALIZED (
         started_at = excluded.started_at
     WHERE a.outcome = 'interrupted'
 )
-SELECT m.id, m.seq::integer AS seq, false AS busy FROM moved m
+SELECT m.id, m.seq::integer AS seq, false AS busy,
+    (m.state = 'delivered' AND EXISTS (
+        SELECT FROM /* TEMPLATE: schema */subscription_health h
+        WHERE h.subscription_id = m.subscription_id AND h.epoch = m.epoch AND h.failing_since IS NOT NULL))::boolean AS failing
+FROM moved m
 UNION ALL
-SELECT i.id, i.seq::integer AS seq, true AS busy FROM item i WHERE i.busy;
+SELECT i.id, i.seq::integer AS seq, true AS busy, false AS failing FROM item i WHERE i.busy;

@@ -70,6 +70,34 @@ SELECT
     (SELECT count(*) FROM picked)::integer AS picked,
     coalesce((SELECT p.id FROM picked p ORDER BY p.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
 
+-- name: RecoverInactive :one
+-- RecoverInactive lets the oldest decisions of a subscription wait that were made
+-- while it was deactivated, each for a River job that makes it anew.
+WITH picked AS MATERIALIZED (
+    SELECT c.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
+    FROM /* TEMPLATE: schema */decision c
+    JOIN /* TEMPLATE: schema */intent i ON i.id = c.intent_id
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
+    WHERE c.subscription_id = sqlc.arg(subscription_id) AND c.outcome = 'inactive' AND i.gone IS NULL
+        AND s.deleted_at IS NULL AND s.state <> 'deactivated'
+        AND (sqlc.narg(since)::timestamptz IS NULL OR c.created_at >= sqlc.narg(since)::timestamptz)
+        AND (sqlc.narg(until)::timestamptz IS NULL OR c.created_at < sqlc.narg(until)::timestamptz)
+    ORDER BY c.intent_id
+    LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE OF c SKIP LOCKED FOR KEY SHARE OF i
+), moved AS (
+    UPDATE /* TEMPLATE: schema */decision c SET
+        outcome = 'waiting', reason = '', tries = 0, job_id = p.job_id, due_at = now(), decided_at = now()
+    FROM picked p
+    WHERE c.intent_id = p.intent_id AND c.subscription_id = sqlc.arg(subscription_id) AND c.outcome = 'inactive'
+    RETURNING c.intent_id, c.job_id
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id), 'riverhook_decide', 1000, 'chunk'
+    FROM moved m
+)
+SELECT count(*)::integer AS moved FROM moved m;
+
 -- name: SubscriptionStates :many
 SELECT s.state, (s.deleted_at IS NOT NULL)::boolean AS deleted FROM /* TEMPLATE: schema */subscription s WHERE s.id = @id;
 

@@ -3,7 +3,8 @@
 -- of a lookup is one walk along subscription_site_idx, in the order of ids and
 -- no further than the lookup's limit. Sites and patterns are lists separated by
 -- spaces, which neither can hold. A prefix is what the patterns of questions begin
--- with; those of umbrella types are stored without.
+-- with; those of umbrella types are stored without. Types that are
+-- Riverhook's own are for the operator.
 WITH lookup AS (
     SELECT
         unnest(@ords::integer[]) AS ord,
@@ -16,7 +17,7 @@ WITH lookup AS (
         unnest(@limits::integer[]) AS max
 ), ready AS MATERIALIZED (
     SELECT
-        l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, l.after::uuid AS after, l.max,
+        l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, starts_with(l.type, 'riverhook.') AS reserved, l.after::uuid AS after, l.max,
         string_to_array(l.patterns, ' ') || ARRAY(
             SELECT l.prefix || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
             WHERE e.name = l.type) AS patterns
@@ -36,6 +37,7 @@ CROSS JOIN LATERAL (
         SELECT o.* FROM /* TEMPLATE: schema */subscription o
         WHERE o.site = c.site AND o.deleted_at IS NULL AND o.id > r.after
             AND o.events && r.patterns
+            AND (o.operator OR NOT r.reserved)
             AND (o.channels = '{}' OR r.channel = ANY(o.channels))
         ORDER BY o.id
         LIMIT r.max

@@ -5,11 +5,12 @@ WITH kept AS (
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, filter, owner, operator, permission,
-    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, metadata, state,
+    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, state,
     credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
 VALUES (
     sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(filter), sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
-    sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(fail_closed), sqlc.arg(max_in_flight), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
+    sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(fail_closed), sqlc.arg(max_in_flight),
+    (sqlc.arg(deactivation)::text)::jsonb, sqlc.arg(hears_operations), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
     sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate),
     sqlc.arg(secret_headers)::text[], sqlc.arg(secret_header_bytes), sqlc.arg(credentials_version))
 RETURNING *;
@@ -42,6 +43,7 @@ UPDATE /* TEMPLATE: schema */subscription SET
     name = sqlc.arg(name), description = sqlc.arg(description), site = sqlc.arg(site), url = sqlc.arg(url), events = sqlc.arg(events)::text[],
     channels = sqlc.arg(channels)::text[], filter = sqlc.arg(filter), permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
     schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), fail_closed = sqlc.arg(fail_closed), max_in_flight = sqlc.arg(max_in_flight),
+    deactivation = (sqlc.arg(deactivation)::text)::jsonb, hears_operations = sqlc.arg(hears_operations),
     metadata = (sqlc.arg(metadata)::text)::jsonb, credentials = sqlc.arg(credentials), own_root_cas = sqlc.arg(own_root_cas),
     client_certificate = sqlc.arg(client_certificate), secret_headers = sqlc.arg(secret_headers)::text[],
     secret_header_bytes = sqlc.arg(secret_header_bytes), credentials_version = sqlc.arg(credentials_version), updated_at = now()
@@ -53,6 +55,16 @@ UPDATE /* TEMPLATE: schema */subscription SET
     state = sqlc.arg(state), state_reason = sqlc.arg(reason), state_since = now(), updated_at = now(),
     epoch = epoch + CASE WHEN sqlc.arg(state) = 'deactivated' THEN 1 ELSE 0 END
 WHERE id = sqlc.arg(id);
+
+-- name: DropHeld :exec
+-- DropHeld ends what a pause of a subscription has held back.
+UPDATE /* TEMPLATE: schema */delivery d SET
+    attempt_seq = d.attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, reason = sqlc.arg(reason), ended_at = now()
+WHERE d.id IN (
+    SELECT o.id FROM /* TEMPLATE: schema */delivery o
+    WHERE o.subscription_id = sqlc.arg(subscription_id) AND o.hold = 'paused' AND o.state = 'pending'
+    ORDER BY o.id
+    FOR UPDATE);
 
 -- name: DeleteSubscription :execrows
 -- DeleteSubscription takes its secrets and credentials along at once.

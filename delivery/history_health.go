@@ -1,0 +1,65 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+// Health is how a subscription does: its state, and what counts towards an
+// automatic deactivation now, by the database's clock. Of one that is deactivated
+// the reason is all that is left.
+type Health struct {
+	State          hierarchy.State `json:"state"`
+	Reason         string          `json:"reason,omitempty"`       // why it is deactivated; else ""
+	StateSince     time.Time       `json:"state_since"`            // when the state last changed
+	Epoch          int             `json:"epoch"`                  // grows by one at each deactivation, from 1
+	FailingSince   time.Time       `json:"failing_since,omitzero"` // the first failed attempt since a success or the activation; zero: none
+	FailedAttempts int             `json:"failed_attempts"`        // in a row, since then
+	Exhausted      int             `json:"exhausted"`              // deliveries in a row, since then
+	Unresolvable   int             `json:"unresolvable"`           // intents that met an owner that does not exist, since the activation
+	WarnedAt       time.Time       `json:"warned_at,omitzero"`     // when Hooks.SubscriptionFailing was due in this window; zero: not yet
+	CircuitUntil   time.Time       `json:"circuit_until,omitzero"` // its endpoint gets nothing before; zero: it gets what there is
+}
+
+// Health returns how a subscription does; the error is ErrNotFound where it was
+// deleted or never was.
+func (h *History) Health(ctx context.Context, subscription uuid.UUID) (*Health, error) {
+	row, err := h.store.GetHealth(ctx, subscription)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("delivery: health of subscription %s: %w", subscription, err)
+	}
+	out := &Health{
+		State: hierarchy.State(row.State), Reason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,
+		CircuitUntil: orZero(row.CircuitUntil),
+	}
+	if row.Failing {
+		out.FailingSince, out.FailedAttempts, out.Exhausted = orZero(row.FailingSince), row.FailedAttempts, row.ExhaustedRow
+		out.WarnedAt = orZero(row.WarnedAt)
+	}
+	if row.Unresolved {
+		out.Unresolvable = row.Unresolvable
+	}
+	return out, nil
+}
+
+// Health is that of History.
+func (e *Engine) Health(ctx context.Context, subscription uuid.UUID) (*Health, error) {
+	return e.History().Health(ctx, subscription)
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}

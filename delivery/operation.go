@@ -1,0 +1,142 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// The types of events that the engine writes itself, as intents like any other, in
+// the transaction that makes the change. Each is at the site of the subscription
+// that it is about. Only subscriptions with Operator set hear them; where none can,
+// nothing is written.
+//
+// What becomes of such an event leads to no other, but for the deactivation of a
+// subscription: no delivery of one is announced as exhausted, and there is no
+// warning of a window in which nothing else has failed.
+const (
+	// DeliveryExhaustedEventType is that of a delivery whose schedule is exhausted;
+	// the data is a [DeliveryEvent].
+	DeliveryExhaustedEventType = hierarchy.ReservedPrefix + "delivery.exhausted"
+
+	// SubscriptionDeactivatedEventType is that of a subscription that the engine has
+	// deactivated; the data is a [SubscriptionEvent].
+	SubscriptionDeactivatedEventType = hierarchy.ReservedPrefix + "subscription.deactivated"
+
+	// SubscriptionFailingEventType is that of a subscription that will be deactivated
+	// if it goes on failing; the data is a [SubscriptionEvent].
+	SubscriptionFailingEventType = hierarchy.ReservedPrefix + "subscription.failing"
+
+	// SubscriptionRecoveredEventType is that of a success after a warning; the data is
+	// a [SubscriptionEvent].
+	SubscriptionRecoveredEventType = hierarchy.ReservedPrefix + "subscription.recovered"
+)
+
+// The kinds of resources that these events are about; their ids are those of the
+// delivery and of the subscription.
+const (
+	DeliveryResourceKind     = hierarchy.ReservedPrefix + "delivery"
+	SubscriptionResourceKind = hierarchy.ReservedPrefix + "subscription"
+)
+
+// operation is an event that the engine writes itself.
+type operation struct {
+	Type         string
+	Subscription uuid.UUID
+	Kind         string
+	Resource     uuid.UUID
+	Data         any
+}
+
+func (ev SubscriptionEvent) operation(eventType string) operation {
+	return operation{
+		Type: eventType, Subscription: ev.SubscriptionID, Kind: SubscriptionResourceKind, Resource: ev.SubscriptionID, Data: ev,
+	}
+}
+
+func (ev DeliveryEvent) operation() operation {
+	return operation{
+		Type: DeliveryExhaustedEventType, Subscription: ev.SubscriptionID, Kind: DeliveryResourceKind, Resource: ev.DeliveryID, Data: ev,
+	}
+}
+
+// announce writes operations as intents, as far as anybody listens.
+func (e *Engine) announce(ctx context.Context, q *store.Queries, ops []operation) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	p := &store.AnnounceParams{}
+	for _, op := range ops {
+		data, err := json.Marshal(op.Data)
+		if err != nil {
+			return fmt.Errorf("delivery: announce %s: %w", op.Type, err)
+		}
+		p.Ids = append(p.Ids, newID().String())
+		p.Types = append(p.Types, op.Type)
+		p.Patterns = append(p.Patterns, strings.Join(hierarchy.Patterns(op.Type), " "))
+		p.Subscriptions = append(p.Subscriptions, op.Subscription.String())
+		p.Kinds = append(p.Kinds, op.Kind)
+		p.Resources = append(p.Resources, op.Resource.String())
+		p.Data = append(p.Data, string(data))
+	}
+	if err := q.Announce(ctx, p); err != nil {
+		return fmt.Errorf("delivery: announce: %w", err)
+	}
+	return nil
+}
+
+// conclude writes what a batch says of endpoints, and announces what follows of it
+// beside ops.
+func (e *Engine) conclude(ctx context.Context, q *store.Queries, health healthBook, ops []operation) error {
+	ended, err := health.write(ctx, q)
+	if err != nil {
+		return err
+	}
+	return e.announce(ctx, q, append(ops, health.recoveries(ended)...))
+}
+
+// exhaustions are the operations about deliveries that were exhausted.
+func exhaustions(trs []*transition, outs []recorded) (ops []operation) {
+	for i, tr := range trs {
+		if outs[i] == moved && tr.State == stateExhausted && !hierarchy.IsReserved(tr.Target.Event.Type) {
+			ops = append(ops, tr.exhaustion().operation())
+		}
+	}
+	return ops
+}
+
+func (tr *transition) exhaustion() DeliveryEvent {
+	t := tr.Target
+	ev := DeliveryEvent{
+		DeliveryID: t.ID, SubscriptionID: t.Sub.ID, Owner: t.Sub.Owner, URL: publicURL(t.Sub.URL),
+		IntentID: t.Event.ID, EventType: t.Event.Type, Attempts: tr.Attempts,
+	}
+	if tr.Attempt != nil {
+		ev.Outcome, ev.Status = tr.Attempt.Outcome, tr.Attempt.Status
+	}
+	return ev
+}
+
+// recoveries are the operations about windows that were warned of and have ended.
+// The transitions that ended them come to know it.
+func (b healthBook) recoveries(ended []store.RecordRecoveriesRow) (ops []operation) {
+	for _, row := range ended {
+		tr := b[healthKey{row.SubscriptionID, row.Epoch}].Recovered
+		ev := SubscriptionEvent{
+			SubscriptionID: row.SubscriptionID, Owner: tr.Target.Sub.Owner, URL: publicURL(tr.Target.Sub.URL), Epoch: row.Epoch,
+			Reason: "an attempt was delivered", FailedAttempts: row.FailedAttempts,
+		}
+		if row.FailingSince != nil {
+			ev.FailingSince = *row.FailingSince
+		}
+		tr.recovered = &ev
+		ops = append(ops, ev.operation(SubscriptionRecoveredEventType))
+	}
+	return ops
+}

@@ -1,0 +1,100 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// DeactivationRules say when a subscription is deactivated for its failures.
+type DeactivationRules = hierarchy.DeactivationRules
+
+var defaultRules = DeactivationRules{
+	Attempts: 10, Exhausted: 50, ExhaustedWindow: time.Hour, Failures: hierarchy.NoRule, Unresolvable: 50, Warning: 50,
+	Window: 5 * 24 * time.Hour,
+}
+
+func checkRules(r DeactivationRules) error {
+	if bad, ok := errors.AsType[*hierarchy.InvalidSubscriptionError](r.Check()); ok {
+		return fmt.Errorf("delivery: config: %s: %s", bad.Field, bad.Reason)
+	}
+	return nil
+}
+
+// tally is what is counted against a subscription in its epoch, by the
+// database's clock.
+type tally struct {
+	Failed       int           // attempts in a row
+	FailingFor   time.Duration // since the first of them
+	FailingSince time.Time     // for people
+	Exhausted    int           // deliveries in a row
+	ExhaustedFor time.Duration // since the first of them
+	Unresolvable int
+	Gone         bool // it answered 410
+}
+
+func tallyOf(row *store.TroubledRow) tally {
+	t := tally{Gone: row.Gone}
+	if row.Unresolved {
+		t.Unresolvable = row.Unresolvable
+	}
+	if row.Failing && row.FailingSince != nil {
+		t.Failed, t.FailingFor, t.FailingSince = row.FailedAttempts, time.Duration(row.FailingMs)*time.Millisecond, *row.FailingSince
+		t.Exhausted, t.ExhaustedFor = row.ExhaustedRow, time.Duration(row.ExhaustedMs)*time.Millisecond
+	}
+	return t
+}
+
+func rulesOf(row *store.TroubledRow) DeactivationRules {
+	return DeactivationRules{
+		Attempts: int(row.AttemptsRule), Exhausted: int(row.ExhaustedRule), Failures: int(row.FailuresRule),
+		Unresolvable: int(row.UnresolvableRule), Warning: int(row.WarningRule),
+		ExhaustedWindow: time.Duration(row.ExhaustedWindowMs) * time.Millisecond, Window: time.Duration(row.WindowMs) * time.Millisecond,
+	}
+}
+
+// deactivates says by which of the rules a subscription is to be deactivated; ""
+// is by none.
+func (t *tally) deactivates(r *DeactivationRules) string {
+	switch {
+	case t.Gone:
+		return "the endpoint answered 410 Gone"
+	case reached(t.Failed, r.Attempts, 1) && t.FailingFor > r.Window:
+		return fmt.Sprintf("%d attempts in a row have failed since %s", t.Failed, t.FailingSince.UTC().Format("2006-01-02 15:04 MST"))
+	case reached(t.Failed, r.Failures, 1):
+		return fmt.Sprintf("%d attempts in a row have failed", t.Failed)
+	case reached(t.Exhausted, r.Exhausted, 1) && t.ExhaustedFor > r.ExhaustedWindow:
+		return fmt.Sprintf("%d deliveries in a row were exhausted", t.Exhausted)
+	case reached(t.Unresolvable, r.Unresolvable, 1):
+		return fmt.Sprintf("the owner could not be resolved for %d intents", t.Unresolvable)
+	default:
+		return ""
+	}
+}
+
+// warns says why a subscription is on its way to a deactivation; "" is that it is
+// not.
+func (t *tally) warns(r *DeactivationRules) string {
+	part := float64(r.Warning) / 100
+	switch {
+	case r.Warning == hierarchy.NoRule:
+		return ""
+	case reached(t.Failed, r.Attempts, 1) && elapsed(t.FailingFor, r.Window, part), reached(t.Failed, r.Failures, part):
+		return fmt.Sprintf("%d attempts in a row have failed", t.Failed)
+	case reached(t.Exhausted, r.Exhausted, part) && elapsed(t.ExhaustedFor, r.ExhaustedWindow, part):
+		return fmt.Sprintf("%d deliveries in a row were exhausted", t.Exhausted)
+	default:
+		return ""
+	}
+}
+
+// reached is whether n is that part of a count that a rule asks for; where the
+// rule is off it never is.
+func reached(n, count int, part float64) bool {
+	return count > 0 && n > 0 && float64(n) >= float64(count)*part
+}
+
+func elapsed(d, window time.Duration, part float64) bool { return float64(d) > float64(window)*part }

@@ -1,0 +1,34 @@
+-- name: Announce :exec
+-- Announce writes events of Riverhook's own as intents, each at the site of the
+-- subscription that it is about, as far as a subscription of the operator's could
+-- hear of it.
+WITH event AS MATERIALIZED (
+    SELECT x.id, x.type, s.site, x.kind, x.resource, x.data,
+        nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
+    FROM (SELECT
+        unnest(@ids::text[])::uuid AS id,
+        unnest(@types::text[]) AS type,
+        unnest(@patterns::text[]) AS patterns,
+        unnest(@subscriptions::text[])::uuid AS subscription_id,
+        unnest(@kinds::text[]) AS kind,
+        unnest(@resources::text[]) AS resource,
+        unnest(@data::text[]) AS data
+    ) x JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
+    WHERE EXISTS (
+        SELECT FROM /* TEMPLATE: schema */subscription o
+        WHERE o.hears_operations AND o.deleted_at IS NULL AND o.state <> 'deactivated' AND o.events && string_to_array(x.patterns, ' '))
+), intent AS (
+    INSERT INTO /* TEMPLATE: schema */intent (id, wire_id, type, site, resource_kind, resource_id, data, digest, occurred_at)
+    SELECT e.id, e.id::text, e.type, e.site, e.kind, e.resource, convert_to(e.data, 'UTF8'),
+        sha256(convert_to(e.type, 'UTF8') || '\x00' || convert_to(e.site, 'UTF8') || '\x00'
+            || convert_to(e.kind, 'UTF8') || '\x00' || convert_to(e.resource, 'UTF8') || '\x00' || convert_to(e.data, 'UTF8')),
+        now()
+    FROM event e
+), state AS (
+    INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id, due_at)
+    SELECT e.id, e.job_id, now() FROM event e
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT e.job_id, jsonb_build_object('intent_id', e.id), 'riverhook_expand', 1000, 'expand' FROM event e
+)
+SELECT pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "expand"}') FROM event e LIMIT 1;
