@@ -180,6 +180,9 @@ type Config struct {
 
 	// Tree is the hierarchy of sites. Default: hierarchy.Paths.
 	Tree hierarchy.Tree
+
+	// Verification says how endpoints are asked to prove that they want requests.
+	Verification VerificationRules
 }
 
 func (c *Config) withDefaults() (*Config, error) {
@@ -207,6 +210,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	def(&out.Schema, store.DefaultSchema)
 	def(&out.StopTimeout, 30*time.Second)
 	def(&out.Timeout, 20*time.Second)
+	out.Verification.fill()
 	if out.ID == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -284,6 +288,8 @@ func (c *Config) validate() error {
 		return refuse("StopTimeout", "must not be negative")
 	case c.Timeout < 0:
 		return refuse("Timeout", "must not be negative")
+	case c.Verification.problem() != "":
+		return refuse("Verification", c.Verification.problem())
 	}
 	if err := c.Filters.Validate(); err != nil {
 		return fmt.Errorf("delivery: config: Filters: %w", err)

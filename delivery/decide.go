@@ -60,8 +60,8 @@ func (e *Engine) decide(
 	decisions = make([]decision, len(matches))
 	for i, m := range matches {
 		decisions[i] = decision{Match: m, Outcome: decisionDeliver, Tries: tries[m.Subscription.ID]}
-		if m.Subscription.State == hierarchy.StateDeactivated {
-			decisions[i].Outcome, decisions[i].Reason = decisionInactive, inactiveReason(m.Subscription)
+		if reason := inactiveReason(m.Subscription); reason != "" {
+			decisions[i].Outcome, decisions[i].Reason = decisionInactive, reason
 		}
 	}
 	e.applyFilters(ctx, in.Event, decisions)
@@ -76,11 +76,21 @@ func (e *Engine) decide(
 	return decisions, made
 }
 
+// inactiveReason is why no deliveries are made for a subscription; "" where they are.
 func inactiveReason(sub hierarchy.Subscription) string {
-	if sub.StateReason == "" {
-		return "the subscription is deactivated"
+	var reason string
+	switch sub.State {
+	case hierarchy.StateDeactivated:
+		reason = "the subscription is deactivated"
+	case hierarchy.StatePendingVerification:
+		reason = "the subscription's URL is not verified"
+	default:
+		return ""
 	}
-	return "the subscription is deactivated: " + sub.StateReason
+	if sub.StateReason != "" {
+		reason += ": " + sub.StateReason
+	}
+	return reason
 }
 
 // judgeAccess asks for all owners in one call, so that a checker can answer

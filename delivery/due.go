@@ -37,6 +37,9 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 		if err := e.maintain(ctx, -ahead); err != nil {
 			return ran, err
 		}
+		if err := e.challengeAll(ctx, ahead); err != nil {
+			return ran, err
+		}
 		jobs, err := e.store.ClaimDueJobs(ctx, &store.ClaimDueJobsParams{
 			Engine: e.cfg.ID, Queues: queues(), AheadMs: ahead.Milliseconds(),
 		})

@@ -46,6 +46,11 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 		}).ID,
 	}
 	url := r.URL()
+	toProve := map[hierarchy.Verification]uuid.UUID{}
+	for _, method := range hierarchy.Verifications() {
+		toProve[method] = b.toProve(fmt.Sprintf("%s/%s", url, method), method).ID
+	}
+	b.exec(`UPDATE riverhook.endpoint_challenge SET due_at = NULL`) // by nobody but the closed engine
 
 	// What is to be sent again was sent by an engine that may.
 	open := b.engine(nil)
@@ -57,7 +62,10 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	sent, asked := 2*len(subs), 1
 	require.Len(t, r.Requests(), sent)
 
-	closed := b.engine(func(cfg *delivery.Config) { cfg.Egress = b.policy(refuseAll) })
+	closed := b.engine(func(cfg *delivery.Config) {
+		withOrigin(cfg)
+		cfg.Egress = b.policy(refuseAll)
+	})
 	last := func(intentID string, subscription uuid.UUID) string {
 		attempts := b.attempts(b.delivery(intentID, subscription).ID)
 		return fmt.Sprintf("%d: %s %s", len(attempts), attempts[len(attempts)-1].Outcome, attempts[len(attempts)-1].Error)
@@ -89,6 +97,20 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, delivery.OutcomeBlocked, a.Outcome, name)
 	}
+
+	// Challenges, by request and by themselves.
+	for method, id := range toProve {
+		b.pass(time.Minute)
+		a, err := closed.VerifyEndpoint(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, delivery.OutcomeBlocked, a.Outcome, method)
+		b.pass(time.Minute)
+		b.exec(`UPDATE riverhook.endpoint_challenge SET due_at = CASE WHEN subscription_id = $1 THEN now() END WHERE id IS NOT NULL`, id)
+		b.exec(`UPDATE riverhook.subscription SET verification_error = '' WHERE id = $1`, id)
+		b.drain(closed)
+		require.Equal(t, "blocked: address not allowed", b.subscription(id).VerificationError, method)
+	}
+	b.exec(`UPDATE riverhook.endpoint_challenge SET due_at = NULL`)
 
 	// First attempts, retries and redeliveries, and the requests for their tokens.
 	first := b.enqueue(nil)

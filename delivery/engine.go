@@ -40,6 +40,7 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // dialects are called from several goroutines at once.
 type Engine struct {
 	admitted  chan struct{} // attempts of large fan-outs that wait for their turn or have it
+	asking    chan struct{} // challenges under way
 	box       *sealed.Box
 	cfg       *Config
 	client    *http.Client
@@ -96,7 +97,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		admitted: make(chan struct{}, admittedPerRequest*cfg.MaxInFlight), box: sealed.NewBox(cfg.Sealer),
+		admitted: make(chan struct{}, admittedPerRequest*cfg.MaxInFlight), asking: make(chan struct{}, maxAsking), box: sealed.NewBox(cfg.Sealer),
 		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
 		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
 		keeper:    newHeaderKeeper(cfg.History.RedactHeaders),
@@ -131,6 +132,7 @@ func (e *Engine) makeSubscriptions() (err error) {
 		CheckFilter: e.checkFilter, CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
 		Sealer:      e.cfg.Sealer,
 		MaxPerOwner: e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,
+		RequireVerification: e.cfg.Verification.Require, Verifications: e.cfg.Verification.methods(),
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: config: %w", err)

@@ -41,6 +41,9 @@ func (e *Engine) post(
 	}
 	req.GetBody = nil // net/http would repeat a POST that carries Idempotency-Key
 	req.Header = built.Header
+	if origin := e.cfg.Verification.Origin; origin != "" {
+		req.Header.Set(headerRequestOrigin, origin)
+	}
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}

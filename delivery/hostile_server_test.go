@@ -50,6 +50,20 @@ func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 				require.LessOrEqual(t, len(a.ResponseBody), 16<<10)
 				require.LessOrEqual(t, len(a.ResponseHeaders), 100)
 			}
+
+			// A challenge, which no hostile server answers as it should.
+			proof, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+				URL: server.Start(t), Events: []string{"hostile.event"}, Operator: true, Verification: hierarchy.VerificationChallenge,
+			})
+			require.NoError(t, err)
+			a, err := engine.VerifyEndpoint(t.Context(), proof.ID)
+			require.NoError(t, err)
+			if server.Outcome == delivery.OutcomeDelivered {
+				require.Equal(t, "proof: the answer does not prove that the endpoint wants requests", a.Error)
+			} else {
+				require.Equal(t, server.Outcome, a.Outcome, a.Error)
+			}
+			require.Equal(t, hierarchy.StatePendingVerification, b.subscription(proof.ID).State)
 		})
 	}
 }

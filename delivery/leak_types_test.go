@@ -33,7 +33,7 @@ const (
 	leakBearer      = "Bearer hunter5"
 	leakQuery       = "hunter6"
 	leakHeader      = "hunter7"
-	leakKeptInClear = `hunter[56]` // by the table of subscriptions
+	leakKeptInClear = `hunter[56]` // by the tables that have URLs of subscriptions
 )
 
 // leaks finds the markers as they are, in base64 at any offset, in hexadecimal
@@ -53,7 +53,7 @@ func holders(t *testing.T) map[string]any {
 	header := http.Header{"Authorization": {leakBearer}, "X-Own": {"hunter5"}, "Content-Type": {"application/json"}}
 	own := map[string]string{"Authorization": leakBearer, "X-Own": "hunter5"}
 	url := "https://ada:hunter5@example.com/hook?token=" + leakQuery + "#hunter6"
-	sub := hierarchy.Subscription{Headers: own, SecretHeaders: own, URL: url}
+	sub := hierarchy.Subscription{Headers: own, SecretHeaders: own, URL: url, PendingURL: url}
 	return map[string]any{
 		"delivery.Config":               delivery.Config{Sealer: keys},
 		"dialect.Destination":           dialect.Destination{Headers: own, Secrets: []dialect.Secret{secret}, URL: url},

@@ -35,6 +35,12 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.river, e.started, e.stop = client, true, stop
 	e.loops.Go(func() { e.every(loopCtx, heartbeatInterval, e.heartbeat) })
 	e.loops.Go(func() { e.every(loopCtx, e.cfg.MaintenanceInterval, e.maintainOnce) })
+	e.loops.Go(func() {
+		e.every(loopCtx, e.cfg.MaintenanceInterval, func(ctx context.Context) error {
+			_, err := e.challengeDue(ctx, 0, e.loops.Go)
+			return err
+		})
+	})
 	e.loops.Go(func() { e.every(loopCtx, pruneInterval, (&pruner{engine: e}).run) })
 	if ctx.Done() != nil {
 		go func() {

@@ -9,7 +9,7 @@ type Outcome string
 const (
 	OutcomeBlocked     Outcome = "blocked"      // the egress policy refused; nothing was sent
 	OutcomeDelivered   Outcome = "delivered"    // 2xx
-	OutcomeFailed      Outcome = "failed"       // 5xx, or an answer that is not HTTP
+	OutcomeFailed      Outcome = "failed"       // 5xx, or an answer that is not HTTP, or one that does not prove what was asked
 	OutcomeGone        Outcome = "gone"         // 410
 	OutcomeInterrupted Outcome = "interrupted"  // the engine stopped while it waited for the answer
 	OutcomeProxyFailed Outcome = "proxy_failed" // the egress proxy failed; the endpoint was not reached, and nothing counts against it
@@ -30,6 +30,7 @@ const (
 	classBlocked  = "blocked"  // refused by the egress policy
 	classBody     = "body"     // while the answer's body was read
 	classCanceled = "canceled" // by the engine
+	classProof    = "proof"    // a challenge was answered, and not by what proves anything
 	classClosed   = "closed"   // connection closed before the answer
 	classConnect  = "connect"  // no connection, for another reason than refused
 	classDNS      = "dns"      // name not resolved

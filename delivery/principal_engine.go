@@ -76,6 +76,15 @@ func (p *PrincipalEngine) ConfirmSecret(ctx context.Context, subscription uuid.U
 	return withoutReason(p.engine.ConfirmSecret(ctx, subscription))
 }
 
+// VerifyEndpoint is that of [Engine], without what is for the operator alone. It
+// asks for send.
+func (p *PrincipalEngine) VerifyEndpoint(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
+	if err := p.allowed(ctx, p.engine.store, subscription, access.VerbSend); err != nil {
+		return nil, fmt.Errorf("delivery: verify the endpoint of subscription %s: %w", subscription, err)
+	}
+	return withoutReason(p.engine.VerifyEndpoint(ctx, subscription))
+}
+
 func (p *PrincipalEngine) redeliver(ctx context.Context, q *store.Queries, delivery uuid.UUID) error {
 	if err := p.allowedOn(ctx, q, delivery); err != nil {
 		return fmt.Errorf("delivery: redeliver %s: %w", delivery, err)

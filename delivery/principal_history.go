@@ -117,6 +117,14 @@ func (p *PrincipalHistory) Attempts(ctx context.Context, delivery uuid.UUID) ([]
 	return attempts, err
 }
 
+// Health is that of [History].
+func (p *PrincipalHistory) Health(ctx context.Context, subscription uuid.UUID) (*Health, error) {
+	if err := p.allowed(ctx, p.history.store, subscription, access.VerbHistory); err != nil {
+		return nil, fmt.Errorf("delivery: health of subscription %s: %w", subscription, err)
+	}
+	return p.history.Health(ctx, subscription)
+}
+
 // Message is that of [History].
 func (p *PrincipalHistory) Message(ctx context.Context, delivery uuid.UUID) (*Message, error) {
 	if _, err := p.Delivery(ctx, delivery); err != nil {

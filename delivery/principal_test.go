@@ -109,6 +109,10 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 			_, err := p.Delivery(ctx, id)
 			return err
 		}},
+		"Health": {access.VerbHistory, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+			_, err := p.Health(ctx, sub)
+			return err
+		}},
 		"Message": {access.VerbHistory, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
 			_, err := p.Message(ctx, id)
 			return err
@@ -127,6 +131,10 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 		"RedeliverTx": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
 			return inTx(func(tx pgx.Tx) error { return p.RedeliverTx(ctx, tx, id) })
 		}},
+		"VerifyEndpoint": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+			_, err := p.VerifyEndpoint(ctx, sub)
+			return err
+		}},
 	} {
 		r := b.receiver(nil)
 		sub := b.subscribe(r, nil)
@@ -140,6 +148,12 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 			secret, err := b.subs.RotateSecret(ctx, sub.ID, &hierarchy.RotateOpts{Confirm: true})
 			require.NoError(t, err)
 			require.NoError(t, r.Trust(secret.Reveal()))
+		}
+		if name == "VerifyEndpoint" {
+			_, err := b.subs.Update(ctx, sub.ID, hierarchy.SubscriptionUpdate{
+				URL: new(r.URL() + "/other"), Verification: new(hierarchy.VerificationChallenge),
+			})
+			require.NoError(t, err)
 		}
 		sent, state := len(r.Requests()), b.delivery(intent, sub.ID)
 		by := func(auth access.Authorizer) error { return c.call(engine.As("ann", auth), id, sub.ID, intent) }

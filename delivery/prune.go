@@ -94,6 +94,7 @@ func (p *pruner) prune(ctx context.Context, budget time.Duration) error {
 		{"decisions", p.decisions},
 		{"intents", p.intents},
 		{"health", p.health},
+		{"challenged hosts", p.challengedHosts},
 	} {
 		started := time.Now()
 		for more := true; more && (budget == 0 || time.Since(started) < budget); {
@@ -207,3 +208,9 @@ func (p *pruner) health(ctx context.Context, q *store.Queries) (bool, error) {
 }
 
 func (p *pruner) maxAge() int64 { return p.engine.cfg.History.MaxAge.Milliseconds() }
+
+// challengedHosts forgets when hosts were asked that may be asked again long since.
+func (p *pruner) challengedHosts(ctx context.Context, q *store.Queries) (bool, error) {
+	n, err := q.PruneChallengedHosts(ctx, pruneStep)
+	return n == pruneStep, err
+}

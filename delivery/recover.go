@@ -65,8 +65,8 @@ func (o *RecoverOpts) params(subscription uuid.UUID) (*store.RecoverDeliveriesPa
 // they are. It works in steps
 // that are committed one by one; after an error the number says how many have
 // been brought back, and another call goes on with the rest. The error is
-// ErrNotFound, ErrSubscriptionDeactivated or ErrSubscriptionGone. nil opts are
-// the defaults.
+// ErrNotFound, ErrSubscriptionDeactivated, ErrSubscriptionUnverified or
+// ErrSubscriptionGone. nil opts are the defaults.
 func (e *Engine) Recover(ctx context.Context, subscription uuid.UUID, opts *RecoverOpts) (int, error) {
 	o := RecoverOpts{}
 	if opts != nil {

@@ -44,6 +44,10 @@ var (
 
 	// ErrSubscriptionGone means that the subscription was deleted.
 	ErrSubscriptionGone = errors.New("the subscription was deleted")
+
+	// ErrSubscriptionUnverified means that the subscription gets nothing until its
+	// URL is proven.
+	ErrSubscriptionUnverified = errors.New("the subscription's URL is not verified")
 )
 
 // Redeliver opens a new round of a delivery that has ended, in whatever way: a
@@ -52,7 +56,7 @@ var (
 // checked again before anything is sent.
 //
 // The error is ErrNotFound, ErrDeliveryPending, ErrPayloadGone, ErrErased, ErrQuestion,
-// ErrSubscriptionDeactivated or ErrSubscriptionGone. Of two calls at once one finds the delivery pending.
+// ErrSubscriptionDeactivated, ErrSubscriptionUnverified or ErrSubscriptionGone. Of two calls at once one finds the delivery pending.
 func (e *Engine) Redeliver(ctx context.Context, delivery uuid.UUID) error {
 	return e.redeliver(ctx, e.store, delivery)
 }
@@ -93,6 +97,8 @@ func refusal(state string, deleted bool) error {
 		return ErrSubscriptionGone
 	case state == string(hierarchy.StateDeactivated):
 		return ErrSubscriptionDeactivated
+	case state == string(hierarchy.StatePendingVerification):
+		return ErrSubscriptionUnverified
 	default:
 		return nil
 	}

@@ -86,7 +86,7 @@ func (e *Engine) sweepHeldOf(ctx context.Context, row store.HeldSubscriptionsRow
 	case row.Deleted:
 		return e.cancelHeld(ctx, row.ID, "the subscription was deleted")
 	case hierarchy.State(row.State) == hierarchy.StateDeactivated:
-		return e.cancelHeld(ctx, row.ID, inactiveReason(hierarchy.Subscription{StateReason: row.StateReason}))
+		return e.cancelHeld(ctx, row.ID, inactiveReason(hierarchy.Subscription{State: hierarchy.StateDeactivated, StateReason: row.StateReason}))
 	case hierarchy.State(row.State) != hierarchy.StateActive || row.Circuit:
 		return 0, nil
 	default:

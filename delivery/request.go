@@ -49,8 +49,9 @@ func (e *Engine) request(ctx context.Context, t *target) *transition {
 }
 
 // send makes the request and fills in what came of it. The timeout is for the
-// whole of it, the answer's body included.
-func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *attempt) {
+// whole of it, the answer's body included. It returns the answer's headers, and of
+// its body what was read.
+func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *attempt) (header http.Header, body []byte) {
 	timeout := t.Sub.Timeout
 	if timeout == 0 {
 		timeout = e.cfg.Timeout
@@ -59,13 +60,12 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	ctx, cancel := context.WithTimeout(job, timeout)
 	defer cancel()
 	resp, err := e.exchange(ctx, t, built, a)
-	var header http.Header
 	if err == nil {
 		header = resp.Header
 		a.Status = resp.StatusCode
 		var complete bool
 		a.ResponseHeaders, complete = e.keeper.keep(header, t.headers())
-		err = e.readAnswer(resp, t.Event.Type, a)
+		body, err = e.readAnswer(resp, t.Event.Type, a)
 		a.ResponseTruncated = a.ResponseTruncated || !complete
 	}
 	a.Duration = time.Since(a.StartedAt)
@@ -80,22 +80,24 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	if a.Veto != nil {
 		e.noteVeto(a, t.Event.Type)
 	}
+	return header, body
 }
 
 // readAnswer reads a bounded part of the body, and keeps of that what is to be
 // kept.
-func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) error {
+func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) ([]byte, error) {
 	defer resp.Body.Close() //nolint:errcheck // nothing follows from it
 	if resp.StatusCode < http.StatusOK {
 		// 101 is the only one that net/http hands on. Its body is the connection
 		// itself, and a read of that does not end with the request's time.
-		return nil
+		return nil, nil
 	}
 	most := max(e.cfg.ResponseBytes, maxResponseRead)
-	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+	read, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if isQuestion(eventType) && isVeto(resp.StatusCode, resp.Header) {
-		a.Veto = new(vetoReason(body))
+		a.Veto = new(vetoReason(read))
 	}
+	body := read
 	keep, _ := e.cfg.History.of(eventType, "")
 	if size := e.keptBytes(keep, most); len(body) > size {
 		body, a.ResponseTruncated = body[:size:size], true
@@ -109,9 +111,9 @@ func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) e
 		a.ResponseBody = body
 	}
 	if errors.Is(err, io.EOF) {
-		return nil
+		err = nil
 	}
-	return err
+	return read, err
 }
 
 // keptBytes is how much of a body that was read is kept: as it is, or in a hash.

@@ -170,6 +170,8 @@ func (t *target) subscriptionGate(now time.Time) *transition {
 		return t.cancel("the subscription was deactivated meanwhile")
 	case t.Sub.State == hierarchy.StatePaused:
 		return t.hold(holdPaused, "the subscription is paused")
+	case t.Sub.State == hierarchy.StatePendingVerification:
+		return t.hold(holdPaused, inactiveReason(t.Sub))
 	case t.Gone:
 		return t.postpone(undecidedWait, "the endpoint answered 410 Gone")
 	case t.CircuitUntil.After(now) && !t.Probe:

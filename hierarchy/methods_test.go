@@ -21,9 +21,10 @@ type aim struct {
 	owner   string
 	pending uuid.UUID // a secret that waits to be confirmed
 	site    Path      // where Create is asked to make another one
+	url     string    // a URL that waits to be proven
 }
 
-// aimAt makes a subscription at a site, with a second secret.
+// aimAt makes a subscription at a site, with a second secret and a second URL.
 func aimAt(t *testing.T, subs *Subscriptions, site Path) aim {
 	t.Helper()
 	created := subscribeAt(t, subs, site)
@@ -31,7 +32,10 @@ func aimAt(t *testing.T, subs *Subscriptions, site Path) aim {
 	require.NoError(t, err)
 	infos, err := subs.ListSecrets(t.Context(), created.ID)
 	require.NoError(t, err)
-	return aim{id: created.ID, owner: created.Owner, pending: infos[0].ID, site: site}
+	const url = "https://example.com/other"
+	_, err = subs.Update(t.Context(), created.ID, SubscriptionUpdate{URL: new(url), Verification: new(VerificationChallenge)})
+	require.NoError(t, err)
+	return aim{id: created.ID, owner: created.Owner, pending: infos[0].ID, site: site, url: url}
 }
 
 // methodsOf are the names of the exported methods of a store.
@@ -70,7 +74,9 @@ func call(t *testing.T, db beginner, store any, method string, at aim) ([]any, e
 		case reflect.TypeFor[[]uuid.UUID]():
 			arg = []uuid.UUID{at.id}
 		case reflect.TypeFor[string]():
-			arg = at.owner
+			if arg = at.owner; baseName(method) == "MarkVerified" {
+				arg = at.url
+			}
 		case reflect.TypeFor[SubscriptionSpec]():
 			arg = specAt(at.site)
 		case reflect.TypeFor[SubscriptionUpdate]():

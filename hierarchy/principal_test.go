@@ -20,8 +20,8 @@ import (
 // rights are what the methods of a PrincipalSubscriptions ask for; each has a form
 // that ends in Tx.
 var rights = map[string]access.Verb{
-	"Activate": access.VerbChange, "ConfirmSecret": access.VerbSecret, "Create": access.VerbCreate, "Deactivate": access.VerbChange,
-	"Delete": access.VerbDelete, "Do": access.VerbChange, "Get": access.VerbView, "GetMany": access.VerbView, "List": access.VerbView,
+	"Activate": access.VerbChange, "ActivateWith": access.VerbChange, "ConfirmSecret": access.VerbSecret, "Create": access.VerbCreate,
+	"Deactivate": access.VerbChange, "Delete": access.VerbDelete, "Do": access.VerbChange, "Get": access.VerbView, "GetMany": access.VerbView, "List": access.VerbView,
 	"ListSecrets": access.VerbView, "Pause": access.VerbChange, "RevokeSecret": access.VerbSecret, "RotateSecret": access.VerbSecret,
 	"Secrets": access.VerbSecret, "Update": access.VerbChange,
 }
@@ -31,6 +31,7 @@ var withoutRights = map[string]string{
 	"As":            "makes a PrincipalSubscriptions",
 	"Diff":          "compares what is sealed with what is guessed; is for manifests",
 	"DeleteByOwner": "is for the application, when it removes a principal",
+	"MarkVerified":  "is for the operator, who knows it without a proof",
 	"Reseal":        "is for the operator, when a key has changed",
 	"Within":        "makes another store",
 }

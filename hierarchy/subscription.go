@@ -20,6 +20,11 @@ const (
 	// activated again.
 	StatePaused State = "paused"
 
+	// StatePendingVerification: the URL was not proven yet (see [Verification]). No
+	// delivery is made; each event leaves a decision "inactive". The subscription
+	// becomes active when it is.
+	StatePendingVerification State = "pending_verification"
+
 	// StateDeactivated: no delivery is made; each event leaves a decision
 	// "inactive". Deliveries that were pending end cancelled.
 	StateDeactivated State = "deactivated"
@@ -40,6 +45,10 @@ type Subscription struct {
 	Description       string             // for people
 	Site              Path               // hears of resources here and below
 	URL               string             // where requests go
+	PendingURL        string             // takes the place of URL when it is proven; "" is none
+	Verification      Verification       // how a URL is proven; "" needs no proof
+	VerifiedAt        *time.Time         // when URL was proven; nil: it was not
+	VerificationError string             // why the last try proved nothing; "" when it did
 	Events            []string           // patterns of event types and of questions, see CheckPattern
 	Channels          []string           // none: all intents; some: only intents on one of them
 	Filter            string             // an expression that must be true of an intent; "" is none
@@ -59,7 +68,7 @@ type Subscription struct {
 	ClientCertificate bool               // the endpoint is shown a client certificate of the subscription's
 	Metadata          map[string]string  // the application's own; never sent
 	State             State              // see the constants
-	StateReason       string             // why it is deactivated; else ""
+	StateReason       string             // why it is deactivated, or is not asked for its proof any more; else ""
 	StateSince        time.Time          // when the state last changed
 	Epoch             int                // grows by one at each deactivation, from 1
 
@@ -97,7 +106,8 @@ func (s Subscription) LogValue() slog.Value {
 // [Created] it leaves the secret out.
 func (s Subscription) MarshalJSON() ([]byte, error) {
 	type plain Subscription
-	s.Headers, s.SecretHeaders, s.URL = redactValues(s.Headers), redactValues(s.SecretHeaders), redactURL(s.URL)
+	s.Headers, s.SecretHeaders = redactValues(s.Headers), redactValues(s.SecretHeaders)
+	s.URL, s.PendingURL = redactURL(s.URL), redactURL(s.PendingURL)
 	return json.Marshal(plain(s)) //nolint:musttag // it is shown under the names that fields have in Go
 }
 

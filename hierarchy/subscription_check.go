@@ -41,6 +41,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		FailClosed: &spec.FailClosed, Filter: &spec.Filter, Headers: &spec.Headers,
 		MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
 		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
+		Verification: &spec.Verification,
 	}
 	given := spec.given()
 	u.Credentials, u.SecretHeaders, u.TLS = given.Credentials, given.SecretHeaders, given.TLS
@@ -52,6 +53,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		n.sub.State = StatePaused
 	}
 	u.apply(&n.sub)
+	c.settleNew(&n.sub)
 	n.given = SubscriptionUpdate{Credentials: u.Credentials, SecretHeaders: u.SecretHeaders, TLS: u.TLS}
 	err := u.checkCarried(&n.sub, n.sub.URL)
 	if err != nil {
@@ -77,6 +79,7 @@ func (u SubscriptionUpdate) apply(s *Subscription) {
 	set(&s.Site, u.Site)
 	set(&s.Timeout, u.Timeout)
 	set(&s.URL, u.URL)
+	set(&s.Verification, u.Verification)
 	if u.Channels != nil {
 		s.Channels = slices.Clone(*u.Channels)
 	}
@@ -167,6 +170,7 @@ func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
 		func() error { return checkEndpointTLS(u.TLS) },
 		field("Timeout", u.Timeout, c.checkTimeout),
 		field("URL", u.URL, c.checkURL),
+		field("Verification", u.Verification, c.checkVerification),
 	)
 }
 

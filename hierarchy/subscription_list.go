@@ -66,7 +66,7 @@ func (o ListOpts) validate() error {
 		return fmt.Errorf("Under: %w", err)
 	}
 	switch o.State {
-	case "", StateActive, StateDeactivated, StatePaused:
+	case "", StateActive, StateDeactivated, StatePaused, StatePendingVerification:
 	default:
 		return fmt.Errorf("State: %s is not a state", quoted(string(o.State)))
 	}

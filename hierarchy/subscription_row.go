@@ -28,7 +28,8 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 		Deactivation: deactivationText(s.Deactivation), HearsOperations: hearsOperations(s), Metadata: object(s.Metadata), State: string(s.State),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
 		SecretHeaders: namesOf(s.SecretHeaders), SecretHeaderBytes: s.secretHeaderBytes, CredentialsVersion: s.CredentialsVersion,
-		PublicKey: n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
+		Verification: string(s.Verification),
+		PublicKey:    n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
 	}
 }
 
@@ -41,6 +42,7 @@ func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
 		Deactivation: deactivationText(s.Deactivation), HearsOperations: hearsOperations(s), Metadata: object(s.Metadata),
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
 		SecretHeaders: namesOf(s.SecretHeaders), SecretHeaderBytes: s.secretHeaderBytes, CredentialsVersion: s.CredentialsVersion,
+		Verification: string(s.Verification), VerifiedAt: s.VerifiedAt, VerificationError: s.VerificationError, PendingURL: s.PendingURL,
 	}
 }
 
@@ -48,7 +50,9 @@ func subscriptionOf(row store.Subscription) (*Subscription, error) {
 	sub := &Subscription{
 		ID: row.ID, Name: row.Name, Manifest: row.Manifest, ManifestKey: row.ManifestKey,
 		Description: row.Description, Site: Path(row.Site), URL: row.URL,
-		Events: row.Events, Filter: row.Filter, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
+		PendingURL: row.PendingURL, Verification: Verification(row.Verification), VerifiedAt: row.VerifiedAt,
+		VerificationError: row.VerificationError,
+		Events:            row.Events, Filter: row.Filter, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 		Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
 		FailClosed: row.FailClosed, MaxInFlight: row.MaxInFlight, Credentials: CredentialsKind(row.Credentials), OwnRootCAs: row.OwnRootCas,
 		ClientCertificate: row.ClientCertificate, CredentialsVersion: row.CredentialsVersion,

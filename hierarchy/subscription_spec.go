@@ -115,6 +115,10 @@ type SubscriptionSpec struct {
 	// allowed. An international host name is stored and shown in its ASCII form:
 	// "https://bücher.example" as "https://xn--bcher-kva.example".
 	URL string
+
+	// Verification is how the URL, and each that takes its place, must be proven
+	// before anything is sent to it. Default: SubscriptionsConfig.RequireVerification.
+	Verification Verification
 }
 
 // plainSpec is a SubscriptionSpec without its methods.
@@ -141,7 +145,15 @@ func (s SubscriptionSpec) MarshalJSON() ([]byte, error) {
 // SubscriptionUpdate changes the fields that are not nil; each means and allows
 // what it does in [SubscriptionSpec], an empty value its default. The owner of a
 // subscription is for life: what was granted to one must not pass to another.
-// State and secrets have methods of their own. Printed, logged or encoded as JSON
+// State and secrets have methods of their own.
+//
+// Where URLs must be proven, a new URL of a subscription that is in force becomes its
+// PendingURL, and the former one stays in force until the new one is proven; another
+// takes its place, and the former one given again drops it. Credentials and
+// SecretHeaders for another host are refused together with it: they would be sent to
+// the former host. Those that there are end when a URL on another host comes in
+// force. A new Verification is for what is to be proven now or later; "" is refused
+// while anything is. Printed, logged or encoded as JSON
 // it shows no credentials.
 type SubscriptionUpdate struct {
 	Channels      *[]string
@@ -163,6 +175,7 @@ type SubscriptionUpdate struct {
 	TLS           *EndpointTLS
 	Timeout       *time.Duration
 	URL           *string
+	Verification  *Verification
 }
 
 // plainUpdate is a SubscriptionUpdate without its methods.

@@ -17,6 +17,9 @@ const maxReason = 1024
 // those that were cancelled by a deactivation stay so. What counts towards an
 // automatic deactivation is counted from now on. A subscription at a former
 // path is refused ([ErrInvalidSubscription], field Site): update its site first.
+//
+// One whose URL must be proven and was not becomes StatePendingVerification instead,
+// and its endpoint is asked; so it is false for one that is in that state.
 func (s *Subscriptions) Activate(ctx context.Context, id uuid.UUID) (bool, error) {
 	return s.ActivateWith(ctx, id, nil)
 }
@@ -62,7 +65,8 @@ func (s *Subscriptions) DeactivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUI
 }
 
 // Pause holds deliveries back, new ones included, and says whether the
-// subscription was active. A deactivated one is refused with [ErrDeactivated].
+// subscription was not paused. A deactivated one is refused with [ErrDeactivated].
+// One whose URL was not proven is asked for its proof only when it is activated.
 func (s *Subscriptions) Pause(ctx context.Context, id uuid.UUID) (bool, error) {
 	return inTx(ctx, s.pool, "pause subscription", func(tx pgx.Tx) (bool, error) { return s.pause(ctx, tx, id) })
 }
@@ -78,8 +82,15 @@ func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, o
 		return false, err
 	}
 	sub, err := s.lock(ctx, tx, id)
-	if err != nil || sub.State == StateActive {
+	if err != nil {
 		return false, err
+	}
+	to := StateActive
+	if sub.unproven() && sub.State != StateActive {
+		to = StatePendingVerification
+	}
+	if sub.State == to {
+		return false, nil
 	}
 	if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 		return false, err
@@ -90,7 +101,14 @@ func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, o
 			return false, err
 		}
 	}
-	return true, s.setState(ctx, tx, id, StateActive, "")
+	was := sub.State
+	sub.State = to
+	if sub.toBeProven() != "" && (to == StatePendingVerification || was == StateDeactivated) {
+		if err := s.setChallenge(ctx, tx, sub); err != nil {
+			return false, err
+		}
+	}
+	return true, s.setState(ctx, tx, id, to, "")
 }
 
 func (s *Subscriptions) deactivate(ctx context.Context, tx pgx.Tx, id uuid.UUID, reason string) (bool, error) {

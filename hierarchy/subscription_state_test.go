@@ -47,7 +47,7 @@ func TestStatesFollowTheirModel(t *testing.T) {
 			var changed bool
 			var err error
 			reason := ""
-			switch to {
+			switch to { //nolint:exhaustive // see TestURLsFollowTheirModel for those that must be proven
 			case StateActive:
 				changed, err = subs.Activate(ctx, created.ID)
 			case StatePaused:

@@ -51,6 +51,11 @@ type SubscriptionsConfig struct {
 	// ask for, at least 1 s. Default: 60 s.
 	MaxTimeout time.Duration
 
+	// RequireVerification is the method by which the URLs of subscriptions that
+	// name none must be proven: those that are created, and each new URL. Default:
+	// they need no proof.
+	RequireVerification Verification
+
 	// RequireSite refuses a subscription at a path that is not in the table of
 	// sites, where a Resolver whose tree is a Sites would not find it. Default:
 	// any path that is not a former one.
@@ -73,6 +78,9 @@ type SubscriptionsConfig struct {
 	// seal.Keyset, or an AEAD of Tink. seal.Clear() stores them in clear. It must
 	// be that of the engines. Required.
 	Sealer seal.Sealer
+
+	// Verifications are the methods that a subscription may name. Default: all.
+	Verifications []Verification
 }
 
 func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
@@ -88,6 +96,7 @@ func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
 	}
 	c.RootSite = c.RootSite.orRoot()
 	c.Schedules = slices.Clone(c.Schedules)
+	c.Verifications = slices.Clone(c.Verifications)
 	if c.Schema == "" {
 		c.Schema = store.DefaultSchema
 	}
@@ -254,6 +263,11 @@ func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscriptio
 	if err != nil {
 		return nil, err
 	}
+	if sub.unproven() {
+		if err := s.setChallenge(ctx, tx, sub); err != nil {
+			return nil, err
+		}
+	}
 	return &Created{Subscription: *sub, Secret: n.secret}, nil
 }
 
@@ -285,16 +299,20 @@ func (s *Subscriptions) update(
 	if u.Permission != nil && *u.Permission != "" && sub.Operator {
 		return nil, errOperatorPermission()
 	}
-	formerURL, formerSite := sub.URL, sub.Site
+	former := *sub
 	u.apply(sub)
-	if err := u.checkCarried(sub, formerURL); err != nil {
+	challenged, err := s.cfg.settleURL(u, former, sub)
+	if err != nil {
+		return nil, err
+	}
+	if err := u.checkCarried(sub, former.URL); err != nil {
 		return nil, err
 	}
 	if u.Site != nil {
 		if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 			return nil, err
 		}
-		if sub.Site != formerSite {
+		if sub.Site != former.Site {
 			if err := s.checkLimits(ctx, tx, "", sub.Site); err != nil {
 				return nil, err
 			}
@@ -306,6 +324,11 @@ func (s *Subscriptions) update(
 	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub))
 	if err != nil {
 		return nil, err
+	}
+	if challenged {
+		if err := s.setChallenge(ctx, tx, sub); err != nil {
+			return nil, err
+		}
 	}
 	return subscriptionOf(row)
 }

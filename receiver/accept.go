@@ -32,6 +32,10 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, t target) {
 		writeJSON(w, http.StatusOK, summary{Message: "pong", Status: http.StatusOK})
 		return
 	}
+	if challenge := challengeIn(body); challenge != "" {
+		answerChallenge(w, challenge)
+		return
+	}
 	ev := Event{
 		ID: newEventID(), Receiver: t.rec.Name, Owner: t.owner, DeliveryID: t.rec.DeliveryID(r.Header, body),
 		ContentType: strings.ToValidUTF8(contentType, ""), Header: redact(r.Header, t.rec.RedactHeaders), Body: body,

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	headerHookSecret = "X-Hook-Secret"
+	headerHookSecret    = "X-Hook-Secret"
+	headerRequestOrigin = "Webhook-Request-Origin"
 
 	// maxChallenge is in bytes; what is sent back was not signed.
 	maxChallenge = 256
@@ -29,7 +30,7 @@ func echo(w http.ResponseWriter, value string) {
 // allowOrigin answers the handshake of CloudEvents (HTTP 1.1 Web Hooks for Event
 // Delivery 1.0, section 4).
 func allowOrigin(w http.ResponseWriter, r *http.Request, rec Receiver) {
-	origin := r.Header.Get("Webhook-Request-Origin")
+	origin := r.Header.Get(headerRequestOrigin)
 	known := func(other string) bool { return strings.EqualFold(origin, other) }
 	if len(origin) > maxChallenge || len(rec.Origins) > 0 && !slices.ContainsFunc(rec.Origins, known) {
 		problem(w, http.StatusForbidden, "The origin may not send to this receiver.")

@@ -30,7 +30,8 @@
 //
 // A POST of an event that is known answers as a GET does; only of a deleted one the answer
 // is 200, since senders take a 410 for the end of their subscription. GitHub's
-// ping is answered and not stored, and so is the handshake of REST Hooks (X-Hook-Secret).
+// ping and the challenge of Riverhook are verified, answered and not stored, and so is the
+// handshake of REST Hooks (X-Hook-Secret), which is not signed.
 // Other answers are 400 (a body that cannot be read), 401 (a signature), 404 (a receiver, a token or an
 // event that is not there, or is another's), 405, 413 (a body beyond MaxBody), 415 (a content type), and
 // 503 with Retry-After when nothing could be stored. Errors are problems of

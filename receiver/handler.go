@@ -165,7 +165,7 @@ func (h *Handler) serveReceiver(w http.ResponseWriter, r *http.Request, t target
 		h.accept(w, r, t)
 	case r.Method == http.MethodGet && r.URL.Query().Has("echo"):
 		echo(w, r.URL.Query().Get("echo"))
-	case r.Method == http.MethodOptions && r.Header.Get("Webhook-Request-Origin") != "":
+	case r.Method == http.MethodOptions && r.Header.Get(headerRequestOrigin) != "":
 		allowOrigin(w, r, t.rec)
 	default:
 		notAllowed(w, "GET, OPTIONS, POST")

@@ -84,6 +84,11 @@ type Attempt struct {
 	StartedAt         time.Time
 }
 
+type ChallengedHost struct {
+	Host    string
+	AskedAt time.Time
+}
+
 type Decision struct {
 	IntentID       uuid.UUID
 	SubscriptionID uuid.UUID
@@ -132,6 +137,18 @@ type EndpointAuth struct {
 	Kind           string
 	Value          []byte
 	Sealed         bool
+}
+
+type EndpointChallenge struct {
+	SubscriptionID uuid.UUID
+	ID             *uuid.UUID
+	URL            string
+	Host           string
+	Elsewhere      bool
+	Tries          int
+	DueAt          *time.Time
+	AskedAt        *time.Time
+	AskingUntil    *time.Time
 }
 
 type Engine struct {
@@ -297,6 +314,10 @@ type Subscription struct {
 	Description        string
 	Site               string
 	URL                string
+	Verification       string
+	VerifiedAt         *time.Time
+	VerificationError  string
+	PendingURL         string
 	Events             []string
 	Channels           []string
 	Filter             string

@@ -63,7 +63,7 @@ WITH picked AS MATERIALIZED (
         AND d.state <> 'pending' AND d.state = ANY ($4::text[])
         AND ($5::timestamptz IS NULL OR d.created_at >= $5::timestamptz)
         AND ($6::timestamptz IS NULL OR d.created_at < $6::timestamptz)
-        AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated'
+        AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state IN ('active', 'paused')
     ORDER BY d.id
     LIMIT $7::integer
     FOR UPDATE OF d SKIP LOCKED FOR KEY SHARE OF m
@@ -176,7 +176,7 @@ WITH picked AS MATERIALIZED (
     SELECT
         d.id, d.state, starts_with(d.matched_pattern, 'before:') AS question,
         s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted, d.erased, m.gone,
-        NOT starts_with(d.matched_pattern, 'before:') AND d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state <> 'deactivated' AS fit
+        NOT starts_with(d.matched_pattern, 'before:') AND d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state IN ('active', 'paused') AS fit
     FROM /* TEMPLATE: schema */delivery d
     JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
@@ -213,8 +213,7 @@ type RedeliverRow struct {
 }
 
 // Redeliver opens a new round of an ended delivery, or returns why it cannot. A
-// paused subscription holds the new round at once; a deactivated or deleted one
-// gets none, and neither does a delivery whose message is gone, or a question.
+// paused subscription holds the new round at once; one that is not in force gets none, and neither does a delivery whose message is gone, or a question.
 func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, error) {
 	rows, err := q.db.Query(ctx, redeliver, id)
 	if err != nil {

@@ -7,6 +7,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -49,6 +50,8 @@ WITH doomed AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
 ), auth AS (
     DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
+), challenge AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c USING doomed d WHERE c.subscription_id = d.id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
 FROM doomed d WHERE s.id = d.id
@@ -81,6 +84,8 @@ WITH doomed AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
 ), auth AS (
     DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
+), challenge AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c USING doomed d WHERE c.subscription_id = d.id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
 FROM doomed d WHERE s.id = d.id
@@ -124,7 +129,7 @@ func (q *Queries) DropHeld(ctx context.Context, arg *DropHeldParams) error {
 }
 
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -138,6 +143,10 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.Description,
 		&i.Site,
 		&i.URL,
+		&i.Verification,
+		&i.VerifiedAt,
+		&i.VerificationError,
+		&i.PendingURL,
 		&i.Events,
 		&i.Channels,
 		&i.Filter,
@@ -173,19 +182,19 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 const insertSubscription = `-- name: InsertSubscription :one
 WITH kept AS (
     INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
-    VALUES ($28, $1, $29, $30, $31)
+    VALUES ($29, $1, $30, $31, $32)
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, filter, owner, operator, permission,
     dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, state,
-    credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
+    credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, verification)
 VALUES (
     $1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9, $10, $11,
     $12, ($13::text)::jsonb, $14, $15, $16, $17,
     ($18::text)::jsonb, $19, ($20::text)::jsonb, $21,
     $22, $23, $24,
-    $25::text[], $26, $27)
-RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    $25::text[], $26, $27, $28)
+RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
@@ -216,6 +225,7 @@ type InsertSubscriptionParams struct {
 	SecretHeaders      []string
 	SecretHeaderBytes  int
 	CredentialsVersion int
+	Verification       string
 	SecretID           uuid.UUID
 	Secret             []byte
 	Sealed             bool
@@ -251,6 +261,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		arg.SecretHeaders,
 		arg.SecretHeaderBytes,
 		arg.CredentialsVersion,
+		arg.Verification,
 		arg.SecretID,
 		arg.Secret,
 		arg.Sealed,
@@ -265,6 +276,10 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.Description,
 		&i.Site,
 		&i.URL,
+		&i.Verification,
+		&i.VerifiedAt,
+		&i.VerificationError,
+		&i.PendingURL,
 		&i.Events,
 		&i.Channels,
 		&i.Filter,
@@ -298,7 +313,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
@@ -353,6 +368,10 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 			&i.Description,
 			&i.Site,
 			&i.URL,
+			&i.Verification,
+			&i.VerifiedAt,
+			&i.VerificationError,
+			&i.PendingURL,
 			&i.Events,
 			&i.Channels,
 			&i.Filter,
@@ -393,7 +412,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR state = $3::text)
     AND ($4::text = '' OR events && ($5::text[] || ARRAY(
@@ -439,6 +458,10 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 			&i.Description,
 			&i.Site,
 			&i.URL,
+			&i.Verification,
+			&i.VerifiedAt,
+			&i.VerificationError,
+			&i.PendingURL,
 			&i.Events,
 			&i.Channels,
 			&i.Filter,
@@ -479,7 +502,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
@@ -531,6 +554,10 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 			&i.Description,
 			&i.Site,
 			&i.URL,
+			&i.Verification,
+			&i.VerifiedAt,
+			&i.VerificationError,
+			&i.PendingURL,
 			&i.Events,
 			&i.Channels,
 			&i.Filter,
@@ -571,7 +598,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -585,6 +612,10 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.Description,
 		&i.Site,
 		&i.URL,
+		&i.Verification,
+		&i.VerifiedAt,
+		&i.VerificationError,
+		&i.PendingURL,
 		&i.Events,
 		&i.Channels,
 		&i.Filter,
@@ -657,9 +688,11 @@ UPDATE /* TEMPLATE: schema */subscription SET
     deactivation = ($15::text)::jsonb, hears_operations = $16,
     metadata = ($17::text)::jsonb, credentials = $18, own_root_cas = $19,
     client_certificate = $20, secret_headers = $21::text[],
-    secret_header_bytes = $22, credentials_version = $23, updated_at = now()
-WHERE id = $24
-RETURNING id, name, manifest, manifest_key, description, site, url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
+    secret_header_bytes = $22, credentials_version = $23,
+    verification = $24, verified_at = $25, verification_error = $26,
+    pending_url = $27, updated_at = now()
+WHERE id = $28
+RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
@@ -686,6 +719,10 @@ type UpdateSubscriptionParams struct {
 	SecretHeaders      []string
 	SecretHeaderBytes  int
 	CredentialsVersion int
+	Verification       string
+	VerifiedAt         *time.Time
+	VerificationError  string
+	PendingURL         string
 	ID                 uuid.UUID
 }
 
@@ -714,6 +751,10 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		arg.SecretHeaders,
 		arg.SecretHeaderBytes,
 		arg.CredentialsVersion,
+		arg.Verification,
+		arg.VerifiedAt,
+		arg.VerificationError,
+		arg.PendingURL,
 		arg.ID,
 	)
 	var i Subscription
@@ -725,6 +766,10 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		&i.Description,
 		&i.Site,
 		&i.URL,
+		&i.Verification,
+		&i.VerifiedAt,
+		&i.VerificationError,
+		&i.PendingURL,
 		&i.Events,
 		&i.Channels,
 		&i.Filter,

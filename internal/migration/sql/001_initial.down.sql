@@ -21,6 +21,8 @@ DROP TABLE
     /* TEMPLATE: schema */message,
     /* TEMPLATE: schema */intent_state,
     /* TEMPLATE: schema */intent,
+    /* TEMPLATE: schema */challenged_host,
+    /* TEMPLATE: schema */endpoint_challenge,
     /* TEMPLATE: schema */endpoint_auth,
     /* TEMPLATE: schema */secret,
     /* TEMPLATE: schema */subscription_health,

@@ -76,6 +76,10 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     description     text NOT NULL DEFAULT '',
     site            text COLLATE "C" NOT NULL,
     url             text NOT NULL,
+    verification    text NOT NULL DEFAULT '',
+    verified_at     timestamptz,
+    verification_error text NOT NULL DEFAULT '',
+    pending_url     text NOT NULL DEFAULT '',
     events          text[] NOT NULL,
     channels        text[] NOT NULL DEFAULT '{}',
     filter          text NOT NULL DEFAULT '',
@@ -104,7 +108,7 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now(),
     deleted_at      timestamptz,
-    CONSTRAINT subscription_state CHECK (state IN ('active', 'paused', 'deactivated')),
+    CONSTRAINT subscription_state CHECK (state IN ('active', 'paused', 'deactivated', 'pending_verification')),
     CONSTRAINT subscription_owner CHECK (operator <> (owner <> '')),
     CONSTRAINT subscription_manifest CHECK ((manifest = '') = (manifest_key = ''))
 );
@@ -183,6 +187,33 @@ CREATE TABLE /* TEMPLATE: schema */endpoint_auth (
     sealed          boolean NOT NULL,
     UNIQUE (subscription_id, kind),
     CONSTRAINT endpoint_auth_kind CHECK (kind IN ('credentials', 'headers', 'tls'))
+);
+
+-- What the endpoint of a subscription is to prove. id is another with each URL, and
+-- fences what comes back: only the answer to the question that was put last counts;
+-- null: nothing is to be proven. elsewhere says that url leads to another host than
+-- the URL in force, whose credentials are not sent there. due_at is when an engine
+-- asks by itself, null: never; asked_at when one asked last, which bounds how often;
+-- asking_until is the claim of the engine that waits for an answer.
+CREATE TABLE /* TEMPLATE: schema */endpoint_challenge (
+    subscription_id uuid PRIMARY KEY REFERENCES /* TEMPLATE: schema */subscription (id),
+    id              uuid,
+    url             text NOT NULL,
+    host            text NOT NULL,
+    elsewhere       boolean NOT NULL,
+    tries           integer NOT NULL DEFAULT 0,
+    due_at          timestamptz,
+    asked_at        timestamptz,
+    asking_until    timestamptz,
+    CONSTRAINT endpoint_challenge_due CHECK (due_at IS NULL OR id IS NOT NULL)
+);
+
+CREATE INDEX endpoint_challenge_due_idx ON /* TEMPLATE: schema */endpoint_challenge (due_at) WHERE due_at IS NOT NULL;
+
+-- When a host was last asked, so that many subscriptions cannot have it asked often.
+CREATE TABLE /* TEMPLATE: schema */challenged_host (
+    host     text PRIMARY KEY,
+    asked_at timestamptz NOT NULL
 );
 
 -- Intents -------------------------------------------------------------------

@@ -6,13 +6,13 @@ WITH kept AS (
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, filter, owner, operator, permission,
     dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, state,
-    credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version)
+    credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, verification)
 VALUES (
     sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(filter), sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
     sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(fail_closed), sqlc.arg(max_in_flight),
     (sqlc.arg(deactivation)::text)::jsonb, sqlc.arg(hears_operations), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
     sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate),
-    sqlc.arg(secret_headers)::text[], sqlc.arg(secret_header_bytes), sqlc.arg(credentials_version))
+    sqlc.arg(secret_headers)::text[], sqlc.arg(secret_header_bytes), sqlc.arg(credentials_version), sqlc.arg(verification))
 RETURNING *;
 
 -- name: PassSubscriptionGate :exec
@@ -46,7 +46,9 @@ UPDATE /* TEMPLATE: schema */subscription SET
     deactivation = (sqlc.arg(deactivation)::text)::jsonb, hears_operations = sqlc.arg(hears_operations),
     metadata = (sqlc.arg(metadata)::text)::jsonb, credentials = sqlc.arg(credentials), own_root_cas = sqlc.arg(own_root_cas),
     client_certificate = sqlc.arg(client_certificate), secret_headers = sqlc.arg(secret_headers)::text[],
-    secret_header_bytes = sqlc.arg(secret_header_bytes), credentials_version = sqlc.arg(credentials_version), updated_at = now()
+    secret_header_bytes = sqlc.arg(secret_header_bytes), credentials_version = sqlc.arg(credentials_version),
+    verification = sqlc.arg(verification), verified_at = sqlc.arg(verified_at), verification_error = sqlc.arg(verification_error),
+    pending_url = sqlc.arg(pending_url), updated_at = now()
 WHERE id = sqlc.arg(id)
 RETURNING *;
 
@@ -77,6 +79,8 @@ WITH doomed AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
 ), auth AS (
     DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
+), challenge AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c USING doomed d WHERE c.subscription_id = d.id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
 FROM doomed d WHERE s.id = d.id;
@@ -96,6 +100,8 @@ WITH doomed AS (
     DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
 ), auth AS (
     DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
+), challenge AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c USING doomed d WHERE c.subscription_id = d.id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
 FROM doomed d WHERE s.id = d.id;

@@ -1,0 +1,122 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+// ChallengeEventType is the type of the event as which an endpoint gets a POST that
+// asks it to prove that it wants what is sent to it.
+const ChallengeEventType = "riverhook.challenge"
+
+const (
+	headerAllowedOrigin = "Webhook-Allowed-Origin"
+	headerHookSecret    = "X-Hook-Secret"
+	headerRequestOrigin = "Webhook-Request-Origin"
+)
+
+// challengeRequest is what asks the endpoint of a target. The nonce is no secret: it
+// is worth something only in the answer to this request.
+func (e *Engine) challengeRequest(ctx context.Context, t *target, nonce string, a *attempt) (built dialect.Request, err error) {
+	switch t.Sub.Verification {
+	case hierarchy.VerificationChallenge:
+		return e.challengePost(ctx, t, map[string]string{"type": ChallengeEventType, "challenge": nonce}, a)
+	case hierarchy.VerificationRESTHooks:
+		if built, err = e.challengePost(ctx, t, map[string]string{"type": ChallengeEventType}, a); err == nil {
+			built.Header.Set(headerHookSecret, nonce)
+		}
+		return built, err
+	case hierarchy.VerificationEcho:
+		built = t.bare(http.MethodGet)
+		u, err := url.Parse(built.URL)
+		if err != nil {
+			return built, errNotBuilt
+		}
+		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&echo="+nonce, "&")
+		built.URL = u.String()
+		built.Header.Set("Accept", "application/json")
+		built.Header.Set("Content-Type", "application/json")
+		return built, nil
+	case hierarchy.VerificationCloudEvents:
+		if e.cfg.Verification.Origin == "" {
+			return built, errors.New("Config.Verification.Origin is not set in this process")
+		}
+		return t.bare(http.MethodOptions), nil // post sets the origin, as for each request
+	default:
+		return built, fmt.Errorf("verification %q is not known in this process", t.Sub.Verification)
+	}
+}
+
+// challengePost is a POST with the headers and the signature of a delivery, and with
+// a body that is the same in each dialect.
+func (e *Engine) challengePost(ctx context.Context, t *target, body map[string]string, a *attempt) (built dialect.Request, err error) {
+	d, ok := e.cfg.Dialects.Get(t.Dialect)
+	if !ok {
+		return built, fmt.Errorf("no dialect %q in this process", t.Dialect)
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return built, err
+	}
+	t.Event = dialect.Event{
+		ID: newID().String(), Type: ChallengeEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC(),
+	}
+	if t.Message, err = envelope(ctx, d, t.Event, data); err == nil {
+		t.Message.Body, t.Message.ContentType = data, "application/json"
+		built, err = e.build(ctx, d, t, a)
+	}
+	if err != nil {
+		return built, fmt.Errorf("dialect: %w", err)
+	}
+	return built, nil
+}
+
+// bare is a request without a body, with the headers that the subscription adds.
+func (t *target) bare(method string) dialect.Request {
+	header := http.Header{}
+	for name, value := range t.headers() {
+		header.Set(name, value)
+	}
+	header.Set("User-Agent", dialect.DefaultUserAgent)
+	return dialect.Request{Method: method, URL: t.Sub.URL, Header: header}
+}
+
+// proves says whether an answer, which has a status of 2xx, is that of an endpoint
+// that expects to be asked.
+func proves(method hierarchy.Verification, nonce, origin string, header http.Header, body []byte) bool {
+	switch method {
+	case hierarchy.VerificationChallenge:
+		return string(bytes.TrimSpace(body)) == nonce || member(body, "challenge") == nonce
+	case hierarchy.VerificationRESTHooks:
+		return header.Get(headerHookSecret) == nonce
+	case hierarchy.VerificationEcho:
+		return member(body, "echo") == nonce
+	case hierarchy.VerificationCloudEvents:
+		allowed := header.Get(headerAllowedOrigin)
+		return allowed == "*" || strings.EqualFold(allowed, origin)
+	default:
+		return false
+	}
+}
+
+// member is a text in a JSON object; "" where there is none.
+func member(body []byte, name string) string {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) != nil {
+		return ""
+	}
+	var text string
+	if json.Unmarshal(object[name], &text) != nil {
+		return ""
+	}
+	return text
+}

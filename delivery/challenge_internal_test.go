@@ -1,0 +1,63 @@
+package delivery
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+const aNonce = "5e1f"
+
+func TestAnswersThatProve(t *testing.T) {
+	t.Parallel()
+	header := func(name, value string) http.Header { return http.Header{name: {value}} }
+	for name, a := range map[string]struct {
+		method hierarchy.Verification
+		header http.Header
+		body   string
+	}{
+		"the challenge as text":      {hierarchy.VerificationChallenge, nil, aNonce},
+		"a line of text":             {hierarchy.VerificationChallenge, nil, aNonce + "\r\n"},
+		"the challenge among others": {hierarchy.VerificationChallenge, nil, ` {"ok": true, "challenge": "5e1f", "token": [1]} `},
+		"escapes":                    {hierarchy.VerificationChallenge, nil, `{"challenge": "\u0035e1f"}`},
+		"an echo":                    {hierarchy.VerificationEcho, nil, `{"echo":"5e1f"}`},
+		"this origin":                {hierarchy.VerificationCloudEvents, header("Webhook-Allowed-Origin", "Hooks.example.com"), ""},
+		"each origin":                {hierarchy.VerificationCloudEvents, header("Webhook-Allowed-Origin", "*"), ""},
+		"the header":                 {hierarchy.VerificationRESTHooks, header("X-Hook-Secret", aNonce), "no matter"},
+	} {
+		require.True(t, proves(a.method, aNonce, "hooks.example.com", a.header, []byte(a.body)), name)
+		require.False(t, proves("", aNonce, "hooks.example.com", a.header, []byte(a.body)), name)
+		for _, other := range hierarchy.Verifications() {
+			if other != a.method && a.header != nil {
+				require.False(t, proves(other, aNonce, "hooks.example.com", a.header, nil), "%s for %s", name, other)
+			}
+		}
+	}
+	require.False(t, proves(hierarchy.VerificationEcho, aNonce, "", nil, []byte(aNonce)), "an echo is JSON")
+	require.False(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(`["5e1f"]`)))
+	require.False(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f"`)), "cut off")
+}
+
+func FuzzNothingProvesWithoutTheNonce(f *testing.F) {
+	for _, body := range []string{
+		"", aNonce, `{"challenge":"5e1f"}`, `{"echo":"5e1f"}`, `{"challenge":{"challenge":"5e1f"}}`, `{"challenge":null}`, `{"Challenge":"5e1f"}`,
+		`"5e1f"`, "\x00", strings.Repeat("[", 10_001), `{"challenge":"\ud800"}`,
+	} {
+		f.Add(body, body)
+	}
+	f.Fuzz(func(t *testing.T, body, value string) {
+		for _, method := range []hierarchy.Verification{
+			hierarchy.VerificationChallenge, hierarchy.VerificationEcho, hierarchy.VerificationRESTHooks,
+		} {
+			const nonce = "b2c4 that nobody was sent"
+			header := http.Header{headerHookSecret: {value}, headerAllowedOrigin: {value}}
+			if !strings.Contains(body+value, "b2c4") {
+				require.False(t, proves(method, nonce, "", header, []byte(body)))
+			}
+		}
+	})
+}

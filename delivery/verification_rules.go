@@ -1,0 +1,75 @@
+package delivery
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+// VerificationRules say how endpoints are asked to prove that they want requests; see
+// hierarchy.Verification.
+type VerificationRules struct {
+	// Interval is the least time between two questions to the endpoint of one
+	// subscription, whatever URL it has meanwhile and whoever asks. A host is asked
+	// about once a second at most, for all subscriptions together. At least 1 ms.
+	// Default: 10 s.
+	Interval time.Duration
+
+	// Origin is the DNS name of this system, such as "hooks.example.com": what the
+	// handshake of CloudEvents asks for. Every request carries it then, in
+	// WebHook-Request-Origin. Default: none, and no such handshake.
+	Origin string
+
+	// Require is the method by which the URLs of subscriptions of
+	// Engine.Subscriptions must be proven where they name none. Default: they need
+	// no proof.
+	Require hierarchy.Verification
+
+	// Schedule says when an endpoint that proved nothing is asked again. Behind the
+	// last try it is asked by Engine.VerifyEndpoint alone. Default: 8 tries, after
+	// 10 s, 1 min, 5 min, 30 min, 2 h, 6 h and 15 h, jitter +-20 %.
+	Schedule Schedule
+}
+
+func (r *VerificationRules) fill() {
+	def(&r.Interval, 10*time.Second)
+	if r.Schedule.Delays == nil {
+		r.Schedule = Schedule{Jitter: 0.2, Delays: []time.Duration{
+			10 * time.Second, time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 6 * time.Hour, 15 * time.Hour,
+		}}
+	}
+}
+
+// problem is what is wrong with the rules, "" where nothing is.
+func (r *VerificationRules) problem() string {
+	switch err := r.Schedule.validate(); {
+	case err != nil:
+		return "Schedule: " + err.Error()
+	case r.Interval < time.Millisecond:
+		return "Interval must be at least 1 ms"
+	case !isDNSName(r.Origin):
+		return "Origin must be a DNS name"
+	case r.Require != "" && !slices.Contains(r.methods(), r.Require):
+		return "Require must be a method that this engine knows; " + string(hierarchy.VerificationCloudEvents) + " needs an Origin"
+	default:
+		return ""
+	}
+}
+
+// methods are those by which this engine can ask.
+func (r *VerificationRules) methods() []hierarchy.Verification {
+	all := hierarchy.Verifications()
+	if r.Origin == "" {
+		all = slices.DeleteFunc(all, func(v hierarchy.Verification) bool { return v == hierarchy.VerificationCloudEvents })
+	}
+	return all
+}
+
+// isDNSName is true of "" too.
+func isDNSName(s string) bool {
+	return len(s) <= 253 && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.'
+	})
+}

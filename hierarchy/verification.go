@@ -1,0 +1,55 @@
+package hierarchy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The ways in which an endpoint proves that it wants what is sent to it. Each answers
+// 2xx; docs/verification.md has requests and answers.
+const (
+	// VerificationChallenge: a POST, signed as deliveries are, of
+	// {"type":"riverhook.challenge","challenge":"..."}, which is answered by the
+	// challenge: as text, or as the member "challenge" of a JSON object.
+	VerificationChallenge Verification = "challenge"
+
+	// VerificationCloudEvents: OPTIONS with WebHook-Request-Origin, which is answered
+	// by that origin, or "*", in WebHook-Allowed-Origin (CloudEvents, HTTP 1.1 Web
+	// Hooks for Event Delivery 1.0.2, section 4). It has no challenge: an endpoint
+	// that allows every origin proves nothing more.
+	VerificationCloudEvents Verification = "cloudevents"
+
+	// VerificationEcho: GET with ?echo=..., which is answered by the value as the
+	// member "echo" of a JSON object, as in PyWebhooks.
+	VerificationEcho Verification = "echo"
+
+	// VerificationRESTHooks: a POST, signed as deliveries are, with a challenge in
+	// X-Hook-Secret, which is answered by the same header. It is no signing secret.
+	VerificationRESTHooks Verification = "rest_hooks"
+)
+
+// Verification is how a URL is proven before anything is sent to it: an engine asks
+// the endpoint, which has to give the answer that only one who expects such requests
+// gives. "" asks for no proof.
+type Verification string
+
+// Verifications are all methods.
+func Verifications() []Verification {
+	return []Verification{VerificationChallenge, VerificationCloudEvents, VerificationEcho, VerificationRESTHooks}
+}
+
+func (c SubscriptionsConfig) checkVerification(v Verification) error {
+	known := c.Verifications
+	if known == nil {
+		known = Verifications()
+	}
+	if v == "" || slices.Contains(known, v) {
+		return nil
+	}
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = string(k)
+	}
+	return fmt.Errorf("%s is not known; known are %s", quoted(string(v)), strings.Join(names, ", "))
+}

@@ -1,0 +1,133 @@
+-- name: SetChallenge :exec
+-- SetChallenge lets what is to be proven be asked for from the beginning, at once
+-- where it is due; without an id nothing is to be proven any more. That the endpoint
+-- was asked a moment ago stays known.
+INSERT INTO /* TEMPLATE: schema */endpoint_challenge (subscription_id, id, url, host, elsewhere, due_at)
+VALUES (
+    sqlc.arg(subscription_id), sqlc.narg(id)::uuid, sqlc.arg(url), sqlc.arg(host), sqlc.arg(elsewhere),
+    CASE WHEN sqlc.arg(due)::boolean THEN now() END)
+ON CONFLICT (subscription_id) DO UPDATE SET
+    id = excluded.id, url = excluded.url, host = excluded.host, elsewhere = excluded.elsewhere, tries = 0,
+    due_at = excluded.due_at, asking_until = NULL;
+
+-- name: ClaimChallenges :many
+-- ClaimChallenges takes the endpoints that are due to be asked, one of each host that
+-- was not asked just now; the others wait for their turn. Those of subscriptions
+-- that are not to be asked any more are put off until they are activated.
+WITH due AS MATERIALIZED (
+    SELECT c.subscription_id, c.host, c.due_at,
+        (s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL AS fit
+    FROM /* TEMPLATE: schema */endpoint_challenge c
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
+    WHERE c.due_at <= now() + sqlc.arg(ahead_ms)::bigint * interval '1 millisecond'
+        AND (c.asking_until IS NULL OR c.asking_until <= now())
+        AND (c.asked_at IS NULL OR c.asked_at <= now() + (sqlc.arg(ahead_ms)::bigint - sqlc.arg(interval_ms)::bigint) * interval '1 millisecond')
+    ORDER BY c.due_at
+    LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE OF c SKIP LOCKED
+), turn AS (
+    INSERT INTO /* TEMPLATE: schema */challenged_host AS h (host, asked_at)
+    SELECT DISTINCT d.host, now() FROM due d WHERE d.fit ORDER BY d.host
+    ON CONFLICT (host) DO UPDATE SET asked_at = now()
+        WHERE h.asked_at <= now() + (sqlc.arg(ahead_ms)::bigint - sqlc.arg(host_ms)::bigint) * interval '1 millisecond'
+    RETURNING h.host
+), first AS (
+    SELECT DISTINCT ON (d.host) d.subscription_id FROM due d JOIN turn t USING (host) WHERE d.fit ORDER BY d.host, d.due_at
+), later AS (
+    UPDATE /* TEMPLATE: schema */endpoint_challenge c
+    SET due_at = CASE WHEN d.fit THEN now() + sqlc.arg(host_ms)::bigint * interval '1 millisecond' END
+    FROM due d
+    WHERE c.subscription_id = d.subscription_id AND NOT EXISTS (SELECT FROM first f WHERE f.subscription_id = d.subscription_id)
+)
+UPDATE /* TEMPLATE: schema */endpoint_challenge c SET
+    tries = c.tries + 1, asked_at = now(), asking_until = now() + sqlc.arg(claim_ms)::bigint * interval '1 millisecond'
+FROM first f
+WHERE c.subscription_id = f.subscription_id
+RETURNING c.*;
+
+-- name: ClaimChallenge :many
+-- ClaimChallenge takes one endpoint, due or not, which begins a new row of tries. It
+-- takes none when it or its host was asked just now, or is being asked.
+WITH wanted AS MATERIALIZED (
+    SELECT c.subscription_id, c.host FROM /* TEMPLATE: schema */endpoint_challenge c
+    WHERE c.subscription_id = sqlc.arg(subscription_id) AND c.id IS NOT NULL
+        AND (c.asking_until IS NULL OR c.asking_until <= now())
+        AND (c.asked_at IS NULL OR c.asked_at <= now() - sqlc.arg(interval_ms)::bigint * interval '1 millisecond')
+    FOR UPDATE SKIP LOCKED
+), turn AS (
+    INSERT INTO /* TEMPLATE: schema */challenged_host AS h (host, asked_at)
+    SELECT w.host, now() FROM wanted w
+    ON CONFLICT (host) DO UPDATE SET asked_at = now()
+        WHERE h.asked_at <= now() - sqlc.arg(host_ms)::bigint * interval '1 millisecond'
+    RETURNING h.host
+)
+UPDATE /* TEMPLATE: schema */endpoint_challenge c SET
+    tries = 1, asked_at = now(), asking_until = now() + sqlc.arg(claim_ms)::bigint * interval '1 millisecond'
+FROM wanted w JOIN turn t USING (host)
+WHERE c.subscription_id = w.subscription_id
+RETURNING c.*;
+
+-- name: IsChallenged :many
+-- IsChallenged returns a row where something of a subscription is to be proven.
+SELECT c.subscription_id FROM /* TEMPLATE: schema */endpoint_challenge c WHERE c.subscription_id = @subscription_id AND c.id IS NOT NULL;
+
+-- name: RecordUnproven :many
+-- RecordUnproven keeps why an endpoint did not prove anything, unless something else
+-- is to be proven by now, and says when it is asked again: never where wait_ms is
+-- null. The subscription is locked first, as by whoever changes it.
+WITH picked AS MATERIALIZED (
+    SELECT o.id FROM /* TEMPLATE: schema */subscription o
+    WHERE o.id = sqlc.arg(subscription_id) AND o.deleted_at IS NULL
+    FOR UPDATE
+), answered AS (
+    UPDATE /* TEMPLATE: schema */endpoint_challenge c
+    SET asking_until = NULL, due_at = now() + sqlc.narg(wait_ms)::bigint * interval '1 millisecond'
+    FROM picked p
+    WHERE c.subscription_id = p.id AND c.id = sqlc.arg(id) AND c.tries = sqlc.arg(tries)
+    RETURNING c.subscription_id
+)
+UPDATE /* TEMPLATE: schema */subscription s SET
+    verification_error = sqlc.arg(error),
+    state_reason = CASE WHEN s.state = 'pending_verification' THEN sqlc.arg(reason) ELSE s.state_reason END
+FROM answered a
+WHERE s.id = a.subscription_id
+RETURNING s.id;
+
+-- name: RecordProof :many
+-- RecordProof puts the URL that was proven in force, in one statement, unless
+-- something else is to be proven by now. What was named by a person is found by its
+-- URL, what was asked by its id. Credentials and secret headers do not follow to
+-- another host.
+WITH picked AS MATERIALIZED (
+    SELECT o.id FROM /* TEMPLATE: schema */subscription o
+    WHERE o.id = sqlc.arg(subscription_id) AND o.deleted_at IS NULL
+    FOR UPDATE
+), proven AS (
+    UPDATE /* TEMPLATE: schema */endpoint_challenge c
+    SET id = NULL, due_at = NULL, asking_until = NULL
+    FROM picked p
+    WHERE c.subscription_id = p.id AND c.id IS NOT NULL AND (c.id = sqlc.narg(id)::uuid OR c.url = sqlc.arg(url)::text)
+    RETURNING c.subscription_id, c.url, c.elsewhere
+), auth AS (
+    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING proven v
+    WHERE v.elsewhere AND a.subscription_id = v.subscription_id AND a.kind IN ('credentials', 'headers')
+)
+UPDATE /* TEMPLATE: schema */subscription s SET
+    url = v.url, pending_url = '', verified_at = now(), verification_error = '',
+    state = CASE WHEN s.state = 'pending_verification' THEN 'active' ELSE s.state END,
+    state_reason = CASE WHEN s.state = 'pending_verification' THEN '' ELSE s.state_reason END,
+    state_since = CASE WHEN s.state = 'pending_verification' THEN now() ELSE s.state_since END,
+    credentials = CASE WHEN v.elsewhere THEN '' ELSE s.credentials END,
+    secret_headers = CASE WHEN v.elsewhere THEN '{}' ELSE s.secret_headers END,
+    secret_header_bytes = CASE WHEN v.elsewhere THEN 0 ELSE s.secret_header_bytes END,
+    credentials_version = s.credentials_version + v.elsewhere::integer,
+    updated_at = now()
+FROM proven v
+WHERE s.id = v.subscription_id
+RETURNING s.id;
+
+-- name: PruneChallengedHosts :execrows
+DELETE FROM /* TEMPLATE: schema */challenged_host
+WHERE host IN (
+    SELECT o.host FROM /* TEMPLATE: schema */challenged_host o WHERE o.asked_at < now() - interval '1 hour' LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE SKIP LOCKED);
