@@ -97,7 +97,7 @@ func (e *Engine) ask(ctx context.Context, ev dialect.Event) (*questioning, error
 	if err != nil {
 		return nil, err
 	}
-	_, asked.Keep = e.cfg.History.of(ev.Type, asked.Intent.Payloads)
+	_, asked.Keep = e.cfg.History.of(ev.Type, asked.Intent.Keep)
 	asked.Decisions, asked.Messages = e.decideGates(ctx, asked.Intent, matches)
 	asked.Asked = e.askAll(ctx, asked.targets(stored), asked.Decisions)
 	return asked, nil
@@ -117,7 +117,7 @@ func (e *Engine) loadGates(ctx context.Context, in *intent, matches []hierarchy.
 	}
 	byID := make(map[uuid.UUID]store.LoadGatesRow, len(rows))
 	for _, row := range rows {
-		byID[row.ID], in.Payloads = row, Keep(row.TypePayloads)
+		byID[row.ID], in.Keep = row, registeredRule(row.TypePayloads, row.TypePayloadAgeMs)
 	}
 	return byID, nil
 }

@@ -69,6 +69,45 @@ func TestATypeIsRegisteredWithWhatIsKeptOfItsPayloads(t *testing.T) {
 	}
 }
 
+func TestPayloadsAreKeptWholeForTheAgeThatIsSaid(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.subscribe(b.receiver(nil), nil)
+	b.eventTypes(
+		outbox.EventType{Name: "user.created", Payloads: outbox.KeepHash, PayloadAge: 3 * time.Hour},
+		outbox.EventType{Name: "user.deleted", Payloads: outbox.KeepNothing, PayloadAge: 3 * time.Hour},
+		outbox.EventType{Name: "user.moved", Payloads: outbox.KeepHash},
+	)
+	engine := b.keeping(delivery.HistoryRules{
+		Payloads: delivery.KeepHash, PayloadAge: time.Hour,
+		Types: []delivery.TypeRule{{Pattern: "user.deleted", Payloads: delivery.KeepNothing, PayloadAge: 2 * time.Hour}},
+	})
+	byHours := map[int]string{}
+	for hours, eventType := range map[int]string{
+		0: "user.moved",   // its own rule, which has no age
+		1: "user.other",   // the engine's
+		2: "user.deleted", // the engine's for the type
+		3: "user.created", // its own
+	} {
+		byHours[hours] = b.enqueue(func(in *outbox.Intent) { in.Type = eventType })
+	}
+	b.drain(engine)
+	pruner := b.engine(nil)
+	for hour := range len(byHours) {
+		for later := hour; later < len(byHours); later++ {
+			require.NoError(t, engine.Redeliver(t.Context(), b.deliveries(byHours[later])[0].ID))
+		}
+		b.drain(engine)
+		require.Equal(t, delivery.Pruned{Reduced: 1}, b.prune(pruner), "after %d hours", hour)
+		require.Zero(t, b.prune(pruner))
+		in, err := b.reader().Intent(t.Context(), byHours[hour])
+		require.NoError(t, err)
+		require.NotEqual(t, delivery.PayloadKept, in.Payload)
+		require.ErrorIs(t, engine.Redeliver(t.Context(), b.deliveries(in.ID)[0].ID), delivery.ErrPayloadGone)
+		b.pass(time.Hour)
+	}
+}
+
 func TestTheSchemaVersionOfAnIntentIsShownToExternalizersAndInTheHistory(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
@@ -145,4 +184,37 @@ func TestWhatWasEnqueuedBeforeItsTypeWasArchivedIsDelivered(t *testing.T) {
 	}
 	b.drain(engine)
 	require.Len(t, receiver.Requests(), 5, "500, two deliveries, and each once more")
+}
+
+func TestWhatCannotBeReducedYetKeepsNothingElseWaiting(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.exec(`WITH i AS (
+			INSERT INTO riverhook.intent (id, wire_id, type, site, data, occurred_at)
+			SELECT gen_random_uuid(), n::text, 'a.b', '/', '1', now() FROM generate_series(1, 1200) n RETURNING id, wire_id)
+		INSERT INTO riverhook.intent_state (intent_id, job_id, state, keep, keep_at)
+		SELECT id, 0, CASE WHEN wire_id::integer <= 600 THEN 'failed' ELSE 'expanded' END, 'hash',
+			now() - make_interval(hours => CASE WHEN wire_id::integer <= 600 THEN 2 ELSE 1 END) FROM i`)
+	engine := b.engine(nil)
+	require.Equal(t, delivery.Pruned{Reduced: 600}, b.prune(engine))
+	require.Zero(t, b.prune(engine))
+}
+
+func TestWhatIsErasedIsNotReducedLater(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.subscribe(b.receiver(nil), nil)
+	b.eventTypes(outbox.EventType{Name: "user.created", Payloads: outbox.KeepHash, PayloadAge: time.Hour})
+	engine := b.engine(nil)
+	id := b.enqueue(nil)
+	b.drain(engine)
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+		_, err := outbox.Erase(t.Context(), tx, access.Resource{Kind: "user", ID: "ada"})
+		return err
+	}))
+	b.pass(time.Hour)
+	require.Zero(t, b.prune(engine))
+	in, err := b.reader().Intent(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, delivery.PayloadErased, in.Payload)
 }

@@ -85,7 +85,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 			return nil, err
 		}
 	}
-	_, keep := e.cfg.History.of(in.Event.Type, in.Payloads)
+	_, keep := e.cfg.History.of(in.Event.Type, in.Keep)
 	ex := &expansion{Intent: in, Next: in.After, More: more, Keep: keep, JobID: by.JobID, Wait: e.cfg.RedecideAfter}
 	if len(matches) > 0 {
 		ex.Next = matches[len(matches)-1].Subscription.ID
@@ -146,7 +146,7 @@ type expansion struct {
 	Intent    *intent
 	Next      uuid.UUID // the last subscription of the chunk
 	More      bool      // there are subscriptions behind it
-	Keep      Keep      // of the payload, when all has ended
+	Keep      payloadRule
 	JobID     int64
 	Wait      time.Duration // before decisions that wait are tried again
 	Decisions []decision

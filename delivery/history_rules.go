@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -35,12 +34,19 @@ type HistoryRules struct {
 	// MaxAge is how long an ended delivery is kept. Default: 90 days.
 	MaxAge time.Duration
 
+	// PayloadAge is how long payloads are kept whole, from the expansion of their
+	// intent on, in whole milliseconds: so long a delivery can be redelivered, but
+	// for MaxAge and PerSubscription. It belongs to Payloads and needs one that is
+	// not KeepBody. Default: 0.
+	PayloadAge time.Duration
+
 	// Payloads is what is kept of the data of an intent and of its messages when
-	// all its deliveries have ended, and nothing of it has failed that could be run
-	// again; they are reduced within a minute or two. It is decided at
-	// expansion, by the rules of the engine that expands. A delivery whose message
-	// is not kept cannot be redelivered ([ErrPayloadGone]). What an event type is
-	// registered with goes before it, and Types before both. Default: KeepBody.
+	// all its deliveries have ended, nothing of it has failed that could be run
+	// again, and PayloadAge has passed; they are reduced within a minute or two. It
+	// is decided at expansion, by the rules of the engine that expands. A delivery
+	// whose message is not kept cannot be redelivered ([ErrPayloadGone]). What an
+	// event type is registered with goes before it, and Types before both.
+	// Default: KeepBody.
 	Payloads Keep
 
 	// PerSubscription is how many ended deliveries of a subscription are kept,
@@ -62,6 +68,10 @@ type HistoryRules struct {
 type TypeRule struct {
 	// Answers is as in HistoryRules. Default: what is there.
 	Answers Keep
+
+	// PayloadAge is as in HistoryRules. It belongs to Payloads, without which it
+	// must not be given. Default: 0.
+	PayloadAge time.Duration
 
 	// Pattern is a type or a pattern as in a subscription, such as "user.*". Only
 	// an event's own type is matched, not the umbrella types that it extends. Questions
@@ -90,6 +100,9 @@ func (h *HistoryRules) problem() string {
 	case !h.Payloads.valid():
 		return fmt.Sprintf("Payloads: %q is none of body, hash and nothing", h.Payloads)
 	}
+	if problem := (payloadRule{h.Payloads, h.PayloadAge}).problem(); problem != "" {
+		return problem
+	}
 	for i, name := range h.RedactHeaders {
 		if !isToken(name) {
 			return fmt.Sprintf("RedactHeaders[%d]: %q is not the name of a header", i, name)
@@ -102,16 +115,45 @@ func (h *HistoryRules) problem() string {
 		if rule.Answers != "" && !rule.Answers.valid() || rule.Payloads != "" && !rule.Payloads.valid() {
 			return fmt.Sprintf("Types[%d]: must keep body, hash or nothing", i)
 		}
+		if problem := (payloadRule{rule.Payloads, rule.PayloadAge}).problem(); problem != "" {
+			return fmt.Sprintf("Types[%d].%s", i, problem)
+		}
 	}
 	return ""
 }
 
 func (k Keep) valid() bool { return k == KeepBody || k == KeepHash || k == KeepNothing }
 
+// payloadRule says what is kept of payloads, and how long all of it is.
+type payloadRule struct {
+	Payloads Keep
+	Age      time.Duration
+}
+
+// registeredRule is what an event type is registered with; of one that is not it is
+// the zero one.
+func registeredRule(payloads string, ageMs int64) payloadRule {
+	return payloadRule{Keep(payloads), time.Duration(ageMs) * time.Millisecond}
+}
+
+func (r payloadRule) problem() string {
+	switch {
+	case r.Age < 0 || r.Age%time.Millisecond != 0:
+		return fmt.Sprintf("PayloadAge: %v is not a number of milliseconds from 0 on", r.Age)
+	case r.Age > 0 && r.Payloads.stored() == "":
+		return "PayloadAge: needs Payloads of hash or nothing"
+	default:
+		return ""
+	}
+}
+
 // of is what is kept of events of a type. registered is what the type's own
-// registration says of payloads, "" where that is nothing.
-func (h *HistoryRules) of(eventType string, registered Keep) (answers, payloads Keep) {
-	answers, payloads = h.Answers, cmp.Or(registered, h.Payloads)
+// registration says.
+func (h *HistoryRules) of(eventType string, registered payloadRule) (answers Keep, payloads payloadRule) {
+	answers, payloads = h.Answers, payloadRule{h.Payloads, h.PayloadAge}
+	if registered.Payloads != "" {
+		payloads = registered
+	}
 	event := strings.TrimPrefix(eventType, hierarchy.BeforePrefix)
 	for _, rule := range h.Types {
 		if hierarchy.MatchPattern(rule.Pattern, eventType) || hierarchy.MatchPattern(rule.Pattern, event) {
@@ -119,7 +161,7 @@ func (h *HistoryRules) of(eventType string, registered Keep) (answers, payloads 
 				answers = rule.Answers
 			}
 			if rule.Payloads != "" {
-				payloads = rule.Payloads
+				payloads = payloadRule{rule.Payloads, rule.PayloadAge}
 			}
 			break
 		}

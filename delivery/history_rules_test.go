@@ -278,10 +278,18 @@ func TestHistoryRulesThatAreRefusedNameTheirField(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	for field, rules := range map[string]delivery.HistoryRules{
-		"Answers":          {Answers: "some"},
-		"Payloads":         {Payloads: "some"},
-		"RedactHeaders[1]": {RedactHeaders: []string{"X-Ok", "not ok"}},
-		"RedactHeaders[0]": {RedactHeaders: []string{""}},
+		"Answers":                    {Answers: "some"},
+		"Payloads":                   {Payloads: "some"},
+		"RedactHeaders[1]":           {RedactHeaders: []string{"X-Ok", "not ok"}},
+		"RedactHeaders[0]":           {RedactHeaders: []string{""}},
+		"PayloadAge: needs Payloads": {PayloadAge: time.Hour},
+		"PayloadAge: -1ms is not":    {Payloads: delivery.KeepHash, PayloadAge: -time.Millisecond},
+		"Types[1].PayloadAge: needs Payloads": {
+			Payloads: delivery.KeepHash, Types: []delivery.TypeRule{{Pattern: "a.b"}, {Pattern: "user.*", PayloadAge: time.Hour}},
+		},
+		"Types[0].PayloadAge: 1ns is not": {
+			Types: []delivery.TypeRule{{Pattern: "user.*", Payloads: delivery.KeepHash, PayloadAge: time.Nanosecond}},
+		},
 		"Types[0].Pattern": {Types: []delivery.TypeRule{{Pattern: "user"}}},
 		"Types[1]":         {Types: []delivery.TypeRule{{Pattern: "user.*"}, {Pattern: "**", Answers: "some"}}},
 		"negative":         {PerSubscription: -1},

@@ -55,6 +55,7 @@ func (e *Engine) Prune(ctx context.Context) (*Pruned, error) {
 type pruner struct {
 	engine       *Engine
 	reduceAfter  uuid.UUID
+	reducedUntil time.Time // when that of reduceAfter was due
 	surplusAfter uuid.UUID
 	intentsAfter uuid.UUID
 	pruned       Pruned
@@ -129,13 +130,14 @@ func (p *pruner) step(ctx context.Context, step func(ctx context.Context, q *sto
 
 // payloads reduces what is not to be kept of intents that have ended.
 func (p *pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
-	seen, err := q.LockPayloads(ctx, &store.LockPayloadsParams{After: p.reduceAfter, MaxRows: pruneStep})
+	seen, err := q.LockPayloads(ctx, &store.LockPayloadsParams{AfterAt: p.reducedUntil, After: p.reduceAfter, MaxRows: pruneStep})
 	if err != nil {
 		return false, err
 	}
 	var free []uuid.UUID
 	for _, row := range seen {
-		if p.reduceAfter = row.IntentID; row.Free {
+		p.reduceAfter, p.reducedUntil = row.IntentID, *row.KeepAt
+		if row.Free {
 			free = append(free, row.IntentID)
 		}
 	}
@@ -147,7 +149,7 @@ func (p *pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
 		p.pruned.Reduced += reduced
 	}
 	if len(seen) < pruneStep {
-		p.reduceAfter = uuid.Nil
+		p.reduceAfter, p.reducedUntil = uuid.Nil, time.Time{}
 		return false, nil
 	}
 	return true, nil

@@ -98,7 +98,7 @@ func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) (
 		a.Veto = new(vetoReason(read))
 	}
 	body := read
-	keep, _ := e.cfg.History.of(eventType, "")
+	keep, _ := e.cfg.History.of(eventType, payloadRule{})
 	if size := e.keptBytes(keep, most); len(body) > size {
 		body, a.ResponseTruncated = body[:size:size], true
 	}

@@ -16,11 +16,11 @@ import (
 
 // intent is an intent as the database has it.
 type intent struct {
-	ID       uuid.UUID
-	State    string
-	After    uuid.UUID
-	Event    dialect.Event
-	Payloads Keep // as the event type is registered; "" says nothing
+	ID    uuid.UUID
+	State string
+	After uuid.UUID
+	Event dialect.Event
+	Keep  payloadRule // that the event type is registered with; the zero one says nothing
 }
 
 func newIntent(row store.LoadIntentsRow) (*intent, error) {
@@ -32,7 +32,7 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 	if err := json.Unmarshal(row.Attributes, &ev.Attributes); err != nil {
 		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
 	}
-	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev, Payloads: Keep(row.TypePayloads)}, nil
+	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev, Keep: registeredRule(row.TypePayloads, row.TypePayloadAgeMs)}, nil
 }
 
 // accessRequest asks for one principal and the intent's resource.

@@ -63,7 +63,7 @@ func vetoReason(body []byte) string {
 // of answers are.
 func (e *Engine) noteVeto(a *attempt, eventType string) {
 	a.Outcome, a.Error = OutcomeVetoed, ""
-	keep, _ := e.cfg.History.of(eventType, "")
+	keep, _ := e.cfg.History.of(eventType, payloadRule{})
 	if keep == KeepBody && e.cfg.ResponseBytes > 0 && *a.Veto != "" {
 		a.Error = classVetoed + ": " + *a.Veto
 	}

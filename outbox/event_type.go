@@ -29,6 +29,12 @@ type EventType struct {
 	// in no cycle.
 	Extends []string
 
+	// PayloadAge is how long payloads are kept whole, from the expansion of their
+	// intent on, in whole milliseconds; longer where not all has ended, and no longer
+	// than HistoryRules.MaxAge. It belongs to Payloads and needs one that is not
+	// KeepBody. Default: 0.
+	PayloadAge time.Duration
+
 	// Payloads is what engines keep of the data of intents of this type, and of the
 	// messages made of it, when all deliveries of the intent have ended: KeepBody,
 	// KeepHash or KeepNothing. It goes before HistoryRules.Payloads of an engine; a
@@ -65,6 +71,7 @@ func eventTypeOf(row *store.EventType) EventType {
 		Description: row.Description,
 		Extends:     row.Extends,
 		Name:        row.Name,
+		PayloadAge:  time.Duration(row.PayloadAgeMs) * time.Millisecond,
 		Payloads:    Keep(row.Payloads),
 		UpdatedAt:   row.UpdatedAt,
 	}
@@ -101,6 +108,12 @@ func (t *EventType) validate() error {
 	case "", KeepBody, KeepHash, KeepNothing:
 	default:
 		return refuse("Payloads", "%q is none of body, hash and nothing", t.Payloads)
+	}
+	if t.PayloadAge < 0 || t.PayloadAge%time.Millisecond != 0 {
+		return refuse("PayloadAge", "%v is not a number of milliseconds from 0 on", t.PayloadAge)
+	}
+	if t.PayloadAge > 0 && t.Payloads != KeepHash && t.Payloads != KeepNothing {
+		return refuse("PayloadAge", "needs Payloads of hash or nothing")
 	}
 	for i := range t.Schemas {
 		if err := t.Schemas[i].check(); err != nil {

@@ -57,6 +57,11 @@ func TestEventTypes(t *testing.T) {
 		second, err = types.GetTx(t.Context(), b.tx, "user.created")
 		require.NoError(t, err)
 		require.Equal(t, KeepHash, second.Payloads)
+		second.PayloadAge = time.Hour
+		require.NoError(t, types.Register(t.Context(), second))
+		second, err = types.GetTx(t.Context(), b.tx, "user.created")
+		require.NoError(t, err)
+		require.Equal(t, time.Hour, second.PayloadAge)
 		require.Equal(t, first.CreatedAt, second.CreatedAt)
 		require.True(t, second.UpdatedAt.After(first.UpdatedAt))
 
@@ -153,6 +158,10 @@ func TestEventTypes(t *testing.T) {
 			{"Extends", "twice", EventType{Name: "x.y", Extends: []string{"a.b", "a.b"}}},
 			{"Extends", "x.y extends x.y", EventType{Name: "x.y", Extends: []string{"x.y"}}},
 			{"Extends", "b.b extends a.a extends b.b", EventType{Name: "b.b", Extends: []string{"a.a"}}},
+			{"PayloadAge", "needs Payloads", EventType{Name: "x.y", PayloadAge: time.Hour}},
+			{"PayloadAge", "needs Payloads", EventType{Name: "x.y", Payloads: KeepBody, PayloadAge: time.Hour}},
+			{"PayloadAge", "-1h0m0s is not", EventType{Name: "x.y", Payloads: KeepHash, PayloadAge: -time.Hour}},
+			{"PayloadAge", "1ns is not", EventType{Name: "x.y", Payloads: KeepHash, PayloadAge: 1}},
 			{"Payloads", `"all" is none of body, hash and nothing`, EventType{Name: "x.y", Payloads: "all"}},
 		} {
 			err := types.Register(t.Context(), EventType{Name: "good.one"}, c.bad)

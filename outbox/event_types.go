@@ -125,7 +125,7 @@ func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTyp
 }
 
 // Register writes types, all or none; one that is there already gets the new
-// Description, Extends and Payloads, and the Schemas that it does not have yet. A version
+// Description, Extends, Payloads and PayloadAge, and the Schemas that it does not have yet. A version
 // that it has may come with another Example, and is refused with another Schema.
 // Where nothing changes Register only reads, so a program can register its types
 // whenever it starts. The error is [ErrInvalidEventType] where a type is refused.

@@ -77,7 +77,13 @@ var typing = []mutant{
 	{
 		name: "what a type is registered with says nothing of its payloads",
 		file: "delivery/history_rules.go", decl: "of",
-		old: "cmp.Or(registered, h.Payloads)", with: "cmp.Or(h.Payloads, registered)",
+		old: "registered.Payloads != \"\"", with: "registered.Payloads != \"\" && h.Payloads == \"\"",
 		test: "delivery.TestATypeIsRegisteredWithWhatIsKeptOfItsPayloads",
+	},
+	{
+		name: "payloads are reduced before their time",
+		file: "internal/store/prune.sql.gen.go", decl: "lockPayloads",
+		old: "s.keep_at <= now()", with: "s.keep_at IS NOT NULL",
+		test: "delivery.TestPayloadsAreKeptWholeForTheAgeThatIsSaid",
 	},
 }

@@ -45,7 +45,7 @@ func (q *Queries) GetEventSchema(ctx context.Context, arg *GetEventSchemaParams)
 }
 
 const getEventType = `-- name: GetEventType :one
-SELECT name, description, extends, umbrella_patterns, payloads, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type WHERE name = $1
+SELECT name, description, extends, umbrella_patterns, payloads, payload_age_ms, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type WHERE name = $1
 `
 
 func (q *Queries) GetEventType(ctx context.Context, name string) (EventType, error) {
@@ -57,6 +57,7 @@ func (q *Queries) GetEventType(ctx context.Context, name string) (EventType, err
 		&i.Extends,
 		&i.UmbrellaPatterns,
 		&i.Payloads,
+		&i.PayloadAgeMs,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.ArchivedAt,
@@ -65,7 +66,7 @@ func (q *Queries) GetEventType(ctx context.Context, name string) (EventType, err
 }
 
 const listAllEventTypes = `-- name: ListAllEventTypes :many
-SELECT name, description, extends, umbrella_patterns, payloads, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
+SELECT name, description, extends, umbrella_patterns, payloads, payload_age_ms, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
 `
 
 func (q *Queries) ListAllEventTypes(ctx context.Context) ([]EventType, error) {
@@ -83,6 +84,7 @@ func (q *Queries) ListAllEventTypes(ctx context.Context) ([]EventType, error) {
 			&i.Extends,
 			&i.UmbrellaPatterns,
 			&i.Payloads,
+			&i.PayloadAgeMs,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ArchivedAt,
@@ -131,7 +133,7 @@ func (q *Queries) ListEventSchemas(ctx context.Context, types []string) ([]Event
 }
 
 const listEventTypes = `-- name: ListEventTypes :many
-SELECT name, description, extends, umbrella_patterns, payloads, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
+SELECT name, description, extends, umbrella_patterns, payloads, payload_age_ms, created_at, updated_at, archived_at FROM /* TEMPLATE: schema */event_type
 WHERE name COLLATE "C" > $1::text COLLATE "C"
 AND (archived_at IS NULL OR $2::boolean)
 ORDER BY name COLLATE "C"
@@ -159,6 +161,7 @@ func (q *Queries) ListEventTypes(ctx context.Context, arg *ListEventTypesParams)
 			&i.Extends,
 			&i.UmbrellaPatterns,
 			&i.Payloads,
+			&i.PayloadAgeMs,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ArchivedAt,
@@ -243,17 +246,19 @@ func (q *Queries) PutEventSchema(ctx context.Context, arg *PutEventSchemaParams)
 }
 
 const putEventType = `-- name: PutEventType :exec
-INSERT INTO /* TEMPLATE: schema */event_type (name, description, extends, payloads)
-VALUES ($1::text, $2::text, $3::text[], $4::text)
+INSERT INTO /* TEMPLATE: schema */event_type (name, description, extends, payloads, payload_age_ms)
+VALUES ($1::text, $2::text, $3::text[], $4::text, $5::bigint)
 ON CONFLICT (name) DO UPDATE
-SET description = excluded.description, extends = excluded.extends, payloads = excluded.payloads, updated_at = now()
+SET description = excluded.description, extends = excluded.extends, payloads = excluded.payloads,
+    payload_age_ms = excluded.payload_age_ms, updated_at = now()
 `
 
 type PutEventTypeParams struct {
-	Name        string
-	Description string
-	Extends     []string
-	Payloads    string
+	Name         string
+	Description  string
+	Extends      []string
+	Payloads     string
+	PayloadAgeMs int64
 }
 
 func (q *Queries) PutEventType(ctx context.Context, arg *PutEventTypeParams) error {
@@ -262,6 +267,7 @@ func (q *Queries) PutEventType(ctx context.Context, arg *PutEventTypeParams) err
 		arg.Description,
 		arg.Extends,
 		arg.Payloads,
+		arg.PayloadAgeMs,
 	)
 	return err
 }

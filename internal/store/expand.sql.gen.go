@@ -21,9 +21,10 @@ WITH chunk AS MATERIALIZED (
         unnest($3::text[])::uuid AS next_after,
         unnest($4::boolean[]) AS more,
         unnest($5::boolean[]) AS carries,
-        nullif(unnest($6::text[]), '') AS keep
+        nullif(unnest($6::text[]), '') AS keep,
+        unnest($7::bigint[]) * interval '1 millisecond' AS keep_for
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.carries, c.keep, f.place
+    SELECT c.intent_id, c.next_after, c.more, c.carries, c.keep, c.keep_for, f.place
     FROM chunk c CROSS JOIN LATERAL (
         SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
@@ -37,7 +38,8 @@ WITH chunk AS MATERIALIZED (
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
         due_at = CASE WHEN c.more THEN now() WHEN c.carries THEN s.due_at END,
         reason = '',
-        keep = c.keep
+        keep = c.keep,
+        keep_at = CASE WHEN c.keep IS NOT NULL THEN now() + c.keep_for END
     FROM ready c
     WHERE s.ctid = c.place
     RETURNING s.intent_id, s.job_id, s.after, s.state
@@ -49,18 +51,18 @@ WITH chunk AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT x.intent_id, x.dialect, x.content_type, x.headers::jsonb, x.body
     FROM (SELECT
-        unnest($7::text[])::uuid AS intent_id,
-        unnest($8::text[]) AS dialect,
-        unnest($9::text[]) AS content_type,
-        unnest($10::text[]) AS headers,
-        unnest($11::bytea[]) AS body
+        unnest($8::text[])::uuid AS intent_id,
+        unnest($9::text[]) AS dialect,
+        unnest($10::text[]) AS content_type,
+        unnest($11::text[]) AS headers,
+        unnest($12::bytea[]) AS body
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), decision_job AS (
     SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
     FROM (SELECT
-        unnest($12::text[])::uuid AS intent_id,
-        unnest($13::bigint[]) * interval '1 millisecond' AS wait
+        unnest($13::text[])::uuid AS intent_id,
+        unnest($14::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, scheduled_at)
@@ -73,13 +75,13 @@ WITH chunk AS MATERIALIZED (
         x.intent_id, x.subscription_id, x.outcome, x.reason, x.matched_site, x.matched_pattern, x.tries,
         w.job_id, now() + w.wait
     FROM (SELECT
-        unnest($14::text[])::uuid AS intent_id,
-        unnest($15::text[])::uuid AS subscription_id,
-        unnest($16::text[]) AS outcome,
-        unnest($17::text[]) AS reason,
-        unnest($18::text[]) AS matched_site,
-        unnest($19::text[]) AS matched_pattern,
-        unnest($20::integer[]) AS tries
+        unnest($15::text[])::uuid AS intent_id,
+        unnest($16::text[])::uuid AS subscription_id,
+        unnest($17::text[]) AS outcome,
+        unnest($18::text[]) AS reason,
+        unnest($19::text[]) AS matched_site,
+        unnest($20::text[]) AS matched_pattern,
+        unnest($21::integer[]) AS tries
     ) x
     JOIN moved m USING (intent_id)
     LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
@@ -95,16 +97,16 @@ WITH chunk AS MATERIALIZED (
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
-        unnest($21::text[])::uuid AS id,
-        unnest($22::text[])::uuid AS intent_id,
-        unnest($23::text[])::uuid AS subscription_id,
-        unnest($24::text[]) AS dialect,
-        unnest($25::text[]) AS matched_site,
-        unnest($26::text[]) AS matched_pattern,
-        unnest($27::integer[]) AS epoch,
-        unnest($28::bigint[]) AS access_ms,
-        unnest($29::text[]) AS hold,
-        unnest($30::bigint[]) AS job_id
+        unnest($22::text[])::uuid AS id,
+        unnest($23::text[])::uuid AS intent_id,
+        unnest($24::text[])::uuid AS subscription_id,
+        unnest($25::text[]) AS dialect,
+        unnest($26::text[]) AS matched_site,
+        unnest($27::text[]) AS matched_pattern,
+        unnest($28::integer[]) AS epoch,
+        unnest($29::bigint[]) AS access_ms,
+        unnest($30::text[]) AS hold,
+        unnest($31::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -134,6 +136,7 @@ type CommitExpansionsParams struct {
 	More                  []bool
 	Carries               []bool
 	Keeps                 []string
+	KeepMs                []int64
 	MessageIntents        []string
 	MessageDialects       []string
 	MessageTypes          []string
@@ -181,6 +184,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 		arg.More,
 		arg.Carries,
 		arg.Keeps,
+		arg.KeepMs,
 		arg.MessageIntents,
 		arg.MessageDialects,
 		arg.MessageTypes,
@@ -400,7 +404,7 @@ const loadIntents = `-- name: LoadIntents :many
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
     i.attributes, i.schema_version, i.data, i.occurred_at, s.state, s.after,
-    coalesce(t.payloads, '')::text AS type_payloads
+    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms
 FROM unnest($1::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
@@ -408,22 +412,23 @@ LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = i.type
 `
 
 type LoadIntentsRow struct {
-	ID            uuid.UUID
-	WireID        string
-	Type          string
-	Site          string
-	ActiveSite    string
-	ResourceKind  string
-	ResourceID    string
-	Actor         string
-	Channel       string
-	Attributes    json.RawMessage
-	SchemaVersion int
-	Data          []byte
-	OccurredAt    time.Time
-	State         string
-	After         uuid.UUID
-	TypePayloads  string
+	ID               uuid.UUID
+	WireID           string
+	Type             string
+	Site             string
+	ActiveSite       string
+	ResourceKind     string
+	ResourceID       string
+	Actor            string
+	Channel          string
+	Attributes       json.RawMessage
+	SchemaVersion    int
+	Data             []byte
+	OccurredAt       time.Time
+	State            string
+	After            uuid.UUID
+	TypePayloads     string
+	TypePayloadAgeMs int64
 }
 
 func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsRow, error) {
@@ -452,6 +457,7 @@ func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsR
 			&i.State,
 			&i.After,
 			&i.TypePayloads,
+			&i.TypePayloadAgeMs,
 		); err != nil {
 			return nil, err
 		}

@@ -173,6 +173,7 @@ type EventType struct {
 	Extends          []string
 	UmbrellaPatterns []string
 	Payloads         string
+	PayloadAgeMs     int64
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 	ArchivedAt       *time.Time
@@ -237,6 +238,7 @@ type IntentState struct {
 	Reason   string
 	EndedAt  *time.Time
 	Keep     pgtype.Text
+	KeepAt   *time.Time
 	Ctid     pgtype.TID
 }
 

@@ -7,6 +7,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -27,38 +28,40 @@ func (q *Queries) IsFirstEngine(ctx context.Context, id string) (bool, error) {
 
 const lockPayloads = `-- name: LockPayloads :many
 WITH seen AS MATERIALIZED (
-    SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s
-    WHERE s.keep IS NOT NULL AND s.intent_id > $1::uuid
-    ORDER BY s.intent_id
-    LIMIT $2::integer
+    SELECT s.intent_id, s.keep_at FROM /* TEMPLATE: schema */intent_state s
+    WHERE s.keep_at <= now() AND (s.keep_at, s.intent_id) > ($1::timestamptz, $2::uuid)
+    ORDER BY s.keep_at, s.intent_id
+    LIMIT $3::integer
 ), locked AS MATERIALIZED (
     SELECT m.intent_id, m.dialect FROM /* TEMPLATE: schema */message m
     WHERE m.intent_id IN (SELECT n.intent_id FROM seen n)
     FOR UPDATE SKIP LOCKED
 )
-SELECT n.intent_id, (NOT EXISTS (
+SELECT n.intent_id, n.keep_at, (NOT EXISTS (
     SELECT FROM /* TEMPLATE: schema */message m
     WHERE m.intent_id = n.intent_id AND NOT EXISTS (
         SELECT FROM locked l WHERE l.intent_id = m.intent_id AND l.dialect = m.dialect)))::boolean AS free
 FROM seen n
-ORDER BY n.intent_id
+ORDER BY n.keep_at, n.intent_id
 `
 
 type LockPayloadsParams struct {
+	AfterAt time.Time
 	After   uuid.UUID
 	MaxRows int
 }
 
 type LockPayloadsRow struct {
 	IntentID uuid.UUID
+	KeepAt   *time.Time
 	Free     bool
 }
 
-// LockPayloads looks at the next intents of which less is to be kept than is
-// there. Those that are free have their messages locked: no redelivery begins
+// LockPayloads looks at the next intents of which less is to be kept by now than
+// is there, in the order of when that was due. Those that are free have their messages locked: no redelivery begins
 // until the transaction ends.
 func (q *Queries) LockPayloads(ctx context.Context, arg *LockPayloadsParams) ([]LockPayloadsRow, error) {
-	rows, err := q.db.Query(ctx, lockPayloads, arg.After, arg.MaxRows)
+	rows, err := q.db.Query(ctx, lockPayloads, arg.AfterAt, arg.After, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +69,7 @@ func (q *Queries) LockPayloads(ctx context.Context, arg *LockPayloadsParams) ([]
 	var items []LockPayloadsRow
 	for rows.Next() {
 		var i LockPayloadsRow
-		if err := rows.Scan(&i.IntentID, &i.Free); err != nil {
+		if err := rows.Scan(&i.IntentID, &i.KeepAt, &i.Free); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -307,7 +310,7 @@ WITH ended AS MATERIALIZED (
         body_sha256 = CASE WHEN x.keep = 'hash' THEN sha256(coalesce(m.body, '')) END, body = NULL, gone = true
     FROM ended x WHERE m.intent_id = x.id
 ), states AS (
-    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL FROM ended x WHERE s.intent_id = x.id
+    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL, keep_at = NULL FROM ended x WHERE s.intent_id = x.id
 ), intents AS (
     UPDATE /* TEMPLATE: schema */intent i SET
         data_sha256 = CASE WHEN x.keep = 'hash' THEN sha256(i.data) END, data = NULL,

@@ -72,7 +72,7 @@ SELECT
     coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failing_since IS NOT NULL)::boolean AS failing,
-    coalesce(t.payloads, '')::text AS type_payloads
+    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms
 FROM unnest($1::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */subscription s ON s.id = u.id::uuid AND s.deleted_at IS NULL
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
@@ -85,13 +85,14 @@ type LoadGatesParams struct {
 }
 
 type LoadGatesRow struct {
-	ID            uuid.UUID
-	Secrets       [][]byte
-	CircuitMs     int64
-	CircuitOpened int
-	Gone          bool
-	Failing       bool
-	TypePayloads  string
+	ID               uuid.UUID
+	Secrets          [][]byte
+	CircuitMs        int64
+	CircuitOpened    int
+	Gone             bool
+	Failing          bool
+	TypePayloads     string
+	TypePayloadAgeMs int64
 }
 
 // LoadGates loads what a request to each of some subscriptions needs beside the
@@ -113,6 +114,7 @@ func (q *Queries) LoadGates(ctx context.Context, arg *LoadGatesParams) ([]LoadGa
 			&i.Gone,
 			&i.Failing,
 			&i.TypePayloads,
+			&i.TypePayloadAgeMs,
 		); err != nil {
 			return nil, err
 		}

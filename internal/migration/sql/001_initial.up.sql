@@ -35,13 +35,15 @@ CREATE INDEX site_alias_site_idx ON /* TEMPLATE: schema */site_alias (site_id);
 
 -- umbrella_patterns are all patterns that match one of the types that this
 -- type extends, directly or through another: what the resolver looks for. payloads
--- is what is kept of those of its intents; empty is as the engine says.
+-- is what is kept of those of its intents, payload_age_ms after the expansion; empty
+-- is as the engine says.
 CREATE TABLE /* TEMPLATE: schema */event_type (
     name              text PRIMARY KEY,
     description       text NOT NULL DEFAULT '',
     extends           text[] NOT NULL DEFAULT '{}',
     umbrella_patterns text[] NOT NULL DEFAULT '{}',
     payloads          text NOT NULL DEFAULT '' CHECK (payloads IN ('', 'body', 'hash', 'nothing')),
+    payload_age_ms    bigint NOT NULL DEFAULT 0 CHECK (payload_age_ms >= 0),
     created_at        timestamptz NOT NULL DEFAULT now(),
     updated_at        timestamptz NOT NULL DEFAULT now(),
     archived_at       timestamptz
@@ -252,7 +254,8 @@ CREATE INDEX intent_resource_idx ON /* TEMPLATE: schema */intent (resource_kind,
 -- was expanded; job_id the River job that carries the expansion on. due_at is when
 -- that was due, and stays until each first attempt that its jobs carry is recorded
 -- or handed over; null says that nothing of it can be lost any more. keep is what
--- is to be left of the payload when all has ended: hash or nothing; null is all.
+-- is to be left of the payload when all has ended, not before keep_at: hash or
+-- nothing; null is all.
 -- Whoever writes payloads of an intent holds its row, so that none is written
 -- behind an erasure.
 CREATE TABLE /* TEMPLATE: schema */intent_state (
@@ -265,10 +268,12 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
     reason      text NOT NULL DEFAULT '',
     ended_at    timestamptz,
     keep        text,
-    CONSTRAINT intent_state_state CHECK (state IN ('pending', 'expanded', 'failed', 'cancelled'))
+    keep_at     timestamptz,
+    CONSTRAINT intent_state_state CHECK (state IN ('pending', 'expanded', 'failed', 'cancelled')),
+    CONSTRAINT intent_state_keep CHECK ((keep IS NULL) = (keep_at IS NULL))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
-CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (intent_id) WHERE keep IS NOT NULL;
+CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (keep_at, intent_id) WHERE keep_at IS NOT NULL;
 CREATE INDEX intent_state_due_idx ON /* TEMPLATE: schema */intent_state (due_at) WHERE due_at IS NOT NULL;
 
 CREATE TABLE /* TEMPLATE: schema */message (
@@ -839,7 +844,7 @@ BEGIN
         ORDER BY i.id
         FOR UPDATE) l;
     PERFORM FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = ANY (ids) ORDER BY s.intent_id FOR UPDATE;
-    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL WHERE s.intent_id = ANY (ids) AND s.keep IS NOT NULL;
+    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL, keep_at = NULL WHERE s.intent_id = ANY (ids) AND s.keep IS NOT NULL;
     UPDATE /* TEMPLATE: schema */intent_state s SET state = 'cancelled', reason = 'erased', ended_at = now()
     WHERE s.intent_id = ANY (ids) AND s.state = 'pending';
     UPDATE /* TEMPLATE: schema */decision c SET outcome = 'gone', reason = 'erased', job_id = NULL, decided_at = now()

@@ -15,10 +15,11 @@ LOCK TABLE /* TEMPLATE: schema */event_type IN SHARE ROW EXCLUSIVE MODE;
 SELECT * FROM /* TEMPLATE: schema */event_type;
 
 -- name: PutEventType :exec
-INSERT INTO /* TEMPLATE: schema */event_type (name, description, extends, payloads)
-VALUES (sqlc.arg(name)::text, sqlc.arg(description)::text, sqlc.arg(extends)::text[], sqlc.arg(payloads)::text)
+INSERT INTO /* TEMPLATE: schema */event_type (name, description, extends, payloads, payload_age_ms)
+VALUES (sqlc.arg(name)::text, sqlc.arg(description)::text, sqlc.arg(extends)::text[], sqlc.arg(payloads)::text, sqlc.arg(payload_age_ms)::bigint)
 ON CONFLICT (name) DO UPDATE
-SET description = excluded.description, extends = excluded.extends, payloads = excluded.payloads, updated_at = now();
+SET description = excluded.description, extends = excluded.extends, payloads = excluded.payloads,
+    payload_age_ms = excluded.payload_age_ms, updated_at = now();
 
 -- name: SetUmbrellaPatterns :exec
 UPDATE /* TEMPLATE: schema */event_type SET umbrella_patterns = sqlc.arg(patterns)::text[]

@@ -2,7 +2,7 @@
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
     i.attributes, i.schema_version, i.data, i.occurred_at, s.state, s.after,
-    coalesce(t.payloads, '')::text AS type_payloads
+    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms
 FROM unnest(@ids::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
@@ -21,9 +21,10 @@ WITH chunk AS MATERIALIZED (
         unnest(@next_afters::text[])::uuid AS next_after,
         unnest(@more::boolean[]) AS more,
         unnest(@carries::boolean[]) AS carries,
-        nullif(unnest(@keeps::text[]), '') AS keep
+        nullif(unnest(@keeps::text[]), '') AS keep,
+        unnest(@keep_ms::bigint[]) * interval '1 millisecond' AS keep_for
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.carries, c.keep, f.place
+    SELECT c.intent_id, c.next_after, c.more, c.carries, c.keep, c.keep_for, f.place
     FROM chunk c CROSS JOIN LATERAL (
         SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
@@ -37,7 +38,8 @@ WITH chunk AS MATERIALIZED (
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
         due_at = CASE WHEN c.more THEN now() WHEN c.carries THEN s.due_at END,
         reason = '',
-        keep = c.keep
+        keep = c.keep,
+        keep_at = CASE WHEN c.keep IS NOT NULL THEN now() + c.keep_for END
     FROM ready c
     WHERE s.ctid = c.place
     RETURNING s.intent_id, s.job_id, s.after, s.state

@@ -120,25 +120,25 @@ SELECT
     coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
 
 -- name: LockPayloads :many
--- LockPayloads looks at the next intents of which less is to be kept than is
--- there. Those that are free have their messages locked: no redelivery begins
+-- LockPayloads looks at the next intents of which less is to be kept by now than
+-- is there, in the order of when that was due. Those that are free have their messages locked: no redelivery begins
 -- until the transaction ends.
 WITH seen AS MATERIALIZED (
-    SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s
-    WHERE s.keep IS NOT NULL AND s.intent_id > sqlc.arg(after)::uuid
-    ORDER BY s.intent_id
+    SELECT s.intent_id, s.keep_at FROM /* TEMPLATE: schema */intent_state s
+    WHERE s.keep_at <= now() AND (s.keep_at, s.intent_id) > (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid)
+    ORDER BY s.keep_at, s.intent_id
     LIMIT sqlc.arg(max_rows)::integer
 ), locked AS MATERIALIZED (
     SELECT m.intent_id, m.dialect FROM /* TEMPLATE: schema */message m
     WHERE m.intent_id IN (SELECT n.intent_id FROM seen n)
     FOR UPDATE SKIP LOCKED
 )
-SELECT n.intent_id, (NOT EXISTS (
+SELECT n.intent_id, n.keep_at, (NOT EXISTS (
     SELECT FROM /* TEMPLATE: schema */message m
     WHERE m.intent_id = n.intent_id AND NOT EXISTS (
         SELECT FROM locked l WHERE l.intent_id = m.intent_id AND l.dialect = m.dialect)))::boolean AS free
 FROM seen n
-ORDER BY n.intent_id;
+ORDER BY n.keep_at, n.intent_id;
 
 -- name: ReducePayloads :one
 -- ReducePayloads leaves of the payloads of intents what is to be kept, where
@@ -158,7 +158,7 @@ WITH ended AS MATERIALIZED (
         body_sha256 = CASE WHEN x.keep = 'hash' THEN sha256(coalesce(m.body, '')) END, body = NULL, gone = true
     FROM ended x WHERE m.intent_id = x.id
 ), states AS (
-    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL FROM ended x WHERE s.intent_id = x.id
+    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL, keep_at = NULL FROM ended x WHERE s.intent_id = x.id
 ), intents AS (
     UPDATE /* TEMPLATE: schema */intent i SET
         data_sha256 = CASE WHEN x.keep = 'hash' THEN sha256(i.data) END, data = NULL,

@@ -14,7 +14,7 @@ SELECT
     coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failing_since IS NOT NULL)::boolean AS failing,
-    coalesce(t.payloads, '')::text AS type_payloads
+    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms
 FROM unnest(@ids::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */subscription s ON s.id = u.id::uuid AND s.deleted_at IS NULL
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
