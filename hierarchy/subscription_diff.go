@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -19,8 +20,9 @@ import (
 // as spec says: the fields that differ, and no others. It changes nothing. What is
 // sealed is opened to be compared. Where URL leads to another host, Credentials and
 // SecretHeaders that the subscription has are among the fields, for they must be
-// given again. A former path of the site at which the subscription is does not
-// differ.
+// given again; but not before that URL is proven, where it has to be, for they would be
+// sent to the former host. A URL that waits for its proof does not differ, nor does a
+// former path of the site at which the subscription is.
 //
 // Secret, SecretKind and Paused are not compared. An owner that differs is an
 // [*InvalidSubscriptionError], and so is whatever Create would refuse before it
@@ -54,21 +56,23 @@ func (s *Subscriptions) diff(ctx context.Context, db store.DBTX, id uuid.UUID, s
 		return SubscriptionUpdate{}, err
 	}
 	u := SubscriptionUpdate{
-		Channels:    unless(slices.Equal(have.Channels, want.Channels), want.Channels),
-		Description: unless(have.Description == want.Description, want.Description),
-		Dialect:     unless(have.Dialect == want.Dialect, want.Dialect),
-		Events:      unless(slices.Equal(have.Events, want.Events), want.Events),
-		FailClosed:  unless(have.FailClosed == want.FailClosed, want.FailClosed),
-		Filter:      unless(have.Filter == want.Filter, want.Filter),
-		Headers:     unless(maps.Equal(have.Headers, want.Headers), want.Headers),
-		MaxInFlight: unless(have.MaxInFlight == want.MaxInFlight, want.MaxInFlight),
-		Metadata:    unless(maps.Equal(have.Metadata, want.Metadata), want.Metadata),
-		Name:        unless(have.Name == want.Name, want.Name),
-		Permission:  unless(have.Permission == want.Permission, want.Permission),
-		Schedule:    unless(have.Schedule == want.Schedule, want.Schedule),
-		Site:        unless(sameSite, want.Site),
-		Timeout:     unless(have.Timeout == want.Timeout, want.Timeout),
-		URL:         unless(have.URL == want.URL, want.URL),
+		Channels:     unless(slices.Equal(have.Channels, want.Channels), want.Channels),
+		Deactivation: unless(valueOf(have.Deactivation) == valueOf(want.Deactivation), valueOf(want.Deactivation)),
+		Description:  unless(have.Description == want.Description, want.Description),
+		Dialect:      unless(have.Dialect == want.Dialect, want.Dialect),
+		Events:       unless(slices.Equal(have.Events, want.Events), want.Events),
+		FailClosed:   unless(have.FailClosed == want.FailClosed, want.FailClosed),
+		Filter:       unless(have.Filter == want.Filter, want.Filter),
+		Headers:      unless(maps.Equal(have.Headers, want.Headers), want.Headers),
+		MaxInFlight:  unless(have.MaxInFlight == want.MaxInFlight, want.MaxInFlight),
+		Metadata:     unless(maps.Equal(have.Metadata, want.Metadata), want.Metadata),
+		Name:         unless(have.Name == want.Name, want.Name),
+		Permission:   unless(have.Permission == want.Permission, want.Permission),
+		Schedule:     unless(have.Schedule == want.Schedule, want.Schedule),
+		Site:         unless(sameSite, want.Site),
+		Timeout:      unless(have.Timeout == want.Timeout, want.Timeout),
+		URL:          unless(cmp.Or(have.PendingURL, have.URL) == want.URL, want.URL),
+		Verification: unless(have.Verification == want.Verification, want.Verification),
 	}
 	err = s.diffAuth(ctx, db, have, n, &u)
 	return u, err
@@ -87,9 +91,12 @@ func (s *Subscriptions) diffAuth(ctx context.Context, db store.DBTX, have *Subsc
 		}
 	}
 	same := func(kind string) bool { return bytes.Equal(stored[kind], given[kind]) }
-	carried := func(kind string) bool { return same(kind) && (stored[kind] == nil || sameOrigin(have.URL, n.sub.URL)) }
-	u.Credentials = unless(carried(endpointauth.KindCredentials), valueOf(n.given.Credentials))
-	u.SecretHeaders = unless(carried(endpointauth.KindHeaders), valueOf(n.given.SecretHeaders))
+	elsewhere := !sameOrigin(have.URL, n.sub.URL)
+	if !elsewhere || n.sub.Verification == "" || !have.inForce() {
+		carried := func(kind string) bool { return same(kind) && (stored[kind] == nil || !elsewhere) }
+		u.Credentials = unless(carried(endpointauth.KindCredentials), valueOf(n.given.Credentials))
+		u.SecretHeaders = unless(carried(endpointauth.KindHeaders), valueOf(n.given.SecretHeaders))
+	}
 	u.TLS = unless(same(endpointauth.KindTLS), valueOf(n.given.TLS))
 	return nil
 }

@@ -90,9 +90,10 @@ func TestTheSchemaHasTheFieldsThatParseKnows(t *testing.T) {
 		"subscriptions/billing (EU)/credentials/basic": {
 			"$defs/credentials/properties/basic", `{"subscriptions": {"a": {"credentials": {"basic": {"?": 1}}}}}`,
 		},
-		"subscriptions/crm/tls": {"$defs/tls", `{"subscriptions": {"a": {"tls": {"?": 1}}}}`},
-		"webhooks/0":            {"$defs/webhook", `{"webhooks": [{"?": 1}]}`},
-		"webhooks/0/backoff":    {"$defs/webhook/properties/backoff/anyOf/1", `{"webhooks": [{"backoff": {"?": 1}}]}`},
+		"subscriptions/crm/deactivation": {"$defs/deactivation", `{"subscriptions": {"a": {"deactivation": {"?": 1}}}}`},
+		"subscriptions/crm/tls":          {"$defs/tls", `{"subscriptions": {"a": {"tls": {"?": 1}}}}`},
+		"webhooks/0":                     {"$defs/webhook", `{"webhooks": [{"?": 1}]}`},
+		"webhooks/0/backoff":             {"$defs/webhook/properties/backoff/anyOf/1", `{"webhooks": [{"backoff": {"?": 1}}]}`},
 	} {
 		_, err := Parse("f", []byte(tt.probe), nil)
 		require.Error(t, err)

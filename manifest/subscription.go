@@ -40,6 +40,7 @@ func (r *reader) spec(s *hierarchy.SubscriptionSpec) fields {
 	return fields{
 		"channels":       texts(r, &s.Channels, text),
 		"credentials":    func(v value) { r.credentials(v, &s.Credentials) },
+		"deactivation":   func(v value) { r.deactivation(v, s) },
 		"description":    text(r, &s.Description),
 		"dialect":        text(r, &s.Dialect),
 		"events":         texts(r, &s.Events, checked[string](hierarchy.CheckPattern)),
@@ -61,6 +62,7 @@ func (r *reader) spec(s *hierarchy.SubscriptionSpec) fields {
 		"timeout":        duration(r, &s.Timeout),
 		"tls":            func(v value) { r.tls(v, &s.TLS) },
 		"url":            text(r, &s.URL),
+		"verification":   text(r, &s.Verification),
 	}
 }
 
@@ -82,6 +84,19 @@ func (r *reader) credentials(v value, to *hierarchy.Credentials) {
 				"token_url":     secret(r, &to.OAuth2.TokenURL),
 			}, "client_id", "client_secret", "token_url")
 		},
+	})
+}
+
+func (r *reader) deactivation(v value, s *hierarchy.SubscriptionSpec) {
+	s.Deactivation = &hierarchy.DeactivationRules{}
+	r.object(v, fields{
+		"attempts":         number(r, &s.Deactivation.Attempts),
+		"exhausted":        number(r, &s.Deactivation.Exhausted),
+		"exhausted_window": duration(r, &s.Deactivation.ExhaustedWindow),
+		"failures":         number(r, &s.Deactivation.Failures),
+		"unresolvable":     number(r, &s.Deactivation.Unresolvable),
+		"warning":          number(r, &s.Deactivation.Warning),
+		"window":           duration(r, &s.Deactivation.Window),
 	})
 }
 
