@@ -111,6 +111,9 @@ func typeFields(a, b *outbox.EventType) []string {
 	if !slices.Equal(a.Extends, b.Extends) {
 		fields = append(fields, "extends")
 	}
+	if a.PayloadAge != b.PayloadAge {
+		fields = append(fields, "payload_age")
+	}
 	if a.Payloads != b.Payloads {
 		fields = append(fields, "payloads")
 	}

@@ -241,18 +241,19 @@ func TestEventTypesAreRegisteredAndNotArchivedByOmission(t *testing.T) {
 	types, err := outbox.NewEventTypes(b.pool, nil)
 	require.NoError(t, err)
 	b.apply("event_types: {a.b: {description: one, schemas: [{version: 1, schema: {type: object}}]}, c.d: {extends: [a.b]}}", nil)
-	const next = "event_types: {a.b: {archived: true, payloads: hash, schemas: [{version: 2, schema: {type: array}, example: []}]}}"
-	require.Equal(t, "manifest \"default\": 1 changed\n  changed      event type    a.b: archived, description, payloads, schemas\n",
-		b.apply(next, nil).String())
-	require.False(t, b.apply("event_types: {a.b: {payloads: hash}, c.d: {extends: [a.b]}}", nil).Changed())
+	const next = "event_types: {a.b: {archived: true, payloads: hash, payload_age: 24h, " +
+		"schemas: [{version: 2, schema: {type: array}, example: []}]}}"
+	require.Equal(t, "archived, description, payload_age, payloads, schemas", strings.Join(b.apply(next, nil).Changes[0].Fields, ", "))
+	require.False(t, b.apply("event_types: {a.b: {payloads: hash, payload_age: 24h}, c.d: {extends: [a.b]}}", nil).Changed())
 	before := b.database()
-	require.False(t, b.apply("event_types: {a.b: {archived: true, payloads: hash}}", nil).Changed())
+	require.False(t, b.apply("event_types: {a.b: {archived: true, payloads: hash, payload_age: 24h}}", nil).Changed())
 	require.Equal(t, before, b.database())
 	typ, err := types.Get(t.Context(), "a.b")
 	require.NoError(t, err)
 	require.NotNil(t, typ.ArchivedAt)
 	require.Len(t, typ.Schemas, 2)
-	require.Equal(t, []string{"archived"}, b.apply("event_types: {a.b: {archived: false, payloads: hash}}", nil).Changes[0].Fields)
+	unarchived := b.apply("event_types: {a.b: {archived: false, payloads: hash, payload_age: 24h}}", nil)
+	require.Equal(t, []string{"archived"}, unarchived.Changes[0].Fields)
 	require.Equal(t, []string{"extends"}, b.apply("event_types: {c.d: {}}", nil).Changes[0].Fields)
 }
 

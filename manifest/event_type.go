@@ -22,6 +22,7 @@ func (r *reader) eventTypes(v value, m *Manifest) {
 			"archived":    func(v value) { t.archived = new(bool); flag(r, t.archived)(v) },
 			"description": text(r, &t.typ.Description),
 			"extends":     texts(r, &t.typ.Extends, checked[string](hierarchy.CheckEventType)),
+			"payload_age": duration(r, &t.typ.PayloadAge),
 			"payloads":    text(r, &t.typ.Payloads),
 			"schemas":     func(v value) { r.schemas(v, &t.typ) },
 		})

@@ -34,7 +34,8 @@ func TestAFileIsReadWhole(t *testing.T) {
 	require.Equal(t, []eventType{
 		{field: `event_types["person.created"]`, typ: outbox.EventType{Name: "person.created", Description: "Somebody is there"}},
 		{field: `event_types["user.created"]`, archived: new(bool), typ: outbox.EventType{
-			Name: "user.created", Description: "A user was created", Extends: []string{"person.created"}, Payloads: "hash",
+			Name: "user.created", Description: "A user was created",
+			Extends: []string{"person.created"}, Payloads: "hash", PayloadAge: 24 * time.Hour,
 			Schemas: []outbox.EventSchema{
 				{
 					Version: 1, Draft: "2020-12", Schema: []byte(schema),

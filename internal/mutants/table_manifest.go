@@ -56,4 +56,10 @@ var manifesting = []mutant{
 		old: "return bytes.Equal(stored[kind], given[kind])", with: "return bytes.Equal(stored[kind], given[kind]) || given[kind] != nil",
 		test: "hierarchy.TestADifferenceIsWhatAnUpdateHasToChange",
 	},
+	{
+		name: "credentials for another host are given before its URL is proven",
+		file: "hierarchy/subscription_diff.go", decl: "diffAuth",
+		old: "|| !have.inForce()", with: "|| true",
+		test: "hierarchy.TestAURLThatWaitsForItsProofIsNoDifference",
+	},
 }
