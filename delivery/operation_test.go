@@ -1,14 +1,16 @@
 package delivery_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
@@ -200,20 +202,21 @@ func TestEachPatternOfAnOperatorIsHeard(t *testing.T) {
 
 func TestADeadOperatorsEndpointMakesNoEndlessEvents(t *testing.T) {
 	t.Parallel()
-	flapping := func() func(deliverytest.Request) deliverytest.Answer {
-		var n atomic.Int64
-		return func(deliverytest.Request) deliverytest.Answer {
-			return deliverytest.Answer{Status: []int{400, 204}[n.Add(1)%2]}
+	// It takes what says that it fails, and refuses what says that it has recovered.
+	contrary := func(req deliverytest.Request) deliverytest.Answer {
+		if bytes.Contains(req.Body, []byte(delivery.SubscriptionFailingEventType)) {
+			return deliverytest.Answer{}
 		}
+		return deliverytest.Answer{Status: 400}
 	}
 	for name, answer := range map[string]func(deliverytest.Request) deliverytest.Answer{
 		"dead":     func(deliverytest.Request) deliverytest.Answer { return deliverytest.Answer{Status: 400} },
-		"flapping": flapping(),
+		"contrary": contrary,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			const events = 5
 			for range 2 {
@@ -284,4 +287,53 @@ func TestEachRoundThatIsExhaustedIsAnnounced(t *testing.T) {
 	require.NoError(t, engine.Redeliver(t.Context(), b.deliveries(id)[0].ID))
 	b.drain(engine)
 	require.Equal(t, 2, b.reserved(), "each round has its end")
+}
+
+func TestTheLifeOfASubscriptionIsKeptInEachQueryExecMode(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
+		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			cfg, err := pgxpool.ParseConfig(b.pool.Config().ConnString())
+			require.NoError(t, err)
+			cfg.ConnConfig.DefaultQueryExecMode = mode
+			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+			require.NoError(t, err)
+			t.Cleanup(pool.Close)
+			b = bundleOn(t, pool)
+			b.operations(b.receiver(nil))
+			r := b.always(deliverytest.Answer{Status: 400})
+			subID := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+				spec.Schedule, spec.Deactivation = delivery.ScheduleNone, &hierarchy.DeactivationRules{Failures: 2}
+			}).ID
+			engine := b.engine(nil)
+
+			for i := range 4 { // a failure, a success, two failures
+				if i == 1 {
+					r.Script(deliverytest.Answer{})
+				}
+				b.enqueue(nil)
+				b.drain(engine)
+			}
+			require.Equal(t, hierarchy.StateDeactivated, b.health(engine, subID).State)
+			require.Equal(t, 3+2+1+1, b.reserved(), "exhausted, failing, recovered, deactivated")
+			inactive := b.enqueue(nil)
+			b.drain(engine)
+			b.activate(subID)
+			b.pause(subID)
+			held := b.enqueue(nil)
+			b.drain(engine)
+			b.change(b.subs.ActivateWith(t.Context(), subID, &hierarchy.ActivateOpts{DropHeld: true}))
+			require.Equal(t, "cancelled", b.delivery(held, subID).State)
+			n, err := engine.Recover(t.Context(), subID, nil)
+			require.NoError(t, err)
+			require.Equal(t, 5, n)
+			b.drain(engine)
+			require.Equal(t, "exhausted", b.delivery(inactive, subID).State)
+		})
+	}
 }
