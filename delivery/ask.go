@@ -148,7 +148,7 @@ func (e *Engine) decideGates(
 				d.Outcome = decisionUnanswered
 			}
 			decisions = append(decisions, d)
-		case hierarchy.StateDeactivated:
+		case hierarchy.StateDeactivated, hierarchy.StatePendingVerification:
 			decisions = append(decisions, decision{Match: m, Outcome: decisionInactive, Reason: inactiveReason(m.Subscription)})
 		default:
 			reason := fmt.Sprintf("the subscription is %s", m.Subscription.State)

@@ -549,3 +549,20 @@ func TestAnEngineKnowsTheMethodsThatItCanAskBy(t *testing.T) {
 		require.ErrorContains(t, err, "delivery: config: Verification: ")
 	}
 }
+
+func TestAGateThatIsNotVerifiedIsNotAsked(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	engine := b.engine(nil)
+	gate, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		URL: p.URL, Events: []string{"before:user.delete"}, Operator: true, Verification: hierarchy.VerificationEcho,
+	})
+	require.NoError(t, err)
+
+	answer, err := engine.Ask(t.Context(), delivery.Question{Type: "user.delete", Data: map[string]string{"id": "ada"}})
+
+	require.NoError(t, err)
+	require.Empty(t, p.asked())
+	require.Equal(t, [2]string{"inactive", "the subscription's URL is not verified"}, b.decisions(answer.ID)[gate.ID])
+}

@@ -343,3 +343,17 @@ func TestURLsFollowTheirModel(t *testing.T) {
 		}
 	})
 }
+
+func TestAConfinedStoreMarksNothingVerifiedOutside(t *testing.T) {
+	t.Parallel()
+	all := newSubscriptions(t, pgtest.Pool(t))
+	spec := specAt("/b")
+	spec.URL, spec.Verification = urlA, VerificationChallenge
+	outside, err := all.Create(t.Context(), spec)
+	require.NoError(t, err)
+
+	require.ErrorIs(t, within(t, all, "/a").MarkVerified(t.Context(), outside.ID, urlA), ErrNotFound)
+	require.Equal(t, StatePendingVerification, get(t, all, outside.ID).State)
+	require.NoError(t, within(t, all, "/b").MarkVerified(t.Context(), outside.ID, urlA))
+	require.Equal(t, StateActive, get(t, all, outside.ID).State)
+}
