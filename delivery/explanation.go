@@ -27,7 +27,7 @@ const (
 	DecisionFiltered     DecisionOutcome = decisionFiltered     // the filter of the subscription is false of it
 	DecisionFilterError  DecisionOutcome = decisionFilterError  // the filter of the subscription failed
 	DecisionGone         DecisionOutcome = decisionGone         // the resource is gone
-	DecisionInactive     DecisionOutcome = decisionInactive     // the subscription was deactivated or deleted
+	DecisionInactive     DecisionOutcome = decisionInactive     // the subscription was deactivated or deleted, or its URL is not verified
 	DecisionNotMatched   DecisionOutcome = "not_matched"        // the subscription does not hear of such intents, or did not then
 	DecisionUnanswered   DecisionOutcome = decisionUnanswered   // a gate could not be asked
 	DecisionUnresolvable DecisionOutcome = decisionUnresolvable // the owner is unknown

@@ -396,7 +396,7 @@ func TestNobodyHasAnEndpointAskedOften(t *testing.T) {
 	asked := func(at string) {
 		b.exec(`UPDATE riverhook.challenged_host SET asked_at = now() + $1::text::interval`, at)
 	}
-	asked("1 day")
+	asked("30 minutes")
 	var others []*hierarchy.Created
 	for range 5 {
 		others = append(others, b.toProve(p.URL, hierarchy.VerificationEcho))
