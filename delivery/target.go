@@ -32,7 +32,8 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 	if err := json.Unmarshal(row.Attributes, &ev.Attributes); err != nil {
 		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
 	}
-	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev, Keep: registeredRule(row.TypePayloads, row.TypePayloadAgeMs)}, nil
+	keep := registeredRule(row.TypePayloads, row.TypePayloadAgeMs)
+	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev, Keep: keep}, nil
 }
 
 // accessRequest asks for one principal and the intent's resource.

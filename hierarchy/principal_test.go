@@ -21,7 +21,8 @@ import (
 // that ends in Tx.
 var rights = map[string]access.Verb{
 	"Activate": access.VerbChange, "ActivateWith": access.VerbChange, "ConfirmSecret": access.VerbSecret, "Create": access.VerbCreate,
-	"Deactivate": access.VerbChange, "Delete": access.VerbDelete, "Do": access.VerbChange, "Get": access.VerbView, "GetMany": access.VerbView, "List": access.VerbView,
+	"Deactivate": access.VerbChange, "Delete": access.VerbDelete, "Do": access.VerbChange,
+	"Get": access.VerbView, "GetMany": access.VerbView, "List": access.VerbView,
 	"ListSecrets": access.VerbView, "Pause": access.VerbChange, "RevokeSecret": access.VerbSecret, "RotateSecret": access.VerbSecret,
 	"Secrets": access.VerbSecret, "Update": access.VerbChange,
 }

@@ -56,7 +56,8 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 		optimizer: &optimizer{engine: engine, pool: pool},
 		receivers: map[string]*deliverytest.Receiver{}, result: result, show: show,
 	}
-	return s, s.listen() //nolint:contextcheck // receivers last until they are closed
+	err = s.listen() //nolint:contextcheck // receivers last until they are closed
+	return s, err
 }
 
 func (s *story) play(ctx context.Context) error {

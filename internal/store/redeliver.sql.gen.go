@@ -213,7 +213,8 @@ type RedeliverRow struct {
 }
 
 // Redeliver opens a new round of an ended delivery, or returns why it cannot. A
-// paused subscription holds the new round at once; one that is not in force gets none, and neither does a delivery whose message is gone, or a question.
+// paused subscription holds the new round at once; one that is not in force gets
+// none, and neither does a delivery whose message is gone, or a question.
 func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, error) {
 	rows, err := q.db.Query(ctx, redeliver, id)
 	if err != nil {

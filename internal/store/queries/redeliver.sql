@@ -1,6 +1,7 @@
 -- name: Redeliver :many
 -- Redeliver opens a new round of an ended delivery, or returns why it cannot. A
--- paused subscription holds the new round at once; one that is not in force gets none, and neither does a delivery whose message is gone, or a question.
+-- paused subscription holds the new round at once; one that is not in force gets
+-- none, and neither does a delivery whose message is gone, or a question.
 WITH picked AS MATERIALIZED (
     SELECT
         d.id, d.state, starts_with(d.matched_pattern, 'before:') AS question,
