@@ -82,18 +82,20 @@ func holders(t *testing.T) map[string]any {
 
 // cannotLeak are exported types that name such fields and show nothing by it.
 var cannotLeak = map[string]string{
-	"delivery.Attempt":       "its headers and URL were redacted before they were recorded",
-	"delivery.Delivery":      "has no headers, and a URL without user and query",
-	"delivery.Explained":     "is made of what is recorded",
-	"delivery.IntentRecord":  "is what the application wrote",
-	"delivery.Message":       "its headers come from the event",
-	"dialect.BodyHMAC":       "its header is the name of one",
-	"dialect.Content":        "its headers come from the event",
-	"dialect.CustomConfig":   "its headers are the same for all, and written in the program",
-	"dialect.Message":        "its headers come from the event",
-	"dialect.PublicKey":      "is public",
-	"dialect.StripeSigner":   "its header is the name of one",
-	"dialect.StripeVerifier": "its header is the name of one",
+	"delivery.Attempt":           "its headers and URL were redacted before they were recorded",
+	"delivery.Delivery":          "has no headers, and a URL without user and query",
+	"delivery.DeliveryEvent":     "its URL was redacted when it was made",
+	"delivery.Explained":         "is made of what is recorded",
+	"delivery.IntentRecord":      "is what the application wrote",
+	"delivery.Message":           "its headers come from the event",
+	"delivery.SubscriptionEvent": "its URL was redacted when it was made",
+	"dialect.BodyHMAC":           "its header is the name of one",
+	"dialect.Content":            "its headers come from the event",
+	"dialect.CustomConfig":       "its headers are the same for all, and written in the program",
+	"dialect.Message":            "its headers come from the event",
+	"dialect.PublicKey":          "is public",
+	"dialect.StripeSigner":       "its header is the name of one",
+	"dialect.StripeVerifier":     "its header is the name of one",
 }
 
 func TestNoTypeShowsASecretHoweverItIsPrinted(t *testing.T) {
