@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -81,11 +83,17 @@ func TestTheReceiversInGoVerifyWhatDialectsSend(t *testing.T) {
 	}
 }
 
-// reserve takes a free port, which a receiver gets when it is started.
+// reserve takes a free port, which a receiver gets when it is started. It is none of
+// those that a system gives to whoever asks for any: another test could be given it
+// in between.
 func reserve(t *testing.T) net.Listener {
 	t.Helper()
-	port, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	var port net.Listener
+	require.Eventually(t, func() (free bool) {
+		var err error
+		port, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
+		return err == nil
+	}, 30*time.Second, time.Millisecond)
 	t.Cleanup(func() { _ = port.Close() })
 	return port
 }
