@@ -81,7 +81,9 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Owner = "mallory" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{"owner": nil})
-		cfg.History = delivery.HistoryRules{MaxAge: time.Hour, DedupeWindow: 10 * time.Hour}
+		cfg.History = delivery.HistoryRules{
+			MaxAge: time.Hour, DedupeWindow: 10 * time.Hour, Payloads: delivery.KeepHash, PayloadAge: 3 * time.Hour,
+		}
 	})
 	id := b.enqueue(func(in *outbox.Intent) { in.ID, in.Attributes = "old", map[string]string{"ip": "192.0.2.1"} })
 	b.drain(engine)
@@ -108,7 +110,8 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 		require.True(t, res.Duplicate)
 		return err
 	}))
-	require.Zero(t, b.prune(engine))
+	b.pass(3 * time.Hour)
+	require.Zero(t, b.prune(engine), "nothing is left to be reduced")
 
 	b.age("old", 9*time.Hour)
 	require.Equal(t, delivery.Pruned{Intents: 1}, b.prune(engine))

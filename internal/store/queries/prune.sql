@@ -108,6 +108,9 @@ WITH seen AS MATERIALIZED (
 ), emptied AS (
     UPDATE /* TEMPLATE: schema */intent i SET data = NULL, data_sha256 = NULL, attributes = '{}', gone = 'pruned', gone_at = now()
     FROM done x WHERE i.id = x.id AND NOT x.forget
+), kept AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL, keep_at = NULL
+    FROM done x WHERE s.intent_id = x.id AND NOT x.forget AND s.keep IS NOT NULL
 ), states AS (
     DELETE FROM /* TEMPLATE: schema */intent_state s USING done x WHERE s.intent_id = x.id AND x.forget
 ), intents AS (
