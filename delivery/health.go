@@ -64,7 +64,7 @@ func (b healthBook) add(tr *transition, failing bool) {
 		if failing || tr.Target.Failing || tr.Target.Probe || before != nil {
 			now := healthEntry{Recovered: tr}
 			if before != nil {
-				now.Unresolvable = before.Unresolvable
+				now.Unresolvable, now.Gone = before.Unresolvable, before.Gone
 				if !before.Opened { // a wait that it has asked for stays
 					now.Pause = before.Pause
 				}
@@ -105,7 +105,7 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) ([]store.Record
 			closed.Subscriptions = append(closed.Subscriptions, key.SubscriptionID.String())
 			closed.Epochs = append(closed.Epochs, key.Epoch)
 		}
-		if h.Failed == 0 && h.Unresolvable == 0 && h.Pause == 0 {
+		if h.Failed == 0 && h.Unresolvable == 0 && h.Pause == 0 && !h.Gone {
 			continue
 		}
 		failures.Subscriptions = append(failures.Subscriptions, key.SubscriptionID.String())

@@ -169,6 +169,8 @@ func (e *Engine) recordBatch(ctx context.Context, sub uuid.UUID, epoch int, batc
 			continue
 		case 'o':
 			tr.Target.Event.Type = SubscriptionFailingEventType
+		case 'g':
+			tr.Attempt.Outcome = OutcomeGone
 		case 's':
 			tr.Attempt.Outcome = OutcomeDelivered
 		}
@@ -229,4 +231,23 @@ func TestAJudgmentThatIsLateDeactivatesNothing(t *testing.T) {
 		require.Equal(t, epoch, got.Epoch)
 		require.NoError(t, e.subs.Delete(ctx, sub.ID))
 	}
+}
+
+func TestA410IsNotForgottenForASuccessBehindIt(t *testing.T) {
+	t.Parallel()
+	pool, ctx := pgtest.Pool(t), t.Context()
+	e, err := New(pool, &Config{Logger: slog.New(slog.DiscardHandler), Sealer: seal.Clear()})
+	require.NoError(t, err)
+	sub, err := e.subs.Create(ctx, hierarchy.SubscriptionSpec{
+		URL: "https://example.com", Events: []string{"**"}, Operator: true, Deactivation: &DeactivationRules{Failures: hierarchy.NoRule},
+	})
+	require.NoError(t, err)
+	_, err = e.recordBatch(ctx, sub.ID, 1, []rune("gs"))
+	require.NoError(t, err)
+	_, err = e.deactivateDue(ctx)
+	require.NoError(t, err)
+	got, err := e.subs.Get(ctx, sub.ID)
+	require.NoError(t, err)
+	require.Equal(t, hierarchy.StateDeactivated, got.State)
+	require.Equal(t, "the endpoint answered 410 Gone", got.StateReason)
 }
