@@ -93,14 +93,26 @@ func newEndpointAuth(version int, values map[string][]byte) (*endpointAuth, erro
 	return a, nil
 }
 
-// authOf returns what the requests of a subscription carry. It asks the database
-// and the Sealer only where it does not remember.
+// errAuthChanged means that a subscription was changed after it was read.
+var errAuthChanged = errors.New("its subscription was changed meanwhile")
+
+// of returns it where it belongs to a subscription as that was read: what is for the
+// URL of today must not be sent to the one of then.
+func (a *endpointAuth) of(sub *hierarchy.Subscription) (*endpointAuth, error) {
+	if a.version != sub.CredentialsVersion {
+		return nil, errAuthChanged
+	}
+	return a, nil
+}
+
+// authOf returns what the requests of a subscription carry, or errAuthChanged. It
+// asks the database and the Sealer only where it does not remember.
 func (e *Engine) authOf(ctx context.Context, sub *hierarchy.Subscription) (*endpointAuth, error) {
 	if sub.CredentialsVersion == 0 {
 		return noAuth, nil
 	}
 	if known, ok := e.auths.get(sub.ID); ok && known.version >= sub.CredentialsVersion {
-		return known, nil
+		return known.of(sub)
 	}
 	stored, err := e.authLoads.Do(ctx, sub.ID)
 	if err != nil {
@@ -126,18 +138,23 @@ func (e *Engine) authOf(ctx context.Context, sub *hierarchy.Subscription) (*endp
 			return known
 		}
 		return fresh
-	}), nil
+	}).of(sub)
 }
 
 // unopenedAuthReason is what the history says: whose key is missing is for the log.
 const unopenedAuthReason = "its credentials, headers or TLS settings cannot be opened in this process"
 
 // authFor opens what the requests of a target carry. Where that fails nothing is
-// sent: another process may have the key, or this one soon.
+// sent: another process may have the key, or this one soon; and a subscription that
+// was changed since the target was loaded is to be loaded again.
 func (e *Engine) authFor(ctx context.Context, t *target) *transition {
 	var err error
-	if t.Auth, err = e.authOf(ctx, &t.Sub); err == nil {
+	t.Auth, err = e.authOf(ctx, &t.Sub)
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, errAuthChanged):
+		return t.postpone(changedWait, errAuthChanged.Error())
 	}
 	e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
 		slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedAuthReason), slog.String("error", brief(err)))

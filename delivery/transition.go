@@ -23,6 +23,10 @@ const (
 	// wiringWait is the wait for a process that has what this one lacks.
 	wiringWait = 10 * time.Second
 
+	// changedWait is the wait of a delivery whose subscription was changed after it
+	// was loaded.
+	changedWait = time.Second
+
 	// undecidedWait is the wait after a checker failed before a later attempt.
 	undecidedWait = 30 * time.Second
 

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -135,6 +136,9 @@ func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt, erro
 	t, _, err := e.pingTarget(ctx, c.Subscription, false)
 	if err != nil {
 		return nil, err
+	}
+	if cmp.Or(t.Sub.PendingURL, t.Sub.URL) != c.URL {
+		return nil, fmt.Errorf("%w: another URL took its place", ErrNotFound)
 	}
 	t.Sub.URL = c.URL
 	if c.Elsewhere {

@@ -407,6 +407,12 @@ var sending = []mutant{
 		old: "ok && known.version >= sub.CredentialsVersion", with: "ok",
 		test: "delivery.TestChangedCredentialsAreUsedFromThenOn",
 	},
+	{
+		name: "credentials of a new URL are sent to the former one",
+		file: "delivery/endpoint_auth.go", decl: "of",
+		old: "a.version != sub.CredentialsVersion", with: "false",
+		test: "delivery.TestCredentialsOfANewURLAreNotSentToTheFormerOne",
+	},
 
 	// What is kept.
 	{
