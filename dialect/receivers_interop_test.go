@@ -9,8 +9,8 @@ func TestTheReceiversInPythonVerifyWhatDialectsSend(t *testing.T) {
 	for page, program := range receivers(t, "Python") {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
-			port := reserve(t)
-			requireVerifies(t, page, port, "python3", "-c", listening(program, port))
+			address := reserve(t)
+			requireVerifies(t, page, address, "python3", "-c", listening(program, address))
 		})
 	}
 }
@@ -20,8 +20,8 @@ func TestTheReceiversInNodeVerifyWhatDialectsSend(t *testing.T) {
 	for page, program := range receivers(t, "Node") {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
-			port := reserve(t)
-			requireVerifies(t, page, port, "node", "--input-type=module", "--eval", listening(program, port))
+			address := reserve(t)
+			requireVerifies(t, page, address, "node", "--input-type=module", "--eval", listening(program, address))
 		})
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -56,12 +55,12 @@ func TestEachBuiltInDialectHasAPage(t *testing.T) {
 // The programs lie in a folder of this module for the compiler alone.
 func TestTheReceiversInGoVerifyWhatDialectsSend(t *testing.T) {
 	t.Parallel()
-	dir, replace, ports := t.TempDir(), map[string]string{}, map[string]net.Listener{}
+	dir, replace, addresses := t.TempDir(), map[string]string{}, map[string]string{}
 	programs := receivers(t, "Go")
 	for page, program := range programs {
-		ports[page] = reserve(t)
+		addresses[page] = reserve(t)
 		source := filepath.Join(dir, page+".go")
-		require.NoError(t, os.WriteFile(source, []byte(listening(program, ports[page])), 0o600))
+		require.NoError(t, os.WriteFile(source, []byte(listening(program, addresses[page])), 0o600))
 		target, err := filepath.Abs(filepath.Join(receiverPages, page, "main.go"))
 		require.NoError(t, err)
 		replace[target] = source
@@ -78,38 +77,38 @@ func TestTheReceiversInGoVerifyWhatDialectsSend(t *testing.T) {
 	for page := range programs {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
-			requireVerifies(t, page, ports[page], filepath.Join(dir, page))
+			requireVerifies(t, page, addresses[page], filepath.Join(dir, page))
 		})
 	}
 }
 
-// reserve takes a free port, which a receiver gets when it is started. It is none of
-// those that a system gives to whoever asks for any: another test could be given it
+// reserve finds a free address for a receiver that is started later. Its port is none
+// of those that a system gives to whoever asks for any: another test could be given it
 // in between.
-func reserve(t *testing.T) net.Listener {
+func reserve(t *testing.T) string {
 	t.Helper()
-	var port net.Listener
+	var address string
 	require.Eventually(t, func() (free bool) {
-		var err error
-		port, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
-		return err == nil
+		address = fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000))
+		port, err := net.Listen("tcp", address)
+		return err == nil && port.Close() == nil
 	}, 30*time.Second, time.Millisecond)
-	t.Cleanup(func() { _ = port.Close() })
-	return port
+	return address
 }
 
-// listening is the program as it listens on that port.
-func listening(program string, port net.Listener) string {
-	return strings.Replace(program, "8080", strconv.Itoa(port.Addr().(*net.TCPAddr).Port), 1)
+// listening is the program as it listens on that address.
+func listening(program, address string) string {
+	_, port, _ := strings.Cut(address, ":")
+	return strings.Replace(program, "8080", port, 1)
 }
 
 // requireVerifies starts the receiver of a page and sends it requests of the
 // dialects that the page is about: as they are, by an older secret, and changed.
-func requireVerifies(t *testing.T, page string, port net.Listener, command ...string) {
+func requireVerifies(t *testing.T, page, address string, command ...string) {
 	t.Helper()
 	older, newer, other := parse(t, secretText), parse(t, "whsec_"+strings.Repeat("a", 32)), parse(t, "whsec_"+strings.Repeat("b", 32))
-	url := "http://" + port.Addr().String() + "/hook"
-	said := startReceiver(t, port, newer.Reveal()+" "+older.Reveal(), command...)
+	url := "http://" + address + "/hook"
+	said := startReceiver(t, address, newer.Reveal()+" "+older.Reveal(), command...)
 	for _, d := range dialect.BuiltIn() {
 		if strings.TrimSuffix(d.Name(), "-binary") != page {
 			continue
@@ -141,14 +140,13 @@ func requireVerifies(t *testing.T, page string, port net.Listener, command ...st
 }
 
 // startReceiver runs a program until the end of the test, and returns what it writes.
-func startReceiver(t *testing.T, port net.Listener, secret string, command ...string) *output {
+func startReceiver(t *testing.T, address, secret string, command ...string) *output {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	said := &output{}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "WEBHOOK_SECRET="+secret)
 	cmd.Stdout, cmd.Stderr = said, said
-	require.NoError(t, port.Close())
 	require.NoError(t, cmd.Start())
 	ended := make(chan struct{})
 	go func() {
@@ -156,13 +154,11 @@ func startReceiver(t *testing.T, port net.Listener, secret string, command ...st
 		_ = cmd.Wait() // it is killed
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
+	// To listen is not enough: a process that is just being started can still hold
+	// the socket with which the port was found to be free.
 	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", port.Addr().String())
-		if err != nil {
-			return false
-		}
-		return conn.Close() == nil
-	}, 30*time.Second, 10*time.Millisecond, "it does not listen")
+		return send(t, dialect.Request{Method: http.MethodGet, URL: "http://" + address, Header: http.Header{}}) != brokenOff
+	}, 30*time.Second, 10*time.Millisecond, "it does not answer")
 	return said
 }
 
