@@ -136,7 +136,8 @@ func (p *PrincipalHistory) Message(ctx context.Context, delivery uuid.UUID) (*Me
 // Explain is that of [History], for the subscriptions whose history the principal
 // may see. Unless one of them has a delivery of the intent it is
 // [ErrIntentNotFound]: what nobody was allowed to be told is not told here either.
-// For the same reason the intent is without its attributes.
+// For the same reason the intent is without its attributes, and without the hash of
+// its data. It looks at the subscriptions that [History] lists.
 func (p *PrincipalHistory) Explain(ctx context.Context, id string) (*Explanation, error) {
 	x, err := p.history.Explain(ctx, id)
 	if err != nil {
@@ -151,7 +152,7 @@ func (p *PrincipalHistory) Explain(ctx context.Context, id string) (*Explanation
 		return nil, fmt.Errorf("delivery: explain: %w", err)
 	}
 	all := x.Subscriptions
-	x.Subscriptions, x.Intent.Attributes = nil, nil
+	x.Subscriptions, x.Intent.Attributes, x.Intent.DataSHA256 = nil, nil, ""
 	told := false
 	for _, s := range all {
 		if known[s.SubscriptionID] {

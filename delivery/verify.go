@@ -177,17 +177,18 @@ func (e *Engine) recordProof(ctx context.Context, c challenge, a *attempt) error
 		err      error
 		next     time.Duration
 	)
-	if a != nil && a.Outcome == OutcomeDelivered {
+	p := &store.RecordUnprovenParams{SubscriptionID: c.Subscription, ID: &c.ID, Tries: c.Tries, Error: unprovenReason(a)}
+	switch {
+	case a == nil: // another process may have what this one lacks
+		next, p.NotAsked = wiringWait, true
+		p.WaitMs = new(next.Milliseconds())
+		recorded, err = e.store.RecordUnproven(ctx, p)
+	case a.Outcome == OutcomeDelivered:
 		recorded, err = e.store.RecordProof(ctx, &store.RecordProofParams{SubscriptionID: c.Subscription, ID: &c.ID})
-	} else {
-		p := &store.RecordUnprovenParams{
-			SubscriptionID: c.Subscription, ID: &c.ID, Tries: c.Tries, Error: unprovenReason(a),
-		}
+	default:
 		var again bool
 		if next, again = e.cfg.Verification.Schedule.next(c.Tries, e.random); again {
-			if a != nil {
-				next = max(next, a.RetryAfter)
-			}
+			next = max(next, a.RetryAfter)
 			p.WaitMs = new(next.Milliseconds())
 		} else {
 			p.Reason = "it is asked no more: " + p.Error

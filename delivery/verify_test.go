@@ -326,6 +326,21 @@ func TestTwoEnginesAskEachEndpointOnce(t *testing.T) {
 	require.Equal(t, n, b.count(`SELECT count(*) FROM riverhook.subscription WHERE state = 'active'`))
 }
 
+func TestAProcessThatCannotAskUsesUpNoTry(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	p := newProving(t, receiver.AnswerChallenges(http.NotFoundHandler()).ServeHTTP)
+	sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+	without, err := dialect.NewRegistry(dialect.Plain())
+	require.NoError(t, err)
+	_, err = b.engine(func(cfg *delivery.Config) { cfg.Dialects = without }).VerifyEndpoint(t.Context(), sub.ID)
+	require.ErrorContains(t, err, "dialect")
+	require.Zero(t, b.count(`SELECT tries FROM riverhook.endpoint_challenge WHERE subscription_id = $1`, sub.ID))
+	b.pass(time.Hour)
+	b.drain(b.engine(nil))
+	require.Equal(t, hierarchy.StateActive, b.subscription(sub.ID).State)
+}
+
 func TestAnEndpointIsAskedSoOftenAndThenTheStateSaysWhy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

@@ -149,6 +149,10 @@ func (p *PrincipalSubscriptions) allowed(ctx context.Context, sub *Subscription,
 		now, then := sub.Action(p.principal, access.VerbCreate), after.Action(p.principal, access.VerbCreate)
 		if !reflect.DeepEqual(now, then) {
 			actions = append(actions, then)
+			if sub.PendingURL != "" && after.URL == sub.URL { // it will hold for the URL that waits, too
+				after.URL = sub.PendingURL
+				actions = append(actions, after.Action(p.principal, access.VerbCreate))
+			}
 		}
 	}
 	answers := p.guard.AuthorizeMany(ctx, actions)
@@ -172,7 +176,7 @@ func (p *PrincipalSubscriptions) unchanged(ctx context.Context, tx pgx.Tx, asked
 	if err != nil {
 		return err
 	}
-	if !reflect.DeepEqual(sub.Action("", ""), asked.Action("", "")) {
+	if sub.PendingURL != asked.PendingURL || !reflect.DeepEqual(sub.Action("", ""), asked.Action("", "")) {
 		return errHasChanged
 	}
 	return nil

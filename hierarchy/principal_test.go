@@ -203,6 +203,25 @@ func TestAnUpdateAsksForWhatTheSubscriptionBecomes(t *testing.T) {
 	}
 }
 
+func TestAnUpdateAsksForWhatTheSubscriptionBecomesOnceItsURLIsProven(t *testing.T) {
+	t.Parallel()
+	subs := newSubscriptions(t, pgtest.Pool(t))
+	created := subscribeAt(t, subs, "/a")
+	_, err := subs.Update(t.Context(), created.ID, SubscriptionUpdate{URL: new("https://example.org"), Verification: new(VerificationEcho)})
+	require.NoError(t, err)
+	secretsStayInside := access.AuthorizerFunc(func(_ context.Context, a access.Action) error {
+		if a.Verb == access.VerbCreate && a.Host == "example.org" && a.Events[0] == "payroll.*" {
+			return access.ErrDenied
+		}
+		return nil
+	})
+	ann := subs.As("ann", secretsStayInside)
+	_, err = ann.Update(t.Context(), created.ID, SubscriptionUpdate{Events: &[]string{"payroll.*"}})
+	require.ErrorIs(t, err, access.ErrDenied)
+	_, err = ann.Update(t.Context(), created.ID, SubscriptionUpdate{Events: &[]string{"user.*"}})
+	require.NoError(t, err)
+}
+
 func TestWhatHasChangedSinceTheQuestionIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"Pause", "PauseTx"} {

@@ -92,7 +92,8 @@ func (s *Subscriptions) diffAuth(ctx context.Context, db store.DBTX, have *Subsc
 	}
 	same := func(kind string) bool { return bytes.Equal(stored[kind], given[kind]) }
 	elsewhere := !sameOrigin(have.URL, n.sub.URL)
-	if !elsewhere || n.sub.Verification == "" || !have.inForce() {
+	waits := elsewhere && (u.URL == nil || n.sub.Verification != "" && have.inForce())
+	if !waits {
 		carried := func(kind string) bool { return same(kind) && (stored[kind] == nil || !elsewhere) }
 		u.Credentials = unless(carried(endpointauth.KindCredentials), valueOf(n.given.Credentials))
 		u.SecretHeaders = unless(carried(endpointauth.KindHeaders), valueOf(n.given.SecretHeaders))

@@ -151,6 +151,9 @@ func TestAURLThatWaitsForItsProofIsNoDifference(t *testing.T) {
 	update(moved, "URL")
 	update(spec, "URL") // back again
 	update(moved, "URL")
+	_, err = subs.Deactivate(ctx, created.ID, "")
+	require.NoError(t, err)
+	requireDiff(t, subs, created.ID, moved) // the former host is in force again when it is activated
 	require.NoError(t, subs.MarkVerified(ctx, created.ID, moved.URL))
 	update(moved, "Credentials", "SecretHeaders")
 }

@@ -21,7 +21,9 @@ type Config struct {
 	Schema string
 
 	// Subscriptions is the store that creates and changes subscriptions, by its
-	// own rules: that of an engine, or one of hierarchy.NewSubscriptions. Required.
+	// own rules: that of an engine, or one of hierarchy.NewSubscriptions. One that is
+	// confined to a site (RootSite) confines subscriptions alone: sites and event types
+	// of a file are everybody's, and so are the names of manifests. Required.
 	Subscriptions *hierarchy.Subscriptions
 }
 

@@ -130,7 +130,7 @@ WITH picked AS MATERIALIZED (
     JOIN /* TEMPLATE: schema */intent i ON i.id = c.intent_id
     JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
     WHERE c.subscription_id = $1 AND c.outcome = 'inactive' AND i.gone IS NULL
-        AND s.deleted_at IS NULL AND s.state <> 'deactivated'
+        AND NOT starts_with(c.matched_pattern, 'before:') AND s.deleted_at IS NULL AND s.state <> 'deactivated'
         AND ($2::timestamptz IS NULL OR c.created_at >= $2::timestamptz)
         AND ($3::timestamptz IS NULL OR c.created_at < $3::timestamptz)
     ORDER BY c.intent_id
@@ -158,7 +158,8 @@ type RecoverInactiveParams struct {
 }
 
 // RecoverInactive lets the oldest decisions of a subscription wait that were made
-// while it was deactivated, each for a River job that makes it anew.
+// while it was not in force, each for a River job that makes it anew. Those about
+// questions stay: what was asked then is decided by now.
 func (q *Queries) RecoverInactive(ctx context.Context, arg *RecoverInactiveParams) (int, error) {
 	row := q.db.QueryRow(ctx, recoverInactive,
 		arg.SubscriptionID,

@@ -87,7 +87,7 @@ WITH due AS MATERIALIZED (
         AND (c.asked_at IS NULL OR c.asked_at <= now() + ($2::bigint - $3::bigint) * interval '1 millisecond')
     ORDER BY c.due_at
     LIMIT $4::integer
-    FOR UPDATE OF c SKIP LOCKED
+    FOR UPDATE OF c SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), turn AS (
     INSERT INTO /* TEMPLATE: schema */challenged_host AS h (host, asked_at)
     SELECT DISTINCT d.host, now() FROM due d WHERE d.fit ORDER BY d.host
@@ -119,7 +119,8 @@ type ClaimChallengesParams struct {
 
 // ClaimChallenges takes the endpoints that are due to be asked, one of each host that
 // was not asked just now; the others wait for their turn. Those of subscriptions
-// that are not to be asked any more are put off until they are activated.
+// that are not to be asked any more are put off until they are activated; whether
+// they are is read under a lock, or one that is activated meanwhile would be put off.
 func (q *Queries) ClaimChallenges(ctx context.Context, arg *ClaimChallengesParams) ([]EndpointChallenge, error) {
 	rows, err := q.db.Query(ctx, claimChallenges,
 		arg.ClaimMs,
@@ -263,9 +264,10 @@ WITH picked AS MATERIALIZED (
     FOR UPDATE
 ), answered AS (
     UPDATE /* TEMPLATE: schema */endpoint_challenge c
-    SET asking_until = NULL, due_at = now() + $4::bigint * interval '1 millisecond'
+    SET asking_until = NULL, due_at = now() + $4::bigint * interval '1 millisecond',
+        tries = c.tries - $5::boolean::integer
     FROM picked p
-    WHERE c.subscription_id = p.id AND c.id = $5 AND c.tries = $6
+    WHERE c.subscription_id = p.id AND c.id = $6 AND c.tries = $7
     RETURNING c.subscription_id
 )
 UPDATE /* TEMPLATE: schema */subscription s SET
@@ -281,19 +283,21 @@ type RecordUnprovenParams struct {
 	Reason         string
 	SubscriptionID uuid.UUID
 	WaitMs         *int64
+	NotAsked       bool
 	ID             *uuid.UUID
 	Tries          int
 }
 
 // RecordUnproven keeps why an endpoint did not prove anything, unless something else
 // is to be proven by now, and says when it is asked again: never where wait_ms is
-// null. The subscription is locked first, as by whoever changes it.
+// null. Where it was not even asked, that is no try. The subscription is locked first, as by whoever changes it.
 func (q *Queries) RecordUnproven(ctx context.Context, arg *RecordUnprovenParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, recordUnproven,
 		arg.Error,
 		arg.Reason,
 		arg.SubscriptionID,
 		arg.WaitMs,
+		arg.NotAsked,
 		arg.ID,
 		arg.Tries,
 	)

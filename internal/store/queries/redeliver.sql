@@ -72,14 +72,15 @@ SELECT
 
 -- name: RecoverInactive :one
 -- RecoverInactive lets the oldest decisions of a subscription wait that were made
--- while it was deactivated, each for a River job that makes it anew.
+-- while it was not in force, each for a River job that makes it anew. Those about
+-- questions stay: what was asked then is decided by now.
 WITH picked AS MATERIALIZED (
     SELECT c.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM /* TEMPLATE: schema */decision c
     JOIN /* TEMPLATE: schema */intent i ON i.id = c.intent_id
     JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
     WHERE c.subscription_id = sqlc.arg(subscription_id) AND c.outcome = 'inactive' AND i.gone IS NULL
-        AND s.deleted_at IS NULL AND s.state <> 'deactivated'
+        AND NOT starts_with(c.matched_pattern, 'before:') AND s.deleted_at IS NULL AND s.state <> 'deactivated'
         AND (sqlc.narg(since)::timestamptz IS NULL OR c.created_at >= sqlc.narg(since)::timestamptz)
         AND (sqlc.narg(until)::timestamptz IS NULL OR c.created_at < sqlc.narg(until)::timestamptz)
     ORDER BY c.intent_id

@@ -13,7 +13,8 @@ ON CONFLICT (subscription_id) DO UPDATE SET
 -- name: ClaimChallenges :many
 -- ClaimChallenges takes the endpoints that are due to be asked, one of each host that
 -- was not asked just now; the others wait for their turn. Those of subscriptions
--- that are not to be asked any more are put off until they are activated.
+-- that are not to be asked any more are put off until they are activated; whether
+-- they are is read under a lock, or one that is activated meanwhile would be put off.
 WITH due AS MATERIALIZED (
     SELECT c.subscription_id, c.host, c.due_at,
         (s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL AS fit
@@ -24,7 +25,7 @@ WITH due AS MATERIALIZED (
         AND (c.asked_at IS NULL OR c.asked_at <= now() + (sqlc.arg(ahead_ms)::bigint - sqlc.arg(interval_ms)::bigint) * interval '1 millisecond')
     ORDER BY c.due_at
     LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE OF c SKIP LOCKED
+    FOR UPDATE OF c SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), turn AS (
     INSERT INTO /* TEMPLATE: schema */challenged_host AS h (host, asked_at)
     SELECT DISTINCT d.host, now() FROM due d WHERE d.fit ORDER BY d.host
@@ -74,14 +75,15 @@ SELECT c.subscription_id FROM /* TEMPLATE: schema */endpoint_challenge c WHERE c
 -- name: RecordUnproven :many
 -- RecordUnproven keeps why an endpoint did not prove anything, unless something else
 -- is to be proven by now, and says when it is asked again: never where wait_ms is
--- null. The subscription is locked first, as by whoever changes it.
+-- null. Where it was not even asked, that is no try. The subscription is locked first, as by whoever changes it.
 WITH picked AS MATERIALIZED (
     SELECT o.id FROM /* TEMPLATE: schema */subscription o
     WHERE o.id = sqlc.arg(subscription_id) AND o.deleted_at IS NULL
     FOR UPDATE
 ), answered AS (
     UPDATE /* TEMPLATE: schema */endpoint_challenge c
-    SET asking_until = NULL, due_at = now() + sqlc.narg(wait_ms)::bigint * interval '1 millisecond'
+    SET asking_until = NULL, due_at = now() + sqlc.narg(wait_ms)::bigint * interval '1 millisecond',
+        tries = c.tries - sqlc.arg(not_asked)::boolean::integer
     FROM picked p
     WHERE c.subscription_id = p.id AND c.id = sqlc.arg(id) AND c.tries = sqlc.arg(tries)
     RETURNING c.subscription_id
