@@ -1,9 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,18 +13,7 @@ func TestMain(m *testing.M) { programtest.Main(m, main) }
 // "go run ./example/servo | tail -n +3" makes the file.
 func TestServosStoryIsTold(t *testing.T) {
 	t.Parallel()
-	p := programtest.New(t)
-
-	require.Zero(t, p.Run(), p.Stderr.String())
-
-	require.Empty(t, p.Stderr.String())
-	out := p.Stdout.String()
-	want, err := os.ReadFile(filepath.Join("testdata", "story.txt"))
-	require.NoError(t, err)
-	_, told, _ := strings.Cut(out, "\nDatabase: ")
-	_, told, _ = strings.Cut(told, "\n")
-	require.Equal(t, string(want), told)
-	p.RequireClean(out)
+	programtest.New(t).RequireTold()
 }
 
 func TestServosStoryIsToldAsJSON(t *testing.T) {

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	askTime   = time.Second
-	storyTime = 30 * time.Second // it takes about two
+	askTime   = 3 * time.Second
+	storyTime = 30 * time.Second // it takes about seven
 
 	web = "web"
 )

@@ -3,9 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,19 +17,7 @@ func TestMain(m *testing.M) { programtest.Main(m, main) }
 // "go run ./example/swh | tail -n +3" makes the file.
 func TestTheArchivesStoryIsTold(t *testing.T) {
 	t.Parallel()
-	p := programtest.New(t)
-
-	require.Zero(t, p.Run(), p.Stderr.String())
-
-	require.Empty(t, p.Stderr.String())
-	out := p.Stdout.String()
-	want, err := os.ReadFile(filepath.Join("testdata", "story.txt"))
-	require.NoError(t, err)
-	where, told, _ := strings.Cut(out, "\nDatabase: ")
-	require.Contains(t, where, "Postgres: DATABASE_URL")
-	_, told, _ = strings.Cut(told, "\n")
-	require.Equal(t, string(want), told)
-	p.RequireClean(out)
+	programtest.New(t).RequireTold()
 }
 
 func TestTheArchivesStoryIsToldAsJSON(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -62,6 +63,22 @@ func (p *Program) Run(args ...string) int {
 	err := cmd.Run()
 	require.NotNil(p.t, cmd.ProcessState, err)
 	return cmd.ProcessState.ExitCode()
+}
+
+// RequireTold runs the program and requires that it says, behind the line that names
+// its database, what is in testdata/story.txt, and leaves nothing.
+func (p *Program) RequireTold() {
+	p.t.Helper()
+	require.Zero(p.t, p.Run(), p.Stderr.String())
+	require.Empty(p.t, p.Stderr.String())
+	out := p.Stdout.String()
+	want, err := os.ReadFile(filepath.Join("testdata", "story.txt"))
+	require.NoError(p.t, err)
+	where, told, _ := strings.Cut(out, "\nDatabase: ")
+	require.Contains(p.t, where, "Postgres: DATABASE_URL")
+	_, told, _ = strings.Cut(told, "\n")
+	require.Equal(p.t, string(want), told)
+	p.RequireClean(out)
 }
 
 // RequireCleanInterrupt runs the program, interrupts it when it prints a line that
