@@ -76,7 +76,7 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 
 // ask returns when every gate has answered or ctx has ended; nil where there is none.
 func (e *Engine) ask(ctx context.Context, ev dialect.Event) (*questioning, error) {
-	id := uuid.MustParse(ev.ID)
+	begun, id := time.Now(), uuid.MustParse(ev.ID)
 	matches, err := e.lookups.Do(ctx, hierarchy.Lookup{
 		IntentID: id, Type: ev.Type, Site: hierarchy.Path(ev.Site), ActiveSite: hierarchy.Path(ev.ActiveSite),
 		Channel: ev.Channel, Limit: e.cfg.ChunkSize + 1,
@@ -91,7 +91,7 @@ func (e *Engine) ask(ctx context.Context, ev dialect.Event) (*questioning, error
 	case len(matches) > e.cfg.ChunkSize:
 		return nil, fmt.Errorf("more than %d subscriptions would have to be asked", e.cfg.ChunkSize)
 	}
-	asked := &questioning{expansion: expansion{Intent: &intent{ID: id, State: intentPending, Event: ev}}}
+	asked := &questioning{Begun: begun, expansion: expansion{Intent: &intent{ID: id, State: intentPending, Event: ev}}}
 	asked.Next = matches[len(matches)-1].Subscription.ID
 	stored, err := e.loadGates(ctx, asked.Intent, matches)
 	if err != nil {

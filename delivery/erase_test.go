@@ -31,22 +31,7 @@ func personal(in *outbox.Intent) {
 // erase forgets ada in a transaction of its own.
 func (b *bundle) erase() outbox.Erased {
 	b.t.Helper()
-	var erased outbox.Erased
-	require.NoError(b.t, pgx.BeginFunc(b.t.Context(), b.pool, func(tx pgx.Tx) (err error) {
-		erased, err = b.outbox.Erase(b.t.Context(), tx, ada)
-		return err
-	}))
-	return erased
-}
-
-// requireForgotten looks for what was personal in every row there is.
-func (b *bundle) requireForgotten() {
-	b.t.Helper()
-	for _, table := range []string{"intent", "intent_state", "message", "decision", "delivery", "attempt", "river_job"} {
-		// bytea is shown in hex.
-		require.Zero(b.t, b.count(`SELECT count(*) FROM riverhook.`+table+` r
-			WHERE r::text ILIKE '%lovelace%' OR r::text LIKE '%' || encode('ovelace', 'hex') || '%'`), table)
-	}
+	return b.eraseResource(ada)
 }
 
 func TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent(t *testing.T) {

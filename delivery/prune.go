@@ -96,6 +96,7 @@ func (p *pruner) prune(ctx context.Context, budget time.Duration) error {
 		{"intents", p.intents},
 		{"health", p.health},
 		{"challenged hosts", p.challengedHosts},
+		{"erasures", p.erasures},
 	} {
 		started := time.Now()
 		for more := true; more && (budget == 0 || time.Since(started) < budget); {
@@ -113,7 +114,7 @@ func (p *pruner) prune(ctx context.Context, budget time.Duration) error {
 
 func (p *pruner) step(ctx context.Context, step func(ctx context.Context, q *store.Queries) (bool, error)) (more bool, err error) {
 	schema := p.engine.cfg.Schema
-	err = pgx.BeginFunc(ctx, p.engine.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, p.engine.pool, readCommitted, func(tx pgx.Tx) error {
 		q := store.In(tx, schema)
 		locked, err := q.TryPruneLock(ctx, schema)
 		if err == nil && !locked {
@@ -156,15 +157,17 @@ func (p *pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
 }
 
 func (p *pruner) surplus(ctx context.Context, q *store.Queries) (bool, error) {
-	row, err := q.PruneSurplus(ctx, &store.PruneSurplusParams{
+	row, err := q.LockSurplus(ctx, &store.LockSurplusParams{
 		After: p.surplusAfter, Subscriptions: pruneSubscriptions, Keep: int64(p.engine.cfg.History.PerSubscription), MaxRows: pruneStep,
 	})
 	if err != nil {
 		return false, err
 	}
-	p.pruned.Deliveries += row.Pruned
+	n, err := p.deliveries(ctx, q, row.Ids)
 	switch {
-	case row.Pruned == pruneStep: // the same subscriptions may have more
+	case err != nil:
+		return false, err
+	case n == pruneStep: // the same subscriptions may have more
 		return true, nil
 	case row.Seen < pruneSubscriptions:
 		p.surplusAfter = uuid.Nil
@@ -176,9 +179,22 @@ func (p *pruner) surplus(ctx context.Context, q *store.Queries) (bool, error) {
 }
 
 func (p *pruner) oldDeliveries(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.PruneOldDeliveries(ctx, &store.PruneOldDeliveriesParams{MaxAgeMs: p.maxAge(), MaxRows: pruneStep})
-	p.pruned.Deliveries += n
+	ids, err := q.LockOldDeliveries(ctx, &store.LockOldDeliveriesParams{MaxAgeMs: p.maxAge(), MaxRows: pruneStep})
+	if err != nil {
+		return false, err
+	}
+	n, err := p.deliveries(ctx, q, ids)
 	return n == pruneStep, err
+}
+
+// deliveries deletes deliveries that are locked.
+func (p *pruner) deliveries(ctx context.Context, q *store.Queries, ids []uuid.UUID) (int, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	n, err := q.DeleteDeliveries(ctx, store.UUIDs(ids))
+	p.pruned.Deliveries += int(n)
+	return int(n), err
 }
 
 func (p *pruner) decisions(ctx context.Context, q *store.Queries) (bool, error) {
@@ -188,14 +204,21 @@ func (p *pruner) decisions(ctx context.Context, q *store.Queries) (bool, error) 
 }
 
 func (p *pruner) intents(ctx context.Context, q *store.Queries) (bool, error) {
-	row, err := q.PruneIntents(ctx, &store.PruneIntentsParams{
-		After: p.intentsAfter, MaxAgeMs: p.maxAge(), DedupeMs: p.engine.cfg.History.DedupeWindow.Milliseconds(), MaxRows: pruneStep,
+	dedupe := p.engine.cfg.History.DedupeWindow.Milliseconds()
+	row, err := q.LockOldIntents(ctx, &store.LockOldIntentsParams{
+		After: p.intentsAfter, MaxAgeMs: p.maxAge(), DedupeMs: dedupe, MaxRows: pruneStep,
 	})
 	if err != nil {
 		return false, err
 	}
-	p.pruned.Payloads += row.Emptied
-	p.pruned.Intents += row.Forgotten
+	if len(row.Ids) > 0 {
+		done, err := q.PruneIntents(ctx, &store.PruneIntentsParams{Ids: store.UUIDs(row.Ids), DedupeMs: dedupe})
+		if err != nil {
+			return false, err
+		}
+		p.pruned.Payloads += done.Emptied
+		p.pruned.Intents += done.Forgotten
+	}
 	if row.Seen < pruneStep {
 		p.intentsAfter = uuid.Nil
 		return false, nil
@@ -214,5 +237,11 @@ func (p *pruner) maxAge() int64 { return p.engine.cfg.History.MaxAge.Millisecond
 // challengedHosts forgets when hosts were asked that may be asked again long since.
 func (p *pruner) challengedHosts(ctx context.Context, q *store.Queries) (bool, error) {
 	n, err := q.PruneChallengedHosts(ctx, pruneStep)
+	return n == pruneStep, err
+}
+
+// erasures forgets which resources were erased long ago.
+func (p *pruner) erasures(ctx context.Context, q *store.Queries) (bool, error) {
+	n, err := q.PruneErasures(ctx, pruneStep)
 	return n == pruneStep, err
 }

@@ -21,7 +21,9 @@ const recordQuestionTimeout = 5 * time.Second
 func (e *Engine) recordQuestion(ctx context.Context, q *questioning) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordQuestionTimeout)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error { return e.writeQuestion(ctx, store.In(tx, e.cfg.Schema), q) })
+	err := pgx.BeginTxFunc(ctx, e.pool, readCommitted, func(tx pgx.Tx) error {
+		return e.writeQuestion(ctx, store.In(tx, e.cfg.Schema), q)
+	})
 	if err != nil {
 		err = fmt.Errorf("delivery: record question %s: %w", q.Intent.Event.ID, err)
 		e.log.ErrorContext(ctx, "riverhook: a question is not recorded", "intent", q.Intent.Event.ID, "error", err)
@@ -45,8 +47,15 @@ func (e *Engine) recordQuestion(ctx context.Context, q *questioning) error {
 
 // writeQuestion takes the way of an intent through the same statements, all of them
 // in one transaction.
+//
+// Of a question whose resource was erased since it was asked, or is just being
+// erased, only what became of it is written.
 func (e *Engine) writeQuestion(ctx context.Context, db *store.Queries, q *questioning) error {
 	ev := q.Intent.Event
+	erased, err := wasErased(ctx, db, q)
+	if err != nil {
+		return err
+	}
 	if err := db.InsertQuestion(ctx, &store.InsertQuestionParams{
 		ID: q.Intent.ID, WireID: ev.ID, Type: ev.Type, Site: ev.Site, ActiveSite: ev.ActiveSite, ResourceKind: ev.ResourceKind,
 		ResourceID: ev.ResourceID, Actor: ev.Actor, Channel: ev.Channel, Attributes: attributesOf(ev), Data: ev.Data,
@@ -84,5 +93,27 @@ func (e *Engine) writeQuestion(ctx context.Context, db *store.Queries, q *questi
 			health.add(tr, failing[tr.Target.ID])
 		}
 	}
+	if erased {
+		if err := db.EraseQuestion(ctx, q.Intent.ID); err != nil {
+			return err
+		}
+	}
 	return e.conclude(ctx, db, health, nil)
+}
+
+// wasErased keeps the resource of a question from being erased while the question is
+// recorded, and says whether it was erased since the question was asked. It does not
+// wait for a transaction that erases it: that one counts as committed.
+func wasErased(ctx context.Context, db *store.Queries, q *questioning) (bool, error) {
+	kind, id := q.Intent.Event.ResourceKind, q.Intent.Event.ResourceID
+	if kind == "" {
+		return false, nil
+	}
+	locked, err := db.TryErasureLock(ctx, &store.TryErasureLockParams{ResourceKind: kind, ResourceID: id})
+	if err != nil || !locked {
+		return true, err
+	}
+	return db.ErasedWithin(ctx, &store.ErasedWithinParams{
+		ResourceKind: kind, ResourceID: id, AgeMs: time.Since(q.Begun).Milliseconds() + 1,
+	})
 }

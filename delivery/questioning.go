@@ -15,6 +15,7 @@ type questioning struct {
 	expansion
 
 	Asked map[uuid.UUID]*transition // by subscription; none for those that got no request
+	Begun time.Time
 }
 
 // targets are the requests that are to be made, by the place of their decision; nil

@@ -50,7 +50,10 @@ func (o DeleteByOwnerOpts) validate() error {
 // stays in the history. Its pending deliveries end cancelled. A second time is
 // an [ErrNotFound].
 func (s *Subscriptions) Delete(ctx context.Context, id uuid.UUID) error {
-	return failed("delete subscription", s.remove(ctx, s.pool, id))
+	_, err := inTx(ctx, s.pool, "delete subscription", func(tx pgx.Tx) (struct{}, error) {
+		return struct{}{}, s.remove(ctx, tx, id)
+	})
+	return err
 }
 
 // DeleteTx is Delete in the caller's transaction.
@@ -63,8 +66,9 @@ func (s *Subscriptions) DeleteTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) e
 // pending for it ends cancelled. Call it in the transaction that removes the
 // principal: when that rolls back, nothing has happened.
 func (s *Subscriptions) DeleteByOwner(ctx context.Context, owner string, opts *DeleteByOwnerOpts) (int, error) {
-	n, err := s.removeOf(ctx, s.pool, owner, opts)
-	return outcome("delete subscriptions by owner", n, err)
+	return inTx(ctx, s.pool, "delete subscriptions by owner", func(tx pgx.Tx) (int, error) {
+		return s.removeOf(ctx, tx, owner, opts)
+	})
 }
 
 // DeleteByOwnerTx is DeleteByOwner in the caller's transaction. A Tree that is a
@@ -74,15 +78,19 @@ func (s *Subscriptions) DeleteByOwnerTx(ctx context.Context, tx pgx.Tx, owner st
 	return outcome("delete subscriptions by owner", n, err)
 }
 
-func (s *Subscriptions) remove(ctx context.Context, db store.DBTX, id uuid.UUID) error {
-	n, err := s.in(db).DeleteSubscription(ctx, &store.DeleteSubscriptionParams{ID: id, Under: string(s.cfg.RootSite)})
-	if err == nil && n == 0 {
+func (s *Subscriptions) remove(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	q := s.in(tx)
+	ids, err := q.LockSubscriptionWithin(ctx, &store.LockSubscriptionWithinParams{ID: id, Under: string(s.cfg.RootSite)})
+	switch {
+	case err != nil:
+		return err
+	case len(ids) == 0:
 		return fmt.Errorf("subscription %s: %w", id, ErrNotFound)
 	}
-	return err
+	return q.DeleteSubscriptions(ctx, store.UUIDs(ids))
 }
 
-func (s *Subscriptions) removeOf(ctx context.Context, db store.DBTX, owner string, opts *DeleteByOwnerOpts) (int, error) {
+func (s *Subscriptions) removeOf(ctx context.Context, tx pgx.Tx, owner string, opts *DeleteByOwnerOpts) (int, error) {
 	var o DeleteByOwnerOpts
 	if opts != nil {
 		o = *opts
@@ -101,12 +109,16 @@ func (s *Subscriptions) removeOf(ctx context.Context, db store.DBTX, owner strin
 	if !overlaps {
 		return 0, nil
 	}
-	sites, err := o.sites(ctx, db)
+	sites, err := o.sites(ctx, tx)
 	if err != nil {
 		return 0, err
 	}
-	n, err := s.in(db).DeleteSubscriptionsOf(ctx, &store.DeleteSubscriptionsOfParams{Owner: owner, Sites: sites, Under: string(under)})
-	return int(n), err
+	q := s.in(tx)
+	ids, err := q.LockSubscriptionsOf(ctx, &store.LockSubscriptionsOfParams{Owner: owner, Sites: sites, Under: string(under)})
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	return len(ids), q.DeleteSubscriptions(ctx, store.UUIDs(ids))
 }
 
 // sites are those at which subscriptions are deleted; none: at any.

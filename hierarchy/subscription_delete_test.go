@@ -3,6 +3,7 @@ package hierarchy
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -114,4 +115,60 @@ func TestADeletionByOwnerIsRefusedWhereItMakesNoSense(t *testing.T) {
 	}
 	_, err := subs.DeleteByOwner(t.Context(), "", nil)
 	require.ErrorContains(t, err, "owner: ")
+}
+
+// A subscription is deleted while another transaction is about to give it a secret,
+// credentials or a URL that must be proven: what the deletion has waited for goes with it.
+func TestDelete_WhatIsAddedMeanwhile(t *testing.T) {
+	t.Parallel()
+	const kept = `SELECT (SELECT count(*) FROM riverhook.secret) + (SELECT count(*) FROM riverhook.endpoint_auth)
+		+ (SELECT count(*) FROM riverhook.endpoint_challenge)`
+	credentials := Credentials{Bearer: "b34rer"}
+	for name, add := range map[string]func(ctx context.Context, subs *Subscriptions, tx pgx.Tx, id uuid.UUID) error{
+		"a secret": func(ctx context.Context, subs *Subscriptions, tx pgx.Tx, id uuid.UUID) error {
+			_, err := subs.RotateSecretTx(ctx, tx, id, nil)
+			return err
+		},
+		"credentials": func(ctx context.Context, subs *Subscriptions, tx pgx.Tx, id uuid.UUID) error {
+			_, err := subs.UpdateTx(ctx, tx, id, SubscriptionUpdate{Credentials: &credentials})
+			return err
+		},
+		"a challenge": func(ctx context.Context, subs *Subscriptions, tx pgx.Tx, id uuid.UUID) error {
+			url, method := "https://new.example.com/", VerificationChallenge
+			_, err := subs.UpdateTx(ctx, tx, id, SubscriptionUpdate{URL: &url, Verification: &method})
+			return err
+		},
+	} {
+		for by, remove := range map[string]func(ctx context.Context, subs *Subscriptions, id uuid.UUID) error{
+			"by id": func(ctx context.Context, subs *Subscriptions, id uuid.UUID) error { return subs.Delete(ctx, id) },
+			"by owner": func(ctx context.Context, subs *Subscriptions, _ uuid.UUID) error {
+				_, err := subs.DeleteByOwner(ctx, specAt("/").Owner, nil)
+				return err
+			},
+		} {
+			t.Run(name+", "+by, func(t *testing.T) {
+				t.Parallel()
+				pool := pgtest.Pool(t)
+				subs := newSubscriptions(t, pool)
+				id := subscribeAt(t, subs, "/").ID
+				tx, err := pool.Begin(t.Context())
+				require.NoError(t, err)
+				require.NoError(t, add(t.Context(), subs, tx, id))
+				deleted := make(chan error, 1)
+				go func() { deleted <- remove(t.Context(), subs, id) }()
+				require.Eventually(t, func() bool {
+					var waiting int
+					err := pool.QueryRow(t.Context(),
+						"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting)
+					return err == nil && waiting == 1
+				}, 10*time.Second, time.Millisecond)
+				require.NoError(t, tx.Commit(t.Context()))
+				require.NoError(t, <-deleted)
+
+				var left int
+				require.NoError(t, pool.QueryRow(t.Context(), kept).Scan(&left))
+				require.Zero(t, left)
+			})
+		}
+	}
 }

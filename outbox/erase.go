@@ -23,11 +23,11 @@ type Erased struct {
 
 // Erase removes what Riverhook keeps of a resource, in the transaction in which
 // the application forgets it: data and attributes of its intents, the messages
-// made of them, and of attempts the headers, the answers and the words of
-// receivers in errors. What is not expanded yet and what is pending is cancelled,
-// with the reason "erased". The rows remain, as a record of what was sent, to
-// whom and when; they keep the resource's kind and id, the actor, and the
-// reasons that checkers and externalizers gave.
+// made of them, of attempts the headers, the answers and the words of receivers in
+// errors, and the words of checkers, externalizers and dialects in reasons. What is
+// not expanded yet and what is pending is cancelled, with the reason "erased". The
+// rows remain, as a record of what was sent, to whom and when; they keep the
+// resource's kind and id, the actor, and what Riverhook says itself in reasons.
 //
 // Intents that were enqueued earlier in this transaction are covered, those that
 // come later are not: enqueue the news that the resource is gone behind it, with
@@ -35,9 +35,10 @@ type Erased struct {
 // not yet committed is not seen. An ID whose intent was erased is remembered:
 // whatever is enqueued under it is a Duplicate and is not written.
 //
-// After the commit no engine writes any of it again. One that has taken up a
-// delivery before may still send what it holds in memory until its job ends: in
-// seconds, under load in a minute or two. Backups, replicas and the database's log
+// After the commit no engine writes any of it again: of an answer that arrives
+// later only the outcome is recorded, and the same holds for a question that was
+// asked before. An engine that has taken up a delivery before may still send what it
+// holds in memory until its job ends: in seconds, under load in a minute or two. Backups, replicas and the database's log
 // keep what they have.
 //
 // Erase waits for the records that engines are writing, which takes

@@ -158,6 +158,11 @@ type Engine struct {
 	HeartbeatAt time.Time
 }
 
+type Erasure struct {
+	Resource []byte
+	ErasedAt time.Time
+}
+
 type EventSchema struct {
 	Type      string
 	Version   int

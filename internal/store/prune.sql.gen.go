@@ -12,6 +12,25 @@ import (
 	"github.com/google/uuid"
 )
 
+const deleteDeliveries = `-- name: DeleteDeliveries :execrows
+WITH attempts AS (
+    DELETE FROM /* TEMPLATE: schema */attempt a WHERE a.delivery_id = ANY (($1::text[])::uuid[])
+)
+DELETE FROM /* TEMPLATE: schema */delivery d WHERE d.id = ANY (($1::text[])::uuid[])
+`
+
+// DeleteDeliveries deletes deliveries that the transaction has locked, with their
+// attempts. It must not be one statement with the lock: an attempt that was
+// recorded just before the lock is seen by a later statement only, and would stay
+// without its delivery.
+func (q *Queries) DeleteDeliveries(ctx context.Context, ids []string) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteDeliveries, ids)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const isFirstEngine = `-- name: IsFirstEngine :one
 SELECT coalesce((
     SELECT e.id = $1::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.id LIMIT 1
@@ -26,6 +45,96 @@ func (q *Queries) IsFirstEngine(ctx context.Context, id string) (bool, error) {
 	return first, err
 }
 
+const lockOldDeliveries = `-- name: LockOldDeliveries :many
+SELECT d.id FROM /* TEMPLATE: schema */delivery d
+WHERE d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - $1::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
+    AND d.state <> 'pending' AND d.ended_at < now() - $1::bigint * interval '1 millisecond'
+    AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = d.intent_id) IS DISTINCT FROM 'pending'
+ORDER BY d.id
+LIMIT $2::integer
+FOR UPDATE OF d SKIP LOCKED
+`
+
+type LockOldDeliveriesParams struct {
+	MaxAgeMs int64
+	MaxRows  int
+}
+
+// LockOldDeliveries locks the deliveries that ended long ago. A delivery is
+// older than its end, so that its id says where to begin. The state of its intent
+// is a sub-select of its own, which no planner turns into a scan of all intents.
+func (q *Queries) LockOldDeliveries(ctx context.Context, arg *LockOldDeliveriesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, lockOldDeliveries, arg.MaxAgeMs, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockOldIntents = `-- name: LockOldIntents :one
+WITH seen AS MATERIALIZED (
+    SELECT i.id FROM /* TEMPLATE: schema */intent i
+    WHERE i.id > $1::uuid
+        AND i.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - $2::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
+    ORDER BY i.id
+    LIMIT $3::integer
+), done AS MATERIALIZED (
+    SELECT i.id
+    FROM seen n
+    JOIN /* TEMPLATE: schema */intent i ON i.id = n.id
+    JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = n.id
+    WHERE s.state <> 'pending' AND i.created_at < now() - $2::bigint * interval '1 millisecond'
+        AND (i.gone IS NULL OR i.gone IN ('dropped', 'hashed') OR i.created_at < now() - $4::bigint * interval '1 millisecond')
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = n.id)
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = n.id)
+    FOR UPDATE OF i, s SKIP LOCKED
+)
+SELECT
+    ARRAY(SELECT x.id FROM done x)::uuid[] AS ids,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), $1::uuid)::uuid AS last
+`
+
+type LockOldIntentsParams struct {
+	After    uuid.UUID
+	MaxAgeMs int64
+	MaxRows  int
+	DedupeMs int64
+}
+
+type LockOldIntentsRow struct {
+	Ids  []uuid.UUID
+	Seen int
+	Last uuid.UUID
+}
+
+// LockOldIntents locks the next intents, in the order of their ids, that are old
+// and of which no delivery and no decision is left. It returns where the next step
+// begins.
+func (q *Queries) LockOldIntents(ctx context.Context, arg *LockOldIntentsParams) (LockOldIntentsRow, error) {
+	row := q.db.QueryRow(ctx, lockOldIntents,
+		arg.After,
+		arg.MaxAgeMs,
+		arg.MaxRows,
+		arg.DedupeMs,
+	)
+	var i LockOldIntentsRow
+	err := row.Scan(&i.Ids, &i.Seen, &i.Last)
+	return i, err
+}
+
 const lockPayloads = `-- name: LockPayloads :many
 WITH seen AS MATERIALIZED (
     SELECT s.intent_id, s.keep_at FROM /* TEMPLATE: schema */intent_state s
@@ -36,8 +145,12 @@ WITH seen AS MATERIALIZED (
     SELECT m.intent_id, m.dialect FROM /* TEMPLATE: schema */message m
     WHERE m.intent_id IN (SELECT n.intent_id FROM seen n)
     FOR UPDATE SKIP LOCKED
+), intents AS MATERIALIZED (
+    SELECT i.id FROM /* TEMPLATE: schema */intent i
+    WHERE i.id IN (SELECT n.intent_id FROM seen n)
+    FOR UPDATE SKIP LOCKED
 )
-SELECT n.intent_id, n.keep_at, (NOT EXISTS (
+SELECT n.intent_id, n.keep_at, (EXISTS (SELECT FROM intents x WHERE x.id = n.intent_id) AND NOT EXISTS (
     SELECT FROM /* TEMPLATE: schema */message m
     WHERE m.intent_id = n.intent_id AND NOT EXISTS (
         SELECT FROM locked l WHERE l.intent_id = m.intent_id AND l.dialect = m.dialect)))::boolean AS free
@@ -58,8 +171,9 @@ type LockPayloadsRow struct {
 }
 
 // LockPayloads looks at the next intents of which less is to be kept by now than
-// is there, in the order of when that was due. Those that are free have their messages locked: no redelivery begins
-// until the transaction ends.
+// is there, in the order of when that was due. Those that are free are locked with
+// their messages: no redelivery begins, and no decision is made anew, until the
+// transaction ends.
 func (q *Queries) LockPayloads(ctx context.Context, arg *LockPayloadsParams) ([]LockPayloadsRow, error) {
 	rows, err := q.db.Query(ctx, lockPayloads, arg.AfterAt, arg.After, arg.MaxRows)
 	if err != nil {
@@ -78,6 +192,65 @@ func (q *Queries) LockPayloads(ctx context.Context, arg *LockPayloadsParams) ([]
 		return nil, err
 	}
 	return items, nil
+}
+
+const lockSurplus = `-- name: LockSurplus :one
+WITH subs AS MATERIALIZED (
+    SELECT s.id FROM /* TEMPLATE: schema */subscription s
+    WHERE s.id > $1::uuid
+    ORDER BY s.id
+    LIMIT $2::integer
+), doomed AS MATERIALIZED (
+    SELECT d.id
+    FROM subs s
+    CROSS JOIN LATERAL (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.subscription_id = s.id AND o.state <> 'pending'
+        ORDER BY o.id DESC
+        OFFSET $3::bigint
+        LIMIT 1
+    ) newest
+    CROSS JOIN LATERAL (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending'
+            AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
+        ORDER BY o.id
+        LIMIT $4::integer
+        FOR UPDATE SKIP LOCKED
+    ) d
+    LIMIT $4::integer
+)
+SELECT
+    ARRAY(SELECT x.id FROM doomed x)::uuid[] AS ids,
+    (SELECT count(*) FROM subs)::integer AS seen,
+    coalesce((SELECT s.id FROM subs s ORDER BY s.id DESC LIMIT 1), $1::uuid)::uuid AS last
+`
+
+type LockSurplusParams struct {
+	After         uuid.UUID
+	Subscriptions int
+	Keep          int64
+	MaxRows       int
+}
+
+type LockSurplusRow struct {
+	Ids  []uuid.UUID
+	Seen int
+	Last uuid.UUID
+}
+
+// LockSurplus locks the ended deliveries that some subscriptions have beyond what
+// is kept, oldest first, and returns where the next step begins.
+func (q *Queries) LockSurplus(ctx context.Context, arg *LockSurplusParams) (LockSurplusRow, error) {
+	row := q.db.QueryRow(ctx, lockSurplus,
+		arg.After,
+		arg.Subscriptions,
+		arg.Keep,
+		arg.MaxRows,
+	)
+	var i LockSurplusRow
+	err := row.Scan(&i.Ids, &i.Seen, &i.Last)
+	return i, err
 }
 
 const pruneDecisions = `-- name: PruneDecisions :one
@@ -111,6 +284,23 @@ func (q *Queries) PruneDecisions(ctx context.Context, arg *PruneDecisionsParams)
 	return pruned, err
 }
 
+const pruneErasures = `-- name: PruneErasures :execrows
+DELETE FROM /* TEMPLATE: schema */erasure
+WHERE resource IN (
+    SELECT o.resource FROM /* TEMPLATE: schema */erasure o WHERE o.erased_at < now() - interval '1 day' LIMIT $1::integer
+    FOR UPDATE SKIP LOCKED)
+`
+
+// PruneErasures forgets which resources were erased so long ago that no question
+// about them can still be under way.
+func (q *Queries) PruneErasures(ctx context.Context, maxRows int) (int64, error) {
+	result, err := q.db.Exec(ctx, pruneErasures, maxRows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const pruneHealth = `-- name: PruneHealth :execrows
 DELETE FROM /* TEMPLATE: schema */subscription_health h
 WHERE (h.subscription_id, h.epoch) IN (
@@ -133,22 +323,12 @@ func (q *Queries) PruneHealth(ctx context.Context, maxRows int) (int64, error) {
 }
 
 const pruneIntents = `-- name: PruneIntents :one
-WITH seen AS MATERIALIZED (
-    SELECT i.id FROM /* TEMPLATE: schema */intent i
-    WHERE i.id > $1::uuid
-        AND i.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - $2::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
-    ORDER BY i.id
-    LIMIT $3::integer
-), done AS MATERIALIZED (
-    SELECT i.id, i.created_at < now() - $4::bigint * interval '1 millisecond' AS forget
-    FROM seen n
-    JOIN /* TEMPLATE: schema */intent i ON i.id = n.id
-    JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = n.id
-    WHERE s.state <> 'pending' AND i.created_at < now() - $2::bigint * interval '1 millisecond'
-        AND (i.gone IS NULL OR i.gone IN ('dropped', 'hashed') OR i.created_at < now() - $4::bigint * interval '1 millisecond')
-        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = n.id)
-        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = n.id)
-    FOR UPDATE OF i, s SKIP LOCKED
+WITH done AS MATERIALIZED (
+    SELECT i.id, i.created_at < now() - $1::bigint * interval '1 millisecond' AS forget
+    FROM unnest($2::text[]) AS u (id)
+    JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
+    WHERE NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id)
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id)
 ), messages AS (
     DELETE FROM /* TEMPLATE: schema */message m USING done x WHERE m.intent_id = x.id
 ), emptied AS (
@@ -164,137 +344,27 @@ WITH seen AS MATERIALIZED (
 )
 SELECT
     (SELECT count(*) FROM done x WHERE NOT x.forget)::integer AS emptied,
-    (SELECT count(*) FROM done x WHERE x.forget)::integer AS forgotten,
-    (SELECT count(*) FROM seen)::integer AS seen,
-    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), $1::uuid)::uuid AS last
+    (SELECT count(*) FROM done x WHERE x.forget)::integer AS forgotten
 `
 
 type PruneIntentsParams struct {
-	After    uuid.UUID
-	MaxAgeMs int64
-	MaxRows  int
 	DedupeMs int64
+	Ids      []string
 }
 
 type PruneIntentsRow struct {
 	Emptied   int
 	Forgotten int
-	Seen      int
-	Last      uuid.UUID
 }
 
-// PruneIntents looks at the next intents in the order of their ids. Those that
-// are old and of which no delivery and no decision is left lose their messages
-// and their payload, and at the end of the dedupe window everything.
+// PruneIntents takes their messages and their payload from intents that the
+// transaction has locked, and at the end of the dedupe window everything. It must
+// not be one statement with the lock: one that was run again and expanded just
+// before the lock has deliveries by now.
 func (q *Queries) PruneIntents(ctx context.Context, arg *PruneIntentsParams) (PruneIntentsRow, error) {
-	row := q.db.QueryRow(ctx, pruneIntents,
-		arg.After,
-		arg.MaxAgeMs,
-		arg.MaxRows,
-		arg.DedupeMs,
-	)
+	row := q.db.QueryRow(ctx, pruneIntents, arg.DedupeMs, arg.Ids)
 	var i PruneIntentsRow
-	err := row.Scan(
-		&i.Emptied,
-		&i.Forgotten,
-		&i.Seen,
-		&i.Last,
-	)
-	return i, err
-}
-
-const pruneOldDeliveries = `-- name: PruneOldDeliveries :one
-WITH doomed AS MATERIALIZED (
-    SELECT d.id FROM /* TEMPLATE: schema */delivery d
-    WHERE d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - $1::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
-        AND d.state <> 'pending' AND d.ended_at < now() - $1::bigint * interval '1 millisecond'
-        AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = d.intent_id) IS DISTINCT FROM 'pending'
-    ORDER BY d.id
-    LIMIT $2::integer
-    FOR UPDATE OF d SKIP LOCKED
-), attempts AS (
-    DELETE FROM /* TEMPLATE: schema */attempt a USING doomed x WHERE a.delivery_id = x.id
-), pruned AS (
-    DELETE FROM /* TEMPLATE: schema */delivery d USING doomed x WHERE d.id = x.id AND d.state <> 'pending' RETURNING d.id
-)
-SELECT count(*)::integer AS pruned FROM pruned
-`
-
-type PruneOldDeliveriesParams struct {
-	MaxAgeMs int64
-	MaxRows  int
-}
-
-// PruneOldDeliveries prunes the deliveries that ended long ago. A delivery is
-// older than its end, so that its id says where to begin. The state of its intent
-// is a sub-select of its own, which no planner turns into a scan of all intents.
-func (q *Queries) PruneOldDeliveries(ctx context.Context, arg *PruneOldDeliveriesParams) (int, error) {
-	row := q.db.QueryRow(ctx, pruneOldDeliveries, arg.MaxAgeMs, arg.MaxRows)
-	var pruned int
-	err := row.Scan(&pruned)
-	return pruned, err
-}
-
-const pruneSurplus = `-- name: PruneSurplus :one
-WITH subs AS MATERIALIZED (
-    SELECT s.id FROM /* TEMPLATE: schema */subscription s
-    WHERE s.id > $1::uuid
-    ORDER BY s.id
-    LIMIT $2::integer
-), doomed AS MATERIALIZED (
-    SELECT d.id
-    FROM subs s
-    CROSS JOIN LATERAL (
-        SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.state <> 'pending'
-        ORDER BY o.id DESC
-        OFFSET $3::bigint
-        LIMIT 1
-    ) newest
-    CROSS JOIN LATERAL (
-        SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending'
-            AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
-        ORDER BY o.id
-        LIMIT $4::integer
-        FOR UPDATE SKIP LOCKED
-    ) d
-    LIMIT $4::integer
-), attempts AS (
-    DELETE FROM /* TEMPLATE: schema */attempt a USING doomed x WHERE a.delivery_id = x.id
-), pruned AS (
-    DELETE FROM /* TEMPLATE: schema */delivery d USING doomed x WHERE d.id = x.id AND d.state <> 'pending' RETURNING d.id
-)
-SELECT
-    (SELECT count(*) FROM pruned)::integer AS pruned,
-    (SELECT count(*) FROM subs)::integer AS seen,
-    coalesce((SELECT s.id FROM subs s ORDER BY s.id DESC LIMIT 1), $1::uuid)::uuid AS last
-`
-
-type PruneSurplusParams struct {
-	After         uuid.UUID
-	Subscriptions int
-	Keep          int64
-	MaxRows       int
-}
-
-type PruneSurplusRow struct {
-	Pruned int
-	Seen   int
-	Last   uuid.UUID
-}
-
-// PruneSurplus prunes the ended deliveries that some subscriptions have beyond
-// what is kept, oldest first, and returns where the next step begins.
-func (q *Queries) PruneSurplus(ctx context.Context, arg *PruneSurplusParams) (PruneSurplusRow, error) {
-	row := q.db.QueryRow(ctx, pruneSurplus,
-		arg.After,
-		arg.Subscriptions,
-		arg.Keep,
-		arg.MaxRows,
-	)
-	var i PruneSurplusRow
-	err := row.Scan(&i.Pruned, &i.Seen, &i.Last)
+	err := row.Scan(&i.Emptied, &i.Forgotten)
 	return i, err
 }
 
@@ -325,7 +395,8 @@ SELECT count(*)::integer AS reduced FROM ended x
 
 // ReducePayloads leaves of the payloads of intents what is to be kept, where
 // nothing is pending and nothing can be run again. It must not be one statement
-// with LockPayloads: a redelivery that was committed before the lock is to be seen.
+// with LockPayloads: a redelivery or a decision to be made anew that was committed
+// before the lock is to be seen.
 func (q *Queries) ReducePayloads(ctx context.Context, ids []string) (int, error) {
 	row := q.db.QueryRow(ctx, reducePayloads, ids)
 	var reduced int

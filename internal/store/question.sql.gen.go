@@ -12,6 +12,59 @@ import (
 	"github.com/google/uuid"
 )
 
+const eraseQuestion = `-- name: EraseQuestion :exec
+WITH states AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL, keep_at = NULL WHERE s.intent_id = $1::uuid AND s.keep IS NOT NULL
+), decisions AS (
+    UPDATE /* TEMPLATE: schema */decision c SET reason = split_part(c.reason, ': ', 1)
+    WHERE c.intent_id = $1::uuid AND c.outcome <> 'inactive'
+), attempts AS (
+    UPDATE /* TEMPLATE: schema */attempt a SET
+        error = split_part(a.error, ':', 1), request_headers = '{}', response_headers = '{}', response_body = NULL, response_sha256 = NULL
+    FROM /* TEMPLATE: schema */delivery d
+    WHERE d.intent_id = $1::uuid AND a.delivery_id = d.id
+), deliveries AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        erased = true, reason = CASE WHEN d.last_outcome = 'vetoed' THEN '' ELSE d.reason END
+    WHERE d.intent_id = $1::uuid
+), messages AS (
+    UPDATE /* TEMPLATE: schema */message m SET headers = '{}', body = NULL, body_sha256 = NULL, gone = true WHERE m.intent_id = $1::uuid
+)
+UPDATE /* TEMPLATE: schema */intent i SET
+    attributes = '{}', data = NULL, data_sha256 = NULL, digest = NULL, gone = 'erased', gone_at = now()
+WHERE i.id = $1::uuid
+`
+
+// EraseQuestion leaves of a question what the function erase leaves of an intent.
+func (q *Queries) EraseQuestion(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, eraseQuestion, id)
+	return err
+}
+
+const erasedWithin = `-- name: ErasedWithin :one
+SELECT EXISTS (
+    SELECT FROM /* TEMPLATE: schema */erasure e
+    WHERE e.resource = sha256(
+            convert_to($1::text, 'UTF8') || '\x00' || convert_to($2::text, 'UTF8'))
+        AND e.erased_at >= now() - $3::bigint * interval '1 millisecond')::boolean AS erased
+`
+
+type ErasedWithinParams struct {
+	ResourceKind string
+	ResourceID   string
+	AgeMs        int64
+}
+
+// ErasedWithin says whether a resource was erased in the last so many
+// milliseconds. It must not be one statement with the lock: an erasure that was
+// committed just before the lock is to be seen.
+func (q *Queries) ErasedWithin(ctx context.Context, arg *ErasedWithinParams) (bool, error) {
+	row := q.db.QueryRow(ctx, erasedWithin, arg.ResourceKind, arg.ResourceID, arg.AgeMs)
+	var erased bool
+	err := row.Scan(&erased)
+	return erased, err
+}
+
 const insertQuestion = `-- name: InsertQuestion :exec
 WITH question AS (
     INSERT INTO /* TEMPLATE: schema */intent (
@@ -124,4 +177,23 @@ func (q *Queries) LoadGates(ctx context.Context, arg *LoadGatesParams) ([]LoadGa
 		return nil, err
 	}
 	return items, nil
+}
+
+const tryErasureLock = `-- name: TryErasureLock :one
+SELECT pg_try_advisory_xact_lock_shared(hashtextextended(
+    '/* TEMPLATE: schema_name */ erase ' || $1::text || ' ' || $2::text, 0))::boolean AS locked
+`
+
+type TryErasureLockParams struct {
+	ResourceKind string
+	ResourceID   string
+}
+
+// TryErasureLock keeps a resource from being erased until the transaction ends. It
+// returns false, and does not wait, while a transaction that erases it is open.
+func (q *Queries) TryErasureLock(ctx context.Context, arg *TryErasureLockParams) (bool, error) {
+	row := q.db.QueryRow(ctx, tryErasureLock, arg.ResourceKind, arg.ResourceID)
+	var locked bool
+	err := row.Scan(&locked)
+	return locked, err
 }

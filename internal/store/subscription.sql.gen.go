@@ -40,71 +40,24 @@ func (q *Queries) CountSubscriptions(ctx context.Context, arg *CountSubscription
 	return i, err
 }
 
-const deleteSubscription = `-- name: DeleteSubscription :execrows
-WITH doomed AS (
-    SELECT o.id FROM /* TEMPLATE: schema */subscription o
-    WHERE o.id = $1 AND o.deleted_at IS NULL AND ($2::text = '/' OR o.site = $2::text
-        OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
-    FOR UPDATE
-), kept AS (
-    DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
+const deleteSubscriptions = `-- name: DeleteSubscriptions :exec
+WITH kept AS (
+    DELETE FROM /* TEMPLATE: schema */secret k WHERE k.subscription_id = ANY (($1::text[])::uuid[])
 ), auth AS (
-    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
+    DELETE FROM /* TEMPLATE: schema */endpoint_auth a WHERE a.subscription_id = ANY (($1::text[])::uuid[])
 ), challenge AS (
-    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c USING doomed d WHERE c.subscription_id = d.id
+    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c WHERE c.subscription_id = ANY (($1::text[])::uuid[])
 )
-UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
-FROM doomed d WHERE s.id = d.id
+UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now() WHERE s.id = ANY (($1::text[])::uuid[])
 `
 
-type DeleteSubscriptionParams struct {
-	ID    uuid.UUID
-	Under string
-}
-
-// DeleteSubscription takes its secrets and credentials along at once.
-func (q *Queries) DeleteSubscription(ctx context.Context, arg *DeleteSubscriptionParams) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteSubscription, arg.ID, arg.Under)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const deleteSubscriptionsOf = `-- name: DeleteSubscriptionsOf :execrows
-WITH doomed AS (
-    SELECT o.id FROM /* TEMPLATE: schema */subscription o
-    WHERE o.owner = $1 AND o.deleted_at IS NULL AND (
-        $2::text = '/' OR o.site = $2::text
-        OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
-        AND (cardinality($3::text[]) = 0 OR o.site = ANY ($3::text[]))
-    ORDER BY o.id
-    FOR UPDATE
-), kept AS (
-    DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
-), auth AS (
-    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
-), challenge AS (
-    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c USING doomed d WHERE c.subscription_id = d.id
-)
-UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
-FROM doomed d WHERE s.id = d.id
-`
-
-type DeleteSubscriptionsOfParams struct {
-	Owner string
-	Under string
-	Sites []string
-}
-
-// DeleteSubscriptionsOf deletes those of an owner at a site and below it, in the
-// order of their ids. Where sites are given, it deletes those at one of them only.
-func (q *Queries) DeleteSubscriptionsOf(ctx context.Context, arg *DeleteSubscriptionsOfParams) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteSubscriptionsOf, arg.Owner, arg.Under, arg.Sites)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+// DeleteSubscriptions deletes subscriptions that the transaction has locked, and
+// takes their secrets, credentials and challenges along at once. It must not be one
+// statement with the lock: a secret that was added just before the lock is seen by a
+// later statement only, and would stay.
+func (q *Queries) DeleteSubscriptions(ctx context.Context, ids []string) error {
+	_, err := q.db.Exec(ctx, deleteSubscriptions, ids)
+	return err
 }
 
 const dropHeld = `-- name: DropHeld :exec
@@ -646,6 +599,77 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.DeletedAt,
 	)
 	return i, err
+}
+
+const lockSubscriptionWithin = `-- name: LockSubscriptionWithin :many
+SELECT o.id FROM /* TEMPLATE: schema */subscription o
+WHERE o.id = $1 AND o.deleted_at IS NULL AND ($2::text = '/' OR o.site = $2::text
+    OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
+FOR UPDATE
+`
+
+type LockSubscriptionWithinParams struct {
+	ID    uuid.UUID
+	Under string
+}
+
+// LockSubscriptionWithin locks a subscription at a site or below it.
+func (q *Queries) LockSubscriptionWithin(ctx context.Context, arg *LockSubscriptionWithinParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, lockSubscriptionWithin, arg.ID, arg.Under)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockSubscriptionsOf = `-- name: LockSubscriptionsOf :many
+SELECT o.id FROM /* TEMPLATE: schema */subscription o
+WHERE o.owner = $1 AND o.deleted_at IS NULL AND (
+    $2::text = '/' OR o.site = $2::text
+    OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
+    AND (cardinality($3::text[]) = 0 OR o.site = ANY ($3::text[]))
+ORDER BY o.id
+FOR UPDATE
+`
+
+type LockSubscriptionsOfParams struct {
+	Owner string
+	Under string
+	Sites []string
+}
+
+// LockSubscriptionsOf locks those of an owner at a site and below it, in the order
+// of their ids. Where sites are given, it locks those at one of them only.
+func (q *Queries) LockSubscriptionsOf(ctx context.Context, arg *LockSubscriptionsOfParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, lockSubscriptionsOf, arg.Owner, arg.Under, arg.Sites)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const passSubscriptionGate = `-- name: PassSubscriptionGate :exec

@@ -17,6 +17,7 @@ DROP TABLE
     /* TEMPLATE: schema */inbox_event,
     /* TEMPLATE: schema */attempt,
     /* TEMPLATE: schema */delivery,
+    /* TEMPLATE: schema */erasure,
     /* TEMPLATE: schema */decision,
     /* TEMPLATE: schema */message,
     /* TEMPLATE: schema */intent_state,

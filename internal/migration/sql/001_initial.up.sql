@@ -312,6 +312,13 @@ CREATE TABLE /* TEMPLATE: schema */decision (
 CREATE INDEX decision_subscription_idx ON /* TEMPLATE: schema */decision (subscription_id, intent_id);
 CREATE INDEX decision_waiting_idx ON /* TEMPLATE: schema */decision (due_at) WHERE outcome = 'waiting' AND due_at IS NOT NULL;
 
+-- When a resource was last erased, by the SHA-256 of its kind and id: what was asked
+-- about it before and is recorded after is recorded without its payload.
+CREATE TABLE /* TEMPLATE: schema */erasure (
+    resource  bytea PRIMARY KEY,
+    erased_at timestamptz NOT NULL
+);
+
 -- Deliveries ----------------------------------------------------------------
 
 -- attempt_seq grows by one at every transition and fences each of them.
@@ -807,8 +814,8 @@ END
 $$;
 
 -- erase removes the payloads of a resource: data and attributes of its intents,
--- messages, and what attempts have sent and were answered. The rows stay, to say
--- what has happened. What is pending of it is cancelled. It returns how many
+-- messages, what attempts have sent and were answered, and the words of host code in
+-- reasons. The rows stay, to say what has happened. What is pending of it is cancelled. It returns how many
 -- intents, messages, deliveries that were pending and attempts it has changed;
 -- refused says why it has done nothing.
 --
@@ -836,6 +843,13 @@ BEGIN
         RETURN;
     END IF;
 
+    -- No question about it is just being recorded, and those that are recorded later
+    -- know. The transaction's own clock may be from long before.
+    PERFORM pg_advisory_xact_lock(hashtextextended('/* TEMPLATE: schema_name */ erase ' || erase.resource_kind || ' ' || erase.resource_id, 0));
+    INSERT INTO /* TEMPLATE: schema */erasure AS e (resource, erased_at)
+    VALUES (sha256(convert_to(erase.resource_kind, 'UTF8') || '\x00' || convert_to(erase.resource_id, 'UTF8')), clock_timestamp())
+    ON CONFLICT (resource) DO UPDATE SET erased_at = excluded.erased_at;
+
     -- Intents before their states, as whoever runs one again.
     SELECT array_agg(l.id) INTO ids FROM (
         SELECT i.id FROM /* TEMPLATE: schema */intent i
@@ -849,6 +863,9 @@ BEGIN
     WHERE s.intent_id = ANY (ids) AND s.state = 'pending';
     UPDATE /* TEMPLATE: schema */decision c SET outcome = 'gone', reason = 'erased', job_id = NULL, decided_at = now()
     WHERE c.intent_id = ANY (ids) AND c.outcome = 'waiting';
+    -- Behind what Riverhook says of a decision are words of host code.
+    UPDATE /* TEMPLATE: schema */decision c SET reason = split_part(c.reason, ': ', 1)
+    WHERE c.intent_id = ANY (ids) AND c.outcome <> 'inactive';
 
     PERFORM FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = ANY (ids) ORDER BY d.id FOR UPDATE;
     UPDATE /* TEMPLATE: schema */delivery d SET
@@ -856,8 +873,12 @@ BEGIN
         due_at = NULL, ended_at = now(), erased = true
     WHERE d.intent_id = ANY (ids) AND d.state = 'pending';
     GET DIAGNOSTICS deliveries = ROW_COUNT;
-    -- The reason of a veto is of the receiver's making.
-    UPDATE /* TEMPLATE: schema */delivery d SET erased = true, reason = CASE WHEN d.last_outcome = 'vetoed' THEN '' ELSE d.reason END
+    -- The reason of a veto is of the receiver's making, what a checker has said of host code's.
+    UPDATE /* TEMPLATE: schema */delivery d SET erased = true, reason = CASE
+            WHEN d.last_outcome = 'vetoed' THEN ''
+            WHEN starts_with(d.reason, 'access denied: ') OR starts_with(d.reason, 'unresolvable: ') THEN split_part(d.reason, ': ', 1)
+            ELSE d.reason
+        END
     WHERE d.intent_id = ANY (ids) AND NOT d.erased;
 
     UPDATE /* TEMPLATE: schema */message m SET headers = '{}', body = NULL, body_sha256 = NULL, gone = true WHERE m.intent_id = ANY (ids);

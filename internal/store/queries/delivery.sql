@@ -40,7 +40,8 @@ ORDER BY d.subscription_id;
 -- is written, since a request did go out, in the place of one that was recorded
 -- as interrupted because nobody expected its answer any more. Where the delivery goes on later a
 -- River job for it is made. Of an attempt whose delivery was erased meanwhile only
--- the outcome is written. Of one that was delivered it returns whether its
+-- the outcome is written, and of one whose delivery was pruned nothing: neither
+-- pruning nor erasing would find it. Of one that was delivered it returns whether its
 -- subscription is failing, by what others have counted meanwhile.
 --
 -- A row that another transaction has locked, which can be one of the
@@ -123,7 +124,7 @@ WITH item AS MATERIALIZED (
         CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
         @engine::text, i.started_at
     FROM item i
-    WHERE i.tried AND NOT i.busy
+    WHERE i.tried AND i.place IS NOT NULL
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,

@@ -9,9 +9,9 @@ SELECT coalesce((
     SELECT e.id = sqlc.arg(id)::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.id LIMIT 1
 ), false)::boolean AS first;
 
--- name: PruneSurplus :one
--- PruneSurplus prunes the ended deliveries that some subscriptions have beyond
--- what is kept, oldest first, and returns where the next step begins.
+-- name: LockSurplus :one
+-- LockSurplus locks the ended deliveries that some subscriptions have beyond what
+-- is kept, oldest first, and returns where the next step begins.
 WITH subs AS MATERIALIZED (
     SELECT s.id FROM /* TEMPLATE: schema */subscription s
     WHERE s.id > sqlc.arg(after)::uuid
@@ -36,34 +36,33 @@ WITH subs AS MATERIALIZED (
         FOR UPDATE SKIP LOCKED
     ) d
     LIMIT sqlc.arg(max_rows)::integer
-), attempts AS (
-    DELETE FROM /* TEMPLATE: schema */attempt a USING doomed x WHERE a.delivery_id = x.id
-), pruned AS (
-    DELETE FROM /* TEMPLATE: schema */delivery d USING doomed x WHERE d.id = x.id AND d.state <> 'pending' RETURNING d.id
 )
 SELECT
-    (SELECT count(*) FROM pruned)::integer AS pruned,
+    ARRAY(SELECT x.id FROM doomed x)::uuid[] AS ids,
     (SELECT count(*) FROM subs)::integer AS seen,
     coalesce((SELECT s.id FROM subs s ORDER BY s.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
 
--- name: PruneOldDeliveries :one
--- PruneOldDeliveries prunes the deliveries that ended long ago. A delivery is
+-- name: LockOldDeliveries :many
+-- LockOldDeliveries locks the deliveries that ended long ago. A delivery is
 -- older than its end, so that its id says where to begin. The state of its intent
 -- is a sub-select of its own, which no planner turns into a scan of all intents.
-WITH doomed AS MATERIALIZED (
-    SELECT d.id FROM /* TEMPLATE: schema */delivery d
-    WHERE d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
-        AND d.state <> 'pending' AND d.ended_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
-        AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = d.intent_id) IS DISTINCT FROM 'pending'
-    ORDER BY d.id
-    LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE OF d SKIP LOCKED
-), attempts AS (
-    DELETE FROM /* TEMPLATE: schema */attempt a USING doomed x WHERE a.delivery_id = x.id
-), pruned AS (
-    DELETE FROM /* TEMPLATE: schema */delivery d USING doomed x WHERE d.id = x.id AND d.state <> 'pending' RETURNING d.id
+SELECT d.id FROM /* TEMPLATE: schema */delivery d
+WHERE d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
+    AND d.state <> 'pending' AND d.ended_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
+    AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = d.intent_id) IS DISTINCT FROM 'pending'
+ORDER BY d.id
+LIMIT sqlc.arg(max_rows)::integer
+FOR UPDATE OF d SKIP LOCKED;
+
+-- name: DeleteDeliveries :execrows
+-- DeleteDeliveries deletes deliveries that the transaction has locked, with their
+-- attempts. It must not be one statement with the lock: an attempt that was
+-- recorded just before the lock is seen by a later statement only, and would stay
+-- without its delivery.
+WITH attempts AS (
+    DELETE FROM /* TEMPLATE: schema */attempt a WHERE a.delivery_id = ANY ((@ids::text[])::uuid[])
 )
-SELECT count(*)::integer AS pruned FROM pruned;
+DELETE FROM /* TEMPLATE: schema */delivery d WHERE d.id = ANY ((@ids::text[])::uuid[]);
 
 -- name: PruneDecisions :one
 -- PruneDecisions prunes the decisions that were made long ago, in the order of
@@ -83,10 +82,10 @@ WITH doomed AS MATERIALIZED (
 )
 SELECT count(*)::integer AS pruned FROM pruned;
 
--- name: PruneIntents :one
--- PruneIntents looks at the next intents in the order of their ids. Those that
--- are old and of which no delivery and no decision is left lose their messages
--- and their payload, and at the end of the dedupe window everything.
+-- name: LockOldIntents :one
+-- LockOldIntents locks the next intents, in the order of their ids, that are old
+-- and of which no delivery and no decision is left. It returns where the next step
+-- begins.
 WITH seen AS MATERIALIZED (
     SELECT i.id FROM /* TEMPLATE: schema */intent i
     WHERE i.id > sqlc.arg(after)::uuid
@@ -94,7 +93,7 @@ WITH seen AS MATERIALIZED (
     ORDER BY i.id
     LIMIT sqlc.arg(max_rows)::integer
 ), done AS MATERIALIZED (
-    SELECT i.id, i.created_at < now() - sqlc.arg(dedupe_ms)::bigint * interval '1 millisecond' AS forget
+    SELECT i.id
     FROM seen n
     JOIN /* TEMPLATE: schema */intent i ON i.id = n.id
     JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = n.id
@@ -103,6 +102,23 @@ WITH seen AS MATERIALIZED (
         AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = n.id)
         AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = n.id)
     FOR UPDATE OF i, s SKIP LOCKED
+)
+SELECT
+    ARRAY(SELECT x.id FROM done x)::uuid[] AS ids,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
+
+-- name: PruneIntents :one
+-- PruneIntents takes their messages and their payload from intents that the
+-- transaction has locked, and at the end of the dedupe window everything. It must
+-- not be one statement with the lock: one that was run again and expanded just
+-- before the lock has deliveries by now.
+WITH done AS MATERIALIZED (
+    SELECT i.id, i.created_at < now() - sqlc.arg(dedupe_ms)::bigint * interval '1 millisecond' AS forget
+    FROM unnest(@ids::text[]) AS u (id)
+    JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
+    WHERE NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id)
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id)
 ), messages AS (
     DELETE FROM /* TEMPLATE: schema */message m USING done x WHERE m.intent_id = x.id
 ), emptied AS (
@@ -118,14 +134,13 @@ WITH seen AS MATERIALIZED (
 )
 SELECT
     (SELECT count(*) FROM done x WHERE NOT x.forget)::integer AS emptied,
-    (SELECT count(*) FROM done x WHERE x.forget)::integer AS forgotten,
-    (SELECT count(*) FROM seen)::integer AS seen,
-    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
+    (SELECT count(*) FROM done x WHERE x.forget)::integer AS forgotten;
 
 -- name: LockPayloads :many
 -- LockPayloads looks at the next intents of which less is to be kept by now than
--- is there, in the order of when that was due. Those that are free have their messages locked: no redelivery begins
--- until the transaction ends.
+-- is there, in the order of when that was due. Those that are free are locked with
+-- their messages: no redelivery begins, and no decision is made anew, until the
+-- transaction ends.
 WITH seen AS MATERIALIZED (
     SELECT s.intent_id, s.keep_at FROM /* TEMPLATE: schema */intent_state s
     WHERE s.keep_at <= now() AND (s.keep_at, s.intent_id) > (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid)
@@ -135,8 +150,12 @@ WITH seen AS MATERIALIZED (
     SELECT m.intent_id, m.dialect FROM /* TEMPLATE: schema */message m
     WHERE m.intent_id IN (SELECT n.intent_id FROM seen n)
     FOR UPDATE SKIP LOCKED
+), intents AS MATERIALIZED (
+    SELECT i.id FROM /* TEMPLATE: schema */intent i
+    WHERE i.id IN (SELECT n.intent_id FROM seen n)
+    FOR UPDATE SKIP LOCKED
 )
-SELECT n.intent_id, n.keep_at, (NOT EXISTS (
+SELECT n.intent_id, n.keep_at, (EXISTS (SELECT FROM intents x WHERE x.id = n.intent_id) AND NOT EXISTS (
     SELECT FROM /* TEMPLATE: schema */message m
     WHERE m.intent_id = n.intent_id AND NOT EXISTS (
         SELECT FROM locked l WHERE l.intent_id = m.intent_id AND l.dialect = m.dialect)))::boolean AS free
@@ -146,7 +165,8 @@ ORDER BY n.keep_at, n.intent_id;
 -- name: ReducePayloads :one
 -- ReducePayloads leaves of the payloads of intents what is to be kept, where
 -- nothing is pending and nothing can be run again. It must not be one statement
--- with LockPayloads: a redelivery that was committed before the lock is to be seen.
+-- with LockPayloads: a redelivery or a decision to be made anew that was committed
+-- before the lock is to be seen.
 WITH ended AS MATERIALIZED (
     SELECT i.id, s.keep
     FROM unnest(@ids::text[]) AS u (id)
@@ -181,3 +201,11 @@ WHERE (h.subscription_id, h.epoch) IN (
     ORDER BY o.subscription_id, o.epoch
     LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE OF o SKIP LOCKED);
+
+-- name: PruneErasures :execrows
+-- PruneErasures forgets which resources were erased so long ago that no question
+-- about them can still be under way.
+DELETE FROM /* TEMPLATE: schema */erasure
+WHERE resource IN (
+    SELECT o.resource FROM /* TEMPLATE: schema */erasure o WHERE o.erased_at < now() - interval '1 day' LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE SKIP LOCKED);

@@ -31,3 +31,42 @@ WITH question AS (
         @data, @occurred_at)
 )
 INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id) VALUES (@id, 0);
+
+-- name: TryErasureLock :one
+-- TryErasureLock keeps a resource from being erased until the transaction ends. It
+-- returns false, and does not wait, while a transaction that erases it is open.
+SELECT pg_try_advisory_xact_lock_shared(hashtextextended(
+    '/* TEMPLATE: schema_name */ erase ' || sqlc.arg(resource_kind)::text || ' ' || sqlc.arg(resource_id)::text, 0))::boolean AS locked;
+
+-- name: ErasedWithin :one
+-- ErasedWithin says whether a resource was erased in the last so many
+-- milliseconds. It must not be one statement with the lock: an erasure that was
+-- committed just before the lock is to be seen.
+SELECT EXISTS (
+    SELECT FROM /* TEMPLATE: schema */erasure e
+    WHERE e.resource = sha256(
+            convert_to(sqlc.arg(resource_kind)::text, 'UTF8') || '\x00' || convert_to(sqlc.arg(resource_id)::text, 'UTF8'))
+        AND e.erased_at >= now() - sqlc.arg(age_ms)::bigint * interval '1 millisecond')::boolean AS erased;
+
+-- name: EraseQuestion :exec
+-- EraseQuestion leaves of a question what the function erase leaves of an intent.
+WITH states AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET keep = NULL, keep_at = NULL WHERE s.intent_id = @id::uuid AND s.keep IS NOT NULL
+), decisions AS (
+    UPDATE /* TEMPLATE: schema */decision c SET reason = split_part(c.reason, ': ', 1)
+    WHERE c.intent_id = @id::uuid AND c.outcome <> 'inactive'
+), attempts AS (
+    UPDATE /* TEMPLATE: schema */attempt a SET
+        error = split_part(a.error, ':', 1), request_headers = '{}', response_headers = '{}', response_body = NULL, response_sha256 = NULL
+    FROM /* TEMPLATE: schema */delivery d
+    WHERE d.intent_id = @id::uuid AND a.delivery_id = d.id
+), deliveries AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        erased = true, reason = CASE WHEN d.last_outcome = 'vetoed' THEN '' ELSE d.reason END
+    WHERE d.intent_id = @id::uuid
+), messages AS (
+    UPDATE /* TEMPLATE: schema */message m SET headers = '{}', body = NULL, body_sha256 = NULL, gone = true WHERE m.intent_id = @id::uuid
+)
+UPDATE /* TEMPLATE: schema */intent i SET
+    attributes = '{}', data = NULL, data_sha256 = NULL, digest = NULL, gone = 'erased', gone_at = now()
+WHERE i.id = @id::uuid;

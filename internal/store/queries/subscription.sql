@@ -68,43 +68,37 @@ WHERE d.id IN (
     ORDER BY o.id
     FOR UPDATE);
 
--- name: DeleteSubscription :execrows
--- DeleteSubscription takes its secrets and credentials along at once.
-WITH doomed AS (
-    SELECT o.id FROM /* TEMPLATE: schema */subscription o
-    WHERE o.id = sqlc.arg(id) AND o.deleted_at IS NULL AND (sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
-        OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
-    FOR UPDATE
-), kept AS (
-    DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
-), auth AS (
-    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
-), challenge AS (
-    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c USING doomed d WHERE c.subscription_id = d.id
-)
-UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
-FROM doomed d WHERE s.id = d.id;
+-- name: LockSubscriptionWithin :many
+-- LockSubscriptionWithin locks a subscription at a site or below it.
+SELECT o.id FROM /* TEMPLATE: schema */subscription o
+WHERE o.id = sqlc.arg(id) AND o.deleted_at IS NULL AND (sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+    OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
+FOR UPDATE;
 
--- name: DeleteSubscriptionsOf :execrows
--- DeleteSubscriptionsOf deletes those of an owner at a site and below it, in the
--- order of their ids. Where sites are given, it deletes those at one of them only.
-WITH doomed AS (
-    SELECT o.id FROM /* TEMPLATE: schema */subscription o
-    WHERE o.owner = sqlc.arg(owner) AND o.deleted_at IS NULL AND (
-        sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
-        OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
-        AND (cardinality(sqlc.arg(sites)::text[]) = 0 OR o.site = ANY (sqlc.arg(sites)::text[]))
-    ORDER BY o.id
-    FOR UPDATE
-), kept AS (
-    DELETE FROM /* TEMPLATE: schema */secret k USING doomed d WHERE k.subscription_id = d.id
+-- name: LockSubscriptionsOf :many
+-- LockSubscriptionsOf locks those of an owner at a site and below it, in the order
+-- of their ids. Where sites are given, it locks those at one of them only.
+SELECT o.id FROM /* TEMPLATE: schema */subscription o
+WHERE o.owner = sqlc.arg(owner) AND o.deleted_at IS NULL AND (
+    sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+    OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
+    AND (cardinality(sqlc.arg(sites)::text[]) = 0 OR o.site = ANY (sqlc.arg(sites)::text[]))
+ORDER BY o.id
+FOR UPDATE;
+
+-- name: DeleteSubscriptions :exec
+-- DeleteSubscriptions deletes subscriptions that the transaction has locked, and
+-- takes their secrets, credentials and challenges along at once. It must not be one
+-- statement with the lock: a secret that was added just before the lock is seen by a
+-- later statement only, and would stay.
+WITH kept AS (
+    DELETE FROM /* TEMPLATE: schema */secret k WHERE k.subscription_id = ANY ((@ids::text[])::uuid[])
 ), auth AS (
-    DELETE FROM /* TEMPLATE: schema */endpoint_auth a USING doomed d WHERE a.subscription_id = d.id
+    DELETE FROM /* TEMPLATE: schema */endpoint_auth a WHERE a.subscription_id = ANY ((@ids::text[])::uuid[])
 ), challenge AS (
-    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c USING doomed d WHERE c.subscription_id = d.id
+    DELETE FROM /* TEMPLATE: schema */endpoint_challenge c WHERE c.subscription_id = ANY ((@ids::text[])::uuid[])
 )
-UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now()
-FROM doomed d WHERE s.id = d.id;
+UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at = now() WHERE s.id = ANY ((@ids::text[])::uuid[]);
 
 -- name: ListSubscriptions :many
 SELECT * FROM /* TEMPLATE: schema */subscription
