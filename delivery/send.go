@@ -39,6 +39,7 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 		errs    = make([]error, len(targets))
 	)
 	for i, t := range targets {
+		t.By = e.firstRun
 		slots <- struct{}{}
 		e.admitted <- struct{}{}
 		wg.Add(1)
@@ -67,12 +68,13 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 }
 
 func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started time.Time) error {
-	if by.Rerun {
+	if by.Rerun && !t.Ended.Unsent {
 		ended, err := e.recordInterrupted(ctx, t)
 		if err != nil || ended {
 			return err
 		}
 	}
+	t.By = e.attemptCaller(by, t)
 	if time.Since(started) > jobBudget {
 		return e.record(ctx, t.postpone(0, ""))
 	}
@@ -118,7 +120,7 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 		return tr
 	}
 	tr := e.request(ctx, t)
-	if tr != nil {
+	if tr != nil && tr.Attempt != nil {
 		e.at(pointAnswered)
 		e.judgeEndpoint(tr)
 	}
@@ -143,6 +145,7 @@ func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, 
 		return false, err
 	}
 	t.Seq++
+	t.Ended.Unsent = true
 	t.Interrupted, t.Attempts, t.Manual = tr.Interrupted, tr.Attempts, t.Manual && tr.Attempts == 0
 	return !tr.Stay, nil
 }
@@ -184,7 +187,11 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
 		requests = append(requests, accessRequest(t.Event, principal, t.Sub.Permission))
 	}
-	for i, err := range e.cfg.Access.CheckMany(ctx, requests) {
+	answers, err := e.checkMany(ctx, t.By, t.Event, requests)
+	if err != nil {
+		return t.notCalled(err)
+	}
+	for i, err := range answers {
 		if err == nil {
 			continue
 		}
