@@ -88,7 +88,7 @@ func keysetOf(text string) seal.Sealer {
 }
 
 // engine makes an engine that is not started, with the bundle's configuration
-// as change leaves it.
+// as change leaves it. It hands on the jobs of the dead as soon as it starts.
 func (b *bundle) engine(change func(cfg *delivery.Config)) *delivery.Engine {
 	b.t.Helper()
 	cfg := b.cfg
@@ -97,7 +97,7 @@ func (b *bundle) engine(change func(cfg *delivery.Config)) *delivery.Engine {
 	}
 	engine, err := delivery.New(b.pool, &cfg)
 	require.NoError(b.t, err)
-	return engine
+	return engine.HandOnAtOnce()
 }
 
 // start starts an engine and stops it at the end of the test.

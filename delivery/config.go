@@ -22,6 +22,9 @@ import (
 // database and one piece of memory.
 const maxRequestBytes = 128 << 20
 
+// maxRecordTimeout keeps jobs that wait for a record below what a job can take.
+const maxRecordTimeout = 15 * time.Minute
+
 // Config configures an [Engine]. With nothing but a Sealer it delivers to https
 // endpoints, in all dialects of package dialect, for subscriptions of operators; a
 // subscription with an owner waits until a checker is registered.
@@ -85,8 +88,10 @@ type Config struct {
 	// Hooks are called when something happens that a person should know.
 	Hooks Hooks
 
-	// ID names this engine in heartbeats, attempts and River's attempted_by. It
-	// must be unique among running engines. Default: host name and a UUID.
+	// ID names this engine in the log, heartbeats and attempts. It should be unique
+	// among running engines: two that have the same are told apart in what they
+	// do, but not in what is shown, and a warning is logged. It may be that of an
+	// engine that was killed a moment ago. At most 100 bytes. Default: host name and a UUID.
 	ID string
 
 	// Logger gets one line for each attempt (Info), and what goes wrong
@@ -127,6 +132,12 @@ type Config struct {
 	// its commit at most. Such a pooler also needs a QueryExecMode of pgx that
 	// names no prepared statements, such as QueryExecModeExec. Default: false.
 	PollOnly bool
+
+	// RecordTimeout is how long an engine keeps the answer to a request while the
+	// database cannot be written, as during a failover. An answer that cannot be
+	// recorded in that time is lost, and its request is repeated. What is kept is bounded: while it
+	// waits, nothing new is sent. From 1 s to 15 min. Default: 2 min.
+	RecordTimeout time.Duration
 
 	// RedecideAfter is the wait before a decision that could not be made is
 	// tried again; it grows with the age of the decision up to 5 minutes.
@@ -205,6 +216,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	def(&out.MaxInFlightPerEndpoint, 32)
 	def(&out.MaxRequestBytes, 16<<20)
 	def(&out.MaxWorkers, 1000)
+	def(&out.RecordTimeout, 2*time.Minute)
 	def(&out.RedecideAfter, 5*time.Second)
 	def(&out.ResponseBytes, 16<<10)
 	def(&out.Schema, store.DefaultSchema)
@@ -280,6 +292,8 @@ func (c *Config) validate() error {
 		return refuse("MaxRequestBytes", "must be 1 to 128 MiB")
 	case c.MaxWorkers < 1 || c.MaxWorkers > 10_000:
 		return refuse("MaxWorkers", "must be 1 to 10,000")
+	case c.RecordTimeout < time.Second || c.RecordTimeout > maxRecordTimeout:
+		return refuse("RecordTimeout", "must be 1 s to 15 min")
 	case c.RedecideAfter < 0:
 		return refuse("RedecideAfter", "must not be negative")
 	case c.ResponseBytes < -1:

@@ -41,7 +41,7 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 			return ran, err
 		}
 		jobs, err := e.store.ClaimDueJobs(ctx, &store.ClaimDueJobsParams{
-			Engine: e.cfg.ID, Queues: queues(), AheadMs: ahead.Milliseconds(),
+			Process: e.heart.Process(), Queues: queues(), AheadMs: ahead.Milliseconds(),
 		})
 		if err != nil {
 			return ran, fmt.Errorf("delivery: claim jobs: %w", err)
@@ -63,10 +63,7 @@ func (e *Engine) runClaimed(ctx context.Context, jobs []store.ClaimDueJobsRow) e
 	errs := make([]error, len(jobs))
 	for i, row := range jobs {
 		wg.Go(func() {
-			job := &rivertype.JobRow{
-				ID: row.ID, Kind: row.Kind, EncodedArgs: row.Args, Attempt: int(row.Attempt),
-				Errors: make([]rivertype.AttemptError, row.Failures),
-			}
+			job := &rivertype.JobRow{ID: row.ID, Kind: row.Kind, EncodedArgs: row.Args, Attempt: int(row.Attempt)}
 			err := e.dispatch(ctx, job)
 			finish := store.FinishJobParams{ID: row.ID, Done: err == nil}
 			errs[i] = errors.Join(err, e.store.FinishJob(context.WithoutCancel(ctx), &finish))

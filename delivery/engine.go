@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -19,6 +18,7 @@ import (
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
+	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
@@ -39,7 +39,6 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
-	asksTree  bool          // the lookup of subscriptions asks host code
 	admitted  chan struct{} // attempts of large fan-outs that wait for their turn or have it
 	asking    chan struct{} // challenges under way
 	box       *sealed.Box
@@ -47,12 +46,11 @@ type Engine struct {
 	client    *http.Client
 	endpoints *endpoints
 	fault     func(point string)
-	firstRun  *caller
+	heart     *heartbeat.Heart
 	keeper    headerKeeper
 	inFlight  chan struct{}
 	log       *slog.Logger
 	pool      *pgxpool.Pool
-	quiet     quiet
 	random    func() float64
 	resolver  *hierarchy.Resolver
 	schedules map[string]Schedule
@@ -84,7 +82,6 @@ type Engine struct {
 	river   *river.Client[pgx.Tx]
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
-	beaten  time.Time // of the last heartbeat that was written
 	judged  uuid.UUID // the last subscription that was looked at for what was counted against it
 }
 
@@ -107,11 +104,10 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		filters:   newFilters(),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 	}
+	e.heart = e.newHeart()
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
-	e.firstRun = &caller{quiet: &e.quiet}
-	e.asksTree = isHostTree(cfg.Tree)
 	if err := e.makeClients(); err != nil {
 		return nil, err
 	}
@@ -146,13 +142,16 @@ func (e *Engine) makeSubscriptions() (err error) {
 }
 
 func (e *Engine) makeBatches() {
-	e.authLoads = batch.New(batch.Config{}, e.loadAuths)
-	e.intents = batch.New(batch.Config{}, e.loadIntents)
-	e.lookups = batch.New(batch.Config{MaxSize: 300}, e.resolver.Resolve)
-	e.expansions = batch.New(batch.Config{MaxSize: 300}, e.commitExpansions)
-	e.loads = batch.New(batch.Config{}, e.loadTargets)
-	e.records = batch.New(batch.Config{}, e.recordTransitions)
-	e.releases = batch.New(batch.Config{Flushers: 1}, e.releaseHeld)
+	usual := batch.Config{Whole: heartbeat.ConcernsAll}
+	smaller, single := usual, usual
+	smaller.MaxSize, single.Flushers = 300, 1
+	e.authLoads = batch.New(usual, e.loadAuths)
+	e.intents = batch.New(usual, e.loadIntents)
+	e.lookups = batch.New(smaller, e.resolver.Resolve)
+	e.expansions = batch.New(smaller, e.commitExpansions)
+	e.loads = batch.New(usual, e.loadTargets)
+	e.records = batch.New(usual, e.recordTransitions)
+	e.releases = batch.New(single, e.releaseHeld)
 }
 
 // Subscriptions is a store of subscriptions that refuses what this engine could

@@ -17,7 +17,21 @@ const (
 func (e *Engine) OnPoint(f func(point string)) { e.fault = f }
 
 // Heartbeat is one beat, which a started engine makes by itself now and then.
-func (e *Engine) Heartbeat(ctx context.Context) error { return e.heartbeat(ctx) }
+// It hands on the jobs of the dead at once.
+func (e *Engine) Heartbeat(ctx context.Context) error {
+	e.heart.HandOnAtOnce()
+	return e.heart.Beat(ctx)
+}
+
+// HandOnAtOnce gives up the time that an engine leaves to others after its start. It
+// must be called before Start.
+func (e *Engine) HandOnAtOnce() *Engine {
+	e.heart.HandOnAtOnce()
+	return e
+}
+
+// Process is what River and heartbeats know the engine by.
+func (e *Engine) Process() string { return e.heart.Process() }
 
 // Maintain is one round of maintenance, which a started engine does by itself.
 func (e *Engine) Maintain(ctx context.Context) error { return e.maintainOnce(ctx) }

@@ -197,7 +197,7 @@ func TestAZombiesAnswerIsKeptAndChangesNothing(t *testing.T) {
 	b.subscribe(r, nil)
 	zombie := b.engine(func(cfg *delivery.Config) { cfg.ID = "zombie" })
 	id := b.enqueue(nil)
-	b.exec(`INSERT INTO riverhook.engine (id, heartbeat_at) VALUES ('zombie', now() - interval '1 minute')`)
+	b.exec(`INSERT INTO riverhook.engine (process, id, heartbeat_at) VALUES ($1, 'zombie', now() - interval '1 minute')`, zombie.Process())
 	var ran sync.WaitGroup
 	ran.Go(func() { b.drain(zombie) })
 	b.wait(r, 1)
@@ -333,11 +333,11 @@ func TestAnIntentThatCannotBeExpandedFailsVisibly(t *testing.T) {
 	engine := b.engine(nil)
 
 	b.enqueue(nil)
-	b.exec(`UPDATE riverhook.river_job SET attempt = 40, errors = array_fill('{}'::jsonb, ARRAY[18])`) // processes have died as well
+	b.exec(`UPDATE riverhook.river_job SET attempt = 18`)
 	_, err := engine.RunDue(t.Context(), nil)
 	require.ErrorContains(t, err, "no such tree")
 	require.Equal(t, "pending", b.text(`SELECT state FROM riverhook.intent_state`))
-	b.exec(`UPDATE riverhook.river_job SET errors = array_fill('{}'::jsonb, ARRAY[19])`)
+	b.exec(`UPDATE riverhook.river_job SET attempt = 19`)
 	b.pass(time.Minute)
 	_, err = engine.RunDue(t.Context(), nil)
 	require.ErrorContains(t, err, "no such tree")

@@ -237,7 +237,7 @@ func TestARecordThatMeetsARowOfTheApplicationDelaysNoOther(t *testing.T) {
 func TestWhatALivingEngineHasUnderWayIsLeftToIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.start(b.engine(func(cfg *delivery.Config) { cfg.ID = "living" }))
+	living := b.start(b.engine(func(cfg *delivery.Config) { cfg.ID = "living" }))
 	r, release := b.hangingFirst(deliverytest.Answer{})
 	b.subscribe(r, only("slow.event"))
 	other := b.receiver(nil)
@@ -247,7 +247,7 @@ func TestWhatALivingEngineHasUnderWayIsLeftToIt(t *testing.T) {
 	b.wait(r, 1)
 	lost := b.enqueue(func(in *outbox.Intent) { in.Type = "lost.event" })
 	b.eventually(func() bool { return b.exec(`DELETE FROM riverhook.river_job WHERE kind = 'riverhook_deliver'`) == 1 })
-	b.exec(`INSERT INTO riverhook.engine (id, heartbeat_at) VALUES ('dead', now() - interval '1 minute')`)
+	b.exec(`INSERT INTO riverhook.engine (process, id, heartbeat_at) VALUES ('dead_1', 'dead', now() - interval '1 minute')`)
 	b.pass(2 * time.Hour)
 
 	b.start(b.engine(func(cfg *delivery.Config) { cfg.ID = "second" }))
@@ -256,8 +256,8 @@ func TestWhatALivingEngineHasUnderWayIsLeftToIt(t *testing.T) {
 
 	require.Equal(t, 2, b.count(`SELECT count(*) FROM riverhook.engine`))
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.river_job j JOIN riverhook.delivery d ON d.job_id = j.id
-		WHERE d.id = $1 AND d.attempt_seq = 0 AND j.state = 'running' AND j.attempt = 1 AND j.attempted_by = '{living}'`,
-		b.deliveries(id)[0].ID))
+		WHERE d.id = $1 AND d.attempt_seq = 0 AND j.state = 'running' AND j.attempt = 1 AND j.attempted_by = ARRAY[$2]`,
+		b.deliveries(id)[0].ID, living.Process()))
 	release()
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
 	require.Equal(t, []string{"delivered"}, b.history(id))

@@ -6,49 +6,27 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/heartbeat"
 )
 
-const (
-	heartbeatInterval = 3 * time.Second
-
-	// engineDeadAfter is how long an engine without a heartbeat is believed to
-	// live. What it had under way then goes on elsewhere; the fences make sure
-	// that it changes nothing if it lives after all.
-	engineDeadAfter = 15 * time.Second
-
-	// stuckAfter is above what a job of ours can take.
-	stuckAfter = 30 * time.Minute
-)
-
-// beat says that this engine lives.
-func (e *Engine) beat(ctx context.Context) error {
-	if err := e.store.Beat(ctx, e.cfg.ID); err != nil {
-		return fmt.Errorf("delivery: heartbeat: %w", err)
-	}
-	e.beaten = time.Now()
-	return nil
+// newHeart makes the heart of an engine, and by it the name of its process: what
+// River and heartbeats know the engine by.
+func (e *Engine) newHeart() *heartbeat.Heart {
+	return heartbeat.New(heartbeat.Config{
+		ID:       e.cfg.ID,
+		Logger:   e.log,
+		Pool:     e.pool,
+		Schema:   e.cfg.Schema,
+		Subject:  "riverhook",
+		UnderWay: e.underWay.ids,
+	})
 }
 
-// heartbeat says that this engine lives, and hands the jobs that nobody works on
-// to the living, whether or not River has a leader.
-func (e *Engine) heartbeat(ctx context.Context) error {
-	e.mu.Lock()
-	err := e.beat(ctx)
-	e.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	released, err := e.store.ReleaseRunningJobs(ctx, &store.ReleaseRunningJobsParams{
-		Engine: e.cfg.ID, UnderWay: e.underWay.ids(), DeadAfterMs: engineDeadAfter.Milliseconds(), StuckAfterMs: stuckAfter.Milliseconds(),
-	})
-	if err != nil {
-		return fmt.Errorf("delivery: release running jobs: %w", err)
-	}
-	if released > 0 {
-		e.log.WarnContext(ctx, "riverhook: took over jobs that nobody worked on", "jobs", released)
+// beat says that this engine lives, before it works.
+func (e *Engine) beat(ctx context.Context) error {
+	if err := e.heart.Start(ctx); err != nil {
+		return fmt.Errorf("delivery: %w", err)
 	}
 	return nil
 }

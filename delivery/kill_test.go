@@ -22,7 +22,8 @@ func (b *bundle) carriedBy(engineID string) []string {
 		SELECT i.wire_id FROM riverhook.river_job j
 		JOIN riverhook.delivery d ON d.job_id = j.id AND d.state = 'pending'
 		JOIN riverhook.intent i ON i.id = d.intent_id
-		WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = $1`, engineID)
+		JOIN riverhook.engine e ON e.process = j.attempted_by[array_length(j.attempted_by, 1)]
+		WHERE j.state = 'running' AND e.id = $1`, engineID)
 	require.NoError(b.t, err)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(b.t, err)
@@ -108,7 +109,7 @@ func TestARetryGoesOnWithoutRiversLeader(t *testing.T) {
 		engines[id] = startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: id})
 		engines[id].awaitStart(t)
 	}
-	const leader = `SELECT coalesce((SELECT leader_id FROM riverhook.river_leader), '')`
+	const leader = `SELECT coalesce((SELECT e.id FROM riverhook.river_leader l JOIN riverhook.engine e ON e.process = l.leader_id), '')`
 	b.eventually(func() bool { return b.text(leader) != "" })
 	id := b.enqueue(nil)
 	b.eventually(func() bool { return b.count(`SELECT count(*) FROM riverhook.river_job WHERE state = 'scheduled'`) == 1 })

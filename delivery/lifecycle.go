@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/migration"
 )
 
@@ -33,7 +34,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.river, e.started, e.stop = client, true, stop
-	e.loops.Go(func() { e.every(loopCtx, heartbeatInterval, e.heartbeat) })
+	e.loops.Go(func() { e.heart.Run(loopCtx) })
 	e.loops.Go(func() { e.every(loopCtx, e.cfg.MaintenanceInterval, e.maintainOnce) })
 	e.loops.Go(func() {
 		e.every(loopCtx, e.cfg.MaintenanceInterval, func(ctx context.Context) error {
@@ -83,11 +84,8 @@ func (e *Engine) Stop(ctx context.Context) error {
 func (e *Engine) stopOnce(ctx context.Context) error {
 	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
 	defer cancel()
-	if err := e.quiet.stop(ctx); err != nil {
-		e.log.WarnContext(ctx, "riverhook: stop", "error", err)
-	}
 	err := e.river.Stop(softCtx)
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	if err != nil {
 		err = errors.Join(fmt.Errorf("delivery: stop: requests were interrupted: %w", err), e.river.StopAndCancel(last))
@@ -98,7 +96,7 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 		group.Close()
 	}
 	e.closeClients()
-	if removeErr := e.store.RemoveEngine(last, e.cfg.ID); removeErr != nil {
+	if removeErr := e.heart.Stop(last); removeErr != nil {
 		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", removeErr))
 	}
 	return err
@@ -112,7 +110,7 @@ func (e *Engine) Ready() error {
 	if !e.started || e.stopped != nil {
 		return ErrNotStarted
 	}
-	if age := time.Since(e.beaten); age > engineDeadAfter {
+	if age := e.heart.Age(); age > heartbeat.DeadAfter {
 		return fmt.Errorf("delivery: no heartbeat could be written for %s", age.Round(time.Second))
 	}
 	return nil
@@ -121,7 +119,7 @@ func (e *Engine) Ready() error {
 // every calls f until ctx ends, with the interval between two calls.
 func (e *Engine) every(ctx context.Context, interval time.Duration, f func(context.Context) error) {
 	for {
-		if err := f(ctx); err != nil && ctx.Err() == nil {
+		if err := f(ctx); err != nil && ctx.Err() == nil && !e.heart.Outage(err) {
 			e.log.ErrorContext(ctx, "riverhook: maintenance", "error", err)
 		}
 		select {

@@ -47,8 +47,6 @@ type childTask struct {
 	Pass      int
 	ChunkSize int
 
-	Deadly string // the host code that ends the process; see addHostCode
-
 	StopTimeout time.Duration
 }
 
@@ -101,17 +99,14 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 // runEngine runs until it is told to stop, then says how much memory it took, and
 // stops in order.
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
-	cfg := &delivery.Config{
+	engine, err := delivery.New(pool, &delivery.Config{
 		ChunkSize: task.ChunkSize, Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
 		Schedules: schedules(), Sealer: sealer(), StopTimeout: task.StopTimeout,
-	}
-	if task.Deadly != "" {
-		addHostCode(cfg, task.Deadly)
-	}
-	engine, err := delivery.New(pool, cfg)
+	})
 	if err != nil {
 		return err
 	}
+	engine.HandOnAtOnce()
 	var passed atomic.Int32
 	engine.OnPoint(func(point string) {
 		if point == task.DieAt && int(passed.Add(1)) > task.Pass {
@@ -250,7 +245,8 @@ func TestWhatAKilledEngineHadInFlightGoesOnInAnother(t *testing.T) {
 }
 
 // The engine is killed while its request is in flight, and started again under
-// the same name: the new heartbeat says nothing about the old jobs.
+// the same name. It works at once; the jobs of its predecessor are handed on when
+// the heartbeat of that one is old, like those of any other.
 func TestAnEngineThatIsStartedAgainUnderItsNameGoesOnWithItsJobs(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
@@ -264,12 +260,18 @@ func TestAnEngineThatIsStartedAgainUnderItsNameGoesOnWithItsJobs(t *testing.T) {
 	b.wait(receiver, 1)
 
 	first.kill(t)
-	// The test does not wait until a job that has just been fetched must have come.
 	b.fetchedEarlier("15 seconds")
 	second := startChild(t, task)
 	second.awaitStart(t)
-
+	next := b.enqueue(nil)
 	b.wait(receiver, 2)
+	b.eventually(func() bool { return b.deliveries(next)[0].State == "delivered" })
+	require.Empty(t, b.history(id))
+	// The test does not wait out the heartbeat.
+	require.Equal(t, 1, b.exec(`UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute'
+		WHERE started_at = (SELECT min(started_at) FROM riverhook.engine)`))
+
+	b.wait(receiver, 3)
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
 	require.Equal(t, []string{"interrupted", "delivered"}, b.history(id))
 }

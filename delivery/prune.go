@@ -67,7 +67,7 @@ var errPruneBusy = errors.New("another process prunes")
 // run is one go of a started engine. The engine that has run for longest prunes
 // for all.
 func (p *pruner) run(ctx context.Context) error {
-	first, err := p.engine.store.IsFirstEngine(ctx, p.engine.cfg.ID)
+	first, err := p.engine.store.IsFirstEngine(ctx, p.engine.heart.Process())
 	if err != nil || !first {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
@@ -24,9 +23,9 @@ const (
 )
 
 const (
-	// recordTimeout bounds the record of an attempt, which goes on when its job
-	// is cancelled.
-	recordTimeout = 30 * time.Second
+	// writeTimeout bounds what is written about something that has happened, when
+	// its job may be cancelled already.
+	writeTimeout = 30 * time.Second
 
 	// busyWait is how long the record of a delivery waits for a transaction of
 	// the application that has locked its row, before it looks again. The records
@@ -39,20 +38,43 @@ const (
 	maxTroubleWait = time.Second
 )
 
+// unrecordedError is that of an attempt whose answer is lost: the job that carries
+// it must be run again as one that was interrupted.
+type unrecordedError struct {
+	id  uuid.UUID
+	err error
+}
+
+func (u *unrecordedError) Error() string {
+	return fmt.Sprintf("delivery: record delivery %s: %s", u.id, u.err.Error())
+}
+
+func (u *unrecordedError) Unwrap() error { return u.err }
+
+// unrecorded is the error of a transition that could not be recorded. Where
+// there was no request nothing has happened.
+func unrecorded(tr *transition, err error) error {
+	if tr.Attempt == nil {
+		return &stallError{"record delivery " + tr.Target.ID.String(), err}
+	}
+	return &unrecordedError{tr.Target.ID, err}
+}
+
 // record moves a delivery on and waits until that is committed. It goes on
 // when the job is cancelled: what happened is to be recorded. While the database
-// cannot be reached or cannot write it tries again, because an attempt that is
-// not recorded is made once more; a job that is cancelled does not wait for that.
+// cannot be reached or cannot write it tries again for Config.RecordTimeout,
+// because an attempt that is not recorded is made once more; a job that is
+// cancelled does not wait for that.
 func (e *Engine) record(job context.Context, tr *transition) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(job), recordTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(job), e.cfg.RecordTimeout)
 	defer cancel()
 	for wait := troubleWait; ; {
 		became, err := e.records.Do(ctx, tr)
 		switch {
-		case isPassing(err) && sleep(ctx, job, wait):
+		case e.isPassing(err) && sleep(ctx, job, wait):
 			wait = min(2*wait, maxTroubleWait)
 		case err != nil:
-			return fmt.Errorf("delivery: record delivery %s: %w", tr.Target.ID, err)
+			return unrecorded(tr, err)
 		case became != busy:
 			e.logTransition(ctx, tr, became == moved)
 			if became == moved {
@@ -60,7 +82,7 @@ func (e *Engine) record(job context.Context, tr *transition) error {
 			}
 			return nil
 		case !sleep(ctx, ctx, busyWait):
-			return fmt.Errorf("delivery: record delivery %s: its row has been locked for %s", tr.Target.ID, recordTimeout)
+			return unrecorded(tr, fmt.Errorf("its row has been locked for %s", e.cfg.RecordTimeout))
 		}
 	}
 }
@@ -77,22 +99,9 @@ func sleep(one, other context.Context, d time.Duration) bool {
 	}
 }
 
-// isPassing is true of errors of the connection and of the server, which another
-// try may not meet; not of those of a statement.
-func isPassing(err error) bool {
-	var failed *pgconn.PgError
-	switch {
-	case err == nil, errors.Is(err, batch.ErrClosed), errors.Is(err, context.DeadlineExceeded):
-		return false
-	case !errors.As(err, &failed):
-		return true
-	}
-	switch class := failed.Code[:2]; class {
-	case "08", "40", "53", "55", "57", "58": // connection, rollback, resources, locks, shutdown, system
-		return true
-	default:
-		return false
-	}
+// isPassing is true of an error that another try may not meet.
+func (e *Engine) isPassing(err error) bool {
+	return !errors.Is(err, batch.ErrClosed) && e.heart.Passing(err)
 }
 
 // fence is what a transition starts from. A batch can hold two transitions of one

@@ -27,7 +27,7 @@ func (e *Engine) release(ctx context.Context, id uuid.UUID, most int) error {
 	if most == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	got, err := e.releases.Do(ctx, release{SubscriptionID: id, Most: most})
 	e.endpoints.released(id, most, got, time.Now())

@@ -65,9 +65,9 @@ func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
 		CompletedJobRetentionPeriod: completedRetention,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           pollInterval,
-		ID:                          e.cfg.ID,
+		ID:                          e.heart.Process(),
 		JobTimeout:                  -1,
-		Logger:                      jobs.Warnings(e.log),
+		Logger:                      e.heart.River(),
 		MaxAttempts:                 jobs.MaxAttempts,
 		PollOnly:                    e.cfg.PollOnly,
 		Queues:                      map[string]river.QueueConfig{},
@@ -104,13 +104,18 @@ func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
 }
 
 // work does one of our River jobs. Its error is never an HTTP outcome: what
-// became of a delivery is in our rows by then.
+// became of a delivery is in our rows by then. While the database cannot be
+// written it waits, and keeps its worker: River could not even write down that the
+// job is to come again.
 func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	err := e.dispatch(ctx, job)
-	switch stall := (*stallError)(nil); {
+	for e.stalledByOutage(err) && e.heart.AwaitAfter(ctx) {
+		err = e.dispatch(ctx, job)
+	}
+	switch stall, lost := (*stallError)(nil), (*unrecordedError)(nil); {
 	case err == nil || ctx.Err() != nil:
 		return err
-	case errors.As(err, &stall):
+	case errors.As(err, &stall) && !errors.As(err, &lost):
 		e.log.WarnContext(ctx, "riverhook: job waits", "kind", job.Kind, "job", job.ID, "error", err)
 		return river.JobSnooze(stallWait)
 	default:
@@ -119,26 +124,14 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	}
 }
 
-// giveUpExpansion fails an intent whose expansion has failed too often, or has ended its
-// process. Trouble with the database does not count, and neither does a run that was cut
-// off. It returns the error of the job.
-func (e *Engine) giveUpExpansion(ctx context.Context, job *rivertype.JobRow, intent uuid.UUID, err error) error {
-	var (
-		ended *endedError
-		stall *stallError
-	)
-	by := carrier{JobID: job.ID}
-	switch {
-	case err == nil || ctx.Err() != nil || errors.As(err, &stall):
-		return err
-	case errors.As(err, &ended):
-		e.log.ErrorContext(ctx, "riverhook: intent failed", "intent", intent, "error", err)
-		return e.failIntent(ctx, by, intent, ended)
-	case len(job.Errors)+1 >= expandTries:
-		return errors.Join(err, e.failIntent(ctx, by, intent, err))
-	default:
-		return err
+// stalledByOutage is true of the error of a job that can be run again as if nothing
+// had happened, as soon as the database can be written.
+func (e *Engine) stalledByOutage(err error) bool {
+	if lost := (*unrecordedError)(nil); err == nil || errors.As(err, &lost) {
+		return false
 	}
+	stall := (*stallError)(nil)
+	return e.heart.Down() || errors.As(err, &stall) && e.heart.Outage(stall.err)
 }
 
 func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
@@ -152,11 +145,14 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 	if err := json.Unmarshal(job.EncodedArgs, &args); err != nil {
 		return fmt.Errorf("delivery: arguments of job %d: %w", job.ID, err)
 	}
-	by := carrier{JobID: job.ID, Rerun: job.Attempt > 1, Died: job.Attempt > 1+len(job.Errors)}
+	by := carrier{JobID: job.ID, Rerun: job.Attempt > 1}
 	switch job.Kind {
 	case jobs.Expand{}.Kind(), jobs.Chunk{}.Kind():
 		err := e.expandAfter(ctx, by, args.IntentID, args.AfterID)
-		return e.giveUpExpansion(ctx, job, args.IntentID, err)
+		if err != nil && job.Attempt >= expandTries && ctx.Err() == nil && !e.heart.Down() {
+			return errors.Join(err, e.failIntent(ctx, by, args.IntentID, err))
+		}
+		return err
 	case jobs.Decide{}.Kind():
 		return e.redecide(ctx, by, args.IntentID)
 	case jobs.Deliver{}.Kind():

@@ -39,7 +39,7 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 		errs    = make([]error, len(targets))
 	)
 	for i, t := range targets {
-		t.By = e.firstRun
+		e.heart.Await(ctx)
 		slots <- struct{}{}
 		e.admitted <- struct{}{}
 		wg.Add(1)
@@ -68,19 +68,19 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 }
 
 func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started time.Time) error {
-	if by.Rerun && !t.Ended.Unsent {
+	if by.Rerun {
 		ended, err := e.recordInterrupted(ctx, t)
 		if err != nil || ended {
 			return err
 		}
 	}
-	t.By = e.attemptCaller(by, t)
 	if time.Since(started) > jobBudget {
 		return e.record(ctx, t.postpone(0, ""))
 	}
 	if tr := e.gate(ctx, t); tr != nil {
 		return e.record(ctx, tr)
 	}
+	e.heart.Await(ctx)
 	return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.Sub.ID, t.Sub.MaxInFlight))
 }
 
@@ -104,13 +104,16 @@ func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
 }
 
 // attemptInSlot makes the request of a delivery that has a slot of its endpoint,
-// as soon as there is one of the process. It returns nil when the engine stopped
-// before the request went out.
+// as soon as there is one of the process. No request goes out whose answer could
+// not be recorded. It returns nil when the engine stopped before that.
 func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 	select {
 	case e.inFlight <- struct{}{}:
 		defer func() { <-e.inFlight }()
 	case <-ctx.Done():
+		return nil
+	}
+	if !e.heart.Await(ctx) {
 		return nil
 	}
 	if tr := e.gate(ctx, t); tr != nil { // once more: it may have waited for long
@@ -120,7 +123,7 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 		return tr
 	}
 	tr := e.request(ctx, t)
-	if tr != nil && tr.Attempt != nil {
+	if tr != nil {
 		e.at(pointAnswered)
 		e.judgeEndpoint(tr)
 	}
@@ -145,7 +148,6 @@ func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, 
 		return false, err
 	}
 	t.Seq++
-	t.Ended.Unsent = true
 	t.Interrupted, t.Attempts, t.Manual = tr.Interrupted, tr.Attempts, t.Manual && tr.Attempts == 0
 	return !tr.Stay, nil
 }
@@ -187,11 +189,7 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
 		requests = append(requests, accessRequest(t.Event, principal, t.Sub.Permission))
 	}
-	answers, err := e.checkMany(ctx, t.By, t.Event, requests)
-	if err != nil {
-		return t.notCalled(err)
-	}
-	for i, err := range answers {
+	for i, err := range e.cfg.Access.CheckMany(ctx, requests) {
 		if err == nil {
 			continue
 		}

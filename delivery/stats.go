@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/riverhook/riverhook/internal/heartbeat"
 )
 
 // Stats are counts of what is under way, by the database's clock. What has ended
@@ -24,7 +26,7 @@ type Stats struct {
 // Stats counts what is under way, in every process. It reads by indexes of what
 // is pending alone, in time that grows with that.
 func (h *History) Stats(ctx context.Context) (*Stats, error) {
-	row, err := h.store.GetStats(ctx, engineDeadAfter.Milliseconds())
+	row, err := h.store.GetStats(ctx, heartbeat.DeadAfter.Milliseconds())
 	if err != nil {
 		return nil, fmt.Errorf("delivery: stats: %w", err)
 	}

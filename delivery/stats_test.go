@@ -42,7 +42,8 @@ func TestStatsCountWhatIsUnderWay(t *testing.T) {
 	b.exec(`UPDATE riverhook.intent_state SET due_at = now() - interval '20 min' WHERE state = 'pending' AND due_at <= now()`)
 	b.exec(`UPDATE riverhook.delivery SET due_at = now() - interval '10 min' WHERE id = $1`, b.delivery(first, failing.ID).ID)
 	require.Equal(t, "pending", b.delivery(second, failing.ID).State)
-	b.exec(`INSERT INTO riverhook.engine (id, heartbeat_at) VALUES ('alive', now()), ('dead', now() - interval '1 min')`)
+	b.exec(`INSERT INTO riverhook.engine (process, id, heartbeat_at)
+		VALUES ('alive_1', 'alive', now()), ('dead_1', 'dead', now() - interval '1 min')`)
 
 	s, err := b.reader().Stats(t.Context())
 

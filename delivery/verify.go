@@ -26,7 +26,7 @@ const (
 	// Then others may ask.
 	proofTimeout = 30 * time.Second
 	askTimeout   = 45 * time.Second
-	claimTime    = askTimeout + recordTimeout
+	claimTime    = askTimeout + writeTimeout
 
 	// hostInterval is the least time between two questions to one host.
 	hostInterval = time.Second
@@ -125,7 +125,7 @@ func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt, error) {
 		return nil, context.Cause(asking)
 	}
 	e.at(pointAnswered)
-	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	return a, errors.Join(err, e.recordProof(recording, c, a))
 }

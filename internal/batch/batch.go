@@ -24,6 +24,10 @@ type Config struct {
 
 	// Timeout bounds one flush. Default: 30 s.
 	Timeout time.Duration
+
+	// Whole is true of an error that does not come from an item, so that smaller
+	// batches would fail as the whole one did. Default: there is none.
+	Whole func(error) bool
 }
 
 func (c Config) withDefaults() Config {
@@ -35,6 +39,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
+	}
+	if c.Whole == nil {
+		c.Whole = func(error) bool { return false }
 	}
 	return c
 }
@@ -73,7 +80,8 @@ func New[In, Out any](cfg Config, flush Flush[In, Out]) *Group[In, Out] {
 // that carries no other item runs in ctx and ends with it.
 //
 // An item whose batch fails is tried again in ever smaller batches, so that
-// only the items that fail by themselves get an error.
+// only the items that fail by themselves get an error; unless the error is one of
+// Config.Whole, which all of them get.
 func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	var none Out
 	if ctx.Err() != nil {
@@ -192,8 +200,10 @@ func (g *Group[In, Out]) settle(calls []*call[In, Out]) {
 		for i, c := range calls {
 			c.out = outs[i]
 		}
-	case len(calls) == 1:
-		calls[0].err = err
+	case len(calls) == 1 || g.cfg.Whole(err):
+		for _, c := range calls {
+			c.err = err
+		}
 	default:
 		half := len(calls) / 2
 		g.settle(calls[:half])

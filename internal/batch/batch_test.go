@@ -269,3 +269,39 @@ func TestCloseWaitsForTheFlushOfALoneItem(t *testing.T) {
 		require.True(t, closed.Load())
 	})
 }
+
+func TestAnErrorOfTheWholeIsNotLookedForInItsParts(t *testing.T) {
+	t.Parallel()
+	errWhole := errors.New("the server cannot write")
+	entered, release := make(chan struct{}), make(chan struct{})
+	var sizes []int
+	g := batch.New(batch.Config{
+		Flushers: 1,
+		Whole:    func(err error) bool { return errors.Is(err, errWhole) },
+	}, func(_ context.Context, items []int) ([]int, error) {
+		if len(sizes) == 0 {
+			close(entered)
+			<-release
+		}
+		sizes = append(sizes, len(items))
+		return nil, errWhole
+	})
+	var wg sync.WaitGroup
+	errs := make([]error, 10)
+	wg.Go(func() { _, errs[0] = g.Do(t.Context(), 0) })
+	<-entered
+	for i := 1; i < len(errs); i++ {
+		wg.Go(func() { _, errs[i] = g.Do(t.Context(), i) })
+	}
+	for g.Waiting() < len(errs)-1 {
+		runtime.Gosched() // the queue's length is the signal
+	}
+	close(release)
+	wg.Wait()
+	g.Close()
+
+	require.Equal(t, []int{1, 9}, sizes)
+	for _, err := range errs {
+		require.ErrorIs(t, err, errWhole)
+	}
+}

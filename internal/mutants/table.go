@@ -178,7 +178,7 @@ var sending = []mutant{
 	{
 		name: "an answer whose record fails is given up",
 		file: "delivery/record.go", decl: "record",
-		old: "isPassing(err) &&", with: "false &&",
+		old: "e.isPassing(err) &&", with: "false &&",
 		test: "delivery.TestConnectionsThatAreCutLoseAndDoubleNothing",
 	},
 	{

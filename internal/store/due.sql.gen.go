@@ -21,27 +21,26 @@ WHERE j.id IN (
     ORDER BY o.scheduled_at, o.id
     LIMIT 100
     FOR UPDATE SKIP LOCKED)
-RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures
+RETURNING j.id, j.kind, j.args, j.attempt
 `
 
 type ClaimDueJobsParams struct {
-	Engine  string
+	Process string
 	Queues  []string
 	AheadMs int64
 }
 
 type ClaimDueJobsRow struct {
-	ID       int64
-	Kind     string
-	Args     json.RawMessage
-	Attempt  int16
-	Failures int
+	ID      int64
+	Kind    string
+	Args    json.RawMessage
+	Attempt int16
 }
 
 // ClaimDueJobs takes River jobs as a River client would, for who runs them
 // without one, of its queues.
 func (q *Queries) ClaimDueJobs(ctx context.Context, arg *ClaimDueJobsParams) ([]ClaimDueJobsRow, error) {
-	rows, err := q.db.Query(ctx, claimDueJobs, arg.Engine, arg.Queues, arg.AheadMs)
+	rows, err := q.db.Query(ctx, claimDueJobs, arg.Process, arg.Queues, arg.AheadMs)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +53,6 @@ func (q *Queries) ClaimDueJobs(ctx context.Context, arg *ClaimDueJobsParams) ([]
 			&i.Kind,
 			&i.Args,
 			&i.Attempt,
-			&i.Failures,
 		); err != nil {
 			return nil, err
 		}

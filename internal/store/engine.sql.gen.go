@@ -9,77 +9,112 @@ import (
 	"context"
 )
 
-const beat = `-- name: Beat :exec
-INSERT INTO /* TEMPLATE: schema */engine (id) VALUES ($1)
-ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()
+const beat = `-- name: Beat :one
+WITH before AS (
+    SELECT o.heartbeat_at FROM /* TEMPLATE: schema */engine o WHERE o.process = $2::text
+), beat AS (
+    INSERT INTO /* TEMPLATE: schema */engine (process, id, inbox) VALUES ($2::text, $1::text, $3::boolean)
+    ON CONFLICT (process) DO UPDATE SET heartbeat_at = now()
+    RETURNING started_at
+)
+SELECT
+    coalesce((SELECT floor(extract(epoch FROM now() - b.heartbeat_at) * 1000) FROM before b), -1)::bigint AS gap_ms,
+    EXISTS (SELECT FROM /* TEMPLATE: schema */engine t
+        WHERE t.id = $1::text AND t.process <> $2::text AND t.heartbeat_at > beat.started_at) AS twin
+FROM beat
 `
 
-func (q *Queries) Beat(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, beat, id)
-	return err
+type BeatParams struct {
+	ID      string
+	Process string
+	Inbox   bool
 }
 
-const releaseRunningJobs = `-- name: ReleaseRunningJobs :execrows
+type BeatRow struct {
+	GapMs int64
+	Twin  bool
+}
+
+// Beat writes the heartbeat of a process. It returns how old the last one was, -1
+// where there was none, and whether another process lives under the same id: one
+// that has beaten since this one began.
+func (q *Queries) Beat(ctx context.Context, arg *BeatParams) (BeatRow, error) {
+	row := q.db.QueryRow(ctx, beat, arg.ID, arg.Process, arg.Inbox)
+	var i BeatRow
+	err := row.Scan(&i.GapMs, &i.Twin)
+	return i, err
+}
+
+const releaseRunningJobs = `-- name: ReleaseRunningJobs :one
 WITH dead AS (
-    DELETE FROM /* TEMPLATE: schema */engine
-    WHERE engine.id IN (
-        SELECT o.id FROM /* TEMPLATE: schema */engine o
-        WHERE o.heartbeat_at NOT BETWEEN now() - $3::bigint * interval '1 millisecond'
-            AND now() + $3::bigint * interval '1 millisecond'
+    SELECT o.process FROM /* TEMPLATE: schema */engine o
+    WHERE o.heartbeat_at NOT BETWEEN now() - $1::bigint * interval '1 millisecond'
+        AND now() + $1::bigint * interval '1 millisecond'
+), released AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET
+        state = CASE WHEN j.metadata -> 'cancel_attempted_at' IS NULL THEN 'available' ELSE 'cancelled' END::/* TEMPLATE: schema */river_job_state,
+        finalized_at = CASE WHEN j.metadata -> 'cancel_attempted_at' IS NOT NULL THEN now() END,
+        scheduled_at = now()
+    WHERE j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.state = 'running' AND o.id <> ALL ($2::bigint[]) AND (
+            o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.process FROM dead)
+            OR o.attempted_by[array_length(o.attempted_by, 1)] = $3::text
+                AND o.attempted_at < now() - $1::bigint * interval '1 millisecond'
+            OR o.attempted_at < now() - $4::bigint * interval '1 millisecond')
         FOR UPDATE SKIP LOCKED)
-    RETURNING engine.id
+    RETURNING j.id
+), forgotten AS (
+    DELETE FROM /* TEMPLATE: schema */engine
+    WHERE engine.process IN (
+        SELECT o.process FROM /* TEMPLATE: schema */engine o
+        WHERE o.heartbeat_at NOT BETWEEN now() - $1::bigint * interval '1 millisecond'
+                AND now() + $1::bigint * interval '1 millisecond'
+            AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */river_job r
+                WHERE r.state = 'running' AND r.attempted_by[array_length(r.attempted_by, 1)] = o.process
+                    AND r.id NOT IN (SELECT released.id FROM released))
+        FOR UPDATE SKIP LOCKED)
 )
-UPDATE /* TEMPLATE: schema */river_job j SET
-    state = CASE WHEN j.metadata -> 'cancel_attempted_at' IS NULL THEN 'available' ELSE 'cancelled' END::/* TEMPLATE: schema */river_job_state,
-    finalized_at = CASE WHEN j.metadata -> 'cancel_attempted_at' IS NOT NULL THEN now() END,
-    scheduled_at = now()
-WHERE j.id IN (
-    SELECT o.id FROM /* TEMPLATE: schema */river_job o
-    WHERE o.state = 'running' AND o.id <> ALL ($1::bigint[]) AND (
-        o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.id FROM dead)
-        OR o.attempted_by[array_length(o.attempted_by, 1)] = $2::text
-            AND o.attempted_at < now() - $3::bigint * interval '1 millisecond'
-        OR o.attempted_at < now() - $4::bigint * interval '1 millisecond')
-    FOR UPDATE SKIP LOCKED)
+SELECT count(*) AS released FROM released
 `
 
 type ReleaseRunningJobsParams struct {
-	UnderWay     []int64
-	Engine       string
 	DeadAfterMs  int64
+	UnderWay     []int64
+	Process      string
 	StuckAfterMs int64
 }
 
-// ReleaseRunningJobs hands running jobs that nobody works on to the living: those
-// of engines without a heartbeat; those that River names this engine for, last in
-// attempted_by, and that it does not know of, because the answer that carried
-// them here was lost or an earlier process had its name; and those that run for
-// longer than a job can. One whose cancellation its engine did not live to see is
-// cancelled.
+// ReleaseRunningJobs hands running jobs that nobody works on to the living, and
+// returns how many: those of processes without a heartbeat; those that River names
+// this process for, last in attempted_by, and that it does not know of, because
+// the answer that carried them here was lost; and those that run for
+// longer than a job can. One whose cancellation its process did not live to see is
+// cancelled. An old heartbeat goes when no job is left to hand on: one that is
+// locked now is handed on next time.
 func (q *Queries) ReleaseRunningJobs(ctx context.Context, arg *ReleaseRunningJobsParams) (int64, error) {
-	result, err := q.db.Exec(ctx, releaseRunningJobs,
-		arg.UnderWay,
-		arg.Engine,
+	row := q.db.QueryRow(ctx, releaseRunningJobs,
 		arg.DeadAfterMs,
+		arg.UnderWay,
+		arg.Process,
 		arg.StuckAfterMs,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var released int64
+	err := row.Scan(&released)
+	return released, err
 }
 
 const removeEngine = `-- name: RemoveEngine :exec
 WITH gone AS (
-    DELETE FROM /* TEMPLATE: schema */engine WHERE engine.id = $1::text
+    DELETE FROM /* TEMPLATE: schema */engine WHERE engine.process = $1::text
 )
 UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
 WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = $1::text
 `
 
-// RemoveEngine takes the heartbeat of an engine that has ended, and hands on what
+// RemoveEngine takes the heartbeat of a process that has ended, and hands on what
 // River could not complete for it.
-func (q *Queries) RemoveEngine(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, removeEngine, id)
+func (q *Queries) RemoveEngine(ctx context.Context, process string) error {
+	_, err := q.db.Exec(ctx, removeEngine, process)
 	return err
 }

@@ -64,16 +64,6 @@ func (q *Queries) AddInboxToken(ctx context.Context, arg *AddInboxTokenParams) e
 	return err
 }
 
-const beatInbox = `-- name: BeatInbox :exec
-INSERT INTO /* TEMPLATE: schema */engine (id, inbox) VALUES ($1, true)
-ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()
-`
-
-func (q *Queries) BeatInbox(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, beatInbox, id)
-	return err
-}
-
 const beginInboxAttempt = `-- name: BeginInboxAttempt :execrows
 UPDATE /* TEMPLATE: schema */inbox_event e SET attempt = e.attempt + 1
 WHERE e.id = $1 AND e.state = 'pending' AND e.attempt = $2

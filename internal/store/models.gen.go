@@ -101,7 +101,6 @@ type Decision struct {
 	DueAt          *time.Time
 	CreatedAt      time.Time
 	DecidedAt      time.Time
-	EndedRuns      []byte
 }
 
 type Delivery struct {
@@ -129,7 +128,6 @@ type Delivery struct {
 	Erased         bool
 	CreatedAt      time.Time
 	EndedAt        *time.Time
-	EndedRuns      []byte
 	Ctid           pgtype.TID
 }
 
@@ -154,6 +152,7 @@ type EndpointChallenge struct {
 }
 
 type Engine struct {
+	Process     string
 	ID          string
 	Inbox       bool
 	StartedAt   time.Time
@@ -236,18 +235,17 @@ type Intent struct {
 }
 
 type IntentState struct {
-	IntentID  uuid.UUID
-	State     string
-	JobID     int64
-	After     uuid.UUID
-	DueAt     *time.Time
-	Tries     int
-	Reason    string
-	EndedAt   *time.Time
-	Keep      pgtype.Text
-	KeepAt    *time.Time
-	EndedRuns []byte
-	Ctid      pgtype.TID
+	IntentID uuid.UUID
+	State    string
+	JobID    int64
+	After    uuid.UUID
+	DueAt    *time.Time
+	Tries    int
+	Reason   string
+	EndedAt  *time.Time
+	Keep     pgtype.Text
+	KeepAt   *time.Time
+	Ctid     pgtype.TID
 }
 
 type Message struct {

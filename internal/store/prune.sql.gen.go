@@ -33,13 +33,13 @@ func (q *Queries) DeleteDeliveries(ctx context.Context, ids []string) (int64, er
 
 const isFirstEngine = `-- name: IsFirstEngine :one
 SELECT coalesce((
-    SELECT e.id = $1::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.id LIMIT 1
+    SELECT e.process = $1::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.process LIMIT 1
 ), false)::boolean AS first
 `
 
 // IsFirstEngine says whether an engine is the one that has run for longest.
-func (q *Queries) IsFirstEngine(ctx context.Context, id string) (bool, error) {
-	row := q.db.QueryRow(ctx, isFirstEngine, id)
+func (q *Queries) IsFirstEngine(ctx context.Context, process string) (bool, error) {
+	row := q.db.QueryRow(ctx, isFirstEngine, process)
 	var first bool
 	err := row.Scan(&first)
 	return first, err

@@ -16,9 +16,13 @@ import (
 )
 
 const (
-	// recordTimeout bounds the recording of what became of an attempt, which a
+	// writeTimeout bounds what is written about something that has happened, which a
 	// context that has ended does not prevent.
-	recordTimeout = 10 * time.Second
+	writeTimeout = 10 * time.Second
+
+	// recordTimeout is how long what became of an attempt is kept while the database
+	// cannot be written: what is not recorded is run again.
+	recordTimeout = 2 * time.Minute
 
 	// stallWait is the wait before something is tried again that was nobody's
 	// attempt: the database failed, or another run was faster.
@@ -130,21 +134,15 @@ var errOvertaken = errors.New("pginbox: the attempt was overtaken")
 
 // finish marks the event as done, in the transaction of the Func where it has one.
 func (a *attempt) finish(ctx context.Context, resp receiver.Response) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	queries := a.inbox.store
-	if a.tx != nil {
-		queries = store.In(a.tx, a.inbox.cfg.Schema)
-	}
-	finished, err := queries.FinishInboxAttempt(ctx, &store.FinishInboxAttemptParams{
+	params := &store.FinishInboxAttemptParams{
 		ID: a.row.ID, Attempt: a.number(),
 		ResponseStatus: resp.Status, ResponseContentType: resp.ContentType, ResponseBody: resp.Body,
-	})
-	if err == nil && finished == 0 {
-		err = errOvertaken
 	}
-	if err == nil && a.tx != nil {
-		err = a.tx.Commit(ctx)
+	var err error
+	if a.tx != nil {
+		err = a.commit(ctx, params)
+	} else {
+		err = record(ctx, a.inbox, params, a.inbox.store.FinishInboxAttempt)
 	}
 	if err != nil {
 		return fmt.Errorf("pginbox: finish: %w", err)
@@ -152,23 +150,54 @@ func (a *attempt) finish(ctx context.Context, resp receiver.Response) error {
 	return nil
 }
 
+// commit is for once: a transaction that has lost its session has had no effect.
+func (a *attempt) commit(ctx context.Context, params *store.FinishInboxAttemptParams) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	finished, err := store.In(a.tx, a.inbox.cfg.Schema).FinishInboxAttempt(ctx, params)
+	if err == nil && finished == 0 {
+		err = errOvertaken
+	}
+	if err == nil {
+		err = a.tx.Commit(ctx)
+	}
+	return err
+}
+
 // rollback does nothing behind a commit.
 func (a *attempt) rollback(ctx context.Context) {
 	if a.tx == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	_ = a.tx.Rollback(ctx) // what cannot be rolled back has lost its connection
 }
 
-func (a *attempt) fail(ctx context.Context, number int, why error, final bool) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+// record writes what became of an attempt, also when its job is cancelled. While the
+// database cannot be written it tries again, which a job that is cancelled does not
+// wait for. A write that changes no row was overtaken.
+func record[P any](job context.Context, in *Inbox, params P, write func(ctx context.Context, params P) (int64, error)) error {
+	waiting, cancel := context.WithTimeout(job, recordTimeout)
 	defer cancel()
+	for {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(job), writeTimeout)
+		rows, err := write(ctx, params)
+		cancel()
+		if err == nil && rows == 0 {
+			return errOvertaken
+		}
+		if err == nil || !in.heart.Passing(err) || !in.heart.AwaitAfter(waiting) {
+			return err
+		}
+	}
+}
+
+func (a *attempt) fail(ctx context.Context, number int, why error, final bool) error {
 	text := why.Error()
 	text = strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), maxError)], ""), "\x00", "")
-	_, err := a.inbox.store.FailInboxAttempt(ctx, &store.FailInboxAttemptParams{ID: a.row.ID, Attempt: number, Error: text, Final: final})
-	if err != nil {
+	params := &store.FailInboxAttemptParams{ID: a.row.ID, Attempt: number, Error: text, Final: final}
+	if err := record(ctx, a.inbox, params, a.inbox.store.FailInboxAttempt); err != nil && !errors.Is(err, errOvertaken) {
 		return fmt.Errorf("record an attempt: %w", err)
 	}
 	return nil

@@ -86,6 +86,7 @@ func runChild(text string) error {
 	if err != nil {
 		return err
 	}
+	inbox.HandOnAtOnce()
 	var stored receiver.Inbox = inbox
 	if task.DieAt == "added" {
 		stored = dying{inbox}

@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/jobs"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/receiver"
@@ -29,7 +30,7 @@ const syncGrace = 15 * time.Second
 // first attempt has failed.
 type Inbox struct {
 	cfg      Config
-	id       string
+	heart    *heartbeat.Heart
 	pool     *pgxpool.Pool
 	registry *receiver.Registry
 	river    *river.Client[pgx.Tx]
@@ -59,7 +60,13 @@ func New(pool *pgxpool.Pool, registry *receiver.Registry, cfg *Config) (*Inbox, 
 		host = "inbox"
 	}
 	in := &Inbox{
-		cfg: c, id: fmt.Sprintf("%.60s_%s", host, uuid.NewString()), pool: pool, registry: registry, store: store.In(pool, c.Schema),
+		cfg: c,
+		heart: heartbeat.New(heartbeat.Config{
+			ID: host, Inbox: true, Logger: c.Logger, Pool: pool, Schema: c.Schema, Subject: "pginbox",
+		}),
+		pool:     pool,
+		registry: registry,
+		store:    store.In(pool, c.Schema),
 	}
 	if in.river, err = in.newRiver(); err != nil {
 		return nil, err

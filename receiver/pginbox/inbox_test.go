@@ -75,6 +75,7 @@ func (b *bundle) open(registry *receiver.Registry) *pginbox.Inbox {
 	b.Helper()
 	inbox, err := pginbox.New(b.pool, registry, &pginbox.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
+	inbox.HandOnAtOnce()
 	return inbox
 }
 

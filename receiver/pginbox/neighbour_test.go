@@ -89,7 +89,7 @@ func TestAnEngineAndAnInboxShareASchema(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, stats.Engines, "an inbox is none")
 		id := ""
-		require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT id FROM riverhook.engine WHERE NOT inbox`).Scan(&id))
+		require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT process FROM riverhook.engine WHERE NOT inbox`).Scan(&id))
 		prunes, err := store.In(b.pool, store.DefaultSchema).IsFirstEngine(t.Context(), id)
 		require.NoError(t, err)
 		require.True(t, prunes, "whichever was there first")

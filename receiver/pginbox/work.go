@@ -16,13 +16,8 @@ import (
 )
 
 const (
-	heartbeatInterval = 3 * time.Second
-
-	// deadAfter is how long a process without a heartbeat is believed to live.
-	deadAfter = 15 * time.Second
-
-	// stuckAfter is above receiver.MaxTimeout.
-	stuckAfter = 30 * time.Minute
+	// houseInterval is the time between two rounds of housekeeping.
+	houseInterval = 3 * time.Second
 
 	// These are River's, for the same reasons as in package delivery.
 	completedRetention = 5 * time.Minute
@@ -40,9 +35,9 @@ func (in *Inbox) newRiver() (*river.Client[pgx.Tx], error) {
 		CompletedJobRetentionPeriod: completedRetention,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           pollInterval,
-		ID:                          in.id,
+		ID:                          in.heart.Process(),
 		JobTimeout:                  -1,
-		Logger:                      jobs.Warnings(in.cfg.Logger),
+		Logger:                      in.heart.River(),
 		MaxAttempts:                 jobs.MaxAttempts,
 		PollOnly:                    in.cfg.PollOnly,
 		Queues:                      map[string]river.QueueConfig{jobs.QueueInbox: {MaxWorkers: in.cfg.MaxWorkers}},
@@ -63,9 +58,13 @@ type worker struct {
 }
 
 // Work never fails: our row says what became of the event, and River is only told when to
-// come again.
+// come again. While the database cannot be written it waits, since River could not even
+// write that down.
 func (w *worker) Work(ctx context.Context, job *river.Job[jobs.Receive]) error {
 	again, err := w.inbox.work(ctx, job.Args)
+	for err != nil && w.inbox.heart.Outage(err) && w.inbox.heart.AwaitAfter(ctx) {
+		again, err = w.inbox.work(ctx, job.Args)
+	}
 	if err != nil {
 		w.inbox.cfg.Logger.WarnContext(ctx, "pginbox: an event waits", "event", job.Args.EventID, "error", err)
 		again = stallWait
@@ -95,7 +94,7 @@ func (in *Inbox) Start(ctx context.Context) error {
 	if err := migration.Check(ctx, in.pool, in.cfg.Schema); err != nil {
 		return fmt.Errorf("pginbox: start: %w", err)
 	}
-	if err := in.store.BeatInbox(ctx, in.id); err != nil {
+	if err := in.heart.Start(ctx); err != nil {
 		return fmt.Errorf("pginbox: start: %w", err)
 	}
 	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -104,6 +103,7 @@ func (in *Inbox) Start(ctx context.Context) error {
 		return fmt.Errorf("pginbox: start river: %w", err)
 	}
 	in.started, in.stop = true, stop
+	in.loop.Go(func() { in.heart.Run(loopCtx) })
 	in.loop.Go(func() { in.keepHouse(loopCtx) })
 	return nil
 }
@@ -121,7 +121,7 @@ func (in *Inbox) Stop(ctx context.Context) error {
 	soft, cancel := context.WithTimeout(ctx, in.cfg.StopTimeout)
 	defer cancel()
 	err := in.river.Stop(soft)
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	if err != nil {
 		err = errors.Join(fmt.Errorf("pginbox: stop: attempts were interrupted: %w", err), in.river.StopAndCancel(last))
@@ -129,37 +129,24 @@ func (in *Inbox) Stop(ctx context.Context) error {
 	in.stop()
 	in.stop = nil
 	in.loop.Wait()
-	return errors.Join(err, in.store.RemoveEngine(last, in.id))
+	return errors.Join(err, in.heart.Stop(last))
 }
 
-// keepHouse says that this process lives, and sees to what others have left.
+// keepHouse sees to what others have left.
 func (in *Inbox) keepHouse(ctx context.Context) {
 	for {
-		if err := in.keepHouseOnce(ctx); err != nil && ctx.Err() == nil {
+		if err := in.keepHouseOnce(ctx); err != nil && ctx.Err() == nil && !in.heart.Outage(err) {
 			in.cfg.Logger.ErrorContext(ctx, "pginbox: maintenance", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(heartbeatInterval):
+		case <-time.After(houseInterval):
 		}
 	}
 }
 
 func (in *Inbox) keepHouseOnce(ctx context.Context) error {
-	if err := in.store.BeatInbox(ctx, in.id); err != nil {
-		return fmt.Errorf("heartbeat: %w", err)
-	}
-	// No engine has the empty name: its own jobs are let be.
-	released, err := in.store.ReleaseRunningJobs(ctx, &store.ReleaseRunningJobsParams{
-		Engine: "", UnderWay: []int64{}, DeadAfterMs: deadAfter.Milliseconds(), StuckAfterMs: stuckAfter.Milliseconds(),
-	})
-	if err != nil {
-		return fmt.Errorf("release running jobs: %w", err)
-	}
-	if released > 0 {
-		in.cfg.Logger.WarnContext(ctx, "pginbox: took over jobs that nobody worked on", "jobs", released)
-	}
 	if err := in.mendJobs(ctx); err != nil {
 		return fmt.Errorf("make lost jobs anew: %w", err)
 	}

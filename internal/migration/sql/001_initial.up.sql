@@ -269,7 +269,6 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
     ended_at    timestamptz,
     keep        text,
     keep_at     timestamptz,
-    ended_runs  jsonb,
     CONSTRAINT intent_state_state CHECK (state IN ('pending', 'expanded', 'failed', 'cancelled')),
     CONSTRAINT intent_state_keep CHECK ((keep IS NULL) = (keep_at IS NULL))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
@@ -306,7 +305,6 @@ CREATE TABLE /* TEMPLATE: schema */decision (
     due_at          timestamptz,
     created_at      timestamptz NOT NULL DEFAULT now(),
     decided_at      timestamptz NOT NULL DEFAULT now(),
-    ended_runs      jsonb,
     PRIMARY KEY (intent_id, subscription_id),
     CONSTRAINT decision_outcome CHECK (outcome IN ('waiting', 'denied', 'filtered', 'unresolvable', 'inactive', 'gone', 'failed', 'unanswered', 'filter_error'))
 );
@@ -354,7 +352,6 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     erased          boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT now(),
     ended_at        timestamptz,
-    ended_runs      jsonb,
     UNIQUE (intent_id, subscription_id),
     CONSTRAINT delivery_state CHECK (state IN ('pending', 'delivered', 'exhausted', 'cancelled', 'expired')),
     CONSTRAINT delivery_hold CHECK (hold IN ('', 'paused', 'circuit', 'slots')),
@@ -438,9 +435,12 @@ CREATE INDEX inbox_token_owner_idx ON /* TEMPLATE: schema */inbox_token (receive
 
 -- Engines -------------------------------------------------------------------
 
--- Whoever works River jobs of this schema: engines that deliver, and inboxes.
+-- Whoever works River jobs of this schema: engines that deliver, and inboxes. A row
+-- is a process. Its name is that of its River client: the id that it is known by,
+-- which two can have, and a nonce.
 CREATE TABLE /* TEMPLATE: schema */engine (
-    id           text PRIMARY KEY,
+    process      text PRIMARY KEY,
+    id           text NOT NULL,
     inbox        boolean NOT NULL DEFAULT false,
     started_at   timestamptz NOT NULL DEFAULT now(),
     heartbeat_at timestamptz NOT NULL DEFAULT now()

@@ -3,7 +3,7 @@
 -- without one, of its queues.
 UPDATE /* TEMPLATE: schema */river_job j SET
     state = 'running', attempt = j.attempt + 1, attempted_at = now(),
-    attempted_by = array_append(coalesce(j.attempted_by, '{}'), sqlc.arg(engine)::text)
+    attempted_by = array_append(coalesce(j.attempted_by, '{}'), sqlc.arg(process)::text)
 WHERE j.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */river_job o
     WHERE o.queue = ANY (@queues::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
@@ -11,7 +11,7 @@ WHERE j.id IN (
     ORDER BY o.scheduled_at, o.id
     LIMIT 100
     FOR UPDATE SKIP LOCKED)
-RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures;
+RETURNING j.id, j.kind, j.args, j.attempt;
 
 -- name: FinishJob :exec
 UPDATE /* TEMPLATE: schema */river_job j SET

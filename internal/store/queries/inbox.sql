@@ -75,10 +75,6 @@ WHERE e.id IN (
     LIMIT 1000
     FOR UPDATE SKIP LOCKED);
 
--- name: BeatInbox :exec
-INSERT INTO /* TEMPLATE: schema */engine (id, inbox) VALUES (@id, true)
-ON CONFLICT (id) DO UPDATE SET heartbeat_at = now();
-
 -- name: AddInboxToken :exec
 INSERT INTO /* TEMPLATE: schema */inbox_token (hash, receiver, owner) VALUES (@hash, @receiver, @owner);
 

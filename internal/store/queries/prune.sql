@@ -6,7 +6,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('riverhook prune ' || sqlc.arg
 -- name: IsFirstEngine :one
 -- IsFirstEngine says whether an engine is the one that has run for longest.
 SELECT coalesce((
-    SELECT e.id = sqlc.arg(id)::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.id LIMIT 1
+    SELECT e.process = sqlc.arg(process)::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.process LIMIT 1
 ), false)::boolean AS first;
 
 -- name: LockSurplus :one

@@ -1,0 +1,160 @@
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQLSTATEs (Postgres' manual, appendix A).
+const (
+	readOnlyTransaction = "25006" // what a standby says of most statements, and a read-only session of all that write
+	notSupported        = "0A000" // what a standby says of a serializable transaction, among much that has nothing to do with it
+)
+
+// Down is true while the database cannot be written: the last heartbeat could not.
+func (h *Heart) Down() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.downAt.IsZero()
+}
+
+func (h *Heart) fell(ctx context.Context, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.downAt.IsZero() {
+		return
+	}
+	h.downAt, h.up = time.Now(), make(chan struct{})
+	h.cfg.Logger.WarnContext(ctx, h.cfg.Subject+": the database cannot be written; nothing is sent meanwhile", "error", err)
+}
+
+func (h *Heart) rose(ctx context.Context) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beaten = time.Now()
+	if h.downAt.IsZero() {
+		return
+	}
+	h.cfg.Logger.WarnContext(ctx, h.cfg.Subject+": the database can be written again", "after", time.Since(h.downAt).Round(time.Millisecond))
+	h.downAt = time.Time{}
+	close(h.up)
+}
+
+// Await waits while the database cannot be written. It returns false when ctx ends
+// first.
+func (h *Heart) Await(ctx context.Context) bool {
+	for {
+		h.mu.Lock()
+		down, up := !h.downAt.IsZero(), h.up
+		h.mu.Unlock()
+		if !down {
+			return ctx.Err() == nil
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-up:
+		}
+	}
+}
+
+// AwaitAfter is Await for who was met by an error of an outage: it also waits for
+// a moment where the outage was that of one session alone.
+func (h *Heart) AwaitAfter(ctx context.Context) bool { return sleep(ctx, nil, pause) && h.Await(ctx) }
+
+// Outage is true of an error that the line about the state of the database covers,
+// so that it needs none of its own.
+func (h *Heart) Outage(err error) bool {
+	return h.Passing(err) && (h.Down() || h.sessions.foundLately())
+}
+
+// Passing is true of errors of the connection and of the server, which another try
+// may not meet; not of those of a statement. Where the session that has failed
+// cannot write, it is closed; and the state of the database is looked at.
+func (h *Heart) Passing(err error) bool {
+	if err == nil {
+		return false
+	}
+	var failed *pgconn.PgError
+	if !errors.As(err, &failed) {
+		h.wake()
+		return true
+	}
+	switch failed.Code {
+	case readOnlyTransaction:
+		h.sessions.sweep()
+		h.wake()
+		return true
+	case notSupported:
+		if h.sessions.sweep() == 0 && !h.sessions.foundLately() {
+			return false
+		}
+		h.wake()
+		return true
+	}
+	switch class := failed.Code[:2]; class {
+	case "08", "57", "58": // connection, shutdown, system
+		h.wake()
+		return true
+	case "40", "53", "55": // rollback, resources, locks
+		return true
+	default:
+		return false
+	}
+}
+
+// wake has the next heartbeat come soon.
+func (h *Heart) wake() {
+	select {
+	case h.woken <- struct{}{}:
+	default:
+	}
+}
+
+// ConcernsAll is true of an error that each statement gets for the same reason,
+// whatever it writes: there is no use in trying its parts.
+func ConcernsAll(err error) bool {
+	var (
+		failed  *pgconn.PgError
+		refused *pgconn.ConnectError
+	)
+	return errors.As(err, &failed) && failed.Code == readOnlyTransaction || errors.As(err, &refused)
+}
+
+// River returns the logger for a River client. What River warns of during an outage
+// is left out: there is one line about that. Its errors are texts, so what they
+// are of is asked of the sessions.
+func (h *Heart) River() *slog.Logger { return slog.New(quiet{Handler: h.cfg.Logger.Handler(), heart: h}) }
+
+type quiet struct {
+	slog.Handler
+
+	heart *Heart
+}
+
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+}
+
+func (q quiet) Handle(ctx context.Context, record slog.Record) error {
+	if q.heart.Down() {
+		return nil
+	}
+	q.heart.wake()
+	if q.heart.sessions.sweep() > 0 || q.heart.sessions.foundLately() {
+		return nil
+	}
+	return q.Handler.Handle(ctx, record)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return quiet{Handler: q.Handler.WithAttrs(attrs), heart: q.heart}
+}
+
+func (q quiet) WithGroup(name string) slog.Handler {
+	return quiet{Handler: q.Handler.WithGroup(name), heart: q.heart}
+}

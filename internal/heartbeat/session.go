@@ -1,0 +1,63 @@
+package heartbeat
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// lately is how long after a session that could not write the errors of others
+	// are believed to be of such sessions.
+	lately = 2 * time.Second
+
+	// closeTimeout bounds the farewell to a session, whose server may be gone.
+	closeTimeout = time.Second
+)
+
+// sessions finds those of a pool that cannot write. A session that was opened while
+// the database was read-only, or at a standby, stays so after the writer is
+// back, and the pool would give it out for as long as it lives.
+type sessions struct {
+	pool *pgxpool.Pool
+
+	mu    sync.Mutex
+	found time.Time // when one was found last
+}
+
+// sweep closes the idle sessions that cannot write, and returns how many there
+// were. One that has just failed is idle again. Each is asked for what its server
+// has reported with its last answer, so nothing is sent.
+func (s *sessions) sweep() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	closed := 0
+	for _, conn := range s.pool.AcquireAllIdle(ctx) {
+		if cannotWrite(conn.Conn().PgConn()) {
+			closed++
+			_ = conn.Conn().Close(ctx) // the pool drops it when it is released
+		}
+		conn.Release()
+	}
+	if closed > 0 {
+		s.found = time.Now()
+	}
+	return closed
+}
+
+func (s *sessions) foundLately() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.found) < lately
+}
+
+// cannotWrite goes by parameters that Postgres 14 and later report by themselves,
+// also when they change.
+func cannotWrite(conn *pgconn.PgConn) bool {
+	return conn.ParameterStatus("in_hot_standby") == "on" || conn.ParameterStatus("default_transaction_read_only") == "on"
+}
