@@ -136,7 +136,7 @@ func (e *Engine) decideGates(
 	active := slices.DeleteFunc(slices.Clone(matches), func(m hierarchy.Match) bool {
 		return m.Subscription.State != hierarchy.StateActive
 	})
-	decided, messages := e.decide(ctx, in, active, nil, nil)
+	decided, messages := e.decide(ctx, nil, in, active, nil, nil)
 	decisions = make([]decision, 0, len(matches))
 	for _, m := range matches {
 		switch m.Subscription.State {

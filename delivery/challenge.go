@@ -70,7 +70,7 @@ func (e *Engine) challengePost(ctx context.Context, t *target, body map[string]s
 	t.Event = dialect.Event{
 		ID: newID().String(), Type: ChallengeEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC(),
 	}
-	if t.Message, err = envelope(ctx, d, t.Event, data); err == nil {
+	if t.Message, err = envelope(ctx, nil, d, t.Event, data); err == nil {
 		t.Message.Body, t.Message.ContentType = data, "application/json"
 		built, err = e.build(ctx, d, t, a)
 	}

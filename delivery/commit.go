@@ -54,6 +54,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 	p.NextAfters = append(p.NextAfters, ex.Next.String())
 	p.More = append(p.More, ex.More)
 	p.Carries = append(p.Carries, ex.carries())
+	p.EndedRuns = append(p.EndedRuns, ex.Ended.text())
 	p.Keeps = append(p.Keeps, ex.Keep.Payloads.stored())
 	p.KeepMs = append(p.KeepMs, ex.Keep.Age.Milliseconds())
 	for name, msg := range ex.Messages {

@@ -53,9 +53,12 @@ type decision struct {
 // resource, and is there a message in its dialect. messages are those made
 // before; it returns the new ones.
 //
-// It calls host code and so must be called while no connection is held.
+// It calls host code and so must be called while no connection is held. What is given
+// up of that fails the decisions that it is for; where by has stalled, nothing of what
+// it returns is to be used.
 func (e *Engine) decide(
-	ctx context.Context, in *intent, matches []hierarchy.Match, tries map[uuid.UUID]int, messages map[string]dialect.Message,
+	ctx context.Context, by *caller, in *intent, matches []hierarchy.Match, tries map[uuid.UUID]int,
+	messages map[string]dialect.Message,
 ) (decisions []decision, made map[string]dialect.Message) {
 	decisions = make([]decision, len(matches))
 	for i, m := range matches {
@@ -64,9 +67,9 @@ func (e *Engine) decide(
 			decisions[i].Outcome, decisions[i].Reason = decisionInactive, reason
 		}
 	}
-	e.applyFilters(ctx, in.Event, decisions)
-	e.judgeAccess(ctx, in.Event, decisions)
-	made = e.makeMessages(ctx, in.Event, decisions, messages)
+	e.applyFilters(ctx, by, in.Event, decisions)
+	e.judgeAccess(ctx, by, in.Event, decisions)
+	made = e.makeMessages(ctx, by, in.Event, decisions, messages)
 	for i := range decisions {
 		d := &decisions[i]
 		if d.Outcome == decisionDeliver && d.Subscription.State == hierarchy.StatePaused {
@@ -95,7 +98,7 @@ func inactiveReason(sub hierarchy.Subscription) string {
 
 // judgeAccess asks for all owners in one call, so that a checker can answer
 // them together.
-func (e *Engine) judgeAccess(ctx context.Context, ev dialect.Event, decisions []decision) {
+func (e *Engine) judgeAccess(ctx context.Context, by *caller, ev dialect.Event, decisions []decision) {
 	var (
 		requests []access.Request
 		asked    []int
@@ -116,12 +119,25 @@ func (e *Engine) judgeAccess(ctx context.Context, ev dialect.Event, decisions []
 	for _, i := range asked {
 		decisions[i].AccessAt = now
 	}
-	for j, err := range e.cfg.Access.CheckMany(ctx, requests) {
+	answers, err := e.checkMany(ctx, by, ev, requests)
+	if err != nil {
+		for _, i := range asked {
+			decisions[i].Outcome, decisions[i].Reason = decisionFailed, err.Error()
+		}
+		return
+	}
+	for j, err := range answers {
 		if d := &decisions[asked[j]]; err != nil && d.Outcome != decisionDenied {
 			d.Outcome, d.Reason = judge(err, requests[j])
 			d.OwnerUnknown = d.Outcome == decisionUnresolvable && requests[j].Principal == d.Subscription.Owner
 		}
 	}
+}
+
+// checkMany asks the application's checkers. The error is that of by: nobody was asked.
+func (e *Engine) checkMany(ctx context.Context, by *caller, ev dialect.Event, requests []access.Request) (answers []error, err error) {
+	err = by.call(ctx, stepChecker(ev.ResourceKind), func() { answers = e.cfg.Access.CheckMany(ctx, requests) })
+	return answers, err
 }
 
 // principals are those who must be allowed to see the resource.
@@ -155,7 +171,7 @@ func added(err, plain error) string {
 
 // makeMessages gives each dialect that is still wanted its message.
 func (e *Engine) makeMessages(
-	ctx context.Context, ev dialect.Event, decisions []decision, messages map[string]dialect.Message,
+	ctx context.Context, by *caller, ev dialect.Event, decisions []decision, messages map[string]dialect.Message,
 ) map[string]dialect.Message {
 	made := map[string]dialect.Message{}
 	failed := map[string]decision{}
@@ -173,7 +189,7 @@ func (e *Engine) makeMessages(
 		}
 		failure, known := failed[name]
 		if !known {
-			msg, f := e.makeMessage(ctx, ev, name)
+			msg, f := e.makeMessage(ctx, by, ev, name)
 			if f == nil {
 				made[name] = msg
 				continue
@@ -191,7 +207,7 @@ func (e *Engine) makeMessages(
 
 // makeMessage externalizes the resource in one dialect. A failure says what
 // becomes of the decisions that wanted it, and in Tries whether it counts.
-func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string) (dialect.Message, *decision) {
+func (e *Engine) makeMessage(ctx context.Context, by *caller, ev dialect.Event, name string) (dialect.Message, *decision) {
 	d, ok := e.cfg.Dialects.Get(name)
 	if !ok {
 		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: fmt.Sprintf("no dialect %q in this process", name)}
@@ -199,8 +215,11 @@ func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string)
 	data := ev.Data
 	if x, found := e.cfg.Externalizers.Find(name, ev.ResourceKind, ev.Type); found && !hierarchy.IsReserved(ev.Type) {
 		var err error
-		if data, err = e.callExternalizer(ctx, x, ev); err != nil {
-			if errors.Is(err, ErrGone) {
+		if data, err = e.callExternalizer(ctx, by, name, x, ev); err != nil {
+			switch {
+			case isEnded(err):
+				return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
+			case errors.Is(err, ErrGone):
 				return dialect.Message{}, &decision{Outcome: decisionGone, Reason: "the resource is gone"}
 			}
 			return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "externalizer: " + brief(err), Tries: 1}
@@ -208,7 +227,10 @@ func (e *Engine) makeMessage(ctx context.Context, ev dialect.Event, name string)
 	} else if err := e.checkSize("data", len(data)); err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 	}
-	msg, err := envelope(ctx, d, ev, data)
+	msg, err := envelope(ctx, by, d, ev, data)
+	if isEnded(err) {
+		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
+	}
 	if err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "dialect: " + brief(err), Tries: 1}
 	}

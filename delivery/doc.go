@@ -22,6 +22,17 @@
 // that cannot be decided; a revocation can race a request by at most
 // Config.AccessMaxAge.
 //
+// # Host code that ends its process
+//
+// Checkers, externalizers, dialects, the tree and the Sealer can end the process that
+// calls them, by a fatal error or by too much memory. When a process has ended, what
+// it had under way is done by another one, which calls one piece of host code at a time for that,
+// while no other job of the engine is in host code. A step that has ended three processes so,
+// without progress, is not called again: the intent or the decision is failed, or
+// the delivery cancelled, with the reason "process ended three times in" and the step. RetryFailed and
+// Redeliver try it again. A process that is killed during a request, and an engine
+// that is stopped, do not count.
+//
 // # What to call
 //
 // [Engine.Ask] asks, before something is done, those who may veto it.

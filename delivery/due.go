@@ -63,7 +63,10 @@ func (e *Engine) runClaimed(ctx context.Context, jobs []store.ClaimDueJobsRow) e
 	errs := make([]error, len(jobs))
 	for i, row := range jobs {
 		wg.Go(func() {
-			job := &rivertype.JobRow{ID: row.ID, Kind: row.Kind, EncodedArgs: row.Args, Attempt: int(row.Attempt)}
+			job := &rivertype.JobRow{
+				ID: row.ID, Kind: row.Kind, EncodedArgs: row.Args, Attempt: int(row.Attempt),
+				Errors: make([]rivertype.AttemptError, row.Failures),
+			}
 			err := e.dispatch(ctx, job)
 			finish := store.FinishJobParams{ID: row.ID, Done: err == nil}
 			errs[i] = errors.Join(err, e.store.FinishJob(context.WithoutCancel(ctx), &finish))

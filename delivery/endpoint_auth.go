@@ -107,7 +107,7 @@ func (a *endpointAuth) of(sub *hierarchy.Subscription) (*endpointAuth, error) {
 
 // authOf returns what the requests of a subscription carry, or errAuthChanged. It
 // asks the database and the Sealer only where it does not remember.
-func (e *Engine) authOf(ctx context.Context, sub *hierarchy.Subscription) (*endpointAuth, error) {
+func (e *Engine) authOf(ctx context.Context, by *caller, sub *hierarchy.Subscription) (*endpointAuth, error) {
 	if sub.CredentialsVersion == 0 {
 		return noAuth, nil
 	}
@@ -125,7 +125,8 @@ func (e *Engine) authOf(ctx context.Context, sub *hierarchy.Subscription) (*endp
 			continue // it has none any more
 		}
 		at := sealed.EndpointAuth(row.Kind, *row.ID, sub.ID)
-		if values[row.Kind], err = e.box.Open(ctx, at, sealed.Value{Bytes: row.Value, Sealed: row.Sealed}); err != nil {
+		values[row.Kind], err = e.open(ctx, by, at, sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -149,12 +150,14 @@ const unopenedAuthReason = "its credentials, headers or TLS settings cannot be o
 // was changed since the target was loaded is to be loaded again.
 func (e *Engine) authFor(ctx context.Context, t *target) *transition {
 	var err error
-	t.Auth, err = e.authOf(ctx, &t.Sub)
+	t.Auth, err = e.authOf(ctx, t.By, &t.Sub)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, errAuthChanged):
 		return t.postpone(changedWait, errAuthChanged.Error())
+	case t.notCalled(err) != nil:
+		return t.notCalled(err)
 	}
 	e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
 		slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedAuthReason), slog.String("error", brief(err)))

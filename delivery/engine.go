@@ -39,6 +39,7 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
+	asksTree  bool          // the lookup of subscriptions asks host code
 	admitted  chan struct{} // attempts of large fan-outs that wait for their turn or have it
 	asking    chan struct{} // challenges under way
 	box       *sealed.Box
@@ -46,11 +47,13 @@ type Engine struct {
 	client    *http.Client
 	endpoints *endpoints
 	fault     func(point string)
+	firstRun  *caller
 	heart     *heartbeat.Heart
 	keeper    headerKeeper
 	inFlight  chan struct{}
 	log       *slog.Logger
 	pool      *pgxpool.Pool
+	quiet     quiet
 	random    func() float64
 	resolver  *hierarchy.Resolver
 	schedules map[string]Schedule
@@ -108,6 +111,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
+	e.firstRun = &caller{quiet: &e.quiet}
+	e.asksTree = isHostTree(cfg.Tree)
 	if err := e.makeClients(); err != nil {
 		return nil, err
 	}

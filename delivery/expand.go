@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 type carrier struct {
 	JobID int64
 	Rerun bool // an earlier run of this job did not come to its end
+	Died  bool // nor did it return an error: its process ended
 }
 
 // expandAfter expands the chunk of an intent behind the subscription after, and
@@ -68,10 +70,11 @@ func (e *Engine) attemptCarried(ctx context.Context, by carrier, intentID uuid.U
 }
 
 func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*target, error) {
-	matches, err := e.lookups.Do(ctx, hierarchy.Lookup{
-		IntentID: in.ID, Type: in.Event.Type, Site: hierarchy.Path(in.Event.Site), ActiveSite: hierarchy.Path(in.Event.ActiveSite),
-		Channel: in.Event.Channel, After: in.After, Limit: e.cfg.ChunkSize + 1,
-	})
+	host := e.expansionCaller(by, in)
+	matches, err := e.lookup(ctx, host, in)
+	if stalled := host.stalled(); stalled != nil {
+		return nil, stalled
+	}
 	if err != nil {
 		return nil, fmt.Errorf("delivery: resolve intent %s: %w", in.Event.ID, err)
 	}
@@ -87,10 +90,16 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 	}
 	_, keep := e.cfg.History.of(in.Event.Type, in.Keep)
 	ex := &expansion{Intent: in, Next: in.After, More: more, Keep: keep, JobID: by.JobID, Wait: e.cfg.RedecideAfter}
+	if more {
+		ex.Ended = host.ended().givenUp()
+	}
 	if len(matches) > 0 {
 		ex.Next = matches[len(matches)-1].Subscription.ID
 	}
-	ex.Decisions, ex.Messages = e.decide(ctx, in, matches, nil, messages)
+	ex.Decisions, ex.Messages = e.decide(ctx, host, in, matches, nil, messages)
+	if stalled := host.stalled(); stalled != nil {
+		return nil, stalled
+	}
 	for i := range ex.Decisions {
 		if ex.Decisions[i].Outcome == decisionDeliver {
 			ex.Decisions[i].DeliveryID = newID()
@@ -106,6 +115,29 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 		return nil, err
 	}
 	return ex.targets(made, messages), nil
+}
+
+// lookup finds the subscriptions that apply to an intent, together with what others look
+// up meanwhile; a suspect does so for itself.
+func (e *Engine) lookup(ctx context.Context, by *caller, in *intent) (matches []hierarchy.Match, err error) {
+	asked := hierarchy.Lookup{
+		IntentID: in.ID, Type: in.Event.Type, Site: hierarchy.Path(in.Event.Site), ActiveSite: hierarchy.Path(in.Event.ActiveSite),
+		Channel: in.Event.Channel, After: in.After, Limit: e.cfg.ChunkSize + 1,
+	}
+	if !e.asksTree {
+		return e.lookups.Do(ctx, asked)
+	}
+	kept := by.call(ctx, stepTree, func() {
+		if by.suspect == nil {
+			matches, err = e.lookups.Do(ctx, asked)
+			return
+		}
+		var all [][]hierarchy.Match
+		if all, err = e.resolver.Resolve(ctx, []hierarchy.Lookup{asked}); err == nil {
+			matches = all[0]
+		}
+	})
+	return matches, cmp.Or(kept, err)
 }
 
 func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]dialect.Message, error) {
@@ -145,6 +177,7 @@ func (e *Engine) storedMessages(
 type expansion struct {
 	Intent    *intent
 	Next      uuid.UUID // the last subscription of the chunk
+	Ended     endedRuns // of the next chunk
 	More      bool      // there are subscriptions behind it
 	Keep      payloadRule
 	JobID     int64

@@ -32,7 +32,8 @@ var ErrGone = errors.New("delivery: resource is gone")
 // [ErrGone] says that there is nothing to send; any other error, or data that may
 // not be, is tried again with backoff for this dialect alone. It must return when ctx is done,
 // must not modify ev, and is called from several goroutines at once. A panic
-// is an error of that call alone.
+// is an error of that call alone. One that ends its process fails the decisions of this
+// dialect when it has done so four times.
 type Externalizer interface {
 	Externalize(ctx context.Context, ev dialect.Event) ([]byte, error)
 }

@@ -333,11 +333,11 @@ func TestAnIntentThatCannotBeExpandedFailsVisibly(t *testing.T) {
 	engine := b.engine(nil)
 
 	b.enqueue(nil)
-	b.exec(`UPDATE riverhook.river_job SET attempt = 18`)
+	b.exec(`UPDATE riverhook.river_job SET attempt = 40, errors = array_fill('{}'::jsonb, ARRAY[18])`) // processes have died as well
 	_, err := engine.RunDue(t.Context(), nil)
 	require.ErrorContains(t, err, "no such tree")
 	require.Equal(t, "pending", b.text(`SELECT state FROM riverhook.intent_state`))
-	b.exec(`UPDATE riverhook.river_job SET attempt = 19`)
+	b.exec(`UPDATE riverhook.river_job SET errors = array_fill('{}'::jsonb, ARRAY[19])`)
 	b.pass(time.Minute)
 	_, err = engine.RunDue(t.Context(), nil)
 	require.ErrorContains(t, err, "no such tree")

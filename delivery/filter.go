@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/riverhook/riverhook/dialect"
@@ -48,7 +49,23 @@ func (e *Engine) compiledFilter(expr string) *compiledFilter {
 
 // applyFilters settles the decisions of subscriptions whose filters do not let the
 // event pass. Equal filters are evaluated once.
-func (e *Engine) applyFilters(ctx context.Context, ev dialect.Event, decisions []decision) {
+func (e *Engine) applyFilters(ctx context.Context, by *caller, ev dialect.Event, decisions []decision) {
+	filtered := func(d decision) bool { return d.Outcome == decisionDeliver && d.Subscription.Filter != "" }
+	if !slices.ContainsFunc(decisions, filtered) {
+		return
+	}
+	err := by.call(ctx, stepFilters, func() { e.evaluateFilters(ctx, ev, decisions) })
+	if err == nil {
+		return
+	}
+	for i := range decisions {
+		if d := &decisions[i]; filtered(*d) {
+			d.Outcome, d.Reason = decisionFailed, err.Error()
+		}
+	}
+}
+
+func (e *Engine) evaluateFilters(ctx context.Context, ev dialect.Event, decisions []decision) {
 	type verdict struct{ outcome, reason string }
 	verdicts := map[string]verdict{}
 	seen := filteredEvent(ev)

@@ -32,7 +32,7 @@ func TestAFilterThatIsInterruptedIsTriedAgain(t *testing.T) {
 	cancel()
 	decisions := decisionsWith("true", "")
 
-	filteringEngine().applyFilters(ctx, dialect.Event{}, decisions)
+	filteringEngine().applyFilters(ctx, nil, dialect.Event{}, decisions)
 
 	require.Equal(t, decisionWaiting, decisions[0].Outcome)
 	require.Zero(t, decisions[0].Tries, "it counts for nothing")
@@ -52,7 +52,7 @@ func TestAFilterIsCompiledOnceWhileItIsRemembered(t *testing.T) {
 	// Long filters take much memory: few of them stay.
 	long := strings.Repeat(" ", 2000)
 	for i := range 3 * keptFilters / len(long) {
-		e.applyFilters(t.Context(), dialect.Event{}, decisionsWith(strconv.Itoa(i)+" == 1"+long))
+		e.applyFilters(t.Context(), nil, dialect.Event{}, decisionsWith(strconv.Itoa(i)+" == 1"+long))
 	}
 	require.LessOrEqual(t, len(e.filters.young)+len(e.filters.old), 2*keptFilters/len(long))
 	require.NotSame(t, first, e.compiledFilter("true"))

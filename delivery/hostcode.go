@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,9 +46,13 @@ func within[T any](ctx context.Context, timeout time.Duration, call func(ctx con
 }
 
 // callExternalizer returns data as an intent may have it, or why there is none.
-func (e *Engine) callExternalizer(ctx context.Context, x Externalizer, ev dialect.Event) ([]byte, error) {
-	data, err := within(ctx, e.cfg.ExternalizeTimeout, func(ctx context.Context) ([]byte, error) { return x.Externalize(ctx, ev) })
-	if err != nil {
+func (e *Engine) callExternalizer(
+	ctx context.Context, by *caller, dialectName string, x Externalizer, ev dialect.Event,
+) (data []byte, err error) {
+	kept := by.call(ctx, stepExternalizer(dialectName), func() {
+		data, err = within(ctx, e.cfg.ExternalizeTimeout, func(ctx context.Context) ([]byte, error) { return x.Externalize(ctx, ev) })
+	})
+	if err = cmp.Or(kept, err); err != nil {
 		return nil, err
 	}
 	if err := e.checkSize("data", len(data)); err != nil {
@@ -61,20 +66,25 @@ func (e *Engine) callExternalizer(ctx context.Context, x Externalizer, ev dialec
 
 // envelope has a dialect make a message. What it does is not cut off by the end
 // of a job: it takes no time.
-func envelope(ctx context.Context, d dialect.Dialect, ev dialect.Event, data []byte) (dialect.Message, error) {
-	return within(context.WithoutCancel(ctx), dialectTimeout, func(context.Context) (dialect.Message, error) {
-		return d.Envelope(ev, data)
+func envelope(ctx context.Context, by *caller, d dialect.Dialect, ev dialect.Event, data []byte) (msg dialect.Message, err error) {
+	kept := by.call(ctx, stepDialect(d.Name()), func() {
+		msg, err = within(context.WithoutCancel(ctx), dialectTimeout, func(context.Context) (dialect.Message, error) {
+			return d.Envelope(ev, data)
+		})
 	})
+	return msg, cmp.Or(kept, err)
 }
 
 // build has a dialect make the request of an attempt.
-func (e *Engine) build(ctx context.Context, d dialect.Dialect, t *target, a *attempt) (dialect.Request, error) {
-	built, err := within(context.WithoutCancel(ctx), dialectTimeout, func(context.Context) (dialect.Request, error) {
-		return d.Request(t.Message,
-			dialect.Destination{URL: t.Sub.URL, Headers: t.headers(), Secrets: t.Secrets},
-			dialect.Attempt{Number: a.Number, At: a.StartedAt})
+func (e *Engine) build(ctx context.Context, d dialect.Dialect, t *target, a *attempt) (built dialect.Request, err error) {
+	kept := t.By.callLast(ctx, stepDialect(t.Dialect), func() {
+		built, err = within(context.WithoutCancel(ctx), dialectTimeout, func(context.Context) (dialect.Request, error) {
+			return d.Request(t.Message,
+				dialect.Destination{URL: t.Sub.URL, Headers: t.headers(), Secrets: t.Secrets},
+				dialect.Attempt{Number: a.Number, At: a.StartedAt})
+		})
 	})
-	if err == nil {
+	if err = cmp.Or(kept, err); err == nil {
 		err = e.checkSize("request", len(built.Body))
 	}
 	return built, err

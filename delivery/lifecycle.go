@@ -84,6 +84,9 @@ func (e *Engine) Stop(ctx context.Context) error {
 func (e *Engine) stopOnce(ctx context.Context) error {
 	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
 	defer cancel()
+	if err := e.quiet.stop(ctx); err != nil {
+		e.log.WarnContext(ctx, "riverhook: stop", "error", err)
+	}
 	err := e.river.Stop(softCtx)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()

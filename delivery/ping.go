@@ -116,14 +116,14 @@ func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t 
 		return nil, secret, err
 	}
 	t = &target{Sub: *sub, Dialect: sub.Dialect}
-	if t.Auth, err = e.authOf(ctx, sub); err != nil {
+	if t.Auth, err = e.authOf(ctx, nil, sub); err != nil {
 		return nil, secret, fmt.Errorf("endpoint credentials: %w", err)
 	}
 	for _, row := range rows {
 		if row.Pending != pending {
 			continue
 		}
-		opened, err := e.openSecret(ctx, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
+		opened, err := e.openSecret(ctx, nil, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
 		if err != nil {
 			return nil, secret, err
 		}
@@ -147,7 +147,7 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialec
 	ev := dialect.Event{ID: newID().String(), Type: PingEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC()}
 	t.Event = ev
 	var built dialect.Request
-	if t.Message, err = envelope(ctx, d, ev, data); err == nil {
+	if t.Message, err = envelope(ctx, nil, d, ev, data); err == nil {
 		built, err = e.build(ctx, d, t, a)
 	}
 	if err != nil {

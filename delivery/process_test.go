@@ -47,6 +47,8 @@ type childTask struct {
 	Pass      int
 	ChunkSize int
 
+	Deadly string // the host code that ends the process; see addHostCode
+
 	StopTimeout time.Duration
 }
 
@@ -99,10 +101,14 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 // runEngine runs until it is told to stop, then says how much memory it took, and
 // stops in order.
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
-	engine, err := delivery.New(pool, &delivery.Config{
+	cfg := &delivery.Config{
 		ChunkSize: task.ChunkSize, Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
 		Schedules: schedules(), Sealer: sealer(), StopTimeout: task.StopTimeout,
-	})
+	}
+	if task.Deadly != "" {
+		addHostCode(cfg, task.Deadly)
+	}
+	engine, err := delivery.New(pool, cfg)
 	if err != nil {
 		return err
 	}

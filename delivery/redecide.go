@@ -32,11 +32,17 @@ func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) e
 	}
 	var targets []*target
 	if len(waiting) > 0 {
-		if targets, err = e.settle(ctx, by, in, waiting); err != nil {
+		ended, err := endedRunsOf(waiting)
+		if err != nil {
+			return err
+		}
+		host := e.decisionCaller(by, in, ended, waiting[0].SubscriptionID)
+		if targets, err = e.settle(ctx, by, host, in, waiting); err != nil {
 			return err
 		}
 		err = e.store.ScheduleDecide(ctx, &store.ScheduleDecideParams{
 			IntentID: intentID, JobID: by.JobID, WaitMs: e.redecideWait(waiting).Milliseconds(),
+			EndedRuns: ended.givenUp().text(),
 		})
 		if err != nil {
 			return &stallError{"schedule the next try", err}
@@ -55,7 +61,26 @@ func (e *Engine) redecideWait(waiting []store.LoadWaitingRow) time.Duration {
 	return min(max(e.cfg.RedecideAfter, age/2), maxRedecideWait)
 }
 
-func (e *Engine) settle(ctx context.Context, by carrier, in *intent, waiting []store.LoadWaitingRow) ([]*target, error) {
+// endedRunsOf is what is written down of the runs for decisions that wait together.
+func endedRunsOf(waiting []store.LoadWaitingRow) (all endedRuns, err error) {
+	for _, w := range waiting {
+		one, err := parseEndedRuns(w.EndedRuns)
+		if err != nil {
+			return all, fmt.Errorf("delivery: a decision of subscription %s: %w", w.SubscriptionID, err)
+		}
+		for name, n := range one.Runs {
+			if all.Runs == nil {
+				all.Runs = map[string]int{}
+			}
+			all.Runs[name] = max(all.Runs[name], n)
+		}
+	}
+	return all, nil
+}
+
+func (e *Engine) settle(
+	ctx context.Context, by carrier, host *caller, in *intent, waiting []store.LoadWaitingRow,
+) ([]*target, error) {
 	matches, tries, err := e.loadMatches(ctx, waiting)
 	if err != nil {
 		return nil, err
@@ -65,7 +90,10 @@ func (e *Engine) settle(ctx context.Context, by carrier, in *intent, waiting []s
 		return nil, err
 	}
 	ex := &expansion{Intent: in, JobID: by.JobID}
-	ex.Decisions, ex.Messages = e.decide(ctx, in, matches, tries, messages)
+	ex.Decisions, ex.Messages = e.decide(ctx, host, in, matches, tries, messages)
+	if stalled := host.stalled(); stalled != nil {
+		return nil, stalled
+	}
 	for i := range ex.Decisions {
 		d := &ex.Decisions[i]
 		switch {

@@ -29,6 +29,9 @@ func (e *Engine) request(ctx context.Context, t *target) *transition {
 	d, _ := e.cfg.Dialects.Get(t.Dialect)
 	a := &attempt{Number: t.number(), Manual: t.Manual, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
 	built, err := e.build(ctx, d, t, a)
+	if tr := t.notCalled(err); tr != nil {
+		return tr
+	}
 	if err != nil {
 		a.Outcome, a.Error = OutcomeFailed, "dialect: "+brief(err)
 		return t.failed(a, schedule, e.random)

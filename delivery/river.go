@@ -124,6 +124,28 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	}
 }
 
+// giveUpExpansion fails an intent whose expansion has failed too often, or has ended its
+// process. Trouble with the database does not count, and neither does a run that was cut
+// off. It returns the error of the job.
+func (e *Engine) giveUpExpansion(ctx context.Context, job *rivertype.JobRow, intent uuid.UUID, err error) error {
+	var (
+		ended *endedError
+		stall *stallError
+	)
+	by := carrier{JobID: job.ID}
+	switch {
+	case err == nil || ctx.Err() != nil || e.heart.Down() || errors.As(err, &stall):
+		return err
+	case errors.As(err, &ended):
+		e.log.ErrorContext(ctx, "riverhook: intent failed", "intent", intent, "error", err)
+		return e.failIntent(ctx, by, intent, ended)
+	case len(job.Errors)+1 >= expandTries:
+		return errors.Join(err, e.failIntent(ctx, by, intent, err))
+	default:
+		return err
+	}
+}
+
 // stalledByOutage is true of the error of a job that can be run again as if nothing
 // had happened, as soon as the database can be written.
 func (e *Engine) stalledByOutage(err error) bool {
@@ -145,14 +167,11 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 	if err := json.Unmarshal(job.EncodedArgs, &args); err != nil {
 		return fmt.Errorf("delivery: arguments of job %d: %w", job.ID, err)
 	}
-	by := carrier{JobID: job.ID, Rerun: job.Attempt > 1}
+	by := carrier{JobID: job.ID, Rerun: job.Attempt > 1, Died: job.Attempt > 1+len(job.Errors)}
 	switch job.Kind {
 	case jobs.Expand{}.Kind(), jobs.Chunk{}.Kind():
 		err := e.expandAfter(ctx, by, args.IntentID, args.AfterID)
-		if err != nil && job.Attempt >= expandTries && ctx.Err() == nil && !e.heart.Down() {
-			return errors.Join(err, e.failIntent(ctx, by, args.IntentID, err))
-		}
-		return err
+		return e.giveUpExpansion(ctx, job, args.IntentID, err)
 	case jobs.Decide{}.Kind():
 		return e.redecide(ctx, by, args.IntentID)
 	case jobs.Deliver{}.Kind():

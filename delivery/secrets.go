@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,15 +70,15 @@ func (e *Engine) openSecrets(ctx context.Context, t *target) ([]dialect.Secret, 
 		if err != nil {
 			return nil, err
 		}
-		if secrets[i], err = e.openSecret(ctx, at, value); err != nil {
+		if secrets[i], err = e.openSecret(ctx, t.By, at, value); err != nil {
 			return nil, err
 		}
 	}
 	return secrets, nil
 }
 
-func (e *Engine) openSecret(ctx context.Context, at sealed.Place, value sealed.Value) (dialect.Secret, error) {
-	text, err := e.box.Open(ctx, at, value)
+func (e *Engine) openSecret(ctx context.Context, by *caller, at sealed.Place, value sealed.Value) (dialect.Secret, error) {
+	text, err := e.open(ctx, by, at, value)
 	if err != nil {
 		return dialect.Secret{}, fmt.Errorf("secret %s: %w", at.ID, err)
 	}
@@ -86,6 +87,15 @@ func (e *Engine) openSecret(ctx context.Context, at sealed.Place, value sealed.V
 		return dialect.Secret{}, fmt.Errorf("secret %s: %w", at.ID, err)
 	}
 	return secret, nil
+}
+
+// open asks the Sealer, where it does not remember.
+func (e *Engine) open(ctx context.Context, by *caller, at sealed.Place, value sealed.Value) (text []byte, err error) {
+	if text, ok := e.box.Recall(at, value); ok {
+		return text, nil
+	}
+	kept := by.call(ctx, stepSealer, func() { text, err = e.box.Open(ctx, at, value) })
+	return text, cmp.Or(kept, err)
 }
 
 // openFor opens the secrets of a target. Where that fails nothing is sent: another
@@ -99,6 +109,8 @@ func (e *Engine) openFor(ctx context.Context, t *target) *transition {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil
+	case t.notCalled(err) != nil:
+		return t.notCalled(err)
 	case err != nil:
 		e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
 			slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedReason), slog.String("error", brief(err)))

@@ -39,6 +39,7 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 		errs    = make([]error, len(targets))
 	)
 	for i, t := range targets {
+		t.By = e.firstRun
 		e.heart.Await(ctx)
 		slots <- struct{}{}
 		e.admitted <- struct{}{}
@@ -68,12 +69,13 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 }
 
 func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started time.Time) error {
-	if by.Rerun {
+	if by.Rerun && !t.Ended.Unsent {
 		ended, err := e.recordInterrupted(ctx, t)
 		if err != nil || ended {
 			return err
 		}
 	}
+	t.By = e.attemptCaller(by, t)
 	if time.Since(started) > jobBudget {
 		return e.record(ctx, t.postpone(0, ""))
 	}
@@ -123,7 +125,7 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 		return tr
 	}
 	tr := e.request(ctx, t)
-	if tr != nil {
+	if tr != nil && tr.Attempt != nil {
 		e.at(pointAnswered)
 		e.judgeEndpoint(tr)
 	}
@@ -148,6 +150,7 @@ func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, 
 		return false, err
 	}
 	t.Seq++
+	t.Ended.Unsent = true
 	t.Interrupted, t.Attempts, t.Manual = tr.Interrupted, tr.Attempts, t.Manual && tr.Attempts == 0
 	return !tr.Stay, nil
 }
@@ -189,7 +192,11 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
 		requests = append(requests, accessRequest(t.Event, principal, t.Sub.Permission))
 	}
-	for i, err := range e.cfg.Access.CheckMany(ctx, requests) {
+	answers, err := e.checkMany(ctx, t.By, t.Event, requests)
+	if err != nil {
+		return t.notCalled(err)
+	}
+	for i, err := range answers {
 		if err == nil {
 			continue
 		}

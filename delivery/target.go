@@ -20,6 +20,7 @@ type intent struct {
 	State string
 	After uuid.UUID
 	Event dialect.Event
+	Ended endedRuns
 	Keep  payloadRule // that the event type is registered with; the zero one says nothing
 }
 
@@ -33,7 +34,11 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
 	}
 	keep := registeredRule(row.TypePayloads, row.TypePayloadAgeMs)
-	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev, Keep: keep}, nil
+	ended, err := parseEndedRuns(row.EndedRuns)
+	if err != nil {
+		return nil, fmt.Errorf("intent %s: %w", row.WireID, err)
+	}
+	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev, Ended: ended, Keep: keep}, nil
 }
 
 // accessRequest asks for one principal and the intent's resource.
@@ -57,6 +62,8 @@ type target struct {
 	Secrets  []dialect.Secret
 	Auth     *endpointAuth // set right before the request
 	Dialect  string
+	Ended    endedRuns
+	By       *caller // how host code is called
 
 	Epoch       int // of the subscription when the delivery was made
 	State, Hold string
@@ -121,6 +128,10 @@ func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
 		}
 	}
 	t.Stored = storedSecrets(row.Secrets)
+	var err error
+	if t.Ended, err = parseEndedRuns(row.EndedRuns); err != nil {
+		return nil, fmt.Errorf("delivery %s: %w", row.ID, err)
+	}
 	return t, nil
 }
 

@@ -21,7 +21,7 @@ WHERE j.id IN (
     ORDER BY o.scheduled_at, o.id
     LIMIT 100
     FOR UPDATE SKIP LOCKED)
-RETURNING j.id, j.kind, j.args, j.attempt
+RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures
 `
 
 type ClaimDueJobsParams struct {
@@ -31,10 +31,11 @@ type ClaimDueJobsParams struct {
 }
 
 type ClaimDueJobsRow struct {
-	ID      int64
-	Kind    string
-	Args    json.RawMessage
-	Attempt int16
+	ID       int64
+	Kind     string
+	Args     json.RawMessage
+	Attempt  int16
+	Failures int
 }
 
 // ClaimDueJobs takes River jobs as a River client would, for who runs them
@@ -53,6 +54,7 @@ func (q *Queries) ClaimDueJobs(ctx context.Context, arg *ClaimDueJobsParams) ([]
 			&i.Kind,
 			&i.Args,
 			&i.Attempt,
+			&i.Failures,
 		); err != nil {
 			return nil, err
 		}

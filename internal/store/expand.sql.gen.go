@@ -21,10 +21,11 @@ WITH chunk AS MATERIALIZED (
         unnest($3::text[])::uuid AS next_after,
         unnest($4::boolean[]) AS more,
         unnest($5::boolean[]) AS carries,
-        nullif(unnest($6::text[]), '') AS keep,
-        unnest($7::bigint[]) * interval '1 millisecond' AS keep_for
+        nullif(unnest($6::text[]), '')::jsonb AS ended_runs,
+        nullif(unnest($7::text[]), '') AS keep,
+        unnest($8::bigint[]) * interval '1 millisecond' AS keep_for
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.carries, c.keep, c.keep_for, f.place
+    SELECT c.intent_id, c.next_after, c.more, c.carries, c.ended_runs, c.keep, c.keep_for, f.place
     FROM chunk c CROSS JOIN LATERAL (
         SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
@@ -38,6 +39,7 @@ WITH chunk AS MATERIALIZED (
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
         due_at = CASE WHEN c.more THEN now() WHEN c.carries THEN s.due_at END,
         reason = '',
+        ended_runs = c.ended_runs,
         keep = c.keep,
         keep_at = CASE WHEN c.keep IS NOT NULL THEN now() + c.keep_for END
     FROM ready c
@@ -51,18 +53,18 @@ WITH chunk AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT x.intent_id, x.dialect, x.content_type, x.headers::jsonb, x.body
     FROM (SELECT
-        unnest($8::text[])::uuid AS intent_id,
-        unnest($9::text[]) AS dialect,
-        unnest($10::text[]) AS content_type,
-        unnest($11::text[]) AS headers,
-        unnest($12::bytea[]) AS body
+        unnest($9::text[])::uuid AS intent_id,
+        unnest($10::text[]) AS dialect,
+        unnest($11::text[]) AS content_type,
+        unnest($12::text[]) AS headers,
+        unnest($13::bytea[]) AS body
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), decision_job AS (
     SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
     FROM (SELECT
-        unnest($13::text[])::uuid AS intent_id,
-        unnest($14::bigint[]) * interval '1 millisecond' AS wait
+        unnest($14::text[])::uuid AS intent_id,
+        unnest($15::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, scheduled_at)
@@ -75,13 +77,13 @@ WITH chunk AS MATERIALIZED (
         x.intent_id, x.subscription_id, x.outcome, x.reason, x.matched_site, x.matched_pattern, x.tries,
         w.job_id, now() + w.wait
     FROM (SELECT
-        unnest($15::text[])::uuid AS intent_id,
-        unnest($16::text[])::uuid AS subscription_id,
-        unnest($17::text[]) AS outcome,
-        unnest($18::text[]) AS reason,
-        unnest($19::text[]) AS matched_site,
-        unnest($20::text[]) AS matched_pattern,
-        unnest($21::integer[]) AS tries
+        unnest($16::text[])::uuid AS intent_id,
+        unnest($17::text[])::uuid AS subscription_id,
+        unnest($18::text[]) AS outcome,
+        unnest($19::text[]) AS reason,
+        unnest($20::text[]) AS matched_site,
+        unnest($21::text[]) AS matched_pattern,
+        unnest($22::integer[]) AS tries
     ) x
     JOIN moved m USING (intent_id)
     LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
@@ -97,16 +99,16 @@ WITH chunk AS MATERIALIZED (
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
-        unnest($22::text[])::uuid AS id,
-        unnest($23::text[])::uuid AS intent_id,
-        unnest($24::text[])::uuid AS subscription_id,
-        unnest($25::text[]) AS dialect,
-        unnest($26::text[]) AS matched_site,
-        unnest($27::text[]) AS matched_pattern,
-        unnest($28::integer[]) AS epoch,
-        unnest($29::bigint[]) AS access_ms,
-        unnest($30::text[]) AS hold,
-        unnest($31::bigint[]) AS job_id
+        unnest($23::text[])::uuid AS id,
+        unnest($24::text[])::uuid AS intent_id,
+        unnest($25::text[])::uuid AS subscription_id,
+        unnest($26::text[]) AS dialect,
+        unnest($27::text[]) AS matched_site,
+        unnest($28::text[]) AS matched_pattern,
+        unnest($29::integer[]) AS epoch,
+        unnest($30::bigint[]) AS access_ms,
+        unnest($31::text[]) AS hold,
+        unnest($32::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -135,6 +137,7 @@ type CommitExpansionsParams struct {
 	NextAfters            []string
 	More                  []bool
 	Carries               []bool
+	EndedRuns             []string
 	Keeps                 []string
 	KeepMs                []int64
 	MessageIntents        []string
@@ -183,6 +186,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 		arg.NextAfters,
 		arg.More,
 		arg.Carries,
+		arg.EndedRuns,
 		arg.Keeps,
 		arg.KeepMs,
 		arg.MessageIntents,
@@ -239,7 +243,7 @@ WITH free AS MATERIALIZED (
     SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = $1::uuid FOR SHARE SKIP LOCKED
 ), settled AS (
     UPDATE /* TEMPLATE: schema */decision d SET
-        outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(),
+        outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(), ended_runs = NULL,
         job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
     FROM (SELECT
         unnest($2::text[])::uuid AS subscription_id,
@@ -404,7 +408,8 @@ const loadIntents = `-- name: LoadIntents :many
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
     i.attributes, i.schema_version, i.data, i.occurred_at, s.state, s.after,
-    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms
+    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms,
+    coalesce(s.ended_runs::text, '')::text AS ended_runs
 FROM unnest($1::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
@@ -429,6 +434,7 @@ type LoadIntentsRow struct {
 	After            uuid.UUID
 	TypePayloads     string
 	TypePayloadAgeMs int64
+	EndedRuns        string
 }
 
 func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsRow, error) {
@@ -458,6 +464,7 @@ func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsR
 			&i.After,
 			&i.TypePayloads,
 			&i.TypePayloadAgeMs,
+			&i.EndedRuns,
 		); err != nil {
 			return nil, err
 		}
@@ -508,7 +515,7 @@ func (q *Queries) LoadMessages(ctx context.Context, intentID uuid.UUID) ([]LoadM
 
 const loadWaiting = `-- name: LoadWaiting :many
 SELECT d.subscription_id, d.matched_site, d.matched_pattern, d.tries,
-    (extract(epoch FROM now() - d.created_at) * 1000)::bigint AS age_ms
+    (extract(epoch FROM now() - d.created_at) * 1000)::bigint AS age_ms, coalesce(d.ended_runs::text, '')::text AS ended_runs
 FROM /* TEMPLATE: schema */decision d
 WHERE d.intent_id = $1 AND d.outcome = 'waiting' AND d.job_id = $2::bigint
 ORDER BY d.decided_at, d.subscription_id
@@ -527,6 +534,7 @@ type LoadWaitingRow struct {
 	MatchedPattern string
 	Tries          int
 	AgeMs          int64
+	EndedRuns      string
 }
 
 // LoadWaiting loads decisions that wait for one job, those first that have
@@ -546,6 +554,7 @@ func (q *Queries) LoadWaiting(ctx context.Context, arg *LoadWaitingParams) ([]Lo
 			&i.MatchedPattern,
 			&i.Tries,
 			&i.AgeMs,
+			&i.EndedRuns,
 		); err != nil {
 			return nil, err
 		}
@@ -560,26 +569,33 @@ func (q *Queries) LoadWaiting(ctx context.Context, arg *LoadWaitingParams) ([]Lo
 const scheduleDecide = `-- name: ScheduleDecide :exec
 WITH job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
-    SELECT jsonb_build_object('intent_id', $1::uuid), 'riverhook_decide', 1000, 'chunk',
-        now() + $3::bigint * interval '1 millisecond'
+    SELECT jsonb_build_object('intent_id', $2::uuid), 'riverhook_decide', 1000, 'chunk',
+        now() + $4::bigint * interval '1 millisecond'
     WHERE EXISTS (
         SELECT FROM /* TEMPLATE: schema */decision o
-        WHERE o.intent_id = $1::uuid AND o.outcome = 'waiting' AND o.job_id = $2::bigint)
+        WHERE o.intent_id = $2::uuid AND o.outcome = 'waiting' AND o.job_id = $3::bigint)
     RETURNING id, scheduled_at
 )
-UPDATE /* TEMPLATE: schema */decision d SET job_id = job.id, due_at = job.scheduled_at
-FROM job WHERE d.intent_id = $1::uuid AND d.outcome = 'waiting' AND d.job_id = $2::bigint
+UPDATE /* TEMPLATE: schema */decision d
+SET job_id = job.id, due_at = job.scheduled_at, ended_runs = nullif($1::text, '')::jsonb
+FROM job WHERE d.intent_id = $2::uuid AND d.outcome = 'waiting' AND d.job_id = $3::bigint
 `
 
 type ScheduleDecideParams struct {
-	IntentID uuid.UUID
-	JobID    int64
-	WaitMs   int64
+	EndedRuns string
+	IntentID  uuid.UUID
+	JobID     int64
+	WaitMs    int64
 }
 
 // ScheduleDecide makes the job that tries again what one job has left waiting,
-// where there is anything.
+// where there is anything. Steps that were given up stay so.
 func (q *Queries) ScheduleDecide(ctx context.Context, arg *ScheduleDecideParams) error {
-	_, err := q.db.Exec(ctx, scheduleDecide, arg.IntentID, arg.JobID, arg.WaitMs)
+	_, err := q.db.Exec(ctx, scheduleDecide,
+		arg.EndedRuns,
+		arg.IntentID,
+		arg.JobID,
+		arg.WaitMs,
+	)
 	return err
 }

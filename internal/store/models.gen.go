@@ -101,6 +101,7 @@ type Decision struct {
 	DueAt          *time.Time
 	CreatedAt      time.Time
 	DecidedAt      time.Time
+	EndedRuns      []byte
 }
 
 type Delivery struct {
@@ -128,6 +129,7 @@ type Delivery struct {
 	Erased         bool
 	CreatedAt      time.Time
 	EndedAt        *time.Time
+	EndedRuns      []byte
 	Ctid           pgtype.TID
 }
 
@@ -235,17 +237,18 @@ type Intent struct {
 }
 
 type IntentState struct {
-	IntentID uuid.UUID
-	State    string
-	JobID    int64
-	After    uuid.UUID
-	DueAt    *time.Time
-	Tries    int
-	Reason   string
-	EndedAt  *time.Time
-	Keep     pgtype.Text
-	KeepAt   *time.Time
-	Ctid     pgtype.TID
+	IntentID  uuid.UUID
+	State     string
+	JobID     int64
+	After     uuid.UUID
+	DueAt     *time.Time
+	Tries     int
+	Reason    string
+	EndedAt   *time.Time
+	Keep      pgtype.Text
+	KeepAt    *time.Time
+	EndedRuns []byte
+	Ctid      pgtype.TID
 }
 
 type Message struct {

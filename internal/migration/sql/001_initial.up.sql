@@ -269,6 +269,7 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
     ended_at    timestamptz,
     keep        text,
     keep_at     timestamptz,
+    ended_runs  jsonb,
     CONSTRAINT intent_state_state CHECK (state IN ('pending', 'expanded', 'failed', 'cancelled')),
     CONSTRAINT intent_state_keep CHECK ((keep IS NULL) = (keep_at IS NULL))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
@@ -305,6 +306,7 @@ CREATE TABLE /* TEMPLATE: schema */decision (
     due_at          timestamptz,
     created_at      timestamptz NOT NULL DEFAULT now(),
     decided_at      timestamptz NOT NULL DEFAULT now(),
+    ended_runs      jsonb,
     PRIMARY KEY (intent_id, subscription_id),
     CONSTRAINT decision_outcome CHECK (outcome IN ('waiting', 'denied', 'filtered', 'unresolvable', 'inactive', 'gone', 'failed', 'unanswered', 'filter_error'))
 );
@@ -352,6 +354,7 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     erased          boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT now(),
     ended_at        timestamptz,
+    ended_runs      jsonb,
     UNIQUE (intent_id, subscription_id),
     CONSTRAINT delivery_state CHECK (state IN ('pending', 'delivered', 'exhausted', 'cancelled', 'expired')),
     CONSTRAINT delivery_hold CHECK (hold IN ('', 'paused', 'circuit', 'slots')),

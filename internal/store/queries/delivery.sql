@@ -3,7 +3,7 @@
 -- for those of one intent that a River job carries.
 SELECT
     d.id, d.intent_id, d.subscription_id, d.dialect, d.epoch, d.state, d.hold, d.round, d.attempt_seq, d.attempts,
-    d.interrupted, d.job_id, d.manual,
+    d.interrupted, d.job_id, d.manual, coalesce(d.ended_runs::text, '')::text AS ended_runs,
     coalesce(ceil(extract(epoch FROM now() - d.access_at) * 1000), -1)::bigint AS access_age_ms,
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
     i.schema_version, i.data, i.occurred_at,
@@ -102,7 +102,11 @@ WITH item AS MATERIALIZED (
         access_at = CASE WHEN i.access_age_ms >= 0 THEN now() - i.access_age_ms * interval '1 millisecond' ELSE d.access_at END,
         last_status = CASE WHEN i.tried THEN i.status ELSE d.last_status END,
         last_outcome = CASE WHEN i.tried THEN i.outcome ELSE d.last_outcome END,
-        ended_at = CASE WHEN i.state <> 'pending' THEN now() END
+        ended_at = CASE WHEN i.state <> 'pending' THEN now() END,
+        ended_runs = CASE
+            WHEN i.stay THEN jsonb_set(coalesce(d.ended_runs, '{}'), '{unsent}', 'true')
+            WHEN NOT i.tried OR i.outcome = 'interrupted' THEN d.ended_runs
+        END
     FROM item i
     WHERE d.ctid = i.place AND i.fits
     RETURNING d.id, d.subscription_id, d.epoch, d.state, i.seq, d.job_id, d.due_at, i.again

@@ -11,7 +11,7 @@ WHERE j.id IN (
     ORDER BY o.scheduled_at, o.id
     LIMIT 100
     FOR UPDATE SKIP LOCKED)
-RETURNING j.id, j.kind, j.args, j.attempt;
+RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures;
 
 -- name: FinishJob :exec
 UPDATE /* TEMPLATE: schema */river_job j SET

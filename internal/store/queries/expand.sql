@@ -2,7 +2,8 @@
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
     i.attributes, i.schema_version, i.data, i.occurred_at, s.state, s.after,
-    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms
+    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms,
+    coalesce(s.ended_runs::text, '')::text AS ended_runs
 FROM unnest(@ids::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
@@ -21,10 +22,11 @@ WITH chunk AS MATERIALIZED (
         unnest(@next_afters::text[])::uuid AS next_after,
         unnest(@more::boolean[]) AS more,
         unnest(@carries::boolean[]) AS carries,
+        nullif(unnest(@ended_runs::text[]), '')::jsonb AS ended_runs,
         nullif(unnest(@keeps::text[]), '') AS keep,
         unnest(@keep_ms::bigint[]) * interval '1 millisecond' AS keep_for
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.carries, c.keep, c.keep_for, f.place
+    SELECT c.intent_id, c.next_after, c.more, c.carries, c.ended_runs, c.keep, c.keep_for, f.place
     FROM chunk c CROSS JOIN LATERAL (
         SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
@@ -38,6 +40,7 @@ WITH chunk AS MATERIALIZED (
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
         due_at = CASE WHEN c.more THEN now() WHEN c.carries THEN s.due_at END,
         reason = '',
+        ended_runs = c.ended_runs,
         keep = c.keep,
         keep_at = CASE WHEN c.keep IS NOT NULL THEN now() + c.keep_for END
     FROM ready c
@@ -140,7 +143,7 @@ FROM /* TEMPLATE: schema */message m WHERE m.intent_id = @intent_id;
 -- LoadWaiting loads decisions that wait for one job, those first that have
 -- waited longest, so that all get their turn when they are more than max.
 SELECT d.subscription_id, d.matched_site, d.matched_pattern, d.tries,
-    (extract(epoch FROM now() - d.created_at) * 1000)::bigint AS age_ms
+    (extract(epoch FROM now() - d.created_at) * 1000)::bigint AS age_ms, coalesce(d.ended_runs::text, '')::text AS ended_runs
 FROM /* TEMPLATE: schema */decision d
 WHERE d.intent_id = @intent_id AND d.outcome = 'waiting' AND d.job_id = @job_id::bigint
 ORDER BY d.decided_at, d.subscription_id
@@ -154,7 +157,7 @@ WITH free AS MATERIALIZED (
     SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = @intent_id::uuid FOR SHARE SKIP LOCKED
 ), settled AS (
     UPDATE /* TEMPLATE: schema */decision d SET
-        outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(),
+        outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(), ended_runs = NULL,
         job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
     FROM (SELECT
         unnest(@decision_subscriptions::text[])::uuid AS subscription_id,
@@ -223,7 +226,7 @@ WHERE d.hold = '';
 
 -- name: ScheduleDecide :exec
 -- ScheduleDecide makes the job that tries again what one job has left waiting,
--- where there is anything.
+-- where there is anything. Steps that were given up stay so.
 WITH job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
     SELECT jsonb_build_object('intent_id', sqlc.arg(intent_id)::uuid), 'riverhook_decide', 1000, 'chunk',
@@ -233,5 +236,6 @@ WITH job AS (
         WHERE o.intent_id = sqlc.arg(intent_id)::uuid AND o.outcome = 'waiting' AND o.job_id = sqlc.arg(job_id)::bigint)
     RETURNING id, scheduled_at
 )
-UPDATE /* TEMPLATE: schema */decision d SET job_id = job.id, due_at = job.scheduled_at
+UPDATE /* TEMPLATE: schema */decision d
+SET job_id = job.id, due_at = job.scheduled_at, ended_runs = nullif(sqlc.arg(ended_runs)::text, '')::jsonb
 FROM job WHERE d.intent_id = sqlc.arg(intent_id)::uuid AND d.outcome = 'waiting' AND d.job_id = sqlc.arg(job_id)::bigint;

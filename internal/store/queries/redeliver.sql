@@ -15,7 +15,7 @@ WITH picked AS MATERIALIZED (
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
-        manual = true, epoch = p.epoch, reason = '', ended_at = NULL,
+        manual = true, epoch = p.epoch, reason = '', ended_at = NULL, ended_runs = NULL,
         due_at = CASE WHEN p.subscription_state <> 'paused' THEN now() END,
         hold = CASE WHEN p.subscription_state = 'paused' THEN 'paused' ELSE '' END,
         held_since = CASE WHEN p.subscription_state = 'paused' THEN now() END,
@@ -52,7 +52,7 @@ WITH picked AS MATERIALIZED (
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
-        manual = true, epoch = p.epoch, reason = '', ended_at = NULL,
+        manual = true, epoch = p.epoch, reason = '', ended_at = NULL, ended_runs = NULL,
         due_at = CASE WHEN NOT p.paused THEN now() END,
         hold = CASE WHEN p.paused THEN 'paused' ELSE '' END,
         held_since = CASE WHEN p.paused THEN now() END,
@@ -88,7 +88,7 @@ WITH picked AS MATERIALIZED (
     FOR UPDATE OF c SKIP LOCKED FOR KEY SHARE OF i
 ), moved AS (
     UPDATE /* TEMPLATE: schema */decision c SET
-        outcome = 'waiting', reason = '', tries = 0, job_id = p.job_id, due_at = now(), decided_at = now()
+        outcome = 'waiting', reason = '', tries = 0, ended_runs = NULL, job_id = p.job_id, due_at = now(), decided_at = now()
     FROM picked p
     WHERE c.intent_id = p.intent_id AND c.subscription_id = sqlc.arg(subscription_id) AND c.outcome = 'inactive'
     RETURNING c.intent_id, c.job_id
@@ -127,7 +127,7 @@ WITH picked AS MATERIALIZED (
     FOR UPDATE OF i, s
 ), expansion AS (
     UPDATE /* TEMPLATE: schema */intent_state s SET
-        state = 'pending', reason = '', tries = 0, ended_at = NULL, due_at = now(),
+        state = 'pending', reason = '', tries = 0, ended_at = NULL, ended_runs = NULL, due_at = now(),
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
     FROM picked p
     WHERE s.intent_id = p.id AND p.gone = '' AND s.state IN ('failed', 'cancelled')
@@ -145,7 +145,7 @@ WITH picked AS MATERIALIZED (
     RETURNING id
 ), decisions AS (
     UPDATE /* TEMPLATE: schema */decision d SET
-        outcome = 'waiting', tries = 0, job_id = j.id, due_at = now(), decided_at = now()
+        outcome = 'waiting', tries = 0, ended_runs = NULL, job_id = j.id, due_at = now(), decided_at = now()
     FROM picked p, decide_job j
     WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error')
     RETURNING d.subscription_id
