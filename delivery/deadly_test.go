@@ -58,12 +58,13 @@ func writeConcurrently() {
 }
 
 // addHostCode lets an engine have host code of each kind. One of them, deadly, ends the
-// process at what is deadly: "none" does not, and "slow externalizer" takes a while for
-// each event.
+// process at what is deadly: "none" does not, "slow externalizer" takes a while for each
+// event, and "hanging externalizer" does not return from what is deadly.
 func addHostCode(cfg *delivery.Config, deadly string) {
 	deadly, slow := strings.CutPrefix(deadly, "slow ")
 	endIn := func(kind string, fatal bool) {
 		if kind == deadly && fatal && !slow {
+			debug.SetTraceback("none")
 			endings[kind]()
 		}
 	}
@@ -80,13 +81,17 @@ func addHostCode(cfg *delivery.Config, deadly string) {
 		panic(err)
 	}
 	cfg.Dialects = deadlyDialects(endIn)
-	cfg.Externalizers = delivery.NewExternalizers()
+	cfg.Externalizers, cfg.ExternalizeTimeout = delivery.NewExternalizers(), time.Minute
 	err = cfg.Externalizers.Register("", "", "", delivery.ExternalizerFunc(func(ctx context.Context, ev dialect.Event) ([]byte, error) {
 		if slow {
 			select {
 			case <-time.After(3 * time.Millisecond):
 			case <-ctx.Done():
 			}
+		}
+		if deadly == "hanging externalizer" && ev.Type == deadlyEvent {
+			<-ctx.Done()
+			return nil, ctx.Err()
 		}
 		endIn("externalizer", ev.Type == deadlyEvent)
 		return ev.Data, nil

@@ -39,8 +39,8 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) 
 		errs    = make([]error, len(targets))
 	)
 	for i, t := range targets {
-		t.By = e.firstRun
 		e.heart.Await(ctx)
+		t.By = e.firstRun
 		slots <- struct{}{}
 		e.admitted <- struct{}{}
 		wg.Add(1)

@@ -1,7 +1,13 @@
 package delivery_test
 
 import (
+	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -10,6 +16,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 )
@@ -158,4 +165,234 @@ func receivedOf(r *deliverytest.Receiver, id string) (of []deliverytest.Request)
 		}
 	}
 	return of
+}
+
+// The other subscriptions of the event hear of it, whatever kills the engines.
+func TestHostCode_EndsItsProcess_OthersOfTheEvent(t *testing.T) {
+	t.Parallel()
+	for _, deadly := range []string{"envelope", "request"} {
+		t.Run(deadly, func(t *testing.T) {
+			t.Parallel()
+			b, _, sub := amongDeadly(t)
+			r := b.receiver(nil)
+			for range 6 {
+				b.subscribe(r, nil)
+			}
+			b.enqueueDeadly()
+
+			deaths := b.outlive(childTask{ChunkSize: 2, Deadly: deadly}, b.nothingWaits)
+
+			require.LessOrEqual(t, deaths, mostDeaths, "also where a later chunk needs the same")
+			require.Equal(t, 6, b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered' AND subscription_id <> $1`, sub.ID))
+			require.Len(t, r.Requests(), 6, "each once")
+			require.Zero(t, b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered' AND subscription_id = $1`, sub.ID))
+		})
+	}
+}
+
+// A fan-out whose dialect is given up in its first chunk is not tried in the next ones.
+func TestHostCode_EndsItsProcess_LaterChunks(t *testing.T) {
+	t.Parallel()
+	b, r, _ := amongDeadly(t)
+	for range 4 {
+		b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Dialect = "deadly" })
+	}
+	id := b.enqueueDeadly()
+
+	deaths := b.outlive(childTask{ChunkSize: 2, Deadly: "externalizer"}, b.nothingWaits)
+
+	require.LessOrEqual(t, deaths, mostDeaths)
+	for _, decision := range b.decisions(id) {
+		require.Equal(t, [2]string{"failed", `process ended three times in the externalizer of dialect "deadly"`}, decision)
+	}
+	require.Len(t, b.decisions(id), 5)
+	require.Empty(t, r.Requests())
+}
+
+func TestHostCode_EndsItsProcess_WhenADecisionIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	b, _, sub := amongDeadly(t)
+	id := b.enqueueDeadly()
+	b.drain(b.engine(func(cfg *delivery.Config) {
+		cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
+	}))
+	require.Equal(t, "waiting", b.decisions(id)[sub.ID][0])
+	b.pass(time.Minute)
+	b.enqueueMany("some.event", 10)
+
+	deaths := b.outlive(childTask{Deadly: "externalizer"}, b.nothingWaits)
+
+	require.LessOrEqual(t, deaths, mostDeaths)
+	require.Equal(t, [2]string{"failed", `process ended three times in the externalizer of dialect "deadly"`}, b.decisions(id)[sub.ID])
+	b.requireInnocents(10)
+}
+
+func TestHostCode_EndsItsProcess_BeforeALaterAttempt(t *testing.T) {
+	t.Parallel()
+	for deadly, reason := range map[string]string{
+		"checker": `process ended three times in the access checker of resources of kind "user"`,
+		"request": `process ended three times in the dialect "deadly"`,
+	} {
+		t.Run(deadly, func(t *testing.T) {
+			t.Parallel()
+			b, r, sub := amongDeadly(t)
+			b.exec(`UPDATE riverhook.subscription SET schedule = 'twice'`)
+			r.Script(deliverytest.Answer{Status: 500})
+			id := b.enqueueDeadly()
+			b.drain(b.engine(nil))
+			require.Equal(t, []string{"failed"}, b.history(id))
+			b.pass(2 * time.Hour) // what is known of the permission is old
+
+			deaths := b.outlive(childTask{Deadly: deadly}, b.nothingWaits)
+
+			require.LessOrEqual(t, deaths, mostDeaths)
+			got := b.delivery(id, sub.ID)
+			require.Equal(t, []string{"cancelled", reason}, []string{got.State, got.Reason})
+			require.Equal(t, 1, got.Attempts)
+			require.Equal(t, []string{"failed", "interrupted"}, b.history(id), "only the first run may have sent it")
+			require.Len(t, r.Requests(), 1)
+		})
+	}
+}
+
+// Whoever kills a process while it waits for answers has found no fault with anybody.
+func TestHostCode_KillsDuringRequestsDoNotCount(t *testing.T) {
+	t.Parallel()
+	b, r, sub := amongDeadly(t)
+	const kills = 5
+	for range kills {
+		r.Script(deliverytest.Answer{Hang: true})
+	}
+	id := b.enqueue(nil)
+	for n := range kills {
+		task := childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: fmt.Sprintf("engine %d", n), Deadly: "none"}
+		c := startChild(t, task)
+		c.awaitStart(t)
+		b.wait(r, n+1)
+		c.kill(t)
+		b.exec(`UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute'`)
+	}
+
+	require.Zero(t, b.outlive(childTask{Deadly: "none"}, b.nothingWaits))
+
+	require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
+	require.Equal(t, slices.Concat(slices.Repeat([]string{"interrupted"}, kills), []string{"delivered"}), b.history(id))
+}
+
+var kills = flag.Int("kills", 12, "how many engines TestHostCode_KillsAtRandomMoments kills")
+
+// Two engines are killed again and again, each in the middle of expansions, decisions and
+// attempts of which most are those that others have left.
+func TestHostCode_KillsAtRandomMoments(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	b, r, _ := amongDeadly(t)
+	b.subscribe(r, patient)
+	b.exec(`UPDATE riverhook.subscription SET schedule = 'patient'`)
+	events := 0
+	for n := range *kills {
+		b.enqueueMany("some.event", 40)
+		events += 40
+		c := startChild(t, childTask{
+			Role: "engine", Database: b.pool.Config().ConnString(), EngineID: fmt.Sprintf("engine %d", n), Deadly: "slow externalizer",
+		})
+		c.awaitStart(t)
+		moment := time.NewTimer(time.Duration(random.IntN(300)) * time.Millisecond)
+		<-moment.C
+		c.kill(t)
+		b.exec(`UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute'`)
+		b.exec(`UPDATE riverhook.river_job SET attempted_at = attempted_at - interval '15 seconds' WHERE state = 'running'`)
+	}
+	suspects := b.count(`SELECT (SELECT count(*) FROM riverhook.delivery WHERE ended_runs IS NOT NULL)
+		+ (SELECT count(*) FROM riverhook.intent_state WHERE ended_runs IS NOT NULL)`)
+	t.Logf("%d events, %d of which are suspects still", events, suspects)
+
+	require.Zero(t, b.outlive(childTask{Deadly: "none"}, b.nothingWaits))
+
+	require.Equal(t, 2*events, b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`))
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.decision`))
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.intent_state WHERE state <> 'expanded'`))
+}
+
+// An engine that is told to stop may be ended at any time: the step that is under way then
+// is not to blame.
+func TestSuspect_SIGTERMDoesNotCount(t *testing.T) {
+	t.Parallel()
+	b, _, sub := amongDeadly(t)
+	id := b.enqueueDeadly()
+	b.exec(`UPDATE riverhook.intent_state SET ended_runs = '{"runs": {"the externalizer of dialect \"deadly\"": 2}}'`)
+	const counted = `SELECT ended_runs -> 'runs' ->> 'the externalizer of dialect "deadly"' FROM riverhook.intent_state`
+	c := startChild(t, childTask{
+		Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first", Deadly: "hanging externalizer", StopTimeout: time.Minute,
+	})
+	c.awaitStart(t)
+	b.eventually(func() bool { return b.text(counted) == "3" })
+
+	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	b.eventually(func() bool { return b.text(counted) == "2" })
+	c.kill(t)
+	b.exec(`UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute'`)
+
+	require.Zero(t, b.outlive(childTask{Deadly: "none"}, b.nothingWaits))
+	require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
+}
+
+// Two runs did not come back, and one did.
+func TestSuspect_ProgressBeginsTheCountAnew(t *testing.T) {
+	t.Parallel()
+	const two = `{"runs": {"the dialect \"deadly\"": 2}}`
+	b, r, sub := amongDeadly(t)
+	b.exec(`UPDATE riverhook.subscription SET schedule = 'twice'`)
+	r.Script(deliverytest.Answer{Status: 500})
+	id := b.enqueueDeadly()
+	b.exec(`UPDATE riverhook.intent_state SET ended_runs = $1`, two)
+
+	b.drain(b.engine(nil))
+
+	require.Equal(t, []string{"failed"}, b.history(id))
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.intent_state WHERE ended_runs IS NOT NULL`), "a chunk")
+
+	b.exec(`UPDATE riverhook.delivery SET ended_runs = $1`, two)
+	b.pass(2 * time.Hour)
+	b.drain(b.engine(nil))
+
+	require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.delivery WHERE ended_runs IS NOT NULL`), "an attempt")
+
+	id = b.enqueueDeadly()
+	b.drain(b.engine(func(cfg *delivery.Config) {
+		cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
+	}))
+	b.exec(`UPDATE riverhook.decision SET ended_runs = $1`, two)
+	b.pass(time.Minute)
+	b.drain(b.engine(func(cfg *delivery.Config) {
+		cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
+	}))
+	require.Equal(t, "waiting", b.decisions(id)[sub.ID][0])
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.decision WHERE ended_runs IS NOT NULL`), "a try")
+}
+
+// What an application holds locked is not waited for, and nothing is called without a note.
+func TestSuspect_ARowOfTheApplication(t *testing.T) {
+	t.Parallel()
+	b, r, sub := amongDeadly(t)
+	id := b.enqueueDeadly()
+	b.exec(`UPDATE riverhook.river_job SET attempt = 1`) // a process has ended
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM riverhook.intent_state FOR UPDATE`)
+	require.NoError(t, err)
+	engine := b.engine(nil)
+
+	_, err = engine.RunDue(t.Context(), nil)
+	require.ErrorContains(t, err, "write down a step")
+	require.Empty(t, b.deliveries(id))
+	require.NoError(t, tx.Rollback(t.Context()))
+	b.pass(time.Minute)
+	b.drain(engine)
+
+	require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
+	require.Len(t, r.Requests(), 1)
 }

@@ -27,7 +27,8 @@ type VerificationRules struct {
 	// no proof.
 	Require hierarchy.Verification
 
-	// Schedule says when an endpoint that proved nothing is asked again. Behind the
+	// Schedule says when an endpoint that proved nothing is asked again. Where the
+	// process ends each time before the answer is recorded there are three more. Behind the
 	// last try it is asked by Engine.VerifyEndpoint alone. Default: 8 tries, after
 	// 10 s, 1 min, 5 min, 30 min, 2 h, 6 h and 15 h, jitter +-20 %.
 	Schedule Schedule

@@ -118,6 +118,10 @@ func newChallenge(row store.EndpointChallenge) challenge {
 // challenge puts the question and records what came of it. After an error, or where the
 // engine dies, the endpoint is asked again when the claim is over.
 func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt, error) {
+	if c.Tries >= e.cfg.Verification.Schedule.Attempts()+maxEndedRuns { // each is counted before it begins
+		a := &attempt{Number: c.Tries, Outcome: OutcomeInterrupted, Error: "the process ended each time"}
+		return a, e.recordProof(ctx, c, a)
+	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	a, err := e.exchangeProof(asking, c)

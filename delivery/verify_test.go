@@ -341,6 +341,20 @@ func TestAProcessThatCannotAskUsesUpNoTry(t *testing.T) {
 	require.Equal(t, hierarchy.StateActive, b.subscription(sub.ID).State)
 }
 
+// Each question is counted before it is asked, so that one that ends its process ends too.
+func TestChallenge_EndsItsProcess(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+	b.exec(`UPDATE riverhook.endpoint_challenge SET tries = 10`) // 2 more than the schedule has, without an answer
+
+	b.drain(b.engine(nil))
+
+	require.Empty(t, p.asked())
+	require.Equal(t, "it is asked no more: the process ended each time", b.subscription(sub.ID).StateReason)
+}
+
 func TestAnEndpointIsAskedSoOftenAndThenTheStateSaysWhy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

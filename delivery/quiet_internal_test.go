@@ -1,0 +1,70 @@
+package delivery
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestQuiet_ASuspectIsAlone(t *testing.T) {
+	t.Parallel()
+	var (
+		q              quiet
+		wg             sync.WaitGroup
+		beside, alone  atomic.Int32
+		calls, suspect atomic.Int32
+	)
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				q.beside(func() {
+					beside.Add(1)
+					defer beside.Add(-1)
+					calls.Add(1)
+					if alone.Load() != 0 {
+						t.Error("a call ran beside a suspect")
+					}
+				})
+			}
+		})
+		wg.Go(func() {
+			for range 50 {
+				q.alone(func() {
+					suspect.Add(1)
+					if alone.Add(1) != 1 || beside.Load() != 0 {
+						t.Error("a suspect was not alone")
+					}
+					alone.Add(-1)
+				})
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, []int32{4000, 400}, []int32{calls.Load(), suspect.Load()})
+}
+
+// Suspects that keep coming leave the others their turn.
+func TestQuiet_SuspectsTakeTurnsWithTheOthers(t *testing.T) {
+	t.Parallel()
+	var (
+		q    quiet
+		wg   sync.WaitGroup
+		done atomic.Bool
+	)
+	begun := make(chan struct{})
+	var once sync.Once
+	for range 4 {
+		wg.Go(func() {
+			for !done.Load() {
+				q.alone(func() { once.Do(func() { close(begun) }) })
+			}
+		})
+	}
+	<-begun
+
+	q.beside(func() { done.Store(true) })
+
+	wg.Wait()
+}

@@ -1,0 +1,53 @@
+package main
+
+// suspecting are those of host code that ends its process.
+var suspecting = []mutant{
+	{
+		name: "suspect: host code that ends its process is never given up",
+		file: "delivery/suspect.go", decl: "",
+		old: "s.ended.Runs[name] >= maxEndedRuns", with: "false",
+		test: "delivery.TestHostCode_EndsItsProcess",
+	},
+	{
+		name: "suspect: others are called beside one",
+		file: "delivery/quiet.go", decl: "beside",
+		old: "	q.calls.RLock()\n	defer q.calls.RUnlock()\n", with: "",
+		test: "delivery.TestQuiet_ASuspectIsAlone",
+	},
+	{
+		name: "suspect: an engine that is told to stop leaves the count of its step",
+		file: "delivery/suspect.go", decl: "stop",
+		old: "return s.mark(ctx, s.ended)", with: "_ = s\n	return nil",
+		test: "delivery.TestSuspect_SIGTERMDoesNotCount",
+	},
+	{
+		name: "suspect: an attempt is no progress",
+		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
+		old: "WHEN NOT i.tried OR i.outcome = 'interrupted' THEN d.ended_runs", with: "ELSE d.ended_runs",
+		test: "delivery.TestSuspect_ProgressBeginsTheCountAnew",
+	},
+	{
+		name: "suspect: an attempt that died before its request is recorded as interrupted",
+		file: "delivery/send.go", decl: "attemptOne",
+		old: "by.Rerun && !t.Ended.Unsent", with: "by.Rerun",
+		test: "delivery.TestHostCode_EndsItsProcess_BeforeALaterAttempt",
+	},
+	{
+		name: "suspect: a request that was sent is not recorded as interrupted",
+		file: "delivery/suspect.go", decl: "callLast",
+		old: "c.suspect.ended.Unsent = false", with: "_ = c",
+		test: "delivery.TestHostCode_KillsDuringRequestsDoNotCount",
+	},
+	{
+		name: "suspect: each chunk tries again what was given up",
+		file: "internal/store/expand.sql.gen.go", decl: "commitExpansions",
+		old: "ended_runs = c.ended_runs,", with: "ended_runs = NULL,",
+		test: "delivery.TestHostCode_EndsItsProcess_LaterChunks",
+	},
+	{
+		name: "suspect: a challenge that ends its process is asked for ever",
+		file: "delivery/verify.go", decl: "challenge",
+		old: "c.Tries >= e.cfg.Verification.Schedule.Attempts()+maxEndedRuns", with: "false",
+		test: "delivery.TestChallenge_EndsItsProcess",
+	},
+}
