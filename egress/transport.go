@@ -1,9 +1,11 @@
 package egress
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 )
@@ -135,25 +137,46 @@ func (p *Policy) Transport(cfg *TransportConfig) (*http.Transport, error) {
 	}, nil
 }
 
+// maxRepeats and repeatPauses bound how a request that was certainly not processed is
+// sent again.
+const maxRepeats = 3
+
+var repeatPauses = [maxRepeats]time.Duration{0, 50 * time.Millisecond, 250 * time.Millisecond}
+
 // Client makes a client over Transport that also holds the URL of every request
-// against the policy, never follows a redirect (the 3xx is the answer), never
-// repeats a request by itself and keeps no cookies. It has no timeout: bound each
-// request by its context, from which reading the body is bounded too. nil means
-// the defaults.
+// against the policy, never follows a redirect (the 3xx is the answer) and keeps no
+// cookies. It has no timeout: bound each request by its context, from which reading
+// the body is bounded too. nil means the defaults.
+//
+// It sends a request again, at most three times and within its context, if that was
+// certainly not processed: its stream was refused (REFUSED_STREAM), or is above the
+// last one that the server names as it goes away (GOAWAY), or its connection ended
+// before a byte of the request was written. No other request is repeated, whatever
+// its headers say. A request with a body is repeated only if it has GetBody, which
+// http.NewRequest sets for the usual kinds. WithExchange tells how often.
 func (p *Policy) Client(cfg *TransportConfig) (*http.Client, error) {
 	transport, err := p.Transport(cfg)
 	if err != nil {
 		return nil, err
 	}
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &line{Conn: conn}, nil
+	}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &guard{policy: p, transport: transport},
+		Transport:     &guard{policy: p, transport: transport, http2: useHTTP2(transport)},
 	}, nil
 }
 
 type guard struct {
 	policy    *Policy
 	transport *http.Transport
+	http2     *http2Conns // of transport; nil without HTTP/2
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -163,16 +186,68 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	if req.GetBody != nil {
-		// With GetBody a POST that carries Idempotency-Key is sent again by
-		// net/http itself, unrecorded.
-		once := *req
-		once.GetBody = nil
-		req = &once
+	x := exchangeOf(req.Context())
+	for repeats := 0; ; repeats++ {
+		resp, unprocessed, err := g.send(req, x)
+		if err == nil || !unprocessed || repeats == maxRepeats || !pause(req.Context(), repeatPauses[repeats]) {
+			return resp, err
+		}
+		again, ok := anew(req)
+		if !ok {
+			return nil, err
+		}
+		req = again
+		x.Repeats++
 	}
-	return g.transport.RoundTrip(req)
+}
+
+// send sends a request once, and says of one that failed whether it was certainly
+// not processed.
+func (g *guard) send(req *http.Request, x *Exchange) (resp *http.Response, unprocessed bool, err error) {
+	var s sending
+	once := s.watch(req)
+	once.GetBody = nil // with it a POST that carries Idempotency-Key is sent again by net/http
+	resp, err = g.transport.RoundTrip(once)
+	unprocessed, x.Unanswered = s.end()
+	if err == nil {
+		x.Unanswered = false
+		resp.Request = req
+	}
+	return resp, unprocessed, err
+}
+
+// anew is the request with its body from the beginning; false if there is no way.
+func anew(req *http.Request) (*http.Request, bool) {
+	again := *req
+	switch {
+	case req.Body == nil || req.Body == http.NoBody:
+	case req.GetBody == nil:
+		return nil, false
+	default:
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, false
+		}
+		again.Body = body
+	}
+	return &again, true
+}
+
+// pause returns false where the context has ended before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (g *guard) CloseIdleConnections() {
 	g.transport.CloseIdleConnections()
+	if g.http2 != nil {
+		g.http2.CloseIdleConnections()
+	}
 }
