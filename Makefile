@@ -41,6 +41,7 @@ test: ## Run all tests with the race detector, and report the statement coverage
 .PHONY: interop
 interop: $(CLIENTS) ## Run the tests that need other programs than Go and Postgres, and install those
 	@command -v python3 >/dev/null || .ci/apt-install python3
+	@command -v nginx /usr/sbin/nginx >/dev/null || .ci/apt-install nginx
 	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || .ci/apt-install pgbouncer
 	@files=$$(grep -rl --include='*_test.go' '^//go:build interop$$' .); \
 	names=$$(sed -nE 's/^func (Test[A-Za-z0-9_]*)\(.*/\1/p' $$files | paste -sd'|' -); \

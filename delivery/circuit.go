@@ -13,10 +13,12 @@ const (
 
 // judgeEndpoint takes in what an attempt says of its endpoint, and lets the
 // transition open the circuit where that follows. What opened is written in the
-// transition's commit, so it holds in every engine and outlives this one.
+// transition's commit, so it holds in every engine and outlives this one. A request
+// that was written and not answered opens none, however often: servers close
+// connections that are in use. It fails a trial.
 func (e *Engine) judgeEndpoint(tr *transition) {
 	t, a := tr.Target, tr.Attempt
-	if a.Outcome == OutcomeProxyFailed {
+	if a.Outcome == OutcomeProxyFailed || a.Unanswered && t.CircuitOpened == 0 {
 		return
 	}
 	opens := e.endpoints.learn(t.Sub.ID, a.Outcome, a.Duration, time.Now())

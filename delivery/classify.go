@@ -234,10 +234,6 @@ func isTLS(err error) bool {
 	return strings.HasPrefix(cause(err), "tls: ")
 }
 
-// unrepeated is what net/http says of a request that it would have repeated by
-// itself, around the reason, where we give it no way to.
-const unrepeated = "http2: Transport: cannot retry err ["
-
 // maxDetail bounds what an error of the peer's making puts into the history.
 const maxDetail = 200
 
@@ -251,9 +247,6 @@ func cause(err error) string {
 		err = op.Err
 	}
 	text := strings.ToValidUTF8(err.Error(), "?")
-	if inner, ok := strings.CutPrefix(text, unrepeated); ok {
-		text, _, _ = strings.Cut(inner, "] after Request.Body was written")
-	}
 	if len(text) > maxDetail {
 		text = strings.ToValidUTF8(text[:maxDetail], "") + "..."
 	}

@@ -39,8 +39,9 @@ func (e *Engine) post(
 	if err != nil {
 		return nil, errNotBuilt
 	}
-	req.GetBody = nil // net/http would repeat a POST that carries Idempotency-Key
-	req.Header = built.Header
+	if built.Header != nil {
+		req.Header = built.Header
+	}
 	if origin := e.cfg.Verification.Origin; origin != "" {
 		req.Header.Set(headerRequestOrigin, origin)
 	}
@@ -48,5 +49,5 @@ func (e *Engine) post(
 		req.Header.Set("Authorization", authorization)
 	}
 	a.RequestHeaders, _ = e.keeper.keep(req.Header, t.headers())
-	return client.Do(req)
+	return client.Transport.RoundTrip(req) // no redirect is followed, so that there is nothing else for Client.Do
 }

@@ -35,8 +35,14 @@ type Attempt struct {
 
 	RetryAfter time.Duration `json:"-"` // what the endpoint asked for; in JSON retry_after_ms
 	Duration   time.Duration `json:"-"` // of the whole request; in JSON duration_ms
-	Engine     string        `json:"engine"`
-	StartedAt  time.Time     `json:"started_at"` // by the engine's clock
+
+	// Repeats is how often the request was sent again within the attempt, because
+	// it was certainly not processed: see egress.Policy.Client. At most 3, with
+	// OAuth 2 at most 3 for each request.
+	Repeats int `json:"repeats,omitempty"`
+
+	Engine    string    `json:"engine"`
+	StartedAt time.Time `json:"started_at"` // by the engine's clock
 }
 
 // MarshalJSON implements json.Marshaler. Durations are in milliseconds.
@@ -56,7 +62,7 @@ func newAttempt(row store.Attempt) (Attempt, error) {
 		Outcome: Outcome(row.Outcome), Error: row.Error, Reason: row.Reason, Status: row.Status, URL: row.URL,
 		ResponseBody: row.ResponseBody, ResponseSHA256: hex.EncodeToString(row.ResponseSha256), ResponseTruncated: row.ResponseTruncated,
 		RetryAfter: time.Duration(row.RetryAfterMs) * time.Millisecond, Duration: time.Duration(row.DurationUs) * time.Microsecond,
-		Engine: row.Engine, StartedAt: row.StartedAt,
+		Repeats: row.Repeats, Engine: row.Engine, StartedAt: row.StartedAt,
 	}
 	if err := json.Unmarshal(row.RequestHeaders, &a.RequestHeaders); err != nil {
 		return Attempt{}, fmt.Errorf("request headers: %w", err)

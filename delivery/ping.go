@@ -161,7 +161,7 @@ func (a *attempt) public(engine string) (*Attempt, error) {
 	out := &Attempt{
 		Manual: a.Manual, Number: a.Number, Outcome: a.Outcome, Error: a.Error, Reason: a.Reason, Status: a.Status, URL: a.URL,
 		ResponseBody: a.ResponseBody, ResponseSHA256: hex.EncodeToString(a.ResponseSHA256), ResponseTruncated: a.ResponseTruncated,
-		RetryAfter: a.RetryAfter, Duration: a.Duration,
+		RetryAfter: a.RetryAfter, Duration: a.Duration, Repeats: a.Repeats,
 		Engine: engine, StartedAt: a.StartedAt,
 	}
 	if err := json.Unmarshal([]byte(orEmptyObject(a.RequestHeaders)), &out.RequestHeaders); err != nil {

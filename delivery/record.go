@@ -188,6 +188,7 @@ func addTransition(p *store.RecordAttemptsParams, tr *transition) {
 	p.ResponseTruncated = append(p.ResponseTruncated, a.ResponseTruncated)
 	p.RetryAfterMs = append(p.RetryAfterMs, a.RetryAfter.Milliseconds())
 	p.DurationUs = append(p.DurationUs, a.Duration.Microseconds())
+	p.Repeats = append(p.Repeats, a.Repeats)
 	p.StartedAt = append(p.StartedAt, a.StartedAt)
 }
 
@@ -211,6 +212,9 @@ func (e *Engine) logTransition(ctx context.Context, tr *transition, moved bool) 
 	if a := tr.Attempt; a != nil {
 		attrs = append(attrs, slog.Int("attempt", a.Number), slog.Bool("manual", a.Manual), slog.String("outcome", string(a.Outcome)),
 			slog.Int("status", a.Status), slog.String("error", a.Error), slog.Duration("took", a.Duration))
+	}
+	if tr.Attempt != nil && tr.Attempt.Repeats > 0 {
+		attrs = append(attrs, slog.Int("repeats", tr.Attempt.Repeats))
 	}
 	if tr.Attempt != nil && tr.Attempt.Reason != "" {
 		attrs = append(attrs, slog.String("detail", tr.Attempt.Reason))

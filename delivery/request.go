@@ -13,6 +13,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/egress"
 )
 
 // maxResponseRead bounds what is read of an answer's body. What is behind it is
@@ -62,7 +63,9 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	job := ctx
 	ctx, cancel := context.WithTimeout(job, timeout)
 	defer cancel()
-	resp, err := e.exchange(ctx, t, built, a)
+	var x egress.Exchange
+	resp, err := e.exchange(egress.WithExchange(ctx, &x), t, built, a)
+	a.Repeats = x.Repeats
 	if err == nil {
 		header = resp.Header
 		a.Status = resp.StatusCode
@@ -77,6 +80,7 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	}
 	v := classify(a.Status, header, err, time.Now())
 	a.Outcome, a.Reason, a.RetryAfter = v.Outcome, v.Reason, v.RetryAfter
+	a.Unanswered = v.Outcome == OutcomeUnreachable && x.Unanswered
 	if v.Detail != "" {
 		a.Error = v.ErrorClass + ": " + v.Detail
 	}

@@ -72,6 +72,8 @@ type attempt struct {
 	ResponseTruncated bool
 	RetryAfter        time.Duration
 	Duration          time.Duration
+	Repeats           int  // how often it was sent again because it was certainly not processed
+	Unanswered        bool // it may have been processed: something was written, and nothing read
 	StartedAt         time.Time
 }
 

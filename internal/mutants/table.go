@@ -4,7 +4,7 @@ import "slices"
 
 // mutants are the ways in which the promise is broken. Each text is as short as
 // still says what is changed, so that the table outlives other changes.
-var mutants = slices.Concat(sending, erasing, receiving, typing, asking, manifesting, filtering, ruling, living, verifying, suspecting)
+var mutants = slices.Concat(sending, erasing, receiving, repeating, typing, asking, manifesting, filtering, ruling, living, verifying, suspecting)
 
 var sending = []mutant{
 	// Transitions: the row decides.

@@ -202,7 +202,7 @@ func (q *Queries) LoadDeliveries(ctx context.Context, ids []string) ([]LoadDeliv
 
 const recordAttempts = `-- name: RecordAttempts :many
 WITH item AS MATERIALIZED (
-    SELECT i.id, i.seq, i.state, i.hold, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.started_at, f.place, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
+    SELECT i.id, i.seq, i.state, i.hold, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.repeats, i.started_at, f.place, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
         f.place IS NULL AND EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.id = i.id) AS busy
     FROM (SELECT
         unnest($1::text[])::uuid AS id,
@@ -232,7 +232,8 @@ WITH item AS MATERIALIZED (
         unnest($25::boolean[]) AS response_truncated,
         unnest($26::bigint[]) AS retry_after_ms,
         unnest($27::bigint[]) AS duration_us,
-        unnest($28::timestamptz[]) AS started_at
+        unnest($28::integer[]) AS repeats,
+        unnest($29::timestamptz[]) AS started_at
     ) i LEFT JOIN LATERAL (
         SELECT d.ctid AS place, d.state, d.attempt_seq, d.erased FROM /* TEMPLATE: schema */delivery d
         WHERE d.id = i.id
@@ -274,21 +275,21 @@ WITH item AS MATERIALIZED (
 ), attempts AS (
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
         delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers,
-        response_body, response_sha256, response_truncated, retry_after_ms, duration_us, engine, started_at)
+        response_body, response_sha256, response_truncated, retry_after_ms, duration_us, repeats, engine, started_at)
     SELECT
         i.id, i.seq, i.round, i.number, i.manual, i.outcome, CASE WHEN i.erased THEN split_part(i.error, ':', 1) ELSE i.error END,
         i.attempt_reason, i.status, i.url, CASE WHEN i.erased THEN '{}' ELSE i.request_headers END::jsonb,
         CASE WHEN i.erased THEN '{}' ELSE i.response_headers END::jsonb, CASE WHEN i.erased IS NOT TRUE THEN i.response_body END,
         CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
-        $29::text, i.started_at
+        i.repeats, $30::text, i.started_at
     FROM item i
     WHERE i.tried AND i.place IS NOT NULL
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
         response_body = excluded.response_body, response_sha256 = excluded.response_sha256, response_truncated = excluded.response_truncated,
-        retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, engine = excluded.engine,
-        started_at = excluded.started_at
+        retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, repeats = excluded.repeats,
+        engine = excluded.engine, started_at = excluded.started_at
     WHERE a.outcome = 'interrupted'
 )
 SELECT m.id, m.seq::integer AS seq, false AS busy,
@@ -328,6 +329,7 @@ type RecordAttemptsParams struct {
 	ResponseTruncated []bool
 	RetryAfterMs      []int64
 	DurationUs        []int64
+	Repeats           []int
 	StartedAt         []time.Time
 	Engine            string
 }
@@ -380,6 +382,7 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 		arg.ResponseTruncated,
 		arg.RetryAfterMs,
 		arg.DurationUs,
+		arg.Repeats,
 		arg.StartedAt,
 		arg.Engine,
 	)

@@ -80,6 +80,7 @@ type Attempt struct {
 	ResponseTruncated bool
 	RetryAfterMs      int64
 	DurationUs        int64
+	Repeats           int
 	Engine            string
 	StartedAt         time.Time
 }

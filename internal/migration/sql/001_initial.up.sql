@@ -385,6 +385,7 @@ CREATE TABLE /* TEMPLATE: schema */attempt (
     response_truncated boolean NOT NULL DEFAULT false,
     retry_after_ms     bigint NOT NULL DEFAULT 0,
     duration_us        bigint NOT NULL DEFAULT 0,
+    repeats            integer NOT NULL DEFAULT 0,
     engine             text NOT NULL DEFAULT '',
     started_at         timestamptz NOT NULL,
     PRIMARY KEY (delivery_id, seq)

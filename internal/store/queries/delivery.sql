@@ -78,6 +78,7 @@ WITH item AS MATERIALIZED (
         unnest(@response_truncated::boolean[]) AS response_truncated,
         unnest(@retry_after_ms::bigint[]) AS retry_after_ms,
         unnest(@duration_us::bigint[]) AS duration_us,
+        unnest(@repeats::integer[]) AS repeats,
         unnest(@started_at::timestamptz[]) AS started_at
     ) i LEFT JOIN LATERAL (
         SELECT d.ctid AS place, d.state, d.attempt_seq, d.erased FROM /* TEMPLATE: schema */delivery d
@@ -120,21 +121,21 @@ WITH item AS MATERIALIZED (
 ), attempts AS (
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
         delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers,
-        response_body, response_sha256, response_truncated, retry_after_ms, duration_us, engine, started_at)
+        response_body, response_sha256, response_truncated, retry_after_ms, duration_us, repeats, engine, started_at)
     SELECT
         i.id, i.seq, i.round, i.number, i.manual, i.outcome, CASE WHEN i.erased THEN split_part(i.error, ':', 1) ELSE i.error END,
         i.attempt_reason, i.status, i.url, CASE WHEN i.erased THEN '{}' ELSE i.request_headers END::jsonb,
         CASE WHEN i.erased THEN '{}' ELSE i.response_headers END::jsonb, CASE WHEN i.erased IS NOT TRUE THEN i.response_body END,
         CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
-        @engine::text, i.started_at
+        i.repeats, @engine::text, i.started_at
     FROM item i
     WHERE i.tried AND i.place IS NOT NULL
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
         response_body = excluded.response_body, response_sha256 = excluded.response_sha256, response_truncated = excluded.response_truncated,
-        retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, engine = excluded.engine,
-        started_at = excluded.started_at
+        retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, repeats = excluded.repeats,
+        engine = excluded.engine, started_at = excluded.started_at
     WHERE a.outcome = 'interrupted'
 )
 SELECT m.id, m.seq::integer AS seq, false AS busy,

@@ -1,0 +1,41 @@
+package main
+
+// repeating are those of requests that are sent again.
+var repeating = []mutant{
+	{
+		name: "a request whose stream the server names as it goes away is sent again",
+		file: "egress/frames.go", decl: "forget",
+		old: "stream > f.last", with: "stream >= f.last",
+		test: "egress.TestClient_SendsNothingAgainThatMayHaveBeenProcessed",
+	},
+	{
+		name: "a request whose stream was reset for any reason is sent again",
+		file: "egress/frames.go", decl: "received",
+		old: "case codeRefused:", with: "default:",
+		test: "egress.TestClient_SendsNothingAgainThatMayHaveBeenProcessed",
+	},
+	{
+		name: "a request that was written is sent again",
+		file: "egress/exchange.go", decl: "end",
+		old: "case s.line != nil && s.line.writes.Load() == s.writes:", with: "case s.line != nil:",
+		test: "egress.TestClient_SendsNothingAgainOnceSomethingIsWritten",
+	},
+	{
+		name: "net/http may repeat a request",
+		file: "egress/transport.go", decl: "send",
+		old: "once.GetBody = nil", with: "once.GetBody = req.GetBody",
+		test: "egress.TestAPostWithIdempotencyKeyIsNotRepeatedByAClient",
+	},
+	{
+		name: "a request that may have been processed opens a circuit",
+		file: "delivery/circuit.go", decl: "judgeEndpoint",
+		old: "|| a.Unanswered && t.CircuitOpened == 0", with: "",
+		test: "delivery.TestCircuit_IsNotOpenedByWhatMayHaveBeenProcessed",
+	},
+	{
+		name: "a request is sent again without end",
+		file: "egress/transport.go", decl: "RoundTrip",
+		old: "repeats == maxRepeats", with: "repeats == 5*maxRepeats",
+		test: "egress.TestClient_SendsAgainAtMostThreeTimes",
+	},
+}
