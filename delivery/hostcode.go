@@ -52,7 +52,7 @@ func (e *Engine) callExternalizer(
 	kept := by.call(ctx, stepExternalizer(dialectName), func() {
 		data, err = within(ctx, e.cfg.ExternalizeTimeout, func(ctx context.Context) ([]byte, error) { return x.Externalize(ctx, ev) })
 	})
-	if err = cmp.Or(kept, err); err != nil {
+	if err := cmp.Or(kept, err); err != nil {
 		return nil, err
 	}
 	if err := e.checkSize("data", len(data)); err != nil {

@@ -79,7 +79,10 @@ func (r endedRuns) text() string {
 	if r.empty() {
 		return ""
 	}
-	text, _ := json.Marshal(r) // never fails
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // never: it is made of texts and numbers
+	}
 	return string(text)
 }
 
