@@ -17,7 +17,7 @@ CLIENTS := $(BIN)/clients/node_modules/.package-lock.json
 # are left out.
 COVERAGE     ?= coverage.out
 COVERAGE_MIN ?= 85
-NOT_LIBRARY  := /(example|cmd|internal/bench|internal/hostile|internal/layout|internal/mutants|internal/pgserver|internal/pgtest)(/|$$)
+NOT_LIBRARY  := /(example|cmd|internal/bench|internal/chaos|internal/hostile|internal/layout|internal/mutants|internal/pgserver|internal/pgtest)(/|$$)
 
 .PHONY: help
 help: ## List the targets
@@ -74,6 +74,15 @@ verify: $(SQLC) ## Check that generated code, go.mod and formatting are up to da
 .PHONY: mutants
 mutants: ## Break each promise on purpose, and check that a test fails; MUTANTS=REGEXP for some
 	go run ./internal/mutants -only '$(MUTANTS)'
+
+# The short form is in every go test.
+CHAOSTIME    ?= 10m
+CHAOSSEED    ?= 0
+CHAOSTROUBLE ?= .
+
+.PHONY: chaos
+chaos: ## Kill, freeze, cut, edit, erase, move and fail all at once for CHAOSTIME (10m); CHAOSSEED=N for the choices of a run that failed, CHAOSTROUBLE=REGEXP for some kinds
+	go test ./internal/chaos -count 1 -v -timeout 2h -chaos.for '$(CHAOSTIME)' -chaos.seed '$(CHAOSSEED)' -chaos.trouble '$(CHAOSTROUBLE)'
 
 # The corpora in testdata/fuzz run in every go test. A new input that fails is
 # written there: it stays, with what it found mended.
