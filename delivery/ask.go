@@ -91,7 +91,10 @@ func (e *Engine) ask(ctx context.Context, ev dialect.Event) (*questioning, error
 	case len(matches) > e.cfg.ChunkSize:
 		return nil, fmt.Errorf("more than %d subscriptions would have to be asked", e.cfg.ChunkSize)
 	}
-	asked := &questioning{Begun: begun, expansion: expansion{Intent: &intent{ID: id, State: intentPending, Event: ev}}}
+	asked := &questioning{
+		Begun:     begun,
+		expansion: expansion{Intent: &intent{ID: id, State: intentPending, Event: ev}, ReadAt: begun},
+	}
 	asked.Next = matches[len(matches)-1].Subscription.ID
 	stored, err := e.loadGates(ctx, asked.Intent, matches)
 	if err != nil {

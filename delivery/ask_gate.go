@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/hierarchy"
 )
 
 // askAll asks all gates at once. Where no request could be made it says so in the
@@ -20,9 +22,9 @@ func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []deci
 			continue
 		}
 		wg.Go(func() {
-			var reason string
-			if made[i], reason = e.askOne(ctx, t); made[i] == nil {
-				decisions[i].Outcome, decisions[i].Reason, decisions[i].DeliveryID = decisionUnanswered, reason, uuid.Nil
+			var why unasked
+			if made[i], why = e.askOne(ctx, t); made[i] == nil {
+				decisions[i].Outcome, decisions[i].Reason, decisions[i].DeliveryID = why.outcome, why.reason, uuid.Nil
 			}
 		})
 	}
@@ -36,20 +38,28 @@ func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []deci
 	return asked
 }
 
+// unasked is why no request was made to a gate: it counts as one that has not
+// answered, or has no say.
+type unasked struct {
+	outcome, reason string
+}
+
+func unanswered(reason string) unasked { return unasked{decisionUnanswered, reason} }
+
 // askOne makes the one request to a gate, or says why it made none.
-func (e *Engine) askOne(ctx context.Context, t *target) (tr *transition, reason string) {
-	const late = "the time to answer was over before it could be asked"
+func (e *Engine) askOne(ctx context.Context, t *target) (*transition, unasked) {
+	late := unanswered("the time to answer was over before it could be asked")
 	if kept := t.subscriptionGate(time.Now()); kept != nil {
-		return nil, kept.Reason
+		return nil, unanswered(kept.Reason)
 	}
 	if kept := e.openFor(ctx, t); kept != nil {
-		return nil, kept.Reason
+		return nil, unanswered(kept.Reason)
 	}
 	if !e.endpoints.acquire(ctx, t.Sub.ID, t.Sub.MaxInFlight) {
 		if ctx.Err() != nil {
 			return nil, late
 		}
-		return nil, "the endpoint has as many requests in flight as it may have"
+		return nil, unanswered("the endpoint has as many requests in flight as it may have")
 	}
 	defer e.endpoints.leave(t.Sub.ID)
 	select {
@@ -58,15 +68,47 @@ func (e *Engine) askOne(ctx context.Context, t *target) (tr *transition, reason 
 	case <-ctx.Done():
 		return nil, late
 	}
+	for range maxRereads {
+		if why := e.gateAsRead(ctx, t); ctx.Err() != nil {
+			return nil, late
+		} else if why.reason != "" {
+			return nil, why
+		}
+		if a := e.requestOnce(ctx, t); !a.Overtaken {
+			tr := t.answered(a)
+			e.judgeEndpoint(tr)
+			return tr, unasked{}
+		}
+		t.ReadAt = time.Time{}
+	}
+	return nil, unanswered(errOvertaken.Error())
+}
+
+// gateAsRead says why a gate is not asked, by what is true of it now: it may have
+// waited for long. Otherwise it opens what the request needs.
+func (e *Engine) gateAsRead(ctx context.Context, t *target) unasked {
+	if e.isOld(t) {
+		switch still, err := e.reread(ctx, t); {
+		case err != nil:
+			e.log.WarnContext(ctx, "riverhook: a gate is not asked", "intent", t.Event.ID, "subscription", t.Sub.ID, "error", err)
+			return unanswered("its subscription could not be read again")
+		case !still:
+			return unasked{decisionInactive, "the subscription was deleted"}
+		}
+	}
+	if kept := t.subscriptionGate(time.Now()); kept != nil {
+		if t.Sub.DeletedAt != nil || t.Sub.State != hierarchy.StateActive || t.Sub.Epoch != t.Epoch {
+			return unasked{decisionInactive, kept.Reason}
+		}
+		return unanswered(kept.Reason)
+	}
+	if kept := e.openFor(ctx, t); kept != nil {
+		return unanswered(kept.Reason)
+	}
 	if kept := e.authFor(ctx, t); kept != nil {
-		return nil, kept.Reason
+		return unanswered(kept.Reason)
 	}
-	if ctx.Err() != nil || !t.Opened {
-		return nil, late
-	}
-	tr = t.answered(e.requestOnce(ctx, t))
-	e.judgeEndpoint(tr)
-	return tr, ""
+	return unasked{}
 }
 
 // requestOnce builds, signs and sends a question. The end of the time to answer is a

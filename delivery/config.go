@@ -106,8 +106,9 @@ type Config struct {
 	// Default: 30 days.
 	MaxHold time.Duration
 
-	// MaxInFlight is the most requests that this engine has under way at once.
-	// Default: 512.
+	// MaxInFlight is the most requests that this engine has under way at once. A
+	// job with many deliveries has 32 attempts under way, and beyond those it shares
+	// three quarters of MaxInFlight with other such jobs. Default: 512.
 	MaxInFlight int
 
 	// MaxInFlightPerEndpoint is the most requests that this engine has under way

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -51,11 +52,15 @@ type Engine struct {
 	heart     *heartbeat.Heart
 	keeper    headerKeeper
 	inFlight  chan struct{}
+	wide      chan struct{} // attempts of large fan-outs beyond what each job has for itself
 	log       *slog.Logger
 	pool      *pgxpool.Pool
 	quiet     quiet
 	random    func() float64
 	resolver  *hierarchy.Resolver
+
+	rereadAfter time.Duration // see the constant
+
 	schedules map[string]Schedule
 	store     *store.Queries
 	frequent  *store.Queries // with plans that are kept
@@ -70,10 +75,13 @@ type Engine struct {
 
 	filters *generations[string, *compiledFilter] // by expression
 
+	payloads *payloads
+
 	authLoads  *batch.Group[uuid.UUID, []store.LoadEndpointAuthsRow]
 	expansions *batch.Group[*expansion, []store.CommitExpansionsRow]
 	intents    *batch.Group[uuid.UUID, *intent]
 	loads      *batch.Group[uuid.UUID, *target]
+	rereads    *batch.Group[reread, *store.RereadTargetsRow]
 	lookups    *batch.Group[hierarchy.Lookup, []hierarchy.Match]
 	records    *batch.Group[*transition, recorded]
 	releases   *batch.Group[release, int]
@@ -101,11 +109,12 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	}
 	e := &Engine{
 		admitted: make(chan struct{}, admittedPerRequest*cfg.MaxInFlight), asking: make(chan struct{}, maxAsking), box: sealed.NewBox(cfg.Sealer),
-		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, underWay: newUnderWay(),
+		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, rereadAfter: rereadAfter, underWay: newUnderWay(),
 		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
 		keeper:    newHeaderKeeper(cfg.History.RedactHeaders),
 		filters:   newFilters(),
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
+		wide: make(chan struct{}, int(wideShare*float64(cfg.MaxInFlight))),
 	}
 	e.heart = e.newHeart()
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
@@ -150,11 +159,15 @@ func (e *Engine) makeBatches() {
 	usual := batch.Config{Whole: heartbeat.ConcernsAll}
 	smaller, single := usual, usual
 	smaller.MaxSize, single.Flushers = 300, 1
+	few := usual
+	few.MaxSize = payloadBatch
 	e.authLoads = batch.New(usual, e.loadAuths)
 	e.intents = batch.New(usual, e.loadIntents)
 	e.lookups = batch.New(smaller, e.resolver.Resolve)
 	e.expansions = batch.New(smaller, e.commitExpansions)
 	e.loads = batch.New(usual, e.loadTargets)
+	e.payloads = newPayloads(batch.New(few, e.loadPayloads))
+	e.rereads = batch.New(usual, e.rereadTargets)
 	e.records = batch.New(usual, e.recordTransitions)
 	e.releases = batch.New(single, e.releaseHeld)
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/riverhook/riverhook/dialect"
@@ -11,7 +12,8 @@ import (
 // exchange sends the request, with the credentials of its subscription if there are
 // any, and returns the answer. A token that was kept from an earlier request can
 // have been withdrawn: where one is answered by 401 the request is sent again, once,
-// with a new one. The error is of the request, or of the one for a token.
+// with a new one, unless its subscription was changed since. The error is of the
+// request, or of the one for a token; errOvertaken where none was made.
 func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request, a *attempt) (*http.Response, error) {
 	client, auth := e.clientFor(t.Auth), t.Auth
 	if auth.tokens == nil {
@@ -25,16 +27,24 @@ func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request,
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || fresh {
 		return resp, err
 	}
-	_ = resp.Body.Close()
+	refused := resp
+	_ = refused.Body.Close() // its connection may be needed for the token
+	refused.Body = http.NoBody
 	if token, _, err = auth.tokens.get(ctx, client, token); err != nil {
 		return nil, err
 	}
-	return e.post(ctx, client, t, built, "Bearer "+token, a)
+	if resp, err = e.post(ctx, client, t, built, "Bearer "+token, a); errors.Is(err, errOvertaken) {
+		return refused, nil
+	}
+	return resp, err
 }
 
 func (e *Engine) post(
 	ctx context.Context, client *http.Client, t *target, built dialect.Request, authorization string, a *attempt,
 ) (*http.Response, error) {
+	if !e.stillAsRead(ctx, t) {
+		return nil, errOvertaken
+	}
 	req, err := http.NewRequestWithContext(ctx, built.Method, built.URL, bytes.NewReader(built.Body))
 	if err != nil {
 		return nil, errNotBuilt

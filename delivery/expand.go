@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -35,6 +35,8 @@ func (e *Engine) expandAfter(ctx context.Context, by carrier, intentID, after uu
 		e.log.WarnContext(ctx, "riverhook: intent is gone", "intent", intentID)
 		return nil
 	}
+	in = e.holding(in)
+	defer in.Payloads.release()
 	var (
 		expands = in.State == intentPending && in.After == after
 		fresh   []*target
@@ -47,6 +49,14 @@ func (e *Engine) expandAfter(ctx context.Context, by carrier, intentID, after uu
 	return e.attemptCarried(ctx, by, intentID, fresh, expands)
 }
 
+// holding is the intent with the payloads that jobs of it share, which it holds.
+func (e *Engine) holding(in *intent) *intent {
+	held := *in
+	held.Payloads = e.payloads.hold(in.ID)
+	held.Event.Data = held.Payloads.share("", in.Event.Data)
+	return &held
+}
+
 // attemptCarried attempts the deliveries that this run has made, and those that
 // an earlier run of the job made and did not come to record. first says that
 // there can be none of an earlier run, unless River says that there was one; a
@@ -55,22 +65,19 @@ func (e *Engine) expandAfter(ctx context.Context, by carrier, intentID, after uu
 // Only for the deliveries of an earlier run a request may have gone out.
 func (e *Engine) attemptCarried(ctx context.Context, by carrier, intentID uuid.UUID, fresh []*target, first bool) error {
 	var (
-		carried []*target
-		err     error
+		left []uuid.UUID
+		err  error
 	)
 	if by.Rerun || !first {
-		if carried, err = e.loadCarried(ctx, by, intentID); err != nil {
+		if left, err = e.carriedIDs(ctx, by, intentID, fresh); err != nil {
 			return err
 		}
-		carried = slices.DeleteFunc(carried, func(t *target) bool {
-			return slices.ContainsFunc(fresh, func(f *target) bool { return f.ID == t.ID })
-		})
 	}
-	return errors.Join(e.attemptAll(ctx, carrier{JobID: by.JobID}, fresh), e.attemptAll(ctx, by, carried))
+	return e.attemptAll(ctx, by, fresh, left)
 }
 
 func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*target, error) {
-	host := e.expansionCaller(by, in)
+	host, readAt := e.expansionCaller(by, in), time.Now()
 	matches, err := e.lookup(ctx, host, in)
 	if stalled := host.stalled(); stalled != nil {
 		return nil, stalled
@@ -89,7 +96,9 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 		}
 	}
 	_, keep := e.cfg.History.of(in.Event.Type, in.Keep)
-	ex := &expansion{Intent: in, Next: in.After, More: more, Keep: keep, JobID: by.JobID, Wait: e.cfg.RedecideAfter}
+	ex := &expansion{
+		Intent: in, ReadAt: readAt, Next: in.After, More: more, Keep: keep, JobID: by.JobID, Wait: e.cfg.RedecideAfter,
+	}
 	if more {
 		ex.Ended = host.ended().givenUp()
 	}
@@ -141,14 +150,21 @@ func (e *Engine) lookup(ctx context.Context, by *caller, in *intent) (matches []
 }
 
 func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]dialect.Message, error) {
-	rows, err := e.store.LoadMessages(ctx, in.ID)
+	here := in.Payloads.messages()
+	rows, err := e.store.LoadMessages(ctx, &store.LoadMessagesParams{
+		IntentID: in.ID, Here: slices.AppendSeq([]string{}, maps.Keys(here)),
+	})
 	if err != nil {
 		return nil, &stallError{"load the messages", err}
 	}
 	messages := map[string]dialect.Message{}
 	for _, row := range rows {
+		body, ok := here[row.Dialect]
+		if !ok {
+			body = in.Payloads.share(row.Dialect, row.Body)
+		}
 		msg := dialect.Message{
-			ID: in.Event.ID, Type: in.Event.Type, ContentType: row.ContentType, Body: row.Body, OccurredAt: in.Event.OccurredAt,
+			ID: in.Event.ID, Type: in.Event.Type, ContentType: row.ContentType, Body: body, OccurredAt: in.Event.OccurredAt,
 		}
 		if err := json.Unmarshal(row.Headers, &msg.Headers); err != nil {
 			return nil, fmt.Errorf("delivery: headers of the message of %s: %w", in.Event.ID, err)
@@ -176,6 +192,7 @@ func (e *Engine) storedMessages(
 // expansion is one chunk, decided and not yet committed.
 type expansion struct {
 	Intent    *intent
+	ReadAt    time.Time // when reading its subscriptions began
 	Next      uuid.UUID // the last subscription of the chunk
 	Ended     endedRuns // of the next chunk
 	More      bool      // there are subscriptions behind it
@@ -200,6 +217,10 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 	if len(made) == 0 {
 		return nil
 	}
+	for name, msg := range messages { // they are stored by now
+		msg.Body = ex.Intent.Payloads.share(name, msg.Body)
+		messages[name] = msg
+	}
 	byID := make(map[uuid.UUID]store.CommitExpansionsRow, len(made))
 	for _, row := range made {
 		byID[row.ID] = row
@@ -214,6 +235,7 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
 			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
 			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: row.CircuitOpened, Gone: row.Gone, Failing: row.Failing,
+			ReadAt: ex.ReadAt, Payloads: ex.Intent.Payloads,
 		})
 	}
 	return targets

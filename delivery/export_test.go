@@ -1,6 +1,11 @@
 package delivery
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // Classify is classify for tests that need package deliverytest, which imports
 // this one.
@@ -9,12 +14,27 @@ var Classify = classify
 // The fault points, for tests that kill a process there.
 const (
 	PointExpanded = pointExpanded
+	PointLoading  = pointLoading
 	PointAnswered = pointAnswered
 	PointRecorded = pointRecorded
 )
 
 // OnPoint has f called at each fault point. It must be set before Start.
 func (e *Engine) OnPoint(f func(point string)) { e.fault = f }
+
+// RereadAfter has rows that are older than d read again before a request. It must be
+// set before the engine is used.
+func (e *Engine) RereadAfter(d time.Duration) { e.rereadAfter = d }
+
+// InSlot is how many attempts have a slot of a subscription's endpoint.
+func (e *Engine) InSlot(subscription uuid.UUID) int {
+	e.endpoints.mu.Lock()
+	defer e.endpoints.mu.Unlock()
+	if ep := e.endpoints.of[subscription]; ep != nil {
+		return ep.inFlight
+	}
+	return 0
+}
 
 // Heartbeat is one beat, which a started engine makes by itself now and then.
 // It hands on the jobs of the dead at once.

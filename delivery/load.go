@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,14 +29,15 @@ func (e *Engine) loadIntents(ctx context.Context, ids []uuid.UUID) ([]*intent, e
 
 // loadTargets is the flush of the batch of loads of deliveries.
 func (e *Engine) loadTargets(ctx context.Context, ids []uuid.UUID) ([]*target, error) {
-	rows, err := e.store.LoadDeliveries(ctx, store.UUIDs(ids))
+	readAt := time.Now()
+	rows, err := e.store.LoadDeliveries(ctx, &store.LoadDeliveriesParams{Ids: store.UUIDs(ids), Inline: inlinePayload})
 	if err != nil {
 		return nil, fmt.Errorf("delivery: load deliveries: %w", err)
 	}
 	byID := make(map[uuid.UUID]*target, len(rows))
 	now := time.Now()
 	for _, row := range rows {
-		if byID[row.ID], err = newTarget(row, now); err != nil {
+		if byID[row.ID], err = newTarget(row, readAt, now); err != nil {
 			return nil, fmt.Errorf("delivery: load deliveries: %w", err)
 		}
 	}
@@ -50,29 +52,23 @@ func inOrder[T any](ids []uuid.UUID, byID map[uuid.UUID]*T) []*T {
 	return out
 }
 
-// loadCarried loads what an earlier run of a job left: the deliveries that the
-// job carries still.
-func (e *Engine) loadCarried(ctx context.Context, by carrier, intentID uuid.UUID) ([]*target, error) {
+// carriedIDs finds what earlier runs of a job have left: the deliveries that the job
+// carries still, except for those that it has just made.
+func (e *Engine) carriedIDs(ctx context.Context, by carrier, intentID uuid.UUID, fresh []*target) ([]uuid.UUID, error) {
 	ids, err := e.store.CarriedDeliveries(ctx, &store.CarriedDeliveriesParams{IntentID: intentID, JobID: by.JobID})
 	if err != nil {
 		return nil, &stallError{"load the deliveries of an intent", err}
 	}
-	loaded, err := e.loadTargets(ctx, ids)
-	if err != nil {
-		return nil, &stallError{"load the deliveries of an intent", err}
+	made := make(map[uuid.UUID]bool, len(fresh))
+	for _, t := range fresh {
+		made[t.ID] = true
 	}
-	targets := loaded[:0]
-	for _, t := range loaded {
-		if t != nil {
-			targets = append(targets, t)
-		}
-	}
-	return targets, nil
+	return slices.DeleteFunc(ids, func(id uuid.UUID) bool { return made[id] }), nil
 }
 
-// deliverLater makes a later attempt of a delivery, unless it has moved on to
-// another job.
-func (e *Engine) deliverLater(ctx context.Context, by carrier, id uuid.UUID) error {
+// attemptLater makes a later attempt of a delivery, unless it has moved on to
+// another job. It loads the delivery only now.
+func (e *Engine) attemptLater(ctx context.Context, by carrier, id uuid.UUID, started time.Time) error {
 	t, err := e.loads.Do(ctx, id)
 	if err != nil {
 		return &stallError{"load the delivery", err}
@@ -80,7 +76,9 @@ func (e *Engine) deliverLater(ctx context.Context, by carrier, id uuid.UUID) err
 	if t == nil || t.State != statePending || t.Hold != "" || t.JobID == nil || *t.JobID != by.JobID {
 		return nil
 	}
-	return e.attemptOne(ctx, by, t, time.Now())
+	t.Payloads = e.payloads.hold(t.IntentID)
+	defer t.Payloads.release()
+	return e.attemptOne(ctx, by, t, started)
 }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

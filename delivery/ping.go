@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,22 +80,21 @@ func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, err
 // pingWith sends a ping signed with the secrets in force, or with the one that is
 // pending, whose id it returns.
 func (e *Engine) pingWith(ctx context.Context, id uuid.UUID, pending bool) (*Attempt, uuid.UUID, error) {
-	t, secret, err := e.pingTarget(ctx, id, pending)
+	var (
+		a      *attempt
+		secret uuid.UUID
+	)
+	_, _, err := e.sendAsRead(ctx, func() (t *target, built dialect.Request, _ *attempt, err error) {
+		if t, secret, err = e.pingTarget(ctx, id, pending); err != nil {
+			return nil, built, nil, err
+		}
+		a = &attempt{Number: 1, Manual: true, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
+		built, err = e.pingRequest(ctx, t, a)
+		return t, built, a, err
+	})
 	if err != nil {
 		return nil, secret, err
 	}
-	a := &attempt{Number: 1, Manual: true, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
-	built, err := e.pingRequest(ctx, t, a)
-	if err != nil {
-		return nil, secret, err
-	}
-	select {
-	case e.inFlight <- struct{}{}:
-	case <-ctx.Done():
-		return nil, secret, context.Cause(ctx)
-	}
-	e.send(ctx, t, built, a)
-	<-e.inFlight
 	if a.Outcome == OutcomeInterrupted && ctx.Err() != nil {
 		return nil, secret, context.Cause(ctx)
 	}
@@ -102,8 +102,33 @@ func (e *Engine) pingWith(ctx context.Context, id uuid.UUID, pending bool) (*Att
 	return out, secret, err
 }
 
+// sendAsRead sends what prepare makes, which reads the subscription when there is
+// room for one more request, and once more where it was changed meanwhile. It returns
+// what send does. With an error there was no request.
+func (e *Engine) sendAsRead(
+	ctx context.Context, prepare func() (*target, dialect.Request, *attempt, error),
+) (header http.Header, body []byte, err error) {
+	select {
+	case e.inFlight <- struct{}{}:
+		defer func() { <-e.inFlight }()
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
+	for range maxRereads {
+		t, built, a, err := prepare()
+		if err != nil {
+			return nil, nil, err
+		}
+		if header, body = e.send(ctx, t, built, a); !a.Overtaken {
+			return header, body, nil
+		}
+	}
+	return nil, nil, errOvertaken
+}
+
 // pingTarget has the last of the secrets that it is signed with.
 func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t *target, secret uuid.UUID, err error) {
+	readAt := time.Now()
 	sub, err := e.subs.Get(ctx, id)
 	if errors.Is(err, hierarchy.ErrNotFound) {
 		return nil, secret, ErrNotFound
@@ -115,7 +140,7 @@ func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t 
 	if err != nil {
 		return nil, secret, err
 	}
-	t = &target{Sub: *sub, Dialect: sub.Dialect}
+	t = &target{Sub: *sub, Dialect: sub.Dialect, ReadAt: readAt}
 	if t.Auth, err = e.authOf(ctx, nil, sub); err != nil {
 		return nil, secret, fmt.Errorf("endpoint credentials: %w", err)
 	}

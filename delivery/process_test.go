@@ -50,6 +50,7 @@ type childTask struct {
 	Deadly string // the host code that ends the process; see addHostCode
 
 	StopTimeout time.Duration
+	MaxInFlight int
 }
 
 func TestMain(m *testing.M) {
@@ -103,7 +104,8 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	cfg := &delivery.Config{
 		ChunkSize: task.ChunkSize, Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
-		Schedules: schedules(), Sealer: sealer(), StopTimeout: task.StopTimeout,
+		MaxInFlight: task.MaxInFlight,
+		Schedules:   schedules(), Sealer: sealer(), StopTimeout: task.StopTimeout,
 	}
 	if task.Deadly != "" {
 		addHostCode(cfg, task.Deadly)

@@ -38,6 +38,7 @@ func (q *questioning) targets(stored map[uuid.UUID]store.LoadGatesRow) []*target
 			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect,
 			Epoch: d.Subscription.Epoch, State: statePending, Round: 1, AccessAt: d.AccessAt,
 			CircuitOpened: row.CircuitOpened, Gone: row.Gone, Failing: row.Failing,
+			ReadAt: q.ReadAt, Question: true,
 		}
 		if row.CircuitMs > 0 {
 			t.CircuitUntil = time.Now().Add(time.Duration(row.CircuitMs) * time.Millisecond)

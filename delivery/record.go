@@ -66,6 +66,13 @@ func unrecorded(tr *transition, err error) error {
 // because an attempt that is not recorded is made once more; a job that is
 // cancelled does not wait for that.
 func (e *Engine) record(job context.Context, tr *transition) error {
+	_, err := e.recordMoved(job, tr)
+	return err
+}
+
+// recordMoved is record for who must know whether the delivery was where it was
+// believed to be.
+func (e *Engine) recordMoved(job context.Context, tr *transition) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(job), e.cfg.RecordTimeout)
 	defer cancel()
 	for wait := troubleWait; ; {
@@ -74,15 +81,15 @@ func (e *Engine) record(job context.Context, tr *transition) error {
 		case e.isPassing(err) && sleep(ctx, job, wait):
 			wait = min(2*wait, maxTroubleWait)
 		case err != nil:
-			return unrecorded(tr, err)
+			return false, unrecorded(tr, err)
 		case became != busy:
 			e.logTransition(ctx, tr, became == moved)
 			if became == moved {
 				e.tellOf(ctx, tr)
 			}
-			return nil
+			return became == moved, nil
 		case !sleep(ctx, ctx, busyWait):
-			return unrecorded(tr, fmt.Errorf("its row has been locked for %s", e.cfg.RecordTimeout))
+			return false, unrecorded(tr, fmt.Errorf("its row has been locked for %s", e.cfg.RecordTimeout))
 		}
 	}
 }

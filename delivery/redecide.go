@@ -24,6 +24,8 @@ func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) e
 	if in == nil {
 		return nil
 	}
+	in = e.holding(in)
+	defer in.Payloads.release()
 	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{
 		IntentID: intentID, JobID: by.JobID, Max: e.cfg.ChunkSize,
 	})
@@ -81,6 +83,7 @@ func endedRunsOf(waiting []store.LoadWaitingRow) (all endedRuns, err error) {
 func (e *Engine) settle(
 	ctx context.Context, by carrier, host *caller, in *intent, waiting []store.LoadWaitingRow,
 ) ([]*target, error) {
+	readAt := time.Now()
 	matches, tries, err := e.loadMatches(ctx, waiting)
 	if err != nil {
 		return nil, err
@@ -89,7 +92,7 @@ func (e *Engine) settle(
 	if err != nil {
 		return nil, err
 	}
-	ex := &expansion{Intent: in, JobID: by.JobID}
+	ex := &expansion{Intent: in, ReadAt: readAt, JobID: by.JobID}
 	ex.Decisions, ex.Messages = e.decide(ctx, host, in, matches, tries, messages)
 	if stalled := host.stalled(); stalled != nil {
 		return nil, stalled

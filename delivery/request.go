@@ -21,40 +21,44 @@ import (
 const maxResponseRead = 64 << 10
 
 // request builds, signs and sends one attempt, and works out what follows. It
-// returns nil when the engine stopped before the request went out.
-func (e *Engine) request(ctx context.Context, t *target) *transition {
-	if !t.Opened {
-		return nil
+// returns nil when the engine stopped before the request went out, and overtaken
+// where what it was made from has changed by then.
+func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overtaken bool) {
+	if !t.Opened || t.BodyLater {
+		return nil, false
 	}
 	schedule, _ := e.schedule(t)
 	d, _ := e.cfg.Dialects.Get(t.Dialect)
 	a := &attempt{Number: t.number(), Manual: t.Manual, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
 	built, err := e.build(ctx, d, t, a)
 	if tr := t.notCalled(err); tr != nil {
-		return tr
+		return tr, false
 	}
 	if err != nil {
 		a.Outcome, a.Error = OutcomeFailed, "dialect: "+brief(err)
-		return t.failed(a, schedule, e.random)
+		return t.failed(a, schedule, e.random), false
 	}
 	if ctx.Err() != nil {
-		return nil
+		return nil, false
 	}
 	e.send(ctx, t, built, a)
+	if a.Overtaken {
+		return nil, ctx.Err() == nil
+	}
 	if a.Outcome == OutcomeInterrupted && ctx.Err() == nil {
 		a.Outcome = OutcomeUnreachable
 	}
 	if a.Outcome == OutcomeInterrupted && errors.Is(context.Cause(ctx), river.ErrJobCancelledRemotely) {
 		tr := t.cancel("its River job was cancelled")
 		tr.Attempt = a
-		return tr
+		return tr, false
 	}
-	return t.after(a, schedule, e.random)
+	return t.after(a, schedule, e.random), false
 }
 
 // send makes the request and fills in what came of it. The timeout is for the
 // whole of it, the answer's body included. It returns the answer's headers, and of
-// its body what was read.
+// its body what was read. Where a.Overtaken is set no request was made.
 func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *attempt) (header http.Header, body []byte) {
 	timeout := t.Sub.Timeout
 	if timeout == 0 {
@@ -65,6 +69,10 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	defer cancel()
 	var x egress.Exchange
 	resp, err := e.exchange(egress.WithExchange(ctx, &x), t, built, a)
+	if errors.Is(err, errOvertaken) {
+		a.Overtaken = true
+		return nil, nil
+	}
 	a.Repeats = x.Repeats
 	if err == nil {
 		header = resp.Header

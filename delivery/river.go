@@ -175,7 +175,7 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 	case jobs.Decide{}.Kind():
 		return e.redecide(ctx, by, args.IntentID)
 	case jobs.Deliver{}.Kind():
-		return e.deliverLater(ctx, by, args.DeliveryID)
+		return e.attemptLater(ctx, by, args.DeliveryID, time.Now())
 	default:
 		return fmt.Errorf("delivery: job %d is of unknown kind %q", job.ID, job.Kind)
 	}

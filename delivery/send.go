@@ -4,69 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/riverhook/riverhook/access"
 )
-
-const (
-	// maxParallel bounds the requests of one River job, so that a large fan-out
-	// leaves room for others.
-	maxParallel = 32
-
-	// admittedPerRequest is how many attempts of fan-outs an engine lets queue up
-	// at their endpoints for each request that it may have in flight. More would
-	// find that their turn is far off, however fast the endpoints are, and be
-	// held: a row and a River job for what is only a burst.
-	admittedPerRequest = 4
-
-	// jobBudget is how long a River job starts new requests; what is left then
-	// is handed over to jobs of its own.
-	jobBudget = time.Minute
-)
-
-// attemptAll makes an attempt of each target and waits until all of them are
-// recorded or handed over.
-func (e *Engine) attemptAll(ctx context.Context, by carrier, targets []*target) error {
-	if len(targets) == 1 {
-		return e.attemptOne(ctx, by, targets[0], time.Now())
-	}
-	var (
-		wg      sync.WaitGroup
-		started = time.Now()
-		slots   = make(chan struct{}, maxParallel)
-		errs    = make([]error, len(targets))
-	)
-	for i, t := range targets {
-		e.heart.Await(ctx)
-		t.By = e.firstRun
-		slots <- struct{}{}
-		e.admitted <- struct{}{}
-		wg.Add(1)
-		done := func(err error) {
-			errs[i] = err
-			<-e.admitted
-			<-slots
-			wg.Done()
-		}
-		if by.Rerun || e.accessIsOld(t) || !e.secretsAtHand(t) || time.Since(started) > jobBudget {
-			go func() { done(e.attemptOne(ctx, by, t, started)) }()
-			continue
-		}
-		// What remains of the gates asks nobody, and who waits for a slot needs
-		// no goroutine.
-		if tr := e.gate(ctx, t); tr != nil {
-			go func() { done(e.record(ctx, tr)) }()
-			continue
-		}
-		e.endpoints.enter(ctx, t.Sub.ID, t.Sub.MaxInFlight, func(ok bool) {
-			go func() { done(e.takeTurn(ctx, t, ok)) }()
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
 
 func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started time.Time) error {
 	if by.Rerun && !t.Ended.Unsent {
@@ -97,8 +38,12 @@ func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
 	}
 	tr := e.attemptInSlot(ctx, t)
 	e.endpoints.leave(t.Sub.ID)
-	if tr == nil { // stopped before the request went out
+	switch {
+	case tr != nil:
+	case ctx.Err() != nil: // stopped before the request went out
 		return context.Cause(ctx)
+	default: // somebody else has moved it on
+		return e.releaseNext(ctx, t.Sub.ID)
 	}
 	err := e.record(ctx, tr)
 	e.at(pointRecorded)
@@ -107,7 +52,8 @@ func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
 
 // attemptInSlot makes the request of a delivery that has a slot of its endpoint,
 // as soon as there is one of the process. No request goes out whose answer could
-// not be recorded. It returns nil when the engine stopped before that.
+// not be recorded. It returns nil when the engine stopped before that, and when the
+// delivery was moved on by somebody else.
 func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 	select {
 	case e.inFlight <- struct{}{}:
@@ -118,18 +64,67 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 	if !e.heart.Await(ctx) {
 		return nil
 	}
-	if tr := e.gate(ctx, t); tr != nil { // once more: it may have waited for long
-		return tr
+	for range maxRereads {
+		if tr, overtaken := e.attemptAsRead(ctx, t); !overtaken {
+			return tr
+		}
+		t.ReadAt = time.Time{}
+	}
+	return t.postpone(changedWait, errOvertaken.Error())
+}
+
+// attemptAsRead makes the request of a delivery by what is true of it now: it may
+// have waited for long. It returns overtaken where that has changed before the
+// request went out.
+func (e *Engine) attemptAsRead(ctx context.Context, t *target) (tr *transition, overtaken bool) {
+	if e.isOld(t) {
+		switch still, err := e.reread(ctx, t); {
+		case err != nil && ctx.Err() != nil:
+			return nil, false
+		case err != nil:
+			e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", unreadReason, "error", err)
+			return t.postpone(changedWait, unreadReason), false
+		case !still:
+			return nil, false
+		}
+	}
+	if tr := e.gate(ctx, t); tr != nil {
+		return tr, false
 	}
 	if tr := e.authFor(ctx, t); tr != nil {
-		return tr
+		return tr, false
 	}
-	tr := e.request(ctx, t)
-	if tr != nil && tr.Attempt != nil {
+	if tr := e.bodyFor(ctx, t); tr != nil {
+		return tr, false
+	}
+	if tr, overtaken = e.request(ctx, t); tr != nil && tr.Attempt != nil {
 		e.at(pointAnswered)
 		e.judgeEndpoint(tr)
 	}
-	return tr
+	return tr, overtaken
+}
+
+// bodyFor loads the body of a message that is too large to wait with its delivery.
+func (e *Engine) bodyFor(ctx context.Context, t *target) *transition {
+	if !t.BodyLater {
+		return nil
+	}
+	e.at(pointLoading)
+	body, err := t.Payloads.get(ctx, t.Dialect)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // request sends nothing
+	case err != nil:
+		return e.unloaded(ctx, t, err)
+	}
+	t.Message.Body, t.BodyLater, t.MessageGone = body, false, body == nil
+	return t.subscriptionGate(time.Now())
+}
+
+func (e *Engine) unloaded(ctx context.Context, t *target, err error) *transition {
+	const reason = "its message could not be loaded"
+	e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", reason, "error", err)
+	return t.postpone(changedWait, reason)
 }
 
 // recordInterrupted notes, before a delivery is tried again, that the earlier
@@ -146,8 +141,8 @@ func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, 
 	}
 	tr := t.interruptedBy(a, schedule, e.random)
 	tr.Stay = tr.State == statePending && !tr.Again
-	if err := e.record(ctx, tr); err != nil {
-		return false, err
+	if recorded, err := e.recordMoved(ctx, tr); err != nil || !recorded {
+		return true, err
 	}
 	t.Seq++
 	t.Ended.Unsent = true
@@ -177,7 +172,7 @@ func (e *Engine) gate(ctx context.Context, t *target) *transition {
 }
 
 func (e *Engine) accessIsOld(t *target) bool {
-	return !t.Sub.Operator && time.Since(t.AccessAt) > e.cfg.AccessMaxAge
+	return !t.Sub.Operator && age(t.AccessAt, time.Now()) > e.cfg.AccessMaxAge
 }
 
 func (e *Engine) wiring(ctx context.Context, t *target, reason string) *transition {
@@ -187,6 +182,13 @@ func (e *Engine) wiring(ctx context.Context, t *target, reason string) *transiti
 
 // recheck asks again whether the owner may see the resource.
 func (e *Engine) recheck(ctx context.Context, t *target) *transition {
+	if t.DataLater {
+		data, err := t.Payloads.get(ctx, "")
+		if err != nil {
+			return e.unloaded(ctx, t, err)
+		}
+		t.Event.Data, t.DataLater = data, false
+	}
 	asked := time.Now()
 	var requests []access.Request
 	for _, principal := range e.principals(t.Event, t.Sub.Owner) {

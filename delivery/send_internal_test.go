@@ -32,9 +32,10 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	for i := range targets {
 		targets[i] = &target{ID: newID(), IntentID: intent, Dialect: "plain", Message: dialect.Message{Body: []byte("{}")}, State: statePending}
 		targets[i].Sub.ID, targets[i].Sub.URL, targets[i].Sub.Operator = newID(), r.URL, true
+		targets[i].ReadAt = time.Now().Add(time.Minute) // it is in no table that could be read again
 	}
 	done := make(chan error, 1)
-	go func() { done <- e.attemptAll(t.Context(), carrier{}, targets) }()
+	go func() { done <- e.attemptAll(t.Context(), carrier{}, targets, nil) }()
 
 	require.Eventually(t, func() bool { return len(e.admitted) == admittedPerRequest }, 10*time.Second, time.Millisecond)
 	e.endpoints.mu.Lock()

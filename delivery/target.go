@@ -22,6 +22,8 @@ type intent struct {
 	Event dialect.Event
 	Ended endedRuns
 	Keep  payloadRule // that the event type is registered with; the zero one says nothing
+
+	Payloads *intentPayloads // held by the job that has it; nil: of a question
 }
 
 func newIntent(row store.LoadIntentsRow) (*intent, error) {
@@ -65,6 +67,13 @@ type target struct {
 	Ended    endedRuns
 	By       *caller // how host code is called
 
+	Payloads  *intentPayloads // where what is to be loaded later comes from
+	BodyLater bool            // the message's body is not loaded yet
+	DataLater bool            // the event's data are not loaded yet
+
+	ReadAt   time.Time // when reading it, or its subscription, began
+	Question bool      // its delivery is written with the answer
+
 	Epoch       int // of the subscription when the delivery was made
 	State, Hold string
 	JobID       *int64
@@ -84,9 +93,9 @@ type target struct {
 	Rechecked     bool      // access was checked again for this attempt
 }
 
-func newTarget(row store.LoadDeliveriesRow, now time.Time) (*target, error) {
+func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, error) {
 	t := &target{
-		ID: row.ID, IntentID: row.IntentID, Dialect: row.Dialect,
+		ID: row.ID, IntentID: row.IntentID, Dialect: row.Dialect, ReadAt: readAt, BodyLater: row.BodyLater, DataLater: row.DataLater,
 		Event: dialect.Event{
 			ID: row.WireID, Type: row.Type, Site: row.Site, ActiveSite: row.ActiveSite,
 			ResourceKind: row.ResourceKind, ResourceID: row.ResourceID, Actor: row.Actor, Channel: row.Channel,

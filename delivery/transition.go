@@ -75,6 +75,7 @@ type attempt struct {
 	Repeats           int  // how often it was sent again because it was certainly not processed
 	Unanswered        bool // it may have been processed: something was written, and nothing read
 	StartedAt         time.Time
+	Overtaken         bool // no request was made: what it was made from has changed
 }
 
 // keep is a transition that changes nothing but the fence.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -137,6 +138,32 @@ func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt, error) {
 // exchangeProof makes the request. Its outcome is delivered if and only if the answer
 // proves what was asked. With an error there was no request.
 func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt, error) {
+	var (
+		a *attempt
+		t *target
+	)
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails
+	nonce := hex.EncodeToString(random)
+	header, body, err := e.sendAsRead(ctx, func() (_ *target, built dialect.Request, _ *attempt, err error) {
+		if t, err = e.challengeTarget(ctx, c); err != nil {
+			return nil, built, nil, err
+		}
+		a = &attempt{Number: c.Tries, StartedAt: time.Now(), URL: publicURL(c.URL)}
+		built, err = e.challengeRequest(ctx, t, nonce, a)
+		return t, built, a, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.Outcome == OutcomeDelivered && !proves(t.Sub.Verification, nonce, e.cfg.Verification.Origin, header, body) {
+		a.Outcome, a.Error = OutcomeFailed, classProof+": the answer does not prove that the endpoint wants requests"
+	}
+	return a, nil
+}
+
+// challengeTarget is the endpoint that is to be asked, as its subscription is now.
+func (e *Engine) challengeTarget(ctx context.Context, c challenge) (*target, error) {
 	t, _, err := e.pingTarget(ctx, c.Subscription, false)
 	if err != nil {
 		return nil, err
@@ -152,25 +179,7 @@ func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt, erro
 		t.Sub.Timeout = e.cfg.Timeout
 	}
 	t.Sub.Timeout = min(t.Sub.Timeout, proofTimeout)
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails
-	nonce := hex.EncodeToString(random)
-	a := &attempt{Number: c.Tries, StartedAt: time.Now(), URL: publicURL(c.URL)}
-	built, err := e.challengeRequest(ctx, t, nonce, a)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case e.inFlight <- struct{}{}:
-		defer func() { <-e.inFlight }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	header, body := e.send(ctx, t, built, a)
-	if a.Outcome == OutcomeDelivered && !proves(t.Sub.Verification, nonce, e.cfg.Verification.Origin, header, body) {
-		a.Outcome, a.Error = OutcomeFailed, classProof+": the answer does not prove that the endpoint wants requests"
-	}
-	return a, nil
+	return t, nil
 }
 
 // recordProof puts a URL that was proven in force, or says why it was not and when it

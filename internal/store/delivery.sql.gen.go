@@ -50,8 +50,12 @@ SELECT
     d.interrupted, d.job_id, d.manual, coalesce(d.ended_runs::text, '')::text AS ended_runs,
     coalesce(ceil(extract(epoch FROM now() - d.access_at) * 1000), -1)::bigint AS access_age_ms,
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
-    i.schema_version, i.data, i.occurred_at,
-    m.content_type, m.headers AS message_headers, m.body, m.gone AS message_gone,
+    i.schema_version, i.occurred_at,
+    (CASE WHEN octet_length(i.data) <= $1::integer THEN i.data END)::bytea AS data,
+    coalesce(octet_length(i.data) > $1::integer, false)::boolean AS data_later,
+    m.content_type, m.headers AS message_headers, m.gone AS message_gone,
+    (CASE WHEN octet_length(m.body) <= $1::integer THEN m.body END)::bytea AS body,
+    coalesce(octet_length(m.body) > $1::integer, false)::boolean AS body_later,
     s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
@@ -66,13 +70,18 @@ SELECT
     coalesce(h.probe_id = d.id, false)::boolean AS probe,
     (h.gone_at IS NOT NULL)::boolean AS gone,
     (h.failing_since IS NOT NULL)::boolean AS failing
-FROM unnest($1::text[]) AS u (id)
+FROM unnest($2::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent i ON i.id = d.intent_id
 JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
 JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
 `
+
+type LoadDeliveriesParams struct {
+	Inline int
+	Ids    []string
+}
 
 type LoadDeliveriesRow struct {
 	ID                 uuid.UUID
@@ -100,12 +109,14 @@ type LoadDeliveriesRow struct {
 	Channel            string
 	Attributes         json.RawMessage
 	SchemaVersion      int
-	Data               []byte
 	OccurredAt         time.Time
+	Data               []byte
+	DataLater          bool
 	ContentType        string
 	MessageHeaders     json.RawMessage
-	Body               []byte
 	MessageGone        bool
+	Body               []byte
+	BodyLater          bool
 	URL                string
 	Owner              string
 	Operator           bool
@@ -127,10 +138,11 @@ type LoadDeliveriesRow struct {
 	Failing            bool
 }
 
-// LoadDeliveries loads all that an attempt needs, by the ids of deliveries or
-// for those of one intent that a River job carries.
-func (q *Queries) LoadDeliveries(ctx context.Context, ids []string) ([]LoadDeliveriesRow, error) {
-	rows, err := q.db.Query(ctx, loadDeliveries, ids)
+// LoadDeliveries loads what an attempt needs, except for the data and the message
+// where they have more than inline bytes: many deliveries of one intent wait for
+// their turn.
+func (q *Queries) LoadDeliveries(ctx context.Context, arg *LoadDeliveriesParams) ([]LoadDeliveriesRow, error) {
+	rows, err := q.db.Query(ctx, loadDeliveries, arg.Inline, arg.Ids)
 	if err != nil {
 		return nil, err
 	}
@@ -164,12 +176,14 @@ func (q *Queries) LoadDeliveries(ctx context.Context, ids []string) ([]LoadDeliv
 			&i.Channel,
 			&i.Attributes,
 			&i.SchemaVersion,
-			&i.Data,
 			&i.OccurredAt,
+			&i.Data,
+			&i.DataLater,
 			&i.ContentType,
 			&i.MessageHeaders,
-			&i.Body,
 			&i.MessageGone,
+			&i.Body,
+			&i.BodyLater,
 			&i.URL,
 			&i.Owner,
 			&i.Operator,
@@ -190,6 +204,49 @@ func (q *Queries) LoadDeliveries(ctx context.Context, ids []string) ([]LoadDeliv
 			&i.Gone,
 			&i.Failing,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const loadPayloads = `-- name: LoadPayloads :many
+SELECT u.intent_id, u.dialect,
+    (CASE
+        WHEN u.dialect = '' THEN (SELECT i.data FROM /* TEMPLATE: schema */intent i WHERE i.id = u.intent_id)
+        ELSE (SELECT m.body FROM /* TEMPLATE: schema */message m
+            WHERE m.intent_id = u.intent_id AND m.dialect = u.dialect AND NOT m.gone)
+    END)::bytea AS payload
+FROM (SELECT unnest($1::text[])::uuid AS intent_id, unnest($2::text[])::text AS dialect) u
+`
+
+type LoadPayloadsParams struct {
+	IntentIds []string
+	Dialects  []string
+}
+
+type LoadPayloadsRow struct {
+	IntentID uuid.UUID
+	Dialect  string
+	Payload  []byte
+}
+
+// LoadPayloads loads messages by their dialects, and the data of intents by the
+// dialect ”. What is not there any more is null.
+func (q *Queries) LoadPayloads(ctx context.Context, arg *LoadPayloadsParams) ([]LoadPayloadsRow, error) {
+	rows, err := q.db.Query(ctx, loadPayloads, arg.IntentIds, arg.Dialects)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LoadPayloadsRow
+	for rows.Next() {
+		var i LoadPayloadsRow
+		if err := rows.Scan(&i.IntentID, &i.Dialect, &i.Payload); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -397,6 +454,118 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 			&i.ID,
 			&i.Seq,
 			&i.Busy,
+			&i.Failing,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const rereadTargets = `-- name: RereadTargets :many
+SELECT
+    u.id, u.subscription_id, (d.id IS NOT NULL)::boolean AS known, coalesce(d.state, '')::text AS state, coalesce(d.hold, '')::text AS hold,
+    coalesce(d.attempt_seq, 0)::integer AS attempt_seq, coalesce(m.gone, false)::boolean AS message_gone,
+    s.url, s.pending_url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight,
+    s.credentials_version, s.state AS subscription_state, s.state_reason, s.epoch AS subscription_epoch,
+    (s.deleted_at IS NOT NULL)::boolean AS deleted,
+    ARRAY(
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        FROM /* TEMPLATE: schema */secret k
+        WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
+            AND (k.expires_at IS NULL OR k.expires_at > now())
+        ORDER BY k.created_at DESC, k.id DESC
+    )::bytea[] AS secrets,
+    coalesce(ceil(extract(epoch FROM h.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
+    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(h.probe_id = d.id, false)::boolean AS probe,
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.failing_since IS NOT NULL)::boolean AS failing
+FROM (SELECT unnest($1::text[])::uuid AS id, unnest($2::text[])::uuid AS subscription_id) u
+JOIN /* TEMPLATE: schema */subscription s ON s.id = u.subscription_id
+LEFT JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id
+LEFT JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
+`
+
+type RereadTargetsParams struct {
+	Ids           []string
+	Subscriptions []string
+}
+
+type RereadTargetsRow struct {
+	ID                 uuid.UUID
+	SubscriptionID     uuid.UUID
+	Known              bool
+	State              string
+	Hold               string
+	AttemptSeq         int
+	MessageGone        bool
+	URL                string
+	PendingURL         string
+	Owner              string
+	Operator           bool
+	Permission         string
+	Headers            json.RawMessage
+	Schedule           string
+	TimeoutMs          int
+	MaxInFlight        int
+	CredentialsVersion int
+	SubscriptionState  string
+	StateReason        string
+	SubscriptionEpoch  int
+	Deleted            bool
+	Secrets            [][]byte
+	CircuitMs          int64
+	CircuitOpened      int
+	Probe              bool
+	Gone               bool
+	Failing            bool
+}
+
+// RereadTargets reads again what can have changed since an attempt was loaded, right
+// before its request: whether its delivery is where it was, and its subscription.
+// What has no delivery yet, or none at all, is not known.
+func (q *Queries) RereadTargets(ctx context.Context, arg *RereadTargetsParams) ([]RereadTargetsRow, error) {
+	rows, err := q.db.Query(ctx, rereadTargets, arg.Ids, arg.Subscriptions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RereadTargetsRow
+	for rows.Next() {
+		var i RereadTargetsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.SubscriptionID,
+			&i.Known,
+			&i.State,
+			&i.Hold,
+			&i.AttemptSeq,
+			&i.MessageGone,
+			&i.URL,
+			&i.PendingURL,
+			&i.Owner,
+			&i.Operator,
+			&i.Permission,
+			&i.Headers,
+			&i.Schedule,
+			&i.TimeoutMs,
+			&i.MaxInFlight,
+			&i.CredentialsVersion,
+			&i.SubscriptionState,
+			&i.StateReason,
+			&i.SubscriptionEpoch,
+			&i.Deleted,
+			&i.Secrets,
+			&i.CircuitMs,
+			&i.CircuitOpened,
+			&i.Probe,
+			&i.Gone,
 			&i.Failing,
 		); err != nil {
 			return nil, err

@@ -477,9 +477,14 @@ func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsR
 }
 
 const loadMessages = `-- name: LoadMessages :many
-SELECT m.dialect, m.content_type, m.headers, m.body
-FROM /* TEMPLATE: schema */message m WHERE m.intent_id = $1
+SELECT m.dialect, m.content_type, m.headers, (CASE WHEN m.dialect <> ALL ($1::text[]) THEN m.body END)::bytea AS body
+FROM /* TEMPLATE: schema */message m WHERE m.intent_id = $2
 `
+
+type LoadMessagesParams struct {
+	Here     []string
+	IntentID uuid.UUID
+}
 
 type LoadMessagesRow struct {
 	Dialect     string
@@ -488,8 +493,9 @@ type LoadMessagesRow struct {
 	Body        []byte
 }
 
-func (q *Queries) LoadMessages(ctx context.Context, intentID uuid.UUID) ([]LoadMessagesRow, error) {
-	rows, err := q.db.Query(ctx, loadMessages, intentID)
+// LoadMessages loads the messages of an intent, without the bodies that are here.
+func (q *Queries) LoadMessages(ctx context.Context, arg *LoadMessagesParams) ([]LoadMessagesRow, error) {
+	rows, err := q.db.Query(ctx, loadMessages, arg.Here, arg.IntentID)
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,18 @@
 -- name: LoadDeliveries :many
--- LoadDeliveries loads all that an attempt needs, by the ids of deliveries or
--- for those of one intent that a River job carries.
+-- LoadDeliveries loads what an attempt needs, except for the data and the message
+-- where they have more than inline bytes: many deliveries of one intent wait for
+-- their turn.
 SELECT
     d.id, d.intent_id, d.subscription_id, d.dialect, d.epoch, d.state, d.hold, d.round, d.attempt_seq, d.attempts,
     d.interrupted, d.job_id, d.manual, coalesce(d.ended_runs::text, '')::text AS ended_runs,
     coalesce(ceil(extract(epoch FROM now() - d.access_at) * 1000), -1)::bigint AS access_age_ms,
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
-    i.schema_version, i.data, i.occurred_at,
-    m.content_type, m.headers AS message_headers, m.body, m.gone AS message_gone,
+    i.schema_version, i.occurred_at,
+    (CASE WHEN octet_length(i.data) <= @inline::integer THEN i.data END)::bytea AS data,
+    coalesce(octet_length(i.data) > @inline::integer, false)::boolean AS data_later,
+    m.content_type, m.headers AS message_headers, m.gone AS message_gone,
+    (CASE WHEN octet_length(m.body) <= @inline::integer THEN m.body END)::bytea AS body,
+    coalesce(octet_length(m.body) > @inline::integer, false)::boolean AS body_later,
     s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
@@ -27,6 +32,45 @@ JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent i ON i.id = d.intent_id
 JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
 JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
+LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch;
+
+-- name: LoadPayloads :many
+-- LoadPayloads loads messages by their dialects, and the data of intents by the
+-- dialect ''. What is not there any more is null.
+SELECT u.intent_id, u.dialect,
+    (CASE
+        WHEN u.dialect = '' THEN (SELECT i.data FROM /* TEMPLATE: schema */intent i WHERE i.id = u.intent_id)
+        ELSE (SELECT m.body FROM /* TEMPLATE: schema */message m
+            WHERE m.intent_id = u.intent_id AND m.dialect = u.dialect AND NOT m.gone)
+    END)::bytea AS payload
+FROM (SELECT unnest(@intent_ids::text[])::uuid AS intent_id, unnest(@dialects::text[])::text AS dialect) u;
+
+-- name: RereadTargets :many
+-- RereadTargets reads again what can have changed since an attempt was loaded, right
+-- before its request: whether its delivery is where it was, and its subscription.
+-- What has no delivery yet, or none at all, is not known.
+SELECT
+    u.id, u.subscription_id, (d.id IS NOT NULL)::boolean AS known, coalesce(d.state, '')::text AS state, coalesce(d.hold, '')::text AS hold,
+    coalesce(d.attempt_seq, 0)::integer AS attempt_seq, coalesce(m.gone, false)::boolean AS message_gone,
+    s.url, s.pending_url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight,
+    s.credentials_version, s.state AS subscription_state, s.state_reason, s.epoch AS subscription_epoch,
+    (s.deleted_at IS NOT NULL)::boolean AS deleted,
+    ARRAY(
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        FROM /* TEMPLATE: schema */secret k
+        WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
+            AND (k.expires_at IS NULL OR k.expires_at > now())
+        ORDER BY k.created_at DESC, k.id DESC
+    )::bytea[] AS secrets,
+    coalesce(ceil(extract(epoch FROM h.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
+    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(h.probe_id = d.id, false)::boolean AS probe,
+    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.failing_since IS NOT NULL)::boolean AS failing
+FROM (SELECT unnest(@ids::text[])::uuid AS id, unnest(@subscriptions::text[])::uuid AS subscription_id) u
+JOIN /* TEMPLATE: schema */subscription s ON s.id = u.subscription_id
+LEFT JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id
+LEFT JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch;
 
 -- name: CarriedDeliveries :many

@@ -136,7 +136,8 @@ UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason
 WHERE intent_id = @intent_id AND job_id = @job_id::bigint AND state = 'pending';
 
 -- name: LoadMessages :many
-SELECT m.dialect, m.content_type, m.headers, m.body
+-- LoadMessages loads the messages of an intent, without the bodies that are here.
+SELECT m.dialect, m.content_type, m.headers, (CASE WHEN m.dialect <> ALL (@here::text[]) THEN m.body END)::bytea AS body
 FROM /* TEMPLATE: schema */message m WHERE m.intent_id = @intent_id;
 
 -- name: LoadWaiting :many

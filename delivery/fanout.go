@@ -1,0 +1,125 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// maxParallel is how many attempts a River job has under way whatever others do.
+	maxParallel = 32
+
+	// wideShare is the part of the requests that an engine may have in flight which
+	// jobs with more attempts than maxParallel share, so that slow endpoints of a
+	// large fan-out delay neither its other attempts nor other events.
+	wideShare = 0.75
+
+	// admittedPerRequest is how many attempts of fan-outs an engine lets queue up
+	// at their endpoints for each request that it may have in flight. More would
+	// find that their turn is far off, however fast the endpoints are, and be
+	// held: a row and a River job for what is only a burst.
+	admittedPerRequest = 4
+
+	// jobBudget is how long a River job starts new requests; what is left then
+	// is handed over to jobs of its own.
+	jobBudget = time.Minute
+)
+
+// fanOut is the attempts of one River job.
+type fanOut struct {
+	engine  *Engine
+	by      carrier
+	own     chan struct{}
+	started time.Time
+	under   sync.WaitGroup
+
+	mu   sync.Mutex
+	errs []error
+}
+
+// attemptAll makes an attempt of each target, and of what earlier runs of the job
+// have left, and waits until all of them are recorded or handed over. What is left
+// is loaded as its turn comes: what waits costs an id.
+func (e *Engine) attemptAll(ctx context.Context, by carrier, fresh []*target, left []uuid.UUID) error {
+	f := &fanOut{engine: e, by: by, own: make(chan struct{}, maxParallel), started: time.Now()}
+	if len(fresh) == 1 && len(left) == 0 {
+		return e.attemptOne(ctx, carrier{JobID: by.JobID}, fresh[0], f.started)
+	}
+	for _, t := range fresh {
+		f.attempt(ctx, t)
+	}
+	for _, id := range left {
+		done := f.admit(ctx)
+		go func() { done(e.attemptLater(ctx, by, id, f.started)) }()
+	}
+	f.under.Wait()
+	return joined(f.errs)
+}
+
+// attempt makes the first attempt of a delivery that the job has just made.
+func (f *fanOut) attempt(ctx context.Context, t *target) {
+	e, done := f.engine, f.admit(ctx)
+	t.By = e.firstRun
+	if e.accessIsOld(t) || !e.secretsAtHand(t) || time.Since(f.started) > jobBudget {
+		go func() { done(e.attemptOne(ctx, carrier{JobID: f.by.JobID}, t, f.started)) }()
+		return
+	}
+	// What remains of the gates asks nobody, and who waits for a slot needs
+	// no goroutine.
+	if tr := e.gate(ctx, t); tr != nil {
+		go func() { done(e.record(ctx, tr)) }()
+		return
+	}
+	e.endpoints.enter(ctx, t.Sub.ID, t.Sub.MaxInFlight, func(ok bool) {
+		go func() { done(e.takeTurn(ctx, t, ok)) }()
+	})
+}
+
+// admit waits until one more attempt may queue up, and returns what is to be called
+// at its end.
+func (f *fanOut) admit(ctx context.Context) (done func(err error)) {
+	f.engine.heart.Await(ctx)
+	place := f.own
+	select {
+	case f.own <- struct{}{}:
+	default:
+		select {
+		case f.own <- struct{}{}:
+		case f.engine.wide <- struct{}{}:
+			place = f.engine.wide
+		}
+	}
+	f.engine.admitted <- struct{}{}
+	f.under.Add(1)
+	return func(err error) {
+		if err != nil {
+			f.mu.Lock()
+			f.errs = append(f.errs, err)
+			f.mu.Unlock()
+		}
+		<-f.engine.admitted
+		<-place
+		f.under.Done()
+	}
+}
+
+// joined is the error of a job. Trouble before anything was done lets a job begin
+// anew as if it had not run, so it is the error only where there was no other.
+func joined(errs []error) error {
+	var stalls, others []error
+	for _, err := range errs {
+		if stall := (*stallError)(nil); errors.As(err, &stall) {
+			stalls = append(stalls, err)
+		} else {
+			others = append(others, err)
+		}
+	}
+	if len(others) > 0 {
+		return errors.Join(others...)
+	}
+	return errors.Join(stalls...)
+}
