@@ -192,7 +192,8 @@ func TestNginx_EndsConnectionsGracefully(t *testing.T) {
 			for _, req := range receiver.Requests() {
 				arrived[req.ID()]++
 			}
-			t.Logf("%d attempts failed, %d requests were sent again, %d requests for %d events", failed, repeats, len(receiver.Requests()), len(arrived))
+			t.Logf("%d attempts failed, %d requests were sent again, %d requests arrived for %d events",
+				failed, repeats, len(receiver.Requests()), len(arrived))
 			require.Zero(t, failed)
 			require.Zero(t, b.circuitsOpened())
 			require.Len(t, arrived, n)

@@ -75,7 +75,7 @@ func (c *http2Conns) accept(addr string, conn *tls.Conn) http.RoundTripper {
 	ctx := context.WithValue(context.Background(), givenKey{}, net.Conn(made.frames))
 	if made.ClientConn, err = c.maker.NewClientConn(ctx, "http", addr); err != nil {
 		_ = made.frames.Close()
-		return noHTTP2Conn{err}
+		return noHTTP2ConnError{err}
 	}
 	c.mu.Lock()
 	c.of[addr] = append(c.of[addr], made)
@@ -127,7 +127,7 @@ func (c *http2Conns) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	conn := c.reserve(net.JoinHostPort(req.URL.Hostname(), port))
 	if conn == nil {
-		return nil, noHTTP2Conn{http.ErrSkipAltProtocol}
+		return nil, noHTTP2ConnError{http.ErrSkipAltProtocol}
 	}
 	if s, ok := req.Context().Value(sendingKey{}).(*sending); ok {
 		s.gotFrames(conn.frames)
@@ -143,7 +143,8 @@ func (c *http2Conns) CloseIdleConnections() {
 	c.mu.Unlock()
 	for _, conns := range all {
 		for _, conn := range conns {
-			if conn.leaving.Store(true); conn.InFlight() == 0 {
+			conn.leaving.Store(true)
+			if conn.InFlight() == 0 {
 				_ = conn.Close()
 			}
 		}
@@ -155,19 +156,19 @@ type http2First struct{ conns *http2Conns }
 
 func (f http2First) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := f.conns.RoundTrip(req)
-	if _, ok := err.(noHTTP2Conn); ok { //nolint:errorlint // it comes as it is
+	if _, ok := err.(noHTTP2ConnError); ok { //nolint:errorlint // it comes as it is
 		return nil, http.ErrSkipAltProtocol
 	}
 	return resp, err
 }
 
-// noHTTP2Conn means that there is no connection with room for a request.
-type noHTTP2Conn struct{ error }
+// noHTTP2ConnError means that there is no connection with room for a request.
+type noHTTP2ConnError struct{ error }
 
 // IsHTTP2NoCachedConnError lets net/http dial, as it does for its own HTTP/2.
-func (noHTTP2Conn) IsHTTP2NoCachedConnError() {}
+func (noHTTP2ConnError) IsHTTP2NoCachedConnError() {}
 
 // RoundTripErr lets net/http end the dial with the error.
-func (e noHTTP2Conn) RoundTripErr() error { return e.error }
+func (e noHTTP2ConnError) RoundTripErr() error { return e.error }
 
-func (e noHTTP2Conn) RoundTrip(*http.Request) (*http.Response, error) { return nil, e.error }
+func (e noHTTP2ConnError) RoundTrip(*http.Request) (*http.Response, error) { return nil, e.error }

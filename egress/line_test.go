@@ -151,7 +151,7 @@ func TestClient_SendsNothingAgainOnceSomethingIsWritten(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		eachKey(t, map[bool]string{false: "plain", true: "secured"}[secured], func(t *testing.T, key bool) {
 			var posts atomic.Int32
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				if posts.Add(1) > 1 {
 					panic(http.ErrAbortHandler)

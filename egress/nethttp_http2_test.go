@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -140,7 +141,8 @@ func TestClient_OpensAnotherConnectionWhereOneIsFull(t *testing.T) {
 		http2test.Answer(http.StatusOK)(c, r)
 	}
 	one := []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 1}}
-	server := http2test.StartWith(t, one, http2test.Answer(http.StatusOK), both, both)
+	script := append([]http2test.Act{http2test.Answer(http.StatusOK)}, slices.Repeat([]http2test.Act{both}, 2)...)
+	server := http2test.StartWith(t, one, script...)
 	client := farClient(t, server)
 	status, _ := exchange(t.Context(), t, client, server.URL, false) // since then it knows the setting
 	require.Equal(t, http.StatusOK, status)

@@ -98,7 +98,9 @@ func TestClient_SendsNothingAgainThatMayHaveBeenProcessed(t *testing.T) {
 		"PROTOCOL_ERROR":                      {act: http2test.Reset(http2.ErrCodeProtocol)},
 		"the end":                             {act: http2test.Close},
 		"103, and GOAWAY":                     {act: http2test.All(http2test.Inform, http2test.GoAway(0, http2.ErrCodeNo)), answered: true},
-		"103, and REFUSED_STREAM":             {act: http2test.All(http2test.Inform, http2test.Reset(http2.ErrCodeRefusedStream)), answered: true},
+		"103, and REFUSED_STREAM": {
+			act: http2test.All(http2test.Inform, http2test.Reset(http2.ErrCodeRefusedStream)), answered: true,
+		},
 	} {
 		eachKey(t, name, func(t *testing.T, key bool) {
 			server := http2test.Start(t, c.act)

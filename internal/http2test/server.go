@@ -38,8 +38,8 @@ type Server struct {
 // Request is one that was read to its end.
 type Request struct {
 	Body   string
-	Conn   int         // connections are numbered from 1
-	Header http.Header // pseudo-headers too, such as ":path"
+	Conn   int                 // connections are numbered from 1
+	Header map[string][]string // in lower case, pseudo-headers such as ":path" too
 	Stream uint32
 }
 
@@ -164,7 +164,7 @@ func (c *Conn) serve() {
 		}
 		switch f := frame.(type) {
 		case *http2.MetaHeadersFrame:
-			r := &Request{Conn: c.Number, Header: http.Header{}, Stream: f.StreamID}
+			r := &Request{Conn: c.Number, Header: map[string][]string{}, Stream: f.StreamID}
 			for _, field := range f.Fields {
 				r.Header[field.Name] = append(r.Header[field.Name], field.Value)
 			}
