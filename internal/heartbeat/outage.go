@@ -128,7 +128,9 @@ func ConcernsAll(err error) bool {
 // River returns the logger for a River client. What River warns of during an outage
 // is left out: there is one line about that. Its errors are texts, so what they
 // are of is asked of the sessions.
-func (h *Heart) River() *slog.Logger { return slog.New(quiet{Handler: h.cfg.Logger.Handler(), heart: h}) }
+func (h *Heart) River() *slog.Logger {
+	return slog.New(quiet{Handler: h.cfg.Logger.Handler(), heart: h})
+}
 
 type quiet struct {
 	slog.Handler

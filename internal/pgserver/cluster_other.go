@@ -17,6 +17,11 @@ func (m *machine) startCluster(context.Context, *Opts, string, string) (*Server,
 	return nil, errors.New("a private cluster is made on Unix only")
 }
 
+// StartPair needs private clusters.
+func StartPair(context.Context, *Opts) (primary, standby *Server, err error) {
+	return nil, nil, errors.New("pgserver: a private cluster is made on Unix only")
+}
+
 // startEmbedded leaves the server to embedded-postgres. Here it outlives a
 // program that is killed.
 func (m *machine) startEmbedded(_ context.Context, opts *Opts) (*Server, error) {
