@@ -4,7 +4,7 @@ import "slices"
 
 // mutants are the ways in which the promise is broken. Each text is as short as
 // still says what is changed, so that the table outlives other changes.
-var mutants = slices.Concat(sending, waiting, erasing, receiving, repeating, typing, asking, manifesting, filtering, ruling, living, verifying,
+var mutants = slices.Concat(sending, beating, waiting, erasing, receiving, repeating, typing, asking, manifesting, filtering, ruling, living, verifying,
 	suspecting)
 
 var sending = []mutant{
@@ -181,24 +181,6 @@ var sending = []mutant{
 		file: "delivery/record.go", decl: "record",
 		old: "e.isPassing(err) &&", with: "false &&",
 		test: "delivery.TestConnectionsThatAreCutLoseAndDoubleNothing",
-	},
-	{
-		name: "an engine that was cut off hands on jobs at once",
-		file: "internal/heartbeat/heart.go", decl: "beat",
-		old: "h.steady.IsZero() || cut", with: "h.steady.IsZero() || cut && false",
-		test: "internal/heartbeat.TestHeart_LeavesOthersTheirTimeAfterItWasCutOff",
-	},
-	{
-		name: "sessions that cannot write stay in the pool",
-		file: "internal/heartbeat/session.go", decl: "sweep",
-		old: "if cannotWrite(conn.Conn().PgConn()) {", with: "if false {",
-		test: "internal/heartbeat.TestSessions_ThoseThatCannotWriteAreClosedAndNoOthers",
-	},
-	{
-		name: "two engines with one ID are one process",
-		file: "internal/heartbeat/heart.go", decl: "newProcess",
-		old: "uuid.NewString()", with: "uuid.Nil.String()",
-		test: "delivery.TestTwins_LeaveEachOthersJobsAlone",
 	},
 	{
 		name: "a failure that is recorded again counts again",

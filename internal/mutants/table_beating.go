@@ -1,0 +1,23 @@
+package main
+
+// beating breaks what holds between engines, and through a failover.
+var beating = []mutant{
+	{
+		name: "an engine that was cut off hands on jobs at once",
+		file: "internal/heartbeat/heart.go", decl: "beat",
+		old: "h.steady.IsZero() || cut", with: "h.steady.IsZero() || cut && false",
+		test: "internal/heartbeat.TestHeart_LeavesOthersTheirTimeAfterItWasCutOff",
+	},
+	{
+		name: "sessions that cannot write stay in the pool",
+		file: "internal/heartbeat/session.go", decl: "sweep",
+		old: "if cannotWrite(conn.Conn().PgConn()) {", with: "if false {",
+		test: "internal/heartbeat.TestSessions_ThoseThatCannotWriteAreClosedAndNoOthers",
+	},
+	{
+		name: "two engines with one ID are one process",
+		file: "internal/heartbeat/heart.go", decl: "newProcess",
+		old: "uuid.NewString()", with: "uuid.Nil.String()",
+		test: "delivery.TestTwins_LeaveEachOthersJobsAlone",
+	},
+}
