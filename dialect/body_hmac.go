@@ -21,14 +21,18 @@ import (
 // whoever has seen a request can send it again.
 //
 // Sign fails with [ErrNoSecret] without a shared secret. Verify passes with any of
-// the secrets, in constant time; anything but Prefix and hex of the right length is
-// [ErrMalformed].
+// the secrets, in constant time; the hex may be in upper case. Anything but Prefix and hex
+// of the right length is [ErrMalformed].
 type BodyHMAC struct {
 	// Hash is that of the HMAC, whose package must be linked. Default: crypto.SHA256.
 	Hash crypto.Hash
 
 	// Header has the signature. Required.
 	Header string
+
+	// IDHeader has the sender's id of an event, for receivers ([Identifier]). It is not
+	// signed. Default: none, and each request is an event of its own.
+	IDHeader string
 
 	// Prefix stands before the hex, such as "sha256=". Default: none.
 	Prefix string
@@ -45,7 +49,7 @@ func (b BodyHMAC) Sign(in SignInput) (http.Header, error) {
 		return nil, err
 	}
 	h := http.Header{}
-	h.Set(b.Header, b.Prefix+textMAC(hash, secrets[0], in.Body))
+	h.Set(b.Header, b.Prefix+hex.EncodeToString(textMAC(hash, secrets[0], in.Body)))
 	return h, nil
 }
 
@@ -59,14 +63,15 @@ func (b BodyHMAC) Verify(h http.Header, body []byte, secrets []Secret, _ time.Ti
 	if err != nil {
 		return err
 	}
-	got, ok := strings.CutPrefix(value, b.Prefix)
-	if raw, err := hex.DecodeString(got); !ok || err != nil || len(raw) != hash.Size() {
+	text, ok := strings.CutPrefix(value, b.Prefix)
+	got, err := hex.DecodeString(text)
+	if !ok || err != nil || len(got) != hash.Size() {
 		return fmt.Errorf("%w: %s is not %q and %d hexadecimal digits", ErrMalformed, b.Header, b.Prefix, 2*hash.Size())
 	}
 	matches := false
 	for _, secret := range secrets {
 		// Anyone can sign with an empty key.
-		if !secret.IsZero() && hmac.Equal([]byte(textMAC(hash, secret, body)), []byte(got)) {
+		if !secret.IsZero() && hmac.Equal(textMAC(hash, secret, body), got) {
 			matches = true
 		}
 	}
@@ -111,11 +116,11 @@ func sharedSecrets(secrets []Secret) ([]Secret, error) {
 	return shared, nil
 }
 
-// textMAC is the hex of an HMAC over the parts, by the text that the receiver has.
-func textMAC(hash crypto.Hash, secret Secret, parts ...[]byte) string {
+// textMAC is an HMAC over the parts, by the text that the receiver has.
+func textMAC(hash crypto.Hash, secret Secret, parts ...[]byte) []byte {
 	mac := hmac.New(hash.New, []byte(secret.Reveal()))
 	for _, part := range parts {
 		mac.Write(part)
 	}
-	return hex.EncodeToString(mac.Sum(nil))
+	return mac.Sum(nil)
 }

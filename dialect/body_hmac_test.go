@@ -82,6 +82,34 @@ func TestBodyHMAC(t *testing.T) {
 	})
 }
 
+func TestVerifiers_HexInUpperCasePasses(t *testing.T) {
+	t.Parallel()
+	body, secrets, at := []byte("{}"), []dialect.Secret{parse(t, secretText)}, time.Unix(1700000000, 0)
+	for name, tt := range map[string]struct {
+		signer   dialect.Signer
+		verifier dialect.Verifier
+		header   string
+		prefix   string
+	}{
+		"BodyHMAC":   {dialect.BodyHMAC{Header: "X-A"}, dialect.BodyHMAC{Header: "X-A"}, "X-A", ""},
+		"Hub":        {dialect.HubSigner{}, dialect.HubVerifier{}, "X-Hub-Signature-256", "sha256="},
+		"PyWebhooks": {dialect.PyWebhooksSigner{}, dialect.PyWebhooksVerifier{}, "Pywebhooks-Signature", ""},
+		"Servo":      {dialect.ServoSigner{}, dialect.ServoVerifier{}, "X-Servo-Signature", ""},
+		"Stripe":     {dialect.StripeSigner{}, dialect.StripeVerifier{}, "Stripe-Signature", "t=1700000000,v1="},
+	} {
+		h, err := tt.signer.Sign(dialect.SignInput{At: at, Body: body, Secrets: secrets})
+		require.NoError(t, err)
+		signature, ok := strings.CutPrefix(h.Get(tt.header), tt.prefix)
+		require.True(t, ok)
+		require.NotEqual(t, strings.ToUpper(signature), signature)
+
+		h.Set(tt.header, tt.prefix+strings.ToUpper(signature))
+
+		require.NoError(t, tt.verifier.Verify(h, body, secrets, at), name)
+		require.ErrorIs(t, tt.verifier.Verify(h, []byte("[]"), secrets, at), dialect.ErrBadSignature, name)
+	}
+}
+
 func TestHubTakesSHA1OnlyWhereItIsAllowedAndTheOnlyOne(t *testing.T) {
 	t.Parallel()
 	body, secrets := []byte("{}"), []dialect.Secret{parse(t, secretText)}

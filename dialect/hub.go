@@ -44,6 +44,10 @@ func (s HubSigner) Sign(in SignInput) (http.Header, error) {
 // HubVerifier verifies X-Hub-Signature-256, from Riverhook, GitHub or any other
 // sender, by the contract of [BodyHMAC].
 type HubVerifier struct {
+	// IDHeader has the sender's id of an event, for receivers ([Identifier]). Default:
+	// X-GitHub-Delivery, and X-Hub-Delivery in a request that has none.
+	IDHeader string
+
 	// SHA1 accepts X-Hub-Signature with "sha1=" of a request that has no
 	// X-Hub-Signature-256. Default: it is not looked at.
 	SHA1 bool

@@ -17,6 +17,8 @@ const (
 	MaxSecretBytes = 64
 )
 
+var errSpaceAround = fmt.Errorf("%w: white space or a line end is around it; trim what was read from a file", ErrInvalidSecret)
+
 const (
 	privatePrefix = "whsk_"
 	secretPrefix  = "whsec_"
@@ -71,10 +73,16 @@ func ParseSecret(s string) (Secret, error) {
 		}
 		return NewEd25519Secret(raw)
 	}
+	if strings.TrimSpace(s) != s {
+		return Secret{}, errSpaceAround
+	}
 	return Secret{}, fmt.Errorf("%w: it must start with %q or %q", ErrInvalidSecret, secretPrefix, privatePrefix)
 }
 
 func decodeKey(enc string) ([]byte, error) {
+	if strings.TrimSpace(enc) != enc {
+		return nil, errSpaceAround
+	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(enc)
 	if err != nil || strings.ContainsAny(enc, "\r\n") { // the decoder skips line ends
 		return nil, fmt.Errorf("%w: not base64", ErrInvalidSecret)
@@ -97,12 +105,17 @@ func NewEd25519Secret(private ed25519.PrivateKey) (Secret, error) {
 
 // NewTextSecret returns the shared secret whose key is the bytes of text itself,
 // whatever it looks like, for receivers of senders that agree on a plain text:
-// GitHub, Stripe and what is modelled on them. "" is [ErrInvalidSecret]. A secret
+// GitHub, Stripe and what is modelled on them. "" is [ErrInvalidSecret], and so is a text
+// that begins or ends with a line end, as one that was read from a file may: no signature
+// would be right. A secret
 // that Riverhook showed as "whsec_..." is better read by ParseSecret, which serves
 // every dialect.
 func NewTextSecret(text string) (Secret, error) {
 	if text == "" {
 		return Secret{}, fmt.Errorf("%w: it is empty", ErrInvalidSecret)
+	}
+	if strings.Trim(text, "\r\n") != text {
+		return Secret{}, fmt.Errorf("%w: it begins or ends with a line end; trim what was read from a file", ErrInvalidSecret)
 	}
 	return Secret{key: &text, kind: textSecret}, nil
 }

@@ -126,6 +126,27 @@ func FuzzParseSecret(f *testing.F) {
 	})
 }
 
+// A signature by what a file holds, its last line end included, is that of nobody else.
+func TestTextSecret_ALineEndAroundItIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"s3cret\n", "s3cret\r\n", "s3cret\r", "\ns3cret", "\n"} {
+		_, err := dialect.NewTextSecret(text)
+		require.ErrorIs(t, err, dialect.ErrInvalidSecret, "%q", text)
+		require.ErrorContains(t, err, "line end")
+		require.NotContains(t, err.Error(), "s3cret")
+	}
+	for _, text := range []string{" s3cret ", "two\nlines", "s3cret\\n"} {
+		secret, err := dialect.NewTextSecret(text)
+		require.NoError(t, err, "%q", text)
+		require.Equal(t, text, secret.Reveal())
+	}
+	for _, text := range []string{secretText + "\n", " " + secretText, privateText + "\r\n", "\tanother"} {
+		_, err := dialect.ParseSecret(text)
+		require.ErrorIs(t, err, dialect.ErrInvalidSecret, "%q", text)
+		require.ErrorContains(t, err, "line end")
+	}
+}
+
 func TestATextSecretIsItsTextAndItsKey(t *testing.T) {
 	t.Parallel()
 	secret, err := dialect.NewTextSecret(secretText)

@@ -3,6 +3,7 @@ package dialect
 import (
 	"crypto"
 	"crypto/hmac"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,7 +77,7 @@ func (s StripeSigner) Sign(in SignInput) (http.Header, error) {
 	at := strconv.FormatInt(in.At.Unix(), 10)
 	items := []string{"t=" + at}
 	for _, secret := range secrets {
-		items = append(items, "v1="+textMAC(crypto.SHA256, secret, []byte(at+"."), in.Body))
+		items = append(items, "v1="+hex.EncodeToString(textMAC(crypto.SHA256, secret, []byte(at+"."), in.Body)))
 	}
 	h := http.Header{}
 	h.Set(stripeHeader(s.Header), strings.Join(items, ","))
@@ -85,8 +86,8 @@ func (s StripeSigner) Sign(in SignInput) (http.Header, error) {
 
 // StripeVerifier verifies requests that are signed as Stripe does, from Riverhook or
 // any other sender. The zero value is ready to use. Any v1 signature that matches any
-// of the secrets passes; other schemes, such as v0, are skipped. Comparison takes
-// constant time. Without a secret nothing passes.
+// of the secrets passes, also in hex of upper case; other schemes, such as v0, and what is no hex
+// are skipped. Comparison takes constant time. Without a secret nothing passes.
 //
 // A request that passes can still come twice, by a retry or a replay within the
 // tolerance: handle each id of the body once.
@@ -111,13 +112,16 @@ func (v StripeVerifier) Verify(h http.Header, body []byte, secrets []Secret, now
 	if err != nil {
 		return err
 	}
-	var times, signatures []string
+	var times []string
+	var signatures [][]byte
 	for item := range strings.SplitSeq(value, ",") {
 		switch scheme, text, _ := strings.Cut(strings.TrimSpace(item), "="); scheme {
 		case "t":
 			times = append(times, text)
 		case "v1":
-			signatures = append(signatures, text)
+			if signature, err := hex.DecodeString(text); err == nil {
+				signatures = append(signatures, signature)
+			}
 		}
 	}
 	if len(times) != 1 {
@@ -131,9 +135,9 @@ func (v StripeVerifier) Verify(h http.Header, body []byte, secrets []Secret, now
 		if secret.IsZero() { // anyone can sign with an empty key
 			continue
 		}
-		want := []byte(textMAC(crypto.SHA256, secret, []byte(times[0]+"."), body))
+		want := textMAC(crypto.SHA256, secret, []byte(times[0]+"."), body)
 		for _, got := range signatures {
-			if hmac.Equal(want, []byte(got)) {
+			if hmac.Equal(want, got) {
 				matches = true
 			}
 		}

@@ -18,17 +18,15 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	contentType := r.Header.Get("Content-Type")
-	kind := kindOf(contentType)
-	if kind == rawPayload && !t.rec.Raw {
-		w.Header().Set("Accept-Post", "application/json, application/*+json, application/x-www-form-urlencoded")
-		problem(w, http.StatusUnsupportedMediaType, "The receiver does not take this content type.")
+	if kindOf(contentType) == rawPayload && !t.rec.Raw {
+		unsupported(w)
 		return
 	}
 	body, ok := h.verify(w, r, t)
 	if !ok {
 		return
 	}
-	if r.Header.Get("X-Github-Event") == "ping" {
+	if t.rec.pings && r.Header.Get("X-Github-Event") == "ping" {
 		writeJSON(w, http.StatusOK, summary{Message: "pong", Status: http.StatusOK})
 		return
 	}
@@ -40,7 +38,10 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, t target) {
 		ID: newEventID(), Receiver: t.rec.Name, Owner: t.owner, DeliveryID: t.rec.DeliveryID(r.Header, body),
 		ContentType: strings.ToValidUTF8(contentType, ""), Header: redact(r.Header, t.rec.RedactHeaders), Body: body,
 	}
-	if err := errors.Join(checkPayload(kind, body), checkDeliveryID(ev.DeliveryID)); err != nil {
+	if err := t.rec.check(ev); errors.Is(err, errCharset) {
+		unsupported(w)
+		return
+	} else if err != nil {
 		problem(w, http.StatusBadRequest, "The body or the delivery id is malformed.")
 		return
 	}
@@ -53,14 +54,28 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	if added && t.rec.Sync {
-		ran, err := h.inbox.Run(context.WithoutCancel(r.Context()), Ref{Receiver: ev.Receiver, Owner: ev.Owner, ID: ev.ID})
+		ran, err := h.inbox.Run(context.WithoutCancel(r.Context()), Ref{Receiver: ev.Receiver, Owner: ev.Owner, ID: status.ID})
 		if err != nil { // it is stored, and the inbox will see to it
-			h.cfg.Logger.ErrorContext(r.Context(), "receiver: could not process an event at once", "event", ev.ID, "error", err)
+			h.cfg.Logger.ErrorContext(r.Context(), "receiver: could not process an event at once", "event", status.ID, "error", err)
 		} else {
 			status = ran
 		}
 	}
 	answerPost(w, t, status)
+}
+
+// check refuses what no Func should see. A Raw receiver takes every body as it is.
+func (r Receiver) check(ev Event) error {
+	err := checkDeliveryID(ev.DeliveryID)
+	if err == nil && !r.Raw {
+		err = checkPayload(ev.ContentType, ev.Body)
+	}
+	return err
+}
+
+func unsupported(w http.ResponseWriter) {
+	w.Header().Set("Accept-Post", "application/json, application/*+json, application/x-www-form-urlencoded")
+	problem(w, http.StatusUnsupportedMediaType, "The receiver does not take this content type.")
 }
 
 // addTimeout bounds the storing of an event.

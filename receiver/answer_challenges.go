@@ -65,7 +65,7 @@ func challengeIn(body []byte) string {
 		Type      string `json:"type"`
 		Challenge string `json:"challenge"`
 	}
-	if json.Unmarshal(body, &asked) != nil || asked.Type != "riverhook.challenge" || len(asked.Challenge) > maxChallenge {
+	if json.Unmarshal(withoutMark(body), &asked) != nil || asked.Type != "riverhook.challenge" || len(asked.Challenge) > maxChallenge {
 		return ""
 	}
 	return asked.Challenge

@@ -14,11 +14,13 @@ import (
 // maxDeliveryID is in bytes.
 const maxDeliveryID = 512
 
-// DeliveryID finds the sender's id of a request in the places of the formats that are
-// known: the headers webhook-id, svix-id, X-GitHub-Delivery and X-Hub-Delivery; of CloudEvents
-// source and id together, from the headers or from a body of type application/cloudevents+json; and
-// the id in the body of a request that Stripe signed. It returns "" where there is none: PyWebhooks and
-// servo-webhooks have none.
+// DeliveryID finds the sender's id of a request whose format is not known, where nothing is
+// signed or by a verifier of your own that is no [dialect.Identifier]. It looks in the places
+// of all known formats, and the first that is there counts: the headers webhook-id, svix-id,
+// X-GitHub-Delivery and X-Hub-Delivery; of CloudEvents source and id together, from the
+// headers or from a body of type application/cloudevents+json; and the id in the body of a
+// request that Stripe signed. It returns "" where there is none. Who can add a header can make
+// another id: where the format is known, have its one place looked at.
 func DeliveryID(h http.Header, body []byte) string {
 	for _, name := range []string{dialect.HeaderWebhookID, "Svix-Id", "X-Github-Delivery", "X-Hub-Delivery"} {
 		if id := h.Get(name); id != "" {
@@ -37,7 +39,7 @@ func DeliveryID(h http.Header, body []byte) string {
 		ID     string `json:"id"`
 		Source string `json:"source"`
 	}
-	if err := json.Unmarshal(body, &event); err != nil || event.ID == "" {
+	if err := json.Unmarshal(withoutMark(body), &event); err != nil || event.ID == "" {
 		return ""
 	}
 	if cloudEvent {

@@ -36,13 +36,15 @@ type Event struct {
 	// ReceivedAt is when it was stored first.
 	ReceivedAt time.Time
 
-	// Attempt counts the runs of the Func from 1.
+	// Attempt counts the runs of the Func from 1, also beyond MaxAttempts when an event
+	// that had failed is tried anew.
 	Attempt int
 }
 
-// JSON decodes the body into v, as json.Unmarshal does.
+// JSON decodes the body into v, as json.Unmarshal does. A byte order mark in front of it is
+// ignored.
 func (e Event) JSON(v any) error {
-	if err := json.Unmarshal(e.Body, v); err != nil {
+	if err := json.Unmarshal(withoutMark(e.Body), v); err != nil {
 		return fmt.Errorf("receiver: event %s: %w", e.ID, err)
 	}
 	return nil

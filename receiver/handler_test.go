@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -233,21 +234,61 @@ func TestASyncReceiverAnswersItself(t *testing.T) {
 func TestAnEventThatFailedForGoodIs500(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
-	b.does(func(context.Context, receiver.Event) (receiver.Response, error) {
+	goOn := make(chan struct{})
+	b.does(func(_ context.Context, ev receiver.Event) (receiver.Response, error) {
+		if ev.Attempt == 2 {
+			<-goOn
+		}
 		return receiver.Response{}, errors.New("inner workings")
 	})
 
 	accepted := b.post("sync", "d1", `{}`)
 
 	require.Equal(t, http.StatusAccepted, accepted.StatusCode, "it will be tried again")
+	close(goOn)
 	failed := b.until(self(accepted), http.StatusInternalServerError)
 	b.requireProblem(failed, http.StatusInternalServerError)
 	require.Equal(t, accepted.Header.Get("X-Hub-Delivery"), failed.Header.Get("X-Hub-Delivery"))
 	require.NotContains(t, failed.text, "inner workings")
 	require.Equal(t, 2, b.ran())
-	b.requireProblem(b.post("sync", "d1", `{}`), http.StatusInternalServerError)
 	b.does(func(context.Context, receiver.Event) (receiver.Response, error) { panic("inner workings") })
 	require.Equal(t, http.StatusAccepted, b.post("sync", "d2", `{}`).StatusCode, "a panic ends nothing but the attempt")
+}
+
+func TestRedelivery_OfAFailedEventIsTriedAnew(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]int{"async": http.StatusAccepted, "sync": http.StatusCreated} {
+		b := newBundle(t, nil)
+		b.does(func(context.Context, receiver.Event) (receiver.Response, error) {
+			return receiver.Response{}, fmt.Errorf("no such order: %w", receiver.ErrPermanent)
+		})
+		first := b.post(name, "d1", `{}`)
+		b.until(self(first), http.StatusInternalServerError)
+		b.does(func(context.Context, receiver.Event) (receiver.Response, error) { return receiver.Response{}, nil })
+
+		again := b.post(name, "d1", `{}`)
+
+		require.Equal(t, answer, again.StatusCode, name)
+		require.Equal(t, self(first), self(again), "it is the same event")
+		b.until(self(first), http.StatusCreated)
+		require.Equal(t, http.StatusCreated, b.post(name, "d1", `{}`).StatusCode)
+		require.Equal(t, 2, b.ran())
+	}
+}
+
+// A Sync receiver that fails again says so again, and the sender comes again.
+func TestRedelivery_OfASyncEventThatFailsAgainIs500(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.does(func(context.Context, receiver.Event) (receiver.Response, error) {
+		return receiver.Response{}, receiver.ErrPermanent
+	})
+
+	for range 3 {
+		b.requireProblem(b.post("sync", "d1", `{}`), http.StatusInternalServerError)
+	}
+
+	require.Equal(t, 3, b.ran())
 }
 
 func TestADeletedEventIsGone(t *testing.T) {
@@ -334,7 +375,8 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"as large as can be", "application/json", `"` + strings.Repeat("x", 98) + `"`, "8", http.StatusCreated},
 		{"too large", "application/json", `"` + strings.Repeat("x", 99) + `"`, "9", http.StatusRequestEntityTooLarge},
 		{"text", "text/plain", `{}`, "10", http.StatusUnsupportedMediaType},
-		{"another charset", "application/json; charset=latin1", `{}`, "11", http.StatusUnsupportedMediaType},
+		{"JSON that is in another charset", "application/json; charset=latin1", "\"\xe9\"", "11", http.StatusUnsupportedMediaType},
+		{"a form in another charset", "application/x-www-form-urlencoded; charset=latin1", "a=%e9", "13", http.StatusUnsupportedMediaType},
 		{"no content type", "", `{}`, "12", http.StatusUnsupportedMediaType},
 	} {
 		header := signed(t, tt.deliveryID, tt.body)

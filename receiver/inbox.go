@@ -18,7 +18,7 @@ const (
 	Pending State = "pending"
 	// Done: the Func has returned without an error.
 	Done State = "done"
-	// Failed: the Func has failed for good.
+	// Failed: the Func has failed for good. A delivery that comes again is tried anew.
 	Failed State = "failed"
 	// Gone: it was deleted, and its payload with it.
 	Gone State = "gone"
@@ -30,11 +30,12 @@ type Status struct {
 	Receiver string
 	Owner    string
 	State    State
-	// Attempts is how often the Func was started.
+	// Attempts is how often the Func was started, in all rounds.
 	Attempts int
 	// Message is what the Func has reported last; see [Report].
 	Message string
-	// Error is why the last attempt failed, for operators; "" after success.
+	// Error is why the last attempt of this round failed, for operators; "" after
+	// success.
 	Error string
 	// Response is what the Func has answered, when it is done.
 	Response Response
@@ -55,14 +56,18 @@ type Ref struct {
 // interfaces.
 type Inbox interface {
 	// Add stores ev, once: when its receiver has an event of that Owner and DeliveryID,
-	// not "", that one's status is returned, and false. When it returns without an error the event
-	// is stored for good, with the task to process it. Where its receiver is Sync
-	// that task begins after the receiver's Timeout, unless Run was called by then.
+	// not "", that one's status is returned, with its ID, and false. When that one has
+	// failed for good a new round of attempts is opened for it, as many as
+	// Receiver.MaxAttempts, with what came first; that is true, and of several calls at
+	// once it is true for one. When it returns without an error the event is stored for good,
+	// with the task to process it. Where its receiver is Sync that task begins after the
+	// receiver's Timeout, unless Run was called by then.
 	Add(ctx context.Context, ev Event) (Status, bool, error)
 
-	// Run makes the first attempt of an event that Add has stored, and returns what
-	// it came to. What a failed attempt leaves is pending and processed
-	// later; its error is in the status, and is not the error of Run.
+	// Run makes the first attempt of an event that Add has stored or opened again, and returns
+	// what it came to; where that attempt has begun it makes none. What a failed attempt
+	// leaves is pending and processed later; its error is in the status, and is not the error
+	// of Run.
 	Run(ctx context.Context, ref Ref) (Status, error)
 
 	// Status returns what is known of an event, or [ErrNotFound].

@@ -10,7 +10,8 @@ import (
 
 // Memory is an [Inbox] that keeps events in this process: for tests, and for programs that can
 // do without what was accepted when they end. It remembers each event until then, and the
-// payload until it is processed. There is no bound on how many attempts it makes at once.
+// payload until it is processed or deleted. There is no bound on how many attempts it makes at
+// once. An event whose receiver was unregistered waits until it is registered again.
 type Memory struct {
 	ctx      context.Context //nolint:containedctx // that of the attempts, which outlive the calls
 	stop     context.CancelFunc
@@ -26,15 +27,23 @@ type Memory struct {
 type memoryKey struct{ receiver, owner, deliveryID string }
 
 type memoryEvent struct {
+	before  int                // attempts of earlier rounds
 	cancel  context.CancelFunc // of the attempt under way; else nil
+	due     time.Time
+	ended   time.Time
 	event   Event
-	key     memoryKey
 	next    *time.Timer
 	status  Status
 	running bool
 }
 
-var _ Inbox = (*Memory)(nil)
+// memoryWait is the wait before an event is looked at again whose receiver is not there.
+const memoryWait = time.Second
+
+var (
+	_ Inbox    = (*Memory)(nil)
+	_ Operator = (*Memory)(nil)
+)
 
 // NewMemory returns an inbox whose events are processed by the receivers in registry.
 func NewMemory(registry *Registry) *Memory {
@@ -69,22 +78,37 @@ func (m *Memory) Add(_ context.Context, ev Event) (Status, bool, error) {
 	if m.closed {
 		return Status{}, false, errors.New("receiver: the inbox is closed")
 	}
-	key := memoryKey{ev.Receiver, ev.Owner, ev.DeliveryID}
-	if e, known := m.byKey[key]; known {
-		return e.status, false, nil
-	}
-	ev.ReceivedAt = time.Now()
-	e := &memoryEvent{event: ev, key: key, status: Status{ID: ev.ID, Receiver: ev.Receiver, Owner: ev.Owner, State: Pending}}
-	m.byID[ev.ID] = e
-	if ev.DeliveryID != "" {
-		m.byKey[key] = e
-	}
 	var wait time.Duration
 	if rec.Sync {
 		wait = rec.Timeout
 	}
-	e.next = time.AfterFunc(wait, func() { m.attempt(m.ctx, rec, e) })
+	key := memoryKey{ev.Receiver, ev.Owner, ev.DeliveryID}
+	if e, known := m.byKey[key]; known {
+		reopened := e.status.State == Failed
+		if reopened {
+			m.reopen(e, wait)
+		}
+		return e.status, reopened, nil
+	}
+	ev.ReceivedAt = time.Now()
+	e := &memoryEvent{event: ev, status: Status{ID: ev.ID, Receiver: ev.Receiver, Owner: ev.Owner, State: Pending}}
+	m.byID[ev.ID] = e
+	if ev.DeliveryID != "" {
+		m.byKey[key] = e
+	}
+	m.schedule(e, wait)
 	return e.status, true, nil
+}
+
+func (m *Memory) schedule(e *memoryEvent, wait time.Duration) {
+	e.due = time.Now().Add(wait)
+	e.next = time.AfterFunc(wait, func() { m.attempt(m.ctx, e) })
+}
+
+// reopen opens a new round of an event that has failed.
+func (m *Memory) reopen(e *memoryEvent, wait time.Duration) {
+	e.before, e.ended, e.status.State, e.status.Error = e.status.Attempts, time.Time{}, Pending, ""
+	m.schedule(e, wait)
 }
 
 // Run implements [Inbox].
@@ -95,10 +119,14 @@ func (m *Memory) Run(ctx context.Context, ref Ref) (Status, error) {
 		m.mu.Unlock()
 		return Status{}, err
 	}
-	e.next.Stop()
+	begun := e.status.Attempts > e.before
+	if !begun {
+		e.next.Stop()
+	}
 	m.mu.Unlock()
-	rec, _ := m.registry.Get(ref.Receiver) // Add has seen it
-	m.attempt(ctx, rec, e)
+	if !begun {
+		m.attempt(ctx, e)
+	}
 	return m.Status(ctx, ref)
 }
 
@@ -137,11 +165,11 @@ func (m *Memory) find(ref Ref) (*memoryEvent, error) {
 	return e, nil
 }
 
-func (m *Memory) attempt(ctx context.Context, rec Receiver, e *memoryEvent) {
+func (m *Memory) attempt(ctx context.Context, e *memoryEvent) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)() //nolint:contextcheck // the end of the inbox is the end of the attempt
-	ev, ok := m.begin(e, cancel)
+	rec, ev, ok := m.begin(e, cancel)
 	if !ok {
 		return
 	}
@@ -151,33 +179,37 @@ func (m *Memory) attempt(ctx context.Context, rec Receiver, e *memoryEvent) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e.cancel, e.running = nil, false
-	status := e.status
+	status, number := e.status, ev.Attempt-e.before
 	switch {
 	case e.status.State != Pending: // it was deleted meanwhile
 	case err == nil:
 		status.State, status.Response, status.Error = Done, resp, ""
 		e.end(status)
-	case rec.Final(ev.Attempt, err):
-		status.State, status.Error = Failed, err.Error()
-		e.end(status)
+	case rec.Final(number, err):
+		e.status.State, e.status.Error, e.ended = Failed, err.Error(), time.Now()
 	default:
 		e.status.Error = err.Error()
 		if !m.closed {
-			e.next = time.AfterFunc(rec.Backoff(ev.Attempt), func() { m.attempt(m.ctx, rec, e) })
+			m.schedule(e, rec.Backoff(number))
 		}
 	}
 }
 
-func (m *Memory) begin(e *memoryEvent, cancel context.CancelFunc) (Event, bool) {
+func (m *Memory) begin(e *memoryEvent, cancel context.CancelFunc) (Receiver, Event, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed || e.running || e.status.State != Pending {
-		return Event{}, false
+		return Receiver{}, Event{}, false
+	}
+	rec, ok := m.registry.Get(e.event.Receiver)
+	if !ok {
+		m.schedule(e, memoryWait)
+		return Receiver{}, Event{}, false
 	}
 	e.status.Attempts++
 	e.cancel, e.running, e.event.Attempt = cancel, true, e.status.Attempts
 	m.attempts.Add(1)
-	return e.event, true
+	return rec, e.event, true
 }
 
 func (m *Memory) report(e *memoryEvent, message string) error {
@@ -192,5 +224,5 @@ func (m *Memory) report(e *memoryEvent, message string) error {
 
 // end forgets the payload of an event that nobody will process any more.
 func (e *memoryEvent) end(status Status) {
-	e.status, e.event.Body, e.event.Header = status, nil, nil
+	e.status, e.event.Body, e.event.Header, e.ended = status, nil, nil, time.Now()
 }

@@ -44,23 +44,27 @@ type Receiver struct {
 	// Default: 1 s, 4 s, 16 s ... up to an hour, each up to a fifth more.
 	Backoff func(attempt int) time.Duration
 
-	// DeliveryID finds the sender's id in a request that was verified; "" is none.
-	// Default: [DeliveryID].
+	// DeliveryID finds the sender's id in a request that was verified; "" is none, and
+	// then each request is an event. Default: what the Verifier says, where it is a
+	// [dialect.Identifier], as those of package dialect are, and no other place; without one,
+	// [DeliveryID].
 	DeliveryID func(h http.Header, body []byte) string
 
 	// Func processes events. Required.
 	Func Func
 
-	// HookSecret stores the secret that the handshake of REST Hooks offers in
-	// X-Hook-Secret, for those requests of the owner that come later. Such a request is not signed: an
-	// error refuses it with 401, and one that has come before should be refused
-	// while the first is in use. Default: there is no handshake.
+	// HookSecret stores the secret that the handshake of REST Hooks offers in X-Hook-Secret,
+	// for those requests of the owner that come later. Such a request is not signed: an error
+	// refuses it with 401, and one that has come before should be refused while the first is
+	// in use. Default: there is no handshake.
 	HookSecret func(ctx context.Context, owner, secret string) error
 
-	// MaxAttempts is how often the Func may fail. 1 to 1000. Default: 10.
+	// MaxAttempts is how often the Func may fail before the event has failed for good, and again
+	// after each delivery that comes again and each Retry. 1 to 1000. Default: 10.
 	MaxAttempts int
 
-	// MaxBody is the most bytes of a body. Default: dialect.DefaultMaxBody, 1 MiB.
+	// MaxBody is the most bytes of a body. Default: dialect.DefaultMaxBody, 1 MiB; GitHub
+	// sends up to 25 MB.
 	MaxBody int64
 
 	// Name is the receiver's part of the URL: 1 to 64 of a-z, 0-9, _ and -. Required.
@@ -70,8 +74,10 @@ type Receiver struct {
 	// DNS name in WebHook-Request-Origin. Default: each that asks.
 	Origins []string
 
-	// Raw takes bodies of any content type. Default: JSON, types that end in
-	// +json, and application/x-www-form-urlencoded.
+	// Raw takes bodies of any content type, and each as it is: nothing is parsed. Default:
+	// JSON, types that end in +json, and application/x-www-form-urlencoded; what is malformed
+	// is refused with 400. Parameters of JSON, such as a charset, have no effect, and neither
+	// has a byte order mark.
 	Raw bool
 
 	// RedactHeaders are headers whose values are not stored, beside those that are
@@ -95,6 +101,8 @@ type Receiver struct {
 
 	// Verifier checks the signature. Default: none, and then Tokens are needed.
 	Verifier dialect.Verifier
+
+	pings bool // GitHub's ping is one: of another format the header says nothing
 }
 
 func (r Receiver) withDefaults() Receiver {
@@ -104,9 +112,17 @@ func (r Receiver) withDefaults() Receiver {
 	if r.Backoff == nil {
 		r.Backoff = backoff
 	}
-	if r.DeliveryID == nil {
+	identifier, identifies := r.Verifier.(dialect.Identifier)
+	switch {
+	case r.DeliveryID != nil:
+	case identifies:
+		r.DeliveryID = identifier.DeliveryID
+	default:
 		r.DeliveryID = DeliveryID
 	}
+	_, hub := r.Verifier.(dialect.HubVerifier)
+	_, hubToo := r.Verifier.(*dialect.HubVerifier)
+	r.pings = hub || hubToo || !identifies
 	if r.MaxAttempts == 0 {
 		r.MaxAttempts = 10
 	}
@@ -165,8 +181,8 @@ func (r Receiver) Run(ctx context.Context, ev Event) (resp Response, err error) 
 	return resp, nil
 }
 
-// Final says whether an attempt that failed with err was the last, for
-// implementations of [Inbox].
+// Final says whether an attempt of that number of its round that failed with err was the last,
+// for implementations of [Inbox].
 func (r Receiver) Final(attempt int, err error) bool {
 	return attempt >= r.MaxAttempts || errors.Is(err, ErrPermanent)
 }

@@ -43,6 +43,18 @@ func (r *Registry) Register(rec Receiver) error {
 	return nil
 }
 
+// Unregister removes the receiver of that name, and says whether there was one. Requests to
+// it are answered 404 from then on. An attempt under way comes to its end. What
+// its receiver has accepted stays in the inbox and waits: register one of that name again,
+// also another one, or delete the events.
+func (r *Registry) Unregister(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.byName[name]
+	delete(r.byName, name)
+	return ok
+}
+
 // Get returns the receiver of that name, with its defaults.
 func (r *Registry) Get(name string) (Receiver, bool) {
 	r.mu.RLock()

@@ -34,8 +34,8 @@ var receiving = []mutant{
 	},
 	{
 		name: "a delivery that is known leaves a job",
-		file: "receiver/pginbox/inbox.go", decl: "add",
-		old: "err == nil && added == 0", with: "added < 0",
+		file: "internal/store/inbox.sql.gen.go", decl: "addInboxEvent",
+		old: "DO NOTHING", with: "DO UPDATE SET job_id = excluded.job_id",
 		test: "receiver/pginbox.TestTheSameDeliveryFiftyTimesAtOnceHasOneJob",
 	},
 	{
@@ -59,7 +59,7 @@ var receiving = []mutant{
 	{
 		name: "an event that kills each process is run for ever",
 		file: "receiver/pginbox/attempt.go", decl: "run",
-		old: "a.row.Attempt >= a.rec.MaxAttempts", with: "a.row.Attempt < 0",
+		old: "a.inRound() > a.rec.MaxAttempts", with: "a.row.Attempt < 0",
 		test: "receiver/pginbox.TestAnEventThatKillsEachProcessFailsForGood",
 	},
 	{
@@ -70,9 +70,63 @@ var receiving = []mutant{
 	},
 	{
 		name: "an event whose job was lost waits for ever",
-		file: "receiver/pginbox/work.go", decl: "mendJobs",
-		old: "range ids", with: "range ids[:0]",
+		file: "internal/store/inbox.sql.gen.go", decl: "reconcileInbox",
+		old: "AND NOT l.waits", with: "AND l.waits",
 		test: "receiver/pginbox.TestAnEventWhoseJobWasLostIsProcessed",
+	},
+	{
+		name: "a job that a wrong clock has put off is not found",
+		file: "internal/store/inbox.sql.gen.go", decl: "reconcileInbox",
+		old: "j.scheduled_at > now() + interval '2 minutes'", with: "j.scheduled_at > now() + interval '2 years'",
+		test: "receiver/pginbox.TestLateJobs_AreFoundAndBegin",
+	},
+	{
+		name: "a job that is not due is taken for a late one",
+		file: "internal/store/inbox.sql.gen.go", decl: "reconcileInbox",
+		old: "AND e.due_at <= now()", with: "AND e.due_at <= now() + interval '1 day'",
+		test: "receiver/pginbox.TestLateJobs_OneThatIsNotDueIsLetBe",
+	},
+	{
+		name: "a delivery that comes again leaves its event failed",
+		file: "receiver/pginbox/inbox.go", decl: "add",
+		old: "reopen(ctx, queries, failed, wait)", with: "reopen(ctx, queries, failed[:0], wait)",
+		test: "receiver/pginbox.TestPostgresIsAnInbox",
+	},
+	{
+		name: "the memory opens an event again that is done",
+		file: "receiver/memory.go", decl: "Add",
+		old: "e.status.State == Failed", with: "e.status.State != Pending",
+		test: "receiver.TestMemoryIsAnInbox",
+	},
+	{
+		name: "an event that is retried has its attempts of before",
+		file: "receiver/pginbox/attempt.go", decl: "inRound",
+		old: "a.number() - a.row.AttemptsBefore", with: "a.number()",
+		test: "receiver/pginbox.TestRetry_OfAnEventThatKilledEachProcessCountsAnew",
+	},
+	{
+		name: "a retry begins an attempt beside the one under way",
+		file: "internal/store/inbox.sql.gen.go", decl: "hastenInboxEvent",
+		old: "AND e.error <> ''", with: "",
+		test: "receiver/pginbox.TestRetry_OfAnEventUnderWayChangesNothing",
+	},
+	{
+		name: "a retry by a filter goes on with what fails meanwhile",
+		file: "internal/store/inbox.sql.gen.go", decl: "failedInboxEvents",
+		old: "e.ended_at < $1::timestamptz", with: "e.ended_at < 'infinity' AND $1::timestamptz IS NOT NULL",
+		test: "receiver/pginbox.TestRetryMany_TakesEachThatHadFailedOnce",
+	},
+	{
+		name: "an inbox is at the database's isolation when it stores",
+		file: "receiver/pginbox/inbox.go", decl: "readCommitted",
+		old: "pgx.TxOptions{IsoLevel: pgx.ReadCommitted}", with: "pgx.TxOptions{}",
+		test: "receiver/pginbox.TestIsolation_PostgresIsAnInboxUnderEach",
+	},
+	{
+		name: "the id of an event is looked for in headers of other schemes",
+		file: "receiver/receiver.go", decl: "withDefaults",
+		old: "case identifies:", with: "case identifies && r.Name == \"\":",
+		test: "receiver.TestDeliveryID_IsLookedForInTheOnePlaceOfTheScheme",
 	},
 	{
 		name: "an inbox is taken for the engine that prunes",

@@ -13,10 +13,21 @@ import (
 	"github.com/google/uuid"
 )
 
-const addInboxEvent = `-- name: AddInboxEvent :execrows
-INSERT INTO /* TEMPLATE: schema */inbox_event (id, receiver, owner, delivery_id, content_type, header, body, job_id)
-VALUES ($1, $2, $3, nullif($4::text, ''), $5, $6, $7, $8)
-ON CONFLICT (receiver, owner, delivery_id) DO NOTHING
+const addInboxEvent = `-- name: AddInboxEvent :many
+WITH added AS (
+    INSERT INTO /* TEMPLATE: schema */inbox_event (id, receiver, owner, delivery_id, content_type, header, body, job_id, due_at)
+    VALUES ($1, $2, $3, nullif($4::text, ''), $5, $6, $7,
+        nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass),
+        now() + $8::bigint * interval '1 millisecond')
+    ON CONFLICT (receiver, owner, delivery_id) DO NOTHING
+    RETURNING id, job_id, due_at
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT a.job_id, jsonb_build_object('event_id', a.id), 'riverhook_receive', 1000, 'inbox',
+        CASE WHEN a.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state, a.due_at
+    FROM added a
+)
+SELECT a.id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "inbox"}')::text AS notified FROM added a
 `
 
 type AddInboxEventParams struct {
@@ -27,13 +38,19 @@ type AddInboxEventParams struct {
 	ContentType string
 	Header      json.RawMessage
 	Body        []byte
-	JobID       int64
+	WaitMs      int64
 }
 
-// AddInboxEvent stores an event unless the sender's id is known. It waits for a
-// transaction that is about to store the same one.
-func (q *Queries) AddInboxEvent(ctx context.Context, arg *AddInboxEventParams) (int64, error) {
-	result, err := q.db.Exec(ctx, addInboxEvent,
+type AddInboxEventRow struct {
+	ID       uuid.UUID
+	Notified string
+}
+
+// AddInboxEvent stores an event with the job that processes it, unless the
+// sender's id is known. It waits for a transaction that is about to store the same
+// one, and needs READ COMMITTED.
+func (q *Queries) AddInboxEvent(ctx context.Context, arg *AddInboxEventParams) ([]AddInboxEventRow, error) {
+	rows, err := q.db.Query(ctx, addInboxEvent,
 		arg.ID,
 		arg.Receiver,
 		arg.Owner,
@@ -41,12 +58,24 @@ func (q *Queries) AddInboxEvent(ctx context.Context, arg *AddInboxEventParams) (
 		arg.ContentType,
 		arg.Header,
 		arg.Body,
-		arg.JobID,
+		arg.WaitMs,
 	)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	var items []AddInboxEventRow
+	for rows.Next() {
+		var i AddInboxEventRow
+		if err := rows.Scan(&i.ID, &i.Notified); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const addInboxToken = `-- name: AddInboxToken :exec
@@ -86,7 +115,7 @@ func (q *Queries) BeginInboxAttempt(ctx context.Context, arg *BeginInboxAttemptP
 
 const deleteInboxEvent = `-- name: DeleteInboxEvent :one
 UPDATE /* TEMPLATE: schema */inbox_event e SET
-    state = 'gone', content_type = '', header = '{}', body = NULL, message = '', error = '',
+    state = 'gone', content_type = '', header = '{}', body = NULL, error = '',
     response_status = 0, response_content_type = '', response_body = NULL, ended_at = now()
 WHERE e.id = $1 AND e.receiver = $2 AND e.owner = $3
 RETURNING e.job_id
@@ -107,32 +136,157 @@ func (q *Queries) DeleteInboxEvent(ctx context.Context, arg *DeleteInboxEventPar
 	return job_id, err
 }
 
-const failInboxAttempt = `-- name: FailInboxAttempt :execrows
-UPDATE /* TEMPLATE: schema */inbox_event e SET
-    error = $1,
-    state = CASE WHEN $2::boolean THEN 'failed' ELSE e.state END,
-    ended_at = CASE WHEN $2::boolean THEN now() END
-WHERE e.id = $3 AND e.state = 'pending' AND e.attempt = $4
+const deleteInboxProgress = `-- name: DeleteInboxProgress :execrows
+DELETE FROM /* TEMPLATE: schema */inbox_progress p WHERE p.event_id = $1
 `
 
-type FailInboxAttemptParams struct {
-	Error   string
-	Final   bool
-	ID      uuid.UUID
-	Attempt int
-}
-
-func (q *Queries) FailInboxAttempt(ctx context.Context, arg *FailInboxAttemptParams) (int64, error) {
-	result, err := q.db.Exec(ctx, failInboxAttempt,
-		arg.Error,
-		arg.Final,
-		arg.ID,
-		arg.Attempt,
-	)
+func (q *Queries) DeleteInboxProgress(ctx context.Context, eventID uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteInboxProgress, eventID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const dropInboxJob = `-- name: DropInboxJob :execrows
+DELETE FROM /* TEMPLATE: schema */river_job j WHERE j.id = $1 AND j.state IN ('available', 'retryable', 'scheduled')
+`
+
+// DropInboxJob removes the job of an attempt that was made without it.
+func (q *Queries) DropInboxJob(ctx context.Context, jobID int64) (int64, error) {
+	result, err := q.db.Exec(ctx, dropInboxJob, jobID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const failInboxAttempt = `-- name: FailInboxAttempt :execrows
+UPDATE /* TEMPLATE: schema */inbox_event e SET error = $1, state = 'failed', ended_at = now()
+WHERE e.id = $2 AND e.state = 'pending' AND e.attempt = $3
+`
+
+type FailInboxAttemptParams struct {
+	Error   string
+	ID      uuid.UUID
+	Attempt int
+}
+
+// FailInboxAttempt records an attempt that was the last.
+func (q *Queries) FailInboxAttempt(ctx context.Context, arg *FailInboxAttemptParams) (int64, error) {
+	result, err := q.db.Exec(ctx, failInboxAttempt, arg.Error, arg.ID, arg.Attempt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const failedInboxEvent = `-- name: FailedInboxEvent :many
+SELECT e.id FROM /* TEMPLATE: schema */inbox_event e WHERE e.id = $1 AND e.state = 'failed' FOR UPDATE
+`
+
+func (q *Queries) FailedInboxEvent(ctx context.Context, id uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, failedInboxEvent, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const failedInboxEventOfDelivery = `-- name: FailedInboxEventOfDelivery :many
+SELECT e.id FROM /* TEMPLATE: schema */inbox_event e
+WHERE e.receiver = $1 AND e.owner = $2 AND e.delivery_id = $3::text AND e.state = 'failed'
+FOR UPDATE
+`
+
+type FailedInboxEventOfDeliveryParams struct {
+	Receiver   string
+	Owner      string
+	DeliveryID string
+}
+
+// FailedInboxEventOfDelivery finds and locks the event of a delivery that comes again,
+// where it has failed.
+func (q *Queries) FailedInboxEventOfDelivery(ctx context.Context, arg *FailedInboxEventOfDeliveryParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, failedInboxEventOfDelivery, arg.Receiver, arg.Owner, arg.DeliveryID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const failedInboxEvents = `-- name: FailedInboxEvents :many
+SELECT e.id FROM /* TEMPLATE: schema */inbox_event e
+WHERE e.state = 'failed' AND e.ended_at < $1::timestamptz
+    AND ($2::text = '' OR e.receiver = $2::text)
+    AND ($3::text = '' OR e.owner = $3::text)
+    AND ($4::timestamptz IS NULL OR e.received_at >= $4::timestamptz)
+    AND ($5::timestamptz IS NULL OR e.received_at < $5::timestamptz)
+ORDER BY e.received_at, e.id
+LIMIT $6::integer
+FOR UPDATE SKIP LOCKED
+`
+
+type FailedInboxEventsParams struct {
+	EndedBefore time.Time
+	Receiver    string
+	Owner       string
+	Since       *time.Time
+	Until       *time.Time
+	MaxRows     int
+}
+
+// FailedInboxEvents finds and locks events to be retried that failed before a time, oldest
+// first. Those that another locks are being retried, or deleted.
+func (q *Queries) FailedInboxEvents(ctx context.Context, arg *FailedInboxEventsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, failedInboxEvents,
+		arg.EndedBefore,
+		arg.Receiver,
+		arg.Owner,
+		arg.Since,
+		arg.Until,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const finishInboxAttempt = `-- name: FinishInboxAttempt :execrows
@@ -164,6 +318,52 @@ func (q *Queries) FinishInboxAttempt(ctx context.Context, arg *FinishInboxAttemp
 	return result.RowsAffected(), nil
 }
 
+const hastenInboxEvent = `-- name: HastenInboxEvent :many
+WITH waiting AS (
+    SELECT e.id, e.job_id FROM /* TEMPLATE: schema */inbox_event e
+    WHERE e.id = $1 AND e.state = 'pending' AND e.error <> ''
+        AND EXISTS (
+            SELECT FROM /* TEMPLATE: schema */river_job j
+            WHERE j.id = e.job_id AND j.state IN ('available', 'retryable', 'scheduled'))
+    FOR UPDATE
+), due AS (
+    UPDATE /* TEMPLATE: schema */inbox_event e SET due_at = now() FROM waiting w WHERE e.id = w.id
+), job AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+    FROM waiting w
+    WHERE j.id = w.job_id AND j.state IN ('available', 'retryable', 'scheduled')
+    RETURNING j.id
+)
+SELECT job.id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "inbox"}')::text AS notified FROM job
+`
+
+type HastenInboxEventRow struct {
+	ID       int64
+	Notified string
+}
+
+// HastenInboxEvent makes an event due that waits for its next attempt. One whose
+// attempt of this round has not failed is under way, or about to be.
+func (q *Queries) HastenInboxEvent(ctx context.Context, id uuid.UUID) ([]HastenInboxEventRow, error) {
+	rows, err := q.db.Query(ctx, hastenInboxEvent, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HastenInboxEventRow
+	for rows.Next() {
+		var i HastenInboxEventRow
+		if err := rows.Scan(&i.ID, &i.Notified); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const inboxEventOfDelivery = `-- name: InboxEventOfDelivery :one
 SELECT e.id FROM /* TEMPLATE: schema */inbox_event e
 WHERE e.receiver = $1 AND e.owner = $2 AND e.delivery_id = $3::text
@@ -182,49 +382,17 @@ func (q *Queries) InboxEventOfDelivery(ctx context.Context, arg *InboxEventOfDel
 	return id, err
 }
 
-const inboxEventsWithoutJob = `-- name: InboxEventsWithoutJob :many
-SELECT e.id FROM /* TEMPLATE: schema */inbox_event e
-WHERE e.state = 'pending'
-    AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */river_job j WHERE j.id = e.job_id AND j.finalized_at IS NULL)
-LIMIT 100
-FOR UPDATE SKIP LOCKED
-`
-
-// InboxEventsWithoutJob finds pending events whose River job was deleted,
-// discarded or cancelled by hand.
-func (q *Queries) InboxEventsWithoutJob(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, inboxEventsWithoutJob)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const inboxStatus = `-- name: InboxStatus :one
-SELECT e.state, e.attempt, e.message, e.error, e.response_status, e.response_content_type, e.response_body
+SELECT e.receiver, e.owner, e.state, e.attempt, coalesce(p.message, '') AS message, e.error,
+    e.response_status, e.response_content_type, e.response_body
 FROM /* TEMPLATE: schema */inbox_event e
-WHERE e.id = $1 AND e.receiver = $2 AND e.owner = $3
+LEFT JOIN /* TEMPLATE: schema */inbox_progress p ON p.event_id = e.id
+WHERE e.id = $1
 `
-
-type InboxStatusParams struct {
-	ID       uuid.UUID
-	Receiver string
-	Owner    string
-}
 
 type InboxStatusRow struct {
+	Receiver            string
+	Owner               string
 	State               string
 	Attempt             int
 	Message             string
@@ -234,10 +402,12 @@ type InboxStatusRow struct {
 	ResponseBody        []byte
 }
 
-func (q *Queries) InboxStatus(ctx context.Context, arg *InboxStatusParams) (InboxStatusRow, error) {
-	row := q.db.QueryRow(ctx, inboxStatus, arg.ID, arg.Receiver, arg.Owner)
+func (q *Queries) InboxStatus(ctx context.Context, id uuid.UUID) (InboxStatusRow, error) {
+	row := q.db.QueryRow(ctx, inboxStatus, id)
 	var i InboxStatusRow
 	err := row.Scan(
+		&i.Receiver,
+		&i.Owner,
 		&i.State,
 		&i.Attempt,
 		&i.Message,
@@ -247,6 +417,17 @@ func (q *Queries) InboxStatus(ctx context.Context, arg *InboxStatusParams) (Inbo
 		&i.ResponseBody,
 	)
 	return i, err
+}
+
+const inboxTime = `-- name: InboxTime :one
+SELECT clock_timestamp()::timestamptz AS now
+`
+
+func (q *Queries) InboxTime(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, inboxTime)
+	var now time.Time
+	err := row.Scan(&now)
+	return now, err
 }
 
 const inboxTokenOwner = `-- name: InboxTokenOwner :one
@@ -265,24 +446,113 @@ func (q *Queries) InboxTokenOwner(ctx context.Context, arg *InboxTokenOwnerParam
 	return owner, err
 }
 
+const listInboxEvents = `-- name: ListInboxEvents :many
+SELECT e.id, e.receiver, e.owner, coalesce(e.delivery_id, '') AS delivery_id, e.content_type, e.state, e.attempt,
+    coalesce(p.message, '') AS message, e.error, e.response_status, e.received_at, e.due_at, e.ended_at
+FROM /* TEMPLATE: schema */inbox_event e
+LEFT JOIN /* TEMPLATE: schema */inbox_progress p ON p.event_id = e.id
+WHERE ($1::text = '' OR e.receiver = $1::text)
+    AND ($2::text = '' OR e.owner = $2::text)
+    AND ($3::text = '' OR e.state = $3::text)
+    AND ($4::timestamptz IS NULL OR e.received_at >= $4::timestamptz)
+    AND ($5::timestamptz IS NULL OR e.received_at < $5::timestamptz)
+    AND ($6::timestamptz IS NULL
+        OR (e.received_at, e.id) < ($6::timestamptz, $7::uuid))
+ORDER BY e.received_at DESC, e.id DESC
+LIMIT $8::integer
+`
+
+type ListInboxEventsParams struct {
+	Receiver string
+	Owner    string
+	State    string
+	Since    *time.Time
+	Until    *time.Time
+	BeforeAt *time.Time
+	BeforeID uuid.UUID
+	MaxRows  int
+}
+
+type ListInboxEventsRow struct {
+	ID             uuid.UUID
+	Receiver       string
+	Owner          string
+	DeliveryID     string
+	ContentType    string
+	State          string
+	Attempt        int
+	Message        string
+	Error          string
+	ResponseStatus int
+	ReceivedAt     time.Time
+	DueAt          time.Time
+	EndedAt        *time.Time
+}
+
+// ListInboxEvents is to be planned for its parameters: each filter that is off
+// folds away.
+func (q *Queries) ListInboxEvents(ctx context.Context, arg *ListInboxEventsParams) ([]ListInboxEventsRow, error) {
+	rows, err := q.db.Query(ctx, listInboxEvents,
+		arg.Receiver,
+		arg.Owner,
+		arg.State,
+		arg.Since,
+		arg.Until,
+		arg.BeforeAt,
+		arg.BeforeID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListInboxEventsRow
+	for rows.Next() {
+		var i ListInboxEventsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Receiver,
+			&i.Owner,
+			&i.DeliveryID,
+			&i.ContentType,
+			&i.State,
+			&i.Attempt,
+			&i.Message,
+			&i.Error,
+			&i.ResponseStatus,
+			&i.ReceivedAt,
+			&i.DueAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const pendingInboxEvent = `-- name: PendingInboxEvent :one
-SELECT e.id, e.receiver, e.owner, coalesce(e.delivery_id, '') AS delivery_id, e.content_type, e.header, e.body, e.attempt, e.job_id,
-    e.received_at
+SELECT e.id, e.receiver, e.owner, coalesce(e.delivery_id, '') AS delivery_id, e.content_type, e.header, e.body, e.attempt,
+    e.attempts_before, e.job_id, e.received_at
 FROM /* TEMPLATE: schema */inbox_event e
 WHERE e.id = $1 AND e.state = 'pending'
 `
 
 type PendingInboxEventRow struct {
-	ID          uuid.UUID
-	Receiver    string
-	Owner       string
-	DeliveryID  string
-	ContentType string
-	Header      json.RawMessage
-	Body        []byte
-	Attempt     int
-	JobID       int64
-	ReceivedAt  time.Time
+	ID             uuid.UUID
+	Receiver       string
+	Owner          string
+	DeliveryID     string
+	ContentType    string
+	Header         json.RawMessage
+	Body           []byte
+	Attempt        int
+	AttemptsBefore int
+	JobID          int64
+	ReceivedAt     time.Time
 }
 
 func (q *Queries) PendingInboxEvent(ctx context.Context, id uuid.UUID) (PendingInboxEventRow, error) {
@@ -297,20 +567,65 @@ func (q *Queries) PendingInboxEvent(ctx context.Context, id uuid.UUID) (PendingI
 		&i.Header,
 		&i.Body,
 		&i.Attempt,
+		&i.AttemptsBefore,
 		&i.JobID,
 		&i.ReceivedAt,
 	)
 	return i, err
 }
 
+const postponeInboxEvent = `-- name: PostponeInboxEvent :execrows
+WITH moved AS (
+    UPDATE /* TEMPLATE: schema */inbox_event e SET
+        error = CASE WHEN $1::text = '' THEN e.error ELSE $1::text END,
+        job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass),
+        due_at = now() + $2::bigint * interval '1 millisecond'
+    WHERE e.id = $3 AND e.state = 'pending' AND e.attempt = $4
+    RETURNING e.id, e.job_id, e.due_at
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, jsonb_build_object('event_id', m.id), 'riverhook_receive', 1000, 'inbox',
+        CASE WHEN m.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
+        m.due_at
+    FROM moved m
+)
+SELECT m.id FROM moved m
+`
+
+type PostponeInboxEventParams struct {
+	Error   string
+	WaitMs  int64
+	ID      uuid.UUID
+	Attempt int
+}
+
+// PostponeInboxEvent makes the job of the next attempt, by the database's clock, and
+// records why this one failed. ” leaves what is there.
+func (q *Queries) PostponeInboxEvent(ctx context.Context, arg *PostponeInboxEventParams) (int64, error) {
+	result, err := q.db.Exec(ctx, postponeInboxEvent,
+		arg.Error,
+		arg.WaitMs,
+		arg.ID,
+		arg.Attempt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const pruneInbox = `-- name: PruneInbox :execrows
-DELETE FROM /* TEMPLATE: schema */inbox_event e
-WHERE e.id IN (
-    SELECT o.id FROM /* TEMPLATE: schema */inbox_event o
-    WHERE o.ended_at < now() - $1::bigint * interval '1 millisecond'
-    ORDER BY o.ended_at
-    LIMIT 1000
-    FOR UPDATE SKIP LOCKED)
+WITH pruned AS (
+    DELETE FROM /* TEMPLATE: schema */inbox_event e
+    WHERE e.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */inbox_event o
+        WHERE o.ended_at < now() - $1::bigint * interval '1 millisecond'
+        ORDER BY o.ended_at
+        LIMIT 1000
+        FOR UPDATE SKIP LOCKED)
+    RETURNING e.id
+)
+DELETE FROM /* TEMPLATE: schema */inbox_progress p WHERE p.event_id IN (SELECT pruned.id FROM pruned)
 `
 
 // PruneInbox forgets events that ended long ago, and with them their delivery ids.
@@ -322,9 +637,69 @@ func (q *Queries) PruneInbox(ctx context.Context, retentionMs int64) (int64, err
 	return result.RowsAffected(), nil
 }
 
+const reconcileInbox = `-- name: ReconcileInbox :many
+WITH lost AS (
+    SELECT e.id, e.job_id AS old_job_id, coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
+    FROM /* TEMPLATE: schema */inbox_event e
+    LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = e.job_id
+    WHERE e.state = 'pending' AND e.due_at <= now()
+        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
+            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
+            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+    ORDER BY e.due_at
+    LIMIT $1::integer
+    FOR UPDATE OF e SKIP LOCKED
+), late AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+    FROM lost l
+    WHERE j.id = l.old_job_id AND j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
+        FOR UPDATE SKIP LOCKED)
+    RETURNING l.id
+), moved AS (
+    UPDATE /* TEMPLATE: schema */inbox_event e SET
+        job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass), due_at = now()
+    FROM lost l
+    WHERE e.id = l.id AND e.state = 'pending' AND e.job_id = l.old_job_id AND NOT l.waits
+    RETURNING e.id, e.job_id
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('event_id', m.id), 'riverhook_receive', 1000, 'inbox'
+    FROM moved m
+)
+SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late
+`
+
+// ReconcileInbox looks at due events whose River job does not do its part, as
+// ReconcileDeliveries does: one that was deleted, discarded or cancelled by hand is made
+// anew, and one that should have begun, or is to begin much later, begins now.
+func (q *Queries) ReconcileInbox(ctx context.Context, maxRows int) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, reconcileInbox, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reportInboxProgress = `-- name: ReportInboxProgress :execrows
-UPDATE /* TEMPLATE: schema */inbox_event e SET message = $1
+INSERT INTO /* TEMPLATE: schema */inbox_progress (event_id, message)
+SELECT e.id, $1::text FROM /* TEMPLATE: schema */inbox_event e
 WHERE e.id = $2 AND e.state = 'pending' AND e.attempt = $3
+FOR SHARE
+ON CONFLICT (event_id) DO UPDATE SET message = excluded.message
 `
 
 type ReportInboxProgressParams struct {
@@ -333,12 +708,63 @@ type ReportInboxProgressParams struct {
 	Attempt int
 }
 
+// ReportInboxProgress keeps the event from being deleted meanwhile, and changes
+// nothing of it.
 func (q *Queries) ReportInboxProgress(ctx context.Context, arg *ReportInboxProgressParams) (int64, error) {
 	result, err := q.db.Exec(ctx, reportInboxProgress, arg.Message, arg.ID, arg.Attempt)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const retryInboxEvents = `-- name: RetryInboxEvents :many
+WITH opened AS (
+    UPDATE /* TEMPLATE: schema */inbox_event e SET
+        state = 'pending', attempts_before = e.attempt, error = '', ended_at = NULL,
+        job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass),
+        due_at = now() + $1::bigint * interval '1 millisecond'
+    WHERE e.id = ANY ($2::uuid[]) AND e.state = 'failed'
+    RETURNING e.id, e.job_id, e.due_at
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT o.job_id, jsonb_build_object('event_id', o.id), 'riverhook_receive', 1000, 'inbox',
+        CASE WHEN o.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state, o.due_at
+    FROM opened o
+)
+SELECT o.id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "inbox"}')::text AS notified FROM opened o
+`
+
+type RetryInboxEventsParams struct {
+	WaitMs int64
+	Ids    []uuid.UUID
+}
+
+type RetryInboxEventsRow struct {
+	ID       uuid.UUID
+	Notified string
+}
+
+// RetryInboxEvents opens a new round of events that have failed, which the
+// caller has locked.
+func (q *Queries) RetryInboxEvents(ctx context.Context, arg *RetryInboxEventsParams) ([]RetryInboxEventsRow, error) {
+	rows, err := q.db.Query(ctx, retryInboxEvents, arg.WaitMs, arg.Ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RetryInboxEventsRow
+	for rows.Next() {
+		var i RetryInboxEventsRow
+		if err := rows.Scan(&i.ID, &i.Notified); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const revokeInboxTokens = `-- name: RevokeInboxTokens :execrows
@@ -352,24 +778,6 @@ type RevokeInboxTokensParams struct {
 
 func (q *Queries) RevokeInboxTokens(ctx context.Context, arg *RevokeInboxTokensParams) (int64, error) {
 	result, err := q.db.Exec(ctx, revokeInboxTokens, arg.Receiver, arg.Owner)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const setInboxJob = `-- name: SetInboxJob :execrows
-UPDATE /* TEMPLATE: schema */inbox_event e SET job_id = $1
-WHERE e.id = $2 AND e.state = 'pending'
-`
-
-type SetInboxJobParams struct {
-	JobID int64
-	ID    uuid.UUID
-}
-
-func (q *Queries) SetInboxJob(ctx context.Context, arg *SetInboxJobParams) (int64, error) {
-	result, err := q.db.Exec(ctx, setInboxJob, arg.JobID, arg.ID)
 	if err != nil {
 		return 0, err
 	}

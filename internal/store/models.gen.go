@@ -198,14 +198,20 @@ type InboxEvent struct {
 	Body                []byte
 	State               string
 	Attempt             int
-	Message             string
+	AttemptsBefore      int
 	Error               string
 	ResponseStatus      int
 	ResponseContentType string
 	ResponseBody        []byte
 	JobID               int64
 	ReceivedAt          time.Time
+	DueAt               time.Time
 	EndedAt             *time.Time
+}
+
+type InboxProgress struct {
+	EventID uuid.UUID
+	Message string
 }
 
 type InboxToken struct {

@@ -25,7 +25,8 @@ const (
 	recordTimeout = 2 * time.Minute
 
 	// stallWait is the wait before something is tried again that was nobody's
-	// attempt: the database failed, or another run was faster.
+	// attempt: the database failed, or another run was faster. It is by the clock of this
+	// process, and what that puts off too long maintenance finds.
 	stallWait = time.Second
 
 	// unknownWait is the wait for a process that has the receiver of an event.
@@ -35,9 +36,9 @@ const (
 	maxError = 4 << 10
 )
 
-// InTx makes a Func whose writes take effect exactly once: tx is the transaction in
-// which the event is marked as done behind its return. It is at the database's default
-// isolation, must be neither committed nor rolled back by fn, and an error or a panic
+// InTx makes a Func whose writes take effect exactly once: tx is the transaction in which the
+// event is marked as done behind its return. It is at the database's default isolation, of
+// which each will do, must be neither committed nor rolled back by fn, and an error or a panic
 // rolls it back. The inbox must be an [Inbox].
 func InTx(fn func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error)) receiver.Func {
 	return func(ctx context.Context, ev receiver.Event) (receiver.Response, error) {
@@ -80,22 +81,25 @@ func (in *Inbox) load(ctx context.Context, id uuid.UUID) (*attempt, error) {
 
 func (a *attempt) number() int { return a.row.Attempt + 1 }
 
-// run makes the attempt, records what became of it, and returns after which wait the
-// event wants another one; 0 is none. The error is one of the database.
-func (a *attempt) run(ctx context.Context) (again time.Duration, err error) {
+// inRound is the number that counts for MaxAttempts and Backoff: a retry begins anew.
+func (a *attempt) inRound() int { return a.number() - a.row.AttemptsBefore }
+
+// run makes the attempt and records what became of it: an end, or the job of the next
+// attempt. The error is one of the database.
+func (a *attempt) run(ctx context.Context) error {
 	if a.rec.Func == nil {
 		a.inbox.cfg.Logger.WarnContext(ctx, "pginbox: an event waits for its receiver", "event", a.row.ID, "receiver", a.row.Receiver)
-		return unknownWait, nil
+		return a.postpone(ctx, a.row.Attempt, "", unknownWait)
 	}
-	if a.row.Attempt >= a.rec.MaxAttempts {
-		return 0, a.fail(ctx, a.row.Attempt, errors.New("the last attempt was interrupted"), true)
+	if a.inRound() > a.rec.MaxAttempts {
+		return a.fail(ctx, a.row.Attempt, "the last attempt was interrupted")
 	}
 	begun, err := a.inbox.store.BeginInboxAttempt(ctx, &store.BeginInboxAttemptParams{ID: a.row.ID, Attempt: a.row.Attempt})
 	if err != nil {
-		return 0, fmt.Errorf("begin an attempt: %w", err)
+		return fmt.Errorf("begin an attempt: %w", err)
 	}
 	if begun == 0 {
-		return stallWait, nil
+		return errBegun
 	}
 	ev, err := a.event()
 	if err == nil {
@@ -107,15 +111,15 @@ func (a *attempt) run(ctx context.Context) (again time.Duration, err error) {
 		a.rollback(ctx)
 	}
 	if err == nil || errors.Is(err, errOvertaken) {
-		return 0, nil
+		return nil
 	}
-	final := a.rec.Final(a.number(), err)
+	final := a.rec.Final(a.inRound(), err)
 	a.inbox.cfg.Logger.WarnContext(ctx, "pginbox: an attempt failed", "event", a.row.ID, "receiver", a.row.Receiver,
 		"attempt", a.number(), "final", final, "error", err)
-	if err := a.fail(ctx, a.number(), err, final); err != nil || final {
-		return 0, err
+	if final {
+		return a.fail(ctx, a.number(), err.Error())
 	}
-	return max(a.rec.Backoff(a.number()), time.Millisecond), nil
+	return a.postpone(ctx, a.number(), err.Error(), a.rec.Backoff(a.inRound()))
 }
 
 func (a *attempt) event() (receiver.Event, error) {
@@ -128,6 +132,9 @@ func (a *attempt) event() (receiver.Event, error) {
 	}
 	return ev, nil
 }
+
+// errBegun says that another run was faster to begin.
+var errBegun = errors.New("pginbox: another attempt is under way")
 
 // errOvertaken says that another run began meanwhile, or that the event was deleted.
 var errOvertaken = errors.New("pginbox: the attempt was overtaken")
@@ -193,14 +200,27 @@ func record[P any](job context.Context, in *Inbox, params P, write func(ctx cont
 	}
 }
 
-func (a *attempt) fail(ctx context.Context, number int, why error, final bool) error {
-	text := why.Error()
-	text = strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), maxError)], ""), "\x00", "")
-	params := &store.FailInboxAttemptParams{ID: a.row.ID, Attempt: number, Error: text, Final: final}
+func (a *attempt) fail(ctx context.Context, number int, why string) error {
+	params := &store.FailInboxAttemptParams{ID: a.row.ID, Attempt: number, Error: storable(why)}
 	if err := record(ctx, a.inbox, params, a.inbox.store.FailInboxAttempt); err != nil && !errors.Is(err, errOvertaken) {
 		return fmt.Errorf("record an attempt: %w", err)
 	}
 	return nil
+}
+
+// postpone makes the job of the attempt behind that of the given number.
+func (a *attempt) postpone(ctx context.Context, number int, why string, wait time.Duration) error {
+	params := &store.PostponeInboxEventParams{
+		ID: a.row.ID, Attempt: number, Error: storable(why), WaitMs: max(wait, time.Millisecond).Milliseconds(),
+	}
+	if err := record(ctx, a.inbox, params, a.inbox.store.PostponeInboxEvent); err != nil && !errors.Is(err, errOvertaken) {
+		return fmt.Errorf("postpone an event: %w", err)
+	}
+	return nil
+}
+
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), maxError)], ""), "\x00", "")
 }
 
 // report is not part of the Func's transaction, so that it is seen at once.

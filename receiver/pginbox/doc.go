@@ -19,15 +19,23 @@
 // A running Inbox writes a heartbeat every 3 s. When one has had none for 15 s the others, and
 // delivery engines too, hand its jobs to the living. The attempt that was under way counts as
 // one. An event whose first attempt was to be made within a request is taken up after the
-// Timeout of its receiver and 15 s. A job that was lost is made anew.
+// Timeout of its receiver and 15 s. A job that was lost is made anew, and one that a wrong clock has
+// put off begins when its event is due.
+//
+// # Clocks and isolation
+//
+// The database's clock decides what is due. The database's default isolation may be any: the
+// transaction of [InTx] has it, and what else the Inbox does is READ COMMITTED where that
+// matters. What receiver.Report says is written apart from the event, so that it stands in no
+// transaction's way.
 //
 // # River
 //
 // The Inbox owns its River client, with the queue "inbox" in the schema that delivery engines
-// have theirs in. Each of the two knows only its own kinds of jobs, which is safe because a client fetches from
-// its own queues only, has no periodic jobs, and never rescues: River's
-// rescuer, which runs at one leader for all queues, discards stuck jobs of a kind that the leader
-// does not know, so both turn it off and have the heartbeats in its place. What
-// else a leader does (promote scheduled jobs, delete completed ones) does not ask for
-// kinds. The application's own River belongs in another schema.
+// have theirs in. Each of the two knows only its own kinds of jobs, which is safe because a
+// client fetches from its own queues only, has no periodic jobs, and never rescues: River's
+// rescuer, which runs at one leader for all queues, discards stuck jobs of a kind that the
+// leader does not know, so both turn it off and have the heartbeats in its place. What else a
+// leader does (promote scheduled jobs, delete completed ones) does not ask for kinds. The
+// application's own River belongs in another schema.
 package pginbox

@@ -16,7 +16,6 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/riverhook/riverhook/internal/heartbeat"
-	"github.com/riverhook/riverhook/internal/jobs"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/receiver"
 )
@@ -74,9 +73,6 @@ func New(pool *pgxpool.Pool, registry *receiver.Registry, cfg *Config) (*Inbox, 
 	return in, nil
 }
 
-// errKnown rolls back the job of an event that is there already.
-var errKnown = errors.New("pginbox: the event is known")
-
 // Add implements [receiver.Inbox].
 func (in *Inbox) Add(ctx context.Context, ev receiver.Event) (receiver.Status, bool, error) {
 	status, added, err := in.add(ctx, ev)
@@ -103,22 +99,29 @@ func (in *Inbox) add(ctx context.Context, ev receiver.Event) (receiver.Status, b
 	if rec.Sync {
 		wait = rec.Timeout + syncGrace
 	}
-	err = pgx.BeginFunc(ctx, in.pool, func(tx pgx.Tx) error {
-		job, err := in.insertJob(ctx, tx, id, wait)
+	var stored, reopened bool
+	err = in.readCommitted(ctx, func(queries *store.Queries) error {
+		added, err := queries.AddInboxEvent(ctx, &store.AddInboxEventParams{
+			ID: id, Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID, ContentType: ev.ContentType,
+			Header: header, Body: ev.Body, WaitMs: wait.Milliseconds(),
+		})
+		if stored = len(added) > 0; stored || err != nil {
+			return err
+		}
+		failed, err := queries.FailedInboxEventOfDelivery(ctx, &store.FailedInboxEventOfDeliveryParams{
+			Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID,
+		})
 		if err != nil {
 			return err
 		}
-		added, err := store.In(tx, in.cfg.Schema).AddInboxEvent(ctx, &store.AddInboxEventParams{
-			ID: id, Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID, ContentType: ev.ContentType,
-			Header: header, Body: ev.Body, JobID: job,
-		})
-		if err == nil && added == 0 {
-			err = errKnown
-		}
+		reopened, err = reopen(ctx, queries, failed, wait)
 		return err
 	})
-	if !errors.Is(err, errKnown) {
-		return receiver.Status{ID: ev.ID, Receiver: ev.Receiver, Owner: ev.Owner, State: receiver.Pending}, err == nil, err
+	if err != nil {
+		return receiver.Status{}, false, err
+	}
+	if stored {
+		return receiver.Status{ID: ev.ID, Receiver: ev.Receiver, Owner: ev.Owner, State: receiver.Pending}, true, nil
 	}
 	known, err := in.store.InboxEventOfDelivery(ctx, &store.InboxEventOfDeliveryParams{
 		Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID,
@@ -126,37 +129,36 @@ func (in *Inbox) add(ctx context.Context, ev receiver.Event) (receiver.Status, b
 	if err != nil {
 		return receiver.Status{}, false, err
 	}
-	status, err := in.status(ctx, receiver.Ref{Receiver: ev.Receiver, Owner: ev.Owner, ID: known.String()})
-	return status, false, err
+	status, err := in.status(ctx, known)
+	return status, reopened, err
 }
 
-func (in *Inbox) insertJob(ctx context.Context, tx pgx.Tx, id uuid.UUID, wait time.Duration) (int64, error) {
-	opts := &river.InsertOpts{}
-	if wait > 0 {
-		opts.ScheduledAt = time.Now().Add(wait)
-	}
-	job, err := in.river.InsertTx(ctx, tx, jobs.Receive{EventID: id}, opts)
-	if err != nil {
-		return 0, fmt.Errorf("insert a job: %w", err)
-	}
-	return job.Job.ID, nil
+// readCommitted runs fn in a transaction that finds what others have committed
+// meanwhile, whatever the database's default isolation is.
+func (in *Inbox) readCommitted(ctx context.Context, fn func(queries *store.Queries) error) error {
+	return pgx.BeginTxFunc(ctx, in.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		return fn(store.In(tx, in.cfg.Schema))
+	})
 }
 
 // Status implements [receiver.Inbox].
 func (in *Inbox) Status(ctx context.Context, ref receiver.Ref) (receiver.Status, error) {
-	status, err := in.status(ctx, ref)
+	id, err := uuid.Parse(ref.ID)
+	if err != nil {
+		return receiver.Status{}, receiver.ErrNotFound
+	}
+	status, err := in.status(ctx, id)
+	if err == nil && (status.Receiver != ref.Receiver || status.Owner != ref.Owner) {
+		err = receiver.ErrNotFound
+	}
 	if err != nil {
 		return receiver.Status{}, fmt.Errorf("pginbox: read an event: %w", err)
 	}
 	return status, nil
 }
 
-func (in *Inbox) status(ctx context.Context, ref receiver.Ref) (receiver.Status, error) {
-	id, err := uuid.Parse(ref.ID)
-	if err != nil {
-		return receiver.Status{}, receiver.ErrNotFound
-	}
-	row, err := in.store.InboxStatus(ctx, &store.InboxStatusParams{ID: id, Receiver: ref.Receiver, Owner: ref.Owner})
+func (in *Inbox) status(ctx context.Context, id uuid.UUID) (receiver.Status, error) {
+	row, err := in.store.InboxStatus(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return receiver.Status{}, receiver.ErrNotFound
 	}
@@ -164,7 +166,7 @@ func (in *Inbox) status(ctx context.Context, ref receiver.Ref) (receiver.Status,
 		return receiver.Status{}, err
 	}
 	return receiver.Status{
-		ID: ref.ID, Receiver: ref.Receiver, Owner: ref.Owner, State: receiver.State(row.State), Attempts: row.Attempt,
+		ID: id.String(), Receiver: row.Receiver, Owner: row.Owner, State: receiver.State(row.State), Attempts: row.Attempt,
 		Message: row.Message, Error: row.Error,
 		Response: receiver.Response{Status: row.ResponseStatus, ContentType: row.ResponseContentType, Body: row.ResponseBody},
 	}, nil
@@ -176,7 +178,16 @@ func (in *Inbox) Delete(ctx context.Context, ref receiver.Ref) (receiver.Status,
 	if err != nil {
 		return receiver.Status{}, receiver.ErrNotFound
 	}
-	job, err := in.store.DeleteInboxEvent(ctx, &store.DeleteInboxEventParams{ID: id, Receiver: ref.Receiver, Owner: ref.Owner})
+	var job int64
+	err = in.readCommitted(ctx, func(queries *store.Queries) error {
+		job, err = queries.DeleteInboxEvent(ctx, &store.DeleteInboxEventParams{ID: id, Receiver: ref.Receiver, Owner: ref.Owner})
+		if err != nil {
+			return err
+		}
+		// A statement of its own finds what was reported until the event was deleted.
+		_, err = queries.DeleteInboxProgress(ctx, id)
+		return err
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return receiver.Status{}, receiver.ErrNotFound
 	}
@@ -203,33 +214,14 @@ func (in *Inbox) Run(ctx context.Context, ref receiver.Ref) (receiver.Status, er
 	if err != nil {
 		return receiver.Status{}, fmt.Errorf("pginbox: run an event: %w", err)
 	}
-	if a != nil && a.row.Attempt == 0 {
-		again, err := a.run(ctx)
-		if err == nil {
-			err = in.replaceJob(ctx, a.row, again)
+	if a != nil && a.row.Attempt == a.row.AttemptsBefore {
+		err := a.run(ctx)
+		if err == nil { // the job was for the case that this process dies
+			_, err = in.store.DropInboxJob(ctx, a.row.JobID)
 		}
 		if err != nil { // the job that Add has made will see to it
 			in.cfg.Logger.WarnContext(ctx, "pginbox: an event waits", "event", id, "error", err)
 		}
 	}
 	return in.Status(ctx, ref)
-}
-
-// replaceJob has the job of a Sync event come when the next attempt is due, and not at
-// all when there is none.
-func (in *Inbox) replaceJob(ctx context.Context, row store.PendingInboxEventRow, again time.Duration) error {
-	return pgx.BeginFunc(ctx, in.pool, func(tx pgx.Tx) error {
-		if _, err := in.river.JobDeleteTx(ctx, tx, row.JobID); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
-			return fmt.Errorf("delete a job: %w", err)
-		}
-		if again <= 0 {
-			return nil
-		}
-		job, err := in.insertJob(ctx, tx, row.ID, again)
-		if err != nil {
-			return err
-		}
-		_, err = store.In(tx, in.cfg.Schema).SetInboxJob(ctx, &store.SetInboxJobParams{ID: row.ID, JobID: job})
-		return err
-	})
 }

@@ -102,14 +102,19 @@ func in(fn receiver.Func) receiver.Receiver {
 
 func (b *bundle) add(inbox receiver.Inbox, deliveryID string) receiver.Ref {
 	b.Helper()
+	return b.addTo(inbox, "in", deliveryID)
+}
+
+func (b *bundle) addTo(inbox receiver.Inbox, name, deliveryID string) receiver.Ref {
+	b.Helper()
 	ev := receiver.Event{
-		ID: uuid.NewString(), Receiver: "in", DeliveryID: deliveryID, ContentType: "application/json",
+		ID: uuid.NewString(), Receiver: name, DeliveryID: deliveryID, ContentType: "application/json",
 		Header: map[string][]string{"X-Kind": {"a"}}, Body: []byte(`{"secret":"of the sender"}`),
 	}
 	_, added, err := inbox.Add(b.Context(), ev)
 	require.NoError(b, err)
 	require.True(b, added)
-	return receiver.Ref{Receiver: "in", ID: ev.ID}
+	return receiver.Ref{Receiver: name, ID: ev.ID}
 }
 
 func write(ctx context.Context, tx pgx.Tx, ev receiver.Event) error {

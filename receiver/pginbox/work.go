@@ -12,7 +12,6 @@ import (
 
 	"github.com/riverhook/riverhook/internal/jobs"
 	"github.com/riverhook/riverhook/internal/migration"
-	"github.com/riverhook/riverhook/internal/store"
 )
 
 const (
@@ -24,6 +23,9 @@ const (
 	fetchCooldown      = time.Millisecond
 	neverRescued       = 100 * 365 * 24 * time.Hour
 	pollInterval       = 100 * time.Millisecond
+
+	// reconcileRows is how many events one statement looks after.
+	reconcileRows = 500
 )
 
 func (in *Inbox) newRiver() (*river.Client[pgx.Tx], error) {
@@ -57,28 +59,28 @@ type worker struct {
 	inbox *Inbox
 }
 
-// Work never fails: our row says what became of the event, and River is only told when to
-// come again. While the database cannot be written it waits, since River could not even
-// write that down.
+// Work never fails: our row says what became of the event, and has the job of what is
+// to come. River is told to come again only where nothing could be recorded. While the
+// database cannot be written it waits, since River could not even write that down.
 func (w *worker) Work(ctx context.Context, job *river.Job[jobs.Receive]) error {
-	again, err := w.inbox.work(ctx, job.Args)
+	err := w.inbox.work(ctx, job)
 	for err != nil && w.inbox.heart.Outage(err) && w.inbox.heart.AwaitAfter(ctx) {
-		again, err = w.inbox.work(ctx, job.Args)
+		err = w.inbox.work(ctx, job)
 	}
 	if err != nil {
 		w.inbox.cfg.Logger.WarnContext(ctx, "pginbox: an event waits", "event", job.Args.EventID, "error", err)
-		again = stallWait
-	}
-	if again > 0 {
-		return river.JobSnooze(again)
+		return river.JobSnooze(stallWait)
 	}
 	return nil
 }
 
-func (in *Inbox) work(ctx context.Context, args jobs.Receive) (again time.Duration, err error) {
-	a, err := in.load(ctx, args.EventID)
+func (in *Inbox) work(ctx context.Context, job *river.Job[jobs.Receive]) error {
+	a, err := in.load(ctx, job.Args.EventID)
 	if a == nil || err != nil {
-		return 0, err
+		return err
+	}
+	if a.row.JobID != job.ID { // another has taken its place
+		return nil
 	}
 	return a.run(ctx)
 }
@@ -147,31 +149,18 @@ func (in *Inbox) keepHouse(ctx context.Context) {
 }
 
 func (in *Inbox) keepHouseOnce(ctx context.Context) error {
-	if err := in.mendJobs(ctx); err != nil {
-		return fmt.Errorf("make lost jobs anew: %w", err)
+	for more := true; more; {
+		mended, err := in.store.ReconcileInbox(ctx, reconcileRows)
+		if err != nil {
+			return fmt.Errorf("find lost and late jobs: %w", err)
+		}
+		if len(mended) > 0 {
+			in.cfg.Logger.WarnContext(ctx, "pginbox: mended the jobs of events", "events", len(mended))
+		}
+		more = len(mended) == reconcileRows
 	}
 	if _, err := in.store.PruneInbox(ctx, in.cfg.Retention.Milliseconds()); err != nil {
 		return fmt.Errorf("prune: %w", err)
 	}
 	return nil
-}
-
-func (in *Inbox) mendJobs(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, in.pool, func(tx pgx.Tx) error {
-		queries := store.In(tx, in.cfg.Schema)
-		ids, err := queries.InboxEventsWithoutJob(ctx)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			job, err := in.insertJob(ctx, tx, id, 0)
-			if err != nil {
-				return err
-			}
-			if _, err := queries.SetInboxJob(ctx, &store.SetInboxJobParams{ID: id, JobID: job}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -16,9 +16,9 @@ import (
 // patience is what a test waits for before it fails.
 const patience = 30 * time.Second
 
-// Run checks that an implementation keeps the contract of [receiver.Inbox]. open returns
-// a new, empty inbox that processes the events of the receivers in registry, and closes it when
-// the test ends.
+// Run checks that an implementation keeps the contract of [receiver.Inbox], and that of
+// [receiver.Operator] where it is one. open returns a new, empty inbox that processes the
+// events of the receivers in registry, and closes it when the test ends.
 func Run(t *testing.T, open func(t *testing.T, registry *receiver.Registry) receiver.Inbox) {
 	for _, check := range []struct {
 		name string
@@ -38,6 +38,15 @@ func Run(t *testing.T, open func(t *testing.T, registry *receiver.Registry) rece
 		{"an event is another's to nobody else", othersSeeNothing},
 		{"a deleted event is not processed", deleteBeforeRun},
 		{"an attempt under way of a deleted event is told and changes nothing", deleteWhileRunning},
+		{"a failed event whose delivery comes again is tried anew", againAfterFailure},
+		{"of fifty deliveries that come again at once one is tried anew", oneOfFiftyAgain},
+		{"a failed Sync event whose delivery comes again waits for Run", syncAgainWaitsForRun},
+		{"a failed event that was deleted is not tried anew", deletedAfterFailure},
+		{"an operator retries an event", retriesOne},
+		{"an operator retries events by a filter", retriesMany},
+		{"an operator lists events page by page, newest first", listsPages},
+		{"an operator lists events by a filter", listsFiltered},
+		{"a filter that makes no sense is refused", refusesFilters},
 	} {
 		t.Run(check.name, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,7 @@ DROP FUNCTION /* TEMPLATE: schema */new_id();
 DROP TABLE
     /* TEMPLATE: schema */engine,
     /* TEMPLATE: schema */inbox_token,
+    /* TEMPLATE: schema */inbox_progress,
     /* TEMPLATE: schema */inbox_event,
     /* TEMPLATE: schema */attempt,
     /* TEMPLATE: schema */delivery,

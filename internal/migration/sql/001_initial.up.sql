@@ -409,14 +409,15 @@ CREATE TABLE /* TEMPLATE: schema */inbox_event (
     header                jsonb NOT NULL DEFAULT '{}',
     body                  bytea,
     state                 text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed', 'gone')),
-    attempt               integer NOT NULL DEFAULT 0,
-    message               text NOT NULL DEFAULT '',
+    attempt               integer NOT NULL DEFAULT 0, -- the last one that began, of any round
+    attempts_before       integer NOT NULL DEFAULT 0, -- those of earlier rounds: each retry of a failed event opens one
     error                 text NOT NULL DEFAULT '',
     response_status       integer NOT NULL DEFAULT 0,
     response_content_type text NOT NULL DEFAULT '',
     response_body         bytea,
     job_id                bigint NOT NULL,
     received_at           timestamptz NOT NULL DEFAULT now(),
+    due_at                timestamptz NOT NULL DEFAULT now(), -- when its job is to begin; of no meaning in the other states
     ended_at              timestamptz,
     UNIQUE (receiver, owner, delivery_id),
     CHECK ((state = 'pending') = (ended_at IS NULL))
@@ -424,8 +425,18 @@ CREATE TABLE /* TEMPLATE: schema */inbox_event (
 
 ALTER TABLE /* TEMPLATE: schema */inbox_event ALTER COLUMN body SET STORAGE EXTERNAL;
 
-CREATE INDEX inbox_event_pending_idx ON /* TEMPLATE: schema */inbox_event (job_id) WHERE state = 'pending';
+CREATE INDEX inbox_event_due_idx ON /* TEMPLATE: schema */inbox_event (due_at) WHERE state = 'pending';
 CREATE INDEX inbox_event_ended_idx ON /* TEMPLATE: schema */inbox_event (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX inbox_event_failed_idx ON /* TEMPLATE: schema */inbox_event (received_at, id) WHERE state = 'failed';
+CREATE INDEX inbox_event_received_idx ON /* TEMPLATE: schema */inbox_event (received_at, id);
+
+-- What a Func has reported last. It is apart from its event, so that the transaction
+-- that the Func has open can end the event at every isolation level: a row that
+-- another transaction has changed meanwhile it could not change any more.
+CREATE TABLE /* TEMPLATE: schema */inbox_progress (
+    event_id uuid PRIMARY KEY,
+    message  text NOT NULL
+) WITH (fillfactor = 50);
 
 -- The tokens of hook URLs, by the SHA-256 of each.
 CREATE TABLE /* TEMPLATE: schema */inbox_token (

@@ -1,0 +1,99 @@
+package pginbox_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/receiver"
+	"github.com/riverhook/riverhook/receiver/pginbox"
+	"github.com/riverhook/riverhook/receiver/receivertest"
+)
+
+// isolated is a pool whose transactions are at that level unless they say otherwise.
+func isolated(t *testing.T, level string) *pgxpool.Pool {
+	t.Helper()
+	cfg := pgtest.Pool(t).Config()
+	cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = level
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func TestIsolation_PostgresIsAnInboxUnderEach(t *testing.T) {
+	t.Parallel()
+	for _, level := range []string{"repeatable read", "serializable"} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			receivertest.Run(t, func(t *testing.T, registry *receiver.Registry) receiver.Inbox {
+				b := &bundle{T: t, pool: isolated(t, level)}
+				return b.start(b.open(registry))
+			})
+		})
+	}
+}
+
+func TestIsolation_InTxReportsUnderEach(t *testing.T) {
+	t.Parallel()
+	for _, level := range []string{"read committed", "repeatable read", "serializable"} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			b := &bundle{T: t, pool: isolated(t, level)}
+			b.exec(`CREATE TABLE effect (delivery_id text)`)
+			var found string
+			inbox := b.start(b.inbox(pginbox.InTx(func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error) {
+				if err := tx.QueryRow(ctx, `SELECT current_setting('transaction_isolation')`).Scan(&found); err != nil {
+					return receiver.Response{}, err
+				}
+				for _, message := range []string{"1 of 2", "2 of 2"} {
+					if err := receiver.Report(ctx, message); err != nil {
+						return receiver.Response{}, err
+					}
+				}
+				return receiver.Response{}, write(ctx, tx, ev)
+			})))
+
+			ref := b.add(inbox, "d1")
+
+			b.eventually(`SELECT count(*) FROM riverhook.inbox_event WHERE state <> 'pending' OR error <> ''`, 1)
+			status, err := inbox.Status(t.Context(), ref)
+			require.NoError(t, err)
+			require.Empty(t, status.Error)
+			require.Equal(t, receiver.Done, status.State)
+			require.Equal(t, 1, status.Attempts)
+			require.Equal(t, "2 of 2", status.Message)
+			require.Equal(t, level, found, "the Func has the isolation of the database")
+			require.Equal(t, 1, b.count(`SELECT count(*) FROM effect`))
+		})
+	}
+}
+
+func TestDelete_WhatWasReportedGoesToo(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	running := make(chan struct{})
+	inbox := b.start(b.inbox(pginbox.InTx(func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error) {
+		if err := receiver.Report(ctx, "half of it"); err != nil {
+			return receiver.Response{}, err
+		}
+		close(running)
+		<-ctx.Done()
+		require.Error(t, receiver.Report(context.WithoutCancel(ctx), "all of it"), "it was deleted")
+		return receiver.Response{}, write(ctx, tx, ev)
+	})))
+	ref := b.add(inbox, "d1")
+	<-running
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.inbox_progress WHERE message = 'half of it'`))
+
+	status, err := inbox.Delete(t.Context(), ref)
+
+	require.NoError(t, err)
+	require.Empty(t, status.Message)
+	b.eventually(`SELECT count(*) FROM riverhook.river_job WHERE state = 'running'`, 0)
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.inbox_progress`))
+}
