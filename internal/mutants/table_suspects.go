@@ -6,7 +6,7 @@ var suspecting = []mutant{
 		name: "suspect: host code that ends its process is never given up",
 		file: "delivery/suspect.go", decl: "",
 		old: "s.ended.Runs[name] >= maxEndedRuns", with: "false",
-		test: "delivery.TestHostCode_EndsItsProcess",
+		test: "delivery.TestHostCode_EndsItsProcess_LaterChunks",
 	},
 	{
 		name: "suspect: others are called beside one",
