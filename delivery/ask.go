@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +67,11 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	case asked == nil:
 		return &Answer{}, nil
 	}
-	answer := &Answer{ID: ev.ID, Gates: asked.gates(), Unrecorded: e.recordQuestion(ctx, asked)}
+	unrecorded, err := e.settleQuestion(ctx, limited, asked)
+	if err != nil {
+		return nil, fmt.Errorf("delivery: ask %s: %w", ev.Type, err)
+	}
+	answer := &Answer{ID: ev.ID, Gates: asked.gates(), Unrecorded: unrecorded}
 	err = answer.verdict()
 	if err == nil && errors.Is(ctx.Err(), context.Canceled) { // then silence says nothing
 		err = fmt.Errorf("delivery: ask %s: %w", ev.Type, context.Cause(ctx))
@@ -76,34 +81,83 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 
 // ask returns when every gate has answered or ctx has ended; nil where there is none.
 func (e *Engine) ask(ctx context.Context, ev dialect.Event) (*questioning, error) {
-	begun, id := time.Now(), uuid.MustParse(ev.ID)
-	matches, err := e.lookups.Do(ctx, hierarchy.Lookup{
-		IntentID: id, Type: ev.Type, Site: hierarchy.Path(ev.Site), ActiveSite: hierarchy.Path(ev.ActiveSite),
-		Channel: ev.Channel, Limit: e.cfg.ChunkSize + 1,
-	})
-	switch {
-	case errors.Is(err, batch.ErrClosed):
-		return nil, ErrNotStarted
-	case err != nil:
-		return nil, err
-	case len(matches) == 0:
-		return nil, nil
-	case len(matches) > e.cfg.ChunkSize:
-		return nil, fmt.Errorf("more than %d subscriptions would have to be asked", e.cfg.ChunkSize)
-	}
-	asked := &questioning{
-		Begun:     begun,
-		expansion: expansion{Intent: &intent{ID: id, State: intentPending, Event: ev}, ReadAt: begun},
-	}
-	asked.Next = matches[len(matches)-1].Subscription.ID
-	stored, err := e.loadGates(ctx, asked.Intent, matches)
+	begun := time.Now()
+	version, err := e.resolver.TreeVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, asked.Keep = e.cfg.History.of(ev.Type, asked.Intent.Keep)
-	asked.Decisions, asked.Messages = e.decideGates(ctx, asked.Intent, matches)
-	asked.Asked = e.askAll(ctx, asked.targets(stored), asked.Decisions)
+	asked := &questioning{
+		Begun: begun,
+		expansion: expansion{
+			Intent:   &intent{ID: uuid.MustParse(ev.ID), State: intentPending, Event: ev, TreeVersion: version},
+			Messages: map[string]dialect.Message{},
+			ReadAt:   begun,
+		},
+		Asked: map[uuid.UUID]*transition{},
+	}
+	if err := e.askThere(ctx, ctx, asked); err != nil || len(asked.Decisions) == 0 {
+		return nil, err
+	}
 	return asked, nil
+}
+
+// askThere finds the gates and asks those that were not asked yet, within the time of
+// limited.
+func (e *Engine) askThere(ctx, limited context.Context, asked *questioning) error {
+	readAt := time.Now()
+	found, err := e.lookups.Do(ctx, asked.Intent.lookup(uuid.Nil, e.cfg.ChunkSize+1))
+	if errors.Is(err, batch.ErrClosed) {
+		return ErrNotStarted
+	} else if err != nil {
+		return err
+	}
+	asked.Standing = found.Standing
+	matches := slices.DeleteFunc(slices.Clone(found.Matches), func(m hierarchy.Match) bool {
+		return slices.ContainsFunc(asked.Decisions, func(d decision) bool { return d.Subscription.ID == m.Subscription.ID })
+	})
+	switch {
+	case len(matches) == 0:
+		return nil
+	case len(matches)+len(asked.Decisions) > e.cfg.ChunkSize:
+		return fmt.Errorf("more than %d subscriptions would have to be asked", e.cfg.ChunkSize)
+	}
+	stored, err := e.loadGates(ctx, asked.Intent, matches)
+	if err != nil {
+		return err
+	}
+	_, asked.Keep = e.cfg.History.of(asked.Intent.Event.Type, asked.Intent.Keep)
+	decisions, messages := e.decideGates(limited, asked.Intent, matches, asked.Messages)
+	maps.Copy(asked.Messages, messages)
+	round := &questioning{expansion: expansion{
+		Intent: asked.Intent, ReadAt: readAt, Decisions: decisions, Messages: asked.Messages,
+	}}
+	maps.Copy(asked.Asked, e.askAll(limited, round.targets(stored), round.Decisions))
+	asked.Decisions = append(asked.Decisions, round.Decisions...)
+	asked.Next = asked.Decisions[len(asked.Decisions)-1].Subscription.ID
+	return nil
+}
+
+// settleQuestion records a question. If the sites have changed since its gates were
+// found, it first asks those that are there now; there may be no time left for them.
+// Its second error says that nobody knows.
+func (e *Engine) settleQuestion(ctx, limited context.Context, asked *questioning) (unrecorded, unknown error) {
+	for range maxExpansions {
+		unrecorded = e.writeQuestion(ctx, asked, true)
+		if !errors.Is(unrecorded, errStaleQuestion) {
+			return e.concludeQuestion(ctx, asked, unrecorded), nil
+		}
+		again, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordQuestionTimeout)
+		unknown = e.askThere(again, limited, asked)
+		cancel()
+		if unknown != nil {
+			break
+		}
+	}
+	unrecorded = e.concludeQuestion(ctx, asked, e.writeQuestion(ctx, asked, false))
+	if unknown == nil {
+		unknown = hierarchy.ErrTreeChanges
+	}
+	return unrecorded, unknown
 }
 
 // loadGates loads what requests to the gates need, while there is all the time.
@@ -129,7 +183,7 @@ func (e *Engine) loadGates(ctx context.Context, in *intent, matches []hierarchy.
 // decided later. Host code has half the time: where it hangs for some gates, the
 // others are asked.
 func (e *Engine) decideGates(
-	ctx context.Context, in *intent, matches []hierarchy.Match,
+	ctx context.Context, in *intent, matches []hierarchy.Match, before map[string]dialect.Message,
 ) (decisions []decision, messages map[string]dialect.Message) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -139,7 +193,7 @@ func (e *Engine) decideGates(
 	active := slices.DeleteFunc(slices.Clone(matches), func(m hierarchy.Match) bool {
 		return m.Subscription.State != hierarchy.StateActive
 	})
-	decided, messages := e.decide(ctx, nil, in, active, nil, nil)
+	decided, messages := e.decide(ctx, nil, in, active, nil, before)
 	decisions = make([]decision, 0, len(matches))
 	for _, m := range matches {
 		switch m.Subscription.State {

@@ -13,12 +13,21 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// commitExpansions is the flush of the batch of expansions.
-func (e *Engine) commitExpansions(ctx context.Context, batch []*expansion) ([][]store.CommitExpansionsRow, error) {
+// committed is what came of the commit of an expansion.
+type committed struct {
+	Made  []store.CommitExpansionsRow // deliveries to attempt
+	Stale bool                        // its sites have changed: nothing was written
+}
+
+// commitExpansions is the flush of the batch of expansions. No expansion is written of
+// which the [hierarchy.Sites] have changed since they were read.
+func (e *Engine) commitExpansions(ctx context.Context, batch []*expansion) ([]committed, error) {
 	p := &store.CommitExpansionsParams{}
 	owners := map[uuid.UUID]int{}
-	health := healthBook{}
+	counts := false
+	outs := make([]committed, len(batch))
 	for i, ex := range batch {
+		owners[ex.Intent.ID] = i
 		if err := addExpansion(p, ex); err != nil {
 			return nil, err
 		}
@@ -26,20 +35,27 @@ func (e *Engine) commitExpansions(ctx context.Context, batch []*expansion) ([][]
 			if d.Outcome == decisionDeliver {
 				owners[d.DeliveryID] = i
 			}
-			if d.OwnerUnknown {
-				health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
-			}
+			counts = counts || d.OwnerUnknown
 		}
 	}
-	outs := make([][]store.CommitExpansionsRow, len(batch))
-	err := e.inTx(ctx, !health.empty(), func(q *store.Queries) error {
+	err := e.inTx(ctx, counts, func(q *store.Queries) error {
 		rows, err := q.CommitExpansions(ctx, p)
 		if err != nil {
 			return fmt.Errorf("delivery: commit expansions: %w", err)
 		}
 		for _, row := range rows {
-			i := owners[row.ID]
-			outs[i] = append(outs[i], row)
+			out := &outs[owners[row.ID]]
+			if row.Stale {
+				out.Stale = true
+			} else {
+				out.Made = append(out.Made, row)
+			}
+		}
+		health := healthBook{}
+		for i, ex := range batch {
+			if !outs[i].Stale {
+				health.addUnresolvable(ex.Decisions)
+			}
 		}
 		_, err = health.write(ctx, q)
 		return err
@@ -53,6 +69,10 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 	p.Afters = append(p.Afters, ex.Intent.After.String())
 	p.NextAfters = append(p.NextAfters, ex.Next.String())
 	p.More = append(p.More, ex.More)
+	p.Chains = append(p.Chains, ex.Standing.Chain)
+	p.Sites = append(p.Sites, string(ex.Standing.Site))
+	p.ActiveSites = append(p.ActiveSites, string(ex.Standing.ActiveSite))
+	p.TreeVersions = append(p.TreeVersions, ex.Standing.TreeVersion)
 	p.Carries = append(p.Carries, ex.carries())
 	p.EndedRuns = append(p.EndedRuns, ex.Ended.text())
 	p.Keeps = append(p.Keeps, ex.Keep.Payloads.stored())

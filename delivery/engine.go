@@ -78,11 +78,11 @@ type Engine struct {
 	payloads *payloads
 
 	authLoads  *batch.Group[uuid.UUID, []store.LoadEndpointAuthsRow]
-	expansions *batch.Group[*expansion, []store.CommitExpansionsRow]
+	expansions *batch.Group[*expansion, committed]
 	intents    *batch.Group[uuid.UUID, *intent]
 	loads      *batch.Group[uuid.UUID, *target]
 	rereads    *batch.Group[reread, *store.RereadTargetsRow]
-	lookups    *batch.Group[hierarchy.Lookup, []hierarchy.Match]
+	lookups    *batch.Group[hierarchy.Lookup, hierarchy.Found]
 	records    *batch.Group[*transition, recorded]
 	releases   *batch.Group[release, int]
 
@@ -163,7 +163,7 @@ func (e *Engine) makeBatches() {
 	few.MaxSize = payloadBatch
 	e.authLoads = batch.New(usual, e.loadAuths)
 	e.intents = batch.New(usual, e.loadIntents)
-	e.lookups = batch.New(smaller, e.resolver.Resolve)
+	e.lookups = batch.New(smaller, e.resolver.Find)
 	e.expansions = batch.New(smaller, e.commitExpansions)
 	e.loads = batch.New(usual, e.loadTargets)
 	e.payloads = newPayloads(batch.New(few, e.loadPayloads))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +16,10 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
+
+// maxExpansions is how often a chunk is found and decided anew because its sites have
+// changed before it was committed.
+const maxExpansions = 10
 
 // carrier is the River job in which something is done.
 type carrier struct {
@@ -77,76 +82,125 @@ func (e *Engine) attemptCarried(ctx context.Context, by carrier, intentID uuid.U
 }
 
 func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*target, error) {
-	host, readAt := e.expansionCaller(by, in), time.Now()
-	matches, err := e.lookup(ctx, host, in)
-	if stalled := host.stalled(); stalled != nil {
-		return nil, stalled
-	}
-	if err != nil {
-		return nil, fmt.Errorf("delivery: resolve intent %s: %w", in.Event.ID, err)
-	}
-	more := len(matches) > e.cfg.ChunkSize
-	if more {
-		matches = matches[:e.cfg.ChunkSize]
-	}
+	host := e.expansionCaller(by, in)
 	messages := map[string]dialect.Message{}
 	if in.After != uuid.Nil {
+		var err error
 		if messages, err = e.loadMessages(ctx, in); err != nil {
 			return nil, err
 		}
 	}
-	_, keep := e.cfg.History.of(in.Event.Type, in.Keep)
-	ex := &expansion{
-		Intent: in, ReadAt: readAt, Next: in.After, More: more, Keep: keep, JobID: by.JobID, Wait: e.cfg.RedecideAfter,
+	fresh := map[string]dialect.Message{} // not stored yet
+	for range maxExpansions {
+		ex, err := e.findChunk(ctx, host, by, in)
+		if err != nil {
+			return nil, err
+		}
+		known := maps.Clone(messages)
+		maps.Copy(known, fresh)
+		decisions, made := e.decide(ctx, host, in, ex.matches, nil, known)
+		if stalled := host.stalled(); stalled != nil {
+			return nil, stalled
+		}
+		maps.Copy(fresh, made)
+		ex.Decisions, ex.Messages = decisions, fresh
+		for i := range ex.Decisions {
+			if ex.Decisions[i].Outcome == decisionDeliver {
+				ex.Decisions[i].DeliveryID = newID()
+			}
+		}
+		e.logTrouble(ctx, ex)
+		if stale, err := e.treeChanged(ctx, host, ex.Standing); err != nil {
+			return nil, err
+		} else if stale {
+			continue
+		}
+		done, err := e.expansions.Do(ctx, ex)
+		if err != nil {
+			return nil, &stallError{"commit the expansion", err}
+		}
+		if done.Stale {
+			continue
+		}
+		e.at(pointExpanded)
+		if messages, err = e.storedMessages(ctx, ex, messages); err != nil {
+			return nil, err
+		}
+		return ex.targets(done.Made, messages), nil
 	}
-	if more {
-		ex.Ended = host.ended().givenUp()
+	return nil, &stallError{"commit the expansion", hierarchy.ErrTreeChanges}
+}
+
+// findChunk looks up the next chunk of an intent. If the sites are others than those
+// by which the chunks before it were found, it begins anew, without the subscriptions
+// for which something is recorded: who is above the resource now can have an id that
+// was passed.
+func (e *Engine) findChunk(ctx context.Context, host *caller, by carrier, in *intent) (*expansion, error) {
+	readAt := time.Now()
+	lookup := in.lookup(in.After, e.cfg.ChunkSize+1)
+	lookup.Unrecorded = in.After != uuid.Nil
+	found, err := e.lookup(ctx, host, lookup)
+	if err == nil && in.After != uuid.Nil && found.Standing.Chain != in.Chain {
+		lookup.After = uuid.Nil
+		found, err = e.lookup(ctx, host, lookup)
 	}
-	if len(matches) > 0 {
-		ex.Next = matches[len(matches)-1].Subscription.ID
-	}
-	ex.Decisions, ex.Messages = e.decide(ctx, host, in, matches, nil, messages)
 	if stalled := host.stalled(); stalled != nil {
 		return nil, stalled
 	}
-	for i := range ex.Decisions {
-		if ex.Decisions[i].Outcome == decisionDeliver {
-			ex.Decisions[i].DeliveryID = newID()
-		}
+	switch {
+	case errors.Is(err, hierarchy.ErrTreeChanges):
+		return nil, &stallError{"resolve intent " + in.Event.ID, err}
+	case err != nil:
+		return nil, fmt.Errorf("delivery: resolve intent %s: %w", in.Event.ID, err)
 	}
-	e.logTrouble(ctx, ex)
-	made, err := e.expansions.Do(ctx, ex)
-	if err != nil {
-		return nil, &stallError{"commit the expansion", err}
+	_, keep := e.cfg.History.of(in.Event.Type, in.Keep)
+	ex := &expansion{
+		Intent: in, Standing: found.Standing, matches: found.Matches, ReadAt: readAt, Next: in.After, Keep: keep, JobID: by.JobID,
+		Wait: e.cfg.RedecideAfter,
 	}
-	e.at(pointExpanded)
-	if messages, err = e.storedMessages(ctx, ex, messages); err != nil {
-		return nil, err
+	if len(ex.matches) > e.cfg.ChunkSize {
+		ex.matches, ex.More = ex.matches[:e.cfg.ChunkSize], true
+		ex.Ended = host.ended().givenUp()
 	}
-	return ex.targets(made, messages), nil
+	if len(ex.matches) > 0 {
+		ex.Next = ex.matches[len(ex.matches)-1].Subscription.ID
+	}
+	return ex, nil
 }
 
 // lookup finds the subscriptions that apply to an intent, together with what others look
 // up meanwhile; a suspect does so for itself.
-func (e *Engine) lookup(ctx context.Context, by *caller, in *intent) (matches []hierarchy.Match, err error) {
-	asked := hierarchy.Lookup{
-		IntentID: in.ID, Type: in.Event.Type, Site: hierarchy.Path(in.Event.Site), ActiveSite: hierarchy.Path(in.Event.ActiveSite),
-		Channel: in.Event.Channel, After: in.After, Limit: e.cfg.ChunkSize + 1,
-	}
+func (e *Engine) lookup(ctx context.Context, by *caller, asked hierarchy.Lookup) (found hierarchy.Found, err error) {
 	if !e.asksTree {
 		return e.lookups.Do(ctx, asked)
 	}
 	kept := by.call(ctx, stepTree, func() {
 		if by.suspect == nil {
-			matches, err = e.lookups.Do(ctx, asked)
+			found, err = e.lookups.Do(ctx, asked)
 			return
 		}
-		var all [][]hierarchy.Match
-		if all, err = e.resolver.Resolve(ctx, []hierarchy.Lookup{asked}); err == nil {
-			matches = all[0]
+		var all []hierarchy.Found
+		if all, err = e.resolver.Find(ctx, []hierarchy.Lookup{asked}); err == nil {
+			found = all[0]
 		}
 	})
-	return matches, cmp.Or(kept, err)
+	return found, cmp.Or(kept, err)
+}
+
+// treeChanged says whether a tree of the application has another version than at the
+// look-up. [hierarchy.Sites] are compared by the commit itself.
+func (e *Engine) treeChanged(ctx context.Context, by *caller, standing hierarchy.Standing) (stale bool, err error) {
+	if !e.asksTree {
+		return false, nil
+	}
+	kept := by.call(ctx, stepTree, func() { stale, err = e.resolver.Stale(ctx, standing) })
+	if stalled := by.stalled(); stalled != nil {
+		return false, stalled
+	}
+	if err = cmp.Or(kept, err); err != nil {
+		return false, fmt.Errorf("delivery: resolve anew: %w", err)
+	}
+	return stale, nil
 }
 
 func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]dialect.Message, error) {
@@ -192,6 +246,8 @@ func (e *Engine) storedMessages(
 // expansion is one chunk, decided and not yet committed.
 type expansion struct {
 	Intent    *intent
+	Standing  hierarchy.Standing // by which its matches were found
+	matches   []hierarchy.Match
 	ReadAt    time.Time // when reading its subscriptions began
 	Next      uuid.UUID // the last subscription of the chunk
 	Ended     endedRuns // of the next chunk

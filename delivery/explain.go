@@ -17,6 +17,10 @@ const (
 	// something was recorded, and maxExplainedLive the others.
 	maxExplained     = 1000
 	maxExplainedLive = 100
+
+	// maxExplanations is how often an intent is explained anew because the sites have
+	// changed meanwhile.
+	maxExplanations = 5
 )
 
 // Explain says of every subscription that was considered for an intent whether
@@ -34,11 +38,30 @@ func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) 
 		return nil, err
 	}
 	in.Data = nil
+	at := hierarchy.Lookup{Site: in.Site, ActiveSite: in.ActiveSite, TreeVersion: in.treeVersion}
+	for range maxExplanations {
+		x, before, err := h.explain(ctx, in, at)
+		if err != nil || x.SitesError != "" {
+			return x, err
+		}
+		_, after, err := h.resolver.SitesOf(ctx, at)
+		if err != nil {
+			x.SitesError = brief(err)
+		}
+		if err != nil || after.Chain == before.Chain {
+			return x, nil
+		}
+	}
+	return nil, fmt.Errorf("delivery: explain: %w", hierarchy.ErrTreeChanges)
+}
+
+// explain reads the sites before the subscriptions there; the standing says by which.
+func (h *History) explain(ctx context.Context, in *IntentRecord, at hierarchy.Lookup) (*Explanation, hierarchy.Standing, error) {
 	x := &Explanation{Intent: *in}
-	reached, err := h.resolver.Sites(ctx, in.Site, in.ActiveSite)
+	reached, standing, err := h.resolver.SitesOf(ctx, at)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("delivery: explain: %w", err)
+			return nil, standing, fmt.Errorf("delivery: explain: %w", err)
 		}
 		x.SitesError = brief(err)
 	}
@@ -48,12 +71,12 @@ func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) 
 		whys[r.Site] = r.Why
 	}
 	if err := h.explainRecorded(ctx, x, whys); err != nil {
-		return nil, err
+		return nil, standing, err
 	}
 	if len(reached) == 0 || x.Truncated {
-		return x, nil
+		return x, standing, nil
 	}
-	return x, h.explainOthers(ctx, x, whys)
+	return x, standing, h.explainOthers(ctx, x, whys)
 }
 
 // Explain is that of History, by the engine's tree.

@@ -42,6 +42,15 @@ func (b healthBook) entry(subscription uuid.UUID, epoch int) *healthEntry {
 	return b[key]
 }
 
+// addUnresolvable counts the decisions whose owner is not known.
+func (b healthBook) addUnresolvable(decisions []decision) {
+	for _, d := range decisions {
+		if d.OwnerUnknown {
+			b.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
+		}
+	}
+}
+
 // saysOfHealth is whether add enters something for the transition where nothing
 // of its endpoint was entered before.
 func saysOfHealth(tr *transition) bool {

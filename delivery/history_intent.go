@@ -66,6 +66,8 @@ type IntentRecord struct {
 	State      IntentState `json:"state"`
 	Reason     string      `json:"reason,omitempty"`
 	EndedAt    *time.Time  `json:"ended_at,omitempty"` // when it was expanded, or given up
+
+	treeVersion int64 // of the sites, that its transaction saw
 }
 
 // IntentFilter narrows a list of intents. Those fields that are given must all
@@ -185,6 +187,7 @@ func newIntentRecord(row store.ListIntentsRow) (IntentRecord, error) {
 		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID,
 		OccurredAt: row.OccurredAt, NotBefore: row.NotBefore, CreatedAt: row.CreatedAt,
 		State: IntentState(row.State), Reason: row.Reason, EndedAt: row.EndedAt,
+		treeVersion: row.TreeVersion,
 	}
 	if err := json.Unmarshal(row.Attributes, &r.Attributes); err != nil {
 		return IntentRecord{}, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)

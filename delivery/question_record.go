@@ -2,28 +2,51 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
 // recordQuestionTimeout bounds the record of a question, behind its answers.
 const recordQuestionTimeout = 5 * time.Second
 
-// recordQuestion writes down what came of a question: an intent that is expanded,
+// errStaleQuestion says that the sites are not those any more at which the gates of a
+// question were found: nothing was written.
+var errStaleQuestion = errors.New("the sites have changed")
+
+// writeQuestion writes down what came of a question: an intent that is expanded,
 // decisions, and deliveries that have ended, with what their attempts say of the
-// endpoints. It goes on where who asked has gone. Its error is for Answer.
-func (e *Engine) recordQuestion(ctx context.Context, q *questioning) error {
+// endpoints. It goes on where who asked has gone. If it is to be checked, it can be an
+// errStaleQuestion.
+func (e *Engine) writeQuestion(ctx context.Context, q *questioning, checked bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordQuestionTimeout)
 	defer cancel()
-	err := pgx.BeginTxFunc(ctx, e.pool, readCommitted, func(tx pgx.Tx) error {
-		return e.writeQuestion(ctx, store.In(tx, e.cfg.Schema), q)
+	if checked {
+		stale, err := e.resolver.Stale(ctx, q.Standing)
+		if err != nil || stale {
+			return errStaleQuestion
+		}
+	} else {
+		q.Standing = hierarchy.Standing{}
+	}
+	return pgx.BeginTxFunc(ctx, e.pool, readCommitted, func(tx pgx.Tx) error {
+		return e.insertQuestion(ctx, store.In(tx, e.cfg.Schema), q)
 	})
+}
+
+// concludeQuestion tells of a question that is over, and of the error of its record,
+// which it returns for Answer.
+func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordQuestionTimeout)
+	defer cancel()
 	if err != nil {
 		err = fmt.Errorf("delivery: record question %s: %w", q.Intent.Event.ID, err)
 		e.log.ErrorContext(ctx, "riverhook: a question is not recorded", "intent", q.Intent.Event.ID, "error", err)
@@ -45,12 +68,12 @@ func (e *Engine) recordQuestion(ctx context.Context, q *questioning) error {
 	return err
 }
 
-// writeQuestion takes the way of an intent through the same statements, all of them
+// insertQuestion takes the way of an intent through the same statements, all of them
 // in one transaction.
 //
 // Of a question whose resource was erased since it was asked, or is just being
 // erased, only what became of it is written.
-func (e *Engine) writeQuestion(ctx context.Context, db *store.Queries, q *questioning) error {
+func (e *Engine) insertQuestion(ctx context.Context, db *store.Queries, q *questioning) error {
 	ev := q.Intent.Event
 	erased, err := wasErased(ctx, db, q)
 	if err != nil {
@@ -58,7 +81,7 @@ func (e *Engine) writeQuestion(ctx context.Context, db *store.Queries, q *questi
 	}
 	if err := db.InsertQuestion(ctx, &store.InsertQuestionParams{
 		ID: q.Intent.ID, WireID: ev.ID, Type: ev.Type, Site: ev.Site, ActiveSite: ev.ActiveSite, ResourceKind: ev.ResourceKind,
-		ResourceID: ev.ResourceID, Actor: ev.Actor, Channel: ev.Channel, Attributes: attributesOf(ev), Data: ev.Data,
+		ResourceID: ev.ResourceID, Actor: ev.Actor, Channel: ev.Channel, TreeVersion: q.Intent.TreeVersion, Attributes: attributesOf(ev), Data: ev.Data,
 		OccurredAt: ev.OccurredAt,
 	}); err != nil {
 		return err
@@ -67,14 +90,19 @@ func (e *Engine) writeQuestion(ctx context.Context, db *store.Queries, q *questi
 	if err := addExpansion(expanded, &q.expansion); err != nil {
 		return err
 	}
-	if _, err := db.CommitExpansions(ctx, expanded); err != nil {
+	made, err := db.CommitExpansions(ctx, expanded)
+	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(made, func(row store.CommitExpansionsRow) bool { return row.Stale }) {
+		return errStaleQuestion
 	}
 	for _, d := range q.Decisions {
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
 			addTransition(ended, tr)
 		}
 	}
+	health.addUnresolvable(q.Decisions)
 	failing := map[uuid.UUID]bool{}
 	if len(ended.Ids) > 0 {
 		rows, err := db.RecordAttempts(ctx, ended)
@@ -86,9 +114,6 @@ func (e *Engine) writeQuestion(ctx context.Context, db *store.Queries, q *questi
 		}
 	}
 	for _, d := range q.Decisions {
-		if d.OwnerUnknown {
-			health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
-		}
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
 			health.add(tr, failing[tr.Target.ID])
 		}

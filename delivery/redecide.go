@@ -142,11 +142,7 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 		return nil, err
 	}
 	health := healthBook{}
-	for _, d := range ex.Decisions {
-		if d.OwnerUnknown {
-			health.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
-		}
-	}
+	health.addUnresolvable(ex.Decisions)
 	var out []store.CommitExpansionsRow
 	err := e.inTx(ctx, true, func(q *store.Queries) error {
 		rows, err := q.CommitRedecisions(ctx, &store.CommitRedecisionsParams{
@@ -163,7 +159,9 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 			return fmt.Errorf("delivery: commit decisions: %w", err)
 		}
 		for _, row := range rows {
-			out = append(out, store.CommitExpansionsRow(row))
+			out = append(out, store.CommitExpansionsRow{
+				ID: row.ID, Secrets: row.Secrets, CircuitOpened: row.CircuitOpened, Gone: row.Gone, Failing: row.Failing,
+			})
 		}
 		_, err = health.write(ctx, q)
 		return err

@@ -18,12 +18,23 @@ import (
 type intent struct {
 	ID    uuid.UUID
 	State string
-	After uuid.UUID
+	After uuid.UUID // the last subscription that was expanded
+	Chain string    // the sites by which those up to it were found
 	Event dialect.Event
 	Ended endedRuns
 	Keep  payloadRule // that the event type is registered with; the zero one says nothing
 
 	Payloads *intentPayloads // held by the job that has it; nil: of a question
+
+	TreeVersion int64 // that its transaction saw; 0 is the present
+}
+
+// lookup asks for the subscriptions behind one, at most that many.
+func (in *intent) lookup(after uuid.UUID, limit int) hierarchy.Lookup {
+	return hierarchy.Lookup{
+		IntentID: in.ID, Type: in.Event.Type, Site: hierarchy.Path(in.Event.Site), ActiveSite: hierarchy.Path(in.Event.ActiveSite),
+		TreeVersion: in.TreeVersion, Channel: in.Event.Channel, After: after, Limit: limit,
+	}
 }
 
 func newIntent(row store.LoadIntentsRow) (*intent, error) {
@@ -40,7 +51,9 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("intent %s: %w", row.WireID, err)
 	}
-	return &intent{ID: row.ID, State: row.State, After: row.After, Event: ev, Ended: ended, Keep: keep}, nil
+	return &intent{
+		ID: row.ID, State: row.State, After: row.After, Chain: row.Chain, Event: ev, Ended: ended, Keep: keep, TreeVersion: row.TreeVersion,
+	}, nil
 }
 
 // accessRequest asks for one principal and the intent's resource.

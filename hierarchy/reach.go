@@ -2,9 +2,12 @@ package hierarchy
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // reach is the sites whose subscriptions apply to an intent, nearest first: the
@@ -12,6 +15,23 @@ import (
 type reach struct {
 	resource []Path
 	active   []Path
+	token    string // stays the same while the sites do; "" if they cannot change
+}
+
+// chain is the sites from one up to "/", nearest first.
+type chain struct {
+	sites []Path
+	token string
+}
+
+// tokenOf is the token of sites that the tree of an application has named.
+func tokenOf(sites []Path) string {
+	texts := make([]string, len(sites))
+	for i, p := range sites {
+		texts[i] = string(p)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(texts, " ")))
+	return hex.EncodeToString(sum[:16])
 }
 
 // list is what the statement takes: no path holds a space.
@@ -39,71 +59,119 @@ func (r *reach) why(site Path) string {
 	}
 }
 
-// reaches asks the tree once for every path of the lookups.
-func (r *Resolver) reaches(ctx context.Context, lookups []Lookup) ([]reach, error) {
-	index := make(map[Path]int)
-	var paths []Path
-	want := func(p Path) {
-		if _, known := index[p]; !known {
-			index[p] = len(paths)
-			paths = append(paths, p)
-		}
-	}
+// askedPath is a path of which the tree is asked, for an intent that has seen it at a
+// version.
+type askedPath struct {
+	path        Path
+	treeVersion int64
+}
+
+// paths are what a tree is asked of some lookups, each once.
+type paths struct {
+	index map[askedPath]int
+	list  []askedPath
+}
+
+func pathsOf(lookups []Lookup) *paths {
+	p := &paths{index: make(map[askedPath]int)}
 	for _, l := range lookups {
-		want(l.Site.orRoot())
+		p.add(askedPath{l.Site.orRoot(), l.TreeVersion})
 		if l.ActiveSite != "" {
-			want(l.ActiveSite)
+			p.add(askedPath{l.ActiveSite, l.TreeVersion})
 		}
 	}
-	chains, err := r.chains(ctx, paths)
-	if err != nil {
-		return nil, err
+	return p
+}
+
+func (p *paths) add(a askedPath) {
+	if _, known := p.index[a]; !known {
+		p.index[a] = len(p.list)
+		p.list = append(p.list, a)
 	}
+}
+
+// reaches is what the chains of the paths make of the lookups.
+func (r *Resolver) reaches(lookups []Lookup, p *paths, chains []chain) []reach {
 	reaches := make([]reach, len(lookups))
 	for i, l := range lookups {
-		reaches[i].resource = chains[index[l.Site.orRoot()]]
+		at := chains[p.index[askedPath{l.Site.orRoot(), l.TreeVersion}]]
+		reaches[i].resource, reaches[i].token = at.sites, at.token
 		if l.ActiveSite == "" {
 			continue
 		}
-		active := chains[index[l.ActiveSite]]
+		at = chains[p.index[askedPath{l.ActiveSite, l.TreeVersion}]]
+		reaches[i].token += at.token
+		active := at.sites
 		if !r.cfg.ActiveChain {
 			active = active[:1]
 		}
-		for _, p := range active {
-			if !slices.Contains(reaches[i].resource, p) {
-				reaches[i].active = append(reaches[i].active, p)
+		for _, site := range active {
+			if !slices.Contains(reaches[i].resource, site) {
+				reaches[i].active = append(reaches[i].active, site)
 			}
 		}
 	}
-	return reaches, nil
+	return reaches
 }
 
 // chains calls the tree, which may be the application's: it gets a deadline, a
 // panic is an error, and an answer that would forget somebody is none.
-func (r *Resolver) chains(ctx context.Context, paths []Path) ([][]Path, error) {
-	chains, err := r.ask(ctx, paths)
+func (r *Resolver) chains(ctx context.Context, p *paths) ([]chain, error) {
+	list := make([]Path, len(p.list))
+	for i, a := range p.list {
+		list[i] = a.path
+	}
+	found, err := r.ask(ctx, list)
 	if err != nil {
 		return nil, fmt.Errorf("tree: %w", err)
 	}
-	for i, chain := range chains {
-		if err := checkChain(chain); err != nil {
-			return nil, fmt.Errorf("tree: ancestors of %s: %w: %w", quoted(string(paths[i])), errTree, err)
+	chains := make([]chain, len(found))
+	for i, sites := range found {
+		if err := checkChain(sites); err != nil {
+			return nil, fmt.Errorf("tree: ancestors of %s: %w: %w", quoted(string(list[i])), errTree, err)
+		}
+		chains[i].sites = sites
+		if !r.ownPaths() {
+			chains[i].token = tokenOf(sites)
 		}
 	}
 	return chains, nil
 }
 
-// ask keeps the deadline also where the tree does not look at its context; the
-// goroutine of the call may then outlive it.
-func (r *Resolver) ask(ctx context.Context, paths []Path) ([][]Path, error) {
-	if _, ours := r.cfg.Tree.(pathTree); ours {
-		return eachAncestors(ctx, r.cfg.Tree, paths)
+func (r *Resolver) ask(ctx context.Context, list []Path) ([][]Path, error) {
+	if r.ownPaths() {
+		return eachAncestors(ctx, r.cfg.Tree, list)
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.TreeTimeout)
+	return ofTree(ctx, r.cfg.TreeTimeout, func(ctx context.Context) ([][]Path, error) { return askTree(ctx, r.cfg.Tree, list) })
+}
+
+// version is that of the tree; "" if it has none.
+func (r *Resolver) version(ctx context.Context) (string, error) {
+	tree, ok := r.cfg.Tree.(VersionedTree)
+	if !ok {
+		return "", nil
+	}
+	version, err := ofTree(ctx, r.cfg.TreeTimeout, tree.Version)
+	if err != nil {
+		return "", fmt.Errorf("tree: version: %w", err)
+	}
+	return version, nil
+}
+
+// ownPaths says that the tree is that of the paths themselves, which never changes.
+func (r *Resolver) ownPaths() bool {
+	_, ok := r.cfg.Tree.(pathTree)
+	return ok
+}
+
+// ofTree keeps the deadline also if the tree does not look at its context; the
+// goroutine of the call may then outlive it.
+func ofTree[T any](ctx context.Context, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type answer struct {
-		chains [][]Path
-		err    error
+		value T
+		err   error
 	}
 	done := make(chan answer, 1)
 	go func() {
@@ -114,13 +182,14 @@ func (r *Resolver) ask(ctx context.Context, paths []Path) ([][]Path, error) {
 			}
 			done <- a
 		}()
-		a.chains, a.err = askTree(ctx, r.cfg.Tree, paths)
+		a.value, a.err = call(ctx)
 	}()
 	select {
 	case a := <-done:
-		return a.chains, a.err
+		return a.value, a.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("no answer within %s: %w", r.cfg.TreeTimeout, ctx.Err())
+		var none T
+		return none, fmt.Errorf("no answer within %s: %w", timeout, ctx.Err())
 	}
 }
 

@@ -1,11 +1,9 @@
 package hierarchy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +24,14 @@ type Lookup struct {
 	Channel    string    // "" is none
 	After      uuid.UUID // only subscriptions with a greater id
 	Limit      int       // at most that many, lowest ids first; 0 is no limit
+
+	// TreeVersion is the version of [Sites] that the transaction of the intent saw,
+	// as stored with it: aliases that ended later hold for it. 0 is the present.
+	TreeVersion int64
+
+	// Unrecorded leaves out the subscriptions for which a delivery or a decision of
+	// the intent is recorded.
+	Unrecorded bool
 }
 
 // Match is a subscription that applies to an intent.
@@ -46,10 +52,13 @@ type ResolverConfig struct {
 	Schema string
 
 	// Tree says which sites are above a site; a [BatchTree] is asked once for
-	// all lookups. Default: [Paths].
+	// all lookups. [Sites] are read in one snapshot with the subscriptions, on the
+	// resolver's pool; they must be of the same schema. Any other tree can change
+	// between the two: see [VersionedTree]. Default: [Paths].
 	Tree Tree
 
-	// TreeTimeout bounds what the tree may take for one Resolve. Default: 5 s.
+	// TreeTimeout bounds what a tree of the application may take for one answer.
+	// Default: 5 s.
 	TreeTimeout time.Duration
 }
 
@@ -72,6 +81,9 @@ func (c ResolverConfig) validate() error {
 	}
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("Schema: %w", err)
+	}
+	if sites, ok := c.Tree.(*Sites); ok && (sites == nil || sites.cfg.Schema != c.Schema) {
+		return errors.New("Tree: is no Sites of the resolver's schema, whose subscriptions would not move along")
 	}
 	return nil
 }
@@ -105,60 +117,22 @@ func NewResolver(pool *pgxpool.Pool, cfg *ResolverConfig) (*Resolver, error) {
 	return &Resolver{cfg: c, pool: pool}, nil
 }
 
-// Resolve returns the matches of each lookup, in the order of the lookups, each
-// lookup's in the order of the subscriptions' ids and no subscription twice. It
-// asks the tree first, while it holds no connection, and runs one statement for
-// all lookups. An error is one of all lookups: try again later.
-func (r *Resolver) Resolve(ctx context.Context, lookups []Lookup) ([][]Match, error) {
-	matches, err := r.resolve(ctx, lookups)
-	return outcome("resolve", matches, err)
-}
-
-func (r *Resolver) resolve(ctx context.Context, lookups []Lookup) ([][]Match, error) {
-	matches := make([][]Match, len(lookups))
-	if len(lookups) == 0 {
-		return matches, nil
-	}
-	for _, l := range lookups {
-		if err := l.check(); err != nil {
-			return nil, fmt.Errorf("intent %s: %w", l.IntentID, err)
-		}
-	}
-	reaches, err := r.reaches(ctx, lookups)
-	if err != nil {
-		return nil, err
-	}
-	first := alike(lookups, reaches)
-	rows, err := store.ResolveInOrder(ctx, r.pool, r.cfg.Schema, resolveParams(lookups, reaches, first))
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range rows {
-		m, err := matchOf(row, &lookups[row.Ord], &reaches[row.Ord])
-		if err != nil {
-			return nil, err
-		}
-		matches[row.Ord] = append(matches[row.Ord], m)
-	}
-	for i, of := range first {
-		matches[i] = slices.Clip(matches[of])
-	}
-	return matches, nil
-}
-
 // alike names, for each lookup, the first one that asks the same: under load
 // most of a batch is events of few types at few sites, and is looked up once.
 func alike(lookups []Lookup, reaches []reach) []int {
 	type question struct {
 		eventType, sites, channel string
 		chain                     int // how many of the sites are the resource's
-		after                     uuid.UUID
+		after, unrecordedOf       uuid.UUID
 		limit                     int
 	}
 	known := make(map[question]int, len(lookups))
 	first := make([]int, len(lookups))
 	for i, l := range lookups {
-		q := question{l.Type, reaches[i].list(), l.Channel, len(reaches[i].resource), l.After, l.Limit}
+		q := question{l.Type, reaches[i].list(), l.Channel, len(reaches[i].resource), l.After, uuid.Nil, l.Limit}
+		if l.Unrecorded {
+			q.unrecordedOf = l.IntentID
+		}
 		if _, asked := known[q]; !asked {
 			known[q] = i
 		}
@@ -198,6 +172,8 @@ func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.Resolv
 		p.Sites = append(p.Sites, reaches[i].list())
 		p.Patterns = append(p.Patterns, patterns[l.Type])
 		p.Channels = append(p.Channels, l.Channel)
+		p.IntentIds = append(p.IntentIds, l.IntentID.String())
+		p.Unrecorded = append(p.Unrecorded, l.Unrecorded)
 		p.Afters = append(p.Afters, l.After.String())
 		p.Limits = append(p.Limits, limit)
 	}

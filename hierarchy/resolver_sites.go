@@ -1,6 +1,10 @@
 package hierarchy
 
-import "context"
+import (
+	"context"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
 
 // ReachedSite is a site whose subscriptions may apply to an intent.
 type ReachedSite struct {
@@ -13,16 +17,42 @@ type ReachedSite struct {
 // resource's chain, nearest first, then what the active site adds. The tree is
 // asked as it is now.
 func (r *Resolver) Sites(ctx context.Context, site, activeSite Path) ([]ReachedSite, error) {
-	reaches, err := r.reaches(ctx, []Lookup{{Site: site, ActiveSite: activeSite}})
+	sites, _, err := r.SitesOf(ctx, Lookup{Site: site, ActiveSite: activeSite})
+	return sites, err
+}
+
+// SitesOf is Sites for the site, the active site and the tree version of a lookup. The
+// Standing says whether they still are the same at another time.
+func (r *Resolver) SitesOf(ctx context.Context, l Lookup) ([]ReachedSite, Standing, error) {
+	lookups := []Lookup{l}
+	asked := pathsOf(lookups)
+	chains, err := r.chainsNow(ctx, asked)
 	if err != nil {
-		return nil, failed("sites", err)
+		return nil, Standing{}, failed("sites", err)
 	}
-	reach := reaches[0]
+	reach := r.reaches(lookups, asked, chains)[0]
 	sites := make([]ReachedSite, 0, len(reach.resource)+len(reach.active))
 	for _, paths := range [][]Path{reach.resource, reach.active} {
 		for _, p := range paths {
 			sites = append(sites, ReachedSite{Site: p, Why: reach.why(p)})
 		}
 	}
-	return sites, nil
+	return sites, Standing{Chain: reach.token}, nil
+}
+
+// TreeVersion is the version of [Sites] at present, for a Lookup that is to be made
+// later as if it were made now. 0 for any other tree.
+func (r *Resolver) TreeVersion(ctx context.Context) (int64, error) {
+	if !r.ownSites() {
+		return 0, nil
+	}
+	version, err := store.In(r.pool, r.cfg.Schema).TreeVersionSeen(ctx)
+	return outcome("find the version", version, err)
+}
+
+func (r *Resolver) chainsNow(ctx context.Context, p *paths) ([]chain, error) {
+	if r.ownSites() {
+		return siteChains(ctx, store.In(r.pool, r.cfg.Schema), p.list)
+	}
+	return r.chains(ctx, p)
 }

@@ -45,8 +45,12 @@ func (c SitesConfig) validate() error {
 // It is safe for concurrent use.
 //
 // A path that a site had stays its alias, so that an intent that was written
-// with it still finds the site where it is now; a new site at that path takes it
-// over. The path of a deleted site leads to the nearest ancestor that lives.
+// with it still finds the site where it is now. The path of a deleted site leads to
+// the nearest ancestor that lives. An alias ends when another site comes to be at its
+// path or above it: intents whose transaction saw that site resolve to it, and those
+// whose transaction did not still resolve by the alias. So no intent is another
+// tenant's because that has the path now. Aliases of the sites that come back with a
+// site to where it was go on.
 //
 // Each method has a form that ends in Tx and works in the caller's transaction;
 // an error of this package's own leaves that usable. Changes wait for one another
@@ -73,7 +77,9 @@ func NewSites(pool *pgxpool.Pool, cfg *SitesConfig) (*Sites, error) {
 }
 
 // Create adds a site. Its parent must be there ([ErrNotFound]) and its path free
-// ([ErrSiteExists]); a path that is an alias is free.
+// ([ErrSiteExists]); a path that is an alias is free, and the alias ends.
+// Subscriptions of deleted sites at the path or below it are none of the new site's:
+// they move to the parent, where they stay deactivated.
 func (s *Sites) Create(ctx context.Context, p Path) (*Site, error) {
 	return inTx(ctx, s.pool, "create site", func(tx pgx.Tx) (*Site, error) { return s.create(ctx, tx, p) })
 }
@@ -118,11 +124,18 @@ func (s *Sites) create(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := q.DeleteSiteAlias(ctx, string(p)); err != nil {
+	change, err := q.NextSiteChange(ctx)
+	if err != nil {
 		return nil, err
 	}
-	row, err := q.InsertSite(ctx, &store.InsertSiteParams{ID: id, ParentID: &parent.ID, Path: string(p)})
-	return siteOf(row), err
+	if err := q.MakeWay(ctx, &store.MakeWayParams{Heir: parent.Path, Path: string(p)}); err != nil {
+		return nil, err
+	}
+	row, err := q.InsertSite(ctx, &store.InsertSiteParams{Change: change, ID: id, ParentID: &parent.ID, Path: string(p)})
+	if err != nil {
+		return nil, err
+	}
+	return siteOf(row), q.EndAliases(ctx, &store.EndAliasesParams{Change: change, Path: string(p)})
 }
 
 func (s *Sites) get(ctx context.Context, db store.DBTX, p Path) (*Site, error) {

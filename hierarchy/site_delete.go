@@ -21,7 +21,7 @@ type DeleteSiteOpts struct {
 // Delete deletes a site. Its path, and every path that it had, lead to its
 // parent from then on: what still happens there is told there and above.
 // Subscriptions at the site and below it are deactivated with the reason "site
-// deleted". Errors: [ErrNotFound], [ErrRootSite], [ErrSiteHasChildren].
+// deleted", and are activated again only after an update gave them a site. Errors: [ErrNotFound], [ErrRootSite], [ErrSiteHasChildren].
 func (s *Sites) Delete(ctx context.Context, p Path, opts *DeleteSiteOpts) error {
 	return failed("delete site", pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return s.remove(ctx, tx, p, opts) }))
 }
@@ -52,11 +52,16 @@ func (s *Sites) remove(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteO
 			return fmt.Errorf("site %s: %w", quoted(string(p)), ErrSiteHasChildren)
 		}
 	}
-	if err := q.BequeathAliases(ctx, &store.BequeathAliasesParams{HeirID: *site.ParentID, Path: string(p)}); err != nil {
+	change, err := q.NextSiteChange(ctx)
+	if err != nil {
+		return err
+	}
+	inherited := &store.BequeathAliasesParams{Change: change, HeirID: *site.ParentID, Path: string(p)}
+	if err := q.BequeathAliases(ctx, inherited); err != nil {
 		return err
 	}
 	if err := q.DeleteSites(ctx, string(p)); err != nil {
 		return err
 	}
-	return q.DeactivateSubscriptionsAt(ctx, &store.DeactivateSubscriptionsAtParams{Path: string(p), Reason: reasonSiteDeleted})
+	return q.StrandSubscriptionsAt(ctx, &store.StrandSubscriptionsAtParams{Path: string(p), Reason: reasonSiteDeleted})
 }

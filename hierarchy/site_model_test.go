@@ -18,6 +18,16 @@ type siteModel struct {
 	aliases map[Path]uuid.UUID
 	subs    map[uuid.UUID]Path
 	off     map[uuid.UUID]bool
+	events  []*siteEvent
+}
+
+// siteEvent is an intent: where it happened, which site that was then and what has
+// become of it.
+type siteEvent struct {
+	version int64
+	path    Path
+	known   Path      // as far as the path was that of a site
+	at      uuid.UUID // or its heir
 }
 
 func (m *siteModel) at(p Path) (uuid.UUID, bool) {
@@ -36,9 +46,42 @@ func (m *siteModel) create(id uuid.UUID, p Path) error {
 	if _, known := m.at(p.Parent()); !known {
 		return ErrNotFound
 	}
+	m.makeWay(p)
 	m.paths[id] = p
-	delete(m.aliases, p)
+	m.arrived(p)
 	return nil
+}
+
+// makeWay hands the subscriptions of deleted sites to the site above.
+func (m *siteModel) makeWay(p Path) {
+	for id, site := range m.subs {
+		if m.off[id] && p.Contains(site) {
+			m.subs[id] = p.Parent()
+		}
+	}
+}
+
+// nearest is the site that a path names now, and how much of the path.
+func (m *siteModel) nearest(p Path) (known Path, id uuid.UUID) {
+	for _, a := range p.Ancestors() {
+		if id, ok := m.at(a); ok {
+			return a, id
+		}
+		if id, ok := m.aliases[a]; ok {
+			return a, id
+		}
+	}
+	return "", uuid.Nil
+}
+
+// arrived ends the aliases at and below a path to which sites have come, except those
+// of these sites.
+func (m *siteModel) arrived(p Path) {
+	for alias, id := range m.aliases {
+		if _, taken := m.at(alias); taken || p.Contains(alias) && !p.Contains(m.paths[id]) {
+			delete(m.aliases, alias)
+		}
+	}
 }
 
 func (m *siteModel) move(p, parent Path, segment string) error {
@@ -58,13 +101,14 @@ func (m *siteModel) move(p, parent Path, segment string) error {
 	case taken:
 		return ErrSiteExists
 	}
+	m.makeWay(to)
 	for id, path := range m.paths {
 		if p.Contains(path) {
 			m.aliases[path] = id
 			m.paths[id] = to + path[len(p):]
-			delete(m.aliases, m.paths[id])
 		}
 	}
+	m.arrived(to)
 	for id, site := range m.subs {
 		if p.Contains(site) {
 			m.subs[id] = to + site[len(p):]
@@ -99,6 +143,11 @@ func (m *siteModel) delete(p Path, recursive bool) error {
 			}
 			m.aliases[path] = heir
 			delete(m.paths, id)
+			for _, e := range m.events {
+				if e.at == id {
+					e.at = heir
+				}
+			}
 		}
 	}
 	for id, site := range m.subs {
@@ -108,15 +157,8 @@ func (m *siteModel) delete(p Path, recursive bool) error {
 }
 
 func (m *siteModel) ancestors(p Path) []Path {
-	for _, a := range p.Ancestors() {
-		if _, known := m.at(a); known {
-			return a.Ancestors()
-		}
-		if id, known := m.aliases[a]; known {
-			return m.paths[id].Ancestors()
-		}
-	}
-	return nil
+	_, id := m.nearest(p)
+	return m.paths[id].Ancestors()
 }
 
 func genSmallPath() *rapid.Generator[Path] {
@@ -150,7 +192,7 @@ func TestSitesFollowTheirModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, err := pool.Exec(ctx, `
 			DELETE FROM riverhook.site_alias; DELETE FROM riverhook.site WHERE path <> '/';
-			DELETE FROM riverhook.secret; DELETE FROM riverhook.subscription`)
+			DELETE FROM riverhook.secret; DELETE FROM riverhook.subscription; DELETE FROM riverhook.intent`)
 		require.NoError(t, err)
 		model := &siteModel{
 			paths: map[uuid.UUID]Path{{}: Root}, aliases: map[Path]uuid.UUID{},
@@ -162,15 +204,37 @@ func TestSitesFollowTheirModel(t *testing.T) {
 			require.NoError(t, model.create(site.ID, p))
 		}
 		path := genSmallPath()
+		create := func(t *rapid.T, p Path) {
+			site, err := sites.Create(ctx, p)
+			id := uuid.New()
+			if site != nil {
+				id = site.ID
+			}
+			requireSame(t, model.create(id, p), err)
+		}
+		enqueue := func(t *rapid.T, p Path) {
+			e := &siteEvent{path: p}
+			e.known, e.at = model.nearest(p)
+			var id string
+			require.NoError(t, pool.QueryRow(ctx, `SELECT riverhook.enqueue(type => 'a.b', data => '{}', site => $1)`, p).Scan(&id))
+			require.NoError(t, pool.QueryRow(ctx, `SELECT tree_version FROM riverhook.intent WHERE wire_id = $1`, id).Scan(&e.version))
+			model.events = append(model.events, e)
+		}
 		t.Repeat(map[string]func(*rapid.T){
-			"create": func(t *rapid.T) {
-				p := path.Draw(t, "path")
-				site, err := sites.Create(ctx, p)
-				id := uuid.New()
-				if site != nil {
-					id = site.ID
+			"create": func(t *rapid.T) { create(t, path.Draw(t, "path")) },
+			"become another's": func(t *rapid.T) {
+				p, below := path.Draw(t, "path"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "below")
+				enqueue(t, p.child(below))
+				if rapid.Bool().Draw(t, "deleted") {
+					requireSame(t, model.delete(p, true), sites.Delete(ctx, p, &DeleteSiteOpts{Recursive: true}))
+				} else {
+					want := model.move(p, p.Parent(), "d")
+					_, err := sites.Rename(ctx, p, "d")
+					requireSame(t, want, err)
 				}
-				requireSame(t, model.create(id, p), err)
+				create(t, p)
+				create(t, p.child(below))
+				enqueue(t, p.child(below))
 			},
 			"delete": func(t *rapid.T) {
 				p, recursive := path.Draw(t, "path"), rapid.Bool().Draw(t, "recursive")
@@ -198,6 +262,7 @@ func TestSitesFollowTheirModel(t *testing.T) {
 				require.NoError(t, err)
 				model.subs[created.ID] = p
 			},
+			"enqueue": func(t *rapid.T) { enqueue(t, path.Draw(t, "path")) },
 			"look": func(t *rapid.T) { requireModel(t, model, sites, subs, all) },
 		})
 		requireModel(t, model, sites, subs, all)
@@ -219,6 +284,23 @@ func requireModel(t *rapid.T, model *siteModel, sites *Sites, subs *Subscription
 	require.NoError(t, err)
 	for i, p := range all {
 		require.Equal(t, model.ancestors(p), chains[i], p)
+	}
+	resolver, err := NewResolver(sites.pool, &ResolverConfig{Tree: sites})
+	require.NoError(t, err)
+	for _, e := range model.events {
+		reached, _, err := resolver.SitesOf(ctx, Lookup{Site: e.path, TreeVersion: e.version})
+		require.NoError(t, err)
+		var chain []Path
+		for _, r := range reached {
+			chain = append(chain, r.Site)
+		}
+		where := model.paths[e.at]
+		if e.known == e.path {
+			require.Equal(t, where.Ancestors(), chain, e.path)
+			continue
+		}
+		require.Subset(t, chain, where.Ancestors(), e.path) // not lost
+		require.True(t, where.Contains(chain[0]), e.path)   // at nobody else's
 	}
 	got, err := subs.List(ctx, &ListOpts{Limit: 1000})
 	require.NoError(t, err)

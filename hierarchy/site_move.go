@@ -11,7 +11,8 @@ import (
 )
 
 // Move puts a site, with all that is below it, below another one and returns it
-// with its new path. Subscriptions move along; former paths stay as aliases.
+// with its new path. Subscriptions move along; former paths stay as aliases, and
+// those of others at the new path end as by Create.
 // Errors: [ErrNotFound], [ErrRootSite], [ErrSiteCycle], [ErrSiteExists] when the
 // new parent has a child of that name, [ErrInvalidPath] when a path below would
 // become too long.
@@ -68,7 +69,18 @@ func (s *Sites) move(ctx context.Context, tx pgx.Tx, p, newParent Path, segment 
 	if err := s.checkFits(ctx, q, p, to); err != nil {
 		return nil, err
 	}
-	if err := q.MoveSites(ctx, &store.MoveSitesParams{NewPath: string(to), ParentID: parent.ID, Path: string(p)}); err != nil {
+	change, err := q.NextSiteChange(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.MakeWay(ctx, &store.MakeWayParams{Heir: parent.Path, Path: string(to)}); err != nil {
+		return nil, err
+	}
+	moved := &store.MoveSitesParams{Change: change, NewPath: string(to), ParentID: parent.ID, Path: string(p)}
+	if err := q.MoveSites(ctx, moved); err != nil {
+		return nil, err
+	}
+	if err := q.EndAliases(ctx, &store.EndAliasesParams{Change: change, Path: string(to)}); err != nil {
 		return nil, err
 	}
 	if err := q.MoveSubscriptions(ctx, &store.MoveSubscriptionsParams{NewPath: string(to), Path: string(p)}); err != nil {

@@ -2,16 +2,22 @@ package hierarchy
 
 import (
 	"context"
+	"errors"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-var _ BatchTree = (*Sites)(nil)
+var (
+	_ BatchTree     = (*Sites)(nil)
+	_ VersionedTree = (*Sites)(nil)
+)
 
-// Ancestors implements [Tree]. Aliases are followed. A path that is neither a
-// site nor an alias has the ancestors of the nearest path above it that is.
+// Ancestors implements [Tree], as the sites are now. Aliases that have not ended are
+// followed. A path that is neither a site nor such an alias has the ancestors of the
+// nearest path above it that is.
 func (s *Sites) Ancestors(ctx context.Context, p Path) ([]Path, error) {
 	chains, err := s.ancestors(ctx, s.pool, []Path{p})
 	if err != nil {
@@ -35,35 +41,66 @@ func (s *Sites) AncestorsTx(ctx context.Context, tx pgx.Tx, p Path) ([]Path, err
 	return chains[0], nil
 }
 
+// Version implements [VersionedTree], for trees that are made of a Sites: a [Resolver]
+// reads a Sites itself in one snapshot with the subscriptions.
+func (s *Sites) Version(ctx context.Context) (string, error) {
+	version, err := s.in(s.pool).TreeVersion(ctx)
+	return outcome("find the version", strconv.FormatInt(version, 10), err)
+}
+
 func (s *Sites) ancestors(ctx context.Context, db store.DBTX, paths []Path) ([][]Path, error) {
-	asked := []string{}
-	seen := make(map[Path]bool)
-	for _, p := range paths {
-		for _, a := range p.Ancestors() {
-			if !seen[a] && checkPath(string(a)) == nil { // there is no site of another form
-				seen[a] = true
-				asked = append(asked, string(a))
-			}
-		}
+	list := make([]askedPath, len(paths))
+	for i, p := range paths {
+		list[i].path = p
 	}
-	rows, err := s.in(db).ResolveSites(ctx, asked)
+	found, err := siteChains(ctx, s.in(db), list)
+	chains := make([][]Path, len(found))
+	for i, c := range found {
+		chains[i] = c.sites
+	}
+	return chains, err
+}
+
+func siteChains(ctx context.Context, q *store.Queries, list []askedPath) ([]chain, error) {
+	texts, err := q.SiteChains(ctx, chainsParams(list))
 	if err != nil {
 		return nil, err
 	}
-	current := make(map[Path]Path, len(rows))
-	for _, row := range rows {
-		current[Path(row.Asked)] = Path(row.Current)
+	return chainsOf(texts)
+}
+
+func chainsParams(list []askedPath) *store.SiteChainsParams {
+	p := &store.SiteChainsParams{Ords: []int{}, Paths: []string{}, TreeVersions: []int64{}}
+	for i, a := range list {
+		p.Ords = append(p.Ords, i)
+		p.Paths = append(p.Paths, string(nearestValid(a.path)))
+		p.TreeVersions = append(p.TreeVersions, a.treeVersion)
 	}
-	chains := make([][]Path, len(paths))
-	for i, p := range paths {
-		at := Root
-		for _, a := range p.Ancestors() {
-			if now, known := current[a]; known {
-				at = now
-				break
-			}
+	return p
+}
+
+// nearestValid is the path, or the nearest above it that could be that of a site.
+func nearestValid(p Path) Path {
+	for _, a := range p.Ancestors() {
+		if checkPath(string(a)) == nil {
+			return a
 		}
-		chains[i] = at.Ancestors()
+	}
+	return Root
+}
+
+var errNoRoot = errors.New(`there is no site "/"`)
+
+func chainsOf(texts [][]string) ([]chain, error) {
+	chains := make([]chain, len(texts))
+	for i, text := range texts {
+		if len(text) < 2 {
+			return nil, errNoRoot
+		}
+		chains[i].token = text[0]
+		for _, site := range text[1:] {
+			chains[i].sites = append(chains[i].sites, Path(site))
+		}
 	}
 	return chains, nil
 }

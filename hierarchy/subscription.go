@@ -80,7 +80,8 @@ type Subscription struct {
 	UpdatedAt time.Time  // by the database's clock
 	DeletedAt *time.Time // nil unless deleted
 
-	secretHeaderBytes int // names and values
+	secretHeaderBytes int  // names and values
+	stranded          bool // its site was deleted
 }
 
 // Format implements fmt.Formatter: String for each verb and flag.

@@ -127,7 +127,7 @@ func (s *Subscriptions) sameSite(ctx context.Context, db store.DBTX, site, path 
 		return true, nil
 	}
 	place, err := s.in(db).Placement(ctx, string(path))
-	return err == nil && place.NowAt == string(site), err
+	return err == nil && place.NowAt == string(site) && !place.Inherited, err
 }
 
 func unless[T any](same bool, value T) *T {

@@ -43,6 +43,7 @@ func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
 		SecretHeaders: namesOf(s.SecretHeaders), SecretHeaderBytes: s.secretHeaderBytes, CredentialsVersion: s.CredentialsVersion,
 		Verification: string(s.Verification), VerifiedAt: s.VerifiedAt, VerificationError: s.VerificationError, PendingURL: s.PendingURL,
+		Stranded: s.stranded,
 	}
 }
 
@@ -59,7 +60,7 @@ func subscriptionOf(row store.Subscription) (*Subscription, error) {
 		SecretHeaders: redactedHeaders(row.SecretHeaders), secretHeaderBytes: row.SecretHeaderBytes,
 		State: State(row.State), StateReason: row.StateReason,
 		StateSince: row.StateSince, Epoch: row.Epoch, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
-		DeletedAt: row.DeletedAt,
+		DeletedAt: row.DeletedAt, stranded: row.Stranded,
 	}
 	if len(row.Channels) > 0 {
 		sub.Channels = row.Channels

@@ -16,7 +16,8 @@ const maxReason = 1024
 // and says whether it was not. Deliveries that were held go out in their order;
 // those that were cancelled by a deactivation stay so. What counts towards an
 // automatic deactivation is counted from now on. A subscription at a former
-// path is refused ([ErrInvalidSubscription], field Site): update its site first.
+// path, or whose site was deleted, is refused ([ErrInvalidSubscription], field
+// Site): update its site first.
 //
 // One whose URL must be proven and was not becomes StatePendingVerification instead,
 // and its endpoint is asked; so it is false for one that is in that state.
@@ -94,6 +95,9 @@ func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, o
 	}
 	if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 		return false, err
+	}
+	if sub.stranded {
+		return false, &InvalidSubscriptionError{Field: "Site", Reason: "was deleted; give it a site by an update first"}
 	}
 	if opts != nil && opts.DropHeld {
 		err := s.in(tx).DropHeld(ctx, &store.DropHeldParams{SubscriptionID: id, Reason: "dropped when the subscription was activated"})

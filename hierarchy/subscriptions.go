@@ -312,6 +312,7 @@ func (s *Subscriptions) update(
 		if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 			return nil, err
 		}
+		sub.stranded = false
 		if sub.Site != former.Site {
 			if err := s.checkLimits(ctx, tx, "", sub.Site); err != nil {
 				return nil, err
@@ -362,7 +363,7 @@ func (s *Subscriptions) checkPlace(ctx context.Context, tx pgx.Tx, site Path) er
 			reason += fmt.Sprintf("; it leads to %q now", place.NowAt)
 		}
 		return &InvalidSubscriptionError{Field: "Site", Reason: reason}
-	case s.cfg.RequireSite && !place.Known:
+	case s.cfg.RequireSite && place.ID == "":
 		return &InvalidSubscriptionError{Field: "Site", Reason: fmt.Sprintf("there is no site %q", site)}
 	}
 	return nil

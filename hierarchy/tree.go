@@ -28,6 +28,26 @@ type BatchTree interface {
 	AncestorsMany(ctx context.Context, paths []Path) ([][]Path, error)
 }
 
+// VersionedTree is a [Tree] that can say whether it has changed. The resolver asks
+// for the version before it asks for ancestors and after it has found the
+// subscriptions there, and looks again if it is another one; the engine asks once more
+// before it commits what came of it.
+//
+// Without a version nobody can tell that a site has moved meanwhile: subscriptions
+// whose site changed between the answer of Ancestors and the commit of the expansion
+// can then miss the event, and so can gates a question. That is a matter of
+// milliseconds, or of as long as checkers and externalizers take.
+type VersionedTree interface {
+	Tree
+
+	// Version returns another text after each change of the tree that is committed,
+	// and the same as long as there is none. A change of sites must be visible to it no
+	// later than to Ancestors and no earlier than the subscriptions have moved along: a
+	// number that the same transaction changes is one. It must not wait for
+	// transactions of the application.
+	Version(ctx context.Context) (string, error)
+}
+
 type pathTree struct{}
 
 func (pathTree) Ancestors(_ context.Context, p Path) ([]Path, error) { return p.Ancestors(), nil }

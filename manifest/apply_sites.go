@@ -6,7 +6,8 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 )
 
-// applySites creates those that are not there. One that was moved counts as there.
+// applySites creates those that are not there. One that was moved counts as there,
+// and one that was deleted does not.
 func (r *application) applySites(ctx context.Context) error {
 	there, err := r.sitesThere(ctx)
 	if err != nil {
@@ -45,7 +46,7 @@ func (r *application) sitesThere(ctx context.Context) (map[hierarchy.Path]hierar
 	for i, s := range r.m.sites {
 		paths[i] = string(s.path)
 	}
-	rows, err := r.queries().ResolveSites(ctx, paths)
+	rows, err := r.queries().SitesThere(ctx, paths)
 	there := make(map[hierarchy.Path]hierarchy.Path, len(rows))
 	for _, row := range rows {
 		there[hierarchy.Path(row.Asked)] = hierarchy.Path(row.Current)

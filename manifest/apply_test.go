@@ -272,11 +272,17 @@ func TestASiteThatWasMovedIsFollowedAndNeverMadeAgain(t *testing.T) {
 		b.apply(text, nil).String())
 	require.Equal(t, hierarchy.Path("/noaa/weather"), b.subscription("default", "crm").Site)
 
-	// The path of a deleted site leads to one that hears more.
+	// A site that was deleted is not there, although its path leads to the one above.
 	require.NoError(t, sites.Delete(ctx, "/noaa/weather", nil))
-	require.NoError(t, b.subs.Delete(ctx, b.subscription("default", "crm").ID))
-	_, err = b.applier.Apply(ctx, parse(t, text, nil))
-	require.EqualError(t, err, `webhooks.yaml:3:74: subscriptions.crm.site: "/noaa/nws" is a former path; it leads to "/noaa" now`)
+	require.Equal(t, "manifest \"default\": 1 added, 1 changed, 1 unchanged\n"+
+		"  added        site          /noaa/nws\n"+
+		"  changed      subscription  crm: site (stays deactivated: site deleted)\n",
+		b.apply(text, nil).String())
+	require.Equal(t, hierarchy.Path("/noaa/nws"), b.subscription("default", "crm").Site)
+	require.NoError(t, sites.Delete(ctx, "/noaa/nws", nil))
+	const elsewhere = "subscriptions:\n  crm: {url: https://crm.example/, events: ['**'], operator: true, site: /noaa/weather}\n"
+	_, err = b.applier.Apply(ctx, parse(t, elsewhere, nil))
+	require.EqualError(t, err, `webhooks.yaml:2:74: subscriptions.crm.site: "/noaa/weather" is a former path; it leads to "/noaa" now`)
 }
 
 func TestWhatAStoreRefusesIsNamedByItsLineAndNothingIsDone(t *testing.T) {

@@ -20,20 +20,33 @@ WITH chunk AS MATERIALIZED (
         unnest($2::text[])::uuid AS after,
         unnest($3::text[])::uuid AS next_after,
         unnest($4::boolean[]) AS more,
-        unnest($5::boolean[]) AS carries,
-        nullif(unnest($6::text[]), '')::jsonb AS ended_runs,
-        nullif(unnest($7::text[]), '') AS keep,
-        unnest($8::bigint[]) * interval '1 millisecond' AS keep_for
+        unnest($5::text[]) AS chain,
+        unnest($6::text[]) AS site,
+        unnest($7::text[]) AS active_site,
+        unnest($8::bigint[]) AS tree_version,
+        unnest($9::boolean[]) AS carries,
+        nullif(unnest($10::text[]), '')::jsonb AS ended_runs,
+        nullif(unnest($11::text[]), '') AS keep,
+        unnest($12::bigint[]) * interval '1 millisecond' AS keep_for
+), proof AS MATERIALIZED (
+    SELECT p.site, p.active_site, p.tree_version,
+        (/* TEMPLATE: schema */site_chain(p.site, p.tree_version))[1]
+            || CASE WHEN p.active_site = '' THEN '' ELSE (/* TEMPLATE: schema */site_chain(p.active_site, p.tree_version))[1] END AS chain
+    FROM (SELECT DISTINCT c.site, c.active_site, c.tree_version FROM chunk c WHERE c.site <> '') p
+), stale AS MATERIALIZED (
+    SELECT c.intent_id FROM chunk c JOIN proof p USING (site, active_site, tree_version) WHERE c.chain <> p.chain
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.carries, c.ended_runs, c.keep, c.keep_for, f.place
+    SELECT c.intent_id, c.next_after, c.more, c.chain, c.carries, c.ended_runs, c.keep, c.keep_for, f.place
     FROM chunk c CROSS JOIN LATERAL (
         SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
         FOR UPDATE SKIP LOCKED
     ) f
+    WHERE c.intent_id NOT IN (SELECT t.intent_id FROM stale t)
 ), moved AS (
     UPDATE /* TEMPLATE: schema */intent_state s SET
         after = c.next_after,
+        chain = CASE WHEN c.more THEN c.chain ELSE '' END,
         state = CASE WHEN c.more THEN 'pending' ELSE 'expanded' END,
         ended_at = CASE WHEN NOT c.more THEN now() END,
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
@@ -53,18 +66,18 @@ WITH chunk AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT x.intent_id, x.dialect, x.content_type, x.headers::jsonb, x.body
     FROM (SELECT
-        unnest($9::text[])::uuid AS intent_id,
-        unnest($10::text[]) AS dialect,
-        unnest($11::text[]) AS content_type,
-        unnest($12::text[]) AS headers,
-        unnest($13::bytea[]) AS body
+        unnest($13::text[])::uuid AS intent_id,
+        unnest($14::text[]) AS dialect,
+        unnest($15::text[]) AS content_type,
+        unnest($16::text[]) AS headers,
+        unnest($17::bytea[]) AS body
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), decision_job AS (
     SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
     FROM (SELECT
-        unnest($14::text[])::uuid AS intent_id,
-        unnest($15::bigint[]) * interval '1 millisecond' AS wait
+        unnest($18::text[])::uuid AS intent_id,
+        unnest($19::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, scheduled_at)
@@ -77,13 +90,13 @@ WITH chunk AS MATERIALIZED (
         x.intent_id, x.subscription_id, x.outcome, x.reason, x.matched_site, x.matched_pattern, x.tries,
         w.job_id, now() + w.wait
     FROM (SELECT
-        unnest($16::text[])::uuid AS intent_id,
-        unnest($17::text[])::uuid AS subscription_id,
-        unnest($18::text[]) AS outcome,
-        unnest($19::text[]) AS reason,
-        unnest($20::text[]) AS matched_site,
-        unnest($21::text[]) AS matched_pattern,
-        unnest($22::integer[]) AS tries
+        unnest($20::text[])::uuid AS intent_id,
+        unnest($21::text[])::uuid AS subscription_id,
+        unnest($22::text[]) AS outcome,
+        unnest($23::text[]) AS reason,
+        unnest($24::text[]) AS matched_site,
+        unnest($25::text[]) AS matched_pattern,
+        unnest($26::integer[]) AS tries
     ) x
     JOIN moved m USING (intent_id)
     LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
@@ -99,16 +112,16 @@ WITH chunk AS MATERIALIZED (
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
-        unnest($23::text[])::uuid AS id,
-        unnest($24::text[])::uuid AS intent_id,
-        unnest($25::text[])::uuid AS subscription_id,
-        unnest($26::text[]) AS dialect,
-        unnest($27::text[]) AS matched_site,
-        unnest($28::text[]) AS matched_pattern,
-        unnest($29::integer[]) AS epoch,
-        unnest($30::bigint[]) AS access_ms,
-        unnest($31::text[]) AS hold,
-        unnest($32::bigint[]) AS job_id
+        unnest($27::text[])::uuid AS id,
+        unnest($28::text[])::uuid AS intent_id,
+        unnest($29::text[])::uuid AS subscription_id,
+        unnest($30::text[]) AS dialect,
+        unnest($31::text[]) AS matched_site,
+        unnest($32::text[]) AS matched_pattern,
+        unnest($33::integer[]) AS epoch,
+        unnest($34::bigint[]) AS access_ms,
+        unnest($35::text[]) AS hold,
+        unnest($36::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -125,10 +138,13 @@ SELECT
     )::bytea[] AS secrets,
     coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
     (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing
+    (h.failing_since IS NOT NULL)::boolean AS failing,
+    false AS stale
 FROM made d
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
 WHERE d.hold = ''
+UNION ALL
+SELECT t.intent_id, '{}'::bytea[], 0, false, false, true FROM stale t
 `
 
 type CommitExpansionsParams struct {
@@ -136,6 +152,10 @@ type CommitExpansionsParams struct {
 	Afters                []string
 	NextAfters            []string
 	More                  []bool
+	Chains                []string
+	Sites                 []string
+	ActiveSites           []string
+	TreeVersions          []int64
 	Carries               []bool
 	EndedRuns             []string
 	Keeps                 []string
@@ -172,19 +192,26 @@ type CommitExpansionsRow struct {
 	CircuitOpened int
 	Gone          bool
 	Failing       bool
+	Stale         bool
 }
 
 // CommitExpansions writes what chunks of expansions decided: their messages,
 // decisions and deliveries. A chunk counts only while its intent is pending
 // and stands where the chunk began; the others return nothing. Nor does one whose
 // intent a transaction of the application is about to erase: it is not waited
-// for, and where that is rolled back the expansion is found lost.
+// for, and where that is rolled back the expansion is found lost. One whose sites
+// are not those any more by which it was found, where a site is given, is returned
+// as stale by the id of its intent: it is to be found again.
 func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsParams) ([]CommitExpansionsRow, error) {
 	rows, err := q.db.Query(ctx, commitExpansions,
 		arg.IntentIds,
 		arg.Afters,
 		arg.NextAfters,
 		arg.More,
+		arg.Chains,
+		arg.Sites,
+		arg.ActiveSites,
+		arg.TreeVersions,
 		arg.Carries,
 		arg.EndedRuns,
 		arg.Keeps,
@@ -227,6 +254,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 			&i.CircuitOpened,
 			&i.Gone,
 			&i.Failing,
+			&i.Stale,
 		); err != nil {
 			return nil, err
 		}
@@ -407,7 +435,7 @@ func (q *Queries) FailIntent(ctx context.Context, arg *FailIntentParams) error {
 const loadIntents = `-- name: LoadIntents :many
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-    i.attributes, i.schema_version, i.data, i.occurred_at, s.state, s.after,
+    i.attributes, i.schema_version, i.data, i.occurred_at, i.tree_version, s.state, s.after, s.chain,
     coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms,
     coalesce(s.ended_runs::text, '')::text AS ended_runs
 FROM unnest($1::text[]) AS u (id)
@@ -430,8 +458,10 @@ type LoadIntentsRow struct {
 	SchemaVersion    int
 	Data             []byte
 	OccurredAt       time.Time
+	TreeVersion      int64
 	State            string
 	After            uuid.UUID
+	Chain            string
 	TypePayloads     string
 	TypePayloadAgeMs int64
 	EndedRuns        string
@@ -460,8 +490,10 @@ func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsR
 			&i.SchemaVersion,
 			&i.Data,
 			&i.OccurredAt,
+			&i.TreeVersion,
 			&i.State,
 			&i.After,
+			&i.Chain,
 			&i.TypePayloads,
 			&i.TypePayloadAgeMs,
 			&i.EndedRuns,

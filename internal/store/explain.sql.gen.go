@@ -20,7 +20,7 @@ SELECT
         WHERE e.name = $3::text)))::boolean AS hears_type,
     (s.channels = '{}' OR i.channel = ANY (s.channels))::boolean AS hears_channel
 FROM /* TEMPLATE: schema */intent i
-JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY ($4::text[]) AND s.deleted_at IS NULL
+JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY ($4::text[]) AND s.deleted_at IS NULL AND NOT s.stranded
 WHERE i.id = $5
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.subscription_id = s.id)
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.subscription_id = s.id)

@@ -252,7 +252,7 @@ SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes, i.schema_version,
     (CASE WHEN $1::boolean THEN i.data END)::bytea AS data,
     coalesce(i.gone, '')::text AS gone, i.gone_at, i.data_sha256,
-    i.occurred_at, i.not_before, i.created_at, s.state, s.reason, s.ended_at
+    i.occurred_at, i.not_before, i.created_at, i.tree_version, s.state, s.reason, s.ended_at
 FROM /* TEMPLATE: schema */intent i
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
 WHERE i.id > $2::uuid AND i.id < $3::uuid
@@ -306,6 +306,7 @@ type ListIntentsRow struct {
 	OccurredAt    time.Time
 	NotBefore     *time.Time
 	CreatedAt     time.Time
+	TreeVersion   int64
 	State         string
 	Reason        string
 	EndedAt       *time.Time
@@ -355,6 +356,7 @@ func (q *Queries) ListIntents(ctx context.Context, arg *ListIntentsParams) ([]Li
 			&i.OccurredAt,
 			&i.NotBefore,
 			&i.CreatedAt,
+			&i.TreeVersion,
 			&i.State,
 			&i.Reason,
 			&i.EndedAt,

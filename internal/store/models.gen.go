@@ -238,6 +238,7 @@ type Intent struct {
 	Gone          pgtype.Text
 	GoneAt        *time.Time
 	Digest        []byte
+	TreeVersion   int64
 	OccurredAt    time.Time
 	NotBefore     *time.Time
 	CreatedAt     time.Time
@@ -248,6 +249,7 @@ type IntentState struct {
 	State     string
 	JobID     int64
 	After     uuid.UUID
+	Chain     string
 	DueAt     *time.Time
 	Tries     int
 	Reason    string
@@ -315,12 +317,17 @@ type Site struct {
 	ID        uuid.UUID
 	Path      string
 	ParentID  *uuid.UUID
+	Changed   int64
 	CreatedAt time.Time
 }
 
 type SiteAlias struct {
 	Path      string
+	Ended     int64
+	Since     int64
 	SiteID    uuid.UUID
+	Inherited bool
+	Changed   int64
 	CreatedAt time.Time
 }
 
@@ -361,6 +368,7 @@ type Subscription struct {
 	StateReason        string
 	StateSince         time.Time
 	Epoch              int
+	Stranded           bool
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
 	DeletedAt          *time.Time

@@ -28,31 +28,43 @@ type Batcher interface {
 // Filtering returns the queries, each planned for the values of its parameters.
 // Only those that return many rows may be called.
 func Filtering(db Batcher, schema string) *Queries {
-	return New(&plannedDB{batcher: db, schema: schema, settings: customPlans})
+	return New(&plannedDB{batcher: db, schema: schema, before: []string{customPlans}})
 }
 
 // Frequent returns the queries, with one plan for all of their runs. Only those
 // that return many rows may be called.
 func Frequent(db Batcher, schema string) *Queries {
-	return New(&plannedDB{batcher: db, schema: schema, settings: keptPlans})
+	return New(&plannedDB{batcher: db, schema: schema, before: []string{keptPlans}})
 }
 
-// plannedDB runs each query in one round trip with settings for the planner,
-// which end with it. It only queries: the other methods of DBTX are not reached.
+// plannedDB runs each query in one round trip with what goes before and after it, such
+// as settings for the planner, which end with its transaction. It only queries: the
+// other methods of DBTX are not reached.
 type plannedDB struct {
 	DBTX
 
-	batcher  Batcher
-	schema   string
-	settings string
+	batcher Batcher
+	schema  string
+	before  []string
+	after   []string
 }
 
 func (p *plannedDB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	batch := &pgx.Batch{}
-	batch.Queue(p.settings)
+	for _, statement := range p.before {
+		batch.Queue(statement)
+	}
 	batch.Queue(rendered(sql, p.schema), args...)
+	for _, statement := range p.after {
+		batch.Queue(statement)
+	}
 	results := p.batcher.SendBatch(ctx, batch)
-	_, err := results.Exec()
+	var err error
+	for range p.before {
+		if _, err = results.Exec(); err != nil {
+			break
+		}
+	}
 	if err == nil {
 		var rows pgx.Rows
 		if rows, err = results.Query(); err == nil {

@@ -68,10 +68,10 @@ func (q *Queries) ErasedWithin(ctx context.Context, arg *ErasedWithinParams) (bo
 const insertQuestion = `-- name: InsertQuestion :exec
 WITH question AS (
     INSERT INTO /* TEMPLATE: schema */intent (
-        id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, data, occurred_at)
+        id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, tree_version, data, occurred_at)
     VALUES (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, ($10::text)::jsonb,
-        $11, $12)
+        $11, $12, $13)
 )
 INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id) VALUES ($1, 0)
 `
@@ -87,6 +87,7 @@ type InsertQuestionParams struct {
 	Actor        string
 	Channel      string
 	Attributes   string
+	TreeVersion  int64
 	Data         []byte
 	OccurredAt   time.Time
 }
@@ -105,6 +106,7 @@ func (q *Queries) InsertQuestion(ctx context.Context, arg *InsertQuestionParams)
 		arg.Actor,
 		arg.Channel,
 		arg.Attributes,
+		arg.TreeVersion,
 		arg.Data,
 		arg.OccurredAt,
 	)

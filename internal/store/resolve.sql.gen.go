@@ -22,11 +22,14 @@ WITH lookup AS (
         unnest($4::text[]) AS sites,
         unnest($5::text[]) AS patterns,
         unnest($6::text[]) AS channel,
-        unnest($7::text[]) AS after,
-        unnest($8::integer[]) AS max
+        unnest($7::text[]) AS intent_id,
+        unnest($8::boolean[]) AS unrecorded,
+        unnest($9::text[]) AS after,
+        unnest($10::integer[]) AS max
 ), ready AS MATERIALIZED (
     SELECT
-        l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, starts_with(l.type, 'riverhook.') AS reserved, l.after::uuid AS after, l.max,
+        l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, l.intent_id::uuid AS intent_id, l.unrecorded,
+        starts_with(l.type, 'riverhook.') AS reserved, l.after::uuid AS after, l.max,
         string_to_array(l.patterns, ' ') || ARRAY(
             SELECT l.prefix || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
             WHERE e.name = l.type) AS patterns
@@ -40,11 +43,14 @@ SELECT
     m.epoch, m.created_at, m.updated_at, m.deleted_at
 FROM ready r
 CROSS JOIN LATERAL (
-    SELECT s.id, s.name, s.manifest, s.manifest_key, s.description, s.site, s.url, s.verification, s.verified_at, s.verification_error, s.pending_url, s.events, s.channels, s.filter, s.owner, s.operator, s.permission, s.dialect, s.headers, s.schedule, s.timeout_ms, s.fail_closed, s.max_in_flight, s.deactivation, s.hears_operations, s.metadata, s.credentials, s.own_root_cas, s.client_certificate, s.secret_headers, s.secret_header_bytes, s.credentials_version, s.state, s.state_reason, s.state_since, s.epoch, s.created_at, s.updated_at, s.deleted_at
+    SELECT s.id, s.name, s.manifest, s.manifest_key, s.description, s.site, s.url, s.verification, s.verified_at, s.verification_error, s.pending_url, s.events, s.channels, s.filter, s.owner, s.operator, s.permission, s.dialect, s.headers, s.schedule, s.timeout_ms, s.fail_closed, s.max_in_flight, s.deactivation, s.hears_operations, s.metadata, s.credentials, s.own_root_cas, s.client_certificate, s.secret_headers, s.secret_header_bytes, s.credentials_version, s.state, s.state_reason, s.state_since, s.epoch, s.stranded, s.created_at, s.updated_at, s.deleted_at
     FROM unnest(r.sites) AS c (site)
     CROSS JOIN LATERAL (
-        SELECT o.id, o.name, o.manifest, o.manifest_key, o.description, o.site, o.url, o.verification, o.verified_at, o.verification_error, o.pending_url, o.events, o.channels, o.filter, o.owner, o.operator, o.permission, o.dialect, o.headers, o.schedule, o.timeout_ms, o.fail_closed, o.max_in_flight, o.deactivation, o.hears_operations, o.metadata, o.credentials, o.own_root_cas, o.client_certificate, o.secret_headers, o.secret_header_bytes, o.credentials_version, o.state, o.state_reason, o.state_since, o.epoch, o.created_at, o.updated_at, o.deleted_at FROM /* TEMPLATE: schema */subscription o
-        WHERE o.site = c.site AND o.deleted_at IS NULL AND o.id > r.after
+        SELECT o.id, o.name, o.manifest, o.manifest_key, o.description, o.site, o.url, o.verification, o.verified_at, o.verification_error, o.pending_url, o.events, o.channels, o.filter, o.owner, o.operator, o.permission, o.dialect, o.headers, o.schedule, o.timeout_ms, o.fail_closed, o.max_in_flight, o.deactivation, o.hears_operations, o.metadata, o.credentials, o.own_root_cas, o.client_certificate, o.secret_headers, o.secret_header_bytes, o.credentials_version, o.state, o.state_reason, o.state_since, o.epoch, o.stranded, o.created_at, o.updated_at, o.deleted_at FROM /* TEMPLATE: schema */subscription o
+        WHERE o.site = c.site AND o.deleted_at IS NULL AND NOT o.stranded AND o.id > r.after
+            AND (NOT r.unrecorded
+                OR NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = r.intent_id AND d.subscription_id = o.id)
+                    AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = r.intent_id AND d.subscription_id = o.id))
             AND o.events && r.patterns
             AND (o.operator OR NOT r.reserved)
             AND (o.channels = '{}' OR r.channel = ANY(o.channels))
@@ -58,14 +64,16 @@ ORDER BY r.ord, m.id
 `
 
 type ResolveParams struct {
-	Ords     []int
-	Types    []string
-	Prefixes []string
-	Sites    []string
-	Patterns []string
-	Channels []string
-	Afters   []string
-	Limits   []int
+	Ords       []int
+	Types      []string
+	Prefixes   []string
+	Sites      []string
+	Patterns   []string
+	Channels   []string
+	IntentIds  []string
+	Unrecorded []bool
+	Afters     []string
+	Limits     []int
 }
 
 type ResolveRow struct {
@@ -101,7 +109,8 @@ type ResolveRow struct {
 
 // Resolve finds the subscriptions that apply to each of many lookups. Each site
 // of a lookup is one walk along subscription_site_idx, in the order of ids and
-// no further than the lookup's limit. Sites and patterns are lists separated by
+// no further than the lookup's limit; what is unrecorded leaves out the subscriptions
+// for which something was recorded of the intent. Sites and patterns are lists separated by
 // spaces, which neither can hold. A prefix is what the patterns of questions begin
 // with; those of umbrella types are stored without. Types that are
 // Riverhook's own are for the operator.
@@ -113,6 +122,8 @@ func (q *Queries) Resolve(ctx context.Context, arg *ResolveParams) ([]ResolveRow
 		arg.Sites,
 		arg.Patterns,
 		arg.Channels,
+		arg.IntentIds,
+		arg.Unrecorded,
 		arg.Afters,
 		arg.Limits,
 	)

@@ -13,55 +13,26 @@ import (
 
 const bequeathAliases = `-- name: BequeathAliases :exec
 WITH heirless AS (
-    SELECT id, path FROM /* TEMPLATE: schema */site
-    WHERE path = $2::text OR (path > $2::text || '/' AND path < $2::text || '0')
+    SELECT id, path, changed FROM /* TEMPLATE: schema */site
+    WHERE path = $3::text OR (path > $3::text || '/' AND path < $3::text || '0')
 ), handed AS (
-    UPDATE /* TEMPLATE: schema */site_alias a SET site_id = $1
+    UPDATE /* TEMPLATE: schema */site_alias a SET site_id = $1, inherited = true, changed = $2
     FROM heirless h WHERE a.site_id = h.id
 )
-INSERT INTO /* TEMPLATE: schema */site_alias (path, site_id)
-SELECT path, $1 FROM heirless
+INSERT INTO /* TEMPLATE: schema */site_alias (path, site_id, inherited, since, changed)
+SELECT path, $1, true, changed, $2 FROM heirless
 `
 
 type BequeathAliasesParams struct {
 	HeirID uuid.UUID
+	Change int64
 	Path   string
 }
 
 // The aliases of sites that go are handed to the heir before the sites are
 // deleted: a foreign key ties them to living sites.
 func (q *Queries) BequeathAliases(ctx context.Context, arg *BequeathAliasesParams) error {
-	_, err := q.db.Exec(ctx, bequeathAliases, arg.HeirID, arg.Path)
-	return err
-}
-
-const deactivateSubscriptionsAt = `-- name: DeactivateSubscriptionsAt :exec
-UPDATE /* TEMPLATE: schema */subscription
-SET state = 'deactivated', state_reason = $1::text, state_since = now(), epoch = epoch + 1, updated_at = now()
-WHERE id IN (
-    SELECT id FROM /* TEMPLATE: schema */subscription
-    WHERE deleted_at IS NULL AND state <> 'deactivated'
-        AND (site = $2::text OR (site > $2::text || '/' AND site < $2::text || '0'))
-    ORDER BY id FOR UPDATE
-)
-`
-
-type DeactivateSubscriptionsAtParams struct {
-	Reason string
-	Path   string
-}
-
-func (q *Queries) DeactivateSubscriptionsAt(ctx context.Context, arg *DeactivateSubscriptionsAtParams) error {
-	_, err := q.db.Exec(ctx, deactivateSubscriptionsAt, arg.Reason, arg.Path)
-	return err
-}
-
-const deleteSiteAlias = `-- name: DeleteSiteAlias :exec
-DELETE FROM /* TEMPLATE: schema */site_alias WHERE path = $1::text
-`
-
-func (q *Queries) DeleteSiteAlias(ctx context.Context, path string) error {
-	_, err := q.db.Exec(ctx, deleteSiteAlias, path)
+	_, err := q.db.Exec(ctx, bequeathAliases, arg.HeirID, arg.Change, arg.Path)
 	return err
 }
 
@@ -75,8 +46,32 @@ func (q *Queries) DeleteSites(ctx context.Context, path string) error {
 	return err
 }
 
+const endAliases = `-- name: EndAliases :exec
+UPDATE /* TEMPLATE: schema */site_alias a SET ended = $1, changed = $1
+WHERE a.ended = 9223372036854775807
+    AND (a.path = $2::text OR (a.path > $2::text || '/' AND a.path < $2::text || '0'))
+    AND (EXISTS (SELECT FROM /* TEMPLATE: schema */site s WHERE s.path = a.path)
+        OR NOT EXISTS (
+            SELECT FROM /* TEMPLATE: schema */site s
+            WHERE s.id = a.site_id
+                AND (s.path = $2::text OR (s.path > $2::text || '/' AND s.path < $2::text || '0'))))
+`
+
+type EndAliasesParams struct {
+	Change int64
+	Path   string
+}
+
+// EndAliases ends the aliases at a path where a site has come to be, and below it:
+// what they led to is another's. Those of the sites that came with it go on, but
+// where one of these is at the path itself.
+func (q *Queries) EndAliases(ctx context.Context, arg *EndAliasesParams) error {
+	_, err := q.db.Exec(ctx, endAliases, arg.Change, arg.Path)
+	return err
+}
+
 const getSite = `-- name: GetSite :one
-SELECT id, path, parent_id, created_at FROM /* TEMPLATE: schema */site WHERE path = $1::text
+SELECT id, path, parent_id, changed, created_at FROM /* TEMPLATE: schema */site WHERE path = $1::text
 `
 
 func (q *Queries) GetSite(ctx context.Context, path string) (Site, error) {
@@ -86,6 +81,7 @@ func (q *Queries) GetSite(ctx context.Context, path string) (Site, error) {
 		&i.ID,
 		&i.Path,
 		&i.ParentID,
+		&i.Changed,
 		&i.CreatedAt,
 	)
 	return i, err
@@ -103,23 +99,30 @@ func (q *Queries) HasChildSites(ctx context.Context, id *uuid.UUID) (bool, error
 }
 
 const insertSite = `-- name: InsertSite :one
-INSERT INTO /* TEMPLATE: schema */site (id, path, parent_id) VALUES ($1, $2::text, $3)
-RETURNING id, path, parent_id, created_at
+INSERT INTO /* TEMPLATE: schema */site (id, path, parent_id, changed) VALUES ($1, $2::text, $3, $4)
+RETURNING id, path, parent_id, changed, created_at
 `
 
 type InsertSiteParams struct {
 	ID       uuid.UUID
 	Path     string
 	ParentID *uuid.UUID
+	Change   int64
 }
 
 func (q *Queries) InsertSite(ctx context.Context, arg *InsertSiteParams) (Site, error) {
-	row := q.db.QueryRow(ctx, insertSite, arg.ID, arg.Path, arg.ParentID)
+	row := q.db.QueryRow(ctx, insertSite,
+		arg.ID,
+		arg.Path,
+		arg.ParentID,
+		arg.Change,
+	)
 	var i Site
 	err := row.Scan(
 		&i.ID,
 		&i.Path,
 		&i.ParentID,
+		&i.Changed,
 		&i.CreatedAt,
 	)
 	return i, err
@@ -137,7 +140,7 @@ func (q *Queries) Isolation(ctx context.Context) (string, error) {
 }
 
 const listSiteChildren = `-- name: ListSiteChildren :many
-SELECT c.id, c.path, c.parent_id, c.created_at FROM /* TEMPLATE: schema */site c
+SELECT c.id, c.path, c.parent_id, c.changed, c.created_at FROM /* TEMPLATE: schema */site c
 JOIN /* TEMPLATE: schema */site p ON p.id = c.parent_id
 WHERE p.path = $1::text AND c.path > $2::text
 ORDER BY c.path
@@ -163,6 +166,7 @@ func (q *Queries) ListSiteChildren(ctx context.Context, arg *ListSiteChildrenPar
 			&i.ID,
 			&i.Path,
 			&i.ParentID,
+			&i.Changed,
 			&i.CreatedAt,
 		); err != nil {
 			return nil, err
@@ -176,7 +180,7 @@ func (q *Queries) ListSiteChildren(ctx context.Context, arg *ListSiteChildrenPar
 }
 
 const listSites = `-- name: ListSites :many
-SELECT id, path, parent_id, created_at FROM /* TEMPLATE: schema */site
+SELECT id, path, parent_id, changed, created_at FROM /* TEMPLATE: schema */site
 WHERE path > $1::text
     AND ($2::text = '/' OR path = $2::text OR (path > $2::text || '/' AND path < $2::text || '0'))
 ORDER BY path
@@ -202,6 +206,7 @@ func (q *Queries) ListSites(ctx context.Context, arg *ListSitesParams) ([]Site, 
 			&i.ID,
 			&i.Path,
 			&i.ParentID,
+			&i.Changed,
 			&i.CreatedAt,
 		); err != nil {
 			return nil, err
@@ -225,28 +230,56 @@ func (q *Queries) LockSites(ctx context.Context) error {
 	return err
 }
 
+const makeWay = `-- name: MakeWay :exec
+UPDATE /* TEMPLATE: schema */subscription SET site = $1::text, updated_at = now()
+WHERE id IN (
+    SELECT id FROM /* TEMPLATE: schema */subscription
+    WHERE deleted_at IS NULL AND stranded
+        AND (site = $2::text OR (site > $2::text || '/' AND site < $2::text || '0'))
+    ORDER BY id FOR UPDATE
+)
+`
+
+type MakeWayParams struct {
+	Heir string
+	Path string
+}
+
+// MakeWay hands the subscriptions of deleted sites that are at a path, or below it,
+// to the site above before another one takes the path: they are not its own.
+func (q *Queries) MakeWay(ctx context.Context, arg *MakeWayParams) error {
+	_, err := q.db.Exec(ctx, makeWay, arg.Heir, arg.Path)
+	return err
+}
+
 const moveSites = `-- name: MoveSites :exec
 WITH moved AS (
     UPDATE /* TEMPLATE: schema */site s SET
-        path = $2::text || substr(s.path, length($1::text) + 1),
-        parent_id = CASE WHEN s.path = $1::text THEN $3::uuid ELSE s.parent_id END
-    WHERE s.path = $1::text OR (s.path > $1::text || '/' AND s.path < $1::text || '0')
-    RETURNING s.id, s.path
-), taken AS (
-    DELETE FROM /* TEMPLATE: schema */site_alias a USING moved m WHERE a.path = m.path
+        path = $2::text || substr(s.path, length($3::text) + 1),
+        parent_id = CASE WHEN s.path = $3::text THEN $4::uuid ELSE s.parent_id END,
+        changed = $1
+    FROM /* TEMPLATE: schema */site o
+    WHERE o.id = s.id AND (s.path = $3::text OR (s.path > $3::text || '/' AND s.path < $3::text || '0'))
+    RETURNING s.id, o.path, o.changed
 )
-INSERT INTO /* TEMPLATE: schema */site_alias (path, site_id)
-SELECT $1::text || substr(m.path, length($2::text) + 1), m.id FROM moved m
+INSERT INTO /* TEMPLATE: schema */site_alias (path, site_id, since, changed)
+SELECT m.path, m.id, m.changed, $1 FROM moved m
 `
 
 type MoveSitesParams struct {
-	Path     string
+	Change   int64
 	NewPath  string
+	Path     string
 	ParentID uuid.UUID
 }
 
 func (q *Queries) MoveSites(ctx context.Context, arg *MoveSitesParams) error {
-	_, err := q.db.Exec(ctx, moveSites, arg.Path, arg.NewPath, arg.ParentID)
+	_, err := q.db.Exec(ctx, moveSites,
+		arg.Change,
+		arg.NewPath,
+		arg.Path,
+		arg.ParentID,
+	)
 	return err
 }
 
@@ -270,21 +303,35 @@ func (q *Queries) MoveSubscriptions(ctx context.Context, arg *MoveSubscriptionsP
 	return err
 }
 
+const nextSiteChange = `-- name: NextSiteChange :one
+SELECT nextval('/* TEMPLATE: schema */site_change_seq'::regclass)::bigint
+`
+
+// NextSiteChange numbers a change of the tree. Whoever calls it holds LockSites.
+func (q *Queries) NextSiteChange(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, nextSiteChange)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const placement = `-- name: Placement :one
 WITH here AS (
     SELECT id FROM /* TEMPLATE: schema */site WHERE path = $1::text FOR KEY SHARE
 )
 SELECT
-    EXISTS (SELECT FROM here) AS known,
-    coalesce((
-        SELECT s.path FROM /* TEMPLATE: schema */site_alias a
-        JOIN /* TEMPLATE: schema */site s ON s.id = a.site_id
-        WHERE a.path = $1::text), '')::text AS now_at
+    coalesce((SELECT h.id::text FROM here h), '')::text AS id,
+    coalesce(s.path, '')::text AS now_at,
+    coalesce(a.inherited, false)::boolean AS inherited
+FROM (VALUES (1)) AS one (row)
+LEFT JOIN /* TEMPLATE: schema */site_alias a ON a.path = $1::text AND a.ended = 9223372036854775807
+LEFT JOIN /* TEMPLATE: schema */site s ON s.id = a.site_id
 `
 
 type PlacementRow struct {
-	Known bool
-	NowAt string
+	ID        string
+	NowAt     string
+	Inherited bool
 }
 
 // Placement holds the site in its place. Under REPEATABLE READ it fails if the
@@ -292,32 +339,81 @@ type PlacementRow struct {
 func (q *Queries) Placement(ctx context.Context, path string) (PlacementRow, error) {
 	row := q.db.QueryRow(ctx, placement, path)
 	var i PlacementRow
-	err := row.Scan(&i.Known, &i.NowAt)
+	err := row.Scan(&i.ID, &i.NowAt, &i.Inherited)
 	return i, err
 }
 
-const resolveSites = `-- name: ResolveSites :many
-SELECT path AS asked, path AS current FROM /* TEMPLATE: schema */site WHERE path = ANY($1::text[])
-UNION ALL
-SELECT a.path AS asked, s.path AS current
-FROM /* TEMPLATE: schema */site_alias a JOIN /* TEMPLATE: schema */site s ON s.id = a.site_id
-WHERE a.path = ANY($1::text[])
+const shareSites = `-- name: ShareSites :exec
+SELECT pg_advisory_xact_lock_shared(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0))
 `
 
-type ResolveSitesRow struct {
-	Asked   string
-	Current string
+func (q *Queries) ShareSites(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, shareSites)
+	return err
 }
 
-func (q *Queries) ResolveSites(ctx context.Context, paths []string) ([]ResolveSitesRow, error) {
-	rows, err := q.db.Query(ctx, resolveSites, paths)
+const siteChains = `-- name: SiteChains :many
+SELECT /* TEMPLATE: schema */site_chain(x.path, x.tree_version)::text[] AS chain
+FROM (SELECT
+    unnest($1::integer[]) AS ord,
+    unnest($2::text[]) AS path,
+    unnest($3::bigint[]) AS tree_version
+) x
+ORDER BY x.ord
+`
+
+type SiteChainsParams struct {
+	Ords         []int
+	Paths        []string
+	TreeVersions []int64
+}
+
+// SiteChains finds the sites from each path up to "/", as site_chain does: each is
+// a token and then the sites.
+func (q *Queries) SiteChains(ctx context.Context, arg *SiteChainsParams) ([][]string, error) {
+	rows, err := q.db.Query(ctx, siteChains, arg.Ords, arg.Paths, arg.TreeVersions)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ResolveSitesRow
+	var items [][]string
 	for rows.Next() {
-		var i ResolveSitesRow
+		var chain []string
+		if err := rows.Scan(&chain); err != nil {
+			return nil, err
+		}
+		items = append(items, chain)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sitesThere = `-- name: SitesThere :many
+SELECT path AS asked, path AS current FROM /* TEMPLATE: schema */site WHERE path = ANY($1::text[])
+UNION ALL
+SELECT a.path AS asked, s.path AS current
+FROM /* TEMPLATE: schema */site_alias a JOIN /* TEMPLATE: schema */site s ON s.id = a.site_id
+WHERE a.path = ANY($1::text[]) AND a.ended = 9223372036854775807 AND NOT a.inherited
+`
+
+type SitesThereRow struct {
+	Asked   string
+	Current string
+}
+
+// SitesThere says where sites are now that had paths. The path of a deleted site is
+// none of them: it leads to another.
+func (q *Queries) SitesThere(ctx context.Context, paths []string) ([]SitesThereRow, error) {
+	rows, err := q.db.Query(ctx, sitesThere, paths)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SitesThereRow
+	for rows.Next() {
+		var i SitesThereRow
 		if err := rows.Scan(&i.Asked, &i.Current); err != nil {
 			return nil, err
 		}
@@ -329,12 +425,27 @@ func (q *Queries) ResolveSites(ctx context.Context, paths []string) ([]ResolveSi
 	return items, nil
 }
 
-const shareSites = `-- name: ShareSites :exec
-SELECT pg_advisory_xact_lock_shared(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0))
+const strandSubscriptionsAt = `-- name: StrandSubscriptionsAt :exec
+UPDATE /* TEMPLATE: schema */subscription s
+SET stranded = true, state = 'deactivated', updated_at = now(),
+    state_reason = CASE WHEN s.state = 'deactivated' THEN s.state_reason ELSE $1::text END,
+    state_since = CASE WHEN s.state = 'deactivated' THEN s.state_since ELSE now() END,
+    epoch = s.epoch + CASE WHEN s.state = 'deactivated' THEN 0 ELSE 1 END
+WHERE s.id IN (
+    SELECT id FROM /* TEMPLATE: schema */subscription
+    WHERE deleted_at IS NULL AND NOT stranded
+        AND (site = $2::text OR (site > $2::text || '/' AND site < $2::text || '0'))
+    ORDER BY id FOR UPDATE
+)
 `
 
-func (q *Queries) ShareSites(ctx context.Context) error {
-	_, err := q.db.Exec(ctx, shareSites)
+type StrandSubscriptionsAtParams struct {
+	Reason string
+	Path   string
+}
+
+func (q *Queries) StrandSubscriptionsAt(ctx context.Context, arg *StrandSubscriptionsAtParams) error {
+	_, err := q.db.Exec(ctx, strandSubscriptionsAt, arg.Reason, arg.Path)
 	return err
 }
 
@@ -361,4 +472,30 @@ func (q *Queries) SubtreeExtent(ctx context.Context, path string) (SubtreeExtent
 	var i SubtreeExtentRow
 	err := row.Scan(&i.Bytes, &i.Segments)
 	return i, err
+}
+
+const treeVersion = `-- name: TreeVersion :one
+SELECT greatest(
+    (SELECT max(s.changed) FROM /* TEMPLATE: schema */site s),
+    (SELECT max(a.changed) FROM /* TEMPLATE: schema */site_alias a))::bigint
+`
+
+// TreeVersion is the number of the last change that is committed.
+func (q *Queries) TreeVersion(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, treeVersion)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const treeVersionSeen = `-- name: TreeVersionSeen :one
+SELECT (coalesce(max(a.ended), 0) + 1)::bigint FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807
+`
+
+// TreeVersionSeen is what an intent that is written now has as its tree_version.
+func (q *Queries) TreeVersionSeen(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, treeVersionSeen)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }

@@ -10,6 +10,7 @@ DROP TRIGGER migrated ON /* TEMPLATE: schema */migration;
 DROP FUNCTION /* TEMPLATE: schema */migrated();
 DROP FUNCTION /* TEMPLATE: schema */accepts_client(integer);
 DROP FUNCTION /* TEMPLATE: schema */new_id();
+DROP FUNCTION /* TEMPLATE: schema */site_chain(text, bigint);
 
 DROP TABLE
     /* TEMPLATE: schema */engine,
@@ -35,3 +36,5 @@ DROP TABLE
     /* TEMPLATE: schema */site_alias,
     /* TEMPLATE: schema */site,
     /* TEMPLATE: schema */migration;
+
+DROP SEQUENCE /* TEMPLATE: schema */site_change_seq;

@@ -10,26 +10,87 @@ CREATE TABLE /* TEMPLATE: schema */migration (
 -- Sites -----------------------------------------------------------------
 
 -- Paths sort by their bytes everywhere, so that a range of an index is a subtree.
+-- Each change of the tree takes a number while it holds the lock of all changes, so
+-- that of two that are committed the later one has the greater; changed is that of
+-- the last one that has written the row, which is when the site came to its path.
+CREATE SEQUENCE /* TEMPLATE: schema */site_change_seq;
+
 CREATE TABLE /* TEMPLATE: schema */site (
     id         uuid PRIMARY KEY,
     path       text COLLATE "C" NOT NULL UNIQUE,
     parent_id  uuid REFERENCES /* TEMPLATE: schema */site (id),
+    changed    bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE INDEX site_parent_idx ON /* TEMPLATE: schema */site (parent_id);
+CREATE INDEX site_changed_idx ON /* TEMPLATE: schema */site (changed);
 
 INSERT INTO /* TEMPLATE: schema */site (id, path) VALUES ('00000000-0000-0000-0000-000000000000', '/');
 
 -- Former paths of a site that was renamed or moved, and the paths of deleted
--- sites, which point to the nearest ancestor that lived on.
+-- sites, which point to the nearest ancestor that lived on: those are inherited.
+-- ended is the change that has put another site at the path or above it; the
+-- greatest number says that none has; since is the change that had put this one there.
+-- An ended alias holds for the intents whose
+-- transaction had not seen that change.
 CREATE TABLE /* TEMPLATE: schema */site_alias (
-    path       text COLLATE "C" PRIMARY KEY,
+    path       text COLLATE "C" NOT NULL,
+    ended      bigint NOT NULL DEFAULT 9223372036854775807,
+    since      bigint NOT NULL DEFAULT 0,
     site_id    uuid NOT NULL REFERENCES /* TEMPLATE: schema */site (id),
-    created_at timestamptz NOT NULL DEFAULT now()
+    inherited  boolean NOT NULL DEFAULT false,
+    changed    bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (path, ended)
 );
 
 CREATE INDEX site_alias_site_idx ON /* TEMPLATE: schema */site_alias (site_id);
+CREATE INDEX site_alias_changed_idx ON /* TEMPLATE: schema */site_alias (changed);
+CREATE INDEX site_alias_ended_idx ON /* TEMPLATE: schema */site_alias (ended) WHERE ended < 9223372036854775807;
+
+-- site_chain is the sites from the one that a path names up to "/", nearest first, after
+-- a token that is the same only while they are, for an intent that has seen the tree at a version; 0 is for the present. A path
+-- leads to the site whose alias it was then, or else to the one that is there, unless
+-- that has come after the path, or one above it, was taken from the site that it led to
+-- then; one that is neither leads where the path above it does. Whoever may read the two tables may call it.
+CREATE FUNCTION /* TEMPLATE: schema */site_chain(path text, tree_version bigint) RETURNS text[]
+LANGUAGE plpgsql STABLE
+AS $$
+#variable_conflict use_variable
+DECLARE
+    present CONSTANT bigint := 9223372036854775807;
+    seen bigint := coalesce(nullif(tree_version, 0), present);
+    taken bigint; -- the change that has put another site at the candidate or above it
+    candidate text := path; at uuid; here text; above uuid; chain text[]; ids text := '';
+BEGIN
+    IF NOT EXISTS (SELECT FROM /* TEMPLATE: schema */site_alias a WHERE a.ended >= seen AND a.ended < present) THEN
+        seen := present;
+    END IF;
+    LOOP
+        taken := NULL;
+        IF seen < present THEN
+            SELECT min(a.ended) INTO taken FROM /* TEMPLATE: schema */site_alias a
+            WHERE a.ended >= seen AND a.ended < present AND (a.path = candidate OR starts_with(candidate, a.path || '/'));
+        END IF;
+        SELECT a.site_id INTO at FROM /* TEMPLATE: schema */site_alias a
+        WHERE a.path = candidate AND a.ended >= seen AND a.since < coalesce(taken, present)
+        ORDER BY a.ended LIMIT 1;
+        IF at IS NULL THEN
+            SELECT s.id INTO at FROM /* TEMPLATE: schema */site s WHERE s.path = candidate AND s.changed < coalesce(taken, present);
+        END IF;
+        EXIT WHEN at IS NOT NULL OR candidate IN ('/', '');
+        candidate := coalesce(nullif(regexp_replace(candidate, '/[^/]*$', ''), ''), '/');
+    END LOOP;
+    WHILE at IS NOT NULL LOOP
+        SELECT s.path, s.parent_id INTO here, above FROM /* TEMPLATE: schema */site s WHERE s.id = at;
+        chain := chain || here;
+        ids := ids || at::text;
+        at := above;
+    END LOOP;
+    RETURN md5(ids || chain[1]) || chain;
+END
+$$;
 
 -- Event types -------------------------------------------------------------
 
@@ -66,6 +127,9 @@ CREATE TABLE /* TEMPLATE: schema */event_schema (
 -- deactivation are rules of the subscription's own. hears_operations says that it
 -- is the operator's and that a pattern of it can match a type that begins with
 -- "riverhook.": whether anybody listens is asked before such an event is written.
+--
+-- stranded says that its site was deleted: nothing that happens concerns it until it
+-- is given another.
 --
 -- credentials_version grows with each change in endpoint_auth; the five columns
 -- before it say what is there: of sealed headers the names, and the bytes of names
@@ -107,6 +171,7 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     state_reason    text NOT NULL DEFAULT '',
     state_since     timestamptz NOT NULL DEFAULT now(),
     epoch           integer NOT NULL DEFAULT 1,
+    stranded        boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now(),
     deleted_at      timestamptz,
@@ -224,6 +289,8 @@ CREATE TABLE /* TEMPLATE: schema */challenged_host (
 -- is none. gone says why the data is not there any more: dropped, erased, hashed or
 -- pruned; null while it is. What is erased loses its digest as well, which a
 -- guess could be held against: whatever comes under its id is a duplicate then.
+-- tree_version is one more than the last end of an alias that its transaction saw
+-- when it was written; 0 stands for the present.
 CREATE TABLE /* TEMPLATE: schema */intent (
     id            uuid PRIMARY KEY,
     wire_id       text NOT NULL UNIQUE,
@@ -241,6 +308,7 @@ CREATE TABLE /* TEMPLATE: schema */intent (
     gone          text,
     gone_at       timestamptz,
     digest        bytea,
+    tree_version  bigint NOT NULL DEFAULT 0,
     occurred_at   timestamptz NOT NULL,
     not_before    timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now()
@@ -251,7 +319,7 @@ ALTER TABLE /* TEMPLATE: schema */intent ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE INDEX intent_resource_idx ON /* TEMPLATE: schema */intent (resource_kind, resource_id) WHERE resource_kind <> '';
 
 -- The part of an intent that changes. after is the last subscription that
--- was expanded; job_id the River job that carries the expansion on. due_at is when
+-- was expanded, and chain the sites by which it was found; job_id the River job that carries the expansion on. due_at is when
 -- that was due, and stays until each first attempt that its jobs carry is recorded
 -- or handed over; null says that nothing of it can be lost any more. keep is what
 -- is to be left of the payload when all has ended, not before keep_at: hash or
@@ -263,6 +331,7 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
     state       text NOT NULL DEFAULT 'pending',
     job_id      bigint NOT NULL,
     after       uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+    chain       text NOT NULL DEFAULT '',
     due_at      timestamptz,
     tries       integer NOT NULL DEFAULT 0,
     reason      text NOT NULL DEFAULT '',
@@ -652,10 +721,11 @@ BEGIN
     outcome := 'inserted';
     INSERT INTO /* TEMPLATE: schema */intent (
         id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-        attributes, schema_version, data, digest, occurred_at, not_before)
+        attributes, schema_version, tree_version, data, digest, occurred_at, not_before)
     VALUES (
         key, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-        attributes, schema_version, convert_to(data, 'UTF8'), /* TEMPLATE: schema */intent_digest(type, site, resource_kind, resource_id, data),
+        attributes, schema_version, (SELECT coalesce(max(a.ended), 0) + 1 FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807),
+        convert_to(data, 'UTF8'), /* TEMPLATE: schema */intent_digest(type, site, resource_kind, resource_id, data),
         coalesce(occurred_at, now()), not_before)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
@@ -743,10 +813,11 @@ BEGIN
     WITH inserted AS (
         INSERT INTO /* TEMPLATE: schema */intent (
             id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-            attributes, schema_version, data, digest, occurred_at, not_before)
+            attributes, schema_version, tree_version, data, digest, occurred_at, not_before)
         SELECT
             g.id, g.wire_id, g.type, g.site, g.active_site, g.resource_kind, g.resource_id, g.actor, g.channel,
-            g.attributes, g.schema_version, g.data, g.digest, g.occurred_at, g.not_before
+            g.attributes, g.schema_version, (SELECT coalesce(max(a.ended), 0) + 1 FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807),
+            g.data, g.digest, g.occurred_at, g.not_before
         FROM unnest(given) g
         ORDER BY g.wire_id, g.id
         ON CONFLICT (wire_id) DO NOTHING

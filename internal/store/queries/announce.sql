@@ -18,8 +18,9 @@ WITH event AS MATERIALIZED (
         SELECT FROM /* TEMPLATE: schema */subscription o
         WHERE o.hears_operations AND o.deleted_at IS NULL AND o.state <> 'deactivated' AND o.events && string_to_array(x.patterns, ' '))
 ), intent AS (
-    INSERT INTO /* TEMPLATE: schema */intent (id, wire_id, type, site, resource_kind, resource_id, data, digest, occurred_at)
-    SELECT e.id, e.id::text, e.type, e.site, e.kind, e.resource, convert_to(e.data, 'UTF8'),
+    INSERT INTO /* TEMPLATE: schema */intent (id, wire_id, type, site, resource_kind, resource_id, tree_version, data, digest, occurred_at)
+    SELECT e.id, e.id::text, e.type, e.site, e.kind, e.resource, (SELECT coalesce(max(a.ended), 0) + 1 FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807),
+        convert_to(e.data, 'UTF8'),
         sha256(convert_to(e.type, 'UTF8') || '\x00' || convert_to(e.site, 'UTF8') || '\x00'
             || convert_to(e.kind, 'UTF8') || '\x00' || convert_to(e.resource, 'UTF8') || '\x00' || convert_to(e.data, 'UTF8')),
         now()

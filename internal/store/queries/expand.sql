@@ -1,7 +1,7 @@
 -- name: LoadIntents :many
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-    i.attributes, i.schema_version, i.data, i.occurred_at, s.state, s.after,
+    i.attributes, i.schema_version, i.data, i.occurred_at, i.tree_version, s.state, s.after, s.chain,
     coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms,
     coalesce(s.ended_runs::text, '')::text AS ended_runs
 FROM unnest(@ids::text[]) AS u (id)
@@ -14,27 +14,42 @@ LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = i.type;
 -- decisions and deliveries. A chunk counts only while its intent is pending
 -- and stands where the chunk began; the others return nothing. Nor does one whose
 -- intent a transaction of the application is about to erase: it is not waited
--- for, and where that is rolled back the expansion is found lost.
+-- for, and where that is rolled back the expansion is found lost. One whose sites
+-- are not those any more by which it was found, where a site is given, is returned
+-- as stale by the id of its intent: it is to be found again.
 WITH chunk AS MATERIALIZED (
     SELECT
         unnest(@intent_ids::text[])::uuid AS intent_id,
         unnest(@afters::text[])::uuid AS after,
         unnest(@next_afters::text[])::uuid AS next_after,
         unnest(@more::boolean[]) AS more,
+        unnest(@chains::text[]) AS chain,
+        unnest(@sites::text[]) AS site,
+        unnest(@active_sites::text[]) AS active_site,
+        unnest(@tree_versions::bigint[]) AS tree_version,
         unnest(@carries::boolean[]) AS carries,
         nullif(unnest(@ended_runs::text[]), '')::jsonb AS ended_runs,
         nullif(unnest(@keeps::text[]), '') AS keep,
         unnest(@keep_ms::bigint[]) * interval '1 millisecond' AS keep_for
+), proof AS MATERIALIZED (
+    SELECT p.site, p.active_site, p.tree_version,
+        (/* TEMPLATE: schema */site_chain(p.site, p.tree_version))[1]
+            || CASE WHEN p.active_site = '' THEN '' ELSE (/* TEMPLATE: schema */site_chain(p.active_site, p.tree_version))[1] END AS chain
+    FROM (SELECT DISTINCT c.site, c.active_site, c.tree_version FROM chunk c WHERE c.site <> '') p
+), stale AS MATERIALIZED (
+    SELECT c.intent_id FROM chunk c JOIN proof p USING (site, active_site, tree_version) WHERE c.chain <> p.chain
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.carries, c.ended_runs, c.keep, c.keep_for, f.place
+    SELECT c.intent_id, c.next_after, c.more, c.chain, c.carries, c.ended_runs, c.keep, c.keep_for, f.place
     FROM chunk c CROSS JOIN LATERAL (
         SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
         FOR UPDATE SKIP LOCKED
     ) f
+    WHERE c.intent_id NOT IN (SELECT t.intent_id FROM stale t)
 ), moved AS (
     UPDATE /* TEMPLATE: schema */intent_state s SET
         after = c.next_after,
+        chain = CASE WHEN c.more THEN c.chain ELSE '' END,
         state = CASE WHEN c.more THEN 'pending' ELSE 'expanded' END,
         ended_at = CASE WHEN NOT c.more THEN now() END,
         job_id = CASE WHEN c.more THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) ELSE s.job_id END,
@@ -126,10 +141,13 @@ SELECT
     )::bytea[] AS secrets,
     coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
     (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing
+    (h.failing_since IS NOT NULL)::boolean AS failing,
+    false AS stale
 FROM made d
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
-WHERE d.hold = '';
+WHERE d.hold = ''
+UNION ALL
+SELECT t.intent_id, '{}'::bytea[], 0, false, false, true FROM stale t;
 
 -- name: FailIntent :exec
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()

@@ -42,7 +42,7 @@ SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes, i.schema_version,
     (CASE WHEN sqlc.arg(with_data)::boolean THEN i.data END)::bytea AS data,
     coalesce(i.gone, '')::text AS gone, i.gone_at, i.data_sha256,
-    i.occurred_at, i.not_before, i.created_at, s.state, s.reason, s.ended_at
+    i.occurred_at, i.not_before, i.created_at, i.tree_version, s.state, s.reason, s.ended_at
 FROM /* TEMPLATE: schema */intent i
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
 WHERE i.id > sqlc.arg(after)::uuid AND i.id < sqlc.arg(before)::uuid

@@ -1,7 +1,8 @@
 -- name: Resolve :many
 -- Resolve finds the subscriptions that apply to each of many lookups. Each site
 -- of a lookup is one walk along subscription_site_idx, in the order of ids and
--- no further than the lookup's limit. Sites and patterns are lists separated by
+-- no further than the lookup's limit; what is unrecorded leaves out the subscriptions
+-- for which something was recorded of the intent. Sites and patterns are lists separated by
 -- spaces, which neither can hold. A prefix is what the patterns of questions begin
 -- with; those of umbrella types are stored without. Types that are
 -- Riverhook's own are for the operator.
@@ -13,11 +14,14 @@ WITH lookup AS (
         unnest(@sites::text[]) AS sites,
         unnest(@patterns::text[]) AS patterns,
         unnest(@channels::text[]) AS channel,
+        unnest(@intent_ids::text[]) AS intent_id,
+        unnest(@unrecorded::boolean[]) AS unrecorded,
         unnest(@afters::text[]) AS after,
         unnest(@limits::integer[]) AS max
 ), ready AS MATERIALIZED (
     SELECT
-        l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, starts_with(l.type, 'riverhook.') AS reserved, l.after::uuid AS after, l.max,
+        l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, l.intent_id::uuid AS intent_id, l.unrecorded,
+        starts_with(l.type, 'riverhook.') AS reserved, l.after::uuid AS after, l.max,
         string_to_array(l.patterns, ' ') || ARRAY(
             SELECT l.prefix || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
             WHERE e.name = l.type) AS patterns
@@ -35,7 +39,10 @@ CROSS JOIN LATERAL (
     FROM unnest(r.sites) AS c (site)
     CROSS JOIN LATERAL (
         SELECT o.* FROM /* TEMPLATE: schema */subscription o
-        WHERE o.site = c.site AND o.deleted_at IS NULL AND o.id > r.after
+        WHERE o.site = c.site AND o.deleted_at IS NULL AND NOT o.stranded AND o.id > r.after
+            AND (NOT r.unrecorded
+                OR NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = r.intent_id AND d.subscription_id = o.id)
+                    AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = r.intent_id AND d.subscription_id = o.id))
             AND o.events && r.patterns
             AND (o.operator OR NOT r.reserved)
             AND (o.channels = '{}' OR r.channel = ANY(o.channels))

@@ -30,7 +30,7 @@ SELECT
         AND (sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
             OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0')))::integer AS of_owner,
     (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
-    WHERE o.site = sqlc.arg(site)::text AND o.deleted_at IS NULL)::integer AS at_site;
+    WHERE o.site = sqlc.arg(site)::text AND o.deleted_at IS NULL AND NOT o.stranded)::integer AS at_site;
 
 -- name: GetSubscription :one
 SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = sqlc.arg(id) AND deleted_at IS NULL;
@@ -48,7 +48,7 @@ UPDATE /* TEMPLATE: schema */subscription SET
     client_certificate = sqlc.arg(client_certificate), secret_headers = sqlc.arg(secret_headers)::text[],
     secret_header_bytes = sqlc.arg(secret_header_bytes), credentials_version = sqlc.arg(credentials_version),
     verification = sqlc.arg(verification), verified_at = sqlc.arg(verified_at), verification_error = sqlc.arg(verification_error),
-    pending_url = sqlc.arg(pending_url), updated_at = now()
+    pending_url = sqlc.arg(pending_url), stranded = sqlc.arg(stranded), updated_at = now()
 WHERE id = sqlc.arg(id)
 RETURNING *;
 

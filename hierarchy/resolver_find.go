@@ -1,0 +1,190 @@
+package hierarchy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// maxLooks is how often a lookup is made again because the tree has changed
+// meanwhile.
+const maxLooks = 5
+
+// ErrTreeChanges says that the tree has changed each time that it was read: try
+// again later.
+var ErrTreeChanges = errors.New("the tree changes all the time")
+
+// Found is the answer to a lookup.
+type Found struct {
+	Matches  []Match
+	Standing Standing
+}
+
+// Standing says by which sites a lookup was answered, for whoever acts on the answer
+// later: they can have changed meanwhile. See [Resolver.Stale].
+type Standing struct {
+	// Chain stays the same while the sites do. "" if they cannot change.
+	Chain string
+
+	// Site, ActiveSite and TreeVersion are what a statement can compute Chain of
+	// again; Site is "" if only the tree can.
+	Site, ActiveSite Path
+	TreeVersion      int64
+
+	version string // of a VersionedTree
+}
+
+// Resolve returns the matches of each lookup, in the order of the lookups, each
+// lookup's in the order of the subscriptions' ids and no subscription twice. The
+// sites and the subscriptions are those of one moment, except under a tree of the
+// application that is no [VersionedTree]. A tree of the application is asked while no
+// connection is held. There is one statement for all lookups. An error, such as
+// [ErrTreeChanges], is one of all lookups: try again later.
+func (r *Resolver) Resolve(ctx context.Context, lookups []Lookup) ([][]Match, error) {
+	found, err := r.Find(ctx, lookups)
+	if err != nil {
+		return nil, err
+	}
+	matches := make([][]Match, len(found))
+	for i := range found {
+		matches[i] = found[i].Matches
+	}
+	return matches, nil
+}
+
+// Find is Resolve that says for each lookup by which sites it was answered.
+func (r *Resolver) Find(ctx context.Context, lookups []Lookup) ([]Found, error) {
+	found, err := r.find(ctx, lookups)
+	return outcome("resolve", found, err)
+}
+
+// Stale says whether the tree has changed since a lookup, if it is a [VersionedTree] of
+// the application. [Sites] are for the statement that acts on the answer to compare, by
+// Chain; of other trees nobody can say.
+func (r *Resolver) Stale(ctx context.Context, s Standing) (bool, error) {
+	if r.ownSites() {
+		return false, nil
+	}
+	version, err := r.version(ctx)
+	return s.version != version, failed("compare trees", err)
+}
+
+// ownSites says that the tree is in the resolver's own database.
+func (r *Resolver) ownSites() bool {
+	_, ok := r.cfg.Tree.(*Sites)
+	return ok
+}
+
+func (r *Resolver) find(ctx context.Context, lookups []Lookup) ([]Found, error) {
+	if len(lookups) == 0 {
+		return []Found{}, nil
+	}
+	for _, l := range lookups {
+		if err := l.check(); err != nil {
+			return nil, fmt.Errorf("intent %s: %w", l.IntentID, err)
+		}
+	}
+	if r.ownSites() {
+		return r.findAtSites(ctx, lookups)
+	}
+	var found []Found
+	err := r.steadily(ctx, func(version string) error {
+		asked := pathsOf(lookups)
+		chains, err := r.chains(ctx, asked)
+		if err != nil {
+			return err
+		}
+		q := newQuestions(lookups, r.reaches(lookups, asked, chains))
+		rows, err := store.ResolveInOrder(ctx, r.pool, r.cfg.Schema, q.params())
+		if err != nil {
+			return err
+		}
+		found, err = q.answers(rows)
+		for i := range found {
+			found[i].Standing.version = version
+		}
+		return err
+	})
+	return found, err
+}
+
+// steadily runs f until the tree has the same version before and after it.
+func (r *Resolver) steadily(ctx context.Context, f func(version string) error) error {
+	before, err := r.version(ctx)
+	if err != nil {
+		return err
+	}
+	for range maxLooks {
+		if err := f(before); err != nil {
+			return err
+		}
+		after, err := r.version(ctx)
+		if err != nil || after == before {
+			return err
+		}
+		before = after
+	}
+	return ErrTreeChanges
+}
+
+func (r *Resolver) findAtSites(ctx context.Context, lookups []Lookup) ([]Found, error) {
+	asked := pathsOf(lookups)
+	var q *questions
+	rows, err := store.ResolveAtChains(ctx, r.pool, r.cfg.Schema, chainsParams(asked.list), func(texts [][]string) (*store.ResolveParams, error) {
+		chains, err := chainsOf(texts)
+		if err != nil {
+			return nil, err
+		}
+		q = newQuestions(lookups, r.reaches(lookups, asked, chains))
+		return q.params(), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	found, err := q.answers(rows)
+	for i, l := range lookups {
+		if err != nil {
+			break
+		}
+		s := &found[i].Standing
+		s.Site, s.TreeVersion = nearestValid(l.Site.orRoot()), l.TreeVersion
+		if l.ActiveSite != "" {
+			s.ActiveSite = nearestValid(l.ActiveSite)
+		}
+	}
+	return found, err
+}
+
+// questions are lookups of which the sites are known.
+type questions struct {
+	lookups []Lookup
+	reaches []reach
+	first   []int // of those that ask the same
+}
+
+func newQuestions(lookups []Lookup, reaches []reach) *questions {
+	return &questions{lookups: lookups, reaches: reaches, first: alike(lookups, reaches)}
+}
+
+func (q *questions) params() *store.ResolveParams {
+	return resolveParams(q.lookups, q.reaches, q.first)
+}
+
+func (q *questions) answers(rows []store.ResolveRow) ([]Found, error) {
+	found := make([]Found, len(q.lookups))
+	for _, row := range rows {
+		m, err := matchOf(row, &q.lookups[row.Ord], &q.reaches[row.Ord])
+		if err != nil {
+			return nil, err
+		}
+		found[row.Ord].Matches = append(found[row.Ord].Matches, m)
+	}
+	for i, of := range q.first {
+		found[i].Matches = slices.Clip(found[of].Matches)
+		found[i].Standing.Chain = q.reaches[i].token
+	}
+	return found, nil
+}
