@@ -74,7 +74,8 @@ func (p *payloads) hold(intentID uuid.UUID) *intentPayloads {
 func (p *intentPayloads) release() {
 	p.from.mu.Lock()
 	defer p.from.mu.Unlock()
-	if p.holders--; p.holders == 0 {
+	p.holders--
+	if p.holders == 0 {
 		delete(p.from.of, p.id)
 	}
 }

@@ -131,7 +131,8 @@ func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 			})
 			d := b.deliveries(id)[0]
 			require.Equal(t, []string{c.state, c.hold, c.reason}, []string{d.State, d.Hold, d.Reason})
-			require.Equal(t, c.requests, [2]int{len(former.Requests()), len(now.Requests())})
+			requests := [2]int{len(former.Requests()), len(now.Requests())}
+			require.Equal(t, c.requests, requests)
 			require.Len(t, b.outcomes(d.ID), c.requests[0]+c.requests[1], "nothing is recorded but what was sent")
 			switch name {
 			case "another secret":
@@ -238,7 +239,8 @@ func TestReread_AGateThatIsNotInForceAnyMoreIsNotAsked(t *testing.T) {
 			got := <-done
 			require.NoError(t, got.err)
 			require.Equal(t, []string{c.said}, said(got.answer.Gates))
-			require.Equal(t, c.asked, [2]int{len(former.Requests()), len(now.Requests())})
+			asked := [2]int{len(former.Requests()), len(now.Requests())}
+			require.Equal(t, c.asked, asked)
 		})
 	}
 }

@@ -109,6 +109,7 @@ func (c *child) peak(t *testing.T) int {
 	return kib >> 10
 }
 
+//nolint:paralleltest,tparallel // each case takes a machine's processors for itself
 func TestRerun_LargeFanOutIsLoadedOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

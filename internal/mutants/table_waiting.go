@@ -5,7 +5,8 @@ var waiting = []mutant{
 	{
 		name: "a fan-out queues all its attempts at once",
 		file: "delivery/fanout.go", decl: "admit",
-		old: "f.engine.admitted <- struct{}{}", with: "select { case f.engine.admitted <- struct{}{}: default: go func() { f.engine.admitted <- struct{}{} }() }",
+		old:  "f.engine.admitted <- struct{}{}",
+		with: "select { case f.engine.admitted <- struct{}{}: default: go func() { f.engine.admitted <- struct{}{} }() }",
 		test: "delivery.TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon",
 	},
 	{
