@@ -24,7 +24,8 @@ var (
 )
 
 // landed are the kinds of trouble that are withstood.
-const landed = `answers|backends|erase|freeze|hostcode|jobs|kill|locks|namesake engines|prune|questions|readers|redeliver|terminate`
+const landed = `answers|backends|erase|freeze|hostcode|jobs|kill|locks|namesake engines|owners|prune|questions|readers|` +
+	`redeliver|subscriptions|terminate`
 
 func TestMain(m *testing.M) {
 	if task := os.Getenv(childEnv); task != "" {

@@ -349,6 +349,7 @@ func (w *world) judgeRows(fault func(format string, args ...any)) {
 			WHERE NOT EXISTS (SELECT FROM riverhook.intent i WHERE i.id = m.intent_id)`,
 		"secrets of deleted subscriptions": `SELECT count(*) FROM riverhook.secret k
 			JOIN riverhook.subscription s ON s.id = k.subscription_id WHERE s.deleted_at IS NOT NULL`,
+		"second ends of one round": `SELECT count(*) FROM app.twice`,
 		"ends without a reason": `SELECT count(*) FROM app.all_delivery
 			WHERE state IN ('cancelled', 'exhausted', 'expired') AND reason = '' AND NOT erased`,
 		"exhausted before their schedule": fmt.Sprintf(`SELECT count(*) FROM app.all_delivery d JOIN app.all_intent i ON i.id = d.intent_id

@@ -176,8 +176,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// keepWhatIsPruned has the database keep a copy of each row that is deleted, and what
-// producers and operators know, in a schema of the test's own.
+// keepWhatIsPruned has the database keep a copy of each row that is deleted, what
+// producers and operators know, and each round of a delivery that ends twice, in a schema
+// of the test's own.
 func (w *world) keepWhatIsPruned() {
 	w.exec(`CREATE SCHEMA app`)
 	w.exec(`CREATE TABLE app.ledger (event text PRIMARY KEY, office uuid NOT NULL, type text NOT NULL, at timestamptz NOT NULL)`)
@@ -187,6 +188,15 @@ func (w *world) keepWhatIsPruned() {
 			EXECUTE format('INSERT INTO app.%I SELECT ($1).*', TG_TABLE_NAME) USING OLD;
 			RETURN NULL;
 		END $$`)
+	w.exec(`CREATE TABLE app.twice (what text NOT NULL)`)
+	w.exec(`CREATE FUNCTION app.ends_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+		BEGIN
+			INSERT INTO app.twice VALUES (format('delivery %s: %s, then %s in round %s', NEW.id, OLD.state, NEW.state, NEW.round));
+			RETURN NULL;
+		END $$`)
+	w.exec(`CREATE TRIGGER ends_once AFTER UPDATE ON riverhook.delivery FOR EACH ROW
+		WHEN (OLD.state <> 'pending' AND (NEW.state, NEW.round) <> (OLD.state, OLD.round) AND NEW.round <> OLD.round + 1)
+		EXECUTE FUNCTION app.ends_once()`)
 	for _, table := range []string{"attempt", "decision", "delivery", "intent", "intent_state"} {
 		w.exec(`CREATE TABLE app.` + table + ` (LIKE riverhook.` + table + `)`)
 		w.exec(`CREATE TRIGGER keep AFTER DELETE ON riverhook.` + table + ` FOR EACH ROW EXECUTE FUNCTION app.keep()`)
