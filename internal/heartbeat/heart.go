@@ -5,6 +5,7 @@ package heartbeat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/riverhook/riverhook/internal/store"
@@ -218,11 +220,21 @@ func (h *Heart) Age() time.Duration {
 	return time.Since(h.beaten)
 }
 
+// stopTries is how often the heartbeat is removed: where the database's default isolation is
+// stricter than READ COMMITTED, that fails when another writes the same rows.
+const stopTries = 10
+
 // Stop removes the heartbeat of a process that has ended, and hands on what River
 // could not complete for it.
 func (h *Heart) Stop(ctx context.Context) error {
-	if err := h.store.RemoveEngine(ctx, h.process); err != nil {
-		return fmt.Errorf("remove the heartbeat: %w", err)
+	for try := 1; ; try++ {
+		err := h.store.RemoveEngine(ctx, h.process)
+		if err == nil {
+			return nil
+		}
+		var failed *pgconn.PgError
+		if conflict := errors.As(err, &failed) && strings.HasPrefix(failed.Code, "40"); !conflict || try == stopTries {
+			return fmt.Errorf("remove the heartbeat: %w", err)
+		}
 	}
-	return nil
 }

@@ -73,6 +73,30 @@ func TestIsolation_InTxReportsUnderEach(t *testing.T) {
 	}
 }
 
+// River's completer and the others write the same rows. At these levels the statement that
+// comes second fails, and is to be made again.
+func TestIsolation_StopOutlivesAConflict(t *testing.T) {
+	t.Parallel()
+	b := &bundle{T: t, pool: isolated(t, "repeatable read")}
+	inbox := b.start(b.inbox(nothing))
+	b.exec(`INSERT INTO riverhook.river_job (args, kind, max_attempts, queue, state, attempt, attempted_at, attempted_by)
+		SELECT '{}', 'another', 1, 'another', 'running', 1, now(), ARRAY[e.process] FROM riverhook.engine e`)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `UPDATE riverhook.river_job SET tags = '{changed}'`)
+	require.NoError(t, err)
+	stopped := make(chan error, 1)
+	go func() { stopped <- inbox.Stop(context.WithoutCancel(t.Context())) }()
+	b.eventually(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+		AND query LIKE '%RemoveEngine%'`, 1)
+
+	require.NoError(t, tx.Commit(t.Context()))
+
+	require.NoError(t, <-stopped)
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.engine`))
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.river_job WHERE state = 'available' AND tags = '{changed}'`))
+}
+
 func TestDelete_WhatWasReportedGoesToo(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
