@@ -37,6 +37,16 @@ test: ## Run all tests with the race detector, and report the statement coverage
 			exit got < min \
 		}'
 
+# Modules of their own keep their dependencies out of the library's go.mod.
+MODULES := example/orm
+
+.PHONY: modules
+modules: ## Vet and test the modules below this one
+	@for module in $(MODULES); do \
+		printf '== %s\n' "$$module"; \
+		(cd "$$module" && go mod tidy -diff && go vet ./... && go test -race ./...); \
+	done
+
 # They are in files with the build tag, and no other target runs them.
 .PHONY: interop
 interop: $(CLIENTS) ## Run the tests that need other programs than Go and Postgres, and install those

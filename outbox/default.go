@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -38,11 +37,11 @@ func EnqueueMany(ctx context.Context, tx pgx.Tx, in []Intent) ([]Result, error) 
 }
 
 // EnqueueManySQL is [Client.EnqueueManySQL] of the default Client.
-func EnqueueManySQL(ctx context.Context, tx *sql.Tx, in []Intent) ([]Result, error) {
+func EnqueueManySQL(ctx context.Context, tx Querier, in []Intent) ([]Result, error) {
 	return Default().EnqueueManySQL(ctx, tx, in)
 }
 
 // EnqueueSQL is [Client.EnqueueSQL] of the default Client.
-func EnqueueSQL(ctx context.Context, tx *sql.Tx, in Intent) (Result, error) {
+func EnqueueSQL(ctx context.Context, tx Querier, in Intent) (Result, error) {
 	return Default().EnqueueSQL(ctx, tx, in)
 }

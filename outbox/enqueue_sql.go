@@ -2,25 +2,25 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
+	"fmt"
 
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// EnqueueSQL is [Client.Enqueue] for a transaction of database/sql, and so of
-// what is built on it. It works with pgx's driver and with lib/pq.
-func (c *Client) EnqueueSQL(ctx context.Context, tx *sql.Tx, in Intent) (Result, error) {
+// EnqueueSQL is [Client.Enqueue] for a transaction of database/sql, or of a library
+// built on it. It works with pgx's driver and with lib/pq.
+func (c *Client) EnqueueSQL(ctx context.Context, tx Querier, in Intent) (Result, error) {
 	return single(c.EnqueueManySQL(ctx, tx, []Intent{in}))
 }
 
 // EnqueueManySQL is [Client.EnqueueMany] for a transaction of database/sql.
-func (c *Client) EnqueueManySQL(ctx context.Context, tx *sql.Tx, in []Intent) ([]Result, error) {
+func (c *Client) EnqueueManySQL(ctx context.Context, tx Querier, in []Intent) ([]Result, error) {
 	records, notify, err := c.prepare(ctx, in)
 	if err != nil || len(records) == 0 {
 		return nil, err
 	}
-	if tx == nil {
-		return nil, errNoTx
+	if err := checkQuerier(tx); err != nil {
+		return nil, fmt.Errorf("outbox: enqueue: the transaction %w", err)
 	}
 	rows, err := c.enqueueSQL(ctx, tx, records, notify)
 	if err != nil {
@@ -31,7 +31,7 @@ func (c *Client) EnqueueManySQL(ctx context.Context, tx *sql.Tx, in []Intent) ([
 
 // enqueueSQL calls enqueue_batch for one intent too: one place reads its rows
 // from database/sql.
-func (c *Client) enqueueSQL(ctx context.Context, tx *sql.Tx, records []*record, notify bool) ([]store.EnqueueBatchRow, error) {
+func (c *Client) enqueueSQL(ctx context.Context, tx Querier, records []*record, notify bool) ([]store.EnqueueBatchRow, error) {
 	params, err := c.forMany(records, notify)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (c *Client) enqueueSQL(ctx context.Context, tx *sql.Tx, records []*record, 
 }
 
 func enqueueBatchSQL(
-	ctx context.Context, tx *sql.Tx, schema string, params *store.EnqueueBatchParams,
+	ctx context.Context, tx Querier, schema string, params *store.EnqueueBatchParams,
 ) (all []store.EnqueueBatchRow, err error) {
 	rows, err := tx.QueryContext(ctx, store.EnqueueBatchSQL(schema),
 		params.Intents, params.Client, params.MaxBytes, params.Notify)

@@ -95,7 +95,7 @@ func TestEnqueue(t *testing.T) {
 		var site, active, data, attributes string
 		var now, noNotBefore bool
 		require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT site, active_site, convert_from(data, 'UTF8'), attributes::text,
-			occurred_at = now(), not_before IS NULL
+			occurred_at BETWEEN now() AND clock_timestamp(), not_before IS NULL
 			FROM riverhook.intent`).Scan(&site, &active, &data, &attributes, &now, &noNotBefore))
 		require.Equal(t, []string{"/", "", "null", "{}"}, []string{site, active, data, attributes})
 		require.True(t, now)

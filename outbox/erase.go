@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -61,17 +60,17 @@ func (c *Client) Erase(ctx context.Context, tx pgx.Tx, r access.Resource) (Erase
 }
 
 // EraseSQL is [Client.Erase] for a transaction of database/sql.
-func (c *Client) EraseSQL(ctx context.Context, tx *sql.Tx, r access.Resource) (Erased, error) {
-	if tx == nil {
-		return Erased{}, errEraseNoTx
+func (c *Client) EraseSQL(ctx context.Context, tx Querier, r access.Resource) (Erased, error) {
+	if err := checkQuerier(tx); err != nil {
+		return Erased{}, fmt.Errorf("outbox: erase: the transaction %w", err)
 	}
 	if err := checkErase(r); err != nil {
 		return Erased{}, err
 	}
 	var row store.EraseRow
 	p := eraseParams(r)
-	err := tx.QueryRowContext(ctx, store.EraseSQL(c.cfg.Schema), p.ResourceKind, p.ResourceID, p.Client).
-		Scan(&row.Refused, &row.Intents, &row.Messages, &row.Deliveries, &row.Attempts)
+	err := store.ScanSQL(ctx, tx, store.EraseSQL(c.cfg.Schema), []any{p.ResourceKind, p.ResourceID, p.Client},
+		&row.Refused, &row.Intents, &row.Messages, &row.Deliveries, &row.Attempts)
 	if err != nil {
 		return Erased{}, c.eraseError(err)
 	}
@@ -84,7 +83,7 @@ func Erase(ctx context.Context, tx pgx.Tx, r access.Resource) (Erased, error) {
 }
 
 // EraseSQL is [Client.EraseSQL] of the default Client.
-func EraseSQL(ctx context.Context, tx *sql.Tx, r access.Resource) (Erased, error) {
+func EraseSQL(ctx context.Context, tx Querier, r access.Resource) (Erased, error) {
 	return Default().EraseSQL(ctx, tx, r)
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 )
 
-// What is built on database/sql has a *sql.Tx somewhere: GORM's
-// tx.Statement.ConnPool.(*sql.Tx), the Tx embedded in an sqlx.Tx or a bun.Tx.
+// Transactions of libraries built on database/sql are taken as they are: an sqlx.Tx,
+// a bun.Tx, GORM's tx.Statement.ConnPool. The programs in example/orm show each.
 func ExampleEnqueueSQL() {
 	ctx := context.Background()
 	pool, remove := examplePool(ctx)

@@ -30,8 +30,9 @@ type Intent struct {
 	// Data is encoded as JSON now, not after the commit, so it is a snapshot of
 	// the transaction. json.RawMessage and []byte must hold JSON and are kept
 	// byte for byte; other values are encoded as encoding/json does, except that
-	// "<", ">" and "&" stay as they are. nil becomes null. The JSON has at most
-	// Config.MaxDataBytes bytes, and is nested at most 512 levels deep.
+	// "<", ">" and "&" stay as they are. nil becomes null, a nil json.RawMessage or
+	// []byte too. The JSON has at most Config.MaxDataBytes bytes, and is nested at
+	// most 512 levels deep.
 	Data any
 
 	// ID is the wire id: what receivers see as webhook-id and deduplicate by.
@@ -45,7 +46,9 @@ type Intent struct {
 	NotBefore time.Time
 
 	// OccurredAt is when it happened, in the years 1 to 9999. Precision is
-	// microseconds. Zero: the start of the transaction by the database's clock.
+	// microseconds. Zero: the time of the call by the database's clock, which is the
+	// time in the key as well and never goes back within a transaction. Events of one
+	// row are in the order of its changes if each is enqueued after its change.
 	OccurredAt time.Time
 
 	// Resource is what the event is about. Kind has at most 128 characters, ID

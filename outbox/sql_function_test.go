@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
@@ -15,11 +16,13 @@ func TestTheSQLFunctionEnqueue(t *testing.T) {
 	t.Run("writes what the client would write", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		_, err := b.client.Enqueue(t.Context(), b.tx, named("go"))
+		in := named("go")
+		in.OccurredAt = time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+		_, err := b.client.Enqueue(t.Context(), b.tx, in)
 		require.NoError(t, err)
 		var id string
 		require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT riverhook.enqueue('user.created', '{"n":1}', id => 'sql', site => '/noaa/nws/oun',
-			resource_kind => 'user', resource_id => '42')`).Scan(&id))
+			resource_kind => 'user', resource_id => '42', occurred_at => '2026-01-02 03:04:05.000006+00')`).Scan(&id))
 		require.Equal(t, "sql", id)
 		var different int
 		require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT count(DISTINCT (type, site, active_site, resource_kind, resource_id, actor, channel,

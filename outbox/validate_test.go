@@ -79,7 +79,7 @@ func refusals() []refusal {
 		{"data that is not JSON", "Data", func(in *Intent) { in.Data = json.RawMessage(`{"a":}`) }, false},
 		{"two JSON texts", "Data", func(in *Intent) { in.Data = []byte(`{} {}`) }, false},
 		{"empty data", "Data", func(in *Intent) { in.Data = []byte{} }, false},
-		{"no raw message", "Data", func(in *Intent) { in.Data = json.RawMessage(nil) }, false},
+		{"no raw message", "Data", func(in *Intent) { in.Data = json.RawMessage{} }, false},
 		{"data that is not UTF-8", "Data", func(in *Intent) { in.Data = json.RawMessage("\"\xff\"") }, false},
 		{"data with NUL", "Data", func(in *Intent) { in.Data = json.RawMessage("\"\x00\"") }, false},
 		{"data with a byte order mark", "Data", func(in *Intent) { in.Data = json.RawMessage("\ufeff{}") }, false},

@@ -6,17 +6,25 @@ import (
 	"fmt"
 )
 
-// Encode is data as it is sent: a json.RawMessage and a []byte as they are, to be
-// checked, and anything else by Marshal.
+// Encode returns data as it is sent: a json.RawMessage and a []byte as they are, to be
+// checked, and anything else by Marshal. Either of the two is null if it is nil: that is
+// what a NULL column scans into.
 func Encode(data any) ([]byte, error) {
 	switch data := data.(type) {
 	case json.RawMessage:
-		return data, nil
+		return orNull(data), nil
 	case []byte:
-		return data, nil
+		return orNull(data), nil
 	default:
 		return Marshal(data)
 	}
+}
+
+func orNull(text []byte) []byte {
+	if text == nil {
+		return []byte("null")
+	}
+	return text
 }
 
 // Marshal is JSON without HTML escapes. It runs code of the application, which may

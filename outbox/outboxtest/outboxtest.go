@@ -17,7 +17,6 @@ package outboxtest
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -61,12 +60,12 @@ func Enqueued(ctx context.Context, tx pgx.Tx, opts *Opts) ([]outbox.Intent, erro
 }
 
 // EnqueuedSQL is Enqueued for a transaction of database/sql.
-func EnqueuedSQL(ctx context.Context, tx *sql.Tx, opts *Opts) ([]outbox.Intent, error) {
+func EnqueuedSQL(ctx context.Context, tx outbox.Querier, opts *Opts) ([]outbox.Intent, error) {
 	if err := store.CheckSchema(opts.schema()); err != nil {
 		return nil, fmt.Errorf("outboxtest: Opts.Schema: %w", err)
 	}
 	var text string
-	err := tx.QueryRowContext(ctx, store.IntentsOfTransactionSQL(opts.schema())).Scan(&text)
+	err := store.ScanSQL(ctx, tx, store.IntentsOfTransactionSQL(opts.schema()), nil, &text)
 	return decode(text, err)
 }
 
@@ -79,7 +78,7 @@ func RequireEnqueued(ctx context.Context, tb TB, tx pgx.Tx, want outbox.Intent, 
 }
 
 // RequireEnqueuedSQL is RequireEnqueued for a transaction of database/sql.
-func RequireEnqueuedSQL(ctx context.Context, tb TB, tx *sql.Tx, want outbox.Intent, opts *Opts) outbox.Intent {
+func RequireEnqueuedSQL(ctx context.Context, tb TB, tx outbox.Querier, want outbox.Intent, opts *Opts) outbox.Intent {
 	tb.Helper()
 	all, err := EnqueuedSQL(ctx, tx, opts)
 	return requireOne(tb, all, err, want)
@@ -94,7 +93,7 @@ func RequireNotEnqueued(ctx context.Context, tb TB, tx pgx.Tx, unwanted outbox.I
 }
 
 // RequireNotEnqueuedSQL is RequireNotEnqueued for a transaction of database/sql.
-func RequireNotEnqueuedSQL(ctx context.Context, tb TB, tx *sql.Tx, unwanted outbox.Intent, opts *Opts) {
+func RequireNotEnqueuedSQL(ctx context.Context, tb TB, tx outbox.Querier, unwanted outbox.Intent, opts *Opts) {
 	tb.Helper()
 	all, err := EnqueuedSQL(ctx, tx, opts)
 	requireNone(tb, all, err, unwanted)

@@ -9,7 +9,8 @@ DROP FUNCTION /* TEMPLATE: schema */refuse_client(integer);
 DROP TRIGGER migrated ON /* TEMPLATE: schema */migration;
 DROP FUNCTION /* TEMPLATE: schema */migrated();
 DROP FUNCTION /* TEMPLATE: schema */accepts_client(integer);
-DROP FUNCTION /* TEMPLATE: schema */new_id();
+DROP FUNCTION /* TEMPLATE: schema */new_id(timestamptz);
+DROP FUNCTION /* TEMPLATE: schema */event_time();
 DROP FUNCTION /* TEMPLATE: schema */site_chain(text, bigint);
 
 DROP TABLE

@@ -532,14 +532,34 @@ CREATE TABLE /* TEMPLATE: schema */engine (
 
 -- The write side --------------------------------------------------------------
 
--- A version 7 UUID (RFC 9562, section 5.7) by the database's clock, with the
--- fraction of the millisecond in rand_a (section 6.2, method 3): ids are ordered
+-- event_time reads the clock for one event, in microseconds. Within a transaction each
+-- reading is later than the one before, also when the clock is set back: the last one
+-- is kept in a setting of the transaction. now() would be the beginning of the
+-- transaction, which says nothing about the order in which two transactions
+-- changed the same row. Whoever sets the setting by hand gains at most an hour.
+CREATE FUNCTION /* TEMPLATE: schema */event_time() RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    at bigint := extract(epoch FROM clock_timestamp()) * 1000000;
+    last text := current_setting('riverhook.last_event', true);
+BEGIN
+    IF last <> '' AND last::bigint BETWEEN at AND at + 3600000000 THEN
+        at := last::bigint + 1;
+    END IF;
+    PERFORM set_config('riverhook.last_event', at::text, true);
+    RETURN to_timestamp(0) + at * interval '1 microsecond';
+END
+$$;
+
+-- A version 7 UUID (RFC 9562, section 5.7) of a time by the database's clock, with
+-- the fraction of the millisecond in rand_a (section 6.2, method 3): ids are ordered
 -- as the events are. It is one expression, which Postgres inlines.
-CREATE FUNCTION /* TEMPLATE: schema */new_id() RETURNS uuid
+CREATE FUNCTION /* TEMPLATE: schema */new_id(at timestamptz DEFAULT clock_timestamp()) RETURNS uuid
 LANGUAGE sql VOLATILE
 AS $$
     SELECT (
-        overlay(left(encode(int8send((extract(epoch FROM clock_timestamp()) * 4096000)::bigint << 4), 'hex'), 15) placing '7' FROM 13 FOR 0)
+        overlay(left(encode(int8send((extract(epoch FROM at) * 4096000)::bigint << 4), 'hex'), 15) placing '7' FROM 13 FOR 0)
         || right(encode(uuid_send(gen_random_uuid()), 'hex'), 16))::uuid
 $$;
 
@@ -586,7 +606,9 @@ $$;
 -- Whether JSON is nested more than 512 levels deep. Parsers that recurse stop
 -- somewhere: Postgres's own by max_stack_depth, those of receivers who knows where.
 -- Strings and all that is no bracket are taken out, and then the innermost
--- pairs, level by level. What is no JSON the cast refuses, but where it has so
+-- pairs, level by level. A string without an end reaches to the end of the text, so
+-- that a text which is no JSON costs no more than one that is. Backslashes are written as
+-- E'' because a session can switch standard_conforming_strings off. What is no JSON the cast refuses, but where it has so
 -- many brackets that the cast could overflow the stack.
 CREATE FUNCTION /* TEMPLATE: schema */nested_too_deep(data text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE
@@ -594,7 +616,7 @@ AS $$
 DECLARE
     brackets text; size integer;
 BEGIN
-    brackets := translate(regexp_replace(data, '(?:[^][{}"]|"(?:[^"\\]|\\.)*")+', '', 'g'), '{}', '[]');
+    brackets := translate(regexp_replace(data, E'(?:[^][{}"]|"(?:[^"\\\\]|\\\\.)*(?:"|\\\\?$))+', '', 'g'), '{}', '[]');
     FOR levels IN 0..511 LOOP
         size := length(brackets);
         IF size <= 2 * (512 - levels) THEN -- a level is a pair
@@ -623,16 +645,16 @@ BEGIN
     problem := CASE
         WHEN wire_id !~ '^[A-Za-z0-9_-]+$' OR length(wire_id) > 128
             THEN 'ID: must be 1 to 128 letters, digits, "_" or "-"'
-        WHEN type IS NULL OR type !~ '^[a-z0-9_]+(\.[a-z0-9_]+){1,7}$' OR length(type) > 128
+        WHEN type IS NULL OR type !~ '^[a-z0-9_]+([.][a-z0-9_]+){1,7}$' OR length(type) > 128
             THEN 'Type: must be 2 to 8 segments of a-z, 0-9 or "_" joined by ".", at most 128 characters'
         WHEN starts_with(type, 'riverhook.')
             THEN 'Type: must not begin with "riverhook.": such events are Riverhook''s own'
         WHEN site <> '/' AND (
-                site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR site ~ '/\.\.?(/|$)' OR length(site) > 512
+                site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR site ~ '/[.][.]?(/|$)' OR length(site) > 512
                 OR length(site) > 64 AND (site ~ '[^/]{65}' OR length(site) - length(replace(site, '/', '')) > 32))
             THEN 'Site: must be "/" or 1 to 32 segments of 1 to 64 letters, digits or "._~@:+-", other than "." and "..", that each begin with "/", at most 512 characters'
         WHEN active_site NOT IN ('', '/') AND (
-                active_site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR active_site ~ '/\.\.?(/|$)' OR length(active_site) > 512
+                active_site !~ '^(/[A-Za-z0-9._~@:+-]+)+$' OR active_site ~ '/[.][.]?(/|$)' OR length(active_site) > 512
                 OR length(active_site) > 64 AND (active_site ~ '[^/]{65}' OR length(active_site) - length(replace(active_site, '/', '')) > 32))
             THEN 'ActiveSite: must be empty, "/" or 1 to 32 segments of 1 to 64 letters, digits or "._~@:+-", other than "." and "..", that each begin with "/", at most 512 characters'
         WHEN (resource_kind = '') <> (resource_id = '')
@@ -654,8 +676,8 @@ BEGIN
             THEN 'NotBefore: must be in the years 1 to 9999'
         WHEN data IS NULL
             THEN 'Data: is missing'
-        WHEN octet_length(data) > max_bytes
-            THEN format('Data: has %s bytes; at most %s are allowed', octet_length(data), max_bytes)
+        WHEN octet_length(data) > least(max_bytes, 67108864) -- the most that a client may be configured to allow
+            THEN format('Data: has %s bytes; at most %s are allowed', octet_length(data), least(max_bytes, 67108864))
         -- 513 levels have 1026 brackets, half of which open.
         WHEN octet_length(data) > 1025 AND octet_length(data) - octet_length(replace(replace(data, '[', ''), '{', '')) > 512
              AND /* TEMPLATE: schema */nested_too_deep(data)
@@ -679,8 +701,8 @@ CREATE FUNCTION /* TEMPLATE: schema */intent_digest(type text, site text, resour
 LANGUAGE sql STABLE
 AS $$
     SELECT sha256(
-        convert_to(type, 'UTF8') || '\x00' || convert_to(site, 'UTF8') || '\x00'
-        || convert_to(resource_kind, 'UTF8') || '\x00' || convert_to(resource_id, 'UTF8') || '\x00' || convert_to(data, 'UTF8'))
+        convert_to(type, 'UTF8') || decode('00', 'hex') || convert_to(site, 'UTF8') || decode('00', 'hex')
+        || convert_to(resource_kind, 'UTF8') || decode('00', 'hex') || convert_to(resource_id, 'UTF8') || decode('00', 'hex') || convert_to(data, 'UTF8'))
 $$;
 
 -- enqueue_one writes an intent and the River job that expands it, and returns
@@ -701,7 +723,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    key uuid; job bigint; problem text; due timestamptz;
+    at timestamptz; key uuid; job bigint; problem text; due timestamptz;
 BEGIN
     IF NOT /* TEMPLATE: schema */accepts_client(client) THEN
         PERFORM /* TEMPLATE: schema */refuse_client(client);
@@ -716,7 +738,8 @@ BEGIN
         RETURN;
     END IF;
 
-    key := /* TEMPLATE: schema */new_id();
+    at := /* TEMPLATE: schema */event_time();
+    key := /* TEMPLATE: schema */new_id(at);
     wire_id := coalesce(id, key::text);
     outcome := 'inserted';
     INSERT INTO /* TEMPLATE: schema */intent (
@@ -726,7 +749,7 @@ BEGIN
         key, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
         attributes, schema_version, (SELECT coalesce(max(a.ended), 0) + 1 FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807),
         convert_to(data, 'UTF8'), /* TEMPLATE: schema */intent_digest(type, site, resource_kind, resource_id, data),
-        coalesce(occurred_at, now()), not_before)
+        coalesce(occurred_at, at), not_before)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         outcome := CASE
@@ -765,7 +788,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    r record; n integer := 0; problem text; problems text[];
+    r record; n integer := 0; at timestamptz; problem text; problems text[];
     i /* TEMPLATE: schema */intent; given /* TEMPLATE: schema */intent[]; fresh uuid[]; due boolean;
 BEGIN
     IF NOT /* TEMPLATE: schema */accepts_client(client) THEN
@@ -778,7 +801,8 @@ BEGIN
             attributes jsonb, schema_version integer, data text, occurred_at timestamptz, not_before timestamptz)
     LOOP
         n := n + 1;
-        i.id := /* TEMPLATE: schema */new_id();
+        at := /* TEMPLATE: schema */event_time();
+        i.id := /* TEMPLATE: schema */new_id(at);
         i.wire_id := coalesce(r.id, i.id::text);
         i.type := r.type;
         i.site := coalesce(nullif(r.site, ''), '/');
@@ -791,7 +815,7 @@ BEGIN
         i.schema_version := coalesce(r.schema_version, 0);
         i.data := convert_to(r.data, 'UTF8');
         i.digest := /* TEMPLATE: schema */intent_digest(i.type, i.site, i.resource_kind, i.resource_id, r.data);
-        i.occurred_at := coalesce(r.occurred_at, now());
+        i.occurred_at := coalesce(r.occurred_at, at);
         i.not_before := r.not_before;
         given[n] := i;
         problem := /* TEMPLATE: schema */intent_problem(
@@ -986,7 +1010,8 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */erase(text, text, integer) FROM PUBLIC;
-REVOKE ALL ON FUNCTION /* TEMPLATE: schema */new_id() FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */event_time() FROM PUBLIC;
+REVOKE ALL ON FUNCTION /* TEMPLATE: schema */new_id(timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */accepts_client(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */migrated() FROM PUBLIC;
 REVOKE ALL ON FUNCTION /* TEMPLATE: schema */refuse_client(integer) FROM PUBLIC;
