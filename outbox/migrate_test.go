@@ -205,7 +205,13 @@ func TestErrNotMigrated(t *testing.T) {
 			"DELETE FROM riverhook.river_migration WHERE version = 8", "lack River's migration 8", true,
 		},
 		"no version is recorded": {
-			"DELETE FROM riverhook.migration", "is at version 0 and this program needs version 1", false,
+			"DELETE FROM riverhook.migration", `the table migration of schema "riverhook" is empty`, false,
+		},
+		"our record is emptied": {
+			"TRUNCATE riverhook.migration", `the table migration of schema "riverhook" is empty`, true,
+		},
+		"River's record is emptied": {
+			"TRUNCATE riverhook.river_migration", `the table river_migration of schema "riverhook" is empty`, true,
 		},
 		"a newer version serves only itself": {
 			"INSERT INTO riverhook.migration (version) VALUES (7)", "needs a program of version 7 or later", false,
@@ -238,6 +244,22 @@ func TestErrNotMigrated(t *testing.T) {
 			require.ErrorContains(t, err, "outbox.Migrate")
 		})
 	}
+
+	t.Run("Migrate says what to do about tables that were emptied", func(t *testing.T) {
+		t.Parallel()
+		pool := pgtest.Pool(t)
+		var all string
+		require.NoError(t, pool.QueryRow(t.Context(),
+			"SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = 'riverhook'").Scan(&all))
+		_, err := pool.Exec(t.Context(), "TRUNCATE "+all)
+		require.NoError(t, err)
+		err = Migrate(t.Context(), pool, nil)
+		require.ErrorIs(t, err, ErrNotMigrated)
+		require.ErrorContains(t, err, "drop the schema (DROP SCHEMA riverhook CASCADE deletes all events) and run outbox.Migrate")
+		_, err = pool.Exec(t.Context(), "DROP SCHEMA riverhook CASCADE")
+		require.NoError(t, err)
+		require.NoError(t, Migrate(t.Context(), pool, nil))
+	})
 
 	t.Run("Migrate says so of a newer schema, in both directions", func(t *testing.T) {
 		t.Parallel()

@@ -13,6 +13,11 @@ import (
 // behind what this library needs, or is too new for it.
 var ErrNotMigrated = errors.New("the database is not migrated for this version of riverhook")
 
+// errEmptied is behind the error of a schema whose tables are there and whose records
+// of migrations are gone. Migrating cannot repair it, since what is there would
+// be made again.
+var errEmptied = errors.New("the records of migrations were deleted")
+
 // Check returns an error behind which is ErrNotMigrated, and which says what to
 // do, unless this library can work with the schema. It only reads; in a
 // transaction of the caller it leaves the transaction usable.
@@ -40,6 +45,8 @@ func checkVersion(ctx context.Context, q *store.Queries, schema string) error {
 		return fmt.Errorf("read version of schema: %w", err)
 	}
 	switch {
+	case at.Have == 0:
+		return emptied(schema, "migration")
 	case at.Have < Version:
 		return fmt.Errorf("%w: schema %q is at version %d and this program needs version %d: run outbox.Migrate",
 			ErrNotMigrated, schema, at.Have, Version)
@@ -55,6 +62,9 @@ func checkRiver(ctx context.Context, q *store.Queries, schema string) error {
 	if err != nil {
 		return fmt.Errorf("read version of River's tables: %w", err)
 	}
+	if len(have) == 0 {
+		return emptied(schema, "river_migration")
+	}
 	steps, err := RiverSteps()
 	if err != nil {
 		return err
@@ -66,4 +76,10 @@ func checkRiver(ctx context.Context, q *store.Queries, schema string) error {
 		}
 	}
 	return nil
+}
+
+func emptied(schema, table string) error {
+	return fmt.Errorf("%w: %w: the table %s of schema %q is empty, as TRUNCATE of all tables leaves it: "+
+		"restore its rows, or drop the schema (DROP SCHEMA %s CASCADE deletes all events) and run outbox.Migrate; leave this table out when you empty others",
+		ErrNotMigrated, errEmptied, table, schema, schema)
 }

@@ -20,7 +20,7 @@ import (
 //
 // It fails with [ErrNotMigrated] where the schema is too new for this library.
 func Up(ctx context.Context, pool *pgxpool.Pool, schema string) error {
-	if err := Check(ctx, pool, schema); !errors.Is(err, ErrNotMigrated) {
+	if err := Check(ctx, pool, schema); !errors.Is(err, ErrNotMigrated) || errors.Is(err, errEmptied) {
 		return err
 	}
 	return locked(ctx, pool, schema, func(ctx context.Context, own *pgxpool.Pool) error {
