@@ -81,20 +81,20 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: asDNSError(err, host)}
 	}
-	var first error
-	for _, addr := range addrs {
-		conn, err := d.net.DialContext(ctx, network, net.JoinHostPort(addr.String(), port))
-		if err == nil {
-			return conn, nil
-		}
-		if first == nil {
-			first = err
-		}
+	if len(addrs) == 0 {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: asDNSError(errors.New("no such host"), host)}
 	}
-	if first == nil {
-		first = &net.OpError{Op: "dial", Net: network, Err: asDNSError(errors.New("no such host"), host)}
+	number, err := net.DefaultResolver.LookupPort(ctx, network, port)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	return nil, first
+	targets := make([]netip.AddrPort, len(addrs))
+	for i, addr := range addrs {
+		targets[i] = netip.AddrPortFrom(addr, uint16(number)) //nolint:gosec // LookupPort returns 0 to 65535
+	}
+	return race(ctx, targets, func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+		return d.net.DialContext(ctx, network, addr.String())
+	})
 }
 
 // lookUp asks a Resolver, which is the application's and called by a goroutine of

@@ -61,8 +61,9 @@ type Config struct {
 	Proxy *Proxy
 
 	// Resolver resolves host names. Its answers are judged at each dial like any
-	// others. It must be nil with Proxy. Default: Go's resolver, with both address
-	// families tried as in RFC 8305.
+	// others, and tried as RFC 8305 says: the families in turn, the next address 250 ms
+	// after the one before or as soon as that has failed. It must be nil with Proxy.
+	// Default: Go's resolver, whose addresses net.Dialer tries.
 	Resolver Resolver
 }
 

@@ -34,7 +34,7 @@ func TestEnqueue_TimeIsThatOfTheCallNotOfTheTransaction(t *testing.T) {
 	require.NoError(t, err)
 	first, err := pool.Begin(t.Context())
 	require.NoError(t, err)
-	defer first.Rollback(t.Context()) //nolint:errcheck // it is committed below
+	defer first.Rollback(t.Context())
 	_, err = first.Exec(t.Context(), "SELECT now()")
 	require.NoError(t, err)
 

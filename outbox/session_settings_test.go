@@ -11,14 +11,12 @@ import (
 // What a session can be set to, and what it must not change.
 func TestEnqueue_SettingsOfTheSessionChangeNothing(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	_, err := b.client.Enqueue(t.Context(), b.tx, named("plain"))
-	require.NoError(t, err)
 	for _, setting := range []string{
 		"standard_conforming_strings = off", "bytea_output = escape", "DateStyle = 'SQL, DMY'", "DateStyle = German",
 		"IntervalStyle = sql_standard", "TimeZone = 'Asia/Kathmandu'", "xmloption = document", "extra_float_digits = 0", "search_path = ''",
 	} {
 		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
 			b := setup(t)
 			_, err := b.tx.Exec(t.Context(), "SET LOCAL "+setting)
 			require.NoError(t, err)
@@ -78,8 +76,8 @@ func TestEnqueue_TextThatIsNotJSONIsRefusedInLinearTime(t *testing.T) {
 			_, err := b.tx.Exec(t.Context(), "SET LOCAL statement_timeout = '20s'")
 			require.NoError(t, err)
 			var outcome string
-			err = b.tx.QueryRow(t.Context(), `SELECT outcome FROM riverhook.enqueue_one(NULL, 'a.b', '/', '', '', '', '', '', '{}', 0, $1, NULL, NULL,
-				NULL, 262144, false)`, text).Scan(&outcome)
+			err = b.tx.QueryRow(t.Context(), `SELECT outcome FROM riverhook.enqueue_one(
+				NULL, 'a.b', '/', '', '', '', '', '', '{}', 0, $1, NULL, NULL, NULL, 262144, false)`, text).Scan(&outcome)
 			if err != nil {
 				require.ErrorContains(t, err, "invalid input syntax for type json")
 				return

@@ -37,7 +37,8 @@ func TestORM_RowAndEventCommitTogether(t *testing.T) {
 			db, err := sql.Open("pgx", pgtest.Database(t))
 			require.NoError(t, err)
 			defer db.Close()
-			_, err = db.ExecContext(t.Context(), "CREATE TABLE users (name text CHECK (name <> 'mallory'), UNIQUE (name) DEFERRABLE INITIALLY DEFERRED)")
+			_, err = db.ExecContext(t.Context(), `CREATE TABLE users (
+				name text CHECK (name <> 'mallory'), UNIQUE (name) DEFERRABLE INITIALLY DEFERRED)`)
 			require.NoError(t, err)
 			add := create(t, db)
 			require.NoError(t, add(t.Context(), "ada"))

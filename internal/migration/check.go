@@ -80,6 +80,7 @@ func checkRiver(ctx context.Context, q *store.Queries, schema string) error {
 
 func emptied(schema, table string) error {
 	return fmt.Errorf("%w: %w: the table %s of schema %q is empty, as TRUNCATE of all tables leaves it: "+
-		"restore its rows, or drop the schema (DROP SCHEMA %s CASCADE deletes all events) and run outbox.Migrate; leave this table out when you empty others",
+		"restore its rows, or drop the schema (DROP SCHEMA %s CASCADE deletes all events) and run outbox.Migrate; "+
+		"leave this table out when you empty others",
 		ErrNotMigrated, errEmptied, table, schema, schema)
 }
