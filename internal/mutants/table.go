@@ -79,7 +79,7 @@ var sending = []mutant{
 	{
 		name: "an engine that lives is believed dead",
 		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
-		old: "o.heartbeat_at NOT BETWEEN", with: "o.heartbeat_at BETWEEN",
+		old: "\n    WHERE o.heartbeat_at NOT BETWEEN", with: "\n    WHERE o.heartbeat_at BETWEEN",
 		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
 	},
 	{
