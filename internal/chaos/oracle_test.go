@@ -260,7 +260,8 @@ func (w *world) judgeArrivals(events map[string]*event, fault func(format string
 			fault("%s: arrived at %s, whose owner may not see it", a.event, a.endpoint)
 		}
 		if t := s.forbidden(a); t != nil {
-			fault("%s: arrived at %s %s after it was %s", a.event, a.endpoint, a.at.Sub(t.at.most).Round(time.Millisecond), t.state)
+			late := a.at.Sub(t.at.most).Round(time.Millisecond)
+			fault("%s: arrived at %s, which %s before was %s with the URL %s", a.event, a.endpoint, late, t.state, t.url)
 		}
 		counts[place{ev, s}]++
 	}
@@ -302,8 +303,8 @@ func (w *world) trace(ev *event, s *sub) string {
 		}
 	}
 	rows, err := w.pool.Query(w.t.Context(), `
-		SELECT to_char(a.started_at AT TIME ZONE 'UTC', 'HH24:MI:SS.MS') || ' attempt ' || a.seq || ' ' || a.outcome || ' ' || split_part(a.error, ':', 1)
-			|| ' by ' || a.engine || ', ' || a.duration_us / 1000 || ' ms'
+		SELECT to_char(a.started_at AT TIME ZONE 'UTC', 'HH24:MI:SS.MS') || ' attempt ' || a.seq || ' ' || a.outcome || ' '
+			|| split_part(a.error, ':', 1) || ' by ' || a.engine || ', ' || a.duration_us / 1000 || ' ms'
 		FROM app.all_attempt a JOIN app.all_delivery d ON d.id = a.delivery_id WHERE d.intent_id = $1 AND d.subscription_id = $2
 		UNION ALL
 		SELECT to_char(d.created_at AT TIME ZONE 'UTC', 'HH24:MI:SS.MS') || ' delivery ' || d.id || ' ' || d.state || ' ' || d.reason || ', seq '
