@@ -55,13 +55,14 @@ func (e *Engine) askOne(ctx context.Context, t *target) (*transition, unasked) {
 	if kept := e.openFor(ctx, t); kept != nil {
 		return nil, unanswered(kept.Reason)
 	}
-	if !e.endpoints.acquire(ctx, t.Sub.ID, t.Sub.MaxInFlight) {
+	key := t.endpoint() // what is read again can name another
+	if !e.endpoints.acquire(ctx, key, t.Sub.MaxInFlight) {
 		if ctx.Err() != nil {
 			return nil, late
 		}
 		return nil, unanswered("the endpoint has as many requests in flight as it may have")
 	}
-	defer e.endpoints.leave(t.Sub.ID)
+	defer e.endpoints.leave(key)
 	select {
 	case e.inFlight <- struct{}{}:
 		defer func() { <-e.inFlight }()
@@ -106,6 +107,9 @@ func (e *Engine) gateAsRead(ctx context.Context, t *target) unasked {
 		return unanswered(kept.Reason)
 	}
 	if kept := e.authFor(ctx, t); kept != nil {
+		return unanswered(kept.Reason)
+	}
+	if kept := e.claimProbe(ctx, t); kept != nil {
 		return unanswered(kept.Reason)
 	}
 	return unasked{}

@@ -213,7 +213,7 @@ func TestQuestionsCountForAndAgainstTheirEndpoint(t *testing.T) {
 	for range 5 {
 		require.Equal(t, "unanswered: it answered 500", ask())
 	}
-	require.Equal(t, "unanswered: the endpoint is failing or asked to wait", ask(), "the circuit is open")
+	require.Equal(t, "unanswered: the endpoint is failing", ask(), "the circuit is open")
 	asked := len(r.Requests())
 	b.pass(time.Hour)
 	require.Equal(t, "agreed", ask())

@@ -190,7 +190,7 @@ func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 				b.exec(`INSERT INTO riverhook.subscription_health (subscription_id, epoch, circuit_until, circuit_opened)
 					VALUES ($1, 1, now() + interval '1 h', 1)`, sub)
 			},
-			says: "unanswered: the endpoint is failing or asked to wait",
+			says: "unanswered: the endpoint is failing",
 		},
 		"undecidable": {
 			checker: access.CheckerFunc(never),

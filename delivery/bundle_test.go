@@ -69,6 +69,7 @@ func schedules() map[string]delivery.Schedule {
 		"hourly":  {Delays: slices.Repeat([]time.Duration{time.Hour}, 20)},
 		"patient": {Delays: slices.Repeat(soon, 50)},
 		"quick":   {Delays: soon},
+		"seconds": {Delays: slices.Repeat([]time.Duration{time.Second}, 9)},
 		"soon":    {Delays: slices.Repeat(soon, 3)},
 		"twice":   {Delays: []time.Duration{time.Hour}},
 	}

@@ -1,6 +1,11 @@
 package delivery
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
 
 // The pause of a circuit doubles each time that it opens without a success
 // between, jittered so that endpoints that failed together are not probed
@@ -11,6 +16,65 @@ const (
 	circuitJitter   = 0.2
 )
 
+// probeMargin is how much longer than its request may take a probe keeps others
+// away, so that its answer can be recorded.
+const probeMargin = 2 * writeTimeout
+
+// circuitGate is what the circuit of its endpoint says of a delivery; nil lets it
+// pass, for now: where the circuit is not closed the delivery has to be its probe,
+// which claimProbe decides.
+//
+// A wait that the endpoint has asked for lets nothing through. The pause of a circuit
+// that failures opened lets retries through, one at a time, so that a delivery alone
+// at its endpoint keeps its schedule.
+func (t *target) circuitGate(now time.Time) *transition {
+	switch {
+	case t.AskedUntil.After(now):
+		return t.hold(holdCircuit, "the endpoint asked to wait")
+	case t.Probe:
+		return nil
+	case t.Probed, t.CircuitUntil.After(now) && !t.isRetry():
+		return t.heldByCircuit()
+	default:
+		return nil
+	}
+}
+
+func (t *target) heldByCircuit() *transition { return t.hold(holdCircuit, "the endpoint is failing") }
+
+// isRetry is whether the delivery has failed before in its round.
+func (t *target) isRetry() bool { return t.Attempts > 0 }
+
+// claimProbe makes a delivery the one probe of its endpoint, over all engines, if the
+// circuit is not closed. It is called right before the request. What it returns
+// keeps the delivery back: also one that was read, and has waited for its slot, before
+// the circuit opened.
+func (e *Engine) claimProbe(ctx context.Context, t *target) *transition {
+	if !t.Trial {
+		if e.endpoints.turnedSince(t.endpoint(), t.ReadAt) {
+			return t.heldByCircuit()
+		}
+		return nil
+	}
+	rows, err := e.frequent.ClaimProbe(ctx, &store.ClaimProbeParams{
+		SubscriptionID: t.Sub.ID, Epoch: t.Epoch, URLVersion: t.Sub.URLVersion, ID: t.ID, Retry: t.isRetry(),
+		LeaseMs: (e.timeoutOf(t) + probeMargin).Milliseconds(),
+	})
+	switch {
+	case err != nil:
+		return t.postpone(changedWait, "its circuit could not be read")
+	case len(rows) == 0: // it has been closed meanwhile
+		t.Trial, t.Probe, t.CircuitOpened = false, false, 0
+		return nil
+	case !rows[0].Claimed:
+		t.Probe = false
+		return t.heldByCircuit()
+	default:
+		t.Probe, t.CircuitOpened = true, rows[0].CircuitOpened
+		return nil
+	}
+}
+
 // judgeEndpoint takes in what an attempt says of its endpoint, and lets the
 // transition open the circuit where that follows. What opened is written in the
 // transition's commit, so it holds in every engine and outlives this one. A request
@@ -18,19 +82,23 @@ const (
 // connections that are in use. It fails a trial.
 func (e *Engine) judgeEndpoint(tr *transition) {
 	t, a := tr.Target, tr.Attempt
-	if a.Outcome == OutcomeProxyFailed || a.Unanswered && t.CircuitOpened == 0 {
+	if a.Outcome == OutcomeProxyFailed || a.Unanswered && !t.Probe {
 		return
 	}
-	opens := e.endpoints.learn(t.Sub.ID, a.Outcome, a.Duration, time.Now())
-	if t.CircuitOpened > 0 && isEndpointFailure(a.Outcome) {
+	opens := e.endpoints.learn(t.endpoint(), a.Outcome, a.Duration, time.Now())
+	if t.Probe && isEndpointFailure(a.Outcome) {
 		opens = true // it was on trial
 	}
 	if opens {
-		tr.Opens = true
 		tr.Pause = pauseAfter(t.CircuitOpened, e.random)
 	}
-	tr.Pause = max(tr.Pause, a.RetryAfter)
+	if tr.Asked = a.Asked; tr.turns() {
+		e.endpoints.turn(t.endpoint(), time.Now())
+	}
 }
+
+// turns is whether the endpoint is to get nothing for a while.
+func (tr *transition) turns() bool { return tr.Asked > 0 || tr.Pause > 0 }
 
 // pauseAfter is the pause of a circuit that has opened so many times before.
 func pauseAfter(opened int, rnd func() float64) time.Duration {

@@ -36,8 +36,10 @@ type verdict struct {
 	Reason string
 
 	// RetryAfter is how long the receiver asked us to stay away, 0 when it did
-	// not. It comes with every outcome that has a status.
+	// not. It comes with every outcome that has a status. Named says that it did,
+	// also where that is no time at all.
 	RetryAfter time.Duration
+	Named      bool
 }
 
 // classify judges the result of one attempt: status and header of the answer (0
@@ -51,7 +53,9 @@ func classify(status int, header http.Header, err error, now time.Time) verdict 
 	if status == 0 {
 		return classifyError(err)
 	}
-	v := classifyStatus(status, retryAfter(header, now))
+	wait, named := retryAfter(header, now)
+	v := classifyStatus(status, wait)
+	v.Named = named
 	if v.Outcome == OutcomeDelivered && isTimeout(err) {
 		v.Outcome, v.ErrorClass, v.Detail = OutcomeTimeout, classBody, "the answer's body did not end in time"
 	}

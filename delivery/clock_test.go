@@ -146,12 +146,12 @@ func TestAJobThatAWrongClockPutOffIsNotForgotten(t *testing.T) {
 	r := b.receiver(nil)
 	b.subscribe(r, nil)
 	b.start(b.engine(nil))
-	b.exec(`ALTER TABLE riverhook.subscription_health RENAME TO elsewhere`)
+	b.exec(`ALTER VIEW riverhook.subscription_circuit RENAME TO elsewhere`)
 	id := b.enqueue(nil)
 	b.eventually(func() bool {
 		return b.count(`SELECT count(*) FROM riverhook.river_job WHERE scheduled_at > now() + interval '59 minutes'`) == 1
 	})
-	b.exec(`ALTER TABLE riverhook.elsewhere RENAME TO subscription_health`)
+	b.exec(`ALTER VIEW riverhook.elsewhere RENAME TO subscription_circuit`)
 
 	b.pass(16 * time.Second)
 

@@ -99,7 +99,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	// MaintenanceInterval is the time between two rounds of maintenance: the
-	// release of held deliveries, lost jobs, deactivation, pruning. Default: 1 s.
+	// release of held deliveries, probes of circuits, lost jobs, deactivation, pruning. Default: 1 s.
 	MaintenanceInterval time.Duration
 
 	// MaxHold is how long a delivery may be held before it expires.
@@ -178,6 +178,10 @@ type Config struct {
 	// Engine.Subscriptions: MaxPerSite there. Default: 1000. -1 is no limit.
 	SubscriptionsPerSite int
 
+	// ThrottleWait is how long an endpoint gets nothing after it has answered 429 or
+	// 503 without a Retry-After that can be read. Default: 60 s.
+	ThrottleWait time.Duration
+
 	// Timeout bounds a request in total, the answer's body included, for
 	// subscriptions that name none. Default: 20 s.
 	Timeout time.Duration
@@ -222,6 +226,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	def(&out.ResponseBytes, 16<<10)
 	def(&out.Schema, store.DefaultSchema)
 	def(&out.StopTimeout, 30*time.Second)
+	def(&out.ThrottleWait, time.Minute)
 	def(&out.Timeout, 20*time.Second)
 	out.Verification.fill()
 	if out.ID == "" {
@@ -301,6 +306,8 @@ func (c *Config) validate() error {
 		return refuse("ResponseBytes", "must be -1 or more")
 	case c.StopTimeout < 0:
 		return refuse("StopTimeout", "must not be negative")
+	case c.ThrottleWait < 0:
+		return refuse("ThrottleWait", "must not be negative")
 	case c.Timeout < 0:
 		return refuse("Timeout", "must not be negative")
 	case c.Verification.problem() != "":

@@ -67,7 +67,7 @@ func (e *Engine) judge(ctx context.Context, row *store.TroubledRow) (changed boo
 func (e *Engine) deactivate(ctx context.Context, row *store.TroubledRow, ev SubscriptionEvent) (bool, error) {
 	changed, err := e.changeAndAnnounce(ctx, func(q *store.Queries) ([]uuid.UUID, error) {
 		return q.DeactivateEpoch(ctx, &store.DeactivateEpochParams{
-			ID: row.SubscriptionID, Epoch: row.Epoch, Reason: ev.Reason, FailingSince: row.FailingSince,
+			ID: row.SubscriptionID, Epoch: row.Epoch, URLVersion: row.URLVersion, Reason: ev.Reason, FailingSince: row.FailingSince,
 		})
 	}, ev.operation(SubscriptionDeactivatedEventType))
 	if err != nil || !changed { // another engine was first, or an application holds the row: next time
@@ -80,7 +80,9 @@ func (e *Engine) deactivate(ctx context.Context, row *store.TroubledRow, ev Subs
 
 func (e *Engine) warn(ctx context.Context, row *store.TroubledRow, ev SubscriptionEvent) (bool, error) {
 	changed, err := e.changeAndAnnounce(ctx, func(q *store.Queries) ([]uuid.UUID, error) {
-		return q.MarkWarned(ctx, &store.MarkWarnedParams{ID: row.SubscriptionID, Epoch: row.Epoch, FailingSince: row.FailingSince})
+		return q.MarkWarned(ctx, &store.MarkWarnedParams{
+			ID: row.SubscriptionID, Epoch: row.Epoch, URLVersion: row.URLVersion, FailingSince: row.FailingSince,
+		})
 	}, ev.operation(SubscriptionFailingEventType))
 	if err != nil || !changed {
 		return false, err

@@ -44,10 +44,20 @@ type endpoints struct {
 	def int // slots where the subscription names none
 
 	mu sync.Mutex
-	of map[uuid.UUID]*endpoint
+	of map[uuid.UUID]*endpoint // by subscription, with the URL that is in force
+}
+
+// endpointKey is a URL of a subscription. What is known of one says nothing of the
+// next.
+type endpointKey struct {
+	SubscriptionID uuid.UUID
+	URLVersion     int
 }
 
 type endpoint struct {
+	version int
+	former  *endpoint // one with requests to a URL that is not in force any more
+
 	inFlight int
 	took     time.Duration // a request, by a moving average
 	busy     time.Time     // since when all slots are taken without one being freed
@@ -61,6 +71,8 @@ type endpoint struct {
 	released   int // deliveries that were released and are on their way here
 	releasedAt time.Time
 
+	turned time.Time // when its circuit last opened, or it asked to wait
+
 	failures    int // in a row
 	windowStart time.Time
 	windowAll   int
@@ -71,20 +83,63 @@ func newEndpoints(def int) *endpoints {
 	return &endpoints{def: def, of: map[uuid.UUID]*endpoint{}}
 }
 
-// get must be called with the lock held.
-func (es *endpoints) get(id uuid.UUID, most int) *endpoint {
+// find returns nil where nothing is known. It, get and forget must be called with the
+// lock held.
+func (es *endpoints) find(key endpointKey) *endpoint {
+	ep := es.of[key.SubscriptionID]
+	for ep != nil && ep.version != key.URLVersion {
+		ep = ep.former
+	}
+	return ep
+}
+
+func (es *endpoints) get(key endpointKey, most int) *endpoint {
 	if most <= 0 {
 		most = es.def
 	}
-	ep := es.of[id]
+	ep := es.find(key)
 	if ep == nil {
-		ep = &endpoint{limit: float64(most), most: most}
-		es.of[id] = ep
+		ep = &endpoint{version: key.URLVersion, limit: float64(most), most: most}
+		es.add(key.SubscriptionID, ep)
 	}
 	if ep.most != most {
 		ep.most, ep.limit = most, float64(most)
 	}
 	return ep
+}
+
+// add puts the latest URL in front.
+func (es *endpoints) add(id uuid.UUID, ep *endpoint) {
+	latest := es.of[id]
+	if latest != nil && latest.version > ep.version { // who comes had read the subscription before
+		ep.former, latest.former = latest.former, ep
+		return
+	}
+	es.of[id] = ep
+	if latest != nil {
+		ep.former, ep.held = latest, latest.held
+		es.forget(endpointKey{SubscriptionID: id, URLVersion: latest.version})
+	}
+}
+
+// forget drops an endpoint of which nothing is needed any more.
+func (es *endpoints) forget(key endpointKey) {
+	latest := es.of[key.SubscriptionID]
+	for at := &latest; *at != nil; at = &(*at).former {
+		ep := *at
+		if ep.version != key.URLVersion {
+			continue
+		}
+		if ep.idle() || ep != es.of[key.SubscriptionID] && ep.unused() {
+			*at = ep.former
+		}
+		break
+	}
+	if latest == nil {
+		delete(es.of, key.SubscriptionID)
+	} else {
+		es.of[key.SubscriptionID] = latest
+	}
 }
 
 // waiter is an attempt that waits for its turn. It has no goroutine: under load
@@ -101,10 +156,10 @@ func (w *waiter) end(ok bool) {
 
 // enter calls turn once: with true when the attempt has a slot, with false when
 // its delivery should be held or ctx has ended. turn must not block.
-func (es *endpoints) enter(ctx context.Context, id uuid.UUID, most int, turn func(ok bool)) {
+func (es *endpoints) enter(ctx context.Context, key endpointKey, most int, turn func(ok bool)) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	ep := es.get(id, most)
+	ep := es.get(key, most)
 	ep.released = max(ep.released-1, 0)
 	if ep.inFlight < ep.slots() {
 		ep.inFlight++
@@ -120,7 +175,7 @@ func (es *endpoints) enter(ctx context.Context, id uuid.UUID, most int, turn fun
 		return
 	}
 	w := &waiter{turn: turn}
-	w.stop = context.AfterFunc(ctx, func() { es.giveUp(id, w) })
+	w.stop = context.AfterFunc(ctx, func() { es.giveUp(key, w) })
 	ep.waiting = append(ep.waiting, w)
 	if len(ep.waiting) == 1 {
 		ep.look = time.AfterFunc(slotLook, func() { es.lookAgain(ep) })
@@ -144,10 +199,10 @@ func (es *endpoints) lookAgain(ep *endpoint) {
 }
 
 // giveUp ends the wait of one whose context has ended.
-func (es *endpoints) giveUp(id uuid.UUID, w *waiter) {
+func (es *endpoints) giveUp(key endpointKey, w *waiter) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	if ep := es.of[id]; ep != nil {
+	if ep := es.find(key); ep != nil {
 		if i := slices.Index(ep.waiting, w); i >= 0 {
 			ep.waiting = slices.Delete(ep.waiting, i, i+1)
 			w.end(false)
@@ -156,23 +211,21 @@ func (es *endpoints) giveUp(id uuid.UUID, w *waiter) {
 }
 
 // acquire is enter for who can wait.
-func (es *endpoints) acquire(ctx context.Context, id uuid.UUID, most int) bool {
+func (es *endpoints) acquire(ctx context.Context, key endpointKey, most int) bool {
 	turn := make(chan bool, 1)
-	es.enter(ctx, id, most, func(ok bool) { turn <- ok })
+	es.enter(ctx, key, most, func(ok bool) { turn <- ok })
 	return <-turn
 }
 
 // leave gives a slot back and hands it to who waits for it.
-func (es *endpoints) leave(id uuid.UUID) {
+func (es *endpoints) leave(key endpointKey) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	ep := es.of[id]
+	ep := es.find(key)
 	ep.inFlight--
 	ep.busy = time.Now()
 	ep.handOver()
-	if ep.idle() {
-		delete(es.of, id)
-	}
+	es.forget(key)
 }
 
 // worthWaiting is true where an attempt that has ahead others before it is likely
@@ -196,18 +249,24 @@ func (ep *endpoint) handOver() {
 
 // idle is true where forgetting the endpoint loses nothing.
 func (ep *endpoint) idle() bool {
-	return ep.inFlight == 0 && len(ep.waiting) == 0 && !ep.held && !ep.releasing && ep.failures == 0 && ep.slots() == ep.most &&
-		ep.windowBad == 0
+	return ep.unused() && !ep.held && ep.failures == 0 && ep.slots() == ep.most && ep.windowBad == 0 &&
+		ep.turned.IsZero()
 }
+
+// unused is true where nobody has a slot, or is about to ask for one.
+func (ep *endpoint) unused() bool { return ep.inFlight == 0 && len(ep.waiting) == 0 && !ep.releasing }
 
 func (ep *endpoint) slots() int { return max(int(ep.limit), 1) }
 
 // learn takes in how an attempt ended. It returns whether the endpoint's
 // circuit should open.
-func (es *endpoints) learn(id uuid.UUID, outcome Outcome, took time.Duration, now time.Time) (open bool) {
+func (es *endpoints) learn(key endpointKey, outcome Outcome, took time.Duration, now time.Time) (open bool) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	ep := es.of[id]
+	ep := es.find(key)
+	if ep == nil { // the URL is another since the slot was taken
+		return false
+	}
 	if now.Sub(ep.windowStart) > circuitWindow {
 		ep.windowStart, ep.windowAll, ep.windowBad = now, 0, 0
 	}
@@ -215,7 +274,7 @@ func (es *endpoints) learn(id uuid.UUID, outcome Outcome, took time.Duration, no
 	ep.took += (took - ep.took) / 8
 	switch {
 	case outcome.took():
-		ep.failures = 0
+		ep.failures, ep.turned = 0, time.Time{}
 		ep.limit = min(ep.limit+1/ep.limit, float64(ep.most))
 		return false
 	case outcome == OutcomeThrottled:
@@ -232,12 +291,30 @@ func (es *endpoints) learn(id uuid.UUID, outcome Outcome, took time.Duration, no
 	return true
 }
 
-// wantsRelease says how many held deliveries of the endpoint may be released
-// now, and keeps others from releasing until released is called.
-func (es *endpoints) wantsRelease(id uuid.UUID, now time.Time) int {
+// turn is called when an endpoint is to get nothing for a while, and again when that is
+// recorded: what was read before does not know.
+func (es *endpoints) turn(key endpointKey, now time.Time) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	ep := es.of[id]
+	if ep := es.find(key); ep != nil {
+		ep.turned = now
+	}
+}
+
+// turnedSince is whether what was read at a time does not know of the last turn.
+func (es *endpoints) turnedSince(key endpointKey, read time.Time) bool {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	ep := es.find(key)
+	return ep != nil && ep.turned.After(read)
+}
+
+// wantsRelease says how many held deliveries of the endpoint may be released
+// now, and keeps others from releasing until released is called.
+func (es *endpoints) wantsRelease(key endpointKey, now time.Time) int {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	ep := es.find(key)
 	if ep == nil || !ep.held || ep.releasing {
 		return 0
 	}
@@ -250,11 +327,11 @@ func (es *endpoints) wantsRelease(id uuid.UUID, now time.Time) int {
 }
 
 // offer is wantsRelease for who found held deliveries in the database.
-func (es *endpoints) offer(id uuid.UUID, most int, now time.Time) int {
+func (es *endpoints) offer(key endpointKey, most int, now time.Time) int {
 	es.mu.Lock()
-	es.get(id, most).held = true
+	es.get(key, most).held = true
 	es.mu.Unlock()
-	return es.wantsRelease(id, now)
+	return es.wantsRelease(key, now)
 }
 
 func (ep *endpoint) free(now time.Time) int {
@@ -265,17 +342,15 @@ func (ep *endpoint) free(now time.Time) int {
 }
 
 // released ends what wantsRelease began.
-func (es *endpoints) released(id uuid.UUID, wanted, got int, now time.Time) {
+func (es *endpoints) released(key endpointKey, wanted, got int, now time.Time) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	ep := es.of[id]
+	ep := es.find(key)
 	ep.releasing = false
 	ep.held = got >= wanted
 	if got > 0 {
 		ep.released += got
 		ep.releasedAt = now
 	}
-	if ep.idle() {
-		delete(es.of, id)
-	}
+	es.forget(key)
 }

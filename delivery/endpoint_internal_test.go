@@ -6,14 +6,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
+
+func newEndpoint() endpointKey { return endpointKey{SubscriptionID: newID(), URLVersion: 1} }
 
 func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(2), uuid.New()
+		es, id := newEndpoints(2), newEndpoint()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		require.True(t, es.acquire(t.Context(), id, 0))
 
@@ -21,7 +22,7 @@ func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 		require.False(t, es.acquire(t.Context(), id, 0))
 		require.WithinRange(t, time.Now(), started.Add(newSlotWait), started.Add(newSlotWait+slotLook))
 
-		other := uuid.New()
+		other := newEndpoint()
 		require.True(t, es.acquire(t.Context(), other, 0))
 	})
 }
@@ -29,7 +30,7 @@ func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 func TestAFreedSlotGoesToWhoWaitsLongest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(1), uuid.New()
+		es, id := newEndpoints(1), newEndpoint()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		got := make(chan int, 2)
 		for i := range 2 {
@@ -49,23 +50,23 @@ func TestAFreedSlotGoesToWhoWaitsLongest(t *testing.T) {
 
 func TestThrottlingHalvesTheSlotsAndSuccessGrowsThemBack(t *testing.T) {
 	t.Parallel()
-	es, id := newEndpoints(8), uuid.New()
+	es, id := newEndpoints(8), newEndpoint()
 	require.True(t, es.acquire(t.Context(), id, 0))
 	now := time.Now()
 	es.learn(id, OutcomeThrottled, 0, now)
-	require.Equal(t, 4, es.of[id].slots())
+	require.Equal(t, 4, es.find(id).slots())
 	es.learn(id, OutcomeThrottled, 0, now)
-	require.Equal(t, 2, es.of[id].slots())
+	require.Equal(t, 2, es.find(id).slots())
 	for range 100 {
 		es.learn(id, OutcomeDelivered, 0, now)
 	}
-	require.Equal(t, 8, es.of[id].slots())
+	require.Equal(t, 8, es.find(id).slots())
 }
 
 func TestACircuitOpensOnFailuresInARowOrOnTheirShare(t *testing.T) {
 	t.Parallel()
 	open := func(outcomes ...Outcome) bool {
-		es, id := newEndpoints(8), uuid.New()
+		es, id := newEndpoints(8), newEndpoint()
 		es.acquire(t.Context(), id, 0)
 		opened := false
 		for _, o := range outcomes {
@@ -95,7 +96,7 @@ func TestThePauseOfACircuitDoublesUpToItsBound(t *testing.T) {
 
 func TestHeldDeliveriesAreReleasedWhenAShareOfTheSlotsIsFree(t *testing.T) {
 	t.Parallel()
-	es, id, now := newEndpoints(8), uuid.New(), time.Now()
+	es, id, now := newEndpoints(8), newEndpoint(), time.Now()
 	require.Zero(t, es.wantsRelease(id, now), "an endpoint that nobody knows")
 	require.Equal(t, 8, es.offer(id, 0, now))
 	require.Zero(t, es.wantsRelease(id, now), "while another releases")
@@ -117,7 +118,7 @@ func TestHeldDeliveriesAreReleasedWhenAShareOfTheSlotsIsFree(t *testing.T) {
 func TestWhoWaitsForAnEndpointThatBeginsToHangIsSentAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(2), uuid.New()
+		es, id := newEndpoints(2), newEndpoint()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		es.learn(id, OutcomeDelivered, 8*time.Millisecond, time.Now())
 		require.True(t, es.acquire(t.Context(), id, 0))
@@ -142,7 +143,7 @@ func TestWhoWaitsForAnEndpointThatBeginsToHangIsSentAway(t *testing.T) {
 func TestWhoseContextEndsWaitsNoMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(1), uuid.New()
+		es, id := newEndpoints(1), newEndpoint()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		ctx, cancel := context.WithCancel(t.Context())
 		got := make(chan bool, 1)
@@ -159,7 +160,7 @@ func TestWhoseContextEndsWaitsNoMore(t *testing.T) {
 func TestAnEndpointThatHasNotAnsweredYetKeepsFewWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		es, id := newEndpoints(1), uuid.New()
+		es, id := newEndpoints(1), newEndpoint()
 		require.True(t, es.acquire(t.Context(), id, 0))
 		sentAway := make(chan bool, newWaitingPerSlot+3)
 		for range cap(sentAway) {

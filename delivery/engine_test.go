@@ -101,7 +101,7 @@ func TestAFailingEndpointIsTriedAgainUntilItRecovers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
-	receiver.Script(deliverytest.Answer{Status: 500}, deliverytest.Answer{Status: 503})
+	receiver.Script(deliverytest.Answer{Status: 500}, deliverytest.Answer{Status: 502})
 	b.subscribe(receiver, nil)
 	b.start(b.engine(nil))
 

@@ -290,7 +290,8 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 		targets = append(targets, &target{
 			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
 			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
-			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: row.CircuitOpened, Gone: row.Gone, Failing: row.Failing,
+			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: row.CircuitOpened, Trial: row.Trial,
+			Gone: row.Gone, Failing: row.Failing,
 			ReadAt: ex.ReadAt, Payloads: ex.Intent.Payloads,
 		})
 	}
@@ -303,7 +304,7 @@ func attempted(s hierarchy.Subscription) hierarchy.Subscription {
 	return hierarchy.Subscription{
 		ID: s.ID, URL: s.URL, Owner: s.Owner, Operator: s.Operator, Permission: s.Permission, Dialect: s.Dialect,
 		Headers: s.Headers, Schedule: s.Schedule, Timeout: s.Timeout, MaxInFlight: s.MaxInFlight,
-		CredentialsVersion: s.CredentialsVersion,
-		State:              s.State, StateReason: s.StateReason, Epoch: s.Epoch, DeletedAt: s.DeletedAt,
+		CredentialsVersion: s.CredentialsVersion, URLVersion: s.URLVersion,
+		State: s.State, StateReason: s.StateReason, Epoch: s.Epoch, DeletedAt: s.DeletedAt,
 	}
 }

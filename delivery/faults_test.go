@@ -355,13 +355,13 @@ func TestAJobWaitsWhileTheDatabaseCannotBeUsed(t *testing.T) {
 	r := b.receiver(nil)
 	b.subscribe(r, nil)
 	b.start(b.engine(nil))
-	b.exec(`ALTER TABLE riverhook.subscription_health RENAME TO elsewhere`)
+	b.exec(`ALTER VIEW riverhook.subscription_circuit RENAME TO elsewhere`)
 
 	id := b.enqueue(nil)
 	b.eventually(func() bool {
 		return b.count(`SELECT count(*) FROM riverhook.river_job WHERE metadata ? 'snoozes'`) == 1
 	})
-	b.exec(`ALTER TABLE riverhook.elsewhere RENAME TO subscription_health`)
+	b.exec(`ALTER VIEW riverhook.elsewhere RENAME TO subscription_circuit`)
 
 	b.wait(r, 1)
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })

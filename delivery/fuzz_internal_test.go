@@ -32,7 +32,7 @@ func FuzzRetryAfterIsNeverNegativeNorLongerThanADay(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value, date string) {
 		header := http.Header{"Retry-After": {value}, "Date": {date}}
-		got := retryAfter(header, classifyNow)
+		got, _ := retryAfter(header, classifyNow)
 		require.GreaterOrEqual(t, got, time.Duration(0))
 		require.LessOrEqual(t, got, 24*time.Hour)
 	})

@@ -14,6 +14,11 @@ import (
 type healthKey struct {
 	SubscriptionID uuid.UUID
 	Epoch          int
+	URLVersion     int
+}
+
+func healthKeyOf(sub *hierarchy.Subscription, epoch int) healthKey {
+	return healthKey{SubscriptionID: sub.ID, Epoch: epoch, URLVersion: sub.URLVersion}
 }
 
 // healthBook adds up what a batch says of each subscription's endpoint, so that
@@ -27,15 +32,15 @@ type healthEntry struct {
 	Exhausted    int
 	Unresolvable int
 	Gone         bool
-	Pause        time.Duration // the circuit is to be open that long
-	Opened       bool          // for its failures, not because it asked
+	Asked        time.Duration // the endpoint is to get nothing for so long
+	Pause        time.Duration // its circuit opens for so long
 	Closed       bool          // the probe was refused, but answered
+	Probe        uuid.UUID     // the delivery that was the probe, and is not any more
 }
 
 func (b healthBook) empty() bool { return len(b) == 0 }
 
-func (b healthBook) entry(subscription uuid.UUID, epoch int) *healthEntry {
-	key := healthKey{subscription, epoch}
+func (b healthBook) entry(key healthKey) *healthEntry {
 	if b[key] == nil {
 		b[key] = &healthEntry{}
 	}
@@ -46,7 +51,7 @@ func (b healthBook) entry(subscription uuid.UUID, epoch int) *healthEntry {
 func (b healthBook) addUnresolvable(decisions []decision) {
 	for _, d := range decisions {
 		if d.OwnerUnknown {
-			b.entry(d.Subscription.ID, d.Subscription.Epoch).Unresolvable++
+			b.entry(healthKeyOf(&d.Subscription, d.Subscription.Epoch)).Unresolvable++
 		}
 	}
 }
@@ -55,46 +60,52 @@ func (b healthBook) addUnresolvable(decisions []decision) {
 // of its endpoint was entered before.
 func saysOfHealth(tr *transition) bool {
 	if tr.Attempt == nil || !saysOfEndpoint(tr.Attempt.Outcome) {
-		return false
+		return tr.endsProbe()
 	}
-	return !tr.Attempt.Outcome.took() || tr.Target.Failing || tr.Target.Probe || tr.Pause > 0
+	return !tr.Attempt.Outcome.took() || tr.Target.Failing || tr.Target.Probe || tr.Asked > 0
 }
+
+// endsProbe is whether the delivery was to try its endpoint and does not any more.
+func (tr *transition) endsProbe() bool { return tr.Target.Probe && !tr.Stay }
 
 // add enters what one transition says, in the order in which they happened.
 // failing is what was found when it was recorded: a window may have begun since the
 // request went out.
 func (b healthBook) add(tr *transition, failing bool) {
+	key := healthKeyOf(&tr.Target.Sub, tr.Target.Epoch)
 	if tr.Attempt == nil || !saysOfEndpoint(tr.Attempt.Outcome) {
+		if tr.endsProbe() {
+			b.entry(key).Probe = tr.Target.ID
+		}
 		return
 	}
 	switch tr.Attempt.Outcome {
 	case OutcomeDelivered, OutcomeVetoed:
-		before := b[healthKey{tr.Target.Sub.ID, tr.Target.Epoch}]
+		before := b[key]
 		if failing || tr.Target.Failing || tr.Target.Probe || before != nil {
 			now := healthEntry{Recovered: tr}
-			if before != nil {
-				now.Unresolvable, now.Gone = before.Unresolvable, before.Gone
-				if !before.Opened { // a wait that it has asked for stays
-					now.Pause = before.Pause
-				}
+			if before != nil { // a wait that it has asked for stays
+				now.Unresolvable, now.Gone, now.Asked = before.Unresolvable, before.Gone, before.Asked
 			}
-			*b.entry(tr.Target.Sub.ID, tr.Target.Epoch) = now
+			*b.entry(key) = now
 		}
-		if tr.Pause > 0 { // it took this one and asks to wait with the next
-			h := b.entry(tr.Target.Sub.ID, tr.Target.Epoch)
-			h.Pause = max(h.Pause, tr.Pause)
+		if tr.Asked > 0 { // it took this one and asks to wait with the next
+			h := b.entry(key)
+			h.Asked = max(h.Asked, tr.Asked)
 		}
 	default:
-		h := b.entry(tr.Target.Sub.ID, tr.Target.Epoch)
+		h := b.entry(key)
 		h.Failed++
 		h.AppFailed = h.AppFailed || !hierarchy.IsReserved(tr.Target.Event.Type)
 		if tr.State == stateExhausted {
 			h.Exhausted++
 		}
 		h.Gone = h.Gone || tr.Attempt.Outcome == OutcomeGone
-		h.Pause = max(h.Pause, tr.Pause)
-		h.Opened = h.Opened || tr.Opens
-		h.Closed = h.Closed || tr.Target.Probe && tr.Pause == 0
+		h.Asked, h.Pause = max(h.Asked, tr.Asked), max(h.Pause, tr.Pause)
+		if tr.endsProbe() {
+			h.Probe = tr.Target.ID
+			h.Closed = h.Closed || tr.Pause == 0 && tr.Asked == 0
+		}
 	}
 }
 
@@ -109,27 +120,31 @@ func (b healthBook) write(ctx context.Context, q *store.Queries) ([]store.Record
 		if h.Recovered != nil {
 			recoveries.Subscriptions = append(recoveries.Subscriptions, key.SubscriptionID.String())
 			recoveries.Epochs = append(recoveries.Epochs, key.Epoch)
+			recoveries.UrlVersions = append(recoveries.UrlVersions, key.URLVersion)
 		}
 		if h.Closed {
 			closed.Subscriptions = append(closed.Subscriptions, key.SubscriptionID.String())
 			closed.Epochs = append(closed.Epochs, key.Epoch)
+			closed.UrlVersions = append(closed.UrlVersions, key.URLVersion)
 		}
-		if h.Failed == 0 && h.Unresolvable == 0 && h.Pause == 0 && !h.Gone {
+		if h.Failed == 0 && h.Unresolvable == 0 && h.Asked == 0 && h.Pause == 0 && !h.Gone && h.Probe == uuid.Nil {
 			continue
 		}
 		failures.Subscriptions = append(failures.Subscriptions, key.SubscriptionID.String())
 		failures.Epochs = append(failures.Epochs, key.Epoch)
+		failures.UrlVersions = append(failures.UrlVersions, key.URLVersion)
 		failures.Failed = append(failures.Failed, h.Failed)
 		failures.Exhausted = append(failures.Exhausted, h.Exhausted)
 		failures.Unresolvable = append(failures.Unresolvable, h.Unresolvable)
 		failures.AppFailed = append(failures.AppFailed, h.AppFailed)
 		failures.Gone = append(failures.Gone, h.Gone)
+		failures.AskedMs = append(failures.AskedMs, h.Asked.Milliseconds())
 		failures.PauseMs = append(failures.PauseMs, h.Pause.Milliseconds())
-		opened := 0
-		if h.Opened {
-			opened = 1
+		probe := ""
+		if h.Probe != uuid.Nil {
+			probe = h.Probe.String()
 		}
-		failures.Opened = append(failures.Opened, opened)
+		failures.Probes = append(failures.Probes, probe)
 	}
 	return b.writeAll(ctx, q, &recoveries, &failures, &closed)
 }

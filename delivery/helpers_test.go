@@ -76,7 +76,8 @@ func (b *bundle) pass(d time.Duration) {
 	b.t.Helper()
 	for _, statement := range []string{
 		`UPDATE riverhook.delivery SET due_at = due_at - $1::bigint * interval '1 ms',
-			held_since = held_since - $1::bigint * interval '1 ms', access_at = access_at - $1::bigint * interval '1 ms'`,
+			held_since = held_since - $1::bigint * interval '1 ms', retry_at = retry_at - $1::bigint * interval '1 ms',
+			access_at = access_at - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.decision SET due_at = due_at - $1::bigint * interval '1 ms',
 			created_at = created_at - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.intent_state SET due_at = due_at - $1::bigint * interval '1 ms',
@@ -84,7 +85,8 @@ func (b *bundle) pass(d time.Duration) {
 		`UPDATE riverhook.subscription_health SET failing_since = failing_since - $1::bigint * interval '1 ms',
 			exhausted_since = exhausted_since - $1::bigint * interval '1 ms',
 			unresolvable_since = unresolvable_since - $1::bigint * interval '1 ms',
-			circuit_until = circuit_until - $1::bigint * interval '1 ms'`,
+			asked_until = asked_until - $1::bigint * interval '1 ms', circuit_until = circuit_until - $1::bigint * interval '1 ms',
+			probe_until = probe_until - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.endpoint_challenge SET due_at = due_at - $1::bigint * interval '1 ms',
 			asked_at = asked_at - $1::bigint * interval '1 ms', asking_until = asking_until - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.challenged_host SET asked_at = asked_at - $1::bigint * interval '1 ms'`,

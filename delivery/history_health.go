@@ -25,7 +25,7 @@ type Health struct {
 	Exhausted      int             `json:"exhausted"`              // deliveries in a row, since then
 	Unresolvable   int             `json:"unresolvable"`           // intents that met an owner that does not exist, since the activation
 	WarnedAt       time.Time       `json:"warned_at,omitzero"`     // when Hooks.SubscriptionFailing was due in this window; zero: not yet
-	CircuitUntil   time.Time       `json:"circuit_until,omitzero"` // its endpoint gets nothing before; zero: it gets what there is
+	CircuitUntil   time.Time       `json:"circuit_until,omitzero"` // its endpoint gets no new deliveries before; zero: it gets what there is
 }
 
 // Health returns how a subscription does; the error is ErrNotFound where it was
@@ -41,6 +41,9 @@ func (h *History) Health(ctx context.Context, subscription uuid.UUID) (*Health, 
 	out := &Health{
 		State: hierarchy.State(row.State), Reason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,
 		CircuitUntil: orZero(row.CircuitUntil),
+	}
+	if asked := orZero(row.AskedUntil); asked.After(out.CircuitUntil) {
+		out.CircuitUntil = asked
 	}
 	if row.Failing {
 		out.FailingSince, out.FailedAttempts, out.Exhausted = orZero(row.FailingSince), row.FailedAttempts, row.ExhaustedRow

@@ -31,7 +31,6 @@ func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
 		name string
 		run  func(ctx context.Context) (int, error)
 	}{
-		{"probe circuits", counted(e.frequent.ProbeCircuits)},
 		{"release held deliveries", e.sweepHeld},
 		{"expire held deliveries", counted(func(ctx context.Context) ([]uuid.UUID, error) {
 			return e.frequent.ExpireHeld(ctx, e.cfg.MaxHold.Milliseconds())

@@ -127,7 +127,7 @@ func (tr *transition) exhaustion() DeliveryEvent {
 // The transitions that ended them come to know it.
 func (b healthBook) recoveries(ended []store.RecordRecoveriesRow) (ops []operation) {
 	for _, row := range ended {
-		tr := b[healthKey{row.SubscriptionID, row.Epoch}].Recovered
+		tr := b[healthKey{SubscriptionID: row.SubscriptionID, Epoch: row.Epoch, URLVersion: row.URLVersion}].Recovered
 		ev := SubscriptionEvent{
 			SubscriptionID: row.SubscriptionID, Owner: tr.Target.Sub.Owner, URL: publicURL(tr.Target.Sub.URL), Epoch: row.Epoch,
 			Reason: "an attempt was delivered", FailedAttempts: row.FailedAttempts,

@@ -61,7 +61,8 @@ func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error
 			e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", q.Intent.Event.ID),
 				slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
 		}
-		if releaseErr := e.releaseNext(ctx, d.Subscription.ID); releaseErr != nil {
+		endpoint := endpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}
+		if releaseErr := e.releaseNext(ctx, endpoint); releaseErr != nil {
 			e.log.WarnContext(ctx, "riverhook: held deliveries wait", "subscription", d.Subscription.ID, "error", releaseErr)
 		}
 	}

@@ -21,7 +21,7 @@ type questioning struct {
 // targets are the requests that are to be made, by the place of their decision; nil
 // where there is none.
 func (q *questioning) targets(stored map[uuid.UUID]store.LoadGatesRow) []*target {
-	targets := make([]*target, len(q.Decisions))
+	targets, now := make([]*target, len(q.Decisions)), time.Now()
 	for i := range q.Decisions {
 		d := &q.Decisions[i]
 		if d.Outcome != decisionDeliver {
@@ -37,12 +37,10 @@ func (q *questioning) targets(stored map[uuid.UUID]store.LoadGatesRow) []*target
 			ID: d.DeliveryID, IntentID: q.Intent.ID, Event: q.Intent.Event, Message: q.Messages[d.Subscription.Dialect],
 			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect,
 			Epoch: d.Subscription.Epoch, State: statePending, Round: 1, AccessAt: d.AccessAt,
-			CircuitOpened: row.CircuitOpened, Gone: row.Gone, Failing: row.Failing,
+			CircuitOpened: row.CircuitOpened, Trial: row.Trial, Probed: row.Probed, Gone: row.Gone, Failing: row.Failing,
 			ReadAt: q.ReadAt, Question: true,
 		}
-		if row.CircuitMs > 0 {
-			t.CircuitUntil = time.Now().Add(time.Duration(row.CircuitMs) * time.Millisecond)
-		}
+		t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
 		targets[i] = t
 	}
 	return targets

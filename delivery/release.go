@@ -19,18 +19,18 @@ type release struct {
 
 // releaseNext lets held deliveries of an endpoint go on when enough of its slots
 // are free.
-func (e *Engine) releaseNext(ctx context.Context, id uuid.UUID) error {
-	return e.release(ctx, id, e.endpoints.wantsRelease(id, time.Now()))
+func (e *Engine) releaseNext(ctx context.Context, key endpointKey) error {
+	return e.release(ctx, key, e.endpoints.wantsRelease(key, time.Now()))
 }
 
-func (e *Engine) release(ctx context.Context, id uuid.UUID, most int) error {
+func (e *Engine) release(ctx context.Context, key endpointKey, most int) error {
 	if most == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	got, err := e.releases.Do(ctx, release{SubscriptionID: id, Most: most})
-	e.endpoints.released(id, most, got, time.Now())
+	got, err := e.releases.Do(ctx, release{SubscriptionID: key.SubscriptionID, Most: most})
+	e.endpoints.released(key, most, got, time.Now())
 	if err != nil {
 		return fmt.Errorf("delivery: release held deliveries: %w", err)
 	}
@@ -62,7 +62,8 @@ func (e *Engine) releaseHeld(ctx context.Context, batch []release) ([]int, error
 
 // sweepHeld finds held deliveries that nobody in this process knows of: of
 // subscriptions that are active again, or of engines that ended. It ends those
-// of subscriptions that are no more in force.
+// of subscriptions that are no more in force, and lets one of each circuit that may
+// be tried go out.
 func (e *Engine) sweepHeld(ctx context.Context) (int, error) {
 	n := 0
 	for after := uuid.Nil; ; {
@@ -70,6 +71,7 @@ func (e *Engine) sweepHeld(ctx context.Context) (int, error) {
 		if err != nil || len(rows) == 0 {
 			return n, err
 		}
+		var probed []string
 		for _, row := range rows {
 			after = row.ID
 			did, err := e.sweepHeldOf(ctx, row)
@@ -77,6 +79,16 @@ func (e *Engine) sweepHeld(ctx context.Context) (int, error) {
 				return n, err
 			}
 			n += did
+			if row.Probe {
+				probed = append(probed, row.ID.String())
+			}
+		}
+		if len(probed) > 0 {
+			out, err := e.frequent.ProbeCircuits(ctx, probed)
+			if err != nil {
+				return n, err
+			}
+			n += len(out)
 		}
 	}
 }
@@ -90,8 +102,9 @@ func (e *Engine) sweepHeldOf(ctx context.Context, row store.HeldSubscriptionsRow
 	case hierarchy.State(row.State) != hierarchy.StateActive || row.Circuit:
 		return 0, nil
 	default:
-		most := e.endpoints.offer(row.ID, row.MaxInFlight, time.Now())
-		return most, e.release(ctx, row.ID, most)
+		key := endpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}
+		most := e.endpoints.offer(key, row.MaxInFlight, time.Now())
+		return most, e.release(ctx, key, most)
 	}
 }
 

@@ -60,12 +60,8 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 // whole of it, the answer's body included. It returns the answer's headers, and of
 // its body what was read. Where a.Overtaken is set no request was made.
 func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *attempt) (header http.Header, body []byte) {
-	timeout := t.Sub.Timeout
-	if timeout == 0 {
-		timeout = e.cfg.Timeout
-	}
 	job := ctx
-	ctx, cancel := context.WithTimeout(job, timeout)
+	ctx, cancel := context.WithTimeout(job, e.timeoutOf(t))
 	defer cancel()
 	var x egress.Exchange
 	resp, err := e.exchange(egress.WithExchange(ctx, &x), t, built, a)
@@ -87,8 +83,11 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 		err = context.Canceled // net/http tells the cause instead, which is any error of River's
 	}
 	v := classify(a.Status, header, err, time.Now())
-	a.Outcome, a.Reason, a.RetryAfter = v.Outcome, v.Reason, v.RetryAfter
+	a.Outcome, a.Reason, a.RetryAfter, a.Asked = v.Outcome, v.Reason, v.RetryAfter, v.RetryAfter
 	a.Unanswered = v.Outcome == OutcomeUnreachable && x.Unanswered
+	if !v.Named && (v.Status == http.StatusTooManyRequests || v.Status == http.StatusServiceUnavailable) {
+		a.Asked = e.cfg.ThrottleWait
+	}
 	if v.Detail != "" {
 		a.Error = v.ErrorClass + ": " + v.Detail
 	}
@@ -96,6 +95,14 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 		e.noteVeto(a, t.Event.Type)
 	}
 	return header, body
+}
+
+// timeoutOf bounds a request, its answer included.
+func (e *Engine) timeoutOf(t *target) time.Duration {
+	if t.Sub.Timeout != 0 {
+		return t.Sub.Timeout
+	}
+	return e.cfg.Timeout
 }
 
 // readAnswer reads a bounded part of the body, and keeps of that what is to be

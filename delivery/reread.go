@@ -98,7 +98,7 @@ func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
 	sub := hierarchy.Subscription{
 		ID: t.Sub.ID, URL: row.URL, PendingURL: row.PendingURL, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 		Dialect: t.Sub.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-		MaxInFlight: row.MaxInFlight, CredentialsVersion: row.CredentialsVersion,
+		MaxInFlight: row.MaxInFlight, CredentialsVersion: row.CredentialsVersion, URLVersion: row.URLVersion,
 		State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: row.SubscriptionEpoch,
 	}
 	if err := json.Unmarshal(row.Headers, &sub.Headers); err != nil {
@@ -111,11 +111,8 @@ func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
 	if stored := storedSecrets(row.Secrets); !slices.EqualFunc(stored, t.Stored, sameSecret) {
 		t.Stored, t.Secrets, t.Opened = stored, nil, false
 	}
-	t.CircuitUntil = time.Time{}
-	if row.CircuitMs > 0 {
-		t.CircuitUntil = now.Add(time.Duration(row.CircuitMs) * time.Millisecond)
-	}
-	t.CircuitOpened, t.Probe, t.Gone, t.Failing = row.CircuitOpened, row.Probe, row.Gone, row.Failing
+	t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
+	t.CircuitOpened, t.Trial, t.Probed, t.Probe, t.Gone, t.Failing = row.CircuitOpened, row.Trial, row.Probed, row.Probe, row.Gone, row.Failing
 	t.MessageGone = row.MessageGone
 	return nil
 }

@@ -50,9 +50,14 @@ func TestRetryAfterIsReadAsSecondsOrDateAndBounded(t *testing.T) {
 		"\x00":                            0,
 		"Sun, 01 Mar 2026 12:05:00 +0100": 0,
 	} {
-		require.Equal(t, want, retryAfter(retryAfterHeader(value), classifyNow), "%q", value)
+		got, named := retryAfter(retryAfterHeader(value), classifyNow)
+		require.Equal(t, want, got, "%q", value)
+		require.Equal(t, got > 0 || value == "0" || value == "Sun, 01 Mar 2026 11:59:59 GMT" || value == "Sun, 01 Mar 2026 12:00:00 GMT",
+			named, "%q", value)
 	}
-	require.Zero(t, retryAfter(nil, classifyNow))
+	got, named := retryAfter(nil, classifyNow)
+	require.Zero(t, got)
+	require.False(t, named)
 }
 
 func TestADateOfRetryAfterCountsFromTheReceiversClock(t *testing.T) {
@@ -64,6 +69,7 @@ func TestADateOfRetryAfterCountsFromTheReceiversClock(t *testing.T) {
 	} {
 		header := retryAfterHeader("Sun, 01 Mar 2026 11:30:00 GMT")
 		header.Set("Date", date)
-		require.Equal(t, want, retryAfter(header, classifyNow), date)
+		got, _ := retryAfter(header, classifyNow)
+		require.Equal(t, want, got, date)
 	}
 }

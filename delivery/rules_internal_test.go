@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ type lifeModel struct {
 	rules        DeactivationRules
 	state        hierarchy.State
 	epoch        int
+	version      int // of the URL
 	failed       int
 	appFailed    bool
 	unresolvable int
@@ -64,28 +66,34 @@ type lifeModel struct {
 }
 
 // write is a batch that is recorded: 'f' an event of the application failed, 'o' one
-// of Riverhook's own, 's' a success, 'u' an owner who is not there.
-func (m *lifeModel) write(batch []rune, epoch int) {
+// of Riverhook's own, 's' a success, 'u' an owner who is not there, of whatever URL.
+func (m *lifeModel) write(batch []rune, epoch, version int) {
 	if epoch != m.epoch {
 		return
 	}
 	for _, r := range batch {
-		switch r {
-		case 'f', 'o':
+		switch {
+		case r == 'u':
+			m.unresolvable++
+		case version != m.version:
+		case r == 'f', r == 'o':
 			m.failed++
 			m.appFailed = m.appFailed || r == 'f'
-		case 's':
+		case r == 's':
 			if m.inWindow {
 				m.recovered++
 			}
-			m.failed, m.appFailed, m.inWindow = 0, false, false
-		case 'u':
-			m.unresolvable++
+			m.resetWindow()
 		}
 	}
 }
 
-func (m *lifeModel) reset() { m.failed, m.appFailed, m.inWindow, m.unresolvable = 0, false, false, 0 }
+func (m *lifeModel) reset() {
+	m.resetWindow()
+	m.unresolvable = 0
+}
+
+func (m *lifeModel) resetWindow() { m.failed, m.appFailed, m.inWindow = 0, false, false }
 
 func (m *lifeModel) judge() {
 	switch {
@@ -110,7 +118,7 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 	})
 	require.NoError(t, err)
 	rapid.Check(t, func(t *rapid.T) {
-		m := lifeModel{state: hierarchy.StateActive, epoch: 1}
+		m := lifeModel{state: hierarchy.StateActive, epoch: 1, version: 1}
 		m.rules = DeactivationRules{
 			Failures: rapid.IntRange(2, 8).Draw(t, "failures"), Unresolvable: rapid.IntRange(2, 5).Draw(t, "unresolvable"),
 		}
@@ -124,10 +132,18 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 			"record": func(t *rapid.T) {
 				batch := rapid.SliceOfN(rapid.SampledFrom([]rune("fffosu")), 1, 5).Draw(t, "batch")
 				epoch := rapid.IntRange(max(1, m.epoch-1), m.epoch).Draw(t, "epoch")
-				ended, err := e.recordBatch(ctx, sub.ID, epoch, batch)
+				version := rapid.IntRange(max(1, m.version-1), m.version).Draw(t, "version")
+				ended, err := e.recordBatch(ctx, healthKey{SubscriptionID: sub.ID, Epoch: epoch, URLVersion: version}, batch)
 				require.NoError(t, err)
 				recovered += ended
-				m.write(batch, epoch)
+				m.write(batch, epoch, version)
+			},
+			"another URL": func(t *rapid.T) {
+				m.version++
+				url := fmt.Sprintf("https://example.com/%d", m.version)
+				_, err := e.subs.Update(ctx, sub.ID, hierarchy.SubscriptionUpdate{URL: &url})
+				require.NoError(t, err)
+				m.resetWindow()
 			},
 			"judge": func(t *rapid.T) {
 				_, err := e.deactivateDue(ctx)
@@ -157,15 +173,15 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 }
 
 // recordBatch records each result by itself in one book, as a batch does.
-func (e *Engine) recordBatch(ctx context.Context, sub uuid.UUID, epoch int, batch []rune) (ended int, err error) {
+func (e *Engine) recordBatch(ctx context.Context, key healthKey, batch []rune) (ended int, err error) {
 	book := healthBook{}
 	for _, r := range batch {
-		tr := &transition{Target: &target{Epoch: epoch}, State: statePending, Attempt: &attempt{Outcome: OutcomeFailed}}
-		tr.Target.Sub.ID = sub
+		tr := &transition{Target: &target{Epoch: key.Epoch}, State: statePending, Attempt: &attempt{Outcome: OutcomeFailed}}
+		tr.Target.Sub.ID, tr.Target.Sub.URLVersion = key.SubscriptionID, key.URLVersion
 		tr.Target.Event.Type = "user.created"
 		switch r {
 		case 'u':
-			book.entry(sub, epoch).Unresolvable++
+			book.entry(key).Unresolvable++
 			continue
 		case 'o':
 			tr.Target.Event.Type = SubscriptionFailingEventType
@@ -202,7 +218,7 @@ func TestAJudgmentThatIsLateDeactivatesNothing(t *testing.T) {
 			URL: "https://example.com", Events: []string{"**"}, Operator: true, Deactivation: &DeactivationRules{Failures: 2, Unresolvable: 2},
 		})
 		require.NoError(t, err)
-		_, err = e.recordBatch(ctx, sub.ID, 1, []rune(c.counted))
+		_, err = e.recordBatch(ctx, healthKey{SubscriptionID: sub.ID, Epoch: 1, URLVersion: 1}, []rune(c.counted))
 		require.NoError(t, err)
 		rows, err := e.store.Troubled(ctx, uuid.Nil)
 		require.NoError(t, err)
@@ -218,7 +234,7 @@ func TestAJudgmentThatIsLateDeactivatesNothing(t *testing.T) {
 			epoch = 2
 		}
 		for _, r := range c.meanwhile {
-			_, err = e.recordBatch(ctx, sub.ID, epoch, []rune{r})
+			_, err = e.recordBatch(ctx, healthKey{SubscriptionID: sub.ID, Epoch: epoch, URLVersion: 1}, []rune{r})
 			require.NoError(t, err)
 		}
 
@@ -242,7 +258,7 @@ func TestA410IsNotForgottenForASuccessBehindIt(t *testing.T) {
 		URL: "https://example.com", Events: []string{"**"}, Operator: true, Deactivation: &DeactivationRules{Failures: hierarchy.NoRule},
 	})
 	require.NoError(t, err)
-	_, err = e.recordBatch(ctx, sub.ID, 1, []rune("gs"))
+	_, err = e.recordBatch(ctx, healthKey{SubscriptionID: sub.ID, Epoch: 1, URLVersion: 1}, []rune("gs"))
 	require.NoError(t, err)
 	_, err = e.deactivateDue(ctx)
 	require.NoError(t, err)

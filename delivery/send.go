@@ -24,7 +24,7 @@ func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started 
 		return e.record(ctx, tr)
 	}
 	e.heart.Await(ctx)
-	return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.Sub.ID, t.Sub.MaxInFlight))
+	return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.endpoint(), t.Sub.MaxInFlight))
 }
 
 // takeTurn makes the attempt of a target that has a slot of its endpoint, and
@@ -36,18 +36,38 @@ func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
 		}
 		return e.record(ctx, t.hold(holdSlots, "the endpoint has as many requests in flight as it may have"))
 	}
+	key := t.endpoint() // what is read again can name another
 	tr := e.attemptInSlot(ctx, t)
-	e.endpoints.leave(t.Sub.ID)
+	e.endpoints.leave(key)
 	switch {
 	case tr != nil:
 	case ctx.Err() != nil: // stopped before the request went out
 		return context.Cause(ctx)
 	default: // somebody else has moved it on
-		return e.releaseNext(ctx, t.Sub.ID)
+		return e.releaseNext(ctx, key)
 	}
-	err := e.record(ctx, tr)
+	err := e.record(ctx, e.spare(ctx, tr))
+	if tr.turns() {
+		e.endpoints.turn(t.endpoint(), time.Now())
+	}
 	e.at(pointRecorded)
-	return errors.Join(err, e.releaseNext(ctx, t.Sub.ID))
+	return errors.Join(err, e.releaseNext(ctx, key))
+}
+
+// spare lets a delivery go on that a URL has ended which is not in force any more:
+// it has its chance at the new one.
+func (e *Engine) spare(ctx context.Context, tr *transition) *transition {
+	t, a := tr.Target, tr.Attempt
+	if a == nil || tr.State != stateExhausted && a.Outcome != OutcomeGone {
+		return tr
+	}
+	sub, err := e.subs.Get(context.WithoutCancel(ctx), t.Sub.ID)
+	if err != nil || sub.URLVersion == t.Sub.URLVersion { // one that was deleted has no chance
+		return tr
+	}
+	spared := t.postpone(changedWait, errAuthChanged.Error())
+	spared.Attempt, spared.Interrupted, spared.Attempts = a, 0, t.Attempts+1
+	return spared
 }
 
 // attemptInSlot makes the request of a delivery that has a slot of its endpoint,
@@ -95,6 +115,9 @@ func (e *Engine) attemptAsRead(ctx context.Context, t *target) (tr *transition, 
 		return tr, false
 	}
 	if tr := e.bodyFor(ctx, t); tr != nil {
+		return tr, false
+	}
+	if tr := e.claimProbe(ctx, t); tr != nil {
 		return tr, false
 	}
 	if tr, overtaken = e.request(ctx, t); tr != nil && tr.Attempt != nil {

@@ -97,8 +97,11 @@ type target struct {
 	Manual      bool
 
 	AccessAt      time.Time // when access was checked last; zero: never
-	CircuitUntil  time.Time // nothing is sent before, unless it is the probe
+	AskedUntil    time.Time // nothing is sent before: the endpoint has asked for it
+	CircuitUntil  time.Time // nothing but the probe is sent before
 	CircuitOpened int       // how often the circuit has opened in a row
+	Trial         bool      // the circuit is not closed: only a probe is sent
+	Probed        bool      // another delivery is the probe
 	Probe         bool      // this delivery is to try whether the endpoint answers again
 	Gone          bool      // the endpoint has answered 410
 	Failing       bool      // the endpoint's last answers were failures
@@ -120,12 +123,12 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 		Sub: hierarchy.Subscription{
 			ID: row.SubscriptionID, URL: row.URL, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 			Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-			MaxInFlight: row.MaxInFlight, CredentialsVersion: row.CredentialsVersion,
+			MaxInFlight: row.MaxInFlight, CredentialsVersion: row.CredentialsVersion, URLVersion: row.URLVersion,
 			State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: row.SubscriptionEpoch,
 		},
 		Epoch: row.Epoch, State: row.State, Hold: row.Hold, JobID: row.JobID, Round: row.Round,
 		Seq: row.AttemptSeq, Attempts: row.Attempts, Interrupted: row.Interrupted, Manual: row.Manual,
-		CircuitOpened: row.CircuitOpened, Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
+		CircuitOpened: row.CircuitOpened, Trial: row.Trial, Probed: row.Probed, Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
 		MessageGone: row.MessageGone,
 	}
 	if row.Deleted {
@@ -134,9 +137,7 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 	if row.AccessAgeMs >= 0 {
 		t.AccessAt = now.Add(-time.Duration(row.AccessAgeMs) * time.Millisecond)
 	}
-	if row.CircuitMs > 0 {
-		t.CircuitUntil = now.Add(time.Duration(row.CircuitMs) * time.Millisecond)
-	}
+	t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
 	for field, into := range map[string]struct {
 		raw json.RawMessage
 		to  any
@@ -155,6 +156,19 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 		return nil, fmt.Errorf("delivery %s: %w", row.ID, err)
 	}
 	return t, nil
+}
+
+// in is the time that is so many milliseconds after now; zero where that is past.
+func in(now time.Time, ms int64) time.Time {
+	if ms <= 0 {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(ms) * time.Millisecond)
+}
+
+// endpoint is the URL that the delivery goes to.
+func (t *target) endpoint() endpointKey {
+	return endpointKey{SubscriptionID: t.Sub.ID, URLVersion: t.Sub.URLVersion}
 }
 
 // headers are those that the subscription adds, the sealed ones among them.

@@ -49,8 +49,8 @@ type transition struct {
 	Again       bool          // a new River job takes it up when it is due
 	Stay        bool          // the River job that carries it goes on with it
 	Attempt     *attempt
-	Pause       time.Duration // nothing goes to the endpoint for so long
-	Opens       bool          // because its circuit opens
+	Asked       time.Duration // nothing goes to the endpoint for so long, as it asks for
+	Pause       time.Duration // its circuit opens for so long
 
 	recovered *SubscriptionEvent // it was warned of a window that this ended; set as it is recorded
 }
@@ -71,6 +71,7 @@ type attempt struct {
 	ResponseSHA256    []byte
 	ResponseTruncated bool
 	RetryAfter        time.Duration
+	Asked             time.Duration // RetryAfter, or what stands for it where the endpoint is throttled; not recorded
 	Duration          time.Duration
 	Repeats           int  // how often it was sent again because it was certainly not processed
 	Unanswered        bool // it may have been processed: something was written, and nothing read
@@ -139,7 +140,7 @@ func (t *target) failed(a *attempt, s Schedule, rnd func() float64) *transition 
 		tr.Reason = fmt.Sprintf("all %d attempts of the schedule have failed", tr.Attempts)
 		return tr
 	}
-	tr.Again, tr.Wait = true, max(wait, a.RetryAfter)
+	tr.Again, tr.Wait = true, max(wait, a.Asked)
 	return tr
 }
 
@@ -181,9 +182,7 @@ func (t *target) subscriptionGate(now time.Time) *transition {
 		return t.hold(holdPaused, inactiveReason(t.Sub))
 	case t.Gone:
 		return t.postpone(undecidedWait, "the endpoint answered 410 Gone")
-	case t.CircuitUntil.After(now) && !t.Probe:
-		return t.hold(holdCircuit, "the endpoint is failing or asked to wait")
 	default:
-		return nil
+		return t.circuitGate(now)
 	}
 }

@@ -201,7 +201,7 @@ func (e *Engine) recordProof(ctx context.Context, c challenge, a *attempt) error
 	default:
 		var again bool
 		if next, again = e.cfg.Verification.Schedule.next(c.Tries, e.random); again {
-			next = max(next, a.RetryAfter)
+			next = max(next, a.Asked)
 			p.WaitMs = new(next.Milliseconds())
 		} else {
 			p.Reason = "it is asked no more: " + p.Error

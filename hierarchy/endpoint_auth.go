@@ -137,8 +137,23 @@ func hasAuthorization(headers map[string]string) bool {
 	return false
 }
 
+// sameOrigin is whether two URLs have the same scheme, host and port (RFC 6454,
+// section 5). A port that is not named is that of the scheme.
 func sameOrigin(a, b string) bool {
 	ua, errA := url.Parse(a)
 	ub, errB := url.Parse(b)
-	return errA == nil && errB == nil && ua.Scheme == ub.Scheme && strings.EqualFold(ua.Host, ub.Host)
+	return errA == nil && errB == nil && ua.Scheme == ub.Scheme && strings.EqualFold(ua.Hostname(), ub.Hostname()) && port(ua) == port(ub)
+}
+
+func port(u *url.URL) string {
+	switch named := u.Port(); {
+	case named != "":
+		return named
+	case u.Scheme == "https":
+		return "443"
+	case u.Scheme == "http":
+		return "80"
+	default:
+		return ""
+	}
 }

@@ -185,8 +185,8 @@ func matchOf(row store.ResolveRow, l *Lookup, sites *reach) (Match, error) {
 		ID: row.ID, Name: row.Name, Description: row.Description, Site: row.Site, URL: row.URL, Events: row.Events,
 		Channels: row.Channels, Filter: row.Filter, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission, Dialect: row.Dialect,
 		Headers: row.Headers, Schedule: row.Schedule, TimeoutMs: row.TimeoutMs, FailClosed: row.FailClosed, MaxInFlight: row.MaxInFlight,
-		CredentialsVersion: row.CredentialsVersion,
-		Metadata:           row.Metadata, State: row.State, StateReason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,
+		CredentialsVersion: row.CredentialsVersion, URLVersion: row.URLVersion,
+		Metadata: row.Metadata, State: row.State, StateReason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,
 		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DeletedAt: row.DeletedAt,
 	})
 	if err != nil {

@@ -76,6 +76,10 @@ type Subscription struct {
 	// headers or the TLS settings; 0: there never were any.
 	CredentialsVersion int
 
+	// URLVersion grows by one with each URL that comes in force, from 1. What has
+	// been counted against the endpoint of a former one does not count any more.
+	URLVersion int
+
 	CreatedAt time.Time  // by the database's clock
 	UpdatedAt time.Time  // by the database's clock
 	DeletedAt *time.Time // nil unless deleted

@@ -33,9 +33,9 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 	}
 }
 
-func updateParams(s *Subscription) *store.UpdateSubscriptionParams {
+func updateParams(s *Subscription, formerURL string) *store.UpdateSubscriptionParams {
 	return &store.UpdateSubscriptionParams{
-		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL,
+		ID: s.ID, Name: s.Name, Description: s.Description, Site: string(s.Site), URL: s.URL, Elsewhere: !sameOrigin(formerURL, s.URL),
 		Events: s.Events, Channels: texts(s.Channels), Filter: s.Filter, Permission: s.Permission,
 		Dialect: s.Dialect, Headers: object(s.Headers), Schedule: s.Schedule, TimeoutMs: int(s.Timeout.Milliseconds()),
 		FailClosed: s.FailClosed, MaxInFlight: s.MaxInFlight,
@@ -57,6 +57,7 @@ func subscriptionOf(row store.Subscription) (*Subscription, error) {
 		Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
 		FailClosed: row.FailClosed, MaxInFlight: row.MaxInFlight, Credentials: CredentialsKind(row.Credentials), OwnRootCAs: row.OwnRootCas,
 		ClientCertificate: row.ClientCertificate, CredentialsVersion: row.CredentialsVersion,
+		URLVersion:    row.URLVersion,
 		SecretHeaders: redactedHeaders(row.SecretHeaders), secretHeaderBytes: row.SecretHeaderBytes,
 		State: State(row.State), StateReason: row.StateReason,
 		StateSince: row.StateSince, Epoch: row.Epoch, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,

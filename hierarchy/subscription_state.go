@@ -15,7 +15,9 @@ const maxReason = 1024
 // Activate makes a subscription active again, after a pause or a deactivation,
 // and says whether it was not. Deliveries that were held go out in their order;
 // those that were cancelled by a deactivation stay so. What counts towards an
-// automatic deactivation is counted from now on. A subscription at a former
+// automatic deactivation is counted from now on. It closes a circuit that failures
+// have opened, also of a subscription that is active already, of which nothing else
+// changes; a wait that the endpoint has asked for stays. A subscription at a former
 // path, or whose site was deleted, is refused ([ErrInvalidSubscription], field
 // Site): update its site first.
 //
@@ -91,7 +93,7 @@ func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, o
 		to = StatePendingVerification
 	}
 	if sub.State == to {
-		return false, nil
+		return false, s.in(tx).CloseCircuit(ctx, id)
 	}
 	if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
 		return false, err
@@ -111,6 +113,9 @@ func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, o
 		if err := s.setChallenge(ctx, tx, sub); err != nil {
 			return false, err
 		}
+	}
+	if err := s.in(tx).CloseCircuit(ctx, id); err != nil {
+		return false, err
 	}
 	return true, s.setState(ctx, tx, id, to, "")
 }

@@ -196,7 +196,9 @@ func (s *Subscriptions) GetTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Su
 
 // Update changes fields of a subscription and returns it as it is now. Only the
 // fields that are given are checked; a site that is full is an [ErrLimit].
-// Deliveries that are pending go out by the new values.
+// Deliveries that are pending go out by the new values. Another URL begins with a
+// record of its own: neither an open circuit nor failures of the former one count
+// for it. A wait that the endpoint has asked for stays if scheme, host and port do.
 func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u SubscriptionUpdate) (*Subscription, error) {
 	const action = "update subscription"
 	if err := s.cfg.checkUpdate(&u); err != nil {
@@ -322,7 +324,7 @@ func (s *Subscriptions) update(
 	if err := s.storeAuth(ctx, tx, auth); err != nil {
 		return nil, err
 	}
-	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub))
+	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub, former.URL))
 	if err != nil {
 		return nil, err
 	}

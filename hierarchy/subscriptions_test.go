@@ -50,7 +50,7 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 				ID: created.ID, Name: spec.Name, Description: spec.Description, Site: spec.Site, URL: spec.URL,
 				Events: spec.Events, Channels: spec.Channels, Owner: spec.Owner, Permission: spec.Permission, Dialect: spec.Dialect,
 				Headers: spec.Headers, Schedule: spec.Schedule, Timeout: spec.Timeout, FailClosed: spec.FailClosed, MaxInFlight: spec.MaxInFlight,
-				Metadata: spec.Metadata, State: StateActive, StateSince: created.StateSince, Epoch: 1,
+				Metadata: spec.Metadata, State: StateActive, StateSince: created.StateSince, Epoch: 1, URLVersion: 1,
 				CreatedAt: created.CreatedAt, UpdatedAt: created.UpdatedAt,
 			}, created.Subscription)
 

@@ -56,7 +56,7 @@ SELECT
     m.content_type, m.headers AS message_headers, m.gone AS message_gone,
     (CASE WHEN octet_length(m.body) <= $1::integer THEN m.body END)::bytea AS body,
     coalesce(octet_length(m.body) > $1::integer, false)::boolean AS body_later,
-    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.state AS subscription_state,
+    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
         SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
@@ -65,17 +65,20 @@ SELECT
             AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM h.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
-    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
-    coalesce(h.probe_id = d.id, false)::boolean AS probe,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing
+    coalesce(ceil(extract(epoch FROM c.asked_until - now()) * 1000), 0)::bigint AS asked_ms,
+    coalesce(ceil(extract(epoch FROM c.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
+    coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
+    coalesce(c.probe_until > now() AND c.probe_id <> d.id, false)::boolean AS probed,
+    coalesce(c.probe_until > now() AND c.probe_id = d.id, false)::boolean AS probe,
+    coalesce(c.gone, false)::boolean AS gone,
+    coalesce(c.failing, false)::boolean AS failing
 FROM unnest($2::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent i ON i.id = d.intent_id
 JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
 JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
+LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
 `
 
 type LoadDeliveriesParams struct {
@@ -126,13 +129,17 @@ type LoadDeliveriesRow struct {
 	TimeoutMs          int
 	MaxInFlight        int
 	CredentialsVersion int
+	URLVersion         int
 	SubscriptionState  string
 	StateReason        string
 	SubscriptionEpoch  int
 	Deleted            bool
 	Secrets            [][]byte
+	AskedMs            int64
 	CircuitMs          int64
 	CircuitOpened      int
+	Trial              bool
+	Probed             bool
 	Probe              bool
 	Gone               bool
 	Failing            bool
@@ -193,13 +200,17 @@ func (q *Queries) LoadDeliveries(ctx context.Context, arg *LoadDeliveriesParams)
 			&i.TimeoutMs,
 			&i.MaxInFlight,
 			&i.CredentialsVersion,
+			&i.URLVersion,
 			&i.SubscriptionState,
 			&i.StateReason,
 			&i.SubscriptionEpoch,
 			&i.Deleted,
 			&i.Secrets,
+			&i.AskedMs,
 			&i.CircuitMs,
 			&i.CircuitOpened,
+			&i.Trial,
+			&i.Probed,
 			&i.Probe,
 			&i.Gone,
 			&i.Failing,
@@ -301,6 +312,7 @@ WITH item AS MATERIALIZED (
         state = i.state,
         hold = i.hold,
         held_since = CASE WHEN i.hold <> '' THEN now() END,
+        retry_at = CASE WHEN i.hold = 'circuit' AND i.attempts > 0 THEN coalesce(d.retry_at, d.due_at, now()) END,
         reason = i.reason,
         attempt_seq = d.attempt_seq + 1,
         attempts = i.attempts,
@@ -471,7 +483,7 @@ SELECT
     u.id, u.subscription_id, (d.id IS NOT NULL)::boolean AS known, coalesce(d.state, '')::text AS state, coalesce(d.hold, '')::text AS hold,
     coalesce(d.attempt_seq, 0)::integer AS attempt_seq, coalesce(m.gone, false)::boolean AS message_gone,
     s.url, s.pending_url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight,
-    s.credentials_version, s.state AS subscription_state, s.state_reason, s.epoch AS subscription_epoch,
+    s.credentials_version, s.url_version, s.state AS subscription_state, s.state_reason, s.epoch AS subscription_epoch,
     (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
         SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
@@ -480,16 +492,19 @@ SELECT
             AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM h.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
-    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
-    coalesce(h.probe_id = d.id, false)::boolean AS probe,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing
+    coalesce(ceil(extract(epoch FROM c.asked_until - now()) * 1000), 0)::bigint AS asked_ms,
+    coalesce(ceil(extract(epoch FROM c.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
+    coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
+    coalesce(c.probe_until > now() AND c.probe_id <> u.id, false)::boolean AS probed,
+    coalesce(c.probe_until > now() AND c.probe_id = u.id, false)::boolean AS probe,
+    coalesce(c.gone, false)::boolean AS gone,
+    coalesce(c.failing, false)::boolean AS failing
 FROM (SELECT unnest($1::text[])::uuid AS id, unnest($2::text[])::uuid AS subscription_id) u
 JOIN /* TEMPLATE: schema */subscription s ON s.id = u.subscription_id
 LEFT JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id
 LEFT JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
+LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
 `
 
 type RereadTargetsParams struct {
@@ -515,13 +530,17 @@ type RereadTargetsRow struct {
 	TimeoutMs          int
 	MaxInFlight        int
 	CredentialsVersion int
+	URLVersion         int
 	SubscriptionState  string
 	StateReason        string
 	SubscriptionEpoch  int
 	Deleted            bool
 	Secrets            [][]byte
+	AskedMs            int64
 	CircuitMs          int64
 	CircuitOpened      int
+	Trial              bool
+	Probed             bool
 	Probe              bool
 	Gone               bool
 	Failing            bool
@@ -557,13 +576,17 @@ func (q *Queries) RereadTargets(ctx context.Context, arg *RereadTargetsParams) (
 			&i.TimeoutMs,
 			&i.MaxInFlight,
 			&i.CredentialsVersion,
+			&i.URLVersion,
 			&i.SubscriptionState,
 			&i.StateReason,
 			&i.SubscriptionEpoch,
 			&i.Deleted,
 			&i.Secrets,
+			&i.AskedMs,
 			&i.CircuitMs,
 			&i.CircuitOpened,
+			&i.Trial,
+			&i.Probed,
 			&i.Probe,
 			&i.Gone,
 			&i.Failing,

@@ -110,7 +110,7 @@ WITH chunk AS MATERIALIZED (
         now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
-        CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
+        CASE WHEN y.hold = '' AND greatest(c.asked_until, c.circuit_until, c.probe_until) > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
         unnest($27::text[])::uuid AS id,
         unnest($28::text[])::uuid AS intent_id,
@@ -122,7 +122,7 @@ WITH chunk AS MATERIALIZED (
         unnest($34::bigint[]) AS access_ms,
         unnest($35::text[]) AS hold,
         unnest($36::bigint[]) AS job_id
-    ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
+    ) y LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = y.subscription_id AND c.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
     RETURNING id, subscription_id, epoch, hold
@@ -136,15 +136,16 @@ SELECT
             AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing,
+    coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
+    coalesce(c.gone, false)::boolean AS gone,
+    coalesce(c.failing, false)::boolean AS failing,
     false AS stale
 FROM made d
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = d.subscription_id AND c.epoch = d.epoch
 WHERE d.hold = ''
 UNION ALL
-SELECT t.intent_id, '{}'::bytea[], 0, false, false, true FROM stale t
+SELECT t.intent_id, '{}'::bytea[], 0, false, false, false, true FROM stale t
 `
 
 type CommitExpansionsParams struct {
@@ -190,6 +191,7 @@ type CommitExpansionsRow struct {
 	ID            uuid.UUID
 	Secrets       [][]byte
 	CircuitOpened int
+	Trial         bool
 	Gone          bool
 	Failing       bool
 	Stale         bool
@@ -252,6 +254,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 			&i.ID,
 			&i.Secrets,
 			&i.CircuitOpened,
+			&i.Trial,
 			&i.Gone,
 			&i.Failing,
 			&i.Stale,
@@ -307,7 +310,7 @@ WITH free AS MATERIALIZED (
         now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
         y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.access_ms,
-        CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
+        CASE WHEN y.hold = '' AND greatest(c.asked_until, c.circuit_until, c.probe_until) > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
         unnest($12::text[])::uuid AS id,
         unnest($6::text[])::uuid AS subscription_id,
@@ -317,7 +320,7 @@ WITH free AS MATERIALIZED (
         unnest($16::integer[]) AS epoch,
         unnest($17::bigint[]) AS access_ms,
         unnest($18::text[]) AS hold
-    ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
+    ) y LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = y.subscription_id AND c.epoch = y.epoch
     ) x JOIN made_way w USING (subscription_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
     RETURNING id, subscription_id, epoch, hold
@@ -331,11 +334,12 @@ SELECT
             AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing
+    coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
+    coalesce(c.gone, false)::boolean AS gone,
+    coalesce(c.failing, false)::boolean AS failing
 FROM made d
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = d.subscription_id AND c.epoch = d.epoch
 WHERE d.hold = ''
 `
 
@@ -364,6 +368,7 @@ type CommitRedecisionsRow struct {
 	ID            uuid.UUID
 	Secrets       [][]byte
 	CircuitOpened int
+	Trial         bool
 	Gone          bool
 	Failing       bool
 }
@@ -403,6 +408,7 @@ func (q *Queries) CommitRedecisions(ctx context.Context, arg *CommitRedecisionsP
 			&i.ID,
 			&i.Secrets,
 			&i.CircuitOpened,
+			&i.Trial,
 			&i.Gone,
 			&i.Failing,
 		); err != nil {

@@ -12,21 +12,103 @@ import (
 	"github.com/google/uuid"
 )
 
+const claimProbe = `-- name: ClaimProbe :many
+WITH circuit AS MATERIALIZED (
+    SELECT h.subscription_id, h.epoch, h.asked_until, h.probe_id, h.probe_until,
+        CASE WHEN h.circuit_version = s.circuit_version THEN h.circuit_until END AS circuit_until,
+        CASE WHEN h.circuit_version = s.circuit_version THEN h.circuit_opened ELSE 0 END AS circuit_opened,
+        (h.circuit_version = s.circuit_version AND h.probe_until > now()) IS TRUE AS probed, s.circuit_version
+    FROM /* TEMPLATE: schema */subscription_health h
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = h.subscription_id
+    WHERE h.subscription_id = $1::uuid AND h.epoch = $2::integer
+        AND h.url_version = $3::integer AND s.url_version = h.url_version
+        AND (h.circuit_version = s.circuit_version AND h.circuit_opened > 0 OR h.asked_until IS NOT NULL)
+    FOR UPDATE OF h
+), claimed AS (
+    UPDATE /* TEMPLATE: schema */subscription_health h SET
+        probe_id = $4::uuid, probe_until = now() + $5::bigint * interval '1 millisecond',
+        circuit_version = c.circuit_version, circuit_until = c.circuit_until, circuit_opened = c.circuit_opened
+    FROM circuit c
+    WHERE h.subscription_id = c.subscription_id AND h.epoch = c.epoch
+        AND (c.asked_until > now()) IS NOT TRUE
+        AND ($6::boolean OR (c.circuit_until > now()) IS NOT TRUE)
+        AND CASE WHEN c.probed THEN c.probe_id = $4::uuid
+            ELSE (SELECT true FROM /* TEMPLATE: schema */delivery o
+                WHERE o.subscription_id = c.subscription_id AND o.hold = 'circuit' AND o.retry_at IS NOT NULL
+                LIMIT 1) IS NULL END
+    RETURNING h.subscription_id
+)
+SELECT EXISTS (SELECT FROM claimed)::boolean AS claimed, c.circuit_opened::integer AS circuit_opened
+FROM circuit c
+`
+
+type ClaimProbeParams struct {
+	SubscriptionID uuid.UUID
+	Epoch          int
+	URLVersion     int
+	ID             uuid.UUID
+	LeaseMs        int64
+	Retry          bool
+}
+
+type ClaimProbeRow struct {
+	Claimed       bool
+	CircuitOpened int
+}
+
+// ClaimProbe lets a delivery try an endpoint whose circuit is not closed, as the only
+// one: a retry at any time, as far as the endpoint has asked for nothing, and any
+// other after the pause. A retry that is held and was due before goes first. It
+// returns no row where nothing keeps the delivery back, as the circuit has been closed
+// meanwhile.
+func (q *Queries) ClaimProbe(ctx context.Context, arg *ClaimProbeParams) ([]ClaimProbeRow, error) {
+	rows, err := q.db.Query(ctx, claimProbe,
+		arg.SubscriptionID,
+		arg.Epoch,
+		arg.URLVersion,
+		arg.ID,
+		arg.LeaseMs,
+		arg.Retry,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimProbeRow
+	for rows.Next() {
+		var i ClaimProbeRow
+		if err := rows.Scan(&i.Claimed, &i.CircuitOpened); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const closeCircuits = `-- name: CloseCircuits :exec
-UPDATE /* TEMPLATE: schema */subscription_health h SET circuit_until = NULL, circuit_opened = 0, probe_id = NULL
-FROM (SELECT unnest($1::text[])::uuid AS subscription_id, unnest($2::integer[]) AS epoch) x
-WHERE h.subscription_id = x.subscription_id AND h.epoch = x.epoch AND h.probe_id IS NOT NULL
+UPDATE /* TEMPLATE: schema */subscription_health h SET
+    asked_until = CASE WHEN h.asked_until > now() THEN h.asked_until END,
+    circuit_until = NULL, circuit_opened = 0, probe_id = NULL, probe_until = NULL
+FROM (SELECT
+    unnest($1::text[])::uuid AS subscription_id, unnest($2::integer[]) AS epoch,
+    unnest($3::integer[]) AS url_version
+) x
+WHERE h.subscription_id = x.subscription_id AND h.epoch = x.epoch AND h.url_version = x.url_version
 `
 
 type CloseCircuitsParams struct {
 	Subscriptions []string
 	Epochs        []int
+	UrlVersions   []int
 }
 
-// CloseCircuits ends the trials of endpoints that have answered the probe, even
-// if they refused it. Their rows are locked by then.
+// CloseCircuits ends the trials of endpoints that have answered their probes, even
+// if they refused them. Their rows are locked by then.
 func (q *Queries) CloseCircuits(ctx context.Context, arg *CloseCircuitsParams) error {
-	_, err := q.db.Exec(ctx, closeCircuits, arg.Subscriptions, arg.Epochs)
+	_, err := q.db.Exec(ctx, closeCircuits, arg.Subscriptions, arg.Epochs, arg.UrlVersions)
 	return err
 }
 
@@ -36,8 +118,8 @@ UPDATE /* TEMPLATE: schema */subscription s SET
 WHERE s.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */subscription o
     JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = o.id AND h.epoch = o.epoch
-    WHERE o.id = $2 AND o.epoch = $3 AND o.state <> 'deactivated' AND o.deleted_at IS NULL
-        AND h.failing_since IS NOT DISTINCT FROM $4::timestamptz
+    WHERE o.id = $2 AND o.epoch = $3 AND o.url_version = $4 AND o.state <> 'deactivated' AND o.deleted_at IS NULL
+        AND h.failing_since IS NOT DISTINCT FROM $5::timestamptz
     FOR UPDATE OF o, h SKIP LOCKED)
 RETURNING s.id
 `
@@ -46,6 +128,7 @@ type DeactivateEpochParams struct {
 	Reason       string
 	ID           uuid.UUID
 	Epoch        int
+	URLVersion   int
 	FailingSince *time.Time
 }
 
@@ -57,6 +140,7 @@ func (q *Queries) DeactivateEpoch(ctx context.Context, arg *DeactivateEpochParam
 		arg.Reason,
 		arg.ID,
 		arg.Epoch,
+		arg.URLVersion,
 		arg.FailingSince,
 	)
 	if err != nil {
@@ -80,14 +164,15 @@ func (q *Queries) DeactivateEpoch(ctx context.Context, arg *DeactivateEpochParam
 const getHealth = `-- name: GetHealth :one
 SELECT s.state, s.state_reason, s.state_since, s.epoch,
     h.failing_since,
-    coalesce(h.failing_since >= s.state_since, false)::boolean AS failing,
+    coalesce(h.failing_since >= s.state_since AND h.url_version = s.url_version, false)::boolean AS failing,
     coalesce(h.unresolvable_since >= s.state_since, false)::boolean AS unresolved,
     coalesce(h.failed_attempts, 0)::integer AS failed_attempts,
     coalesce(h.exhausted_row, 0)::integer AS exhausted_row,
     coalesce(h.unresolvable, 0)::integer AS unresolvable,
-    h.warned_at, h.circuit_until
+    h.warned_at, c.circuit_until, c.asked_until
 FROM /* TEMPLATE: schema */subscription s
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
+LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
 WHERE s.id = $1 AND s.deleted_at IS NULL
 `
 
@@ -104,6 +189,7 @@ type GetHealthRow struct {
 	Unresolvable   int
 	WarnedAt       *time.Time
 	CircuitUntil   *time.Time
+	AskedUntil     *time.Time
 }
 
 // GetHealth returns what counts towards a deactivation of a subscription now.
@@ -123,6 +209,7 @@ func (q *Queries) GetHealth(ctx context.Context, id uuid.UUID) (GetHealthRow, er
 		&i.Unresolvable,
 		&i.WarnedAt,
 		&i.CircuitUntil,
+		&i.AskedUntil,
 	)
 	return i, err
 }
@@ -148,18 +235,24 @@ func (q *Queries) LockHealth(ctx context.Context, arg *LockHealthParams) error {
 
 const markWarned = `-- name: MarkWarned :many
 UPDATE /* TEMPLATE: schema */subscription_health h SET warned_at = now()
-WHERE h.subscription_id = $1 AND h.epoch = $2 AND h.warned_at IS NULL AND h.failing_since = $3::timestamptz
+WHERE h.subscription_id = $1 AND h.epoch = $2 AND h.url_version = $3 AND h.warned_at IS NULL AND h.failing_since = $4::timestamptz
 RETURNING h.subscription_id
 `
 
 type MarkWarnedParams struct {
 	ID           uuid.UUID
 	Epoch        int
+	URLVersion   int
 	FailingSince *time.Time
 }
 
 func (q *Queries) MarkWarned(ctx context.Context, arg *MarkWarnedParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, markWarned, arg.ID, arg.Epoch, arg.FailingSince)
+	rows, err := q.db.Query(ctx, markWarned,
+		arg.ID,
+		arg.Epoch,
+		arg.URLVersion,
+		arg.FailingSince,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -179,114 +272,166 @@ func (q *Queries) MarkWarned(ctx context.Context, arg *MarkWarnedParams) ([]uuid
 }
 
 const recordFailures = `-- name: RecordFailures :exec
+WITH said AS (
+    SELECT
+        unnest($1::text[])::uuid AS subscription_id,
+        unnest($2::integer[]) AS epoch,
+        unnest($3::integer[]) AS url_version,
+        unnest($4::integer[]) AS failed,
+        unnest($5::integer[]) AS exhausted,
+        unnest($6::integer[]) AS unresolvable,
+        unnest($7::boolean[]) AS app_failed,
+        unnest($8::boolean[]) AS gone,
+        unnest($9::bigint[]) AS asked_ms,
+        unnest($10::bigint[]) AS pause_ms,
+        nullif(unnest($11::text[]), '')::uuid AS probe_id
+), judged AS (
+    SELECT x.subscription_id, x.epoch, x.url_version, x.failed, x.exhausted, x.unresolvable, x.app_failed, x.gone, x.asked_ms, x.pause_ms, x.probe_id, x.url_version = s.url_version IS NOT FALSE AS fits, coalesce(s.url_version, 1) AS now_version,
+        coalesce(s.origin_version, 1) AS origin_version, coalesce(s.circuit_version, 1) AS circuit_version, s.state_since
+    FROM said x LEFT JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
+), summed AS (
+    SELECT
+        j.subscription_id, j.epoch, j.now_version AS url_version, j.origin_version, j.circuit_version, j.state_since,
+        coalesce(sum(j.failed) FILTER (WHERE j.fits), 0)::integer AS failed,
+        coalesce(sum(j.exhausted) FILTER (WHERE j.fits), 0)::integer AS exhausted,
+        sum(j.unresolvable)::integer AS unresolvable,
+        coalesce(bool_or(j.app_failed AND j.fits), false) AS app_failed,
+        coalesce(bool_or(j.gone AND j.fits), false) AS gone,
+        coalesce(max(j.asked_ms) FILTER (WHERE j.url_version >= j.origin_version), 0) AS asked_ms,
+        coalesce(max(j.pause_ms) FILTER (WHERE j.fits), 0) AS pause_ms,
+        (array_agg(j.probe_id) FILTER (WHERE j.fits AND j.probe_id IS NOT NULL))[1] AS probe_id
+    FROM judged j
+    GROUP BY j.subscription_id, j.epoch, j.now_version, j.origin_version, j.circuit_version, j.state_since
+)
 INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
     subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, unresolvable_since,
-    app_failed, state_since, gone_at, circuit_until, circuit_opened)
+    app_failed, state_since, gone_at, url_version, origin_version, circuit_version, asked_until, circuit_until, circuit_opened, probe_id)
 SELECT
     x.subscription_id, x.epoch, CASE WHEN x.failed > 0 THEN now() END, x.failed,
     x.exhausted, CASE WHEN x.exhausted > 0 THEN now() END, x.unresolvable, CASE WHEN x.unresolvable > 0 THEN now() END,
-    x.app_failed, s.state_since, CASE WHEN x.gone THEN now() END,
-    CASE WHEN x.pause_ms > 0 THEN now() + x.pause_ms * interval '1 millisecond' END, x.opened
-FROM (SELECT
-    unnest($1::text[])::uuid AS subscription_id,
-    unnest($2::integer[]) AS epoch,
-    unnest($3::integer[]) AS failed,
-    unnest($4::integer[]) AS exhausted,
-    unnest($5::integer[]) AS unresolvable,
-    unnest($6::boolean[]) AS app_failed,
-    unnest($7::boolean[]) AS gone,
-    unnest($8::bigint[]) AS pause_ms,
-    unnest($9::integer[]) AS opened
-) x LEFT JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
+    x.app_failed, x.state_since, CASE WHEN x.gone THEN now() END, x.url_version, x.origin_version, x.circuit_version,
+    CASE WHEN x.asked_ms > 0 THEN now() + x.asked_ms * interval '1 millisecond' END,
+    CASE WHEN x.pause_ms > 0 THEN now() + x.pause_ms * interval '1 millisecond' END, (x.pause_ms > 0)::integer, x.probe_id
+FROM summed x
+WHERE x.failed > 0 OR x.unresolvable > 0 OR x.asked_ms > 0 OR x.pause_ms > 0 OR x.gone OR x.probe_id IS NOT NULL
 ORDER BY x.subscription_id, x.epoch
 ON CONFLICT (subscription_id, epoch) DO UPDATE SET
-    failing_since = CASE WHEN h.failing_since < excluded.state_since THEN excluded.failing_since
+    failing_since = CASE WHEN h.url_version < excluded.url_version OR h.failing_since < excluded.state_since THEN excluded.failing_since
         ELSE coalesce(h.failing_since, excluded.failing_since) END,
-    failed_attempts = CASE WHEN h.failing_since < excluded.state_since THEN 0 ELSE h.failed_attempts END + excluded.failed_attempts,
-    exhausted_row = CASE WHEN h.failing_since < excluded.state_since THEN 0 ELSE h.exhausted_row END + excluded.exhausted_row,
-    exhausted_since = CASE WHEN h.failing_since < excluded.state_since THEN excluded.exhausted_since
+    failed_attempts = excluded.failed_attempts
+        + CASE WHEN h.url_version < excluded.url_version OR h.failing_since < excluded.state_since THEN 0 ELSE h.failed_attempts END,
+    exhausted_row = excluded.exhausted_row
+        + CASE WHEN h.url_version < excluded.url_version OR h.failing_since < excluded.state_since THEN 0 ELSE h.exhausted_row END,
+    exhausted_since = CASE WHEN h.url_version < excluded.url_version OR h.failing_since < excluded.state_since THEN excluded.exhausted_since
         ELSE coalesce(h.exhausted_since, excluded.exhausted_since) END,
-    app_failed = excluded.app_failed OR h.app_failed AND (h.failing_since < excluded.state_since) IS NOT TRUE,
-    warned_at = CASE WHEN (h.failing_since < excluded.state_since) IS NOT TRUE THEN h.warned_at END,
+    app_failed = excluded.app_failed OR h.app_failed AND (h.url_version < excluded.url_version OR h.failing_since < excluded.state_since) IS NOT TRUE,
+    warned_at = CASE WHEN (h.url_version < excluded.url_version OR h.failing_since < excluded.state_since) IS NOT TRUE THEN h.warned_at END,
     unresolvable = CASE WHEN h.unresolvable_since < excluded.state_since THEN 0 ELSE h.unresolvable END + excluded.unresolvable,
     unresolvable_since = CASE WHEN h.unresolvable_since < excluded.state_since THEN excluded.unresolvable_since
         ELSE coalesce(h.unresolvable_since, excluded.unresolvable_since) END,
     state_since = excluded.state_since,
-    gone_at = coalesce(h.gone_at, excluded.gone_at),
-    circuit_until = CASE WHEN excluded.circuit_until IS NULL OR h.probe_id IS NOT NULL THEN coalesce(excluded.circuit_until, h.circuit_until)
-        ELSE greatest(h.circuit_until, excluded.circuit_until) END,
-    circuit_opened = h.circuit_opened
-        + CASE WHEN h.circuit_until > now() AND h.probe_id IS NULL THEN 0 ELSE excluded.circuit_opened END,
-    probe_id = CASE WHEN excluded.circuit_until IS NULL THEN h.probe_id END
+    gone_at = coalesce(CASE WHEN h.url_version = excluded.url_version THEN h.gone_at END, excluded.gone_at),
+    url_version = excluded.url_version,
+    origin_version = excluded.origin_version,
+    circuit_version = excluded.circuit_version,
+    asked_until = greatest(CASE WHEN h.origin_version = excluded.origin_version THEN h.asked_until END, excluded.asked_until),
+    circuit_until = CASE
+        WHEN h.url_version < excluded.url_version OR h.circuit_version <> excluded.circuit_version THEN excluded.circuit_until
+        WHEN h.circuit_until > now() THEN h.circuit_until
+        ELSE coalesce(excluded.circuit_until, h.circuit_until) END,
+    circuit_opened = CASE
+        WHEN h.url_version < excluded.url_version OR h.circuit_version <> excluded.circuit_version THEN excluded.circuit_opened
+        WHEN h.circuit_until > now() THEN h.circuit_opened
+        ELSE h.circuit_opened + excluded.circuit_opened END,
+    probe_id = CASE WHEN h.url_version = excluded.url_version AND h.circuit_version = excluded.circuit_version
+        AND h.probe_id IS DISTINCT FROM excluded.probe_id THEN h.probe_id END,
+    probe_until = CASE WHEN h.url_version = excluded.url_version AND h.circuit_version = excluded.circuit_version
+        AND h.probe_id IS DISTINCT FROM excluded.probe_id THEN h.probe_until END
+WHERE h.url_version <= excluded.url_version
 `
 
 type RecordFailuresParams struct {
 	Subscriptions []string
 	Epochs        []int
+	UrlVersions   []int
 	Failed        []int
 	Exhausted     []int
 	Unresolvable  []int
 	AppFailed     []bool
 	Gone          []bool
+	AskedMs       []int64
 	PauseMs       []int64
-	Opened        []int
+	Probes        []string
 }
 
 // RecordFailures adds to the failures of an epoch; counts that began before the
-// subscription was activated begin anew. Rows are touched in the order of their
-// keys, so that two batches cannot deadlock.
+// subscription was activated begin anew, and so do those of another URL. What a
+// former URL has answered counts nothing, but for its wait where the new one is of
+// the same origin; unresolvable is of the owner and counts under any. While the
+// circuit is open failures do not prolong it: that is for who tries it after its
+// pause. Rows are touched in the order of their keys, so that two batches cannot
+// deadlock.
 func (q *Queries) RecordFailures(ctx context.Context, arg *RecordFailuresParams) error {
 	_, err := q.db.Exec(ctx, recordFailures,
 		arg.Subscriptions,
 		arg.Epochs,
+		arg.UrlVersions,
 		arg.Failed,
 		arg.Exhausted,
 		arg.Unresolvable,
 		arg.AppFailed,
 		arg.Gone,
+		arg.AskedMs,
 		arg.PauseMs,
-		arg.Opened,
+		arg.Probes,
 	)
 	return err
 }
 
 const recordRecoveries = `-- name: RecordRecoveries :many
 WITH ended AS MATERIALIZED (
-    SELECT o.subscription_id, o.epoch, o.failing_since, o.failed_attempts,
+    SELECT o.subscription_id, o.epoch, o.url_version, o.failing_since, o.failed_attempts,
         o.warned_at IS NOT NULL AND s.epoch = o.epoch AND o.failing_since >= s.state_since AS warned
     FROM /* TEMPLATE: schema */subscription_health o
-    JOIN (SELECT unnest($1::text[])::uuid AS subscription_id, unnest($2::integer[]) AS epoch) x
-        USING (subscription_id, epoch)
+    JOIN (SELECT
+        unnest($1::text[])::uuid AS subscription_id, unnest($2::integer[]) AS epoch,
+        unnest($3::integer[]) AS url_version
+    ) x USING (subscription_id, epoch, url_version)
     LEFT JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
+    WHERE s.url_version = o.url_version IS NOT FALSE
     ORDER BY o.subscription_id, o.epoch
     FOR UPDATE OF o
 ), recovered AS (
     UPDATE /* TEMPLATE: schema */subscription_health h SET
         failing_since = NULL, failed_attempts = 0, exhausted_row = 0, exhausted_since = NULL, app_failed = false, warned_at = NULL,
-        circuit_until = CASE WHEN h.circuit_opened = 0 AND h.probe_id IS NULL THEN h.circuit_until END, circuit_opened = 0, probe_id = NULL
+        asked_until = CASE WHEN h.asked_until > now() THEN h.asked_until END,
+        circuit_until = NULL, circuit_opened = 0, probe_id = NULL, probe_until = NULL
     FROM ended k
     WHERE h.subscription_id = k.subscription_id AND h.epoch = k.epoch
 )
-SELECT k.subscription_id, k.epoch, k.failing_since, k.failed_attempts FROM ended k WHERE k.warned
+SELECT k.subscription_id, k.epoch, k.url_version, k.failing_since, k.failed_attempts FROM ended k WHERE k.warned
 `
 
 type RecordRecoveriesParams struct {
 	Subscriptions []string
 	Epochs        []int
+	UrlVersions   []int
 }
 
 type RecordRecoveriesRow struct {
 	SubscriptionID uuid.UUID
 	Epoch          int
+	URLVersion     int
 	FailingSince   *time.Time
 	FailedAttempts int
 }
 
 // RecordRecoveries ends the failing windows of endpoints that answered well, and
-// closes their circuits. A wait that an endpoint has asked for stays. It returns
-// the windows that were warned of and that were not over already.
+// closes their circuits, unless the URL is another by now. A wait that an endpoint
+// has asked for stays. It returns the windows that were warned of and that were not
+// over already.
 func (q *Queries) RecordRecoveries(ctx context.Context, arg *RecordRecoveriesParams) ([]RecordRecoveriesRow, error) {
-	rows, err := q.db.Query(ctx, recordRecoveries, arg.Subscriptions, arg.Epochs)
+	rows, err := q.db.Query(ctx, recordRecoveries, arg.Subscriptions, arg.Epochs, arg.UrlVersions)
 	if err != nil {
 		return nil, err
 	}
@@ -297,6 +442,7 @@ func (q *Queries) RecordRecoveries(ctx context.Context, arg *RecordRecoveriesPar
 		if err := rows.Scan(
 			&i.SubscriptionID,
 			&i.Epoch,
+			&i.URLVersion,
 			&i.FailingSince,
 			&i.FailedAttempts,
 		); err != nil {
@@ -311,7 +457,7 @@ func (q *Queries) RecordRecoveries(ctx context.Context, arg *RecordRecoveriesPar
 }
 
 const troubled = `-- name: Troubled :many
-SELECT h.subscription_id, h.epoch, s.url, s.owner,
+SELECT h.subscription_id, h.epoch, s.url, s.url_version, s.owner,
     (s.epoch = h.epoch AND s.deleted_at IS NULL AND s.state <> 'deactivated')::boolean AS live,
     coalesce((s.deactivation ->> 'attempts')::bigint, 0)::bigint AS attempts_rule,
     coalesce((s.deactivation ->> 'exhausted')::bigint, 0)::bigint AS exhausted_rule,
@@ -321,20 +467,20 @@ SELECT h.subscription_id, h.epoch, s.url, s.owner,
     coalesce((s.deactivation ->> 'warning')::bigint, 0)::bigint AS warning_rule,
     coalesce((s.deactivation ->> 'window_ms')::bigint, 0)::bigint AS window_ms,
     h.failing_since, h.failed_attempts, h.exhausted_row, h.unresolvable,
-    coalesce(h.failing_since >= s.state_since, false)::boolean AS failing,
+    coalesce(h.failing_since >= s.state_since AND h.url_version = s.url_version, false)::boolean AS failing,
     coalesce(h.unresolvable_since >= s.state_since, false)::boolean AS unresolved,
     coalesce(extract(epoch FROM now() - h.failing_since) * 1000, 0)::bigint AS failing_ms,
     coalesce(extract(epoch FROM now() - h.exhausted_since) * 1000, 0)::bigint AS exhausted_ms,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.gone_at IS NOT NULL AND h.url_version = s.url_version)::boolean AS gone,
     (h.warned_at IS NOT NULL)::boolean AS warned,
     h.app_failed
 FROM (
-    SELECT o.subscription_id, o.epoch, o.failing_since, o.failed_attempts, o.exhausted_row, o.exhausted_since, o.unresolvable, o.unresolvable_since, o.state_since, o.app_failed, o.warned_at, o.gone_at, o.circuit_until, o.circuit_opened, o.probe_id, o.troubled FROM /* TEMPLATE: schema */subscription_health o
+    SELECT o.subscription_id, o.epoch, o.failing_since, o.failed_attempts, o.exhausted_row, o.exhausted_since, o.unresolvable, o.unresolvable_since, o.state_since, o.app_failed, o.warned_at, o.gone_at, o.url_version, o.origin_version, o.circuit_version, o.asked_until, o.circuit_until, o.circuit_opened, o.probe_id, o.probe_until, o.troubled FROM /* TEMPLATE: schema */subscription_health o
     WHERE o.troubled AND o.subscription_id > $1::uuid
     ORDER BY o.subscription_id, o.epoch DESC
     LIMIT 1000
 ) h CROSS JOIN LATERAL (
-    SELECT u.url, u.owner, u.epoch, u.state, u.state_since, u.deleted_at, u.deactivation
+    SELECT u.url, u.url_version, u.owner, u.epoch, u.state, u.state_since, u.deleted_at, u.deactivation
     FROM /* TEMPLATE: schema */subscription u WHERE u.id = h.subscription_id
     OFFSET 0
 ) s
@@ -345,6 +491,7 @@ type TroubledRow struct {
 	SubscriptionID    uuid.UUID
 	Epoch             int
 	URL               string
+	URLVersion        int
 	Owner             string
 	Live              bool
 	AttemptsRule      int64
@@ -369,7 +516,7 @@ type TroubledRow struct {
 
 // Troubled returns what was counted of the next subscriptions that something was
 // counted against; live are those that it still counts against. A window that
-// began before the subscription was paused or activated is over. The inner
+// began before the subscription was paused or activated, or of another URL, is over. The inner
 // sub-select is one that no planner turns into a scan of all subscriptions.
 func (q *Queries) Troubled(ctx context.Context, after uuid.UUID) ([]TroubledRow, error) {
 	rows, err := q.db.Query(ctx, troubled, after)
@@ -384,6 +531,7 @@ func (q *Queries) Troubled(ctx context.Context, after uuid.UUID) ([]TroubledRow,
 			&i.SubscriptionID,
 			&i.Epoch,
 			&i.URL,
+			&i.URLVersion,
 			&i.Owner,
 			&i.Live,
 			&i.AttemptsRule,

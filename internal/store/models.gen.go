@@ -123,6 +123,7 @@ type Delivery struct {
 	JobID          *int64
 	DueAt          *time.Time
 	HeldSince      *time.Time
+	RetryAt        *time.Time
 	AccessAt       *time.Time
 	LastStatus     int
 	LastOutcome    string
@@ -364,6 +365,9 @@ type Subscription struct {
 	SecretHeaders      []string
 	SecretHeaderBytes  int
 	CredentialsVersion int
+	URLVersion         int
+	OriginVersion      int
+	CircuitVersion     int
 	State              string
 	StateReason        string
 	StateSince         time.Time
@@ -372,6 +376,18 @@ type Subscription struct {
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
 	DeletedAt          *time.Time
+}
+
+type SubscriptionCircuit struct {
+	SubscriptionID uuid.UUID
+	Epoch          int
+	Gone           bool
+	Failing        bool
+	AskedUntil     time.Time
+	CircuitUntil   time.Time
+	CircuitOpened  int
+	ProbeID        uuid.UUID
+	ProbeUntil     time.Time
 }
 
 type SubscriptionGate struct {
@@ -392,8 +408,13 @@ type SubscriptionHealth struct {
 	AppFailed         bool
 	WarnedAt          *time.Time
 	GoneAt            *time.Time
+	URLVersion        int
+	OriginVersion     int
+	CircuitVersion    int
+	AskedUntil        *time.Time
 	CircuitUntil      *time.Time
 	CircuitOpened     int
 	ProbeID           *uuid.UUID
+	ProbeUntil        *time.Time
 	Troubled          bool
 }

@@ -123,14 +123,17 @@ SELECT
             AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM h.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
-    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing,
+    coalesce(ceil(extract(epoch FROM c.asked_until - now()) * 1000), 0)::bigint AS asked_ms,
+    coalesce(ceil(extract(epoch FROM c.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
+    coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
+    coalesce(c.probe_until > now(), false)::boolean AS probed,
+    coalesce(c.gone, false)::boolean AS gone,
+    coalesce(c.failing, false)::boolean AS failing,
     coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms
 FROM unnest($1::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */subscription s ON s.id = u.id::uuid AND s.deleted_at IS NULL
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
+LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
 LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = $2::text
 `
 
@@ -142,8 +145,11 @@ type LoadGatesParams struct {
 type LoadGatesRow struct {
 	ID               uuid.UUID
 	Secrets          [][]byte
+	AskedMs          int64
 	CircuitMs        int64
 	CircuitOpened    int
+	Trial            bool
+	Probed           bool
 	Gone             bool
 	Failing          bool
 	TypePayloads     string
@@ -164,8 +170,11 @@ func (q *Queries) LoadGates(ctx context.Context, arg *LoadGatesParams) ([]LoadGa
 		if err := rows.Scan(
 			&i.ID,
 			&i.Secrets,
+			&i.AskedMs,
 			&i.CircuitMs,
 			&i.CircuitOpened,
+			&i.Trial,
+			&i.Probed,
 			&i.Gone,
 			&i.Failing,
 			&i.TypePayloads,

@@ -12,6 +12,17 @@ import (
 	"github.com/google/uuid"
 )
 
+const closeCircuit = `-- name: CloseCircuit :exec
+UPDATE /* TEMPLATE: schema */subscription SET circuit_version = circuit_version + 1 WHERE id = $1
+`
+
+// CloseCircuit closes the circuit that failures of a subscription's endpoint opened,
+// without waiting for who counts them.
+func (q *Queries) CloseCircuit(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, closeCircuit, id)
+	return err
+}
+
 const countSubscriptions = `-- name: CountSubscriptions :one
 SELECT
     (SELECT count(*) FROM /* TEMPLATE: schema */subscription o
@@ -82,7 +93,7 @@ func (q *Queries) DropHeld(ctx context.Context, arg *DropHeldParams) error {
 }
 
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -121,6 +132,9 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.SecretHeaders,
 		&i.SecretHeaderBytes,
 		&i.CredentialsVersion,
+		&i.URLVersion,
+		&i.OriginVersion,
+		&i.CircuitVersion,
 		&i.State,
 		&i.StateReason,
 		&i.StateSince,
@@ -148,7 +162,7 @@ VALUES (
     ($18::text)::jsonb, $19, ($20::text)::jsonb, $21,
     $22, $23, $24,
     $25::text[], $26, $27, $28)
-RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at
+RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
@@ -255,6 +269,9 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.SecretHeaders,
 		&i.SecretHeaderBytes,
 		&i.CredentialsVersion,
+		&i.URLVersion,
+		&i.OriginVersion,
+		&i.CircuitVersion,
 		&i.State,
 		&i.StateReason,
 		&i.StateSince,
@@ -268,7 +285,7 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
@@ -348,6 +365,9 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 			&i.SecretHeaders,
 			&i.SecretHeaderBytes,
 			&i.CredentialsVersion,
+			&i.URLVersion,
+			&i.OriginVersion,
+			&i.CircuitVersion,
 			&i.State,
 			&i.StateReason,
 			&i.StateSince,
@@ -368,7 +388,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR state = $3::text)
     AND ($4::text = '' OR events && ($5::text[] || ARRAY(
@@ -439,6 +459,9 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 			&i.SecretHeaders,
 			&i.SecretHeaderBytes,
 			&i.CredentialsVersion,
+			&i.URLVersion,
+			&i.OriginVersion,
+			&i.CircuitVersion,
 			&i.State,
 			&i.StateReason,
 			&i.StateSince,
@@ -459,7 +482,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id > $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
@@ -536,6 +559,9 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 			&i.SecretHeaders,
 			&i.SecretHeaderBytes,
 			&i.CredentialsVersion,
+			&i.URLVersion,
+			&i.OriginVersion,
+			&i.CircuitVersion,
 			&i.State,
 			&i.StateReason,
 			&i.StateSince,
@@ -556,7 +582,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -595,6 +621,9 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.SecretHeaders,
 		&i.SecretHeaderBytes,
 		&i.CredentialsVersion,
+		&i.URLVersion,
+		&i.OriginVersion,
+		&i.CircuitVersion,
 		&i.State,
 		&i.StateReason,
 		&i.StateSince,
@@ -712,17 +741,18 @@ func (q *Queries) SetSubscriptionState(ctx context.Context, arg *SetSubscription
 
 const updateSubscription = `-- name: UpdateSubscription :one
 UPDATE /* TEMPLATE: schema */subscription SET
-    name = $1, description = $2, site = $3, url = $4, events = $5::text[],
-    channels = $6::text[], filter = $7, permission = $8, dialect = $9, headers = ($10::text)::jsonb,
-    schedule = $11, timeout_ms = $12, fail_closed = $13, max_in_flight = $14,
-    deactivation = ($15::text)::jsonb, hears_operations = $16,
-    metadata = ($17::text)::jsonb, credentials = $18, own_root_cas = $19,
-    client_certificate = $20, secret_headers = $21::text[],
-    secret_header_bytes = $22, credentials_version = $23,
-    verification = $24, verified_at = $25, verification_error = $26,
-    pending_url = $27, stranded = $28, updated_at = now()
-WHERE id = $29
-RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at
+    name = $1, description = $2, site = $3, url = $4, url_version = url_version + (url <> $4)::integer,
+    origin_version = CASE WHEN $5::boolean AND url <> $4 THEN url_version + 1 ELSE origin_version END, events = $6::text[],
+    channels = $7::text[], filter = $8, permission = $9, dialect = $10, headers = ($11::text)::jsonb,
+    schedule = $12, timeout_ms = $13, fail_closed = $14, max_in_flight = $15,
+    deactivation = ($16::text)::jsonb, hears_operations = $17,
+    metadata = ($18::text)::jsonb, credentials = $19, own_root_cas = $20,
+    client_certificate = $21, secret_headers = $22::text[],
+    secret_header_bytes = $23, credentials_version = $24,
+    verification = $25, verified_at = $26, verification_error = $27,
+    pending_url = $28, stranded = $29, updated_at = now()
+WHERE id = $30
+RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
@@ -730,6 +760,7 @@ type UpdateSubscriptionParams struct {
 	Description        string
 	Site               string
 	URL                string
+	Elsewhere          bool
 	Events             []string
 	Channels           []string
 	Filter             string
@@ -763,6 +794,7 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		arg.Description,
 		arg.Site,
 		arg.URL,
+		arg.Elsewhere,
 		arg.Events,
 		arg.Channels,
 		arg.Filter,
@@ -823,6 +855,9 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		&i.SecretHeaders,
 		&i.SecretHeaderBytes,
 		&i.CredentialsVersion,
+		&i.URLVersion,
+		&i.OriginVersion,
+		&i.CircuitVersion,
 		&i.State,
 		&i.StateReason,
 		&i.StateSince,

@@ -10,7 +10,7 @@ import (
 )
 
 const getSubscriptions = `-- name: GetSubscriptions :many
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = ANY (($1::text[])::uuid[]) ORDER BY id
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = ANY (($1::text[])::uuid[]) ORDER BY id
 `
 
 func (q *Queries) GetSubscriptions(ctx context.Context, ids []string) ([]Subscription, error) {
@@ -55,6 +55,9 @@ func (q *Queries) GetSubscriptions(ctx context.Context, ids []string) ([]Subscri
 			&i.SecretHeaders,
 			&i.SecretHeaderBytes,
 			&i.CredentialsVersion,
+			&i.URLVersion,
+			&i.OriginVersion,
+			&i.CircuitVersion,
 			&i.State,
 			&i.StateReason,
 			&i.StateSince,

@@ -13,6 +13,8 @@ DROP FUNCTION /* TEMPLATE: schema */new_id(timestamptz);
 DROP FUNCTION /* TEMPLATE: schema */event_time();
 DROP FUNCTION /* TEMPLATE: schema */site_chain(text, bigint);
 
+DROP VIEW /* TEMPLATE: schema */subscription_circuit;
+
 DROP TABLE
     /* TEMPLATE: schema */engine,
     /* TEMPLATE: schema */inbox_token,

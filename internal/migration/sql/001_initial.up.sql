@@ -134,6 +134,11 @@ CREATE TABLE /* TEMPLATE: schema */event_schema (
 -- credentials_version grows with each change in endpoint_auth; the five columns
 -- before it say what is there: of sealed headers the names, and the bytes of names
 -- and values together.
+--
+-- url_version grows with each URL that comes in force, and so does origin_version
+-- if the scheme, host or port is another; circuit_version grows when a person
+-- activates the subscription. What subscription_health says under another version
+-- is over.
 CREATE TABLE /* TEMPLATE: schema */subscription (
     id              uuid PRIMARY KEY,
     name            text NOT NULL DEFAULT '',
@@ -167,6 +172,9 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     secret_headers      text[] NOT NULL DEFAULT '{}',
     secret_header_bytes integer NOT NULL DEFAULT 0,
     credentials_version integer NOT NULL DEFAULT 0,
+    url_version     integer NOT NULL DEFAULT 1,
+    origin_version  integer NOT NULL DEFAULT 1,
+    circuit_version integer NOT NULL DEFAULT 1,
     state           text NOT NULL DEFAULT 'active',
     state_reason    text NOT NULL DEFAULT '',
     state_since     timestamptz NOT NULL DEFAULT now(),
@@ -202,6 +210,16 @@ CREATE TABLE /* TEMPLATE: schema */subscription_gate (
 -- says that an event of the application failed in the window, and not only those
 -- that Riverhook writes itself. What is troubled is looked at by maintenance; it
 -- is a column since one in the condition of an index must not change often.
+--
+-- The versions are those of the subscription of which the row speaks; unresolvable
+-- is of the owner, and of no version. Nothing here is changed with the URL, so that
+-- no batch waits for the application: what is of another version is ignored, and
+-- replaced when something is counted.
+--
+-- asked_until is how long the endpoint has asked for nothing, or is throttled. The
+-- circuit that failures opened is open until circuit_until, and on trial after it
+-- until circuit_opened, how often it has opened in a row, is 0 again. One delivery,
+-- probe_id, may try the endpoint meanwhile, and nobody else before probe_until.
 CREATE TABLE /* TEMPLATE: schema */subscription_health (
     subscription_id  uuid NOT NULL,
     epoch            integer NOT NULL,
@@ -215,15 +233,35 @@ CREATE TABLE /* TEMPLATE: schema */subscription_health (
     app_failed       boolean NOT NULL DEFAULT false,
     warned_at        timestamptz,
     gone_at          timestamptz,
+    url_version      integer NOT NULL DEFAULT 1,
+    origin_version   integer NOT NULL DEFAULT 1,
+    circuit_version  integer NOT NULL DEFAULT 1,
+    asked_until      timestamptz,
     circuit_until    timestamptz,
     circuit_opened   integer NOT NULL DEFAULT 0,
     probe_id         uuid,
+    probe_until      timestamptz,
     troubled         boolean NOT NULL GENERATED ALWAYS AS (failing_since IS NOT NULL OR gone_at IS NOT NULL OR unresolvable > 0) STORED,
     PRIMARY KEY (subscription_id, epoch)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX subscription_health_troubled_idx ON /* TEMPLATE: schema */subscription_health (subscription_id, epoch DESC) WHERE troubled;
-CREATE INDEX subscription_health_circuit_idx ON /* TEMPLATE: schema */subscription_health (circuit_until) WHERE circuit_until IS NOT NULL;
+
+-- What subscription_health says of the URL that is in force. Once a wait is over
+-- that another URL of the same origin has asked for, nothing is left of it.
+CREATE VIEW /* TEMPLATE: schema */subscription_circuit AS
+SELECT
+    h.subscription_id, h.epoch,
+    (h.url_version = s.url_version AND h.gone_at IS NOT NULL)::boolean AS gone,
+    (h.url_version = s.url_version AND h.failing_since IS NOT NULL)::boolean AS failing,
+    (CASE WHEN h.origin_version = s.origin_version AND (h.url_version = s.url_version OR h.asked_until > now())
+        THEN h.asked_until END)::timestamptz AS asked_until,
+    (CASE WHEN h.url_version = s.url_version AND h.circuit_version = s.circuit_version THEN h.circuit_until END)::timestamptz AS circuit_until,
+    (CASE WHEN h.url_version = s.url_version AND h.circuit_version = s.circuit_version THEN h.circuit_opened ELSE 0 END)::integer AS circuit_opened,
+    (CASE WHEN h.url_version = s.url_version AND h.circuit_version = s.circuit_version THEN h.probe_id END)::uuid AS probe_id,
+    (CASE WHEN h.url_version = s.url_version AND h.circuit_version = s.circuit_version THEN h.probe_until END)::timestamptz AS probe_until
+FROM /* TEMPLATE: schema */subscription_health h
+JOIN /* TEMPLATE: schema */subscription s ON s.id = h.subscription_id;
 
 -- value is the text of the secret ("whsec_..." or "whsk_..."), sealed for this
 -- row where sealed says so. A secret with a pending_overlap_ms signs nothing before
@@ -394,7 +432,8 @@ CREATE TABLE /* TEMPLATE: schema */erasure (
 
 -- attempt_seq grows by one at every transition and fences each of them.
 -- job_id is the River job that carries the delivery on; null while it is held.
--- due_at is null while that is a job of its intent, which watches over it.
+-- due_at is null while that is a job of its intent, which watches over it. retry_at
+-- is when a retry was due that the circuit of its endpoint holds.
 --
 -- What most deliveries do, to be made and to be delivered at once, changes no column of any
 -- index: it is an update in place (HOT), for which half of each page is left.
@@ -416,6 +455,7 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     job_id          bigint,
     due_at          timestamptz,
     held_since      timestamptz,
+    retry_at        timestamptz,
     access_at       timestamptz,
     last_status     integer NOT NULL DEFAULT 0,
     last_outcome    text NOT NULL DEFAULT '',
@@ -435,6 +475,7 @@ CREATE INDEX delivery_subscription_idx ON /* TEMPLATE: schema */delivery (subscr
 
 CREATE INDEX delivery_due_idx ON /* TEMPLATE: schema */delivery (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, intent_id) WHERE hold <> '';
+CREATE INDEX delivery_retry_idx ON /* TEMPLATE: schema */delivery (subscription_id, retry_at) WHERE hold = 'circuit' AND retry_at IS NOT NULL;
 
 CREATE TABLE /* TEMPLATE: schema */attempt (
     delivery_id        uuid NOT NULL,

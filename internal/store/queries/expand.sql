@@ -113,7 +113,7 @@ WITH chunk AS MATERIALIZED (
         now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
-        CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
+        CASE WHEN y.hold = '' AND greatest(c.asked_until, c.circuit_until, c.probe_until) > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
         unnest(@delivery_ids::text[])::uuid AS id,
         unnest(@delivery_intents::text[])::uuid AS intent_id,
@@ -125,7 +125,7 @@ WITH chunk AS MATERIALIZED (
         unnest(@delivery_access_ms::bigint[]) AS access_ms,
         unnest(@delivery_holds::text[]) AS hold,
         unnest(@delivery_jobs::bigint[]) AS job_id
-    ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
+    ) y LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = y.subscription_id AND c.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
     RETURNING id, subscription_id, epoch, hold
@@ -139,15 +139,16 @@ SELECT
             AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing,
+    coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
+    coalesce(c.gone, false)::boolean AS gone,
+    coalesce(c.failing, false)::boolean AS failing,
     false AS stale
 FROM made d
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = d.subscription_id AND c.epoch = d.epoch
 WHERE d.hold = ''
 UNION ALL
-SELECT t.intent_id, '{}'::bytea[], 0, false, false, true FROM stale t;
+SELECT t.intent_id, '{}'::bytea[], 0, false, false, false, true FROM stale t;
 
 -- name: FailIntent :exec
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
@@ -212,7 +213,7 @@ WITH free AS MATERIALIZED (
         now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
         y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.access_ms,
-        CASE WHEN y.hold = '' AND h.circuit_until > now() THEN 'circuit' ELSE y.hold END AS hold
+        CASE WHEN y.hold = '' AND greatest(c.asked_until, c.circuit_until, c.probe_until) > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
         unnest(@delivery_ids::text[])::uuid AS id,
         unnest(@delivery_subscriptions::text[])::uuid AS subscription_id,
@@ -222,7 +223,7 @@ WITH free AS MATERIALIZED (
         unnest(@delivery_epochs::integer[]) AS epoch,
         unnest(@delivery_access_ms::bigint[]) AS access_ms,
         unnest(@delivery_holds::text[]) AS hold
-    ) y LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = y.subscription_id AND h.epoch = y.epoch
+    ) y LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = y.subscription_id AND c.epoch = y.epoch
     ) x JOIN made_way w USING (subscription_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
     RETURNING id, subscription_id, epoch, hold
@@ -236,11 +237,12 @@ SELECT
             AND (k.expires_at IS NULL OR k.expires_at > now())
         ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
-    coalesce(h.circuit_opened, 0)::integer AS circuit_opened,
-    (h.gone_at IS NOT NULL)::boolean AS gone,
-    (h.failing_since IS NOT NULL)::boolean AS failing
+    coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
+    coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
+    coalesce(c.gone, false)::boolean AS gone,
+    coalesce(c.failing, false)::boolean AS failing
 FROM made d
-LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = d.subscription_id AND h.epoch = d.epoch
+LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = d.subscription_id AND c.epoch = d.epoch
 WHERE d.hold = '';
 
 -- name: ScheduleDecide :exec

@@ -40,7 +40,8 @@ SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = sqlc.arg(id) AND del
 
 -- name: UpdateSubscription :one
 UPDATE /* TEMPLATE: schema */subscription SET
-    name = sqlc.arg(name), description = sqlc.arg(description), site = sqlc.arg(site), url = sqlc.arg(url), events = sqlc.arg(events)::text[],
+    name = sqlc.arg(name), description = sqlc.arg(description), site = sqlc.arg(site), url = sqlc.arg(url), url_version = url_version + (url <> sqlc.arg(url))::integer,
+    origin_version = CASE WHEN sqlc.arg(elsewhere)::boolean AND url <> sqlc.arg(url) THEN url_version + 1 ELSE origin_version END, events = sqlc.arg(events)::text[],
     channels = sqlc.arg(channels)::text[], filter = sqlc.arg(filter), permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
     schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), fail_closed = sqlc.arg(fail_closed), max_in_flight = sqlc.arg(max_in_flight),
     deactivation = (sqlc.arg(deactivation)::text)::jsonb, hears_operations = sqlc.arg(hears_operations),
@@ -57,6 +58,11 @@ UPDATE /* TEMPLATE: schema */subscription SET
     state = sqlc.arg(state), state_reason = sqlc.arg(reason), state_since = now(), updated_at = now(),
     epoch = epoch + CASE WHEN sqlc.arg(state) = 'deactivated' THEN 1 ELSE 0 END
 WHERE id = sqlc.arg(id);
+
+-- name: CloseCircuit :exec
+-- CloseCircuit closes the circuit that failures of a subscription's endpoint opened,
+-- without waiting for who counts them.
+UPDATE /* TEMPLATE: schema */subscription SET circuit_version = circuit_version + 1 WHERE id = @id;
 
 -- name: DropHeld :exec
 -- DropHeld ends what a pause of a subscription has held back.

@@ -115,7 +115,8 @@ WITH picked AS MATERIALIZED (
     WHERE v.elsewhere AND a.subscription_id = v.subscription_id AND a.kind IN ('credentials', 'headers')
 )
 UPDATE /* TEMPLATE: schema */subscription s SET
-    url = v.url, pending_url = '', verified_at = now(), verification_error = '',
+    url = v.url, url_version = s.url_version + (v.url <> s.url)::integer,
+    origin_version = CASE WHEN v.elsewhere AND v.url <> s.url THEN s.url_version + 1 ELSE s.origin_version END, pending_url = '', verified_at = now(), verification_error = '',
     state = CASE WHEN s.state = 'pending_verification' THEN 'active' ELSE s.state END,
     state_reason = CASE WHEN s.state = 'pending_verification' THEN '' ELSE s.state_reason END,
     state_since = CASE WHEN s.state = 'pending_verification' THEN now() ELSE s.state_since END,
