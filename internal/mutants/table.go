@@ -85,25 +85,25 @@ var sending = []mutant{
 	{
 		name: "the death of one engine hands on the jobs of all",
 		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
-		old: "o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.id FROM dead)", with: "EXISTS (SELECT FROM dead)",
+		old: "o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.process FROM dead)", with: "EXISTS (SELECT FROM dead)",
 		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
 	},
 	{
 		name: "an engine takes its own job for lost",
 		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
-		old: "o.id <> ALL ($1::bigint[])", with: "$1::bigint[] IS NOT NULL",
+		old: "o.id <> ALL ($2::bigint[])", with: "$2::bigint[] IS NOT NULL",
 		test: "delivery.TestAJobThatAnEngineWorksOnStaysItsOwnHoweverLongItTakes",
 	},
 	{
 		name: "a job that was lost on its way to an engine stays lost",
 		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
-		old: "o.attempted_by[array_length(o.attempted_by, 1)] = $2::text", with: "$2::text = ''",
+		old: "o.attempted_by[array_length(o.attempted_by, 1)] = $3::text", with: "$3::text = ''",
 		test: "delivery.TestAJobThatWasLostOnItsWayToTheEngineIsFetchedAgain",
 	},
 	{
 		name: "an engine whose heartbeat is in the future is believed to live",
 		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
-		old: "AND now() + $3", with: "AND now() + 1000 * $3",
+		old: "\n        AND now() + $1", with: "\n        AND now() + 1000 * $1",
 		test: "delivery.TestADatabaseClockThatIsSetBackKeepsNoDeadEngineAlive",
 	},
 	{
