@@ -78,16 +78,19 @@ func (w *world) done(what string) {
 	w.did[what]++
 }
 
+// deadlock is the SQLSTATE of a transaction that was rolled back so that another one
+// could go on. The transactions here lock rows in any order, as an application's may.
+const deadlock = "40P01"
+
 // attempt is inTx for a deed that other transactions can keep from being done; then
 // nothing was done.
 func (w *world) attempt(what string, f func(tx pgx.Tx) error) (moment, bool) {
 	at, err := w.inTx(f)
-	var refused *pgconn.PgError
-	switch {
-	case err == nil:
+	if err == nil {
 		w.done(what)
 		return at, true
-	case errors.As(err, &refused) && (refused.Code == "40P01" || refused.Code == "25006"): // a deadlock, a reader
+	}
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == deadlock {
 		return at, false
 	}
 	for _, expected := range []error{

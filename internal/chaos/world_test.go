@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -229,6 +231,19 @@ func (w *world) inTx(f func(tx pgx.Tx) error) (moment, error) {
 	return m, err
 }
 
+// must is inTx for a deed that is done again until it does not meet a deadlock.
+func (w *world) must(f func(tx pgx.Tx) error) moment {
+	w.t.Helper()
+	for {
+		at, err := w.inTx(f)
+		if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == deadlock {
+			continue
+		}
+		require.NoError(w.t, err)
+		return at
+	}
+}
+
 // pathOf returns where a site is, which stays there until the transaction ends.
 func pathOf(ctx context.Context, tx pgx.Tx, n *node) (p hierarchy.Path, err error) {
 	err = tx.QueryRow(ctx, `SELECT path FROM riverhook.site WHERE id = $1 FOR KEY SHARE`, n.id).Scan(&p)
@@ -241,14 +256,13 @@ func (w *world) newTenant(p hierarchy.Path, departments []string) {
 	w.t.Helper()
 	create := func(p hierarchy.Path, parent *node) *node {
 		n := &node{depth: parent.depth + 1}
-		at, err := w.inTx(func(tx pgx.Tx) error {
+		at := w.must(func(tx pgx.Tx) error {
 			site, err := w.sites.CreateTx(w.t.Context(), tx, p)
 			if err == nil {
 				n.id = site.ID
 			}
 			return err
 		})
-		require.NoError(w.t, err)
 		n.spans = []span{{parent: parent, begin: at, end: never}}
 		w.subscribe(n, steady, steadyOwner, patterns[int(w.number())%len(patterns)])
 		w.mu.Lock()
@@ -278,7 +292,7 @@ func (w *world) subscribe(at *node, prefix, owner, pattern string) *sub {
 	if w.number()%3 == 0 {
 		spec.Dialect = externalized
 	}
-	m, err := w.inTx(func(tx pgx.Tx) error {
+	m := w.must(func(tx pgx.Tx) error {
 		var err error
 		if spec.Site, err = pathOf(w.t.Context(), tx, at); err != nil {
 			return err
@@ -289,7 +303,6 @@ func (w *world) subscribe(at *node, prefix, owner, pattern string) *sub {
 		}
 		return err
 	})
-	require.NoError(w.t, err)
 	s.touches = []touch{{at: m, state: "active", url: endpoint(s.key, 0)}}
 	w.mu.Lock()
 	defer w.mu.Unlock()
