@@ -313,6 +313,11 @@ func (c *Config) validate() error {
 	case c.Verification.problem() != "":
 		return refuse("Verification", c.Verification.problem())
 	}
+	return c.validateParts()
+}
+
+// validateParts validates what other packages know the rules of.
+func (c *Config) validateParts() error {
 	if err := c.Filters.Validate(); err != nil {
 		return fmt.Errorf("delivery: config: Filters: %w", err)
 	}

@@ -81,9 +81,19 @@ func (e *Engine) insertQuestion(ctx context.Context, db *store.Queries, q *quest
 		return err
 	}
 	if err := db.InsertQuestion(ctx, &store.InsertQuestionParams{
-		ID: q.Intent.ID, WireID: ev.ID, Type: ev.Type, Site: ev.Site, ActiveSite: ev.ActiveSite, ResourceKind: ev.ResourceKind,
-		ResourceID: ev.ResourceID, Actor: ev.Actor, Channel: ev.Channel, TreeVersion: q.Intent.TreeVersion, Attributes: attributesOf(ev), Data: ev.Data,
-		OccurredAt: ev.OccurredAt,
+		ID:           q.Intent.ID,
+		WireID:       ev.ID,
+		Type:         ev.Type,
+		Site:         ev.Site,
+		ActiveSite:   ev.ActiveSite,
+		ResourceKind: ev.ResourceKind,
+		ResourceID:   ev.ResourceID,
+		Actor:        ev.Actor,
+		Channel:      ev.Channel,
+		TreeVersion:  q.Intent.TreeVersion,
+		Attributes:   attributesOf(ev),
+		Data:         ev.Data,
+		OccurredAt:   ev.OccurredAt,
 	}); err != nil {
 		return err
 	}

@@ -253,7 +253,8 @@ func TestAsk_SitesMoveBetweenAllStatements(t *testing.T) {
 		q := mayDelete()
 		q.Site = g.path(4)
 		hook.set(func(sql string) {
-			if trips++; trips > pause && len(moves) > 0 {
+			trips++
+			if trips > pause && len(moves) > 0 {
 				g.do(moves[0])
 				moves = moves[1:]
 			}

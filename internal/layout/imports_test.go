@@ -60,7 +60,9 @@ var (
 	}
 
 	// programs are what nothing imports: they may link everything.
-	programs = []string{"cmd", "example", "internal/bench", "internal/http2test", "internal/layout", "internal/mutants", "internal/pgserver", "internal/pgtest"}
+	programs = []string{
+		"cmd", "example", "internal/bench", "internal/http2test", "internal/layout", "internal/mutants", "internal/pgserver", "internal/pgtest",
+	}
 
 	// unlinked may only be linked by tests and by programs.
 	unlinked = []string{

@@ -15,7 +15,7 @@ const walkIndexes = `SELECT set_config('enable_bitmapscan', 'off', true), set_co
 	set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true)`
 
 const (
-	beginSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	beginSnapshot = `BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ`
 	endSnapshot   = `COMMIT`
 )
 
