@@ -114,12 +114,22 @@ func TestCircuit_NeverTwoProbes(t *testing.T) {
 	b.eventually(func() bool { return attempts() == 2*events })
 	require.Equal(t, 1, r.atOnce())
 
+	// After it as well, and no first attempt beside them.
+	b.endPause()
+	b.enqueueMany("some.event", events)
+	b.due()
+	b.eventually(func() bool { return attempts() >= 3*events })
+	require.Equal(t, 1, r.atOnce())
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.subscription_health WHERE circuit_opened > 1`))
+
 	r.status.Store(http.StatusOK)
 	b.endPause()
+	b.eventually(func() bool {
+		return b.count(`SELECT count(*) FROM riverhook.subscription_health WHERE circuit_opened > 0`) == 0
+	})
 	b.due()
 	b.eventually(func() bool {
-		b.due()
-		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == events
+		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == 2*events
 	})
 }
 
