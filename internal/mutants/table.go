@@ -5,7 +5,7 @@ import "slices"
 // mutants are the ways in which the promise is broken. Each text is as short as
 // still says what is changed, so that the table outlives other changes.
 var mutants = slices.Concat(
-	sending, beating, waiting, erasing, receiving, repeating, typing, asking, manifesting, filtering, ruling, living, verifying,
+	circuits, sending, beating, waiting, erasing, receiving, repeating, typing, asking, manifesting, filtering, ruling, living, verifying,
 	suspecting)
 
 var sending = []mutant{
@@ -296,14 +296,8 @@ var sending = []mutant{
 	{
 		name: "a circuit never opens",
 		file: "delivery/circuit.go", decl: "judgeEndpoint",
-		old: "tr.Opens = true", with: "return",
+		old: "if opens {", with: "if false {",
 		test: "delivery.TestACircuitOpensHoldsAndIsProbed",
-	},
-	{
-		name: "a later attempt goes to an endpoint whose circuit is open",
-		file: "delivery/transition.go", decl: "subscriptionGate",
-		old: "t.CircuitUntil.After(now) && !t.Probe", with: "false",
-		test: "delivery.TestARetryIsHeldWhileTheCircuitOfItsEndpointIsOpen",
 	},
 	{
 		name: "an endpoint has as many slots as it likes",
