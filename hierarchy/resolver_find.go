@@ -133,14 +133,15 @@ func (r *Resolver) steadily(ctx context.Context, f func(version string) error) e
 func (r *Resolver) findAtSites(ctx context.Context, lookups []Lookup) ([]Found, error) {
 	asked := pathsOf(lookups)
 	var q *questions
-	rows, err := store.ResolveAtChains(ctx, r.pool, r.cfg.Schema, chainsParams(asked.list), func(texts [][]string) (*store.ResolveParams, error) {
+	at := func(texts [][]string) (*store.ResolveParams, error) {
 		chains, err := chainsOf(texts)
 		if err != nil {
 			return nil, err
 		}
 		q = newQuestions(lookups, r.reaches(lookups, asked, chains))
 		return q.params(), nil
-	})
+	}
+	rows, err := store.ResolveAtChains(ctx, r.pool, r.cfg.Schema, chainsParams(asked.list), at)
 	if err != nil {
 		return nil, err
 	}

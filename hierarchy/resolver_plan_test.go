@@ -145,7 +145,8 @@ func TestALaterPageOfAnIntentTouchesNoMoreRecordsThanThePage(t *testing.T) {
 	pool := pgtest.Pool(t)
 	_, err := pool.Exec(t.Context(), `
 		INSERT INTO riverhook.subscription (id, site, url, events, owner, permission, dialect)
-		SELECT riverhook.new_id(), CASE WHEN i % 2 = 0 THEN '/' ELSE '/s' || i % 200 END, 'https://example.com/' || i, '{user.*}', 'o' || i, 'view', 'standard'
+		SELECT riverhook.new_id(), CASE WHEN i % 2 = 0 THEN '/' ELSE '/s' || i % 200 END,
+			'https://example.com/' || i, '{user.*}', 'o' || i, 'view', 'standard'
 		FROM generate_series(1, 2000) i`)
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `
