@@ -1,7 +1,8 @@
 -- name: Redeliver :many
 -- Redeliver opens a new round of an ended delivery, or returns why it cannot. A
 -- paused subscription holds the new round at once; one that is not in force gets
--- none, and neither does a delivery whose message is gone, or a question.
+-- none, and neither does a delivery whose message is gone, or a question. The state
+-- is that of the locked row: the delivery may have ended after the statement began.
 WITH picked AS MATERIALIZED (
     SELECT
         d.id, d.state, starts_with(d.matched_pattern, 'before:') AS question,
@@ -21,7 +22,7 @@ WITH picked AS MATERIALIZED (
         held_since = CASE WHEN p.subscription_state = 'paused' THEN now() END,
         job_id = CASE WHEN p.subscription_state <> 'paused' THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
     FROM picked p
-    WHERE d.id = p.id AND p.fit AND d.state <> 'pending'
+    WHERE d.id = p.id AND p.fit
     RETURNING d.id, d.job_id
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
@@ -112,7 +113,7 @@ WITH picked AS MATERIALIZED (
         attempt_seq = d.attempt_seq + 1, state = 'cancelled', reason = @reason, hold = '', held_since = NULL, job_id = NULL,
         due_at = NULL, ended_at = now()
     FROM picked p
-    WHERE d.id = p.id AND d.state = 'pending'
+    WHERE d.id = p.id AND p.state = 'pending'
 )
 SELECT p.state FROM picked p;
 
