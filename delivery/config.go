@@ -178,8 +178,9 @@ type Config struct {
 	// Engine.Subscriptions: MaxPerSite there. Default: 1000. -1 is no limit.
 	SubscriptionsPerSite int
 
-	// ThrottleWait is how long an endpoint gets nothing after it has answered 429 or
-	// 503 without a Retry-After that can be read. Default: 60 s.
+	// ThrottleWait is how long an endpoint gets nothing, retries included, after it
+	// has answered 429 or 503 without a Retry-After that can be read. A schedule whose
+	// waits are shorter is stretched. Default: 60 s.
 	ThrottleWait time.Duration
 
 	// Timeout bounds a request in total, the answer's body included, for

@@ -19,7 +19,9 @@ const maxDueJobs = 10_000
 // RunDueOpts are the options of RunDue.
 type RunDueOpts struct {
 	// Ahead also runs what is due only within this time, such as retries, at
-	// once and as often as it comes due again. Default: 0.
+	// once and as often as it comes due again. It does not shorten what an endpoint
+	// has asked for: after an answer with Retry-After, or of 429 or 503, its
+	// deliveries are held until that time has passed. Default: 0.
 	Ahead time.Duration
 }
 

@@ -26,7 +26,7 @@ type Hold string
 
 // The holds of a delivery.
 const (
-	HoldCircuit Hold = "circuit" // the endpoint fails; it is probed now and then
+	HoldCircuit Hold = "circuit" // the endpoint fails, and is probed now and then; or it has asked to wait
 	HoldPaused  Hold = "paused"  // the subscription is paused
 	HoldSlots   Hold = "slots"   // the endpoint has as many requests in flight as it may have
 )

@@ -14,7 +14,8 @@ import (
 
 // Health is how a subscription does: its state, and what counts towards an
 // automatic deactivation now, by the database's clock. Of one that is deactivated
-// the reason is all that is left.
+// the reason is all that is left. If the endpoint has asked to wait, no retries go
+// out before CircuitUntil either.
 type Health struct {
 	State          hierarchy.State `json:"state"`
 	Reason         string          `json:"reason,omitempty"`       // why it is deactivated; else ""
