@@ -98,7 +98,7 @@ func (b *bundle) engine(change func(cfg *delivery.Config)) *delivery.Engine {
 	}
 	engine, err := delivery.New(b.pool, &cfg)
 	require.NoError(b.t, err)
-	return engine.HandOnAtOnce()
+	return delivery.HandOnAtOnce(engine)
 }
 
 // start starts an engine and stops it at the end of the test.

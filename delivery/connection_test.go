@@ -24,7 +24,7 @@ func (b *bundle) apart(change func(cfg *pgxpool.Config)) *delivery.Engine {
 	b.t.Helper()
 	engine, err := delivery.New(b.apartPool(change), &b.cfg)
 	require.NoError(b.t, err)
-	return engine.HandOnAtOnce()
+	return delivery.HandOnAtOnce(engine)
 }
 
 // apartPool is another pool to the same database.

@@ -45,7 +45,7 @@ func (e *Engine) Heartbeat(ctx context.Context) error {
 
 // HandOnAtOnce gives up the time that an engine leaves to others after its start. It
 // must be called before Start.
-func (e *Engine) HandOnAtOnce() *Engine {
+func HandOnAtOnce(e *Engine) *Engine {
 	e.heart.HandOnAtOnce()
 	return e
 }

@@ -31,6 +31,7 @@ var withoutRights = map[string]string{
 	"Intents":       "are of the application, whoever subscribes",
 	"Maintain":      "is there in tests only",
 	"OnPoint":       "is there in tests only",
+	"Process":       "is there in tests only",
 	"Prune":         "is for the operator",
 	"Ready":         "is for the operator",
 	"RetryFailed":   "runs an intent again for everybody",

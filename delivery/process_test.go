@@ -114,7 +114,7 @@ func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	if err != nil {
 		return err
 	}
-	engine.HandOnAtOnce()
+	delivery.HandOnAtOnce(engine)
 	var passed atomic.Int32
 	engine.OnPoint(func(point string) {
 		if point == task.DieAt && int(passed.Add(1)) > task.Pass {

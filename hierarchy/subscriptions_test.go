@@ -237,7 +237,7 @@ func TestUpdateChangesWhatIsGivenAndNothingElse(t *testing.T) {
 	update(SubscriptionUpdate{Schedule: new("")}, func() { want.Schedule = "" })
 	update(SubscriptionUpdate{Site: new(Path(""))}, func() { want.Site = Root })
 	update(SubscriptionUpdate{Timeout: new(2 * time.Second)}, func() { want.Timeout = 2 * time.Second })
-	update(SubscriptionUpdate{URL: new("https://e.com")}, func() { want.URL = "https://e.com" })
+	update(SubscriptionUpdate{URL: new("https://e.com")}, func() { want.URL, want.URLVersion = "https://e.com", 2 })
 
 	for field, u := range map[string]SubscriptionUpdate{
 		"Events": {Events: new([]string{})}, "Site": {Site: new(Path("a"))}, "URL": {URL: new("http://e.com")},

@@ -15,7 +15,7 @@ const (
 )
 
 // expected is what must become of an event: by the name of a subscription the
-// statuses of its attempts ("500 503 204"), or that it was denied. Who is not in
+// statuses of its attempts ("500 502 204"), or that it was denied. Who is not in
 // it must have got nothing.
 type expected map[string]string
 

@@ -30,7 +30,7 @@ func TestTheStoryIsToldInTables(t *testing.T) {
 		"user.created of user:ada at /noaa/nws/oun",
 		"ACT 2  A person is created, and the transaction rolls back",
 		"user.deleted of user:cleo at /noaa/nws/ama, run from /",
-		"500 503 204",
+		"500 502 204",
 		"All was as it must be: 5 events, 20 deliveries.",
 	} {
 		require.Contains(t, out, line)
@@ -76,7 +76,7 @@ func TestTheStoryIsToldAsJSON(t *testing.T) {
 		"user.deleted user:cleo": {
 			"president 204", "department head 204", "payroll 204", "AMA manager 204", "contractor 204",
 		},
-		"user.updated user:ada": {"OUN manager 204", "badge desk 500 503 204"},
+		"user.updated user:ada": {"OUN manager 204", "badge desk 500 502 204"},
 		"user.created user:dora": {
 			"president 204", "department head 204", "payroll 204", "AMA manager 204", "contractor 204",
 		},

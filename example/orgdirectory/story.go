@@ -55,7 +55,7 @@ func acts() []act {
 		},
 		{
 			title: "A receiver fails twice and recovers",
-			says:  "Ada is promoted. The badge desk answers 500, then 503; its schedule tries again after 0.1 s and 0.3 s.",
+			says:  "Ada is promoted. The badge desk answers 500, then 502; its schedule tries again after 0.1 s and 0.3 s.",
 			play:  (*story).failTwice,
 		},
 		{
@@ -146,7 +146,7 @@ func (s *story) deleteInTwoOffices(ctx context.Context) error {
 func (s *story) failTwice(ctx context.Context) error {
 	s.member(badgeDesk).receiver.Script(
 		deliverytest.Answer{Status: http.StatusInternalServerError},
-		deliverytest.Answer{Status: http.StatusServiceUnavailable},
+		deliverytest.Answer{Status: http.StatusBadGateway},
 	)
 	var promoted outbox.Result
 	err := s.commit(ctx, func(tx pgx.Tx) (err error) {
@@ -156,7 +156,7 @@ func (s *story) failTwice(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.expect(ctx, promoted, everyoneGot(ounManager).with(badgeDesk, "500 503 204"))
+	return s.expect(ctx, promoted, everyoneGot(ounManager).with(badgeDesk, "500 502 204"))
 }
 
 func (s *story) pauseAndResume(ctx context.Context) error {

@@ -31,7 +31,7 @@ func startEndpoint() (*endpoint, error) {
 func (e *endpoint) answer(r deliverytest.Request) deliverytest.Answer {
 	switch {
 	case e.down.Load():
-		return deliverytest.Answer{Status: http.StatusServiceUnavailable}
+		return deliverytest.Answer{Status: http.StatusInternalServerError}
 	case r.Method == http.MethodGet && e.echoes.Load():
 		return deliverytest.Answer{Body: []byte(`{"echo": "` + echoOf(r) + `"}`)}
 	case r.Method == http.MethodGet:

@@ -29,7 +29,8 @@ func killMoments(n int) []float64 {
 // it had under way, and starts another.
 func (c *crashRun) kill(ctx context.Context, leader bool) error {
 	var leaderID string
-	err := c.pool.QueryRow(ctx, "SELECT coalesce((SELECT leader_id FROM riverhook.river_leader LIMIT 1), '')").Scan(&leaderID)
+	err := c.pool.QueryRow(ctx, `SELECT coalesce((SELECT e.id
+		FROM riverhook.river_leader l JOIN riverhook.engine e ON e.process = l.leader_id LIMIT 1), '')`).Scan(&leaderID)
 	if err != nil {
 		return err
 	}
@@ -64,12 +65,14 @@ func (c *crashRun) examine(ctx context.Context, id string, k *kill) error {
 		SELECT i.wire_id FROM riverhook.river_job j
 		JOIN riverhook.delivery d ON d.job_id = j.id AND d.state = 'pending'
 		JOIN riverhook.intent i ON i.id = d.intent_id
-		WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = $1
+		WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] IN (
+			SELECT e.process FROM riverhook.engine e WHERE e.id = $1)
 		UNION
 		SELECT i.wire_id FROM riverhook.river_job j
 		JOIN riverhook.intent_state s ON s.job_id = j.id AND s.state = 'pending'
 		JOIN riverhook.intent i ON i.id = s.intent_id
-		WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = $1`, id)
+		WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] IN (
+			SELECT e.process FROM riverhook.engine e WHERE e.id = $1)`, id)
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ var sending = []mutant{
 	{
 		name: "deliveries are committed after the first request",
 		file: "delivery/commit.go", decl: "commitExpansions",
-		old: "e.inTx(ctx, !health.empty(), func(q *store.Queries) error {",
+		old: "e.inTx(ctx, counts, func(q *store.Queries) error {",
 		with: `func(f func(q *store.Queries) error) error {
 				tx, err := e.pool.Begin(context.WithoutCancel(ctx))
 				if err != nil {
@@ -171,7 +171,7 @@ var sending = []mutant{
 	},
 	{
 		name: "a job does not wait until its attempt is recorded",
-		file: "delivery/record.go", decl: "record",
+		file: "delivery/record.go", decl: "recordMoved",
 		old: "became, err := e.records.Do(ctx, tr)",
 		with: `became, err := moved, error(nil)
 				go func() { _, _ = e.records.Do(context.WithoutCancel(ctx), tr) }()`,
@@ -179,7 +179,7 @@ var sending = []mutant{
 	},
 	{
 		name: "an answer whose record fails is given up",
-		file: "delivery/record.go", decl: "record",
+		file: "delivery/record.go", decl: "recordMoved",
 		old: "e.isPassing(err) &&", with: "false &&",
 		test: "delivery.TestConnectionsThatAreCutLoseAndDoubleNothing",
 	},
@@ -198,7 +198,7 @@ var sending = []mutant{
 	{
 		name: "a request that a crash cut off is not recorded",
 		file: "delivery/send.go", decl: "attemptOne",
-		old: "if by.Rerun {", with: "if false {",
+		old: "if by.Rerun && !t.Ended.Unsent {", with: "if false {",
 		test: "delivery.TestACrashBetweenTheAnswerAndTheRecordSendsAgain",
 	},
 	{
@@ -212,7 +212,7 @@ var sending = []mutant{
 	{
 		name: "nobody is asked whether the owner may see the resource",
 		file: "delivery/decide.go", decl: "decide",
-		old: "e.judgeAccess(ctx, in.Event, decisions)", with: "",
+		old: "e.judgeAccess(ctx, by, in.Event, decisions)", with: "",
 		test: "delivery.TestAnOwnerWhoMayNotSeeTheResourceGetsNothing",
 	},
 	{
@@ -230,7 +230,7 @@ var sending = []mutant{
 	{
 		name: "a permission lasts for ever",
 		file: "delivery/send.go", decl: "accessIsOld",
-		old: "time.Since(t.AccessAt) > e.cfg.AccessMaxAge", with: "false",
+		old: "age(t.AccessAt, time.Now()) > e.cfg.AccessMaxAge", with: "false",
 		test: "delivery.TestAnOwnerWhoLosesAccessBetweenTwoAttemptsGetsNoMore",
 	},
 
@@ -308,7 +308,7 @@ var sending = []mutant{
 	{
 		name: "a request goes out before the time that Retry-After names",
 		file: "delivery/transition.go", decl: "failed",
-		old: "max(wait, a.RetryAfter)", with: "wait",
+		old: "max(wait, a.Asked)", with: "wait",
 		test: "delivery.TestNothingIsSentBeforeRetryAfter",
 	},
 	{

@@ -23,8 +23,8 @@ var living = []mutant{
 	{
 		name: "failures before a pause count behind it",
 		file: "internal/store/health.sql.gen.go", decl: "recordFailures",
-		old:  "failed_attempts = CASE WHEN h.failing_since < excluded.state_since THEN 0 ELSE h.failed_attempts END",
-		with: "failed_attempts = h.failed_attempts",
+		old:  "h.url_version < excluded.url_version OR h.failing_since < excluded.state_since THEN 0 ELSE h.failed_attempts END",
+		with: "h.url_version < excluded.url_version THEN 0 ELSE h.failed_attempts END",
 		test: "delivery.TestPausingEndsTheWindowOfFailures",
 	},
 	{

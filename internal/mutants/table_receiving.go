@@ -40,8 +40,8 @@ var receiving = []mutant{
 	},
 	{
 		name: "an event is done before the writes of its Func are",
-		file: "receiver/pginbox/attempt.go", decl: "finish",
-		old: "queries = store.In(a.tx, a.inbox.cfg.Schema)", with: "queries = store.In(a.inbox.pool, a.inbox.cfg.Schema)",
+		file: "receiver/pginbox/attempt.go", decl: "commit",
+		old: "store.In(a.tx, a.inbox.cfg.Schema)", with: "store.In(a.inbox.pool, a.inbox.cfg.Schema)",
 		test: "receiver/pginbox.TestAnAttemptWhoseTransactionCannotCommitHasFailed",
 	},
 	{
@@ -64,7 +64,7 @@ var receiving = []mutant{
 	},
 	{
 		name: "nobody takes over the events of a process that was killed",
-		file: "receiver/pginbox/work.go", decl: "deadAfter",
+		file: "internal/heartbeat/heart.go", decl: "DeadAfter",
 		old: "15 * time.Second", with: "15 * time.Hour",
 		test: "receiver/pginbox.TestAProcessKilledInTheFuncHasItsEffectOnce",
 	},

@@ -29,7 +29,7 @@ var repeating = []mutant{
 	{
 		name: "a request that may have been processed opens a circuit",
 		file: "delivery/circuit.go", decl: "judgeEndpoint",
-		old: "|| a.Unanswered && t.CircuitOpened == 0", with: "",
+		old: "|| a.Unanswered && !t.Probe", with: "",
 		test: "delivery.TestCircuit_IsNotOpenedByWhatMayHaveBeenProcessed",
 	},
 	{

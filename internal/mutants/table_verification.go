@@ -34,7 +34,7 @@ var verifying = []mutant{
 	},
 	{
 		name: "a challenge carries the credentials of another host",
-		file: "delivery/verify.go", decl: "exchangeProof",
+		file: "delivery/verify.go", decl: "challengeTarget",
 		old: "if c.Elsewhere {", with: "if false {",
 		test: "delivery.TestANewURLIsAskedWhileTheFormerOneIsInForce",
 	},
