@@ -14,8 +14,8 @@ import (
 //
 // It must be in a transaction: a *sql.DB, or a type that embeds one, is refused,
 // because the intent would be committed whatever becomes of the data. A *sql.Conn
-// is taken; that it has begun a transaction is the caller's word. So is the ConnPool
-// of a GORM handle with PrepareStmt that is not in a transaction.
+// is taken; that it has begun a transaction is the caller's word. So are
+// the ConnPool of a GORM handle with PrepareStmt, and ent's sql.Driver, outside of one.
 type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
