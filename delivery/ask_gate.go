@@ -55,14 +55,25 @@ func (e *Engine) askOne(ctx context.Context, t *target) (*transition, unasked) {
 	if kept := e.openFor(ctx, t); kept != nil {
 		return nil, unanswered(kept.Reason)
 	}
-	key := t.endpoint() // what is read again can name another
-	if !e.endpoints.acquire(ctx, key, t.Sub.MaxInFlight) {
-		if ctx.Err() != nil {
-			return nil, late
+	for {
+		key := t.endpoint()
+		if !e.endpoints.acquire(ctx, key, t.Sub.MaxInFlight) {
+			if ctx.Err() != nil {
+				return nil, late
+			}
+			return nil, unanswered("the endpoint has as many requests in flight as it may have")
 		}
-		return nil, unanswered("the endpoint has as many requests in flight as it may have")
+		tr, why := e.askInSlot(ctx, t, key, late)
+		if tr != nil || why.reason != "" {
+			return tr, why
+		}
 	}
-	defer e.endpoints.leave(key)
+}
+
+// askInSlot makes the request in a slot of an endpoint, and gives that back. It returns
+// nothing where what was read again names another endpoint.
+func (e *Engine) askInSlot(ctx context.Context, t *target, slot endpointKey, late unasked) (*transition, unasked) {
+	defer e.endpoints.leave(slot)
 	select {
 	case e.inFlight <- struct{}{}:
 		defer func() { <-e.inFlight }()
@@ -74,6 +85,9 @@ func (e *Engine) askOne(ctx context.Context, t *target) (*transition, unasked) {
 			return nil, late
 		} else if why.reason != "" {
 			return nil, why
+		}
+		if t.endpoint() != slot {
+			return nil, unasked{}
 		}
 		if a := e.requestOnce(ctx, t); !a.Overtaken {
 			tr := t.answered(a)

@@ -7,13 +7,15 @@ import (
 	"net/http"
 
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/egress"
 )
 
 // exchange sends the request, with the credentials of its subscription if there are
 // any, and returns the answer. A token that was kept from an earlier request can
 // have been withdrawn: where one is answered by 401 the request is sent again, once,
 // with a new one, unless its subscription was changed since. The error is of the
-// request, or of the one for a token; errOvertaken where none was made.
+// request, or of the one for a token; errOvertaken where none was made that can have
+// been processed.
 func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request, a *attempt) (*http.Response, error) {
 	client, auth := e.clientFor(t.Auth), t.Auth
 	if auth.tokens == nil {
@@ -45,6 +47,11 @@ func (e *Engine) post(
 	if !e.stillAsRead(ctx, t) {
 		return nil, errOvertaken
 	}
+	overtaken := false
+	ctx = egress.AskBeforeRepeats(ctx, func() bool {
+		overtaken = !e.stillAsRead(ctx, t)
+		return !overtaken
+	})
 	req, err := http.NewRequestWithContext(ctx, built.Method, built.URL, bytes.NewReader(built.Body))
 	if err != nil {
 		return nil, errNotBuilt
@@ -59,5 +66,9 @@ func (e *Engine) post(
 		req.Header.Set("Authorization", authorization)
 	}
 	a.RequestHeaders, _ = e.keeper.keep(req.Header, t.headers())
-	return client.Transport.RoundTrip(req) // no redirect is followed, so that there is nothing else for Client.Do
+	resp, err := client.Transport.RoundTrip(req) // no redirect is followed, so that there is nothing else for Client.Do
+	if overtaken {                               // what was sent was certainly not processed
+		return nil, errOvertaken
+	}
+	return resp, err
 }

@@ -36,6 +36,25 @@ func (e *Engine) InSlot(subscription uuid.UUID) int {
 	return 0
 }
 
+// InSlots is InSlot of all the URLs that the subscription has had.
+func (e *Engine) InSlots(subscription uuid.UUID) int {
+	e.endpoints.mu.Lock()
+	defer e.endpoints.mu.Unlock()
+	n := 0
+	for ep := e.endpoints.of[subscription]; ep != nil; ep = ep.former {
+		n += ep.inFlight
+	}
+	return n
+}
+
+// UnwrittenReturns is of how many runs the engine knows that they came back from host
+// code, and the database does not.
+func (e *Engine) UnwrittenReturns() int {
+	e.quiet.mu.Lock()
+	defer e.quiet.mu.Unlock()
+	return len(e.quiet.back)
+}
+
 // Heartbeat is one beat, which a started engine makes by itself now and then.
 // It hands on the jobs of the dead at once.
 func (e *Engine) Heartbeat(ctx context.Context) error {

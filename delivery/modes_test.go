@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -65,6 +66,29 @@ func TestTheEngineWorksInEachQueryExecMode(t *testing.T) {
 			require.NoError(t, answer.Unrecorded)
 		})
 	}
+}
+
+func TestEngine_SessionsInWhichABackslashEscapes(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.pool = b.apartPool(func(cfg *pgxpool.Config) { cfg.ConnConfig.RuntimeParams["standard_conforming_strings"] = "off" })
+	engine := b.engine(nil)
+	b.subs = engine.Subscriptions()
+	receiver := b.receiver(nil)
+	receiver.Script(deliverytest.Answer{Status: 500})
+	b.subscribe(receiver, nil)
+	b.gate(receiver, nil)
+	engine.RereadAfter(time.Nanosecond)
+	id := b.enqueue(nil)
+
+	b.drain(engine)
+	b.drainAhead(engine, time.Hour)
+	answer, err := engine.Ask(t.Context(), mayDelete())
+
+	require.NoError(t, err)
+	require.NoError(t, answer.Unrecorded)
+	require.Equal(t, []string{"agreed"}, said(answer.Gates))
+	require.Equal(t, []string{"failed", "delivered"}, b.history(id))
 }
 
 func TestTheEngineWorksWithoutListen(t *testing.T) {

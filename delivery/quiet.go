@@ -20,8 +20,9 @@ type quiet struct {
 	begun   time.Time    // of the session; zero: there is none. Under turn
 
 	mu      sync.Mutex
-	marked  *suspect // in a step that is written down
-	stopped bool     // what ends the process from now on is nobody's fault
+	marked  *suspect               // in a step that is written down
+	back    map[run]map[string]int // what is true of runs that came back and could not write that down, by step
+	stopped bool                   // what ends the process from now on is nobody's fault
 }
 
 // beside calls f beside others, but no suspect.

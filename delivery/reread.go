@@ -139,7 +139,7 @@ func (e *Engine) stillAsRead(ctx context.Context, t *target) bool {
 // sameRequest says whether a request that was made from t would be made from now as
 // well. That of a challenge goes to the URL that waits for its proof.
 func (t *target) sameRequest(now *target) bool {
-	return (t.Sub.URL == now.Sub.URL || t.ID == uuid.Nil && t.Sub.URL == now.Sub.PendingURL) &&
+	return (t.endpoint() == now.endpoint() && t.Sub.URL == now.Sub.URL || t.ID == uuid.Nil && t.Sub.URL == now.Sub.PendingURL) &&
 		(t.ID != uuid.Nil || now.Sub.DeletedAt == nil) &&
 		t.Sub.CredentialsVersion == now.Sub.CredentialsVersion &&
 		maps.Equal(t.Sub.Headers, now.Sub.Headers) &&

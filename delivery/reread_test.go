@@ -11,14 +11,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/http2test"
 	"github.com/riverhook/riverhook/outbox"
 )
 
@@ -375,4 +378,117 @@ func TestReread_TakesNoStatementsAtFullSpeedAndFewOtherwise(t *testing.T) {
 			require.Equal(t, c.most > 0, count.Load() > 0)
 		})
 	}
+}
+
+// A server that goes away has not processed the request; by then that is not to be sent
+// any more, or not there.
+func TestReread_ARequestThatWasNotProcessedIsSentAgainByWhatIsTrueThen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(b *bundle, sub uuid.UUID, now *http2test.Server)
+		state  string
+		reason string
+		later  int // requests to the URL of now
+	}{
+		"deleted": {
+			change: func(b *bundle, sub uuid.UUID, _ *http2test.Server) {
+				require.NoError(b.t, b.subs.Delete(b.t.Context(), sub))
+			},
+			state: "cancelled", reason: "the subscription was deleted",
+		},
+		"another URL": {
+			change: func(b *bundle, sub uuid.UUID, now *http2test.Server) { b.moveTo(sub, now.URL) },
+			state:  "delivered", later: 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			b.speakKeyed()
+			now := http2test.Start(t)
+			var sub uuid.UUID
+			former := http2test.Start(t, func(conn *http2test.Conn, r http2test.Request) {
+				c.change(b, sub, now)
+				http2test.GoAway(0, http2.ErrCodeNo)(conn, r)
+			})
+			sub = b.subscribeURL(former.URL, "standard", nil)
+			engine := b.engine(nil)
+			engine.RereadAfter(time.Nanosecond)
+			id := b.enqueue(nil)
+
+			b.drain(engine)
+
+			require.Len(t, former.Requests(), 1)
+			require.Len(t, now.Requests(), c.later)
+			d := b.deliveries(id)[0]
+			require.Equal(t, []string{c.state, c.reason}, []string{d.State, d.Reason})
+			require.Len(t, b.outcomes(d.ID), c.later)
+		})
+	}
+}
+
+// What has a slot of the former URL needs one of the URL of now.
+func TestReread_AnotherURLHasSlotsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	release := make(chan struct{})
+	hanging := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
+		<-release
+		return deliverytest.Answer{}
+	}})
+	goOn := make(chan struct{})
+	var inFlight, most atomic.Int32
+	former, now := b.receiver(nil), b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
+		n := inFlight.Add(1)
+		defer inFlight.Add(-1)
+		most.Store(max(most.Load(), n))
+		<-goOn
+		return deliverytest.Answer{}
+	}})
+	t.Cleanup(sync.OnceFunc(func() { close(goOn) }))
+	b.subscribe(hanging, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"first.event"} })
+	sub := b.subscribe(former, func(spec *hierarchy.SubscriptionSpec) {
+		spec.Events, spec.MaxInFlight = []string{"user.*"}, 1
+	})
+	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight = 2 })
+	engine.RereadAfter(time.Nanosecond)
+	b.start(engine)
+	b.enqueueMany("first.event", 2)
+	b.wait(hanging, 2)
+
+	b.enqueue(nil)
+	b.eventually(func() bool { return engine.InSlot(sub.ID) == 1 })
+	b.moveTo(sub.ID, now.URL())
+	b.enqueue(nil)
+	b.eventually(func() bool { return engine.InSlots(sub.ID) == 2 })
+	close(release)
+	b.eventually(func() bool {
+		return inFlight.Load() == 2 || b.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'slots'`) == 1
+	})
+	goOn <- struct{}{}
+	goOn <- struct{}{}
+
+	b.eventually(func() bool { return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == 4 })
+	require.EqualValues(t, 1, most.Load())
+	require.Empty(t, former.Requests())
+}
+
+// A URL that was changed and changed back has a record of its own.
+func TestReread_AURLThatIsBackCountsWhatItAnswers(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r := b.always(deliverytest.Answer{Status: 500})
+	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+		spec.Schedule, spec.Credentials.Bearer = "hourly", "a-token"
+	})
+	engine := b.interrupted("LoadEndpointAuths", func() {
+		b.exec(`UPDATE riverhook.subscription SET url_version = url_version + 2`)
+	})
+	engine.RereadAfter(time.Nanosecond)
+	id := b.enqueue(nil)
+
+	b.drain(engine)
+
+	require.Equal(t, []string{"failed"}, b.history(id))
+	require.Equal(t, 1, b.health(engine, sub.ID).FailedAttempts)
 }

@@ -43,6 +43,8 @@ func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
 	case tr != nil:
 	case ctx.Err() != nil: // stopped before the request went out
 		return context.Cause(ctx)
+	case t.endpoint() != key: // the URL is another now, with slots of its own
+		return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.endpoint(), t.Sub.MaxInFlight))
 	default: // somebody else has moved it on
 		return e.releaseNext(ctx, key)
 	}
@@ -72,8 +74,9 @@ func (e *Engine) spare(ctx context.Context, tr *transition) *transition {
 
 // attemptInSlot makes the request of a delivery that has a slot of its endpoint,
 // as soon as there is one of the process. No request goes out whose answer could
-// not be recorded. It returns nil when the engine stopped before that, and when the
-// delivery was moved on by somebody else.
+// not be recorded. It returns nil when the engine stopped before that, when the
+// delivery was moved on by somebody else, and when the slot is of another URL than the
+// target has by then.
 func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 	select {
 	case e.inFlight <- struct{}{}:
@@ -84,8 +87,9 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 	if !e.heart.Await(ctx) {
 		return nil
 	}
+	slot := t.endpoint()
 	for range maxRereads {
-		if tr, overtaken := e.attemptAsRead(ctx, t); !overtaken {
+		if tr, overtaken := e.attemptAsRead(ctx, t, slot); !overtaken {
 			return tr
 		}
 		t.ReadAt = time.Time{}
@@ -96,7 +100,7 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 // attemptAsRead makes the request of a delivery by what is true of it now: it may
 // have waited for long. It returns overtaken where that has changed before the
 // request went out.
-func (e *Engine) attemptAsRead(ctx context.Context, t *target) (tr *transition, overtaken bool) {
+func (e *Engine) attemptAsRead(ctx context.Context, t *target, slot endpointKey) (tr *transition, overtaken bool) {
 	if e.isOld(t) {
 		switch still, err := e.reread(ctx, t); {
 		case err != nil && ctx.Err() != nil:
@@ -104,7 +108,7 @@ func (e *Engine) attemptAsRead(ctx context.Context, t *target) (tr *transition, 
 		case err != nil:
 			e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", unreadReason, "error", err)
 			return t.postpone(changedWait, unreadReason), false
-		case !still:
+		case !still || t.endpoint() != slot:
 			return nil, false
 		}
 	}

@@ -116,18 +116,27 @@ type caller struct {
 // by one goroutine at a time.
 type suspect struct {
 	quiet   *quiet
+	run     run
 	ended   endedRuns // as it was loaded
 	write   func(ctx context.Context, text string) (rows int64, err error)
 	stalled error // nothing can be written down: the run is to end
 }
 
-// caller is how a run calls host code: died says that an earlier run of the job did not
-// come to its end, ended what is written down of such runs.
-func (e *Engine) caller(died bool, ended endedRuns, write func(context.Context, string) (int64, error)) *caller {
-	if !died && ended.empty() {
+// run names what a River job does with an intent, with decisions or with a delivery.
+type run struct {
+	JobID int64
+	Of    uuid.UUID // the intent, the first subscription or the delivery
+}
+
+// caller is how a run of a job calls host code for one thing, of which ended is what is
+// written down of runs that did not come to their end.
+func (e *Engine) caller(by carrier, of uuid.UUID, ended endedRuns, write func(context.Context, string) (int64, error)) *caller {
+	if !by.Died && ended.empty() {
 		return e.firstRun
 	}
-	return &caller{quiet: &e.quiet, suspect: &suspect{quiet: &e.quiet, ended: ended, write: write}}
+	r := run{JobID: by.JobID, Of: of}
+	ended.Runs = e.quiet.endedOf(r, ended.Runs)
+	return &caller{quiet: &e.quiet, suspect: &suspect{quiet: &e.quiet, run: r, ended: ended, write: write}}
 }
 
 // call calls f, which is host code. The error is an endedError where f is given up, or a
@@ -203,6 +212,7 @@ func (s *suspect) begin(ctx context.Context, name string) error {
 	if err := s.mark(ctx, s.ended.begin(name)); err != nil {
 		return err
 	}
+	delete(s.quiet.back, s.run)
 	s.quiet.marked = s
 	return nil
 }
@@ -214,7 +224,25 @@ func (s *suspect) back(ctx context.Context) error {
 	if s.quiet.marked == s {
 		s.quiet.marked = nil
 	}
-	return s.mark(ctx, s.ended)
+	err := s.mark(ctx, s.ended)
+	if err != nil {
+		if s.quiet.back == nil {
+			s.quiet.back = map[run]map[string]int{}
+		}
+		s.quiet.back[s.run] = s.ended.Runs
+	}
+	return err
+}
+
+// endedOf is what is true of a run of which the database may say that it did not come
+// back from the step that it began last.
+func (q *quiet) endedOf(r run, stored map[string]int) map[string]int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if runs, ok := q.back[r]; ok {
+		return runs
+	}
+	return stored
 }
 
 func (s *suspect) mark(ctx context.Context, r endedRuns) error {
@@ -246,7 +274,7 @@ func (q *quiet) stop(ctx context.Context) error {
 
 // expansionCaller is how a run calls host code for an expansion.
 func (e *Engine) expansionCaller(by carrier, in *intent) *caller {
-	return e.caller(by.Died, in.Ended, func(ctx context.Context, text string) (int64, error) {
+	return e.caller(by, in.ID, in.Ended, func(ctx context.Context, text string) (int64, error) {
 		return e.store.MarkExpansion(ctx, &store.MarkExpansionParams{IntentID: in.ID, After: in.After, EndedRuns: text})
 	})
 }
@@ -254,7 +282,7 @@ func (e *Engine) expansionCaller(by carrier, in *intent) *caller {
 // decisionCaller is how a run calls host code for decisions that waited. What is written
 // down of it is with the first of them.
 func (e *Engine) decisionCaller(by carrier, in *intent, ended endedRuns, first uuid.UUID) *caller {
-	return e.caller(by.Died, ended, func(ctx context.Context, text string) (int64, error) {
+	return e.caller(by, first, ended, func(ctx context.Context, text string) (int64, error) {
 		return e.store.MarkDecision(ctx, &store.MarkDecisionParams{
 			IntentID: in.ID, SubscriptionID: first, JobID: by.JobID, EndedRuns: text,
 		})
@@ -263,7 +291,7 @@ func (e *Engine) decisionCaller(by carrier, in *intent, ended endedRuns, first u
 
 // attemptCaller is how a run calls host code for an attempt.
 func (e *Engine) attemptCaller(by carrier, t *target) *caller {
-	return e.caller(by.Died, t.Ended, func(ctx context.Context, text string) (int64, error) {
+	return e.caller(by, t.ID, t.Ended, func(ctx context.Context, text string) (int64, error) {
 		return e.store.MarkDelivery(ctx, &store.MarkDeliveryParams{ID: t.ID, Seq: t.Seq, EndedRuns: text})
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
@@ -399,4 +400,44 @@ func TestSuspect_ARowOfTheApplication(t *testing.T) {
 
 	require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
 	require.Len(t, r.Requests(), 1)
+}
+
+// A database that cannot write down that a run came back does not make it one that ended
+// its process.
+func TestSuspect_ReturnsThatCannotBeWrittenDown(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r := b.receiver(nil)
+	sub := b.subscribe(r, nil)
+	var during func()
+	engine := b.engine(func(cfg *delivery.Config) {
+		cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) {
+			during()
+			return []byte(`{}`), nil
+		})
+	})
+	id := b.enqueue(nil)
+	b.exec(`UPDATE riverhook.river_job SET attempt = 1`) // a process has ended
+
+	for range 4 {
+		var tx pgx.Tx
+		during = func() {
+			var err error
+			tx, err = b.pool.Begin(t.Context())
+			require.NoError(t, err)
+			_, err = tx.Exec(t.Context(), `SELECT FROM riverhook.intent_state FOR UPDATE`)
+			require.NoError(t, err)
+		}
+		_, err := engine.RunDue(t.Context(), nil)
+		require.ErrorContains(t, err, "write down a step")
+		require.NoError(t, tx.Rollback(t.Context()))
+		require.Equal(t, 1, b.suspects(), "what was written before stays")
+		b.pass(time.Minute)
+	}
+	during = func() {}
+	b.drain(engine)
+
+	require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
+	require.Len(t, r.Requests(), 1)
+	require.Zero(t, engine.UnwrittenReturns())
 }

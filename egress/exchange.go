@@ -24,6 +24,20 @@ type Exchange struct {
 
 type exchangeKey struct{}
 
+type repeatKey struct{}
+
+// AskBeforeRepeats returns a context whose requests are sent again only if may
+// returns true. It is called right before each repeat, by the goroutine that makes
+// the request.
+func AskBeforeRepeats(ctx context.Context, may func() bool) context.Context {
+	return context.WithValue(ctx, repeatKey{}, may)
+}
+
+func mayRepeat(ctx context.Context) bool {
+	may, ok := ctx.Value(repeatKey{}).(func() bool)
+	return !ok || may()
+}
+
 // WithExchange returns a context whose requests are reported in x. They must be
 // made one after another.
 func WithExchange(ctx context.Context, x *Exchange) context.Context {

@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,6 +141,23 @@ func TestClient_SendsAgainAtMostThreeTimes(t *testing.T) {
 			require.Equal(t, Exchange{}, x)
 		})
 	}
+}
+
+func TestClient_AsksBeforeItSendsAgain(t *testing.T) {
+	t.Parallel()
+	server := http2test.Start(t, slices.Repeat([]http2test.Act{http2test.Reset(http2.ErrCodeRefusedStream)}, 3)...)
+	asked := 0
+	ctx := AskBeforeRepeats(t.Context(), func() bool {
+		asked++
+		return asked == 1
+	})
+
+	status, x := exchange(ctx, t, farClient(t, server), server.URL, false)
+
+	require.Zero(t, status)
+	require.Equal(t, 2, asked)
+	require.Equal(t, 1, x.Repeats)
+	require.Len(t, server.Requests(), 2)
 }
 
 func TestClient_SendsNothingAgainAfterItsContext(t *testing.T) {

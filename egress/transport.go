@@ -153,7 +153,8 @@ var repeatPauses = [maxRepeats]time.Duration{0, 50 * time.Millisecond, 250 * tim
 // last one that the server names as it goes away (GOAWAY), or its connection ended
 // before a byte of the request was written. No other request is repeated, whatever
 // its headers say. A request with a body is repeated only if it has GetBody, which
-// http.NewRequest sets for the usual kinds. WithExchange tells how often.
+// http.NewRequest sets for the usual kinds. WithExchange tells how often, and
+// AskBeforeRepeats can refuse it.
 func (p *Policy) Client(cfg *TransportConfig) (*http.Client, error) {
 	transport, err := p.Transport(cfg)
 	if err != nil {
@@ -193,7 +194,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		again, ok := anew(req)
-		if !ok {
+		if !ok || !mayRepeat(req.Context()) {
 			return nil, err
 		}
 		req = again

@@ -31,6 +31,15 @@ func TestEnqueue_SettingsOfTheSessionChangeNothing(t *testing.T) {
 			times := timesOf(t, b.tx, "plain", many[1].ID)
 			require.True(t, times[1].Occurred.After(times[0].Occurred))
 
+			erased, err := b.client.Erase(t.Context(), b.tx, valid().Resource)
+			require.NoError(t, err)
+			require.Equal(t, 2, erased.Intents)
+			var known int
+			require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT count(*) FROM riverhook.erasure
+				WHERE resource = sha256(convert_to($1, 'UTF8') || decode('00', 'hex') || convert_to($2, 'UTF8'))`,
+				valid().Resource.Kind, valid().Resource.ID).Scan(&known))
+			require.Equal(t, 1, known)
+
 			savepoint, err := b.tx.Begin(t.Context())
 			require.NoError(t, err)
 			_, err = savepoint.Exec(t.Context(), "SELECT riverhook.enqueue('user created', '{}')")

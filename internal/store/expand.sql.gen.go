@@ -130,7 +130,7 @@ WITH chunk AS MATERIALIZED (
 SELECT
     d.id,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
         FROM /* TEMPLATE: schema */secret k
         WHERE k.subscription_id = d.subscription_id AND k.pending_overlap_ms IS NULL
             AND (k.expires_at IS NULL OR k.expires_at > now())
@@ -328,7 +328,7 @@ WITH free AS MATERIALIZED (
 SELECT
     d.id,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
         FROM /* TEMPLATE: schema */secret k
         WHERE k.subscription_id = d.subscription_id AND k.pending_overlap_ms IS NULL
             AND (k.expires_at IS NULL OR k.expires_at > now())

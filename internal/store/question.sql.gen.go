@@ -45,7 +45,7 @@ const erasedWithin = `-- name: ErasedWithin :one
 SELECT EXISTS (
     SELECT FROM /* TEMPLATE: schema */erasure e
     WHERE e.resource = sha256(
-            convert_to($1::text, 'UTF8') || '\x00' || convert_to($2::text, 'UTF8'))
+            convert_to($1::text, 'UTF8') || decode('00', 'hex') || convert_to($2::text, 'UTF8'))
         AND e.erased_at >= now() - $3::bigint * interval '1 millisecond')::boolean AS erased
 `
 
@@ -117,7 +117,7 @@ const loadGates = `-- name: LoadGates :many
 SELECT
     s.id,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
         FROM /* TEMPLATE: schema */secret k
         WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
             AND (k.expires_at IS NULL OR k.expires_at > now())

@@ -1001,7 +1001,7 @@ BEGIN
     -- know. The transaction's own clock may be from long before.
     PERFORM pg_advisory_xact_lock(hashtextextended('/* TEMPLATE: schema_name */ erase ' || erase.resource_kind || ' ' || erase.resource_id, 0));
     INSERT INTO /* TEMPLATE: schema */erasure AS e (resource, erased_at)
-    VALUES (sha256(convert_to(erase.resource_kind, 'UTF8') || '\x00' || convert_to(erase.resource_id, 'UTF8')), clock_timestamp())
+    VALUES (sha256(convert_to(erase.resource_kind, 'UTF8') || decode('00', 'hex') || convert_to(erase.resource_id, 'UTF8')), clock_timestamp())
     ON CONFLICT (resource) DO UPDATE SET erased_at = excluded.erased_at;
 
     -- Intents before their states, as whoever runs one again.

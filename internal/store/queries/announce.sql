@@ -21,8 +21,8 @@ WITH event AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */intent (id, wire_id, type, site, resource_kind, resource_id, tree_version, data, digest, occurred_at)
     SELECT e.id, e.id::text, e.type, e.site, e.kind, e.resource, (SELECT coalesce(max(a.ended), 0) + 1 FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807),
         convert_to(e.data, 'UTF8'),
-        sha256(convert_to(e.type, 'UTF8') || '\x00' || convert_to(e.site, 'UTF8') || '\x00'
-            || convert_to(e.kind, 'UTF8') || '\x00' || convert_to(e.resource, 'UTF8') || '\x00' || convert_to(e.data, 'UTF8')),
+        sha256(convert_to(e.type, 'UTF8') || decode('00', 'hex') || convert_to(e.site, 'UTF8') || decode('00', 'hex')
+            || convert_to(e.kind, 'UTF8') || decode('00', 'hex') || convert_to(e.resource, 'UTF8') || decode('00', 'hex') || convert_to(e.data, 'UTF8')),
         now()
     FROM event e
 ), state AS (

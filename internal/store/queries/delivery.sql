@@ -16,7 +16,7 @@ SELECT
     s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
         FROM /* TEMPLATE: schema */secret k
         WHERE k.subscription_id = d.subscription_id AND k.pending_overlap_ms IS NULL
             AND (k.expires_at IS NULL OR k.expires_at > now())
@@ -59,7 +59,7 @@ SELECT
     s.credentials_version, s.url_version, s.state AS subscription_state, s.state_reason, s.epoch AS subscription_epoch,
     (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
         FROM /* TEMPLATE: schema */secret k
         WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
             AND (k.expires_at IS NULL OR k.expires_at > now())

@@ -4,7 +4,7 @@
 SELECT
     s.id,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN '\x01'::bytea ELSE '\x00'::bytea END || k.value
+        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
         FROM /* TEMPLATE: schema */secret k
         WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
             AND (k.expires_at IS NULL OR k.expires_at > now())
@@ -48,7 +48,7 @@ SELECT pg_try_advisory_xact_lock_shared(hashtextextended(
 SELECT EXISTS (
     SELECT FROM /* TEMPLATE: schema */erasure e
     WHERE e.resource = sha256(
-            convert_to(sqlc.arg(resource_kind)::text, 'UTF8') || '\x00' || convert_to(sqlc.arg(resource_id)::text, 'UTF8'))
+            convert_to(sqlc.arg(resource_kind)::text, 'UTF8') || decode('00', 'hex') || convert_to(sqlc.arg(resource_id)::text, 'UTF8'))
         AND e.erased_at >= now() - sqlc.arg(age_ms)::bigint * interval '1 millisecond')::boolean AS erased;
 
 -- name: EraseQuestion :exec
