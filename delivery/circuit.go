@@ -93,7 +93,7 @@ func (e *Engine) judgeEndpoint(tr *transition) {
 		tr.Pause = pauseAfter(t.CircuitOpened, e.random)
 	}
 	if tr.Asked = a.Asked; tr.turns() {
-		e.endpoints.turn(t.endpoint(), time.Now())
+		e.endpoints.turn(t.endpoint(), time.Now().Add(writeTimeout))
 	}
 }
 

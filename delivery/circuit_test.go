@@ -220,3 +220,30 @@ func TestCircuit_AWaitThatWasAskedForLetsNoRetryThrough(t *testing.T) {
 		})
 	}
 }
+
+// The record of an answer can have to wait; what is read meanwhile does not know of it.
+func TestCircuit_HoldsWhatIsReadBeforeAWaitIsRecorded(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r, release := b.hangingFirst(deliverytest.Answer{Status: 429, Header: http.Header{"Retry-After": {"3600"}}})
+	sub := b.subscribe(r, nil).ID
+	engine := b.start(b.engine(nil))
+	first := b.enqueue(nil)
+	b.wait(r, 1)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM riverhook.delivery FOR UPDATE`)
+	require.NoError(t, err)
+	release()
+	b.eventually(func() bool { return engine.InSlot(sub) == 0 })
+
+	second := b.enqueue(nil)
+	b.eventually(func() bool {
+		found := b.deliveries(second)
+		return len(found) == 1 && (found[0].Hold == "circuit" || found[0].State == "delivered")
+	})
+	require.NoError(t, tx.Rollback(t.Context()))
+
+	b.eventually(func() bool { return len(b.history(first)) == 1 })
+	require.Len(t, r.Requests(), 1)
+}

@@ -71,7 +71,7 @@ type endpoint struct {
 	released   int // deliveries that were released and are on their way here
 	releasedAt time.Time
 
-	turned time.Time // when its circuit last opened, or it asked to wait
+	turned time.Time // when it was last recorded that its circuit opened, or that it asked to wait
 
 	failures    int // in a row
 	windowStart time.Time
@@ -291,13 +291,13 @@ func (es *endpoints) learn(key endpointKey, outcome Outcome, took time.Duration,
 	return true
 }
 
-// turn is called when an endpoint is to get nothing for a while, and again when that is
-// recorded: what was read before does not know.
-func (es *endpoints) turn(key endpointKey, now time.Time) {
+// turn is called when an endpoint is to get nothing for a while, with a time by which
+// that is recorded, and again when it is: what is read before does not know.
+func (es *endpoints) turn(key endpointKey, recorded time.Time) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	if ep := es.find(key); ep != nil {
-		ep.turned = now
+		ep.turned = recorded
 	}
 }
 

@@ -54,6 +54,9 @@ func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error
 	for _, d := range q.Decisions {
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
 			e.logTransition(ctx, tr, true)
+			if tr.turns() {
+				e.endpoints.turn(tr.Target.endpoint(), time.Now())
+			}
 			if err == nil {
 				go e.tellOf(ctx, tr) // who asked does not wait for a hook
 			}

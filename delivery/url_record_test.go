@@ -142,6 +142,26 @@ func TestAnotherURL_KeepsAWaitOfItsOrigin(t *testing.T) {
 }
 
 // A request is under way to the former URL when another comes in force.
+func TestAnotherURL_IsNotOnTrialAfterAWaitThatTheFormerOneAskedFor(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	r := b.receiver(nil)
+	r.Script(deliverytest.Answer{Status: 429, Header: http.Header{"Retry-After": {"40"}}}, deliverytest.Answer{Status: 500})
+	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleNone }).ID
+	b.enqueue(nil)
+	b.drain(engine)
+	b.moveTo(sub, r.URL()+"/other")
+	b.pass(time.Minute)
+
+	b.enqueue(nil)
+	b.drain(engine)
+
+	require.Len(t, r.Requests(), 2)
+	require.Equal(t, 1, b.health(engine, sub).FailedAttempts)
+	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.subscription_circuit WHERE asked_until IS NOT NULL OR circuit_opened > 0`))
+}
+
 func TestAnotherURL_LateAnswersOfTheFormerOne(t *testing.T) {
 	t.Parallel()
 	after := http.Header{"Retry-After": {"3600"}}

@@ -334,7 +334,8 @@ ON CONFLICT (subscription_id, epoch) DO UPDATE SET
     url_version = excluded.url_version,
     origin_version = excluded.origin_version,
     circuit_version = excluded.circuit_version,
-    asked_until = greatest(CASE WHEN h.origin_version = excluded.origin_version THEN h.asked_until END, excluded.asked_until),
+    asked_until = greatest(CASE WHEN h.origin_version = excluded.origin_version
+        AND (h.url_version = excluded.url_version OR h.asked_until > now()) THEN h.asked_until END, excluded.asked_until),
     circuit_until = CASE
         WHEN h.url_version < excluded.url_version OR h.circuit_version <> excluded.circuit_version THEN excluded.circuit_until
         WHEN h.circuit_until > now() THEN h.circuit_until
