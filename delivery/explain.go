@@ -47,7 +47,7 @@ func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) 
 		_, after, err := h.resolver.SitesOf(ctx, at)
 		if err != nil {
 			x.SitesError = brief(err)
-			return x, nil //nolint:nilerr // it is part of the explanation
+			return x, nil
 		}
 		if after.Chain == before.Chain {
 			return x, nil

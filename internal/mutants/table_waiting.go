@@ -33,4 +33,28 @@ var waiting = []mutant{
 		old: "case f.engine.wide <- struct{}{}:\n\t\t\tplace = f.engine.wide\n", with: "",
 		test: "delivery.TestFanOut_SlowEndpointsDelayNoOther",
 	},
+	{
+		name: "a request is sent again whatever has changed meanwhile",
+		file: "delivery/exchange.go", decl: "post",
+		old: "return !overtaken", with: "return true",
+		test: "delivery.TestReread_ARequestThatWasNotProcessedIsSentAgainByWhatIsTrueThen",
+	},
+	{
+		name: "a slot of a former URL is good for the one of now",
+		file: "delivery/send.go", decl: "attemptAsRead",
+		old: "case !still || t.endpoint() != slot:", with: "case !still:",
+		test: "delivery.TestReread_AnotherURLHasSlotsOfItsOwn",
+	},
+	{
+		name: "what is read before a wait is recorded is sent",
+		file: "delivery/circuit.go", decl: "judgeEndpoint",
+		old: "time.Now().Add(writeTimeout)", with: "time.Now()",
+		test: "delivery.TestCircuit_HoldsWhatIsReadBeforeAWaitIsRecorded",
+	},
+	{
+		name: "a run that could not write down that it came back has ended its process",
+		file: "delivery/suspect.go", decl: "back",
+		old: "s.quiet.back[s.run] = s.ended.Runs", with: "",
+		test: "delivery.TestSuspect_ReturnsThatCannotBeWrittenDown",
+	},
 }
