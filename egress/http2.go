@@ -132,7 +132,24 @@ func (c *http2Conns) RoundTrip(req *http.Request) (*http.Response, error) {
 	if s, ok := req.Context().Value(sendingKey{}).(*sending); ok {
 		s.gotFrames(conn.frames)
 	}
-	return conn.ClientConn.RoundTrip(req)
+	resp, err := conn.ClientConn.RoundTrip(req)
+	if err == nil && resp.ContentLength != 0 {
+		resp.Body = &body{ReadCloser: resp.Body, unread: func() { c.retire(conn) }}
+	}
+	return resp, err
+}
+
+// retire lets a connection take no more requests, and closes it behind its last.
+func (c *http2Conns) retire(conn *http2Conn) {
+	c.remove(conn)
+	go conn.leave() // closing can wait for the peer
+}
+
+func (c *http2Conn) leave() {
+	c.leaving.Store(true)
+	if c.InFlight() == 0 {
+		_ = c.Close()
+	}
 }
 
 // CloseIdleConnections closes connections as soon as no request is under way.
@@ -143,10 +160,7 @@ func (c *http2Conns) CloseIdleConnections() {
 	c.mu.Unlock()
 	for _, conns := range all {
 		for _, conn := range conns {
-			conn.leaving.Store(true)
-			if conn.InFlight() == 0 {
-				_ = conn.Close()
-			}
+			conn.leave()
 		}
 	}
 }

@@ -3,8 +3,11 @@ package egress
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"slices"
 	"strconv"
@@ -171,6 +174,40 @@ func TestClient_SharesAConnectionOverHTTP2(t *testing.T) {
 	wg.Wait()
 	require.Len(t, server.Requests(), 51)
 	require.Equal(t, 1, server.Open())
+}
+
+func TestClient_ReusesNoConnectionOverHTTP2WhoseAnswerIsNotRead(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("From", r.RemoteAddr)
+		_, _ = w.Write(make([]byte, 256<<10)) // more than the window of a stream
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	client, err := newPolicy(t, local("127.0.0.1/32")).Client(&TransportConfig{RootCAs: roots})
+	require.NoError(t, err)
+	t.Cleanup(client.CloseIdleConnections)
+	get := func(read int64) string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		require.NoError(t, err)
+		resp, err := client.Do(req)
+		require.NoError(t, err)
+		require.Equal(t, 2, resp.ProtoMajor)
+		_, err = io.CopyN(io.Discard, resp.Body, read)
+		if read > 256<<10 {
+			require.ErrorIs(t, err, io.EOF)
+		}
+		require.NoError(t, resp.Body.Close())
+		return resp.Header.Get("From")
+	}
+
+	first := get(1 << 20)
+	require.Equal(t, first, get(1<<20), "a connection whose answer was read to its end is used again")
+	require.Equal(t, first, get(1))
+	require.NotEqual(t, first, get(1<<20))
 }
 
 func TestClient_ClosesConnectionsOverHTTP2(t *testing.T) {
