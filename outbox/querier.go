@@ -12,10 +12,11 @@ import (
 // ConnPool of a GORM statement within a transaction (also with PrepareStmt) and the
 // transactions of ent's SQL driver. The interface will not grow.
 //
-// It must be in a transaction: a *sql.DB, or a type that embeds one, is refused,
-// because the intent would be committed whatever becomes of the data. A *sql.Conn
-// is taken; that it has begun a transaction is the caller's word. So are
-// the ConnPool of a GORM handle with PrepareStmt, and ent's sql.Driver, outside of one.
+// It must be in a transaction, because otherwise the intent would be committed
+// whatever becomes of the data. A pool is refused: what has a method BeginTx and no
+// Commit, such as *sql.DB, what embeds one, the ConnPool of a GORM handle outside of a
+// transaction, and ent's driver. A *sql.Conn is taken; that it has begun a
+// transaction is the caller's word.
 type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -28,7 +29,13 @@ func checkQuerier(tx Querier) error {
 	if v := reflect.ValueOf(tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return errNilTx
 	}
-	if _, pool := tx.(interface{ SetMaxOpenConns(n int) }); pool {
+	if _, conn := tx.(*sql.Conn); conn {
+		return nil
+	}
+	// The types of the results of BeginTx differ from library to library.
+	_, begins := reflect.TypeOf(tx).MethodByName("BeginTx")
+	_, commits := reflect.TypeOf(tx).MethodByName("Commit")
+	if begins && !commits {
 		return errPool
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/outbox"
 )
 
 func TestORM_RowAndEventCommitTogether(t *testing.T) {
@@ -59,5 +60,26 @@ func gormWith(prepare bool) func(t *testing.T, db *sql.DB) func(ctx context.Cont
 		orm, err := gorm.Open(postgres.New(postgres.Config{Conn: db}), &gorm.Config{PrepareStmt: prepare, Logger: nil})
 		require.NoError(t, err)
 		return func(ctx context.Context, name string) error { return GORM(ctx, orm, name) }
+	}
+}
+
+func TestORM_WhatIsOutsideOfATransactionIsRefused(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("pgx", pgtest.Database(t))
+	require.NoError(t, err)
+	defer db.Close()
+	prepared, err := gorm.Open(postgres.New(postgres.Config{Conn: db}), &gorm.Config{PrepareStmt: true})
+	require.NoError(t, err)
+	plain, err := gorm.Open(postgres.New(postgres.Config{Conn: db}), &gorm.Config{})
+	require.NoError(t, err)
+	for name, pool := range map[string]outbox.Querier{
+		"bun":               bun.NewDB(db, pgdialect.New()),
+		"ent":               entsql.OpenDB("postgres", db),
+		"gorm":              plain.Statement.ConnPool,
+		"gorm, PrepareStmt": prepared.Statement.ConnPool,
+		"sqlx":              sqlx.NewDb(db, "pgx"),
+	} {
+		_, err := outbox.EnqueueSQL(t.Context(), pool, created("ada"))
+		require.EqualError(t, err, "outbox: enqueue: the transaction is a pool: begin a transaction and pass that", name)
 	}
 }
