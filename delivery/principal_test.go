@@ -27,6 +27,8 @@ var withoutRights = map[string]string{
 	"As":            "makes a handle of a principal",
 	"Heartbeat":     "is there in tests only",
 	"History":       "is all of the history",
+	"InSlot":        "is there in tests only",
+	"InSlots":       "is there in tests only",
 	"Intent":        "is of the application, whoever subscribes",
 	"Intents":       "are of the application, whoever subscribes",
 	"Maintain":      "is there in tests only",
@@ -34,12 +36,15 @@ var withoutRights = map[string]string{
 	"Process":       "is there in tests only",
 	"Prune":         "is for the operator",
 	"Ready":         "is for the operator",
+	"RereadAfter":   "is there in tests only",
 	"RetryFailed":   "runs an intent again for everybody",
 	"RunDue":        "is for the operator",
 	"Start":         "is for the operator",
 	"Stats":         "are of all subscriptions",
 	"Stop":          "is for the operator",
 	"Subscriptions": "is the store; it has an As of its own",
+
+	"UnwrittenReturns": "is there in tests only",
 }
 
 func TestEachMethodOfEngineAndHistoryIsThereForPrincipalsOrKeptFromThem(t *testing.T) {
