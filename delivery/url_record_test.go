@@ -269,3 +269,45 @@ func TestActivate_ClosesACircuitThatFailuresOpened(t *testing.T) {
 		})
 	}
 }
+
+// A deactivation begins another epoch, and a wait is of the endpoint, not of an epoch.
+func TestActivate_KeepsAWaitThatTheEndpointHasAskedFor(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]func(b *bundle, sub uuid.UUID){
+		"of a subscription that is active": func(b *bundle, sub uuid.UUID) {
+			_, err := b.subs.Activate(b.t.Context(), sub)
+			require.NoError(b.t, err)
+		},
+		"of one that is paused": func(b *bundle, sub uuid.UUID) { b.pause(sub); b.activate(sub) },
+		"of one that was deactivated twice": func(b *bundle, sub uuid.UUID) {
+			for range 2 {
+				changed, err := b.subs.Deactivate(b.t.Context(), sub, "")
+				require.NoError(b.t, err)
+				require.True(b.t, changed)
+				_, err = b.engine(nil).Prune(b.t.Context())
+				require.NoError(b.t, err)
+				b.activate(sub)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			engine := b.engine(nil)
+			r := b.receiver(nil)
+			r.Script(deliverytest.Answer{Status: 429, Header: http.Header{"Retry-After": {"3600"}}})
+			sub := b.subscribe(r, nil).ID
+			b.enqueue(nil)
+			b.drain(engine)
+			require.Len(t, r.Requests(), 1)
+
+			again(b, sub)
+			held := b.enqueue(nil)
+			b.drain(engine)
+
+			require.Len(t, r.Requests(), 1, "nothing before the time that the endpoint named")
+			require.Equal(t, "circuit", b.deliveries(held)[0].Hold)
+			require.Greater(t, time.Until(b.health(engine, sub).CircuitUntil), 50*time.Minute)
+		})
+	}
+}

@@ -191,7 +191,7 @@ func TestClient_ReusesNoConnectionOverHTTP2WhoseAnswerIsNotRead(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(client.CloseIdleConnections)
 	get := func(read int64) string {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
 		require.NoError(t, err)
 		resp, err := client.Do(req)
 		require.NoError(t, err)

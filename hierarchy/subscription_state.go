@@ -117,6 +117,11 @@ func (s *Subscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, o
 	if err := s.in(tx).CloseCircuit(ctx, id); err != nil {
 		return false, err
 	}
+	if was == StateDeactivated {
+		if err := s.in(tx).KeepWait(ctx, id); err != nil {
+			return false, err
+		}
+	}
 	return true, s.setState(ctx, tx, id, to, "")
 }
 

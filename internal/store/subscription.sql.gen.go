@@ -284,6 +284,27 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 	return i, err
 }
 
+const keepWait = `-- name: KeepWait :exec
+INSERT INTO /* TEMPLATE: schema */subscription_health (subscription_id, epoch, url_version, origin_version, circuit_version, asked_until)
+SELECT s.id, s.epoch, s.url_version, s.origin_version, s.circuit_version, o.asked_until
+FROM /* TEMPLATE: schema */subscription s CROSS JOIN LATERAL (
+    SELECT h.asked_until FROM /* TEMPLATE: schema */subscription_health h
+    WHERE h.subscription_id = s.id AND h.epoch < s.epoch AND h.origin_version = s.origin_version AND h.asked_until > now()
+    ORDER BY h.epoch DESC
+    LIMIT 1
+) o
+WHERE s.id = $1
+ON CONFLICT (subscription_id, epoch) DO NOTHING
+`
+
+// KeepWait carries a wait that the endpoint has asked for into the epoch that an
+// activation begins. Nobody waits for the row: nothing is counted in an epoch before it
+// is activated.
+func (q *Queries) KeepWait(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, keepWait, id)
+	return err
+}
+
 const listSubscriptions = `-- name: ListSubscriptions :many
 SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id > $1

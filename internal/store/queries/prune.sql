@@ -191,13 +191,14 @@ WITH ended AS MATERIALIZED (
 SELECT count(*)::integer AS reduced FROM ended x;
 
 -- name: PruneHealth :execrows
--- PruneHealth prunes what was counted in epochs that are over.
+-- PruneHealth prunes what was counted in epochs that are over, except for a wait that
+-- runs still: the next activation takes it over.
 DELETE FROM /* TEMPLATE: schema */subscription_health h
 WHERE (h.subscription_id, h.epoch) IN (
     SELECT o.subscription_id, o.epoch
     FROM /* TEMPLATE: schema */subscription_health o
     JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
-    WHERE o.epoch < s.epoch OR s.deleted_at IS NOT NULL
+    WHERE o.epoch < s.epoch AND (o.asked_until > now()) IS NOT TRUE OR s.deleted_at IS NOT NULL
     ORDER BY o.subscription_id, o.epoch
     LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE OF o SKIP LOCKED);

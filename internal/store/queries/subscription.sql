@@ -64,6 +64,21 @@ WHERE id = sqlc.arg(id);
 -- without waiting for who counts them.
 UPDATE /* TEMPLATE: schema */subscription SET circuit_version = circuit_version + 1 WHERE id = @id;
 
+-- name: KeepWait :exec
+-- KeepWait carries a wait that the endpoint has asked for into the epoch that an
+-- activation begins. Nobody waits for the row: nothing is counted in an epoch before it
+-- is activated.
+INSERT INTO /* TEMPLATE: schema */subscription_health (subscription_id, epoch, url_version, origin_version, circuit_version, asked_until)
+SELECT s.id, s.epoch, s.url_version, s.origin_version, s.circuit_version, o.asked_until
+FROM /* TEMPLATE: schema */subscription s CROSS JOIN LATERAL (
+    SELECT h.asked_until FROM /* TEMPLATE: schema */subscription_health h
+    WHERE h.subscription_id = s.id AND h.epoch < s.epoch AND h.origin_version = s.origin_version AND h.asked_until > now()
+    ORDER BY h.epoch DESC
+    LIMIT 1
+) o
+WHERE s.id = @id
+ON CONFLICT (subscription_id, epoch) DO NOTHING;
+
 -- name: DropHeld :exec
 -- DropHeld ends what a pause of a subscription has held back.
 UPDATE /* TEMPLATE: schema */delivery d SET
