@@ -122,8 +122,12 @@ func newProcess(id string) string {
 func (h *Heart) Process() string { return h.process }
 
 // HandOnAtOnce gives up the time that a Heart leaves to others before it hands on
-// their jobs. It is for tests that have ended all others, before the first beat.
-func (h *Heart) HandOnAtOnce() { h.patience = 0 }
+// their jobs. It is for tests that have ended all others.
+func (h *Heart) HandOnAtOnce() {
+	h.beating.Lock()
+	defer h.beating.Unlock()
+	h.patience = 0
+}
 
 // Run beats until ctx ends.
 func (h *Heart) Run(ctx context.Context) {
