@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	fanOutSize  = 4000
+	fanOutSize  = 4000 / memoryFactor // the detector slows a process down as well
 	fanOutBody  = 200_000
 	fanOutBound = 200 // MiB, of the whole process
 )
