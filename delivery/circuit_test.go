@@ -48,7 +48,7 @@ func TestCircuit_ADeliveryAloneKeepsItsSchedule(t *testing.T) {
 	require.Positive(t, b.count(`SELECT circuit_opened FROM riverhook.subscription_health`), "it was open all the time")
 }
 
-// crowd is a receiver that answers as it is told to, at first by a refusal, and counts the requests at once.
+// crowd is a receiver with scripted answers, at first a refusal, that counts the requests in flight.
 type crowd struct {
 	*deliverytest.Receiver
 

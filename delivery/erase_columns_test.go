@@ -121,7 +121,7 @@ func (b *bundle) spread(about access.Resource) {
 	} {
 		b.subscribe(quiet, as(change))
 	}
-	b.subscribe(quiet, func(spec *hierarchy.SubscriptionSpec) { // it hears of what was exhausted
+	b.subscribe(quiet, func(spec *hierarchy.SubscriptionSpec) { // it receives the event of the exhausted delivery
 		operatorOnly(spec)
 		spec.Events = []string{"riverhook.**"}
 	})

@@ -174,7 +174,7 @@ func receivedOf(r *deliverytest.Receiver, id string) (of []deliverytest.Request)
 	return of
 }
 
-// The other subscriptions of the event hear of it, whatever kills the engines.
+// The other subscriptions receive the event, whatever kills the engines.
 func TestHostCode_EndsItsProcess_OthersOfTheEvent(t *testing.T) {
 	t.Parallel()
 	for _, deadly := range []string{"envelope", "request"} {
