@@ -27,13 +27,23 @@ type RunDueOpts struct {
 
 // RunDue does everything that is due, and what comes of it, and returns when
 // nothing is due any more: how many jobs it ran, and their errors. It is for
-// tests and for programs that run now and then; the engine need not be started.
+// tests and for programs that run now and then; the engine need not be started, and
+// has a heartbeat meanwhile as if it were.
 // Requests are real, and so is all that is recorded.
 func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 	ahead := time.Duration(0)
 	if opts != nil {
 		ahead = opts.Ahead
 	}
+	end, err := e.beatWhileDue(ctx)
+	if err != nil {
+		return 0, err
+	}
+	ran, err := e.runDue(ctx, ahead)
+	return ran, errors.Join(err, end())
+}
+
+func (e *Engine) runDue(ctx context.Context, ahead time.Duration) (int, error) {
 	ran := 0
 	for {
 		if err := e.maintain(ctx, -ahead); err != nil {

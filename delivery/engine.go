@@ -93,6 +93,7 @@ type Engine struct {
 	river   *river.Client[pgx.Tx]
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
+	dueRuns int       // of RunDue, under way where the engine was not started
 	judged  uuid.UUID // the last subscription that was looked at for what was counted against it
 }
 

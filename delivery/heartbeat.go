@@ -31,6 +31,39 @@ func (e *Engine) beat(ctx context.Context) error {
 	return nil
 }
 
+// beatWhileDue says that this engine lives until end is called, where it was not
+// started: so others leave it the jobs that it runs. Several may run at once, and the
+// last of them removes the heartbeat.
+func (e *Engine) beatWhileDue(ctx context.Context) (end func() error, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.started {
+		return func() error { return nil }, nil
+	}
+	if err := e.beat(ctx); err != nil {
+		return nil, err
+	}
+	beats, stop := context.WithCancel(ctx)
+	var loop sync.WaitGroup
+	loop.Go(func() { e.heart.Run(beats) })
+	e.dueRuns++
+	return func() error {
+		stop()
+		loop.Wait()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.dueRuns--; e.dueRuns > 0 || e.started {
+			return nil
+		}
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+		defer cancel()
+		if err := e.heart.Stop(last); err != nil {
+			return fmt.Errorf("delivery: run due: %w", err)
+		}
+		return nil
+	}, nil
+}
+
 // underWay counts the runs of each River job in this engine: two where a job was
 // handed on while its first run still lived.
 type underWay struct {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 )
 
@@ -33,14 +34,42 @@ func TestAJobThatAnEngineWorksOnStaysItsOwnHoweverLongItTakes(t *testing.T) {
 	require.Equal(t, []string{"delivered"}, b.history(id))
 }
 
-// A process that ran what was due and was killed had no heartbeat.
+func TestRunDue_OthersLeaveItItsJobs(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r, release := b.hangingFirst(deliverytest.Answer{})
+	b.subscribe(r, nil)
+	id := b.enqueue(nil)
+	ended := make(chan error, 1)
+	due := b.engine(nil)
+	go func() {
+		_, err := due.RunDue(t.Context(), nil)
+		ended <- err
+	}()
+	b.wait(r, 1)
+	b.fetchedEarlier("1 minute")
+
+	_, err := b.engine(nil).RunDue(t.Context(), nil)
+	require.NoError(t, err)
+	other := b.engine(nil)
+	delivery.HandOnAtOnce(other)
+	require.NoError(t, other.Heartbeat(t.Context()))
+
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.river_job WHERE state = 'running'`))
+	release()
+	require.NoError(t, <-ended)
+	require.Equal(t, []string{"delivered"}, b.history(id))
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.engine`), "that of the other alone")
+}
+
 func TestAJobThatRunsForLongerThanAJobCanIsTakenUp(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
 	b.subscribe(r, nil)
 	id := b.enqueue(nil)
-	b.exec(`UPDATE riverhook.river_job SET state = 'running', attempt = 1, attempted_at = now(), attempted_by = '{nobody}'`)
+	b.exec(`INSERT INTO riverhook.engine (process, id) VALUES ('lives', 'lives')`)
+	b.exec(`UPDATE riverhook.river_job SET state = 'running', attempt = 1, attempted_at = now(), attempted_by = '{lives}'`)
 	engine := b.engine(nil)
 
 	b.fetchedEarlier("29 minutes")

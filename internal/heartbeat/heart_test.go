@@ -146,6 +146,30 @@ func TestHeart_OneThatWasNotCutOffHandsOnAtOnce(t *testing.T) {
 }
 
 // Somebody has the job of a dead process locked, as by cancelling it.
+// What a process sent before it ended can be committed after others have removed its
+// heartbeat.
+func TestHeart_AJobThatWasClaimedAfterItsHeartbeatHadGoneIsHandedOn(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	h, _ := setup(t, pool)
+	h.HandOnAtOnce()
+	ofADeadProcess(t, pool)
+	require.NoError(t, h.Beat(t.Context()))
+	require.Equal(t, 1, count(t, pool, `SELECT count(*) FROM riverhook.engine`))
+	claimed := func(ago time.Duration) {
+		exec(t, pool, `UPDATE riverhook.river_job SET state = 'running', attempted_at = now() - $1::bigint * interval '1 millisecond',
+			attempted_by = '{other_1}'`, ago.Milliseconds())
+	}
+
+	claimed(DeadAfter - 5*time.Second)
+	require.NoError(t, h.Beat(t.Context()))
+	require.Equal(t, 1, running(t, pool), "it may be one that has not beaten yet")
+	claimed(DeadAfter + time.Second)
+	require.NoError(t, h.Beat(t.Context()))
+
+	require.Zero(t, running(t, pool))
+}
+
 func TestHeart_AJobThatIsLockedIsHandedOnNextTime(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)

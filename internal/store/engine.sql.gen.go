@@ -59,7 +59,9 @@ WITH dead AS (
         SELECT o.id FROM /* TEMPLATE: schema */river_job o
         WHERE o.state = 'running' AND o.id <> ALL ($2::bigint[]) AND (
             o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.process FROM dead)
-            OR o.attempted_by[array_length(o.attempted_by, 1)] = $3::text
+            OR (o.attempted_by[array_length(o.attempted_by, 1)] = $3::text
+                    OR NOT EXISTS (SELECT FROM /* TEMPLATE: schema */engine l
+                        WHERE l.process = o.attempted_by[array_length(o.attempted_by, 1)]))
                 AND o.attempted_at < now() - $1::bigint * interval '1 millisecond'
             OR o.attempted_at < now() - $4::bigint * interval '1 millisecond')
         FOR UPDATE SKIP LOCKED)
@@ -86,9 +88,10 @@ type ReleaseRunningJobsParams struct {
 }
 
 // ReleaseRunningJobs hands running jobs that nobody works on to the living, and
-// returns how many: those of processes without a heartbeat; those that River names
-// this process for, last in attempted_by, and that it does not know of, because
-// the answer that carried them here was lost; and those that run for
+// returns how many: those of processes whose heartbeat is old; those of processes
+// without one, because a claim was committed after the heartbeat had gone; those
+// that River names this process for, last in attempted_by, and that it does not know
+// of, because the answer that carried them here was lost; and those that run for
 // longer than a job can. One whose cancellation its process did not live to see is
 // cancelled. An old heartbeat goes when no job is left to hand on: one that is
 // locked now is handed on next time.

@@ -26,9 +26,10 @@ WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = 
 
 -- name: ReleaseRunningJobs :one
 -- ReleaseRunningJobs hands running jobs that nobody works on to the living, and
--- returns how many: those of processes without a heartbeat; those that River names
--- this process for, last in attempted_by, and that it does not know of, because
--- the answer that carried them here was lost; and those that run for
+-- returns how many: those of processes whose heartbeat is old; those of processes
+-- without one, because a claim was committed after the heartbeat had gone; those
+-- that River names this process for, last in attempted_by, and that it does not know
+-- of, because the answer that carried them here was lost; and those that run for
 -- longer than a job can. One whose cancellation its process did not live to see is
 -- cancelled. An old heartbeat goes when no job is left to hand on: one that is
 -- locked now is handed on next time.
@@ -45,7 +46,9 @@ WITH dead AS (
         SELECT o.id FROM /* TEMPLATE: schema */river_job o
         WHERE o.state = 'running' AND o.id <> ALL (@under_way::bigint[]) AND (
             o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.process FROM dead)
-            OR o.attempted_by[array_length(o.attempted_by, 1)] = sqlc.arg(process)::text
+            OR (o.attempted_by[array_length(o.attempted_by, 1)] = sqlc.arg(process)::text
+                    OR NOT EXISTS (SELECT FROM /* TEMPLATE: schema */engine l
+                        WHERE l.process = o.attempted_by[array_length(o.attempted_by, 1)]))
                 AND o.attempted_at < now() - sqlc.arg(dead_after_ms)::bigint * interval '1 millisecond'
             OR o.attempted_at < now() - sqlc.arg(stuck_after_ms)::bigint * interval '1 millisecond')
         FOR UPDATE SKIP LOCKED)
