@@ -197,14 +197,15 @@ func TestAZombiesAnswerIsKeptAndChangesNothing(t *testing.T) {
 	b.subscribe(r, nil)
 	zombie := b.engine(func(cfg *delivery.Config) { cfg.ID = "zombie" })
 	id := b.enqueue(nil)
-	b.exec(`INSERT INTO riverhook.engine (process, id, heartbeat_at) VALUES ($1, 'zombie', now() - interval '1 minute')`, zombie.Process())
 	var ran sync.WaitGroup
 	ran.Go(func() { b.drain(zombie) })
 	b.wait(r, 1)
 
 	b.start(b.engine(func(cfg *delivery.Config) { cfg.ID = "heir" }))
-	b.wait(r, 2)
-	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
+	b.eventually(func() bool {
+		b.exec(`UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute' WHERE process = $1`, zombie.Process())
+		return len(r.Requests()) == 2 && b.deliveries(id)[0].State == "delivered"
+	})
 	require.Equal(t, []string{"interrupted", "delivered"}, b.history(id))
 	release()
 	ran.Wait()

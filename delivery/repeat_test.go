@@ -126,7 +126,7 @@ func TestAttempt_FailsAfterThreeRepeats(t *testing.T) {
 	b.subscribeURL(server.URL, "keyed", nil)
 	id := b.enqueue(nil)
 
-	b.drain(b.engine(nil))
+	b.drainAhead(b.engine(nil), time.Second)
 
 	attempts := b.tried(id)
 	require.Len(t, attempts, 2)
