@@ -20,4 +20,16 @@ var beating = []mutant{
 		old: "uuid.NewString()", with: "uuid.Nil.String()",
 		test: "delivery.TestTwins_LeaveEachOthersJobsAlone",
 	},
+	{
+		name: "jobs of a process without a heartbeat are nobody's",
+		file: "internal/store/engine.sql.gen.go", decl: "releaseRunningJobs",
+		old: "OR NOT EXISTS (SELECT", with: "OR false AND NOT EXISTS (SELECT",
+		test: "internal/heartbeat.TestHeart_AJobThatWasClaimedAfterItsHeartbeatHadGoneIsHandedOn",
+	},
+	{
+		name: "who runs what is due has no heartbeat",
+		file: "delivery/heartbeat.go", decl: "beatWhileDue",
+		old: "if e.started {", with: "if true || e.started {",
+		test: "delivery.TestRunDue_OthersLeaveItItsJobs",
+	},
 }
