@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,9 +18,10 @@ const twinWarning = "another engine runs under the same ID"
 func TestTwins_LeaveEachOthersJobsAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	answer := make(chan struct{})
+	answered := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(answered) })
 	r := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
-		<-answer
+		<-answered
 		return deliverytest.Answer{}
 	}})
 	b.subscribe(r, patient)
@@ -28,6 +30,7 @@ func TestTwins_LeaveEachOthersJobsAlone(t *testing.T) {
 	for i := range twins {
 		twins[i] = b.start(b.engine(func(cfg *delivery.Config) { cfg.ID, cfg.Logger = "twin", logs[i].logger() }))
 	}
+	t.Cleanup(answer)
 	const n = 20
 	b.enqueueMany("some.event", n)
 	b.wait(r, n)
@@ -39,7 +42,7 @@ func TestTwins_LeaveEachOthersJobsAlone(t *testing.T) {
 		}
 		require.Equal(t, n, b.count(`SELECT count(*) FROM riverhook.river_job WHERE state = 'running' AND attempt = 1`))
 	}
-	close(answer)
+	answer()
 
 	require.Zero(t, b.requireAllTold(r, n))
 	require.Equal(t, n, b.count(`SELECT count(*) FROM riverhook.attempt WHERE engine = 'twin'`), "the ID is what is shown")

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("chaos.for", 12*time.Second, "how long there is trouble")
+	duration = flag.Duration("chaos.for", 6*time.Second, "how long there is trouble")
 	seed     = flag.Uint64("chaos.seed", 0, "what decides the choices; 0: a random one")
 	only     = flag.String("chaos.trouble", "", "a regular expression for the kinds of trouble; all when empty")
 	logs     = flag.String("chaos.logs", "", "a folder that the engines' logs are written to; none when empty")
