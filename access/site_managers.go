@@ -24,8 +24,8 @@ import (
 // owners may, and allows nothing else. It must not be changed while it is in use.
 type SiteManagers struct {
 	// Ancestors returns the sites from the one that site names up to "/", nearest
-	// first and by their present paths: hierarchy.Ancestors(tree) is one.
-	// Default: by the path itself, for sites that do not move.
+	// first and by their present paths, as the method Ancestors of
+	// hierarchy.Subscriptions does. Default: by the path itself, for sites that do not move.
 	Ancestors func(ctx context.Context, site string) ([]string, error)
 
 	// IsManager says whether a principal manages one of the sites itself.

@@ -195,7 +195,8 @@ type Config struct {
 	// Subscriptions with TLS settings of their own have these bounds apart.
 	Transport egress.TransportConfig
 
-	// Tree is the hierarchy of sites. Default: hierarchy.Paths.
+	// Tree is the hierarchy of sites, also of Engine.Subscriptions and Engine.History.
+	// Default: hierarchy.Paths.
 	Tree hierarchy.Tree
 
 	// Verification says how endpoints are asked to prove that they want requests.

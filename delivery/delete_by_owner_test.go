@@ -110,3 +110,34 @@ func TestWhatIsUnderWayForARemovedPrincipalIsTheLast(t *testing.T) {
 	require.Equal(t, []string{string(delivery.OutcomeFailed)}, b.outcomes(b.delivery(id, sub.ID).ID), "its attempt is recorded")
 	require.Len(t, r.Requests(), 1)
 }
+
+// The engine's store knows the engine's tree: whoever leaves a site that has moved
+// loses what is above it now.
+func TestDeleteByOwner_AboveAFormerPathByTheEnginesTree(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	sites, err := hierarchy.NewSites(b.pool, nil)
+	require.NoError(t, err)
+	for _, p := range []hierarchy.Path{"/a", "/a/b", "/d"} {
+		_, err := sites.Create(t.Context(), p)
+		require.NoError(t, err)
+	}
+	b.cfg.Tree = sites
+	subs := b.engine(nil).Subscriptions()
+	for _, site := range []hierarchy.Path{"/a", "/d"} {
+		b.subscribe(b.always(deliverytest.Answer{}), func(spec *hierarchy.SubscriptionSpec) { spec.Owner, spec.Site = "ada", site })
+	}
+	_, err = sites.Move(t.Context(), "/a/b", "/d")
+	require.NoError(t, err)
+
+	n, err := subs.DeleteByOwner(t.Context(), "ada", &hierarchy.DeleteByOwnerOpts{Above: "/a/b"})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	left, err := subs.List(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	require.Equal(t, hierarchy.Path("/a"), left[0].Site)
+	chain, err := subs.Ancestors(t.Context(), "/a/b")
+	require.NoError(t, err)
+	require.Equal(t, []string{"/d/b", "/d", "/"}, chain)
+}

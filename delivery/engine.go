@@ -148,7 +148,7 @@ func (e *Engine) makeSubscriptions() (err error) {
 		CheckFilter: e.checkFilter, CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
 		Sealer:      e.cfg.Sealer,
 		MaxPerOwner: e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,
-		RequireVerification: e.cfg.Verification.Require, Verifications: e.cfg.Verification.methods(),
+		RequireVerification: e.cfg.Verification.Require, Verifications: e.cfg.Verification.methods(), Tree: e.cfg.Tree,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: config: %w", err)

@@ -118,8 +118,8 @@ func TestAfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
 			require.ErrorContains(t, err, "reason", name)
 			_, err = subs.DeleteByOwnerTx(ctx, tx, text, nil)
 			require.ErrorContains(t, err, "owner", name)
-			_, err = SubscribeNearTx(ctx, tx, subs, sites, path, specAt(""))
-			requireRefused(t, err, "Site", name)
+			_, err = subs.byTree(sites).DeleteByOwnerTx(ctx, tx, "ada", &DeleteByOwnerOpts{Above: path})
+			require.ErrorContains(t, err, "Above", name)
 
 			_, err = sites.CreateTx(ctx, tx, path)
 			require.ErrorIs(t, err, ErrInvalidPath, name)

@@ -44,18 +44,6 @@ func (s *Subscriptions) As(principal string, auth access.Authorizer) *PrincipalS
 	return &PrincipalSubscriptions{guard: access.NewGuard(auth), principal: principal, subs: s}
 }
 
-// Ancestors asks a tree for [access.SiteManagers].
-func Ancestors(tree Tree) func(ctx context.Context, site string) ([]string, error) {
-	return func(ctx context.Context, site string) ([]string, error) {
-		chain, err := ancestorsIn(ctx, nil, tree, Path(site))
-		sites := make([]string, len(chain))
-		for i, p := range chain {
-			sites[i] = string(p)
-		}
-		return sites, err
-	}
-}
-
 // Action is the question whether a principal may do this with the subscription.
 func (s Subscription) Action(principal string, verb access.Verb) access.Action {
 	a := access.Action{

@@ -80,9 +80,11 @@ func TestPrincipalsDoWhatAModelLetsThem(t *testing.T) {
 			DELETE FROM riverhook.site_alias; DELETE FROM riverhook.site WHERE path <> '/';
 			DELETE FROM riverhook.secret; DELETE FROM riverhook.subscription`)
 		require.NoError(t, err)
-		subs, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, MaxPerOwner: noLimit, MaxPerSite: noLimit, Sealer: keys})
-		require.NoError(t, err)
 		sites, err := NewSites(pool, nil)
+		require.NoError(t, err)
+		subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
+			CheckURL: checkHTTPS, MaxPerOwner: noLimit, MaxPerSite: noLimit, Sealer: keys, Tree: sites,
+		})
 		require.NoError(t, err)
 		m := &rightsModel{
 			parents: map[string]string{}, managers: map[string]string{}, subs: map[uuid.UUID]*modelSub{},
@@ -92,7 +94,7 @@ func TestPrincipalsDoWhatAModelLetsThem(t *testing.T) {
 		require.NoError(t, err)
 		m.subs[first.ID] = &modelSub{owner: first.Owner}
 		auth := &access.SiteManagers{
-			Ancestors: Ancestors(sites),
+			Ancestors: subs.Ancestors,
 			IsManager: func(_ context.Context, person string, chain []string) (bool, error) {
 				site, ok := m.managers[person]
 				return ok && slices.Contains(chain, string(m.path(site))), nil

@@ -29,6 +29,7 @@ var rights = map[string]access.Verb{
 
 // withoutRights are the methods of a store that no principal is given.
 var withoutRights = map[string]string{
+	"Ancestors":     "asks the tree, for an authorizer",
 	"As":            "makes a PrincipalSubscriptions",
 	"Diff":          "compares what is sealed with what is guessed; is for manifests",
 	"DeleteByOwner": "is for the application, when it removes a principal",

@@ -145,13 +145,13 @@ func (r *Resolver) ask(ctx context.Context, list []Path) ([][]Path, error) {
 	return ofTree(ctx, r.cfg.TreeTimeout, func(ctx context.Context) ([][]Path, error) { return askTree(ctx, r.cfg.Tree, list) })
 }
 
-// version is that of the tree; "" if it has none.
-func (r *Resolver) version(ctx context.Context) (string, error) {
-	tree, ok := r.cfg.Tree.(VersionedTree)
+// versionOf is that of a tree; "" if it has none.
+func versionOf(ctx context.Context, tree Tree, timeout time.Duration) (string, error) {
+	versioned, ok := tree.(VersionedTree)
 	if !ok {
 		return "", nil
 	}
-	version, err := ofTree(ctx, r.cfg.TreeTimeout, tree.Version)
+	version, err := ofTree(ctx, timeout, versioned.Version)
 	if err != nil {
 		return "", fmt.Errorf("tree: version: %w", err)
 	}

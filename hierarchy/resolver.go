@@ -82,10 +82,7 @@ func (c ResolverConfig) validate() error {
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("Schema: %w", err)
 	}
-	if sites, ok := c.Tree.(*Sites); ok && (sites == nil || sites.cfg.Schema != c.Schema) {
-		return errors.New("Tree: is no Sites of the resolver's schema, whose subscriptions would not move along")
-	}
-	return nil
+	return checkTree(c.Tree, c.Schema)
 }
 
 // Resolver finds the subscriptions that apply to intents. It is safe for

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -68,7 +69,7 @@ func (r *Resolver) Stale(ctx context.Context, s Standing) (bool, error) {
 	if r.ownSites() {
 		return false, nil
 	}
-	version, err := r.version(ctx)
+	version, err := versionOf(ctx, r.cfg.Tree, r.cfg.TreeTimeout)
 	return s.version != version, failed("compare trees", err)
 }
 
@@ -91,7 +92,7 @@ func (r *Resolver) find(ctx context.Context, lookups []Lookup) ([]Found, error) 
 		return r.findAtSites(ctx, lookups)
 	}
 	var found []Found
-	err := r.steadily(ctx, func(version string) error {
+	err := steadily(ctx, r.cfg.Tree, r.cfg.TreeTimeout, func(version string) error {
 		asked := pathsOf(lookups)
 		chains, err := r.chains(ctx, asked)
 		if err != nil {
@@ -112,8 +113,8 @@ func (r *Resolver) find(ctx context.Context, lookups []Lookup) ([]Found, error) 
 }
 
 // steadily runs f until the tree has the same version before and after it.
-func (r *Resolver) steadily(ctx context.Context, f func(version string) error) error {
-	before, err := r.version(ctx)
+func steadily(ctx context.Context, tree Tree, timeout time.Duration, f func(version string) error) error {
+	before, err := versionOf(ctx, tree, timeout)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (r *Resolver) steadily(ctx context.Context, f func(version string) error) e
 		if err := f(before); err != nil {
 			return err
 		}
-		after, err := r.version(ctx)
+		after, err := versionOf(ctx, tree, timeout)
 		if err != nil || after == before {
 			return err
 		}

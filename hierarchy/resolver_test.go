@@ -375,66 +375,6 @@ func TestResolveFailsWhenTheDatabaseDoes(t *testing.T) {
 	require.Zero(t, pool.Stat().AcquiredConns())
 }
 
-func TestSubscribeNearTakesTheClosestSite(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.Pool(t)
-	sites := newSites(t, pool, "/a", "/a/b")
-	subs := newSubscriptions(t, pool)
-	ctx := t.Context()
-	_, err := sites.Rename(ctx, "/a/b", "c")
-	require.NoError(t, err)
-	near := func(tree Tree, resource Path) Path {
-		created, err := SubscribeNear(ctx, subs, tree, resource, specAt(""))
-		require.NoError(t, err)
-		return created.Site
-	}
-	require.Equal(t, Path("/a/c"), near(sites, "/a/c/office/desk"))
-	require.Equal(t, Path("/a/c"), near(sites, "/a/b"))
-	require.Equal(t, Path("/a"), near(sites, "/a/x"))
-	require.Equal(t, Root, near(sites, "/"))
-	require.Equal(t, Path("/x/y"), near(Paths, "/x/y"))
-
-	for why, c := range map[string]struct {
-		tree Tree
-		p    Path
-		spec SubscriptionSpec
-	}{
-		`no site is known near "/typo/b" but "/"`: {sites, "/typo/b", specAt("")},
-		`the resource's path "" is empty`:         {sites, "", specAt("")},
-		"must be empty: the tree says":            {sites, "/a", specAt("/a")},
-	} {
-		_, err := SubscribeNear(ctx, subs, c.tree, c.p, c.spec)
-		require.ErrorIs(t, err, ErrInvalidSubscription)
-		require.ErrorContains(t, err, "Site: "+why)
-	}
-	_, err = SubscribeNear(ctx, subs, treeFunc(func(context.Context, Path) ([]Path, error) { return nil, nil }), "/a", specAt(""))
-	require.ErrorContains(t, err, "the tree broke its contract")
-	errDown := errors.New("down")
-	_, err = SubscribeNear(ctx, subs, treeFunc(func(context.Context, Path) ([]Path, error) { return nil, errDown }), "/a", specAt(""))
-	require.ErrorIs(t, err, errDown)
-}
-
-func TestSubscribeNearTxSeesTheSitesOfItsTransaction(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.Pool(t)
-	sites := newSites(t, pool)
-	subs := newSubscriptions(t, pool)
-	ctx := t.Context()
-	tx, err := pool.Begin(ctx)
-	require.NoError(t, err)
-	_, err = sites.CreateTx(ctx, tx, "/new")
-	require.NoError(t, err)
-	created, err := SubscribeNearTx(ctx, tx, subs, sites, "/new/desk", specAt(""))
-	require.NoError(t, err)
-	require.Equal(t, Path("/new"), created.Site)
-	created, err = SubscribeNearTx(ctx, tx, subs, Paths, "/new/desk", specAt(""))
-	require.NoError(t, err)
-	require.Equal(t, Path("/new/desk"), created.Site)
-	_, err = SubscribeNearTx(ctx, tx, subs, sites, "", specAt(""))
-	require.ErrorContains(t, err, "hierarchy: subscribe near: ")
-	require.NoError(t, tx.Commit(ctx))
-}
-
 func TestTheSitesOfALookupAreNamedInTheOrderInWhichTheyAreReached(t *testing.T) {
 	t.Parallel()
 	r := newResolver(t, pgtest.Pool(t), &ResolverConfig{ActiveChain: true})

@@ -42,6 +42,13 @@ func newSubscriptions(t *testing.T, pool *pgxpool.Pool) *Subscriptions {
 	return subs
 }
 
+// byTree is the store with another tree.
+func (s *Subscriptions) byTree(tree Tree) *Subscriptions {
+	other := *s
+	other.cfg.Tree = tree
+	return &other
+}
+
 // testSealer is another at each call, with the same key.
 func testSealer(t *testing.T) seal.Sealer {
 	t.Helper()

@@ -153,7 +153,7 @@ func (s *Sites) lock(ctx context.Context, tx pgx.Tx) (*store.Queries, error) {
 	if isolation != string(pgx.ReadCommitted) {
 		return nil, ErrIsolation
 	}
-	if err := q.LockSites(ctx); err != nil {
+	if err := store.LockSitesPatiently(ctx, tx, s.cfg.Schema); err != nil {
 		return nil, err
 	}
 	return q, nil

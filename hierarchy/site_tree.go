@@ -32,8 +32,13 @@ func (s *Sites) AncestorsMany(ctx context.Context, paths []Path) ([][]Path, erro
 	return outcome("find ancestors", chains, err)
 }
 
-// AncestorsTx is Ancestors as the caller's transaction sees the sites.
+// AncestorsTx is Ancestors as the caller's transaction sees the sites. It keeps them
+// where they are until the transaction ends: what is created at one of them is created
+// at that site, and not at another one that has got its path meanwhile.
 func (s *Sites) AncestorsTx(ctx context.Context, tx pgx.Tx, p Path) ([]Path, error) {
+	if err := s.in(tx).ShareSites(ctx); err != nil {
+		return nil, failed("find ancestors", err)
+	}
 	chains, err := s.ancestors(ctx, tx, []Path{p})
 	if err != nil {
 		return nil, failed("find ancestors", err)

@@ -19,22 +19,26 @@ func answering(chain ...Path) Tree {
 func TestThoseOfAnOwnerAreDeletedAboveAndBelowASite(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
+		tree Tree
 		opts *DeleteByOwnerOpts
 		want []Path
 	}{
-		"everywhere":        {nil, []Path{"/", "/a", "/a/b", "/a/b/c", "/d"}},
-		"above a site":      {&DeleteByOwnerOpts{Above: "/a/b"}, []Path{"/", "/a", "/a/b"}},
-		"above the root":    {&DeleteByOwnerOpts{Above: "/"}, []Path{"/"}},
-		"above no site":     {&DeleteByOwnerOpts{Above: "/x/y"}, []Path{"/"}},
-		"below a site":      {&DeleteByOwnerOpts{Under: "/a/b"}, []Path{"/a/b", "/a/b/c"}},
-		"between two sites": {&DeleteByOwnerOpts{Above: "/a/b/c", Under: "/a"}, []Path{"/a", "/a/b", "/a/b/c"}},
-		"above and beside":  {&DeleteByOwnerOpts{Above: "/a/b", Under: "/d"}, nil},
-		"by another tree":   {&DeleteByOwnerOpts{Above: "/x", Tree: answering("/d", "/")}, []Path{"/", "/d"}},
+		"everywhere":        {nil, nil, []Path{"/", "/a", "/a/b", "/a/b/c", "/d"}},
+		"above a site":      {nil, &DeleteByOwnerOpts{Above: "/a/b"}, []Path{"/", "/a", "/a/b"}},
+		"above the root":    {nil, &DeleteByOwnerOpts{Above: "/"}, []Path{"/"}},
+		"above no site":     {nil, &DeleteByOwnerOpts{Above: "/x/y"}, []Path{"/"}},
+		"below a site":      {nil, &DeleteByOwnerOpts{Under: "/a/b"}, []Path{"/a/b", "/a/b/c"}},
+		"between two sites": {nil, &DeleteByOwnerOpts{Above: "/a/b/c", Under: "/a"}, []Path{"/a", "/a/b", "/a/b/c"}},
+		"above and beside":  {nil, &DeleteByOwnerOpts{Above: "/a/b", Under: "/d"}, nil},
+		"by another tree":   {answering("/d", "/"), &DeleteByOwnerOpts{Above: "/x"}, []Path{"/", "/d"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pool := pgtest.Pool(t)
 			subs := newSubscriptions(t, pool)
+			if c.tree != nil {
+				subs = subs.byTree(c.tree)
+			}
 			sites := map[uuid.UUID]Path{}
 			for _, site := range []Path{"/", "/a", "/a/b", "/a/b/c", "/d"} {
 				sites[subscribeAt(t, subs, site).ID] = site
@@ -79,8 +83,8 @@ func TestThoseOfAnOwnerAreDeletedAboveAndBelowASite(t *testing.T) {
 func TestThoseOfAnOwnerAreDeletedAboveASiteThatMoves(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
-	subs := newSubscriptions(t, pool)
 	sites := newSites(t, pool, "/a", "/a/b", "/d")
+	subs := newSubscriptions(t, pool).byTree(sites)
 	for _, site := range []Path{"/a", "/a/b", "/d"} {
 		subscribeAt(t, subs, site)
 	}
@@ -88,7 +92,7 @@ func TestThoseOfAnOwnerAreDeletedAboveASiteThatMoves(t *testing.T) {
 	require.NoError(t, err)
 	_, err = sites.MoveTx(t.Context(), tx, "/a/b", "/d")
 	require.NoError(t, err)
-	n, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, &DeleteByOwnerOpts{Above: "/a/b", Tree: sites})
+	n, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, &DeleteByOwnerOpts{Above: "/a/b"})
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	require.NoError(t, tx.Commit(t.Context()))
@@ -101,10 +105,10 @@ func TestThoseOfAnOwnerAreDeletedAboveASiteThatMoves(t *testing.T) {
 func TestADeletionByOwnerIsRefusedWhereItMakesNoSense(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
-	subs := newSubscriptions(t, pool)
+	subs := newSubscriptions(t, pool).byTree(answering("/a"))
 	subscribeAt(t, subs, "/a")
 	for words, opts := range map[string]*DeleteByOwnerOpts{
-		"Above: ": {Above: "a"}, "Under: ": {Under: "a"}, "tree: ": {Above: "/a", Tree: answering("/a")},
+		"Above: ": {Above: "a"}, "Under: ": {Under: "a"}, "tree: ": {Above: "/a"},
 	} {
 		inRolledBackTx(t, pool, func(tx pgx.Tx) {
 			_, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, opts)

@@ -35,25 +35,33 @@ func (e *LimitError) Error() string {
 // Is makes the error an [ErrLimit].
 func (e *LimitError) Is(target error) bool { return target == ErrLimit }
 
-// checkLimits refuses one more subscription of an owner ("" for none to count)
-// and at a site where there are enough. Whoever asks for the same owner or site
-// waits until this transaction ends, and then sees what it has created, or fails
-// under a stricter isolation than READ COMMITTED.
-func (s *Subscriptions) checkLimits(ctx context.Context, tx pgx.Tx, owner string, site Path) error {
-	p := &store.CountSubscriptionsParams{Site: string(site), Under: string(s.cfg.RootSite)}
+// passGates waits for those who create a subscription of the same owner or at the same
+// site, give one of theirs another site, or delete those of the owner, until their
+// transactions end. "" is no owner and no site. Whoever passes sees what they have done, or fails under a stricter
+// isolation than READ COMMITTED.
+func (s *Subscriptions) passGates(ctx context.Context, tx pgx.Tx, owner string, site Path) error {
 	keys := []string{}
-	if owner != "" && s.cfg.MaxPerOwner != noLimit {
-		p.Owner = owner
+	if owner != "" {
 		keys = append(keys, "owner "+owner)
 	}
-	if s.cfg.MaxPerSite != noLimit {
+	if site != "" && s.cfg.MaxPerSite != noLimit {
 		keys = append(keys, "site "+string(site))
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := s.in(tx).PassSubscriptionGate(ctx, keys); err != nil {
-		return err
+	return s.in(tx).PassSubscriptionGate(ctx, keys)
+}
+
+// checkLimits refuses one more subscription of an owner ("" for none to count)
+// and at a site where there are enough. The gates of both have been passed.
+func (s *Subscriptions) checkLimits(ctx context.Context, tx pgx.Tx, owner string, site Path) error {
+	p := &store.CountSubscriptionsParams{Site: string(site), Under: string(s.cfg.RootSite)}
+	if s.cfg.MaxPerOwner != noLimit {
+		p.Owner = owner
+	}
+	if p.Owner == "" && s.cfg.MaxPerSite == noLimit {
+		return nil
 	}
 	have, err := s.in(tx).CountSubscriptions(ctx, p)
 	switch {

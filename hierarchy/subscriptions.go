@@ -79,6 +79,10 @@ type SubscriptionsConfig struct {
 	// be that of the engines. Required.
 	Sealer seal.Sealer
 
+	// Tree says which sites are above a site: that of the engines. See
+	// DeleteByOwnerOpts.Above and [Subscriptions.Ancestors]. Default: [Paths].
+	Tree Tree
+
 	// Verifications are the methods that a subscription may name. Default: all.
 	Verifications []Verification
 }
@@ -99,6 +103,9 @@ func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
 	c.Verifications = slices.Clone(c.Verifications)
 	if c.Schema == "" {
 		c.Schema = store.DefaultSchema
+	}
+	if c.Tree == nil {
+		c.Tree = Paths
 	}
 	return c
 }
@@ -123,7 +130,7 @@ func (c SubscriptionsConfig) validate() error {
 	if err := sealed.Check(c.Sealer); err != nil {
 		return fmt.Errorf("Sealer: %w", err)
 	}
-	return nil
+	return checkTree(c.Tree, c.Schema)
 }
 
 // Subscriptions keeps subscriptions and their secrets. It is safe for concurrent
@@ -251,6 +258,9 @@ func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscriptio
 	if err := s.checkPlace(ctx, tx, n.sub.Site); err != nil {
 		return nil, err
 	}
+	if err := s.passGates(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
+		return nil, err
+	}
 	if err := s.checkLimits(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
 		return nil, err
 	}
@@ -316,6 +326,9 @@ func (s *Subscriptions) update(
 		}
 		sub.stranded = false
 		if sub.Site != former.Site {
+			if err := s.passGates(ctx, tx, sub.Owner, sub.Site); err != nil {
+				return nil, err
+			}
 			if err := s.checkLimits(ctx, tx, "", sub.Site); err != nil {
 				return nil, err
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/store"
 )
 
 // applySites creates those that are not there. One that was moved counts as there,
@@ -14,7 +15,7 @@ func (r *application) applySites(ctx context.Context) error {
 		return err
 	}
 	if len(there) < len(r.m.sites) { // look again while nobody else changes the tree
-		if err := r.queries().LockSites(ctx); err != nil {
+		if err := store.LockSitesPatiently(ctx, r.tx, r.schema); err != nil {
 			return err
 		}
 		if there, err = r.sitesThere(ctx); err != nil {

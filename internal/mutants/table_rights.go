@@ -51,6 +51,30 @@ var ruling = []mutant{
 		test: "hierarchy.TestEachMethodOfAConfinedStoreKeepsToItsSubtree",
 	},
 	{
+		name: "a removal does not wait for what is being created",
+		file: "hierarchy/subscription_delete_owner.go", decl: "removeAll",
+		old: `s.passGates(ctx, tx, r.owner, "")`, with: `s.passGates(ctx, tx, "", "")`,
+		test: "hierarchy.TestDeleteByOwner_WaitsForWhatIsBeingMade",
+	},
+	{
+		name: "a removal does not hold the sites whose subscriptions it deletes",
+		file: "hierarchy/subscription_delete_owner.go", decl: "removeAll",
+		old: `r.above != "" || r.under != Root`, with: "false",
+		test: "hierarchy.TestDeleteByOwner_AboveAPathThatIsMadeAnew",
+	},
+	{
+		name: "a removal takes what has come after the tree's answer",
+		file: "hierarchy/subscription_delete_owner.go", decl: "removeAll",
+		old: "!slices.Equal(ids, r.seen)", with: "false",
+		test: "hierarchy.TestDeleteByOwner_WhatMovesBeforeItIsLocked",
+	},
+	{
+		name: "a change of the tree that waits keeps others waiting",
+		file: "hierarchy/site.go", decl: "lock",
+		old: "store.LockSitesPatiently(ctx, tx, s.cfg.Schema)", with: "q.LockSites(ctx)",
+		test: "hierarchy.TestMove_WaitsWithoutKeepingOthersWaiting",
+	},
+	{
 		name: "a confined store shows secrets from elsewhere",
 		file: "hierarchy/subscription_secret.go", decl: "listSecrets",
 		old: "string(s.cfg.RootSite)", with: `"/"`,

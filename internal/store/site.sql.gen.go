@@ -343,6 +343,18 @@ func (q *Queries) Placement(ctx context.Context, path string) (PlacementRow, err
 	return i, err
 }
 
+const setLockTimeout = `-- name: SetLockTimeout :one
+SELECT set_config('lock_timeout', $1::text, true)::text
+`
+
+// SetLockTimeout bounds the waits for locks until the transaction ends.
+func (q *Queries) SetLockTimeout(ctx context.Context, timeout string) (string, error) {
+	row := q.db.QueryRow(ctx, setLockTimeout, timeout)
+	var column_1 string
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const shareSites = `-- name: ShareSites :exec
 SELECT pg_advisory_xact_lock_shared(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0))
 `
@@ -498,4 +510,47 @@ func (q *Queries) TreeVersionSeen(ctx context.Context) (int64, error) {
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const tryLockSites = `-- name: TryLockSites :one
+SELECT pg_try_advisory_xact_lock(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0))
+`
+
+// TryLockSites is LockSites if nobody else has the lock.
+func (q *Queries) TryLockSites(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, tryLockSites)
+	var pg_try_advisory_xact_lock bool
+	err := row.Scan(&pg_try_advisory_xact_lock)
+	return pg_try_advisory_xact_lock, err
+}
+
+const waitSettings = `-- name: WaitSettings :one
+SELECT
+    (extract(epoch FROM current_setting('lock_timeout')::interval) * 1000)::bigint AS lock_timeout_ms,
+    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint AS statement_timeout_ms,
+    (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::bigint AS deadlock_timeout_ms,
+    EXISTS (
+        SELECT FROM pg_catalog.pg_locks l
+        WHERE l.pid = pg_backend_pid() AND l.granted AND l.locktype <> 'virtualxid' AND l.mode <> 'AccessShareLock')::boolean AS holds
+`
+
+type WaitSettingsRow struct {
+	LockTimeoutMs      int64
+	StatementTimeoutMs int64
+	DeadlockTimeoutMs  int64
+	Holds              bool
+}
+
+// WaitSettings are what bounds a wait for a lock, in milliseconds, and whether the
+// transaction holds a lock for which another one may wait.
+func (q *Queries) WaitSettings(ctx context.Context) (WaitSettingsRow, error) {
+	row := q.db.QueryRow(ctx, waitSettings)
+	var i WaitSettingsRow
+	err := row.Scan(
+		&i.LockTimeoutMs,
+		&i.StatementTimeoutMs,
+		&i.DeadlockTimeoutMs,
+		&i.Holds,
+	)
+	return i, err
 }

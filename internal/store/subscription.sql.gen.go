@@ -760,6 +760,42 @@ func (q *Queries) SetSubscriptionState(ctx context.Context, arg *SetSubscription
 	return err
 }
 
+const subscriptionsOf = `-- name: SubscriptionsOf :many
+SELECT o.id FROM /* TEMPLATE: schema */subscription o
+WHERE o.owner = $1 AND o.deleted_at IS NULL AND (
+    $2::text = '/' OR o.site = $2::text
+    OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
+    AND (cardinality($3::text[]) = 0 OR o.site = ANY ($3::text[]))
+ORDER BY o.id
+`
+
+type SubscriptionsOfParams struct {
+	Owner string
+	Under string
+	Sites []string
+}
+
+// SubscriptionsOf finds what LockSubscriptionsOf locks.
+func (q *Queries) SubscriptionsOf(ctx context.Context, arg *SubscriptionsOfParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, subscriptionsOf, arg.Owner, arg.Under, arg.Sites)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const updateSubscription = `-- name: UpdateSubscription :one
 UPDATE /* TEMPLATE: schema */subscription SET
     name = $1, description = $2, site = $3, url = $4, url_version = url_version + (url <> $4)::integer,

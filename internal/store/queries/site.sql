@@ -6,6 +6,25 @@ SELECT current_setting('transaction_isolation')::text;
 -- can make a cycle; whoever places a subscription shares it.
 SELECT pg_advisory_xact_lock(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0));
 
+-- name: TryLockSites :one
+-- TryLockSites is LockSites if nobody else has the lock.
+SELECT pg_try_advisory_xact_lock(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0));
+
+-- name: WaitSettings :one
+-- WaitSettings are what bounds a wait for a lock, in milliseconds, and whether the
+-- transaction holds a lock for which another one may wait.
+SELECT
+    (extract(epoch FROM current_setting('lock_timeout')::interval) * 1000)::bigint AS lock_timeout_ms,
+    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint AS statement_timeout_ms,
+    (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::bigint AS deadlock_timeout_ms,
+    EXISTS (
+        SELECT FROM pg_catalog.pg_locks l
+        WHERE l.pid = pg_backend_pid() AND l.granted AND l.locktype <> 'virtualxid' AND l.mode <> 'AccessShareLock')::boolean AS holds;
+
+-- name: SetLockTimeout :one
+-- SetLockTimeout bounds the waits for locks until the transaction ends.
+SELECT set_config('lock_timeout', @timeout::text, true)::text;
+
 -- name: ShareSites :exec
 SELECT pg_advisory_xact_lock_shared(hashtextextended('riverhook site /* TEMPLATE: schema_name */', 0));
 

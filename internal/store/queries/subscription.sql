@@ -107,6 +107,15 @@ WHERE o.owner = sqlc.arg(owner) AND o.deleted_at IS NULL AND (
 ORDER BY o.id
 FOR UPDATE;
 
+-- name: SubscriptionsOf :many
+-- SubscriptionsOf finds what LockSubscriptionsOf locks.
+SELECT o.id FROM /* TEMPLATE: schema */subscription o
+WHERE o.owner = sqlc.arg(owner) AND o.deleted_at IS NULL AND (
+    sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+    OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
+    AND (cardinality(sqlc.arg(sites)::text[]) = 0 OR o.site = ANY (sqlc.arg(sites)::text[]))
+ORDER BY o.id;
+
 -- name: DeleteSubscriptions :exec
 -- DeleteSubscriptions deletes subscriptions that the transaction has locked, and
 -- takes their secrets, credentials and challenges along at once. It must not be one

@@ -1,0 +1,169 @@
+package hierarchy
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+// While a move waits for the transaction of an application, others create and activate.
+func TestMove_WaitsWithoutKeepingOthersWaiting(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/a/b", "/c")
+	subs := newSubscriptions(t, pool)
+	paused := subscribeAt(t, subs, "/c").ID
+	_, err := subs.Pause(t.Context(), paused)
+	require.NoError(t, err)
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	slow := specAt("/a")
+	slow.Owner = "slow"
+	_, err = subs.CreateTx(t.Context(), tx, slow)
+	require.NoError(t, err)
+	moved := make(chan error, 1)
+	go func() {
+		_, err := sites.Move(t.Context(), "/a/b", "/c")
+		moved <- err
+	}()
+	requireWaiting(t, pool, 1)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range 5 {
+		_, err = subs.Create(ctx, specAt("/c"))
+		require.NoError(t, err)
+	}
+	_, err = subs.Activate(ctx, paused)
+	require.NoError(t, err)
+	require.Empty(t, moved, "it still waits")
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-moved)
+	_, err = sites.Get(t.Context(), "/c/b")
+	require.NoError(t, err)
+}
+
+// Two transactions that each have created at a site wait for each other when both move
+// one: Postgres ends one of them, as it does with two that wait in the queue.
+func TestMove_ADeadlockIsFound(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/b", "/c")
+	subs := newSubscriptions(t, pool)
+	moved := make(chan error, 2)
+	txs := map[Path]pgx.Tx{"/a": nil, "/b": nil}
+	for site := range txs {
+		tx, err := pool.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "SET LOCAL deadlock_timeout = '50ms'")
+		require.NoError(t, err)
+		spec := specAt(site)
+		spec.Owner = "of" + string(site)
+		_, err = subs.CreateTx(t.Context(), tx, spec)
+		require.NoError(t, err)
+		txs[site] = tx
+	}
+	for site, tx := range txs {
+		go func() {
+			_, err := sites.MoveTx(t.Context(), tx, site, "/c")
+			if err != nil {
+				_ = tx.Rollback(t.Context())
+			} else {
+				err = tx.Commit(t.Context())
+			}
+			moved <- err
+		}()
+	}
+	first, second := <-moved, <-moved
+	if first == nil {
+		first, second = second, first
+	}
+	var pgErr *pgconn.PgError
+	require.ErrorAs(t, first, &pgErr)
+	require.Equal(t, "40P01", pgErr.Code)
+	require.NoError(t, second)
+}
+
+func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/b")
+	subs := newSubscriptions(t, pool)
+	for _, setting := range []string{"lock_timeout", "statement_timeout"} {
+		slow, err := pool.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = subs.CreateTx(t.Context(), slow, specAt("/a"))
+		require.NoError(t, err)
+		tx, err := pool.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "SET LOCAL "+setting+" = '300ms'")
+		require.NoError(t, err)
+		show := func() (value string) {
+			require.NoError(t, tx.QueryRow(t.Context(), "SELECT current_setting($1)", setting).Scan(&value))
+			return value
+		}
+		_, err = sites.MoveTx(t.Context(), tx, "/a", "/b")
+		var pgErr *pgconn.PgError
+		require.ErrorAs(t, err, &pgErr)
+		require.Equal(t, "55P03", pgErr.Code)
+		require.Equal(t, "300ms", show(), "the transaction goes on")
+
+		moved := make(chan error, 1)
+		go func() {
+			_, err := sites.MoveTx(t.Context(), tx, "/a", "/b")
+			moved <- err
+		}()
+		requireWaiting(t, pool, 1)
+		require.NoError(t, slow.Rollback(t.Context()))
+		require.NoError(t, <-moved)
+		require.Equal(t, "300ms", show())
+		require.NoError(t, tx.Rollback(t.Context()))
+	}
+}
+
+func TestMove_LeavesWhenItsContextIsDone(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/a", "/b")
+	inRolledBackTx(t, pool, func(tx pgx.Tx) {
+		_, err := newSubscriptions(t, pool).CreateTx(t.Context(), tx, specAt("/a"))
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err = sites.Move(ctx, "/a", "/b")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// What an application creates at a site that it has found in the same transaction is
+// that site's, whoever gets the path meanwhile.
+func TestAncestorsTx_KeepsTheSitesWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	sites := newSites(t, pool, "/acme", "/acme/sales")
+	subs := newSubscriptions(t, pool)
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	chain, err := sites.AncestorsTx(t.Context(), tx, "/acme/sales/desk")
+	require.NoError(t, err)
+	require.Equal(t, []Path{"/acme/sales", "/acme", "/"}, chain)
+	renamed := make(chan error, 1)
+	go func() {
+		_, err := sites.Rename(t.Context(), "/acme", "acme-group")
+		renamed <- err
+	}()
+	requireWaiting(t, pool, 1)
+	created, err := subs.CreateTx(t.Context(), tx, specAt(chain[0]))
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-renamed)
+	sub, err := subs.Get(t.Context(), created.ID)
+	require.NoError(t, err)
+	require.Equal(t, Path("/acme-group/sales"), sub.Site)
+}

@@ -1,0 +1,180 @@
+package hierarchy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// DeleteByOwnerOpts narrows what DeleteByOwner deletes. Those that are given must
+// all hold.
+type DeleteByOwnerOpts struct {
+	// Above is a site at which or above which subscriptions are deleted, up to
+	// "/": that of a principal who has left it. It may be a former path: the sites are
+	// those that SubscriptionsConfig.Tree names. Default: everywhere.
+	Above Path
+
+	// Under is a site, by its present path, at which or below which subscriptions are deleted.
+	// Default: "/", everywhere.
+	Under Path
+}
+
+func (o *DeleteByOwnerOpts) withDefaults() DeleteByOwnerOpts {
+	var out DeleteByOwnerOpts
+	if o != nil {
+		out = *o
+	}
+	out.Under = out.Under.orRoot()
+	return out
+}
+
+func (o DeleteByOwnerOpts) validate() error {
+	if o.Above != "" {
+		if _, err := ParsePath(string(o.Above)); err != nil {
+			return fmt.Errorf("Above: %w", err)
+		}
+	}
+	if _, err := ParsePath(string(o.Under)); err != nil {
+		return fmt.Errorf("Under: %w", err)
+	}
+	return nil
+}
+
+// DeleteByOwner deletes all subscriptions of an owner, wherever they are or as
+// opts say, and returns how many there were. Each is deleted as by Delete: what is
+// pending for it ends cancelled. Call it in the transaction that removes the
+// principal: when that rolls back, nothing has happened.
+//
+// It waits for transactions that create a subscription of the owner, or give one
+// another site, and deletes what they leave; those that begin later wait for it, and
+// then go on. An application that creates in a transaction of its own therefore
+// verifies that the principal exists after CreateTx has returned.
+//
+// The sites of Above and the subscriptions there are those of one version of the tree.
+// A tree of the application is asked before a connection is taken. The deletion is
+// repeated if the tree has another version afterwards, or if there are other
+// subscriptions ([ErrTreeChanges] after five times). A tree that is no [VersionedTree]
+// can change unnoticed between its answer and the reading of the subscriptions.
+func (s *Subscriptions) DeleteByOwner(ctx context.Context, owner string, opts *DeleteByOwnerOpts) (int, error) {
+	return s.removeByOwner(ctx, nil, owner, opts)
+}
+
+// DeleteByOwnerTx is DeleteByOwner in the caller's transaction, during which a tree of
+// the application is asked. Under a stricter isolation than READ COMMITTED it fails with
+// SQLSTATE 40001 if a subscription of the owner was created meanwhile. It can
+// deadlock with a transaction that creates a subscription of the owner and then changes
+// another one. Run it again in both cases.
+func (s *Subscriptions) DeleteByOwnerTx(ctx context.Context, tx pgx.Tx, owner string, opts *DeleteByOwnerOpts) (int, error) {
+	return s.removeByOwner(ctx, tx, owner, opts)
+}
+
+func (s *Subscriptions) removeByOwner(ctx context.Context, tx pgx.Tx, owner string, opts *DeleteByOwnerOpts) (int, error) {
+	const action = "delete subscriptions by owner"
+	var db store.DBTX = s.pool
+	if tx != nil {
+		db = tx
+	}
+	for range maxLooks {
+		r, err := s.removalOf(ctx, db, owner, opts.withDefaults())
+		if err != nil || r == nil {
+			return 0, failed(action, err)
+		}
+		n, err := inTxOr(ctx, s.pool, tx, action, func(tx pgx.Tx) (int, error) { return s.removeAll(ctx, tx, r) })
+		if !errors.Is(err, errHaveMoved) {
+			return n, err
+		}
+	}
+	return 0, failed(action, ErrTreeChanges)
+}
+
+// errHaveMoved means that the subscriptions at some sites are others than before.
+var errHaveMoved = errors.New("the subscriptions have moved")
+
+// removal is a deletion by owner that was found good.
+type removal struct {
+	owner string
+	above Path // "": of no site
+	under Path
+
+	// chain and seen are what a tree of the application has answered for above, and the
+	// subscriptions that were there.
+	chain []Path
+	seen  []uuid.UUID
+}
+
+// removalOf is nil if there is nothing to be deleted.
+func (s *Subscriptions) removalOf(ctx context.Context, db store.DBTX, owner string, o DeleteByOwnerOpts) (*removal, error) {
+	if owner == "" {
+		return nil, errors.New("owner: is empty; subscriptions of the operator are deleted one by one")
+	}
+	if err := checkText(owner, maxIDText); err != nil {
+		return nil, fmt.Errorf("owner: %w", err)
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	under, overlaps := s.cfg.within(o.Under)
+	if !overlaps {
+		return nil, nil //nolint:nilnil // it is no error
+	}
+	r := &removal{owner: owner, above: o.Above, under: under}
+	if o.Above == "" || !s.cfg.asksTree() {
+		return r, nil
+	}
+	err := steadily(ctx, s.cfg.Tree, defaultTreeTimeout, func(string) (err error) {
+		if r.chain, err = s.ancestors(ctx, db, o.Above); err != nil {
+			return err
+		}
+		r.seen, err = s.in(db).SubscriptionsOf(ctx, (*store.SubscriptionsOfParams)(r.params(r.chain)))
+		return err
+	})
+	return r, err
+}
+
+func (r *removal) params(chain []Path) *store.LockSubscriptionsOfParams {
+	p := &store.LockSubscriptionsOfParams{Owner: r.owner, Sites: []string{}, Under: string(r.under)}
+	for _, site := range chain {
+		p.Sites = append(p.Sites, string(site))
+	}
+	return p
+}
+
+// removeAll locks what is there before it passes the gate of the owner, as those do
+// who change a subscription and then create one.
+func (s *Subscriptions) removeAll(ctx context.Context, tx pgx.Tx, r *removal) (int, error) {
+	if r.above != "" || r.under != Root {
+		if err := s.lockPlaces(ctx, tx); err != nil {
+			return 0, err
+		}
+	}
+	chain := r.chain
+	if r.above != "" && chain == nil {
+		var err error
+		if chain, err = s.ancestors(ctx, tx, r.above); err != nil {
+			return 0, err
+		}
+	}
+	q, params := s.in(tx), r.params(chain)
+	if _, err := q.LockSubscriptionsOf(ctx, params); err != nil {
+		return 0, err
+	}
+	if err := s.passGates(ctx, tx, r.owner, ""); err != nil {
+		return 0, err
+	}
+	ids, err := q.LockSubscriptionsOf(ctx, params)
+	switch {
+	case err != nil:
+		return 0, err
+	case r.chain != nil && !slices.Equal(ids, r.seen):
+		return 0, errHaveMoved
+	case len(ids) == 0:
+		return 0, nil
+	}
+	return len(ids), q.DeleteSubscriptions(ctx, store.UUIDs(ids))
+}

@@ -1,0 +1,64 @@
+package hierarchy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Ancestors returns the sites from the one that a path names up to "/", by the tree of
+// the store: what [access.SiteManagers] need. A path that leads out of the store's
+// RootSite is an [ErrNotFound].
+func (s *Subscriptions) Ancestors(ctx context.Context, site string) ([]string, error) {
+	chain, err := s.ancestors(ctx, s.pool, Path(site))
+	if err != nil {
+		return nil, failed("find ancestors", err)
+	}
+	if !s.cfg.RootSite.Contains(chain[0]) {
+		return nil, failed("find ancestors", fmt.Errorf("site %s: %w", quoted(site), ErrNotFound))
+	}
+	sites := make([]string, len(chain))
+	for i, p := range chain {
+		sites[i] = string(p)
+	}
+	return sites, nil
+}
+
+// asksTree says that the tree is the application's.
+func (c SubscriptionsConfig) asksTree() bool {
+	switch c.Tree.(type) {
+	case pathTree, *Sites:
+		return false
+	default:
+		return true
+	}
+}
+
+// ancestors asks the tree. [Sites] are read by db.
+func (s *Subscriptions) ancestors(ctx context.Context, db store.DBTX, p Path) ([]Path, error) {
+	if sites, ok := s.cfg.Tree.(*Sites); ok {
+		chains, err := sites.ancestors(ctx, db, []Path{p})
+		if err != nil {
+			return nil, err
+		}
+		return chains[0], nil
+	}
+	chain, err := ofTree(ctx, defaultTreeTimeout, func(ctx context.Context) ([]Path, error) { return s.cfg.Tree.Ancestors(ctx, p) })
+	if err != nil {
+		return nil, fmt.Errorf("tree: %w", err)
+	}
+	if err := checkChain(chain); err != nil {
+		return nil, fmt.Errorf("tree: ancestors of %s: %w: %w", quoted(string(p)), errTree, err)
+	}
+	return chain, nil
+}
+
+// checkTree refuses sites along which the subscriptions of a schema would not move.
+func checkTree(tree Tree, schema string) error {
+	if sites, ok := tree.(*Sites); ok && (sites == nil || sites.cfg.Schema != schema) {
+		return errors.New("Tree: is no Sites of this schema, whose subscriptions would not move along")
+	}
+	return nil
+}
