@@ -38,6 +38,7 @@ const (
 // subscription's makes another, of a higher version.
 type endpointAuth struct {
 	version       int
+	origin        string  // of the only URLs that the rest, but for tls, is sent to
 	authorization string  // the header's value; "" with tokens, or with no credentials
 	tokens        *tokens // OAuth2
 	headers       map[string]string
@@ -55,8 +56,8 @@ type ownTLS struct {
 var noAuth = &endpointAuth{}
 
 // newEndpointAuth parses what was opened.
-func newEndpointAuth(version int, values map[string][]byte) (*endpointAuth, error) {
-	a := &endpointAuth{version: version}
+func newEndpointAuth(version int, origin string, values map[string][]byte) (*endpointAuth, error) {
+	a := &endpointAuth{version: version, origin: origin}
 	if text, ok := values[endpointauth.KindCredentials]; ok {
 		var c endpointauth.Credentials
 		if err := json.Unmarshal(text, &c); err != nil {
@@ -105,37 +106,50 @@ func (a *endpointAuth) of(sub *hierarchy.Subscription) (*endpointAuth, error) {
 	return a, nil
 }
 
+// at is what of it may be sent to a URL: TLS settings alone where that is of another
+// origin.
+func (a *endpointAuth) at(rawURL string) *endpointAuth {
+	if a.origin == endpointauth.Origin(rawURL) {
+		return a
+	}
+	return &endpointAuth{tls: a.tls}
+}
+
 // authOf returns what the requests of a subscription carry, or errAuthChanged. It
-// asks the database and the Sealer only where it does not remember.
+// asks the database and the Sealer only where it does not remember: what was opened for
+// another origin than that of the URL must be opened for this one, which fails.
 func (e *Engine) authOf(ctx context.Context, by *caller, sub *hierarchy.Subscription) (*endpointAuth, error) {
 	if sub.CredentialsVersion == 0 {
 		return noAuth, nil
 	}
-	if known, ok := e.auths.get(sub.ID); ok && known.version >= sub.CredentialsVersion {
+	origin := endpointauth.Origin(sub.URL)
+	if known, ok := e.auths.get(sub.ID); ok && known.version >= sub.CredentialsVersion && known.origin == origin {
 		return known.of(sub)
 	}
 	stored, err := e.authLoads.Do(ctx, sub.ID)
 	if err != nil {
 		return nil, err
 	}
-	version, values := sub.CredentialsVersion, map[string][]byte{}
+	values := map[string][]byte{}
 	for _, row := range stored {
-		version = row.CredentialsVersion
-		if row.ID == nil {
+		switch {
+		case row.CredentialsVersion != sub.CredentialsVersion:
+			return nil, errAuthChanged
+		case row.ID == nil:
 			continue // it has none any more
 		}
-		at := sealed.EndpointAuth(row.Kind, *row.ID, sub.ID)
+		at := sealed.EndpointAuth(row.Kind, *row.ID, sub.ID, sub.URL)
 		values[row.Kind], err = e.open(ctx, by, at, sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
 		if err != nil {
 			return nil, err
 		}
 	}
-	fresh, err := newEndpointAuth(version, values)
+	fresh, err := newEndpointAuth(sub.CredentialsVersion, origin, values)
 	if err != nil {
 		return nil, err
 	}
 	return e.auths.put(sub.ID, func(known *endpointAuth, ok bool) *endpointAuth {
-		if ok && known.version >= fresh.version { // it may have a token
+		if ok && known.version >= fresh.version && known.origin == origin { // it may have a token
 			return known
 		}
 		return fresh

@@ -108,12 +108,11 @@ type challenge struct {
 	ID           uuid.UUID // fences what comes of it
 	Subscription uuid.UUID
 	URL          string
-	Elsewhere    bool // the URL leads to another host than that of the credentials
-	Tries        int  // this one included
+	Tries        int // this one included
 }
 
 func newChallenge(row store.EndpointChallenge) challenge {
-	return challenge{ID: *row.ID, Subscription: row.SubscriptionID, URL: row.URL, Elsewhere: row.Elsewhere, Tries: row.Tries}
+	return challenge{ID: *row.ID, Subscription: row.SubscriptionID, URL: row.URL, Tries: row.Tries}
 }
 
 // challenge puts the question and records what came of it. After an error, or where the
@@ -172,9 +171,7 @@ func (e *Engine) challengeTarget(ctx context.Context, c challenge) (*target, err
 		return nil, fmt.Errorf("%w: another URL took its place", ErrNotFound)
 	}
 	t.Sub.URL = c.URL
-	if c.Elsewhere {
-		t.Auth = &endpointAuth{tls: t.Auth.tls}
-	}
+	t.Auth = t.Auth.at(c.URL)
 	if t.Sub.Timeout == 0 {
 		t.Sub.Timeout = e.cfg.Timeout
 	}

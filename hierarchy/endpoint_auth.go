@@ -3,8 +3,8 @@ package hierarchy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -55,28 +55,51 @@ func (u SubscriptionUpdate) sealedValues() map[string]any {
 	return values
 }
 
+// sealedAuth are values as they are to be stored: nil where there are none.
+type sealedAuth struct {
+	*store.SetEndpointAuthParams
+
+	url string // whose origin they are sealed for; "" where none of them is bound to it
+}
+
+// errMeanwhile means that a subscription was changed by others between two steps of
+// one change.
+var errMeanwhile = errors.New("the subscription was changed meanwhile")
+
 // sealAuth seals what an update gives: nil where it gives nothing of that kind. It is
 // called before a connection is taken.
-func (s *Subscriptions) sealAuth(ctx context.Context, id uuid.UUID, u SubscriptionUpdate) (*store.SetEndpointAuthParams, error) {
+func (s *Subscriptions) sealAuth(ctx context.Context, db store.DBTX, id uuid.UUID, u SubscriptionUpdate) (*sealedAuth, error) {
 	values := u.sealedValues()
 	if len(values) == 0 {
 		return nil, nil
 	}
-	p := &store.SetEndpointAuthParams{
+	a := &sealedAuth{SetEndpointAuthParams: &store.SetEndpointAuthParams{
 		SubscriptionID: id, Removed: []string{}, Ids: []string{}, Kinds: []string{}, Stored: [][]byte{}, IsSealed: []bool{},
+	}}
+	if values[endpointauth.KindCredentials] != nil || values[endpointauth.KindHeaders] != nil {
+		switch {
+		case u.URL != nil:
+			a.url = *u.URL
+		default:
+			sub, err := s.fetch(ctx, db, id)
+			if err != nil {
+				return nil, err
+			}
+			a.url = sub.URL
+		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(values)) {
-		if err := s.sealValue(ctx, p, kind, values[kind]); err != nil {
+		if err := s.sealValue(ctx, a, kind, values[kind]); err != nil {
 			return nil, err
 		}
 	}
-	return p, nil
+	return a, nil
 }
 
 // sealValue adds a value, or its removal where it is nil.
-func (s *Subscriptions) sealValue(ctx context.Context, p *store.SetEndpointAuthParams, kind string, value any) error {
+func (s *Subscriptions) sealValue(ctx context.Context, a *sealedAuth, kind string, value any) error {
 	if value == nil {
-		p.Removed = append(p.Removed, kind)
+		a.Removed = append(a.Removed, kind)
 		return nil
 	}
 	text, err := json.Marshal(value)
@@ -87,22 +110,26 @@ func (s *Subscriptions) sealValue(ctx context.Context, p *store.SetEndpointAuthP
 	if err != nil {
 		return err
 	}
-	sealedValue, err := s.box.Seal(ctx, sealed.EndpointAuth(kind, id, p.SubscriptionID), text)
+	sealedValue, err := s.box.Seal(ctx, sealed.EndpointAuth(kind, id, a.SubscriptionID, a.url), text)
 	if err != nil {
 		return err
 	}
-	p.Ids = append(p.Ids, id.String())
-	p.Kinds = append(p.Kinds, kind)
-	p.Stored = append(p.Stored, sealedValue.Bytes)
-	p.IsSealed = append(p.IsSealed, sealedValue.Sealed)
+	a.Ids = append(a.Ids, id.String())
+	a.Kinds = append(a.Kinds, kind)
+	a.Stored = append(a.Stored, sealedValue.Bytes)
+	a.IsSealed = append(a.IsSealed, sealedValue.Sealed)
 	return nil
 }
 
-func (s *Subscriptions) storeAuth(ctx context.Context, tx pgx.Tx, p *store.SetEndpointAuthParams) error {
-	if p == nil {
+// storeAuth stores what was sealed for the URL that is in force now.
+func (s *Subscriptions) storeAuth(ctx context.Context, tx pgx.Tx, a *sealedAuth, rawURL string) error {
+	switch {
+	case a == nil:
 		return nil
+	case a.url != "" && !sameOrigin(a.url, rawURL):
+		return errMeanwhile
 	}
-	return s.in(tx).SetEndpointAuth(ctx, p)
+	return s.in(tx).SetEndpointAuth(ctx, a.SetEndpointAuthParams)
 }
 
 // checkCarried checks what the fields of a subscription, with the update in them,
@@ -140,20 +167,6 @@ func hasAuthorization(headers map[string]string) bool {
 // sameOrigin is whether two URLs have the same scheme, host and port (RFC 6454,
 // section 5). A port that is not named is that of the scheme.
 func sameOrigin(a, b string) bool {
-	ua, errA := url.Parse(a)
-	ub, errB := url.Parse(b)
-	return errA == nil && errB == nil && ua.Scheme == ub.Scheme && strings.EqualFold(ua.Hostname(), ub.Hostname()) && port(ua) == port(ub)
-}
-
-func port(u *url.URL) string {
-	switch named := u.Port(); {
-	case named != "":
-		return named
-	case u.Scheme == "https":
-		return "443"
-	case u.Scheme == "http":
-		return "80"
-	default:
-		return ""
-	}
+	origin := endpointauth.Origin(a)
+	return origin != "" && origin == endpointauth.Origin(b)
 }

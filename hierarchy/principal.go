@@ -115,7 +115,7 @@ func act[T any](ctx context.Context, p *PrincipalSubscriptions, tx pgx.Tx, d dee
 			return d.do(tx)
 		}
 		result, err := inTxOr(ctx, p.subs.pool, tx, d.name, do)
-		if !errors.Is(err, errHasChanged) {
+		if !errors.Is(err, errHasChanged) && !errors.Is(err, errMeanwhile) {
 			return result, err
 		}
 	}

@@ -78,9 +78,11 @@ func (s *Subscriptions) diff(ctx context.Context, db store.DBTX, id uuid.UUID, s
 	return u, err
 }
 
-// diffAuth compares what is stored sealed.
+// diffAuth compares what is stored sealed. What is sealed for another origin is to be
+// given again, and is not opened.
 func (s *Subscriptions) diffAuth(ctx context.Context, db store.DBTX, have *Subscription, n *newSubscription, u *SubscriptionUpdate) error {
-	stored, err := s.openAuth(ctx, db, have.ID)
+	elsewhere := !sameOrigin(have.URL, n.sub.URL)
+	there, stored, err := s.openAuth(ctx, db, have, elsewhere)
 	if err != nil {
 		return err
 	}
@@ -91,10 +93,9 @@ func (s *Subscriptions) diffAuth(ctx context.Context, db store.DBTX, have *Subsc
 		}
 	}
 	same := func(kind string) bool { return bytes.Equal(stored[kind], given[kind]) }
-	elsewhere := !sameOrigin(have.URL, n.sub.URL)
 	waits := elsewhere && (u.URL == nil || n.sub.Verification != "" && have.inForce())
 	if !waits {
-		carried := func(kind string) bool { return same(kind) && (stored[kind] == nil || !elsewhere) }
+		carried := func(kind string) bool { return same(kind) && (!there[kind] || !elsewhere) }
 		u.Credentials = unless(carried(endpointauth.KindCredentials), valueOf(n.given.Credentials))
 		u.SecretHeaders = unless(carried(endpointauth.KindHeaders), valueOf(n.given.SecretHeaders))
 	}
@@ -102,23 +103,30 @@ func (s *Subscriptions) diffAuth(ctx context.Context, db store.DBTX, have *Subsc
 	return nil
 }
 
-// openAuth returns what is stored sealed, by kind.
-func (s *Subscriptions) openAuth(ctx context.Context, db store.DBTX, id uuid.UUID) (map[string][]byte, error) {
-	rows, err := s.in(db).LoadEndpointAuths(ctx, store.UUIDs([]uuid.UUID{id}))
+// openAuth returns what there is, by kind, and what is stored sealed; of what is to go
+// elsewhere the TLS settings alone.
+func (s *Subscriptions) openAuth(
+	ctx context.Context, db store.DBTX, sub *Subscription, elsewhere bool,
+) (there map[string]bool, opened map[string][]byte, err error) {
+	rows, err := s.in(db).LoadEndpointAuths(ctx, store.UUIDs([]uuid.UUID{sub.ID}))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	opened := map[string][]byte{}
+	there, opened = map[string]bool{}, map[string][]byte{}
 	for _, row := range rows {
 		if row.ID == nil {
 			continue
 		}
-		at := sealed.EndpointAuth(row.Kind, *row.ID, id)
+		there[row.Kind] = true
+		at := sealed.EndpointAuth(row.Kind, *row.ID, sub.ID, sub.URL)
+		if elsewhere && at.Origin != "" {
+			continue
+		}
 		if opened[row.Kind], err = s.box.Open(ctx, at, sealed.Value{Bytes: row.Value, Sealed: row.Sealed}); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return opened, nil
+	return there, opened, nil
 }
 
 // sameSite says whether a path is that of a site, or was before the site moved.

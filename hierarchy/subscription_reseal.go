@@ -92,7 +92,7 @@ func (s *Subscriptions) resealOne(ctx context.Context, row store.SecretsAfterRow
 	}
 	at := sealed.Secret(row.ID, row.SubscriptionID)
 	if row.Kind != "" {
-		at = sealed.EndpointAuth(row.Kind, row.ID, row.SubscriptionID)
+		at = sealed.EndpointAuth(row.Kind, row.ID, row.SubscriptionID, row.URL)
 	}
 	text, err := s.box.Open(ctx, at, stored)
 	if err != nil {

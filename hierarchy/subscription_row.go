@@ -15,7 +15,7 @@ type newSubscription struct {
 	given  SubscriptionUpdate // what is stored sealed
 	secret Secret
 	sealed *sealedSecret
-	auth   *store.SetEndpointAuthParams
+	auth   *sealedAuth
 }
 
 func (n *newSubscription) params() *store.InsertSubscriptionParams {

@@ -211,11 +211,17 @@ func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u Subscription
 	if err := s.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
-	auth, err := s.sealAuth(ctx, id, u)
-	if err != nil {
-		return nil, failed(action, err)
+	for range maxAsked {
+		auth, err := s.sealAuth(ctx, s.pool, id, u)
+		if err != nil {
+			return nil, failed(action, err)
+		}
+		sub, err := inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, auth) })
+		if !errors.Is(err, errMeanwhile) {
+			return sub, err
+		}
 	}
-	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, auth) })
+	return nil, failed(action, errMeanwhile)
 }
 
 // UpdateTx is Update in the caller's transaction, in which the Sealer is asked for
@@ -225,7 +231,7 @@ func (s *Subscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u
 	if err := s.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
-	auth, err := s.sealAuth(ctx, id, u)
+	auth, err := s.sealAuth(ctx, tx, id, u)
 	if err != nil {
 		return nil, failed(action, err)
 	}
@@ -242,7 +248,8 @@ func (s *Subscriptions) prepare(ctx context.Context, spec SubscriptionSpec) (*ne
 }
 
 func (s *Subscriptions) sealNew(ctx context.Context, n *newSubscription) (err error) {
-	if n.auth, err = s.sealAuth(ctx, n.sub.ID, n.given); err != nil {
+	n.given.URL = &n.sub.URL
+	if n.auth, err = s.sealAuth(ctx, s.pool, n.sub.ID, n.given); err != nil {
 		return err
 	}
 	n.sealed, err = s.seal(ctx, n.sub.ID, n.secret)
@@ -268,7 +275,7 @@ func (s *Subscriptions) insert(ctx context.Context, tx pgx.Tx, n *newSubscriptio
 	if err != nil {
 		return nil, err
 	}
-	if err := s.storeAuth(ctx, tx, n.auth); err != nil {
+	if err := s.storeAuth(ctx, tx, n.auth, n.sub.URL); err != nil {
 		return nil, err
 	}
 	sub, err := subscriptionOf(row)
@@ -297,7 +304,7 @@ func (s *Subscriptions) fetch(ctx context.Context, db store.DBTX, id uuid.UUID) 
 }
 
 func (s *Subscriptions) update(
-	ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate, auth *store.SetEndpointAuthParams,
+	ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate, auth *sealedAuth,
 ) (*Subscription, error) {
 	if u.Site != nil {
 		if err := s.lockPlaces(ctx, tx); err != nil {
@@ -334,7 +341,7 @@ func (s *Subscriptions) update(
 			}
 		}
 	}
-	if err := s.storeAuth(ctx, tx, auth); err != nil {
+	if err := s.storeAuth(ctx, tx, auth, sub.URL); err != nil {
 		return nil, err
 	}
 	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub, former.URL))

@@ -268,6 +268,18 @@ var sending = []mutant{
 		test: "hierarchy.TestASealedSecretThatWasMovedDoesNotOpen",
 	},
 	{
+		name: "sealed credentials open for another origin",
+		file: "internal/sealed/place.go", decl: "associatedData",
+		old: `if p.Origin != "" {`, with: "if false {",
+		test: "delivery.TestSealedCredentials_DoNotFollowAURLThatWasChangedInTheDatabase",
+	},
+	{
+		name: "credentials that were opened go to another origin",
+		file: "delivery/endpoint_auth.go", decl: "authOf",
+		old: "known.origin == origin {\n\t\treturn", with: "true {\n\t\treturn",
+		test: "delivery.TestSealedCredentials_DoNotFollowAURLThatWasChangedInTheDatabase",
+	},
+	{
 		name: "a secret signs behind its overlap",
 		file: "internal/store/delivery.sql.gen.go", decl: "loadDeliveries",
 		old: "AND (k.expires_at IS NULL OR k.expires_at > now())", with: "",

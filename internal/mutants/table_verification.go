@@ -35,7 +35,7 @@ var verifying = []mutant{
 	{
 		name: "a challenge carries the credentials of another host",
 		file: "delivery/verify.go", decl: "challengeTarget",
-		old: "if c.Elsewhere {", with: "if false {",
+		old: "t.Auth = t.Auth.at(c.URL)", with: "",
 		test: "delivery.TestANewURLIsAskedWhileTheFormerOneIsInForce",
 	},
 	{

@@ -56,6 +56,7 @@ func TestEachPartOfAPlaceIsBound(t *testing.T) {
 		"column":       {Table: at.Table, Column: "other", ID: at.ID, Subscription: at.Subscription},
 		"row":          {Table: at.Table, Column: at.Column, ID: newPlace().ID, Subscription: at.Subscription},
 		"subscription": {Table: at.Table, Column: at.Column, ID: at.ID, Subscription: newPlace().ID},
+		"origin":       {Table: at.Table, Column: at.Column, ID: at.ID, Subscription: at.Subscription, Origin: "https://example.com:443"},
 		"both ids":     {Table: at.Table, Column: at.Column, ID: at.Subscription, Subscription: at.ID},
 	} {
 		_, err := box.Open(t.Context(), elsewhere, value)

@@ -9,6 +9,8 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/endpointauth"
 )
 
 // Place is the column of a row. What was sealed for one place opens at no other:
@@ -18,12 +20,19 @@ type Place struct {
 	Table, Column string
 	ID            uuid.UUID // of the row
 	Subscription  uuid.UUID // whose row it is
+	Origin        string    // the only one that it is sent to; "" is bound to none
 }
 
 // EndpointAuth is the place of a subscription's credentials, headers or TLS
-// settings.
-func EndpointAuth(kind string, id, subscription uuid.UUID) Place {
-	return Place{Table: "endpoint_auth", Column: kind, ID: id, Subscription: subscription}
+// settings. Whoever may change the URL in the database must not have them sent
+// elsewhere: what is sent to the endpoint is bound to the origin of the URL in
+// force. TLS settings are not sent, and stay when the URL changes.
+func EndpointAuth(kind string, id, subscription uuid.UUID, rawURL string) Place {
+	at := Place{Table: "endpoint_auth", Column: kind, ID: id, Subscription: subscription}
+	if kind != endpointauth.KindTLS {
+		at.Origin = endpointauth.Origin(rawURL)
+	}
+	return at
 }
 
 // Secret is the place of a signing secret.
@@ -34,7 +43,11 @@ func Secret(id, subscription uuid.UUID) Place {
 // associatedData names the place. Names of tables and columns have neither of the
 // separators, and ids have one length: no two places are written alike.
 func (p Place) associatedData() []byte {
-	return fmt.Appendf(make([]byte, 0, 128), "riverhook/1/%s.%s/%s/%s", p.Table, p.Column, p.ID, p.Subscription)
+	data := fmt.Appendf(make([]byte, 0, 160), "riverhook/1/%s.%s/%s/%s", p.Table, p.Column, p.ID, p.Subscription)
+	if p.Origin != "" {
+		data = append(append(data, '/'), p.Origin...)
+	}
+	return data
 }
 
 // Value is what is stored: sealed, or in clear where it was stored under

@@ -234,7 +234,7 @@ func (q *Queries) RotateSecret(ctx context.Context, arg *RotateSecretParams) err
 }
 
 const secretsAfter = `-- name: SecretsAfter :many
-SELECT x.id, x.subscription_id, x.kind, x.value, x.sealed
+SELECT x.id, x.subscription_id, x.kind, x.value, x.sealed, o.url
 FROM (
     SELECT k.id, k.subscription_id, ''::text AS kind, k.value, k.sealed FROM /* TEMPLATE: schema */secret k
     WHERE k.id > $1::uuid
@@ -242,10 +242,9 @@ FROM (
     SELECT a.id, a.subscription_id, a.kind, a.value, a.sealed FROM /* TEMPLATE: schema */endpoint_auth a
     WHERE a.id > $1::uuid
 ) x
-WHERE $2::text = '/' OR EXISTS (
-    SELECT FROM /* TEMPLATE: schema */subscription o
-    WHERE o.id = x.subscription_id
-        AND (o.site = $2::text OR (o.site > $2::text || '/' AND o.site < $2::text || '0')))
+JOIN /* TEMPLATE: schema */subscription o ON o.id = x.subscription_id
+WHERE $2::text = '/' OR o.site = $2::text
+    OR (o.site > $2::text || '/' AND o.site < $2::text || '0')
 ORDER BY x.id LIMIT $3::bigint
 `
 
@@ -261,6 +260,7 @@ type SecretsAfterRow struct {
 	Kind           string
 	Value          []byte
 	Sealed         bool
+	URL            string
 }
 
 // SecretsAfter goes by id through all that is sealed for subscriptions at a site
@@ -280,6 +280,7 @@ func (q *Queries) SecretsAfter(ctx context.Context, arg *SecretsAfterParams) ([]
 			&i.Kind,
 			&i.Value,
 			&i.Sealed,
+			&i.URL,
 		); err != nil {
 			return nil, err
 		}

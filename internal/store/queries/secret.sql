@@ -80,7 +80,7 @@ WHERE k.id = (
 -- name: SecretsAfter :many
 -- SecretsAfter goes by id through all that is sealed for subscriptions at a site
 -- and below it; the kind of a signing secret is empty.
-SELECT x.id, x.subscription_id, x.kind, x.value, x.sealed
+SELECT x.id, x.subscription_id, x.kind, x.value, x.sealed, o.url
 FROM (
     SELECT k.id, k.subscription_id, ''::text AS kind, k.value, k.sealed FROM /* TEMPLATE: schema */secret k
     WHERE k.id > sqlc.arg(after)::uuid
@@ -88,10 +88,9 @@ FROM (
     SELECT a.id, a.subscription_id, a.kind, a.value, a.sealed FROM /* TEMPLATE: schema */endpoint_auth a
     WHERE a.id > sqlc.arg(after)::uuid
 ) x
-WHERE sqlc.arg(under)::text = '/' OR EXISTS (
-    SELECT FROM /* TEMPLATE: schema */subscription o
-    WHERE o.id = x.subscription_id
-        AND (o.site = sqlc.arg(under)::text OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0')))
+JOIN /* TEMPLATE: schema */subscription o ON o.id = x.subscription_id
+WHERE sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+    OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0')
 ORDER BY x.id LIMIT sqlc.arg(max_rows)::bigint;
 
 -- name: ResealSecret :execrows
