@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -140,10 +142,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 }
 
 func (e *Engine) makeSubscriptions() (err error) {
-	names := make([]string, 0, len(e.schedules))
-	for name := range e.schedules {
-		names = append(names, name)
-	}
+	names := slices.Sorted(maps.Keys(e.schedules))
 	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
 		CheckFilter: e.checkFilter, CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
 		Sealer:      e.cfg.Sealer,

@@ -63,13 +63,13 @@ func (t *tally) deactivates(r *DeactivationRules) string {
 	case t.Gone:
 		return "the endpoint answered 410 Gone"
 	case reached(t.Failed, r.Attempts, 1) && t.FailingFor > r.Window:
-		return fmt.Sprintf("%d attempts in a row have failed since %s", t.Failed, t.FailingSince.UTC().Format("2006-01-02 15:04 MST"))
+		return t.failures() + " since " + t.FailingSince.UTC().Format("2006-01-02 15:04 MST")
 	case reached(t.Failed, r.Failures, 1):
-		return fmt.Sprintf("%d attempts in a row have failed", t.Failed)
+		return t.failures()
 	case reached(t.Exhausted, r.Exhausted, 1) && t.ExhaustedFor > r.ExhaustedWindow:
-		return fmt.Sprintf("%d deliveries in a row were exhausted", t.Exhausted)
+		return t.exhaustions()
 	case reached(t.Unresolvable, r.Unresolvable, 1):
-		return fmt.Sprintf("the owner could not be resolved for %d intents", t.Unresolvable)
+		return "the owner could not be resolved for " + plural(t.Unresolvable, "intent", "intents")
 	default:
 		return ""
 	}
@@ -83,12 +83,20 @@ func (t *tally) warns(r *DeactivationRules) string {
 	case r.Warning == hierarchy.NoRule:
 		return ""
 	case reached(t.Failed, r.Attempts, 1) && elapsed(t.FailingFor, r.Window, part), reached(t.Failed, r.Failures, part):
-		return fmt.Sprintf("%d attempts in a row have failed", t.Failed)
+		return t.failures()
 	case reached(t.Exhausted, r.Exhausted, part) && elapsed(t.ExhaustedFor, r.ExhaustedWindow, part):
-		return fmt.Sprintf("%d deliveries in a row were exhausted", t.Exhausted)
+		return t.exhaustions()
 	default:
 		return ""
 	}
+}
+
+func (t *tally) failures() string {
+	return plural(t.Failed, "attempt has failed", "attempts in a row have failed")
+}
+
+func (t *tally) exhaustions() string {
+	return plural(t.Exhausted, "delivery was exhausted", "deliveries in a row were exhausted")
 }
 
 // reached is whether n is that part of a count that a rule asks for; where the

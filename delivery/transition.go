@@ -138,6 +138,9 @@ func (t *target) failed(a *attempt, s Schedule, rnd func() float64) *transition 
 	if !more {
 		tr.State = stateExhausted
 		tr.Reason = fmt.Sprintf("all %d attempts of the schedule have failed", tr.Attempts)
+		if tr.Attempts == 1 {
+			tr.Reason = "the only attempt of the schedule has failed"
+		}
 		return tr
 	}
 	tr.Again, tr.Wait = true, max(wait, a.Asked)

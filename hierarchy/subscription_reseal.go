@@ -77,7 +77,11 @@ func (s *Subscriptions) Reseal(ctx context.Context, opts *ResealOpts) (ResealRes
 		}
 	}
 	if why != nil {
-		return result, failed(action, fmt.Errorf("%d secrets could not be opened: %w", result.Unopened, why))
+		what := "1 secret"
+		if result.Unopened > 1 {
+			what = fmt.Sprintf("%d secrets", result.Unopened)
+		}
+		return result, failed(action, fmt.Errorf("%s could not be opened: %w", what, why))
 	}
 	return result, nil
 }

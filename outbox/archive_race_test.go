@@ -52,7 +52,7 @@ func TestEnqueueWhileATypeIsArchived(t *testing.T) {
 		_, err := client.Enqueue(t.Context(), b.tx, person("1"))
 		require.NoError(t, err, "it began before")
 		_, err = client.Enqueue(t.Context(), b.tx, person("1"))
-		requireRefused(t, err, 0, "Type", "is archived")
+		requireRefused(t, err, 0, "Type", `"a.b" is archived`)
 	})
 
 	t.Run("the 5 s count from before the read", func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestEnqueueWhileATypeIsArchived(t *testing.T) {
 		_, err := client.Enqueue(t.Context(), b.tx, person("1"))
 		require.NoError(t, err, "it began before")
 		_, err = client.Enqueue(t.Context(), b.tx, person("1"))
-		requireRefused(t, err, 0, "Type", "is archived")
+		requireRefused(t, err, 0, "Type", `"a.b" is archived`)
 	})
 
 	t.Run("an intent is judged when it is enqueued, not when it is committed", func(t *testing.T) {
@@ -83,10 +83,10 @@ func TestEnqueueWhileATypeIsArchived(t *testing.T) {
 		require.NoError(t, err, "a client of another process, for 5 s")
 		pass()
 		_, err = client.Enqueue(t.Context(), b.tx, person("1"))
-		requireRefused(t, err, 0, "Type", "is archived")
+		requireRefused(t, err, 0, "Type", `"a.b" is archived`)
 		savepoint := begin(t, b.tx)
 		_, err = savepoint.Exec(t.Context(), "SELECT riverhook.enqueue('a.b', '1')")
-		requireState(t, err, "22023", "Type: is archived")
+		requireState(t, err, "22023", `Type: "a.b" is archived`)
 		require.NoError(t, savepoint.Rollback(t.Context()))
 		require.NoError(t, b.tx.Commit(t.Context()))
 		require.Equal(t, [3]int{3, 3, 3}, count(t, b.pool))
@@ -105,7 +105,7 @@ func TestEnqueueWhileATypeIsArchived(t *testing.T) {
 		require.NoError(t, b.tx.Commit(t.Context()))
 		pass()
 		_, err = client.Enqueue(t.Context(), other, person("1"))
-		requireRefused(t, err, 0, "Type", "is archived")
+		requireRefused(t, err, 0, "Type", `"a.b" is archived`)
 	})
 }
 

@@ -219,7 +219,7 @@ func TestAnArchivedType(t *testing.T) {
 		require.NoError(t, types.ArchiveTx(t.Context(), b.tx, "a.b"))
 		savepoint := begin(t, b.tx)
 		_, err := savepoint.Exec(t.Context(), "SELECT riverhook.enqueue('a.b', '1')")
-		require.ErrorContains(t, err, "riverhook: intent: Type: is archived (SQLSTATE 22023)")
+		require.ErrorContains(t, err, `riverhook: intent: Type: "a.b" is archived (SQLSTATE 22023)`)
 		require.NoError(t, savepoint.Rollback(t.Context()))
 		require.NoError(t, types.UnarchiveTx(t.Context(), b.tx, "a.b"))
 		_, err = b.tx.Exec(t.Context(), "SELECT riverhook.enqueue('a.b', '1'), riverhook.enqueue('not.registered', '1')")

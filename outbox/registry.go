@@ -80,9 +80,9 @@ func (r *registry) checkOne(
 	known, ok := types[in.Type]
 	switch {
 	case !ok && r.strict:
-		return refuse("Type", "is not registered"), nil
+		return refuse("Type", "%q is not registered; register it with EventTypes, or switch Strict off", in.Type), nil
 	case known.Archived:
-		return refuse("Type", "is archived"), nil
+		return refuse("Type", "%q is archived", in.Type), nil
 	}
 	version := cmp.Or(in.SchemaVersion, known.Newest)
 	if version == 0 {
@@ -90,7 +90,7 @@ func (r *registry) checkOne(
 	}
 	schema, err := r.schemaOf(ctx, schemaKey{in.Type, version})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return refuse("SchemaVersion", "%d is not registered for the type", version), nil
+		return refuse("SchemaVersion", "%d is not registered for the type %q", version, in.Type), nil
 	}
 	if err != nil {
 		return nil, err

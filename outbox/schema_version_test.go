@@ -106,14 +106,14 @@ func TestWhatSQLKnowsOfEventTypes(t *testing.T) {
 		versioned("a.b", personSchema), EventType{Name: "no.schema"}, EventType{Name: "old.type"}))
 	require.NoError(t, types.ArchiveTx(t.Context(), b.tx, "old.type"))
 	for call, reason := range map[string]string{
-		`'old.type', '1'`:                                            "Type: is archived",
-		`'old.type', '1', strict => true`:                            "Type: is archived",
-		`'not.registered', '1', strict => true`:                      "Type: is not registered",
-		`'a.b', '1', schema_version => 2`:                            "SchemaVersion: 2 is not registered for the type",
-		`'a.b', '1', schema_version => -1`:                           "SchemaVersion: -1 is not registered for the type",
-		`'no.schema', '1', schema_version => 1`:                      "SchemaVersion: 1 is not registered for the type",
-		`'not.known', '1', schema_version => 1`:                      "SchemaVersion: 1 is not registered for the type",
-		`NULL, '1', strict => true`:                                  "Type: is not registered",
+		`'old.type', '1'`:                                            `Type: "old.type" is archived`,
+		`'old.type', '1', strict => true`:                            `Type: "old.type" is archived`,
+		`'not.registered', '1', strict => true`:                      `Type: "not.registered" is not registered; register it, or leave strict out`,
+		`'a.b', '1', schema_version => 2`:                            `SchemaVersion: 2 is not registered for the type "a.b"`,
+		`'a.b', '1', schema_version => -1`:                           `SchemaVersion: -1 is not registered for the type "a.b"`,
+		`'no.schema', '1', schema_version => 1`:                      `SchemaVersion: 1 is not registered for the type "no.schema"`,
+		`'not.known', '1', schema_version => 1`:                      `SchemaVersion: 1 is not registered for the type "not.known"`,
+		`NULL, '1', strict => true`:                                  `Type: "" is not registered; register it, or leave strict out`,
 		`'a.b', '1', schema_version => NULL`:                         "",
 		`'a.b', '{"email": 1}', strict => NULL`:                      "",
 		`'a.b', '1', id => 'v', strict => true, schema_version => 1`: "",

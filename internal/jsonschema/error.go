@@ -15,15 +15,32 @@ import (
 // maxPointerBytes bounds what is shown of a pointer: it has names from the data.
 const maxPointerBytes = 512
 
+// maxNamed is how many places that are not as they must be an error names.
+const maxNamed = 10
+
 // Error says where a document is not as it must be, and why. It shows names of
 // properties, and no value of the document.
 type Error struct {
 	Pointer string // JSON Pointer (RFC 6901); "" is the whole document
 	Reason  string
+
+	others []*Error // further places, without others of their own
+	more   int      // places that are not named
 }
 
-// Error implements error.
-func (e *Error) Error() string { return fmt.Sprintf("at %q: %s", e.Pointer, e.Reason) }
+// Error implements error: the first 10 places, the deepest first, and how many more
+// there are.
+func (e *Error) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "at %q: %s", e.Pointer, e.Reason)
+	for _, other := range e.others {
+		fmt.Fprintf(&text, "; at %q: %s", other.Pointer, other.Reason)
+	}
+	if e.more > 0 {
+		fmt.Fprintf(&text, "; and %d more", e.more)
+	}
+	return text.String()
+}
 
 func schemaError(err error) error {
 	var invalid *validator.SchemaValidationError
@@ -46,19 +63,32 @@ func dataError(err error) error {
 	if !errors.As(err, &all) {
 		return &Error{Reason: err.Error()}
 	}
-	failed := slices.MinFunc(leaves(all, nil), func(a, b *Error) int {
+	found := leaves(all, nil)
+	for _, e := range found {
+		e.shorten()
+	}
+	slices.SortFunc(found, func(a, b *Error) int {
 		return cmp.Or(
 			-cmp.Compare(strings.Count(a.Pointer, "/"), strings.Count(b.Pointer, "/")),
 			cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Reason, b.Reason))
 	})
-	if len(failed.Pointer) > maxPointerBytes {
-		end := maxPointerBytes
-		for !utf8.RuneStart(failed.Pointer[end]) {
-			end--
-		}
-		failed.Pointer = failed.Pointer[:end] + "..."
+	found = slices.CompactFunc(found, func(a, b *Error) bool { return a.Pointer == b.Pointer && a.Reason == b.Reason })
+	first := found[0]
+	first.others = found[1:min(len(found), maxNamed)]
+	first.more = len(found) - 1 - len(first.others)
+	return first
+}
+
+// shorten bounds the pointer.
+func (e *Error) shorten() {
+	if len(e.Pointer) <= maxPointerBytes {
+		return
 	}
-	return failed
+	end := maxPointerBytes
+	for !utf8.RuneStart(e.Pointer[end]) {
+		end--
+	}
+	e.Pointer = e.Pointer[:end] + "..."
 }
 
 // leaves are the failures that have no others behind them. Which of them the
@@ -67,32 +97,38 @@ func leaves(e *validator.ValidationError, found []*Error) []*Error {
 	for _, cause := range e.Causes {
 		found = leaves(cause, found)
 	}
-	if len(e.Causes) == 0 {
-		found = append(found, leaf(e))
+	if len(e.Causes) > 0 {
+		return found
+	}
+	at := pointer(e.InstanceLocation)
+	switch k := e.ErrorKind.(type) {
+	case *kind.AdditionalProperties:
+		for _, name := range k.Properties {
+			found = append(found, &Error{Pointer: at + pointer([]string{name}), Reason: "is a property that the schema does not allow"})
+		}
+	case *kind.Required:
+		for _, name := range k.Missing {
+			found = append(found, &Error{Pointer: at, Reason: fmt.Sprintf("has no property %q", name)})
+		}
+	default:
+		found = append(found, &Error{Pointer: at, Reason: reasonOf(e.ErrorKind)})
 	}
 	return found
 }
 
-func leaf(e *validator.ValidationError) *Error {
-	at := &Error{Pointer: pointer(e.InstanceLocation)}
-	switch k := e.ErrorKind.(type) {
-	case *kind.AdditionalProperties:
-		at.Pointer += pointer([]string{slices.Min(k.Properties)})
-		at.Reason = "is a property that the schema does not allow"
+func reasonOf(failed validator.ErrorKind) string {
+	switch k := failed.(type) {
 	case *kind.FalseSchema:
-		at.Reason = "is not allowed by the schema"
+		return "is not allowed by the schema"
 	case *kind.Format:
-		at.Reason = fmt.Sprintf("is not of the format %q", k.Want)
-	case *kind.Required:
-		at.Reason = fmt.Sprintf("has no property %q", slices.Min(k.Missing))
+		return fmt.Sprintf("is not of the format %q", k.Want)
 	case *kind.Type:
-		at.Reason = fmt.Sprintf("is of the type %s, where the schema has %s", k.Got, strings.Join(k.Want, " or "))
+		return fmt.Sprintf("is of the type %s, where the schema has %s", k.Got, strings.Join(k.Want, " or "))
 	case *kind.Not:
-		at.Reason = `does not satisfy "not" of the schema`
+		return `does not satisfy "not" of the schema`
 	default:
-		at.Reason = fmt.Sprintf("does not satisfy %q of the schema", strings.Join(k.KeywordPath(), "/"))
+		return fmt.Sprintf("does not satisfy %q of the schema", strings.Join(k.KeywordPath(), "/"))
 	}
-	return at
 }
 
 var escapes = strings.NewReplacer("~", "~0", "/", "~1")

@@ -142,6 +142,32 @@ func TestDataThatIsInvalidIsNamedByItsDeepestPlaceAndNotShown(t *testing.T) {
 	}
 }
 
+func TestValidate_NamesEachViolation(t *testing.T) {
+	t.Parallel()
+	const schema = `{"required": ["id", "at"], "properties": {"name": {"type": "string"}, "age": {"minimum": 0}}, "maxProperties": 3}`
+	const want = `at "/age": does not satisfy "minimum" of the schema; ` +
+		`at "/name": is of the type number, where the schema has string; ` +
+		`at "": has no property "at"; at "": has no property "id"`
+	for range 20 {
+		require.EqualError(t, compile(t, schema).Validate([]byte(`{"name": 1, "age": -1}`)), want)
+	}
+}
+
+func TestValidate_NamesTenViolationsAndHowManyMore(t *testing.T) {
+	t.Parallel()
+	err := compile(t, `{"items": {"type": "null"}}`).Validate([]byte("[0" + strings.Repeat(",0", 24) + "]"))
+	require.Equal(t, 10, strings.Count(err.Error(), "at \"/"))
+	require.True(t, strings.HasSuffix(err.Error(), "; and 15 more"), err)
+
+	var large strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&large, `,"%d%s": 1`, i, strings.Repeat("é", 1000))
+	}
+	err = compile(t, `{"additionalProperties": false}`).Validate([]byte("{" + large.String()[1:] + "}"))
+	require.True(t, strings.HasSuffix(err.Error(), "; and 90 more"), err)
+	require.Less(t, len(err.Error()), 10*(maxPointerBytes+100))
+}
+
 func TestAPointerIsShownToABoundedLengthAndInOneLine(t *testing.T) {
 	t.Parallel()
 	bad := at(t, compile(t, `false`).Validate([]byte(`1`)))

@@ -281,7 +281,7 @@ CREATE INDEX secret_subscription_idx ON /* TEMPLATE: schema */secret (subscripti
 
 -- What requests to a subscription's endpoint have beside their signature, as JSON:
 -- its credentials, secret headers and TLS settings, each sealed for its row where
--- sealed says so.
+-- sealed says so, and but for the TLS settings for the origin of the URL in force.
 -- Kept apart since most subscriptions have none, and what reads subscriptions has
 -- no use for it.
 CREATE TABLE /* TEMPLATE: schema */endpoint_auth (
@@ -944,11 +944,11 @@ DECLARE
 BEGIN
     SELECT t.archived_at IS NOT NULL INTO archived FROM /* TEMPLATE: schema */event_type t WHERE t.name = enqueue.type;
     problem := CASE
-        WHEN archived THEN 'Type: is archived'
-        WHEN strict AND archived IS NULL THEN 'Type: is not registered'
+        WHEN archived THEN format('Type: "%s" is archived', type)
+        WHEN strict AND archived IS NULL THEN format('Type: "%s" is not registered; register it, or leave strict out', left(type, 200))
         WHEN schema_version <> 0 AND NOT EXISTS (
                 SELECT FROM /* TEMPLATE: schema */event_schema s WHERE s.type = enqueue.type AND s.version = schema_version)
-            THEN format('SchemaVersion: %s is not registered for the type', schema_version)
+            THEN format('SchemaVersion: %s is not registered for the type "%s"', schema_version, left(type, 200))
     END;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'riverhook: intent: %', problem USING ERRCODE = 'invalid_parameter_value';
