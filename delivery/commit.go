@@ -139,17 +139,13 @@ func encodeHeaders(msg dialect.Message) (string, error) {
 	return string(headers), nil
 }
 
-// readCommitted is what transactions need whose later statements must see what others
-// have committed since the first, whatever the database's default is.
-var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
-
 // inTx runs f on the pool where one frequent statement is enough, and in a
 // transaction where there are several.
 func (e *Engine) inTx(ctx context.Context, several bool, f func(q *store.Queries) error) error {
 	if !several {
 		return f(e.frequent)
 	}
-	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error { return f(store.In(tx, e.cfg.Schema)) })
+	err := pgx.BeginTxFunc(ctx, e.pool, store.BoundedTx(), func(tx pgx.Tx) error { return f(store.In(tx, e.cfg.Schema)) })
 	if err != nil {
 		return fmt.Errorf("delivery: transaction: %w", err)
 	}

@@ -114,7 +114,7 @@ func (p *pruner) prune(ctx context.Context, budget time.Duration) error {
 
 func (p *pruner) step(ctx context.Context, step func(ctx context.Context, q *store.Queries) (bool, error)) (more bool, err error) {
 	schema := p.engine.cfg.Schema
-	err = pgx.BeginTxFunc(ctx, p.engine.pool, readCommitted, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, p.engine.pool, store.BoundedTx(), func(tx pgx.Tx) error {
 		q := store.In(tx, schema)
 		locked, err := q.TryPruneLock(ctx, schema)
 		if err == nil && !locked {

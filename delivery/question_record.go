@@ -37,7 +37,7 @@ func (e *Engine) writeQuestion(ctx context.Context, q *questioning, checked bool
 	} else {
 		q.Standing = hierarchy.Standing{}
 	}
-	return pgx.BeginTxFunc(ctx, e.pool, readCommitted, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, e.pool, store.BoundedTx(), func(tx pgx.Tx) error {
 		return e.insertQuestion(ctx, store.In(tx, e.cfg.Schema), q)
 	})
 }

@@ -25,6 +25,10 @@ type Config struct {
 	// Timeout bounds one flush. Default: 30 s.
 	Timeout time.Duration
 
+	// Total bounds all flushes of one batch together: that of the whole, and those of
+	// its parts when that has failed. Default: 60 s.
+	Total time.Duration
+
 	// Whole is true of an error that does not come from an item, so that smaller
 	// batches would fail as the whole one did. Default: there is none.
 	Whole func(error) bool
@@ -39,6 +43,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
+	}
+	if c.Total == 0 {
+		c.Total = 60 * time.Second
 	}
 	if c.Whole == nil {
 		c.Whole = func(error) bool { return false }
@@ -81,7 +88,7 @@ func New[In, Out any](cfg Config, flush Flush[In, Out]) *Group[In, Out] {
 //
 // An item whose batch fails is tried again in ever smaller batches, so that
 // only the items that fail by themselves get an error; unless the error is one of
-// Config.Whole, which all of them get.
+// Config.Whole, which all of them get. What is left after Config.Total fails.
 func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	var none Out
 	if ctx.Err() != nil {
@@ -165,7 +172,7 @@ func (g *Group[In, Out]) Close() {
 
 func (g *Group[In, Out]) run() {
 	for calls := g.take(); calls != nil; calls = g.take() {
-		g.settle(calls)
+		g.settleAll(calls)
 		for _, c := range calls {
 			close(c.done)
 		}
@@ -189,25 +196,31 @@ func (g *Group[In, Out]) take() []*call[In, Out] {
 	return calls
 }
 
-func (g *Group[In, Out]) settle(calls []*call[In, Out]) {
+func (g *Group[In, Out]) settleAll(calls []*call[In, Out]) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Total)
+	defer cancel()
+	g.settle(ctx, calls)
+}
+
+func (g *Group[In, Out]) settle(ctx context.Context, calls []*call[In, Out]) {
 	items := make([]In, len(calls))
 	for i, c := range calls {
 		items[i] = c.in
 	}
-	outs, err := g.attempt(context.Background(), items)
+	outs, err := g.attempt(ctx, items)
 	switch {
 	case err == nil:
 		for i, c := range calls {
 			c.out = outs[i]
 		}
-	case len(calls) == 1 || g.cfg.Whole(err):
+	case len(calls) == 1 || g.cfg.Whole(err) || ctx.Err() != nil:
 		for _, c := range calls {
 			c.err = err
 		}
 	default:
 		half := len(calls) / 2
-		g.settle(calls[:half])
-		g.settle(calls[half:])
+		g.settle(ctx, calls[:half])
+		g.settle(ctx, calls[half:])
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -304,4 +305,40 @@ func TestAnErrorOfTheWholeIsNotLookedForInItsParts(t *testing.T) {
 	for _, err := range errs {
 		require.ErrorIs(t, err, errWhole)
 	}
+}
+
+// Each part of a batch would wait for as long as the whole does: all of them together
+// have a bound, too.
+func TestSettle_ABatchHasADeadlineInAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		entered, release := make(chan struct{}), make(chan struct{})
+		first := true
+		g := batch.New(batch.Config{Flushers: 1, Timeout: 30 * time.Second, Total: 45 * time.Second},
+			func(ctx context.Context, items []int) ([]int, error) {
+				if first {
+					first = false
+					close(entered)
+					<-release
+					return items, nil
+				}
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		go func() { _, _ = g.Do(t.Context(), 0) }()
+		<-entered
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				_, err := g.Do(t.Context(), i)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+			})
+		}
+		synctest.Wait()
+		started := time.Now()
+		close(release)
+		wg.Wait()
+		g.Close()
+		require.Equal(t, 45*time.Second, time.Since(started))
+	})
 }

@@ -16,7 +16,8 @@ const customPlans = `SELECT set_config('plan_cache_mode', 'force_custom_plan', t
 // itself Postgres plans them anew each time, which for one event takes longer than
 // to run them, and believes that a table which it has not analyzed yet is
 // best read as a whole.
-const keptPlans = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+const keptPlans = bounds + `,
+	set_config('plan_cache_mode', 'force_generic_plan', true),
 	set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
 
 // Batcher sends several statements in one round trip: a pool, or a connection
@@ -31,10 +32,14 @@ func Filtering(db Batcher, schema string) *Queries {
 	return New(&plannedDB{batcher: db, schema: schema, before: []string{customPlans}})
 }
 
-// Frequent returns the queries, with one plan for all of their runs. Only those
-// that return many rows may be called.
+// Frequent returns the queries, with one plan for all of their runs and with the bounds
+// of [BoundedTx]. Only those that return many rows may be called.
 func Frequent(db Batcher, schema string) *Queries {
-	return New(&plannedDB{batcher: db, schema: schema, before: []string{keptPlans}})
+	return New(frequentDB(db, schema))
+}
+
+func frequentDB(db Batcher, schema string) *plannedDB {
+	return &plannedDB{batcher: db, schema: schema, before: []string{keptPlans}}
 }
 
 // plannedDB runs each query in one round trip with what goes before and after it, such
