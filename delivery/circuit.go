@@ -26,9 +26,11 @@ const probeMargin = 2 * writeTimeout
 //
 // A wait that the endpoint has asked for lets nothing through. The pause of a circuit
 // that failures opened lets retries through, one at a time, so that a delivery alone
-// at its endpoint keeps its schedule.
+// at its endpoint keeps its schedule. Neither keeps back what a person wants at once.
 func (t *target) circuitGate(now time.Time) *transition {
 	switch {
+	case t.AtOnce:
+		return nil
 	case t.AskedUntil.After(now):
 		return t.hold(holdCircuit, "the endpoint asked to wait")
 	case t.Probe:
@@ -51,13 +53,13 @@ func (t *target) isRetry() bool { return t.Attempts > 0 }
 // the circuit opened.
 func (e *Engine) claimProbe(ctx context.Context, t *target) *transition {
 	if !t.Trial {
-		if e.endpoints.turnedSince(t.endpoint(), t.ReadAt) {
+		if !t.AtOnce && e.endpoints.turnedSince(t.endpoint(), t.ReadAt) {
 			return t.heldByCircuit()
 		}
 		return nil
 	}
 	rows, err := e.frequent.ClaimProbe(ctx, &store.ClaimProbeParams{
-		SubscriptionID: t.Sub.ID, Epoch: t.Epoch, URLVersion: t.Sub.URLVersion, ID: t.ID, Retry: t.isRetry(),
+		SubscriptionID: t.Sub.ID, Epoch: t.Epoch, URLVersion: t.Sub.URLVersion, ID: t.ID, AtOnce: t.AtOnce, Retry: t.isRetry(),
 		LeaseMs: (e.timeoutOf(t) + probeMargin).Milliseconds(),
 	})
 	switch {

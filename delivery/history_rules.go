@@ -50,7 +50,8 @@ type HistoryRules struct {
 	Payloads Keep
 
 	// PerSubscription is how many ended deliveries of a subscription are kept,
-	// the newest. Default: 1000.
+	// the newest. Those that its last deactivation has cancelled are kept beside them, so
+	// that Engine.Recover finds them. Default: 1000.
 	PerSubscription int
 
 	// RedactHeaders are names of headers, of requests and of answers, whose values

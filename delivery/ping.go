@@ -25,20 +25,15 @@ const PingEventType = "riverhook.ping"
 // it, within the subscription's timeout. It goes out exactly as a delivery does,
 // in the same dialect, signed by the same secrets and through the same egress
 // policy, whatever the subscription's state is. It is no delivery: it is not
-// recorded, not retried, and counts neither for nor against the endpoint. The
+// recorded, not retried, and counts neither for nor against the endpoint. What waits
+// for the endpoint goes on waiting; see PingWith. The
 // fields DeliveryID, Seq and Round of what it returns are zero.
 //
 // The error is ErrNotFound, or says why no request could be made; a request that
 // failed is an Attempt, not an error.
 func (e *Engine) Ping(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
-	a, err := e.ping(ctx, subscription)
-	if err != nil {
-		return nil, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
-	}
-	e.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: ping", slog.Any("subscription", subscription),
-		slog.String("outcome", string(a.Outcome)), slog.Int("status", a.Status), slog.String("error", a.Error),
-		slog.String("detail", a.Reason), slog.Duration("took", a.Duration))
-	return a, nil
+	a, _, err := e.PingWith(ctx, subscription, nil)
+	return a, err
 }
 
 // ConfirmSecret sends a ping that is signed with the one secret of a subscription
@@ -60,13 +55,8 @@ func (e *Engine) ConfirmSecret(ctx context.Context, subscription uuid.UUID) (*At
 	return a, nil
 }
 
-func (e *Engine) ping(ctx context.Context, id uuid.UUID) (*Attempt, error) {
-	a, _, err := e.pingWith(ctx, id, false)
-	return a, err
-}
-
 func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, error) {
-	a, secret, err := e.pingWith(ctx, id, true)
+	a, _, secret, err := e.sendPing(ctx, id, true)
 	if err != nil || a.Outcome != OutcomeDelivered {
 		return a, err
 	}
@@ -77,29 +67,27 @@ func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, err
 	return a, err
 }
 
-// pingWith sends a ping signed with the secrets in force, or with the one that is
-// pending, whose id it returns.
-func (e *Engine) pingWith(ctx context.Context, id uuid.UUID, pending bool) (*Attempt, uuid.UUID, error) {
-	var (
-		a      *attempt
-		secret uuid.UUID
-	)
-	_, _, err := e.sendAsRead(ctx, func() (t *target, built dialect.Request, _ *attempt, err error) {
+// sendPing sends a ping signed with the secrets in force, or with the one that is
+// pending, whose id it returns. The endpoint is the URL that it went to.
+func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out *Attempt, to endpointKey, secret uuid.UUID, err error) {
+	var a *attempt
+	_, _, err = e.sendAsRead(ctx, func() (t *target, built dialect.Request, _ *attempt, err error) {
 		if t, secret, err = e.pingTarget(ctx, id, pending); err != nil {
 			return nil, built, nil, err
 		}
+		to = t.endpoint()
 		a = &attempt{Number: 1, Manual: true, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
 		built, err = e.pingRequest(ctx, t, a)
 		return t, built, a, err
 	})
 	if err != nil {
-		return nil, secret, err
+		return nil, to, secret, err
 	}
 	if a.Outcome == OutcomeInterrupted && ctx.Err() != nil {
-		return nil, secret, context.Cause(ctx)
+		return nil, to, secret, context.Cause(ctx)
 	}
-	out, err := a.public(e.cfg.ID)
-	return out, secret, err
+	out, err = a.public(e.cfg.ID)
+	return out, to, secret, err
 }
 
 // sendAsRead sends what prepare makes, which reads the subscription when there is

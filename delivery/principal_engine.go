@@ -67,6 +67,17 @@ func (p *PrincipalEngine) Ping(ctx context.Context, subscription uuid.UUID) (*At
 	return withoutReason(p.engine.Ping(ctx, subscription))
 }
 
+// PingWith is that of [Engine], without what is for the operator alone. It asks for
+// send.
+func (p *PrincipalEngine) PingWith(ctx context.Context, subscription uuid.UUID, opts *PingOpts) (*Attempt, int, error) {
+	if err := p.allowed(ctx, p.engine.store, subscription, access.VerbSend); err != nil {
+		return nil, 0, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
+	}
+	a, released, err := p.engine.PingWith(ctx, subscription, opts)
+	a, err = withoutReason(a, err)
+	return a, released, err
+}
+
 // ConfirmSecret is that of [Engine], without what is for the operator alone. It
 // asks for secret.
 func (p *PrincipalEngine) ConfirmSecret(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {

@@ -44,6 +44,7 @@ var withoutRights = map[string]string{
 	"Stop":          "is for the operator",
 	"Subscriptions": "is the store; it has an As of its own",
 
+	"RetryFailedMany":  "runs intents again for everybody",
 	"UnwrittenReturns": "is there in tests only",
 }
 
@@ -125,6 +126,10 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 		}},
 		"Ping": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
 			_, err := p.Ping(ctx, sub)
+			return err
+		}},
+		"PingWith": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+			_, _, err := p.PingWith(ctx, sub, nil)
 			return err
 		}},
 		"Recover": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {

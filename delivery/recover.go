@@ -61,7 +61,9 @@ func (o *RecoverOpts) params(subscription uuid.UUID) (*store.RecoverDeliveriesPa
 // Recover brings back what a subscription has missed: each ended delivery that
 // opts name gets a new round as by Redeliver, oldest first, and then each event
 // that came while the subscription was deactivated is decided anew, as one that has
-// just come. Those whose message or data is gone (ErrPayloadGone), and questions, stay as
+// just come. An open circuit and a Retry-After hold the new rounds. Deliveries that the
+// last deactivation has cancelled, or is about to, are there whatever
+// HistoryRules.PerSubscription is. Those whose message or data is gone (ErrPayloadGone), and questions, stay as
 // they are. It works in steps
 // that are committed one by one; after an error the number says how many have
 // been brought back, and another call goes on with the rest. The error is
@@ -137,30 +139,4 @@ func (e *Engine) recoverInactive(
 			return recovered, nil
 		}
 	}
-}
-
-// RetryFailed runs an intent again where it has failed: its expansion, when that
-// has failed or its job was cancelled, goes on where it stopped, and decisions
-// that have failed are made anew. It returns how many these were, 0 when nothing
-// has failed. id is the wire id; the error is ErrIntentNotFound, or ErrErased,
-// ErrPruned or another ErrPayloadGone.
-func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
-	if !isText(id) {
-		return 0, fmt.Errorf("delivery: retry intent %q: %w", id, ErrIntentNotFound)
-	}
-	rows, err := e.store.RetryFailedIntent(ctx, id)
-	switch {
-	case err != nil:
-	case len(rows) == 0:
-		err = ErrIntentNotFound
-	case rows[0].Gone == string(PayloadErased):
-		err = ErrErased
-	case rows[0].Gone == string(PayloadPruned):
-		err = ErrPruned
-	case rows[0].Gone != "":
-		err = ErrPayloadGone
-	default:
-		return rows[0].Retried, nil
-	}
-	return 0, fmt.Errorf("delivery: retry intent %q: %w", id, err)
 }

@@ -14,8 +14,9 @@ import (
 // maxRedecideWait bounds the wait between two tries of a decision.
 const maxRedecideWait = 5 * time.Minute
 
-// redecide tries again the decisions of an intent that wait, and makes the
-// first attempts of the deliveries that come of it.
+// redecide tries again the decisions of an intent that wait for one job, ChunkSize at
+// a time, and makes the first attempts of the deliveries that come of them. Each is
+// tried once; those that still wait have their next try in another job.
 func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) error {
 	in, err := e.intents.Do(ctx, intentID)
 	if err != nil {
@@ -26,31 +27,73 @@ func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) e
 	}
 	in = e.holding(in)
 	defer in.Payloads.release()
-	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{
-		IntentID: intentID, JobID: by.JobID, Max: e.cfg.ChunkSize,
+	for started, first := time.Now(), true; ; first = false {
+		step, err := e.redecideStep(ctx, by, in)
+		if err != nil {
+			return err
+		}
+		more := step.Tried == e.cfg.ChunkSize
+		if more && (!step.GivenUp.empty() || time.Since(started) > jobBudget) {
+			more = false
+			if err := e.scheduleDecide(ctx, by, in, nil, 0, step.GivenUp); err != nil {
+				return err
+			}
+		}
+		if first {
+			err = e.attemptCarried(ctx, by, intentID, step.Targets, false)
+		} else {
+			err = e.attemptAll(ctx, by, step.Targets, nil)
+		}
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// redecided is what came of one step.
+type redecided struct {
+	GivenUp endedRuns // what is not to be tried again, by the decisions that had no turn either
+	Targets []*target
+	Tried   int
+}
+
+// redecideStep tries the decisions again that have waited longest for a job.
+func (e *Engine) redecideStep(ctx context.Context, by carrier, in *intent) (step redecided, err error) {
+	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{IntentID: in.ID, JobID: by.JobID, Max: e.cfg.ChunkSize})
+	if err != nil {
+		return step, &stallError{"load the decisions that wait", err}
+	}
+	if len(waiting) == 0 {
+		return step, nil
+	}
+	ended, err := endedRunsOf(waiting)
+	if err != nil {
+		return step, err
+	}
+	step.GivenUp, step.Tried = ended.givenUp(), len(waiting)
+	host := e.decisionCaller(by, in, ended, waiting[0].SubscriptionID)
+	if step.Targets, err = e.settle(ctx, by, host, in, waiting); err != nil {
+		return step, err
+	}
+	tried := make([]uuid.UUID, len(waiting))
+	for i, w := range waiting {
+		tried[i] = w.SubscriptionID
+	}
+	return step, e.scheduleDecide(ctx, by, in, tried, e.redecideWait(waiting), step.GivenUp)
+}
+
+// scheduleDecide hands on the decisions for some subscriptions that a job has left
+// waiting, or all of them.
+func (e *Engine) scheduleDecide(
+	ctx context.Context, by carrier, in *intent, subscriptions []uuid.UUID, wait time.Duration, ended endedRuns,
+) error {
+	err := e.store.ScheduleDecide(ctx, &store.ScheduleDecideParams{
+		IntentID: in.ID, JobID: by.JobID, Subscriptions: store.UUIDs(subscriptions), WaitMs: wait.Milliseconds(), EndedRuns: ended.text(),
 	})
 	if err != nil {
-		return &stallError{"load the decisions that wait", err}
+		return &stallError{"schedule the next try", err}
 	}
-	var targets []*target
-	if len(waiting) > 0 {
-		ended, err := endedRunsOf(waiting)
-		if err != nil {
-			return err
-		}
-		host := e.decisionCaller(by, in, ended, waiting[0].SubscriptionID)
-		if targets, err = e.settle(ctx, by, host, in, waiting); err != nil {
-			return err
-		}
-		err = e.store.ScheduleDecide(ctx, &store.ScheduleDecideParams{
-			IntentID: intentID, JobID: by.JobID, WaitMs: e.redecideWait(waiting).Milliseconds(),
-			EndedRuns: ended.givenUp().text(),
-		})
-		if err != nil {
-			return &stallError{"schedule the next try", err}
-		}
-	}
-	return e.attemptCarried(ctx, by, intentID, targets, false)
+	return nil
 }
 
 // redecideWait grows with the age of the youngest decision, so that trouble of

@@ -18,8 +18,9 @@ var (
 	// come to its end.
 	ErrDeliveryEnded = errors.New("the delivery has ended")
 
-	// ErrDeliveryPending means that there is nothing to redeliver: the delivery
-	// goes on by itself. Cancel it first to begin anew.
+	// ErrDeliveryPending means that there is nothing to redeliver: the delivery is
+	// due or being sent, or waits because its subscription is paused. Cancel it first
+	// to begin anew.
 	ErrDeliveryPending = errors.New("the delivery is pending")
 
 	// ErrErased means that what was to be sent was erased by outbox.Erase. It is an
@@ -50,13 +51,19 @@ var (
 	ErrSubscriptionUnverified = errors.New("the subscription's URL is not verified")
 )
 
-// Redeliver opens a new round of a delivery that has ended, in whatever way: a
-// manual attempt at once, and then the schedule from its start. The same message
-// is sent under the same webhook-id. A paused subscription holds it. Access is
-// checked again before anything is sent.
+// Redeliver sends a delivery now. One that has ended, in whatever way, gets a new round:
+// a manual attempt at once, and then the schedule from its start. One that is pending
+// waits no longer for its schedule, for the circuit of its endpoint or for a time that
+// the endpoint has asked for (Retry-After): its next attempt is made at once, and the
+// schedule goes on from there. The same message is sent under the same webhook-id.
+//
+// This one attempt passes an open circuit, and counts as its probe: a success closes
+// the circuit, and a failure lets it stay open. What the endpoint has asked for
+// still holds for other deliveries. It does wait for a slot of its endpoint, and
+// while the subscription is paused. Access is checked again before anything is sent.
 //
 // The error is ErrNotFound, ErrDeliveryPending, ErrPayloadGone, ErrErased, ErrQuestion,
-// ErrSubscriptionDeactivated, ErrSubscriptionUnverified or ErrSubscriptionGone. Of two calls at once one finds the delivery pending.
+// ErrSubscriptionDeactivated, ErrSubscriptionUnverified or ErrSubscriptionGone. Of two calls at once one finds the delivery due.
 func (e *Engine) Redeliver(ctx context.Context, delivery uuid.UUID) error {
 	return e.redeliver(ctx, e.store, delivery)
 }
@@ -76,8 +83,6 @@ func (e *Engine) redeliver(ctx context.Context, q *store.Queries, id uuid.UUID) 
 		err = ErrNotFound
 	case rows[0].Moved:
 		return nil
-	case rows[0].State == statePending:
-		err = ErrDeliveryPending
 	case rows[0].Question:
 		err = ErrQuestion
 	case rows[0].Erased:
@@ -85,7 +90,9 @@ func (e *Engine) redeliver(ctx context.Context, q *store.Queries, id uuid.UUID) 
 	case rows[0].Gone:
 		err = ErrPayloadGone
 	default:
-		err = refusal(rows[0].SubscriptionState, rows[0].Deleted)
+		if err = refusal(rows[0].SubscriptionState, rows[0].Deleted); err == nil {
+			err = ErrDeliveryPending
+		}
 	}
 	return fmt.Errorf("delivery: redeliver %s: %w", id, err)
 }

@@ -95,6 +95,7 @@ type target struct {
 	Attempts    int
 	Interrupted int
 	Manual      bool
+	AtOnce      bool // a person wants the next attempt now
 
 	AccessAt      time.Time // when access was checked last; zero: never
 	AskedUntil    time.Time // nothing is sent before: the endpoint has asked for it
@@ -127,7 +128,7 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 			State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: row.SubscriptionEpoch,
 		},
 		Epoch: row.Epoch, State: row.State, Hold: row.Hold, JobID: row.JobID, Round: row.Round,
-		Seq: row.AttemptSeq, Attempts: row.Attempts, Interrupted: row.Interrupted, Manual: row.Manual,
+		Seq: row.AttemptSeq, Attempts: row.Attempts, Interrupted: row.Interrupted, Manual: row.Manual, AtOnce: row.AtOnce,
 		CircuitOpened: row.CircuitOpened, Trial: row.Trial, Probed: row.Probed, Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
 		MessageGone: row.MessageGone,
 	}

@@ -6,7 +6,7 @@ import "slices"
 // still says what is changed, so that the table outlives other changes.
 var mutants = slices.Concat(
 	circuits, sending, beating, waiting, erasing, receiving, repeating, typing, asking, manifesting, filtering, ruling, living, verifying,
-	suspecting)
+	suspecting, recovering)
 
 var sending = []mutant{
 	// Transitions: the row decides.

@@ -47,7 +47,7 @@ func (q *Queries) CarriedDeliveries(ctx context.Context, arg *CarriedDeliveriesP
 const loadDeliveries = `-- name: LoadDeliveries :many
 SELECT
     d.id, d.intent_id, d.subscription_id, d.dialect, d.epoch, d.state, d.hold, d.round, d.attempt_seq, d.attempts,
-    d.interrupted, d.job_id, d.manual, coalesce(d.ended_runs::text, '')::text AS ended_runs,
+    d.interrupted, d.job_id, d.manual, d.at_once, coalesce(d.ended_runs::text, '')::text AS ended_runs,
     coalesce(ceil(extract(epoch FROM now() - d.access_at) * 1000), -1)::bigint AS access_age_ms,
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
     i.schema_version, i.occurred_at,
@@ -100,6 +100,7 @@ type LoadDeliveriesRow struct {
 	Interrupted        int
 	JobID              *int64
 	Manual             bool
+	AtOnce             bool
 	EndedRuns          string
 	AccessAgeMs        int64
 	WireID             string
@@ -171,6 +172,7 @@ func (q *Queries) LoadDeliveries(ctx context.Context, arg *LoadDeliveriesParams)
 			&i.Interrupted,
 			&i.JobID,
 			&i.Manual,
+			&i.AtOnce,
 			&i.EndedRuns,
 			&i.AccessAgeMs,
 			&i.WireID,
@@ -318,6 +320,7 @@ WITH item AS MATERIALIZED (
         attempts = i.attempts,
         interrupted = i.interrupted,
         manual = d.manual AND i.attempts = 0,
+        at_once = d.at_once AND NOT i.tried,
         job_id = CASE
             WHEN i.stay THEN d.job_id
             WHEN i.again THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)

@@ -611,34 +611,41 @@ func (q *Queries) LoadWaiting(ctx context.Context, arg *LoadWaitingParams) ([]Lo
 }
 
 const scheduleDecide = `-- name: ScheduleDecide :exec
-WITH job AS (
+WITH left_over AS MATERIALIZED (
+    SELECT o.subscription_id FROM /* TEMPLATE: schema */decision o
+    WHERE o.intent_id = $2::uuid AND o.outcome = 'waiting' AND o.job_id = $3::bigint
+        AND (cardinality($4::text[]) = 0 OR o.subscription_id = ANY (($4::text[])::uuid[]))
+), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
     SELECT jsonb_build_object('intent_id', $2::uuid), 'riverhook_decide', 1000, 'chunk',
-        now() + $4::bigint * interval '1 millisecond'
-    WHERE EXISTS (
-        SELECT FROM /* TEMPLATE: schema */decision o
-        WHERE o.intent_id = $2::uuid AND o.outcome = 'waiting' AND o.job_id = $3::bigint)
+        now() + $5::bigint * interval '1 millisecond'
+    WHERE EXISTS (SELECT FROM left_over)
     RETURNING id, scheduled_at
 )
 UPDATE /* TEMPLATE: schema */decision d
 SET job_id = job.id, due_at = job.scheduled_at, ended_runs = nullif($1::text, '')::jsonb
-FROM job WHERE d.intent_id = $2::uuid AND d.outcome = 'waiting' AND d.job_id = $3::bigint
+FROM job, left_over l
+WHERE d.intent_id = $2::uuid AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
+    AND d.job_id = $3::bigint
 `
 
 type ScheduleDecideParams struct {
-	EndedRuns string
-	IntentID  uuid.UUID
-	JobID     int64
-	WaitMs    int64
+	EndedRuns     string
+	IntentID      uuid.UUID
+	JobID         int64
+	Subscriptions []string
+	WaitMs        int64
 }
 
-// ScheduleDecide makes the job that tries again what one job has left waiting,
-// where there is anything. Steps that were given up stay so.
+// ScheduleDecide makes the job that tries again what one job has left waiting of the
+// decisions for these subscriptions, or of all where none is named, if there is
+// anything. Steps that were given up stay so.
 func (q *Queries) ScheduleDecide(ctx context.Context, arg *ScheduleDecideParams) error {
 	_, err := q.db.Exec(ctx, scheduleDecide,
 		arg.EndedRuns,
 		arg.IntentID,
 		arg.JobID,
+		arg.Subscriptions,
 		arg.WaitMs,
 	)
 	return err

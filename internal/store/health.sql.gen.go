@@ -30,12 +30,12 @@ WITH circuit AS MATERIALIZED (
         circuit_version = c.circuit_version, circuit_until = c.circuit_until, circuit_opened = c.circuit_opened
     FROM circuit c
     WHERE h.subscription_id = c.subscription_id AND h.epoch = c.epoch
-        AND (c.asked_until > now()) IS NOT TRUE
-        AND ($6::boolean OR (c.circuit_until > now()) IS NOT TRUE)
-        AND CASE WHEN c.probed THEN c.probe_id = $4::uuid
-            ELSE (SELECT true FROM /* TEMPLATE: schema */delivery o
-                WHERE o.subscription_id = c.subscription_id AND o.hold = 'circuit' AND o.retry_at IS NOT NULL
-                LIMIT 1) IS NULL END
+        AND ($6::boolean OR (c.asked_until > now()) IS NOT TRUE
+            AND ($7::boolean OR (c.circuit_until > now()) IS NOT TRUE)
+            AND CASE WHEN c.probed THEN c.probe_id = $4::uuid
+                ELSE (SELECT true FROM /* TEMPLATE: schema */delivery o
+                    WHERE o.subscription_id = c.subscription_id AND o.hold = 'circuit' AND o.retry_at IS NOT NULL
+                    LIMIT 1) IS NULL END)
     RETURNING h.subscription_id
 )
 SELECT EXISTS (SELECT FROM claimed)::boolean AS claimed, c.circuit_opened::integer AS circuit_opened
@@ -48,6 +48,7 @@ type ClaimProbeParams struct {
 	URLVersion     int
 	ID             uuid.UUID
 	LeaseMs        int64
+	AtOnce         bool
 	Retry          bool
 }
 
@@ -68,6 +69,7 @@ func (q *Queries) ClaimProbe(ctx context.Context, arg *ClaimProbeParams) ([]Clai
 		arg.URLVersion,
 		arg.ID,
 		arg.LeaseMs,
+		arg.AtOnce,
 		arg.Retry,
 	)
 	if err != nil {

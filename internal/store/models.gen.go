@@ -128,6 +128,7 @@ type Delivery struct {
 	LastStatus     int
 	LastOutcome    string
 	Manual         bool
+	AtOnce         bool
 	Erased         bool
 	CreatedAt      time.Time
 	EndedAt        *time.Time

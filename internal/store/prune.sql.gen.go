@@ -196,7 +196,7 @@ func (q *Queries) LockPayloads(ctx context.Context, arg *LockPayloadsParams) ([]
 
 const lockSurplus = `-- name: LockSurplus :one
 WITH subs AS MATERIALIZED (
-    SELECT s.id FROM /* TEMPLATE: schema */subscription s
+    SELECT s.id, s.epoch FROM /* TEMPLATE: schema */subscription s
     WHERE s.id > $1::uuid
     ORDER BY s.id
     LIMIT $2::integer
@@ -205,14 +205,14 @@ WITH subs AS MATERIALIZED (
     FROM subs s
     CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.state <> 'pending'
+        WHERE o.subscription_id = s.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
         ORDER BY o.id DESC
         OFFSET $3::bigint
         LIMIT 1
     ) newest
     CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending'
+        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
             AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
         ORDER BY o.id
         LIMIT $4::integer
@@ -240,7 +240,9 @@ type LockSurplusRow struct {
 }
 
 // LockSurplus locks the ended deliveries that some subscriptions have beyond what
-// is kept, oldest first, and returns where the next step begins.
+// is kept, oldest first, and returns where the next step begins. What was cancelled of
+// the epoch that the last deactivation has ended is neither counted nor pruned: it is
+// there to be recovered.
 func (q *Queries) LockSurplus(ctx context.Context, arg *LockSurplusParams) (LockSurplusRow, error) {
 	row := q.db.QueryRow(ctx, lockSurplus,
 		arg.After,

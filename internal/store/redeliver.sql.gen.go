@@ -52,6 +52,165 @@ func (q *Queries) CancelDelivery(ctx context.Context, arg *CancelDeliveryParams)
 	return items, nil
 }
 
+const endWaits = `-- name: EndWaits :one
+WITH picked AS MATERIALIZED (
+    SELECT s.id, s.epoch FROM /* TEMPLATE: schema */subscription s
+    WHERE s.id = $1 AND s.url_version = $2 AND s.state = 'active' AND s.deleted_at IS NULL
+), ended AS (
+    UPDATE /* TEMPLATE: schema */subscription_health h SET
+        asked_until = NULL, circuit_until = NULL, circuit_opened = 0, probe_id = NULL, probe_until = NULL
+    FROM picked p
+    WHERE h.subscription_id = p.id AND h.epoch = p.epoch
+)
+SELECT
+    coalesce((SELECT p.epoch FROM picked p), 0)::integer AS epoch,
+    (SELECT count(*) FROM picked p JOIN /* TEMPLATE: schema */delivery d ON d.subscription_id = p.id WHERE d.hold = 'circuit')::integer AS held
+`
+
+type EndWaitsParams struct {
+	SubscriptionID uuid.UUID
+	URLVersion     int
+}
+
+type EndWaitsRow struct {
+	Epoch int
+	Held  int
+}
+
+// EndWaits closes the circuit of the URL of an active subscription, and ends the wait
+// that its endpoint has asked for. It returns the epoch, and how many deliveries that
+// lets go on; none where the URL is another by now.
+func (q *Queries) EndWaits(ctx context.Context, arg *EndWaitsParams) (EndWaitsRow, error) {
+	row := q.db.QueryRow(ctx, endWaits, arg.SubscriptionID, arg.URLVersion)
+	var i EndWaitsRow
+	err := row.Scan(&i.Epoch, &i.Held)
+	return i, err
+}
+
+const failedIntents = `-- name: FailedIntents :one
+WITH seen AS MATERIALIZED (
+    SELECT i.id, i.wire_id, i.gone, s.state
+    FROM /* TEMPLATE: schema */intent i
+    JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+    WHERE i.id > $1::uuid AND i.id < $2::uuid
+        AND ($3::text = '' OR i.type ~ $3::text)
+        AND ($4::text = '' OR i.channel = $4::text)
+        AND ($5::text = '' OR i.site = $5::text)
+        AND ($6::text = '' OR i.site = $6::text OR starts_with(i.site, $6::text || '/'))
+        AND ($7::text = '' OR i.resource_kind = $7::text AND i.resource_kind <> '')
+        AND ($8::text = '' OR i.resource_id = $8::text)
+        AND ($9::text = '' OR s.state = $9::text)
+        AND ($10::timestamptz IS NULL OR i.created_at >= $10::timestamptz)
+        AND ($11::timestamptz IS NULL OR i.created_at < $11::timestamptz)
+    ORDER BY i.id
+    LIMIT $12::integer
+)
+SELECT
+    ARRAY(
+        SELECT n.wire_id FROM seen n
+        WHERE n.gone IS NULL AND (n.state IN ('failed', 'cancelled') OR EXISTS (
+            SELECT FROM /* TEMPLATE: schema */decision d
+            WHERE d.intent_id = n.id AND d.outcome IN ('failed', 'filter_error')))
+        ORDER BY n.id
+    )::text[] AS wire_ids,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), $1::uuid)::uuid AS last
+`
+
+type FailedIntentsParams struct {
+	After        uuid.UUID
+	Before       uuid.UUID
+	TypeRegex    string
+	Channel      string
+	Site         string
+	Under        string
+	ResourceKind string
+	ResourceID   string
+	State        string
+	Since        *time.Time
+	Until        *time.Time
+	MaxRows      int
+}
+
+type FailedIntentsRow struct {
+	WireIds []string
+	Seen    int
+	Last    uuid.UUID
+}
+
+// FailedIntents looks through the next intents, oldest first, and returns the wire ids
+// of those of which something has failed that can be run again. It returns where the
+// next step begins.
+func (q *Queries) FailedIntents(ctx context.Context, arg *FailedIntentsParams) (FailedIntentsRow, error) {
+	row := q.db.QueryRow(ctx, failedIntents,
+		arg.After,
+		arg.Before,
+		arg.TypeRegex,
+		arg.Channel,
+		arg.Site,
+		arg.Under,
+		arg.ResourceKind,
+		arg.ResourceID,
+		arg.State,
+		arg.Since,
+		arg.Until,
+		arg.MaxRows,
+	)
+	var i FailedIntentsRow
+	err := row.Scan(&i.WireIds, &i.Seen, &i.Last)
+	return i, err
+}
+
+const holdRetries = `-- name: HoldRetries :one
+WITH picked AS MATERIALIZED (
+    SELECT o.id FROM /* TEMPLATE: schema */delivery o
+    WHERE o.subscription_id = $2 AND o.id > $1::uuid AND o.epoch = $3
+        AND o.state = 'pending' AND o.hold = '' AND o.due_at > now()
+    ORDER BY o.id
+    LIMIT $4::integer
+    FOR UPDATE
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        attempt_seq = d.attempt_seq + 1, hold = 'slots', held_since = now(), due_at = NULL, job_id = NULL, reason = $5
+    FROM picked p
+    WHERE d.id = p.id AND d.state = 'pending' AND d.hold = ''
+    RETURNING d.id
+)
+SELECT
+    (SELECT count(*) FROM moved)::integer AS moved,
+    (SELECT count(*) FROM picked)::integer AS picked,
+    coalesce((SELECT p.id FROM picked p ORDER BY p.id DESC LIMIT 1), $1::uuid)::uuid AS last
+`
+
+type HoldRetriesParams struct {
+	After          uuid.UUID
+	SubscriptionID uuid.UUID
+	Epoch          int
+	MaxRows        int
+	Reason         string
+}
+
+type HoldRetriesRow struct {
+	Moved  int
+	Picked int
+	Last   uuid.UUID
+}
+
+// HoldRetries lets the next retries of a subscription that are planned wait for nothing
+// but their turn, in the order of their ids. It returns where the next step begins.
+func (q *Queries) HoldRetries(ctx context.Context, arg *HoldRetriesParams) (HoldRetriesRow, error) {
+	row := q.db.QueryRow(ctx, holdRetries,
+		arg.After,
+		arg.SubscriptionID,
+		arg.Epoch,
+		arg.MaxRows,
+		arg.Reason,
+	)
+	var i HoldRetriesRow
+	err := row.Scan(&i.Moved, &i.Picked, &i.Last)
+	return i, err
+}
+
 const recoverDeliveries = `-- name: RecoverDeliveries :one
 WITH picked AS MATERIALIZED (
     SELECT d.id, s.epoch, s.state = 'paused' AS paused
@@ -60,7 +219,8 @@ WITH picked AS MATERIALIZED (
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
     WHERE d.subscription_id = $2 AND d.id > $1::uuid AND d.id < $3::uuid
         AND NOT starts_with(d.matched_pattern, 'before:')
-        AND d.state <> 'pending' AND d.state = ANY ($4::text[])
+        AND (d.state <> 'pending' OR d.epoch < s.epoch)
+        AND CASE d.state WHEN 'pending' THEN 'cancelled' ELSE d.state END = ANY ($4::text[])
         AND ($5::timestamptz IS NULL OR d.created_at >= $5::timestamptz)
         AND ($6::timestamptz IS NULL OR d.created_at < $6::timestamptz)
         AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state IN ('active', 'paused')
@@ -70,13 +230,13 @@ WITH picked AS MATERIALIZED (
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
-        manual = true, epoch = p.epoch, reason = '', ended_at = NULL, ended_runs = NULL,
+        manual = true, at_once = false, epoch = p.epoch, reason = '', ended_at = NULL, ended_runs = NULL, retry_at = NULL,
         due_at = CASE WHEN NOT p.paused THEN now() END,
         hold = CASE WHEN p.paused THEN 'paused' ELSE '' END,
         held_since = CASE WHEN p.paused THEN now() END,
         job_id = CASE WHEN NOT p.paused THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
     FROM picked p
-    WHERE d.id = p.id AND d.state <> 'pending'
+    WHERE d.id = p.id AND (d.state <> 'pending' OR d.epoch < p.epoch)
     RETURNING d.id, d.job_id
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
@@ -107,7 +267,8 @@ type RecoverDeliveriesRow struct {
 
 // RecoverDeliveries takes the next step through the ended deliveries of a
 // subscription, oldest first, as far as their messages are there and they are no
-// questions. It returns where the next one begins.
+// questions. Those that a deactivation is about to cancel count as cancelled. It
+// returns where the next one begins.
 func (q *Queries) RecoverDeliveries(ctx context.Context, arg *RecoverDeliveriesParams) (RecoverDeliveriesRow, error) {
 	row := q.db.QueryRow(ctx, recoverDeliveries,
 		arg.After,
@@ -175,36 +336,46 @@ func (q *Queries) RecoverInactive(ctx context.Context, arg *RecoverInactiveParam
 const redeliver = `-- name: Redeliver :many
 WITH picked AS MATERIALIZED (
     SELECT
-        d.id, d.state, starts_with(d.matched_pattern, 'before:') AS question,
+        d.id, d.state = 'pending' AND d.epoch = s.epoch AS pending, starts_with(d.matched_pattern, 'before:') AS question,
         s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted, d.erased, m.gone,
-        NOT starts_with(d.matched_pattern, 'before:') AND d.state <> 'pending' AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state IN ('active', 'paused') AS fit
+        NOT starts_with(d.matched_pattern, 'before:') AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state IN ('active', 'paused') AS fit,
+        s.state = 'active' AND (d.hold <> '' OR d.due_at > clock_timestamp()) AS waits
     FROM /* TEMPLATE: schema */delivery d
     JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
     WHERE d.id = $1
     FOR UPDATE OF d FOR KEY SHARE OF m
-), moved AS (
+), opened AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
-        manual = true, epoch = p.epoch, reason = '', ended_at = NULL, ended_runs = NULL,
+        manual = true, at_once = true, epoch = p.epoch, reason = '', ended_at = NULL, ended_runs = NULL, retry_at = NULL,
         due_at = CASE WHEN p.subscription_state <> 'paused' THEN now() END,
         hold = CASE WHEN p.subscription_state = 'paused' THEN 'paused' ELSE '' END,
         held_since = CASE WHEN p.subscription_state = 'paused' THEN now() END,
         job_id = CASE WHEN p.subscription_state <> 'paused' THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
     FROM picked p
-    WHERE d.id = p.id AND p.fit
+    WHERE d.id = p.id AND p.fit AND NOT p.pending
     RETURNING d.id, d.job_id
+), hastened AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        attempt_seq = d.attempt_seq + 1, at_once = true, hold = '', held_since = NULL, retry_at = NULL, reason = '', due_at = now(),
+        job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
+    FROM picked p
+    WHERE d.id = p.id AND p.fit AND p.pending AND p.waits
+    RETURNING d.id, d.job_id
+), moved AS (
+    SELECT o.id, o.job_id FROM opened o UNION ALL SELECT h.id, h.job_id FROM hastened h
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
     SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
     FROM moved m WHERE m.job_id IS NOT NULL
 )
-SELECT p.state, p.question, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
+SELECT p.pending::boolean AS pending, p.question, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
 FROM picked p LEFT JOIN moved m ON m.id = p.id
 `
 
 type RedeliverRow struct {
-	State             string
+	Pending           bool
 	Question          bool
 	SubscriptionState string
 	Deleted           bool
@@ -213,10 +384,12 @@ type RedeliverRow struct {
 	Moved             bool
 }
 
-// Redeliver opens a new round of an ended delivery, or returns why it cannot. A
-// paused subscription holds the new round at once; one that is not in force gets
-// none, and neither does a delivery whose message is gone, or a question. The state
-// is that of the locked row: the delivery may have ended after the statement began.
+// Redeliver opens a new round of a delivery that has ended, or lets a pending one that
+// waits be tried now, or returns why it cannot. A delivery of an earlier epoch has
+// ended, though it says so only when its turn comes. A paused subscription holds the
+// new round at once; one that is not in force gets none, and neither does a delivery
+// whose message is gone, or a question. The state is that of the locked row: the
+// delivery may have ended after the statement began.
 func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, error) {
 	rows, err := q.db.Query(ctx, redeliver, id)
 	if err != nil {
@@ -227,7 +400,7 @@ func (q *Queries) Redeliver(ctx context.Context, id uuid.UUID) ([]RedeliverRow, 
 	for rows.Next() {
 		var i RedeliverRow
 		if err := rows.Scan(
-			&i.State,
+			&i.Pending,
 			&i.Question,
 			&i.SubscriptionState,
 			&i.Deleted,

@@ -433,7 +433,8 @@ CREATE TABLE /* TEMPLATE: schema */erasure (
 -- attempt_seq grows by one at every transition and fences each of them.
 -- job_id is the River job that carries the delivery on; null while it is held.
 -- due_at is null while that is a job of its intent, which watches over it. retry_at
--- is when a retry was due that the circuit of its endpoint holds.
+-- is when a retry was due that the circuit of its endpoint holds. at_once says that a
+-- person wants the next attempt now, whatever its endpoint has asked for.
 --
 -- What most deliveries do, to be made and to be delivered at once, changes no column of any
 -- index: it is an update in place (HOT), for which half of each page is left.
@@ -460,6 +461,7 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     last_status     integer NOT NULL DEFAULT 0,
     last_outcome    text NOT NULL DEFAULT '',
     manual          boolean NOT NULL DEFAULT false,
+    at_once         boolean NOT NULL DEFAULT false,
     erased          boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT now(),
     ended_at        timestamptz,

@@ -246,17 +246,22 @@ LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = d.
 WHERE d.hold = '';
 
 -- name: ScheduleDecide :exec
--- ScheduleDecide makes the job that tries again what one job has left waiting,
--- where there is anything. Steps that were given up stay so.
-WITH job AS (
+-- ScheduleDecide makes the job that tries again what one job has left waiting of the
+-- decisions for these subscriptions, or of all where none is named, if there is
+-- anything. Steps that were given up stay so.
+WITH left_over AS MATERIALIZED (
+    SELECT o.subscription_id FROM /* TEMPLATE: schema */decision o
+    WHERE o.intent_id = sqlc.arg(intent_id)::uuid AND o.outcome = 'waiting' AND o.job_id = sqlc.arg(job_id)::bigint
+        AND (cardinality(sqlc.arg(subscriptions)::text[]) = 0 OR o.subscription_id = ANY ((sqlc.arg(subscriptions)::text[])::uuid[]))
+), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
     SELECT jsonb_build_object('intent_id', sqlc.arg(intent_id)::uuid), 'riverhook_decide', 1000, 'chunk',
         now() + sqlc.arg(wait_ms)::bigint * interval '1 millisecond'
-    WHERE EXISTS (
-        SELECT FROM /* TEMPLATE: schema */decision o
-        WHERE o.intent_id = sqlc.arg(intent_id)::uuid AND o.outcome = 'waiting' AND o.job_id = sqlc.arg(job_id)::bigint)
+    WHERE EXISTS (SELECT FROM left_over)
     RETURNING id, scheduled_at
 )
 UPDATE /* TEMPLATE: schema */decision d
 SET job_id = job.id, due_at = job.scheduled_at, ended_runs = nullif(sqlc.arg(ended_runs)::text, '')::jsonb
-FROM job WHERE d.intent_id = sqlc.arg(intent_id)::uuid AND d.outcome = 'waiting' AND d.job_id = sqlc.arg(job_id)::bigint;
+FROM job, left_over l
+WHERE d.intent_id = sqlc.arg(intent_id)::uuid AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
+    AND d.job_id = sqlc.arg(job_id)::bigint;

@@ -146,12 +146,12 @@ WITH circuit AS MATERIALIZED (
         circuit_version = c.circuit_version, circuit_until = c.circuit_until, circuit_opened = c.circuit_opened
     FROM circuit c
     WHERE h.subscription_id = c.subscription_id AND h.epoch = c.epoch
-        AND (c.asked_until > now()) IS NOT TRUE
-        AND (@retry::boolean OR (c.circuit_until > now()) IS NOT TRUE)
-        AND CASE WHEN c.probed THEN c.probe_id = @id::uuid
-            ELSE (SELECT true FROM /* TEMPLATE: schema */delivery o
-                WHERE o.subscription_id = c.subscription_id AND o.hold = 'circuit' AND o.retry_at IS NOT NULL
-                LIMIT 1) IS NULL END
+        AND (@at_once::boolean OR (c.asked_until > now()) IS NOT TRUE
+            AND (@retry::boolean OR (c.circuit_until > now()) IS NOT TRUE)
+            AND CASE WHEN c.probed THEN c.probe_id = @id::uuid
+                ELSE (SELECT true FROM /* TEMPLATE: schema */delivery o
+                    WHERE o.subscription_id = c.subscription_id AND o.hold = 'circuit' AND o.retry_at IS NOT NULL
+                    LIMIT 1) IS NULL END)
     RETURNING h.subscription_id
 )
 SELECT EXISTS (SELECT FROM claimed)::boolean AS claimed, c.circuit_opened::integer AS circuit_opened

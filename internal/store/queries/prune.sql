@@ -11,9 +11,11 @@ SELECT coalesce((
 
 -- name: LockSurplus :one
 -- LockSurplus locks the ended deliveries that some subscriptions have beyond what
--- is kept, oldest first, and returns where the next step begins.
+-- is kept, oldest first, and returns where the next step begins. What was cancelled of
+-- the epoch that the last deactivation has ended is neither counted nor pruned: it is
+-- there to be recovered.
 WITH subs AS MATERIALIZED (
-    SELECT s.id FROM /* TEMPLATE: schema */subscription s
+    SELECT s.id, s.epoch FROM /* TEMPLATE: schema */subscription s
     WHERE s.id > sqlc.arg(after)::uuid
     ORDER BY s.id
     LIMIT sqlc.arg(subscriptions)::integer
@@ -22,14 +24,14 @@ WITH subs AS MATERIALIZED (
     FROM subs s
     CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.state <> 'pending'
+        WHERE o.subscription_id = s.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
         ORDER BY o.id DESC
         OFFSET sqlc.arg(keep)::bigint
         LIMIT 1
     ) newest
     CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending'
+        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
             AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
         ORDER BY o.id
         LIMIT sqlc.arg(max_rows)::integer
