@@ -153,8 +153,9 @@ type Config struct {
 	// Default: 16 KiB. -1 keeps nothing.
 	ResponseBytes int
 
-	// Schedules are retry schedules by name, beside the presets. A
-	// subscription that names none has "standard", which can be replaced here.
+	// Schedules are retry schedules by name, beside the presets. A subscription that
+	// names none has that of its dialect, where that is a dialect.Scheduled, or else
+	// "standard". Each of these can be replaced here.
 	Schedules map[string]Schedule
 
 	// Schema is the Postgres schema of Riverhook. Default: "riverhook".

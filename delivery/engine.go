@@ -63,7 +63,7 @@ type Engine struct {
 
 	rereadAfter time.Duration // see the constant
 
-	schedules map[string]Schedule
+	schedules schedules
 	store     *store.Queries
 	frequent  *store.Queries // with plans that are kept
 	subs      *hierarchy.Subscriptions
@@ -123,6 +123,13 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
+	for _, name := range cfg.Dialects.Names() {
+		if s := e.dialectSchedule(name); s != "" {
+			if _, ok := e.schedules.named(s); !ok {
+				return nil, fmt.Errorf("delivery: config: Dialects: %q brings the schedule %q, which is not known; add it to Schedules", name, s)
+			}
+		}
+	}
 	e.firstRun = &caller{quiet: &e.quiet}
 	e.asksTree = isHostTree(cfg.Tree)
 	if err := e.makeClients(); err != nil {
@@ -145,6 +152,7 @@ func (e *Engine) makeSubscriptions() (err error) {
 	names := slices.Sorted(maps.Keys(e.schedules))
 	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
 		CheckFilter: e.checkFilter, CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
+		KnowsSchedule: func(name string) bool { _, ok := e.schedules.named(name); return ok },
 		Sealer:      e.cfg.Sealer,
 		MaxPerOwner: e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,
 		RequireVerification: e.cfg.Verification.Require, Verifications: e.cfg.Verification.methods(), Tree: e.cfg.Tree,

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/riverhook/riverhook/internal/servo"
 )
 
 // The names of the schedules that every engine knows.
@@ -87,16 +89,7 @@ func PresetSchedules() map[string]Schedule {
 		SchedulePyWebhooks: {
 			Delays: []time.Duration{2 * time.Minute, 2 * time.Minute, time.Hour},
 		},
-		// Doubling from 1 s to a ceiling that leaves all 12 within 3 minutes when
-		// jitter makes every wait as long as it can.
-		ScheduleServo: {
-			Delays: []time.Duration{
-				time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second,
-				16 * time.Second, 16 * time.Second, 16 * time.Second, 16 * time.Second,
-				16 * time.Second, 16 * time.Second, 16 * time.Second,
-			},
-			Jitter: 0.3,
-		},
+		ScheduleServo: servoSchedule(servo.Backoff{Tries: servo.DefaultTries, Time: servo.DefaultTime}),
 		ScheduleStandard: {
 			Delays: []time.Duration{
 				5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
@@ -112,6 +105,24 @@ func PresetSchedules() map[string]Schedule {
 			Jitter: 0.2,
 		},
 	}
+}
+
+func servoSchedule(b servo.Backoff) Schedule { return Schedule{Delays: b.Delays(), Jitter: servo.Jitter} }
+
+// schedules are those that an engine knows by name.
+type schedules map[string]Schedule
+
+// named also knows what a manifest makes of the backoff of servo-webhooks: "servo-5-30s" is
+// at most 5 attempts within 30 s.
+func (s schedules) named(name string) (Schedule, bool) {
+	if schedule, ok := s[name]; ok {
+		return schedule, true
+	}
+	b, ok := servo.Parse(name)
+	if !ok {
+		return Schedule{}, false
+	}
+	return servoSchedule(b), true
 }
 
 // mergeSchedules lays an application's own schedules over the presets. A malformed

@@ -154,3 +154,19 @@ func TestABadScheduleIsAnErrorThatNamesEntryAndField(t *testing.T) {
 		require.ErrorContains(t, err, wants)
 	}
 }
+
+func TestNamed_KnowsTheBackoffOfServo(t *testing.T) {
+	t.Parallel()
+	merged, err := mergeSchedules(map[string]Schedule{"servo-2-9s": {Delays: []time.Duration{time.Minute}}})
+	require.NoError(t, err)
+	known := schedules(merged)
+	schedule, ok := known.named("servo-5-30s")
+	require.True(t, ok)
+	require.Equal(t, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}, schedule.Delays)
+	require.InDelta(t, 0.3, schedule.Jitter, 0)
+	require.NoError(t, schedule.validate())
+	own, _ := known.named("servo-2-9s")
+	require.Equal(t, []time.Duration{time.Minute}, own.Delays, "an application's own takes precedence")
+	_, ok = known.named("servo-500-30s")
+	require.False(t, ok)
+}

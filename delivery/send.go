@@ -1,12 +1,14 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/dialect"
 )
 
 func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started time.Time) error {
@@ -187,7 +189,7 @@ func (e *Engine) gate(ctx context.Context, t *target) *transition {
 		return e.wiring(ctx, t, fmt.Sprintf("no dialect %q in this process", t.Dialect))
 	}
 	if _, ok := e.schedule(t); !ok {
-		return e.wiring(ctx, t, fmt.Sprintf("no schedule %q in this process", t.Sub.Schedule))
+		return e.wiring(ctx, t, fmt.Sprintf("no schedule %q in this process", e.scheduleName(t)))
 	}
 	if tr := e.openFor(ctx, t); tr != nil {
 		return tr
@@ -244,12 +246,19 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 	return nil
 }
 
-// schedule is the one that the subscription names.
-func (e *Engine) schedule(t *target) (Schedule, bool) {
-	name := t.Sub.Schedule
-	if name == "" {
-		name = ScheduleStandard
+// schedule is the one that the subscription names, or else its dialect.
+func (e *Engine) schedule(t *target) (Schedule, bool) { return e.schedules.named(e.scheduleName(t)) }
+
+func (e *Engine) scheduleName(t *target) string {
+	return cmp.Or(t.Sub.Schedule, e.dialectSchedule(t.Dialect), ScheduleStandard)
+}
+
+// dialectSchedule is the name of the schedule that a dialect brings; "" where it
+// brings none.
+func (e *Engine) dialectSchedule(name string) string {
+	d, _ := e.cfg.Dialects.Get(name)
+	if s, ok := d.(dialect.Scheduled); ok {
+		return s.Schedule()
 	}
-	s, ok := e.schedules[name]
-	return s, ok
+	return ""
 }

@@ -38,6 +38,10 @@ type CustomConfig struct {
 	// Name is what subscriptions refer to: 1 to 64 of [a-z0-9_-]. Required.
 	Name string
 
+	// Schedule is the name of the retry schedule of subscriptions that name none. Default:
+	// the engine's.
+	Schedule string
+
 	// Signer authenticates requests; [Signers] are several. [Unsigned] is explicit.
 	// Default: [StandardSigner].
 	Signer Signer
@@ -87,6 +91,9 @@ func basedOn(c, base CustomConfig) CustomConfig {
 	if c.Method == "" {
 		c.Method = base.Method
 	}
+	if c.Schedule == "" {
+		c.Schedule = base.Schedule
+	}
 	if c.Signer == nil {
 		c.Signer = base.Signer
 	}
@@ -121,6 +128,11 @@ func (c *CustomConfig) validate() error {
 	}
 	if err := CheckName(c.Name); err != nil {
 		return fmt.Errorf("CustomConfig.Name: %w", err)
+	}
+	if c.Schedule != "" {
+		if err := CheckName(c.Schedule); err != nil {
+			return fmt.Errorf("CustomConfig.Schedule: %w", err)
+		}
 	}
 	if isNil(c.Signer) {
 		return errors.New("CustomConfig.Signer: a nil pointer or function")

@@ -8,7 +8,7 @@ import (
 
 // PyWebhooks returns the dialect "pywebhooks", the wire format of the service of
 // that name: a POST of the bare data as JSON, the event type in the header event,
-// signed by [PyWebhooksSigner].
+// signed by [PyWebhooksSigner]. Its schedule is "pywebhooks", the waits of that service.
 //
 // The receiver must verify the bytes that came. The sample receiver of PyWebhooks
 // decodes them and encodes them again as Python does, so it accepts only data that
@@ -19,6 +19,7 @@ func PyWebhooks() *Custom {
 		EventHeaders: map[string]func(Event) string{"Event": func(ev Event) string { return ev.Type }},
 		Headers:      map[string]string{"Accept": ContentTypeJSON},
 		Name:         "pywebhooks",
+		Schedule:     "pywebhooks",
 		Signer:       PyWebhooksSigner{},
 	})
 }

@@ -13,9 +13,10 @@ import (
 const ContentTypeServo = "application/vnd.opsani.servo-webhooks+json"
 
 // Servo returns the dialect "servo", the wire format of servo-webhooks: a POST of
-// [EnvelopeServo] as [ContentTypeServo], signed by [ServoSigner].
+// [EnvelopeServo] as [ContentTypeServo], signed by [ServoSigner]. Its schedule is "servo",
+// what servo-webhooks has where no backoff is configured.
 func Servo() *Custom {
-	return builtIn(&CustomConfig{Envelope: EnvelopeServo, Name: "servo", Signer: ServoSigner{}})
+	return builtIn(&CustomConfig{Envelope: EnvelopeServo, Name: "servo", Schedule: "servo", Signer: ServoSigner{}})
 }
 
 // EnvelopeServo is the body of servo-webhooks:

@@ -58,7 +58,7 @@ type Subscription struct {
 	Dialect           string             // the wire format's name
 	Headers           map[string]string  // added to each request
 	SecretHeaders     map[string]string  // the same, stored sealed: the names, each with "[redacted]"
-	Schedule          string             // the retry schedule's name; "" is the engine's default
+	Schedule          string             // the retry schedule's name; "" is the dialect's, or the engine's default
 	Timeout           time.Duration      // of one attempt; 0 is the engine's default
 	FailClosed        bool               // a question to it that is not answered stops what was asked about
 	MaxInFlight       int                // requests at the same time; 0 is the engine's default

@@ -164,7 +164,7 @@ func (c SubscriptionsConfig) checkUpdate(u *SubscriptionUpdate) error {
 		field("Metadata", u.Metadata, checkMetadata),
 		field("Name", u.Name, func(s string) error { return checkLine(s, maxName) }),
 		field("Permission", u.Permission, func(s string) error { return checkLine(s, maxIDText) }),
-		field("Schedule", u.Schedule, func(s string) error { return checkNamed(s, c.Schedules) }),
+		field("Schedule", u.Schedule, c.checkSchedule),
 		field("SecretHeaders", u.SecretHeaders, checkSecretHeaders),
 		field("Site", u.Site, c.checkSite),
 		func() error { return checkEndpointTLS(u.TLS) },
@@ -247,6 +247,14 @@ func checkNamed(s string, known []string) error {
 		return fmt.Errorf("%s is not known; known are %s", quoted(s), strings.Join(known, ", "))
 	}
 	return nil
+}
+
+func (c SubscriptionsConfig) checkSchedule(s string) error {
+	err := checkNamed(s, c.Schedules)
+	if err != nil && len(s) <= maxNamed && c.KnowsSchedule != nil && c.KnowsSchedule(s) {
+		return nil
+	}
+	return err
 }
 
 func checkChannels(channels []string) error {

@@ -83,7 +83,8 @@ type SubscriptionSpec struct {
 	// Permission is what the owner needs, up to 512 characters. Default: "view".
 	Permission string
 
-	// Schedule names the retry schedule. "" is the engine's default.
+	// Schedule names the retry schedule. "" is that of the dialect, or else the engine's
+	// default.
 	Schedule string
 
 	// Secret is what requests are signed with. "" makes one of 32 random bytes.

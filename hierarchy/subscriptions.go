@@ -36,6 +36,10 @@ type SubscriptionsConfig struct {
 	// Dialects are the names that a subscription may name. Default: any.
 	Dialects []string
 
+	// KnowsSchedule says whether the name of a retry schedule that is not among Schedules
+	// may be named as well. Default: it may not.
+	KnowsSchedule func(name string) bool
+
 	// MaxPerOwner is how many subscriptions an owner may have that are not
 	// deleted, in whatever state. Those of the operator are not counted. Beyond it
 	// is an [ErrLimit]. Default: 100. -1 is no limit.

@@ -172,8 +172,12 @@ func TestWhatIsRefusedIsNamedByLineAndColumn(t *testing.T) {
 			"2:5: webhooks[0]: missing webhook data source: events and channels cannot both be empty",
 		},
 		{
-			"another backoff", "webhooks:\n  - {name: a, url: u, secret: s, events: after:b, backoff: {max_tries: 3}}\n",
-			"2:60: webhooks[0].backoff: must be 12 tries within 3m, or false; for another schedule, name one of the engine's under subscriptions",
+			"a backoff without tries", "webhooks:\n  - {name: a, url: u, secret: s, events: after:b, backoff: {max_tries: 0}}\n",
+			"2:60: webhooks[0].backoff: max_tries must be 1 to 101",
+		},
+		{
+			"a backoff without time", "webhooks:\n  - {name: a, url: u, secret: s, events: after:b, backoff: {max_time: 0s}}\n",
+			"2:60: webhooks[0].backoff: max_time must be 1ms to 168h, in whole milliseconds",
 		},
 		{
 			"a response channel", "webhooks:\n  - {name: a, url: u, secret: s, events: after:b, response_channel: c}\n",
@@ -188,6 +192,26 @@ func TestWhatIsRefusedIsNamedByLineAndColumn(t *testing.T) {
 			require.Equal(t, tt.want, strings.ReplaceAll(err.Error(), "f.yaml:", ""))
 			require.NotContains(t, err.Error(), "hunter2")
 		})
+	}
+}
+
+func TestWebhooks_TakeTheBackoffOfServo(t *testing.T) {
+	t.Parallel()
+	for backoff, want := range map[string]string{
+		"":                                         "servo",
+		"backoff: {}":                              "servo",
+		"backoff: {max_tries: 12}":                 "servo",
+		"backoff: {max_time: 180s}":                "servo",
+		"backoff: {max_tries: 5}":                  "servo-5-180s",
+		"backoff: {max_time: 1m30s}":               "servo-12-90s",
+		"backoff: {max_time: 1.5s}":                "servo-12-1500ms",
+		"backoff: {max_tries: 1}":                  "servo-1-180s",
+		"backoff: {max_time: 168h}":                "servo-12-604800s",
+		"backoff: false":                           "none",
+		"backoff: {max_tries: 101, max_time: 30s}": "servo-101-30s",
+	} {
+		m := parse(t, "webhooks:\n  - {name: a, url: u, secret: s, events: after:b, "+backoff+"}\n", nil)
+		require.Equal(t, want, m.subscriptions[0].spec.Schedule, backoff)
 	}
 }
 

@@ -2,19 +2,16 @@ package manifest
 
 import (
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/servo"
 )
 
 const (
-	servoDialect  = "servo"
-	servoMaxTime  = 3 * time.Minute
-	servoMaxTries = 12
-	servoSchedule = "servo" // 12 attempts within 3 minutes
-	noRetries     = "none"
+	servoDialect = "servo"
+	noRetries    = "none"
 )
 
 // servoOptions are what the form of servo-webhooks has no place for.
@@ -32,7 +29,7 @@ func (r *reader) servo(v value, to *servoOptions) {
 func (r *reader) webhooks(v value) []subscription {
 	var all []subscription
 	r.list(v, func(_ int, entry value) {
-		s := subscription{field: entry.path, spec: hierarchy.SubscriptionSpec{Dialect: servoDialect, Schedule: servoSchedule}}
+		s := subscription{field: entry.path, spec: hierarchy.SubscriptionSpec{Dialect: servoDialect, Schedule: servo.DefaultName}}
 		before := len(r.errs)
 		r.object(entry, fields{
 			"backoff":     func(v value) { r.backoff(v, &s.spec.Schedule) },
@@ -105,8 +102,8 @@ func (r *reader) servoHeaders(v value, s *hierarchy.SubscriptionSpec) {
 	})
 }
 
-// backoff reads what servo-webhooks lets be configured. Names of schedules are the
-// engine's, so that there is one for its default alone.
+// backoff reads what servo-webhooks lets be configured, as the name of a schedule that
+// engines understand.
 func (r *reader) backoff(v value, schedule *string) {
 	if v.kind() == yaml.ScalarNode {
 		retries := true
@@ -117,11 +114,13 @@ func (r *reader) backoff(v value, schedule *string) {
 		*schedule = noRetries
 		return
 	}
-	most, tries := servoMaxTime, servoMaxTries
-	r.object(v, fields{"max_time": duration(r, &most), "max_tries": number(r, &tries)})
-	if most != servoMaxTime || tries != servoMaxTries {
-		r.refusef(v, "must be 12 tries within 3m, or false; for another schedule, name one of the engine's under subscriptions")
+	b := servo.Backoff{Tries: servo.DefaultTries, Time: servo.DefaultTime}
+	before := len(r.errs)
+	r.object(v, fields{"max_time": duration(r, &b.Time), "max_tries": number(r, &b.Tries)})
+	if problem := b.Check(); problem != "" && len(r.errs) == before {
+		r.refusef(v, "%s", problem)
 	}
+	*schedule = b.Name()
 }
 
 // oneOrMore reads a text or a list of texts.

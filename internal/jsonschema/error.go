@@ -67,16 +67,18 @@ func dataError(err error) error {
 	for _, e := range found {
 		e.shorten()
 	}
-	slices.SortFunc(found, func(a, b *Error) int {
-		return cmp.Or(
-			-cmp.Compare(strings.Count(a.Pointer, "/"), strings.Count(b.Pointer, "/")),
-			cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Reason, b.Reason))
-	})
+	slices.SortFunc(found, deepestFirst)
 	found = slices.CompactFunc(found, func(a, b *Error) bool { return a.Pointer == b.Pointer && a.Reason == b.Reason })
 	first := found[0]
 	first.others = found[1:min(len(found), maxNamed)]
 	first.more = len(found) - 1 - len(first.others)
 	return first
+}
+
+func deepestFirst(a, b *Error) int {
+	return cmp.Or(
+		-cmp.Compare(strings.Count(a.Pointer, "/"), strings.Count(b.Pointer, "/")),
+		cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Reason, b.Reason))
 }
 
 // shorten bounds the pointer.
@@ -91,9 +93,20 @@ func (e *Error) shorten() {
 	e.Pointer = e.Pointer[:end] + "..."
 }
 
-// leaves are the failures that have no others behind them. Which of them the
-// validator meets first is a matter of chance.
+// leaves are the failures that have no others behind them; of alternatives, of which
+// one would have done, only one. Which of them the validator meets first is a matter of
+// chance.
 func leaves(e *validator.ValidationError, found []*Error) []*Error {
+	switch e.ErrorKind.(type) {
+	case *kind.AnyOf, *kind.OneOf:
+		var of []*Error
+		for _, cause := range e.Causes {
+			of = leaves(cause, of)
+		}
+		if len(of) > 0 {
+			return append(found, slices.MinFunc(of, deepestFirst))
+		}
+	}
 	for _, cause := range e.Causes {
 		found = leaves(cause, found)
 	}

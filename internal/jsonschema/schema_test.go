@@ -153,6 +153,17 @@ func TestValidate_NamesEachViolation(t *testing.T) {
 	}
 }
 
+func TestValidate_NamesOneOfTheAlternativesThatFailed(t *testing.T) {
+	t.Parallel()
+	const schema = `{"properties": {
+		"a": {"anyOf": [{"type": "null"}, {"properties": {"x": {"type": "null"}}}]}, "b": {"oneOf": [{"type": "null"}, {"type": "array"}]}}}`
+	const want = `at "/a/x": is of the type number, where the schema has null; at "/b": is of the type number, where the schema has array`
+	for range 20 {
+		require.EqualError(t, compile(t, schema).Validate([]byte(`{"a": {"x": 1}, "b": 1}`)), want)
+	}
+	require.Error(t, compile(t, `{"oneOf": [true, true]}`).Validate([]byte(`1`)))
+}
+
 func TestValidate_NamesTenViolationsAndHowManyMore(t *testing.T) {
 	t.Parallel()
 	err := compile(t, `{"items": {"type": "null"}}`).Validate([]byte("[0" + strings.Repeat(",0", 24) + "]"))
