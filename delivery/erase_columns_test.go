@@ -107,6 +107,7 @@ func (b *bundle) spread(about access.Resource) {
 	}
 	for answer, schedule := range map[*deliverytest.Answer]string{
 		&said: "none", &refused: "none", {Status: 500, Body: []byte(secretName)}: "twice", {Raw: []byte(secretName + "\r\n\r\n")}: "none",
+		new(phrased("422 no " + secretName)): "none",
 	} {
 		b.subscribe(b.always(*answer), as(func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = schedule }))
 	}
@@ -179,7 +180,7 @@ func TestErase_EveryColumnOfTheSchema(t *testing.T) {
 	subject := access.Resource{Kind: "person", ID: "babbage-1791"}
 	b.spread(subject)
 	require.Equal(t, []string{
-		"attempt.error", "attempt.response_body", "attempt.response_headers", "decision.reason", "delivery.reason",
+		"attempt.error", "attempt.reason_phrase", "attempt.response_body", "attempt.response_headers", "decision.reason", "delivery.reason",
 		"intent.attributes", "intent.data", "message.body", "subscription.filter",
 	}, b.columnsWith(secretName), "what is planted is there")
 	require.Equal(t, []string{"intent.resource_id"}, b.columnsWith(subject.ID))

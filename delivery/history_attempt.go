@@ -26,7 +26,13 @@ type Attempt struct {
 	Reason  string  `json:"-"`                // for the operator alone: which address was blocked and why, what is wrong with the egress proxy
 	Status  int     `json:"status,omitempty"` // 0: no answer
 
-	URL               string            `json:"url"` // without user, password and query
+	// ReasonPhrase is what the answer's status line says beside the status, in at
+	// most 200 printable characters; "" if it says nothing, and over HTTP/2, which
+	// has none.
+	ReasonPhrase string `json:"reason_phrase,omitempty"`
+
+	Method            string            `json:"method,omitempty"` // of the request; "": none was built
+	URL               string            `json:"url"`              // without user, password and query
 	RequestHeaders    map[string]string `json:"request_headers"`
 	ResponseHeaders   map[string]string `json:"response_headers"`
 	ResponseBody      Body              `json:"response_body"`
@@ -59,7 +65,8 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 func newAttempt(row store.Attempt) (Attempt, error) {
 	a := Attempt{
 		DeliveryID: row.DeliveryID, Seq: row.Seq, Round: row.Round, Manual: row.Manual, Number: row.Number,
-		Outcome: Outcome(row.Outcome), Error: row.Error, Reason: row.Reason, Status: row.Status, URL: row.URL,
+		Outcome: Outcome(row.Outcome), Error: row.Error, Reason: row.Reason, Method: row.Method,
+		Status: row.Status, ReasonPhrase: row.ReasonPhrase, URL: row.URL,
 		ResponseBody: row.ResponseBody, ResponseSHA256: hex.EncodeToString(row.ResponseSha256), ResponseTruncated: row.ResponseTruncated,
 		RetryAfter: time.Duration(row.RetryAfterMs) * time.Millisecond, Duration: time.Duration(row.DurationUs) * time.Microsecond,
 		Repeats: row.Repeats, Engine: row.Engine, StartedAt: row.StartedAt,

@@ -172,7 +172,8 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialec
 // public is an attempt that is not recorded as History shows those that are.
 func (a *attempt) public(engine string) (*Attempt, error) {
 	out := &Attempt{
-		Manual: a.Manual, Number: a.Number, Outcome: a.Outcome, Error: a.Error, Reason: a.Reason, Status: a.Status, URL: a.URL,
+		Manual: a.Manual, Number: a.Number, Outcome: a.Outcome, Error: a.Error, Reason: a.Reason, Method: a.Method,
+		Status: a.Status, ReasonPhrase: a.ReasonPhrase, URL: a.URL,
 		ResponseBody: a.ResponseBody, ResponseSHA256: hex.EncodeToString(a.ResponseSHA256), ResponseTruncated: a.ResponseTruncated,
 		RetryAfter: a.RetryAfter, Duration: a.Duration, Repeats: a.Repeats,
 		Engine: engine, StartedAt: a.StartedAt,

@@ -61,6 +61,7 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 // its body what was read. Where a.Overtaken is set no request was made.
 func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *attempt) (header http.Header, body []byte) {
 	job := ctx
+	a.Method = built.Method
 	ctx, cancel := context.WithTimeout(job, e.timeoutOf(t))
 	defer cancel()
 	var x egress.Exchange
@@ -72,7 +73,7 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	a.Repeats = x.Repeats
 	if err == nil {
 		header = resp.Header
-		a.Status = resp.StatusCode
+		a.Status, a.ReasonPhrase = resp.StatusCode, reasonPhrase(resp)
 		var complete bool
 		a.ResponseHeaders, complete = e.keeper.keep(header, t.headers())
 		body, err = e.readAnswer(resp, t.Event.Type, a)

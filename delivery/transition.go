@@ -63,7 +63,9 @@ type attempt struct {
 	Error             string
 	Reason            string  // for the operator alone
 	Veto              *string // what a gate said that vetoed; nil: it did not. Not recorded as such
+	Method            string  // "": no request was built
 	Status            int
+	ReasonPhrase      string // of the status line, fit to be shown
 	URL               string
 	RequestHeaders    string
 	ResponseHeaders   string

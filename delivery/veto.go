@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"unicode"
 
 	"github.com/riverhook/riverhook/dialect"
 )
@@ -42,21 +41,7 @@ func vetoReason(body []byte) string {
 	if json.Unmarshal(body, &said) != nil {
 		return unreadVeto
 	}
-	var b strings.Builder
-	n := 0
-	for _, word := range strings.FieldsFunc(said.Reason, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }) {
-		if n > 0 {
-			word = " " + word
-		}
-		for _, r := range word {
-			if n == maxVetoReason {
-				return b.String() + "..."
-			}
-			b.WriteRune(r)
-			n++
-		}
-	}
-	return b.String()
+	return shownLine(said.Reason, maxVetoReason)
 }
 
 // noteVeto makes of what came back a veto. Its reason is in the history where bodies

@@ -62,6 +62,7 @@ type sending struct {
 	frames *frames
 	stream uint32 // of frames; 0 before its headers are written
 	ended  bool
+	over   chan struct{} // closed when what was answered has been looked at
 }
 
 type sendingKey struct{}
@@ -72,17 +73,32 @@ func (s *sending) watch(req *http.Request) *http.Request {
 	return req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:              s.gotConn,
 		GotFirstResponseByte: func() { s.answered.Store(true) },
+		PutIdleConn:          s.putIdleConn,
 		WroteHeaders:         s.wroteHeaders,
 	}))
 }
 
 // gotConn is called for HTTP/1.1 alone.
 func (s *sending) gotConn(info httptrace.GotConnInfo) {
+	l := lineOf(info.Conn)
+	if l != nil {
+		l.take(s)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.frames, s.stream = nil, 0
-	if s.line = lineOf(info.Conn); s.line != nil {
-		s.writes = s.line.writes.Load()
+	if s.line = l; l != nil {
+		s.writes = l.writes.Load()
+	}
+}
+
+// putIdleConn is called by what reads from the connection, before it reads on.
+func (s *sending) putIdleConn(err error) {
+	s.mu.Lock()
+	l := s.line
+	s.mu.Unlock()
+	if l != nil && err == nil {
+		l.leave(s)
 	}
 }
 
@@ -106,27 +122,59 @@ func (s *sending) wroteHeaders() {
 	}
 }
 
-// end says what is known of a request that has failed: whether it was certainly
-// not processed, or else whether it may have been although nothing came back.
-func (s *sending) end() (unprocessed, unanswered bool) {
+// looked says what became of a request whose answer is resp, or which has failed if
+// that is nil. It tells whether the request was certainly not processed, or else
+// whether it may have been although nothing came back, and whether its connection
+// was one that takes no more requests.
+func (s *sending) looked(resp *http.Response) (unprocessed, unanswered, refused bool) {
+	defer close(s.over)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
+	if s.line == nil && resp != nil {
+		if s.frames != nil && s.stream != 0 {
+			s.frames.forget(s.stream)
+		}
+		return false, false, false
+	}
+	if s.line != nil {
+		return s.lookedAtLine(resp)
+	}
 	switch {
 	case s.frames != nil && s.stream != 0:
 		unprocessed = s.frames.forget(s.stream)
 		unanswered = !unprocessed
 	case s.frames != nil:
 		unprocessed = s.frames.isOver()
-	case s.line != nil && s.line.writes.Load() == s.writes:
-		unprocessed = s.line.over.Load()
-	case s.line != nil:
-		unanswered = true
 	}
 	if s.answered.Load() {
-		return false, false
+		return false, false, false
 	}
-	return unprocessed, unanswered
+	return unprocessed, unanswered, false
+}
+
+func (s *sending) lookedAtLine(resp *http.Response) (unprocessed, unanswered, refused bool) {
+	refused = s.line.isRetired()
+	if resp == nil && s.line.over.Load() || resp != nil && s.line.writes.Load() == s.writes {
+		s.line.shut.Store(true)
+	}
+	switch {
+	case s.line.shut.Load() && s.line.writes.Load() == s.writes: // what was answered was something else
+		s.line.retire()
+		return true, false, refused
+	case resp == nil:
+		return false, s.line.writes.Load() != s.writes && !s.answered.Load(), false
+	case announcesMore(resp):
+		s.line.retire()
+	}
+	return false, false, false
+}
+
+// announcesMore is true of an answer that has no content (RFC 9110, section 15.3.5) and
+// announces some: that may come, behind all that net/http reads of the answer.
+func announcesMore(resp *http.Response) bool {
+	length := resp.Header.Get("Content-Length")
+	return resp.StatusCode == http.StatusNoContent && (length != "" && length != "0" || len(resp.TransferEncoding) > 0)
 }
 
 func lineOf(conn any) *line {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // http2Conns makes the requests of a transport that go over HTTP/2, and keeps their
@@ -28,6 +29,7 @@ type http2Conn struct {
 	addr    string
 	frames  *frames
 	leaving atomic.Bool // to be closed behind its last request
+	aging   *time.Timer // nil for a connection that the Client has not dialed
 }
 
 type givenKey struct{}
@@ -79,6 +81,9 @@ func (c *http2Conns) accept(addr string, conn *tls.Conn) http.RoundTripper {
 	}
 	c.mu.Lock()
 	c.of[addr] = append(c.of[addr], made)
+	if l := lineOf(conn); l != nil {
+		made.aging = time.AfterFunc(time.Until(l.until), func() { c.retire(made) })
+	}
 	c.mu.Unlock()
 	// The hook can be called by what holds mu.
 	made.SetStateHook(func(*http.ClientConn) {
@@ -101,6 +106,9 @@ func (c *http2Conns) haveRoom(addr string) bool {
 func (c *http2Conns) remove(conn *http2Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if conn.aging != nil {
+		conn.aging.Stop()
+	}
 	rest := slices.DeleteFunc(c.of[conn.addr], func(known *http2Conn) bool { return known == conn })
 	if c.of[conn.addr] = rest; len(rest) == 0 {
 		delete(c.of, conn.addr)
@@ -146,6 +154,9 @@ func (c *http2Conns) retire(conn *http2Conn) {
 }
 
 func (c *http2Conn) leave() {
+	if c.aging != nil {
+		c.aging.Stop()
+	}
 	c.leaving.Store(true)
 	if c.InFlight() == 0 {
 		_ = c.Close()

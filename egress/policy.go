@@ -53,6 +53,13 @@ type Config struct {
 	// as AllowCIDRs. Default: none.
 	DenyCIDRs []netip.Prefix
 
+	// MaxConnAge is how long after it was dialed a connection takes requests, and so
+	// how long a verdict on an address holds, and how long a name that has moved leads
+	// to its former address. Each connection has a time of its own, of 3/4 to all of
+	// it, so that they do not all end together. A request under way comes to its end.
+	// Default: 5 minutes.
+	MaxConnAge time.Duration
+
 	// Proxy is the proxy that all connections go through. The policy then judges
 	// URLs, ports and IP literals as ever, but no more than that: the proxy
 	// resolves the names and opens the connections, so that it is the proxy that
@@ -69,9 +76,12 @@ type Config struct {
 
 func (c *Config) withDefaults() *Config {
 	if c == nil {
-		return &Config{}
+		c = &Config{}
 	}
 	out := *c
+	if out.MaxConnAge == 0 {
+		out.MaxConnAge = 5 * time.Minute
+	}
 	out.AllowCIDRs = slices.Clone(c.AllowCIDRs)
 	out.AllowPorts = slices.Clone(c.AllowPorts)
 	out.DenyCIDRs = slices.Clone(c.DenyCIDRs)
@@ -101,6 +111,9 @@ func (c *Config) validate() error {
 	}
 	if c.AnyPort && len(c.AllowPorts) > 0 {
 		return errors.New("egress: Config.AllowPorts: must be empty when AnyPort is set")
+	}
+	if c.MaxConnAge < 0 {
+		return errors.New("egress: Config.MaxConnAge: must not be negative")
 	}
 	if c.Proxy == nil {
 		return nil
@@ -172,3 +185,9 @@ func (p *Policy) checkPort(port uint16) error {
 // ownAddrsMaxAge bounds how long an address that the host has just taken on can
 // still be dialled as if it were foreign.
 const ownAddrsMaxAge = 10 * time.Second
+
+// connAge is how long one connection takes requests; random is of [0,1).
+func (p *Policy) connAge(random float64) time.Duration {
+	least := p.cfg.MaxConnAge / 4 * 3
+	return least + time.Duration(random*float64(p.cfg.MaxConnAge-least))
+}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
@@ -108,7 +110,7 @@ func (c *TransportConfig) validate() error {
 // the proxy a *ProxyError.
 //
 // The transport knows a request's address, not its URL: Client also holds each
-// URL against CheckURL. Close its idle connections when done.
+// URL against CheckURL, and the age of connections against Config.MaxConnAge. Close its idle connections when done.
 func (p *Policy) Transport(cfg *TransportConfig) (*http.Transport, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -152,7 +154,10 @@ var repeatPauses = [maxRepeats]time.Duration{0, 50 * time.Millisecond, 250 * tim
 // certainly not processed: its stream was refused (REFUSED_STREAM), or is above the
 // last one that the server names as it goes away (GOAWAY), or its connection ended
 // before a byte of the request was written. No other request is repeated, whatever
-// its headers say. A request with a body is repeated only if it has GetBody, which
+// its headers say. A connection is used for Config.MaxConnAge at most, and no more
+// after an answer of 204 that announces content, or after bytes that belong to no
+// answer; a request that meets such a connection is sent over another one, which is no
+// repeat. A request with a body is repeated only if it has GetBody, which
 // http.NewRequest sets for the usual kinds. WithExchange tells how often, and
 // AskBeforeRepeats can refuse it.
 func (p *Policy) Client(cfg *TransportConfig) (*http.Client, error) {
@@ -162,11 +167,12 @@ func (p *Policy) Client(cfg *TransportConfig) (*http.Client, error) {
 	}
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		until := time.Now().Add(p.connAge(rand.Float64()))
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		return &line{Conn: conn}, nil
+		return &line{Conn: conn, until: until}, nil
 	}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -188,33 +194,67 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x := exchangeOf(req.Context())
-	for repeats := 0; ; repeats++ {
-		resp, unprocessed, err := g.send(req, x)
-		if err == nil || !unprocessed || repeats == maxRepeats || !pause(req.Context(), repeatPauses[repeats]) {
+	for repeats, refusals := 0, 0; ; {
+		resp, again, err := g.send(req, x)
+		free := again == onAnother && refusals < maxRefusals
+		if err == nil || again == never || !free && (repeats == maxRepeats || !pause(req.Context(), repeatPauses[repeats])) {
 			return resp, err
 		}
-		again, ok := anew(req)
-		if !ok || !mayRepeat(req.Context()) {
+		next, ok := anew(req)
+		if !ok || !free && !mayRepeat(req.Context()) {
 			return nil, err
 		}
-		req = again
+		req = next
+		if free {
+			refusals++
+			continue
+		}
+		repeats++
 		x.Repeats++
 	}
 }
 
-// send sends a request once, and says of one that failed whether it was certainly
-// not processed.
-func (g *guard) send(req *http.Request, x *Exchange) (resp *http.Response, unprocessed bool, err error) {
-	var s sending
+// sendAgain says whether a request that failed may be sent again.
+type sendAgain int
+
+const (
+	never     sendAgain = iota
+	unsent              // it was certainly not processed
+	onAnother           // its connection was one that takes no more requests: it was not sent at all
+)
+
+// maxRefusals bounds how many such connections one request can meet before they count
+// as repeats.
+const maxRefusals = 64
+
+// errStray is the error of a request on whose connection something was read before it
+// was written.
+var errStray = errors.New("egress: the endpoint has sent what belongs to no request")
+
+// send sends a request once, and says of one that failed whether it may be sent again.
+func (g *guard) send(req *http.Request, x *Exchange) (resp *http.Response, again sendAgain, err error) {
+	s := sending{over: make(chan struct{})}
 	once := s.watch(req)
 	once.GetBody = nil // with it a POST that carries Idempotency-Key is sent again by net/http
 	resp, err = g.transport.RoundTrip(once)
-	unprocessed, x.Unanswered = s.end()
-	if err == nil {
-		x.Unanswered = false
-		resp.Request = req
+	if err != nil {
+		resp = nil
 	}
-	return resp, unprocessed, err
+	unprocessed, unanswered, refused := s.looked(resp)
+	x.Unanswered = unanswered
+	switch {
+	case unprocessed && resp != nil:
+		_ = resp.Body.Close()
+		return nil, unsent, errStray
+	case unprocessed && refused:
+		return nil, onAnother, err
+	case unprocessed:
+		return nil, unsent, err
+	case err != nil:
+		return nil, never, err
+	}
+	resp.Request = req
+	return resp, never, nil
 }
 
 // anew is the request with its body from the beginning; false if there is no way.

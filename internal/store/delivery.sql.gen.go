@@ -272,7 +272,7 @@ func (q *Queries) LoadPayloads(ctx context.Context, arg *LoadPayloadsParams) ([]
 
 const recordAttempts = `-- name: RecordAttempts :many
 WITH item AS MATERIALIZED (
-    SELECT i.id, i.seq, i.state, i.hold, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.repeats, i.started_at, f.place, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
+    SELECT i.id, i.seq, i.state, i.hold, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.method, i.reason_phrase, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.repeats, i.started_at, f.place, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
         f.place IS NULL AND EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.id = i.id) AS busy
     FROM (SELECT
         unnest($1::text[])::uuid AS id,
@@ -293,17 +293,19 @@ WITH item AS MATERIALIZED (
         unnest($16::text[]) AS outcome,
         unnest($17::text[]) AS error,
         unnest($18::text[]) AS attempt_reason,
-        unnest($19::integer[]) AS status,
-        unnest($20::text[]) AS url,
-        unnest($21::text[]) AS request_headers,
-        unnest($22::text[]) AS response_headers,
-        unnest($23::bytea[]) AS response_body,
-        unnest($24::bytea[]) AS response_sha256,
-        unnest($25::boolean[]) AS response_truncated,
-        unnest($26::bigint[]) AS retry_after_ms,
-        unnest($27::bigint[]) AS duration_us,
-        unnest($28::integer[]) AS repeats,
-        unnest($29::timestamptz[]) AS started_at
+        unnest($19::text[]) AS method,
+        unnest($20::text[]) AS reason_phrase,
+        unnest($21::integer[]) AS status,
+        unnest($22::text[]) AS url,
+        unnest($23::text[]) AS request_headers,
+        unnest($24::text[]) AS response_headers,
+        unnest($25::bytea[]) AS response_body,
+        unnest($26::bytea[]) AS response_sha256,
+        unnest($27::boolean[]) AS response_truncated,
+        unnest($28::bigint[]) AS retry_after_ms,
+        unnest($29::bigint[]) AS duration_us,
+        unnest($30::integer[]) AS repeats,
+        unnest($31::timestamptz[]) AS started_at
     ) i LEFT JOIN LATERAL (
         SELECT d.ctid AS place, d.state, d.attempt_seq, d.erased FROM /* TEMPLATE: schema */delivery d
         WHERE d.id = i.id
@@ -346,18 +348,20 @@ WITH item AS MATERIALIZED (
     FROM moved m WHERE m.again
 ), attempts AS (
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
-        delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers,
+        delivery_id, seq, round, number, manual, outcome, error, reason, method, status, reason_phrase, url, request_headers, response_headers,
         response_body, response_sha256, response_truncated, retry_after_ms, duration_us, repeats, engine, started_at)
     SELECT
         i.id, i.seq, i.round, i.number, i.manual, i.outcome, CASE WHEN i.erased THEN split_part(i.error, ':', 1) ELSE i.error END,
-        i.attempt_reason, i.status, i.url, CASE WHEN i.erased THEN '{}' ELSE i.request_headers END::jsonb,
+        i.attempt_reason, i.method, i.status, CASE WHEN i.erased THEN '' ELSE i.reason_phrase END, i.url,
+        CASE WHEN i.erased THEN '{}' ELSE i.request_headers END::jsonb,
         CASE WHEN i.erased THEN '{}' ELSE i.response_headers END::jsonb, CASE WHEN i.erased IS NOT TRUE THEN i.response_body END,
         CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
-        i.repeats, $30::text, i.started_at
+        i.repeats, $32::text, i.started_at
     FROM item i
     WHERE i.tried AND i.place IS NOT NULL
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
-        outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
+        outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, method = excluded.method,
+        status = excluded.status, reason_phrase = excluded.reason_phrase, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
         response_body = excluded.response_body, response_sha256 = excluded.response_sha256, response_truncated = excluded.response_truncated,
         retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, repeats = excluded.repeats,
@@ -392,6 +396,8 @@ type RecordAttemptsParams struct {
 	Outcomes          []string
 	Errors            []string
 	AttemptReasons    []string
+	Methods           []string
+	ReasonPhrases     []string
 	Statuses          []int
 	Urls              []string
 	RequestHeaders    []string
@@ -445,6 +451,8 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 		arg.Outcomes,
 		arg.Errors,
 		arg.AttemptReasons,
+		arg.Methods,
+		arg.ReasonPhrases,
 		arg.Statuses,
 		arg.Urls,
 		arg.RequestHeaders,

@@ -55,7 +55,7 @@ func (q *Queries) GetMessage(ctx context.Context, deliveryID uuid.UUID) ([]GetMe
 }
 
 const listAttempts = `-- name: ListAttempts :many
-SELECT delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers, response_body, response_sha256, response_truncated, retry_after_ms, duration_us, repeats, engine, started_at FROM /* TEMPLATE: schema */attempt WHERE delivery_id = $1 ORDER BY seq
+SELECT delivery_id, seq, round, number, manual, outcome, error, reason, method, status, reason_phrase, url, request_headers, response_headers, response_body, response_sha256, response_truncated, retry_after_ms, duration_us, repeats, engine, started_at FROM /* TEMPLATE: schema */attempt WHERE delivery_id = $1 ORDER BY seq
 `
 
 func (q *Queries) ListAttempts(ctx context.Context, deliveryID uuid.UUID) ([]Attempt, error) {
@@ -76,7 +76,9 @@ func (q *Queries) ListAttempts(ctx context.Context, deliveryID uuid.UUID) ([]Att
 			&i.Outcome,
 			&i.Error,
 			&i.Reason,
+			&i.Method,
 			&i.Status,
+			&i.ReasonPhrase,
 			&i.URL,
 			&i.RequestHeaders,
 			&i.ResponseHeaders,

@@ -71,7 +71,9 @@ type Attempt struct {
 	Outcome           string
 	Error             string
 	Reason            string
+	Method            string
 	Status            int
+	ReasonPhrase      string
 	URL               string
 	RequestHeaders    json.RawMessage
 	ResponseHeaders   json.RawMessage

@@ -20,7 +20,7 @@ WITH states AS (
     WHERE c.intent_id = $1::uuid AND c.outcome <> 'inactive'
 ), attempts AS (
     UPDATE /* TEMPLATE: schema */attempt a SET
-        error = split_part(a.error, ':', 1), request_headers = '{}', response_headers = '{}', response_body = NULL, response_sha256 = NULL
+        error = split_part(a.error, ':', 1), reason_phrase = '', request_headers = '{}', response_headers = '{}', response_body = NULL, response_sha256 = NULL
     FROM /* TEMPLATE: schema */delivery d
     WHERE d.intent_id = $1::uuid AND a.delivery_id = d.id
 ), deliveries AS (

@@ -488,7 +488,9 @@ CREATE TABLE /* TEMPLATE: schema */attempt (
     outcome            text NOT NULL,
     error              text NOT NULL DEFAULT '',
     reason             text NOT NULL DEFAULT '',
+    method             text NOT NULL DEFAULT '',
     status             integer NOT NULL DEFAULT 0,
+    reason_phrase      text NOT NULL DEFAULT '',
     url                text NOT NULL DEFAULT '',
     request_headers    jsonb NOT NULL DEFAULT '{}',
     response_headers   jsonb NOT NULL DEFAULT '{}',
@@ -1041,7 +1043,7 @@ BEGIN
     GET DIAGNOSTICS messages = ROW_COUNT;
     -- Behind its class the text of an error can be of the receiver's making.
     UPDATE /* TEMPLATE: schema */attempt a SET
-        error = split_part(a.error, ':', 1), request_headers = '{}', response_headers = '{}', response_body = NULL, response_sha256 = NULL
+        error = split_part(a.error, ':', 1), reason_phrase = '', request_headers = '{}', response_headers = '{}', response_body = NULL, response_sha256 = NULL
     FROM /* TEMPLATE: schema */delivery d
     WHERE d.intent_id = ANY (ids) AND a.delivery_id = d.id;
     GET DIAGNOSTICS attempts = ROW_COUNT;

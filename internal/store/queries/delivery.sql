@@ -119,6 +119,8 @@ WITH item AS MATERIALIZED (
         unnest(@outcomes::text[]) AS outcome,
         unnest(@errors::text[]) AS error,
         unnest(@attempt_reasons::text[]) AS attempt_reason,
+        unnest(@methods::text[]) AS method,
+        unnest(@reason_phrases::text[]) AS reason_phrase,
         unnest(@statuses::integer[]) AS status,
         unnest(@urls::text[]) AS url,
         unnest(@request_headers::text[]) AS request_headers,
@@ -172,18 +174,20 @@ WITH item AS MATERIALIZED (
     FROM moved m WHERE m.again
 ), attempts AS (
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
-        delivery_id, seq, round, number, manual, outcome, error, reason, status, url, request_headers, response_headers,
+        delivery_id, seq, round, number, manual, outcome, error, reason, method, status, reason_phrase, url, request_headers, response_headers,
         response_body, response_sha256, response_truncated, retry_after_ms, duration_us, repeats, engine, started_at)
     SELECT
         i.id, i.seq, i.round, i.number, i.manual, i.outcome, CASE WHEN i.erased THEN split_part(i.error, ':', 1) ELSE i.error END,
-        i.attempt_reason, i.status, i.url, CASE WHEN i.erased THEN '{}' ELSE i.request_headers END::jsonb,
+        i.attempt_reason, i.method, i.status, CASE WHEN i.erased THEN '' ELSE i.reason_phrase END, i.url,
+        CASE WHEN i.erased THEN '{}' ELSE i.request_headers END::jsonb,
         CASE WHEN i.erased THEN '{}' ELSE i.response_headers END::jsonb, CASE WHEN i.erased IS NOT TRUE THEN i.response_body END,
         CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
         i.repeats, @engine::text, i.started_at
     FROM item i
     WHERE i.tried AND i.place IS NOT NULL
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
-        outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, status = excluded.status, url = excluded.url,
+        outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, method = excluded.method,
+        status = excluded.status, reason_phrase = excluded.reason_phrase, url = excluded.url,
         request_headers = excluded.request_headers, response_headers = excluded.response_headers,
         response_body = excluded.response_body, response_sha256 = excluded.response_sha256, response_truncated = excluded.response_truncated,
         retry_after_ms = excluded.retry_after_ms, duration_us = excluded.duration_us, repeats = excluded.repeats,
