@@ -33,8 +33,17 @@ type Request struct {
 	Principal string
 	// Permission is the subscription's permission, "view" by default.
 	Permission string
-	// Site is the path where the resource lived when the intent was written.
+	// Site is the path of the place where the resource is as the sites are now: its
+	// site, or the nearest above it that the tree knows. Every site has a path, and that
+	// of a site which was moved is its new one.
 	Site string
+	// RecordedSite is the path that the intent has: where the resource lived when it
+	// was written. Another site can have that path now.
+	RecordedSite string
+	// ActiveSite is where the operation ran, as the sites are now; "" is none.
+	ActiveSite string
+	// Channel is the intent's; "" is none.
+	Channel string
 	// EventType is the type of the intent, such as "user.deleted".
 	EventType string
 	// IntentID is the wire id of the intent (webhook-id).

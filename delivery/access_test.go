@@ -246,6 +246,7 @@ func TestAnOwnerWhoLosesAccessBetweenTwoAttemptsGetsNoMore(t *testing.T) {
 			require.Equal(t, c.reason, d.Reason)
 			require.Equal(t, []string{"failed"}, b.outcomes(d.ID))
 			require.Equal(t, 1, b.count(`SELECT failed_attempts FROM riverhook.subscription_health`), "that is not a failure")
+			require.Zero(t, b.count(`SELECT unresolvable FROM riverhook.subscription_health`), "nor counted")
 		})
 	}
 }
@@ -347,7 +348,7 @@ func TestACheckerIsToldEnoughToJudgeAResourceThatIsGone(t *testing.T) {
 
 	require.Len(t, r.Requests(), 1)
 	require.Equal(t, []access.Request{{
-		Principal: "owner", Permission: "audit", Site: "/noaa/nws/oun", EventType: "user.deleted", IntentID: "gone", Actor: "boss",
+		Principal: "owner", Permission: "audit", Site: "/noaa/nws/oun", RecordedSite: "/noaa/nws/oun", EventType: "user.deleted", IntentID: "gone", Actor: "boss",
 		Resource: access.Resource{Kind: "user", ID: "ada"}, Attributes: map[string]string{"unit": "radar"},
 		Data: []byte(`{"was":"Ada"}`), OccurredAt: occurred,
 	}}, recorder.Requests())

@@ -111,7 +111,7 @@ func (e *Engine) askThere(ctx, limited context.Context, asked *questioning) erro
 	} else if err != nil {
 		return err
 	}
-	asked.Standing = found.Standing
+	asked.Standing, asked.Intent.Place = found.Standing, found.Place
 	matches := slices.DeleteFunc(slices.Clone(found.Matches), func(m hierarchy.Match) bool {
 		return slices.ContainsFunc(asked.Decisions, func(d decision) bool { return d.Subscription.ID == m.Subscription.ID })
 	})

@@ -68,7 +68,7 @@ func (e *Engine) decide(
 		}
 	}
 	e.applyFilters(ctx, by, in.Event, decisions)
-	e.judgeAccess(ctx, by, in.Event, decisions)
+	e.judgeAccess(ctx, by, in, decisions)
 	made = e.makeMessages(ctx, by, in.Event, decisions, messages)
 	for i := range decisions {
 		d := &decisions[i]
@@ -98,8 +98,9 @@ func inactiveReason(sub hierarchy.Subscription) string {
 
 // judgeAccess asks for all owners in one call, so that a checker can answer
 // them together.
-func (e *Engine) judgeAccess(ctx context.Context, by *caller, ev dialect.Event, decisions []decision) {
+func (e *Engine) judgeAccess(ctx context.Context, by *caller, in *intent, decisions []decision) {
 	var (
+		ev       = in.Event
 		requests []access.Request
 		asked    []int
 	)
@@ -108,7 +109,7 @@ func (e *Engine) judgeAccess(ctx context.Context, by *caller, ev dialect.Event, 
 			continue
 		}
 		for _, principal := range e.principals(ev, d.Subscription.Owner) {
-			requests = append(requests, accessRequest(ev, principal, d.Subscription.Permission))
+			requests = append(requests, accessRequest(ev, in.Place, principal, d.Subscription.Permission))
 			asked = append(asked, i)
 		}
 	}

@@ -85,6 +85,7 @@ type Engine struct {
 	loads      *batch.Group[uuid.UUID, *target]
 	rereads    *batch.Group[reread, *store.RereadTargetsRow]
 	lookups    *batch.Group[hierarchy.Lookup, hierarchy.Found]
+	places     *batch.Group[hierarchy.Lookup, hierarchy.Place]
 	records    *batch.Group[*transition, recorded]
 	releases   *batch.Group[release, int]
 
@@ -174,6 +175,7 @@ func (e *Engine) makeBatches() {
 	e.lookups = batch.New(smaller, e.resolver.Find)
 	e.expansions = batch.New(smaller, e.commitExpansions)
 	e.loads = batch.New(usual, e.loadTargets)
+	e.places = batch.New(usual, e.resolver.Places)
 	e.payloads = newPayloads(batch.New(few, e.loadPayloads))
 	e.rereads = batch.New(usual, e.rereadTargets)
 	e.records = batch.New(usual, e.recordTransitions)

@@ -96,6 +96,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 		if err != nil {
 			return nil, err
 		}
+		in.Place = ex.Place
 		known := maps.Clone(messages)
 		maps.Copy(known, fresh)
 		decisions, made := e.decide(ctx, host, in, ex.matches, nil, known)
@@ -155,7 +156,7 @@ func (e *Engine) findChunk(ctx context.Context, host *caller, by carrier, in *in
 	}
 	_, keep := e.cfg.History.of(in.Event.Type, in.Keep)
 	ex := &expansion{
-		Intent: in, Standing: found.Standing, matches: found.Matches, ReadAt: readAt, Next: in.After, Keep: keep, JobID: by.JobID,
+		Intent: in, Place: found.Place, Standing: found.Standing, matches: found.Matches, ReadAt: readAt, Next: in.After, Keep: keep, JobID: by.JobID,
 		Wait: e.cfg.RedecideAfter,
 	}
 	if len(ex.matches) > e.cfg.ChunkSize {
@@ -246,6 +247,7 @@ func (e *Engine) storedMessages(
 // expansion is one chunk, decided and not yet committed.
 type expansion struct {
 	Intent    *intent
+	Place     hierarchy.Place
 	Standing  hierarchy.Standing // by which its matches were found
 	matches   []hierarchy.Match
 	ReadAt    time.Time // when reading its subscriptions began
@@ -292,7 +294,7 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
 			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: row.CircuitOpened, Trial: row.Trial,
 			Gone: row.Gone, Failing: row.Failing,
-			ReadAt: ex.ReadAt, Payloads: ex.Intent.Payloads,
+			ReadAt: ex.ReadAt, Payloads: ex.Intent.Payloads, TreeVersion: ex.Intent.TreeVersion,
 		})
 	}
 	return targets

@@ -95,7 +95,7 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 	}
 	e.stop()
 	e.loops.Wait()
-	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.expansions, e.loads, e.records, e.releases} {
+	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.places, e.expansions, e.loads, e.records, e.releases} {
 		group.Close()
 	}
 	e.closeClients()

@@ -38,7 +38,7 @@ func (q *questioning) targets(stored map[uuid.UUID]store.LoadGatesRow) []*target
 			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect,
 			Epoch: d.Subscription.Epoch, State: statePending, Round: 1, AccessAt: d.AccessAt,
 			CircuitOpened: row.CircuitOpened, Trial: row.Trial, Probed: row.Probed, Gone: row.Gone, Failing: row.Failing,
-			ReadAt: q.ReadAt, Question: true,
+			ReadAt: q.ReadAt, Question: true, TreeVersion: q.Intent.TreeVersion,
 		}
 		t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
 		targets[i] = t

@@ -136,7 +136,16 @@ func (e *Engine) settle(
 		return nil, err
 	}
 	ex := &expansion{Intent: in, ReadAt: readAt, JobID: by.JobID}
-	ex.Decisions, ex.Messages = e.decide(ctx, host, in, matches, tries, messages)
+	var lost error
+	in.Place, lost = e.placeOf(ctx, host, in.lookup(uuid.Nil, 0))
+	if stalled := host.stalled(); stalled != nil {
+		return nil, stalled
+	}
+	if lost != nil {
+		ex.Decisions = withoutPlace(lost, matches, tries)
+	} else {
+		ex.Decisions, ex.Messages = e.decide(ctx, host, in, matches, tries, messages)
+	}
 	if stalled := host.stalled(); stalled != nil {
 		return nil, stalled
 	}

@@ -219,9 +219,16 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 		t.Event.Data, t.DataLater = data, false
 	}
 	asked := time.Now()
+	place, err := e.placeOf(ctx, t.By, t.lookup())
+	if tr := t.notCalled(err); tr != nil {
+		return tr
+	}
+	if err != nil {
+		return t.postpone(undecidedWait, placeReason(err))
+	}
 	var requests []access.Request
 	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
-		requests = append(requests, accessRequest(t.Event, principal, t.Sub.Permission))
+		requests = append(requests, accessRequest(t.Event, place, principal, t.Sub.Permission))
 	}
 	answers, err := e.checkMany(ctx, t.By, t.Event, requests)
 	if err != nil {

@@ -26,6 +26,7 @@ type intent struct {
 
 	Payloads *intentPayloads // held by the job that has it; nil: of a question
 
+	Place       hierarchy.Place // where it is now: set before anything is decided
 	TreeVersion int64 // that its transaction saw; 0 is the present
 }
 
@@ -35,6 +36,12 @@ func (in *intent) lookup(after uuid.UUID, limit int) hierarchy.Lookup {
 		IntentID: in.ID, Type: in.Event.Type, Site: hierarchy.Path(in.Event.Site), ActiveSite: hierarchy.Path(in.Event.ActiveSite),
 		TreeVersion: in.TreeVersion, Channel: in.Event.Channel, After: after, Limit: limit,
 	}
+}
+
+// lookup asks for the place of the target's event.
+func (t *target) lookup() hierarchy.Lookup {
+	in := intent{ID: t.IntentID, Event: t.Event, TreeVersion: t.TreeVersion}
+	return in.lookup(uuid.Nil, 0)
 }
 
 func newIntent(row store.LoadIntentsRow) (*intent, error) {
@@ -56,10 +63,11 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 	}, nil
 }
 
-// accessRequest asks for one principal and the intent's resource.
-func accessRequest(ev dialect.Event, principal, permission string) access.Request {
+// accessRequest asks for one principal and the intent's resource, which is at a place.
+func accessRequest(ev dialect.Event, at hierarchy.Place, principal, permission string) access.Request {
 	return access.Request{
-		Principal: principal, Permission: permission, Site: ev.Site, EventType: ev.Type, IntentID: ev.ID,
+		Principal: principal, Permission: permission, Site: string(at.Site), RecordedSite: ev.Site, ActiveSite: string(at.ActiveSite),
+		Channel: ev.Channel, EventType: ev.Type, IntentID: ev.ID,
 		Actor: ev.Actor, Resource: access.Resource{Kind: ev.ResourceKind, ID: ev.ResourceID},
 		Attributes: ev.Attributes, Data: ev.Data, OccurredAt: ev.OccurredAt,
 	}
@@ -83,6 +91,8 @@ type target struct {
 	Payloads  *intentPayloads // where what is to be loaded later comes from
 	BodyLater bool            // the message's body is not loaded yet
 	DataLater bool            // the event's data are not loaded yet
+
+	TreeVersion int64 // that the intent's transaction saw; 0 is the present
 
 	ReadAt   time.Time // when reading it, or its subscription, began
 	Question bool      // its delivery is written with the answer
@@ -130,7 +140,7 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 		Epoch: row.Epoch, State: row.State, Hold: row.Hold, JobID: row.JobID, Round: row.Round,
 		Seq: row.AttemptSeq, Attempts: row.Attempts, Interrupted: row.Interrupted, Manual: row.Manual, AtOnce: row.AtOnce,
 		CircuitOpened: row.CircuitOpened, Trial: row.Trial, Probed: row.Probed, Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
-		MessageGone: row.MessageGone,
+		MessageGone: row.MessageGone, TreeVersion: row.TreeVersion,
 	}
 	if row.Deleted {
 		t.Sub.DeletedAt = &now

@@ -15,6 +15,7 @@ import (
 type reach struct {
 	resource []Path
 	active   []Path
+	place    Place
 	token    string // stays the same while the sites do; "" if they cannot change
 }
 
@@ -96,12 +97,14 @@ func (r *Resolver) reaches(lookups []Lookup, p *paths, chains []chain) []reach {
 	for i, l := range lookups {
 		at := chains[p.index[askedPath{l.Site.orRoot(), l.TreeVersion}]]
 		reaches[i].resource, reaches[i].token = at.sites, at.token
+		reaches[i].place.Site = at.sites[0]
 		if l.ActiveSite == "" {
 			continue
 		}
 		at = chains[p.index[askedPath{l.ActiveSite, l.TreeVersion}]]
 		reaches[i].token += at.token
 		active := at.sites
+		reaches[i].place.ActiveSite = active[0]
 		if !r.cfg.ActiveChain {
 			active = active[:1]
 		}

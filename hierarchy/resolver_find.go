@@ -21,6 +21,7 @@ var ErrTreeChanges = errors.New("the tree changes all the time")
 // Found is the answer to a lookup.
 type Found struct {
 	Matches  []Match
+	Place    Place
 	Standing Standing
 }
 
@@ -186,7 +187,7 @@ func (q *questions) answers(rows []store.ResolveRow) ([]Found, error) {
 	}
 	for i, of := range q.first {
 		found[i].Matches = slices.Clip(found[of].Matches)
-		found[i].Standing.Chain = q.reaches[i].token
+		found[i].Place, found[i].Standing.Chain = q.reaches[i].place, q.reaches[i].token
 	}
 	return found, nil
 }

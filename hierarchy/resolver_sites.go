@@ -40,6 +40,27 @@ func (r *Resolver) SitesOf(ctx context.Context, l Lookup) ([]ReachedSite, Standi
 	return sites, Standing{Chain: reach.token}, nil
 }
 
+// Place is where the resource of an intent is, and where the operation ran, as the sites
+// are now: each is the nearest site that the tree knows. ActiveSite is "" if there is none.
+type Place struct {
+	Site, ActiveSite Path
+}
+
+// Places are those of lookups, in their order; only their paths and tree versions matter.
+// An error is one of all of them: try again later.
+func (r *Resolver) Places(ctx context.Context, lookups []Lookup) ([]Place, error) {
+	asked := pathsOf(lookups)
+	chains, err := r.chainsNow(ctx, asked)
+	if err != nil {
+		return nil, failed("places", err)
+	}
+	places := make([]Place, len(lookups))
+	for i, reach := range r.reaches(lookups, asked, chains) {
+		places[i] = reach.place
+	}
+	return places, nil
+}
+
 // TreeVersion is the version of [Sites] at present, for a Lookup that is to be made
 // later as if it were made now. 0 for any other tree.
 func (r *Resolver) TreeVersion(ctx context.Context) (int64, error) {

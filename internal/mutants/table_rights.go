@@ -51,6 +51,12 @@ var ruling = []mutant{
 		test: "hierarchy.TestEachMethodOfAConfinedStoreKeepsToItsSubtree",
 	},
 	{
+		name: "access is judged by the recorded path",
+		file: "delivery/target.go", decl: "accessRequest",
+		old: "Site: string(at.Site)", with: "Site: ev.Site",
+		test: "delivery.TestAccess_SiteIsThePlaceOfNow",
+	},
+	{
 		name: "a removal does not wait for what is being created",
 		file: "hierarchy/subscription_delete_owner.go", decl: "removeAll",
 		old: `s.passGates(ctx, tx, r.owner, "")`, with: `s.passGates(ctx, tx, "", "")`,

@@ -7,7 +7,7 @@ SELECT
     d.interrupted, d.job_id, d.manual, d.at_once, coalesce(d.ended_runs::text, '')::text AS ended_runs,
     coalesce(ceil(extract(epoch FROM now() - d.access_at) * 1000), -1)::bigint AS access_age_ms,
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
-    i.schema_version, i.occurred_at,
+    i.schema_version, i.tree_version, i.occurred_at,
     (CASE WHEN octet_length(i.data) <= @inline::integer THEN i.data END)::bytea AS data,
     coalesce(octet_length(i.data) > @inline::integer, false)::boolean AS data_later,
     m.content_type, m.headers AS message_headers, m.gone AS message_gone,

@@ -1,0 +1,45 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+// placeOf finds where the resource of an intent is now, for those who judge access later
+// than its expansion. A suspect asks a tree of the application for itself.
+func (e *Engine) placeOf(ctx context.Context, by *caller, asked hierarchy.Lookup) (place hierarchy.Place, err error) {
+	if !e.asksTree {
+		return e.places.Do(ctx, asked)
+	}
+	kept := by.call(ctx, stepTree, func() {
+		if by == nil || by.suspect == nil {
+			place, err = e.places.Do(ctx, asked)
+			return
+		}
+		var all []hierarchy.Place
+		if all, err = e.resolver.Places(ctx, []hierarchy.Lookup{asked}); err == nil {
+			place = all[0]
+		}
+	})
+	return place, cmp.Or(kept, err)
+}
+
+// placeReason is why access is not decided while a tree does not answer.
+func placeReason(err error) string { return "the site of the resource is not known now: " + brief(err) }
+
+// withoutPlace are the decisions of an intent whose place nobody knows. They wait, or
+// have failed if the tree is given up.
+func withoutPlace(err error, matches []hierarchy.Match, tries map[uuid.UUID]int) []decision {
+	decisions := make([]decision, len(matches))
+	for i, m := range matches {
+		decisions[i] = decision{Match: m, Outcome: decisionWaiting, Reason: placeReason(err), Tries: tries[m.Subscription.ID]}
+		if isEnded(err) {
+			decisions[i].Outcome, decisions[i].Reason = decisionFailed, err.Error()
+		}
+	}
+	return decisions
+}
