@@ -55,7 +55,7 @@ func TestTheHistoryShowsWhatWasAskedAndWhatEachGateSaid(t *testing.T) {
 	require.Equal(t, q.Attributes, in.Attributes)
 
 	for pattern, n := range map[string]int{"before:**": 2, "before:user.*": 2, "**": 0, "user.*": 0, "before:user": 0, "": 2} {
-		found, err := h.Deliveries(t.Context(), &delivery.DeliveryFilter{EventType: pattern})
+		found, err := deliveriesOf(h.Deliveries(t.Context(), &delivery.DeliveryFilter{EventType: pattern}))
 		require.NoError(t, err)
 		require.Len(t, found, n, pattern)
 	}
@@ -267,7 +267,7 @@ func TestGatesOfUmbrellaTypesAreAsked(t *testing.T) {
 	require.Len(t, questions.Requests(), 1)
 
 	for eventType, want := range map[string]uuid.UUID{"user.delete": hears, "before:user.delete": sub} {
-		found, err := b.subs.List(t.Context(), &hierarchy.ListOpts{EventType: eventType})
+		found, err := listed(b.subs.List(t.Context(), &hierarchy.ListOpts{EventType: eventType}))
 		require.NoError(t, err)
 		require.Len(t, found, 1)
 		require.Equal(t, want, found[0].ID)

@@ -156,9 +156,9 @@ func judge(err error, r access.Request) (outcome, reason string) {
 	case errors.Is(err, access.ErrUnknownPrincipal):
 		return decisionUnresolvable, fmt.Sprintf("there is no principal %q", r.Principal) + added(err, access.ErrUnknownPrincipal)
 	case errors.Is(err, access.ErrNoChecker):
-		return decisionWaiting, fmt.Sprintf("no access checker for resources of kind %q in this process", r.Resource.Kind)
+		return decisionWaiting, fmt.Sprintf(reasonNoChecker+"for resources of kind %q in this process", r.Resource.Kind)
 	default:
-		return decisionWaiting, "access could not be decided: " + brief(err)
+		return decisionWaiting, reasonUndecided + brief(err)
 	}
 }
 
@@ -223,7 +223,7 @@ func (e *Engine) makeMessage(ctx context.Context, by *caller, ev dialect.Event, 
 			case errors.Is(err, ErrGone):
 				return dialect.Message{}, &decision{Outcome: decisionGone, Reason: "the resource is gone"}
 			}
-			return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "externalizer: " + brief(err), Tries: 1}
+			return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: reasonExternalizer + brief(err), Tries: 1}
 		}
 	} else if err := e.checkSize("data", len(data)); err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
@@ -233,7 +233,7 @@ func (e *Engine) makeMessage(ctx context.Context, by *caller, ev dialect.Event, 
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 	}
 	if err != nil {
-		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: "dialect: " + brief(err), Tries: 1}
+		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: reasonDialect + brief(err), Tries: 1}
 	}
 	if err := e.checkSize("message", len(msg.Body)); err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}

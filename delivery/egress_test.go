@@ -164,7 +164,7 @@ func TestWhatWasBlockedIsRecordedAndTheReasonIsTheOperatorsAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.NotContains(t, string(text), "10.9.8.7", "what is shown to the owner")
 	}
-	deliveries, err := engine.History().Deliveries(t.Context(), nil)
+	deliveries, err := deliveriesOf(engine.History().Deliveries(t.Context(), nil))
 	require.NoError(t, err)
 	text, err := json.Marshal(deliveries)
 	require.NoError(t, err)

@@ -329,7 +329,7 @@ func TestCredentialsAreSealedAndShownNowhere(t *testing.T) {
 		require.NoError(t, err)
 		shown = append(shown, c, sub, got, a, c.Basic, c.OAuth2)
 	}
-	listed, err := b.subs.List(t.Context(), nil)
+	listed, err := listed(b.subs.List(t.Context(), nil))
 	require.NoError(t, err)
 	id := b.enqueue(nil)
 	b.drain(engine)

@@ -135,7 +135,7 @@ func TestTheSchemaVersionOfAnIntentIsShownToExternalizersAndInTheHistory(t *test
 		in, err := b.reader().Intent(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, version, in.SchemaVersion)
-		list, err := b.reader().Intents(t.Context(), &delivery.IntentFilter{Limit: 1})
+		list, err := intentsOf(b.reader().Intents(t.Context(), &delivery.IntentFilter{Limit: 1}))
 		require.NoError(t, err)
 		require.Equal(t, version, list[0].SchemaVersion)
 		text, err := json.Marshal(in)

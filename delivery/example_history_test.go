@@ -29,13 +29,12 @@ func ExampleHistory_Deliveries() {
 			if err != nil {
 				return err
 			}
-			for _, d := range page {
+			for _, d := range page.Deliveries {
 				fmt.Println(d.IntentID, d.EventType, d.LastOutcome, d.LastStatus)
 			}
-			if len(page) < filter.Limit {
+			if filter.Cursor = page.Next; page.Next == "" {
 				return nil
 			}
-			filter.Before = page[len(page)-1].ID
 		}
 	}
 	_ = failed

@@ -33,6 +33,11 @@ const (
 // other sites were never considered. The tree is asked while no connection is
 // held; where it fails, what was recorded is still explained.
 func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) {
+	return h.explainTo(ctx, id, nil)
+}
+
+// explainTo explains an intent to a principal, or all of it where that is nil.
+func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory) (*Explanation, error) {
 	in, err := h.Intent(ctx, id)
 	if err != nil {
 		return nil, err
@@ -40,7 +45,7 @@ func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) 
 	in.Data = nil
 	at := hierarchy.Lookup{Site: in.Site, ActiveSite: in.ActiveSite, TreeVersion: in.treeVersion}
 	for range maxExplanations {
-		x, before, err := h.explain(ctx, in, at)
+		x, before, err := h.explain(ctx, in, at, p)
 		if err != nil || x.SitesError != "" {
 			return x, err
 		}
@@ -57,7 +62,9 @@ func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) 
 }
 
 // explain reads the sites before the subscriptions there; the standing says by which.
-func (h *History) explain(ctx context.Context, in *IntentRecord, at hierarchy.Lookup) (*Explanation, hierarchy.Standing, error) {
+func (h *History) explain(
+	ctx context.Context, in *IntentRecord, at hierarchy.Lookup, p *PrincipalHistory,
+) (*Explanation, hierarchy.Standing, error) {
 	x := &Explanation{Intent: *in}
 	reached, standing, err := h.resolver.SitesOf(ctx, at)
 	if err != nil {
@@ -71,13 +78,22 @@ func (h *History) explain(ctx context.Context, in *IntentRecord, at hierarchy.Lo
 		x.Sites = append(x.Sites, ExplainedSite(r))
 		whys[r.Site] = r.Why
 	}
-	if err := h.explainRecorded(ctx, x, whys); err != nil {
+	only := []string{} // of all
+	if p != nil {
+		if only, err = p.mayExplain(ctx, x); err != nil {
+			return nil, standing, fmt.Errorf("delivery: explain: %w", err)
+		}
+		if len(only) == 0 {
+			return x, standing, nil
+		}
+	}
+	if err := h.explainRecorded(ctx, x, whys, p, only); err != nil {
 		return nil, standing, err
 	}
 	if len(reached) == 0 || x.Truncated {
 		return x, standing, nil
 	}
-	return x, standing, h.explainOthers(ctx, x, whys)
+	return x, standing, h.explainOthers(ctx, x, whys, only)
 }
 
 // Explain is that of History, by the engine's tree.
@@ -85,8 +101,12 @@ func (e *Engine) Explain(ctx context.Context, id string) (*Explanation, error) {
 	return e.History().Explain(ctx, id)
 }
 
-func (h *History) explainRecorded(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string) error {
-	rows, err := h.store.ExplainRecorded(ctx, &store.ExplainRecordedParams{IntentID: x.Intent.Key, MaxRows: maxExplained + 1})
+func (h *History) explainRecorded(
+	ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, p *PrincipalHistory, only []string,
+) error {
+	rows, err := h.store.ExplainRecorded(ctx, &store.ExplainRecordedParams{
+		IntentID: x.Intent.Key, Subscriptions: only, MaxRows: maxExplained + 1,
+	})
 	if err != nil {
 		return fmt.Errorf("delivery: explain: %w", err)
 	}
@@ -97,7 +117,7 @@ func (h *History) explainRecorded(ctx context.Context, x *Explanation, whys map[
 		s := Explained{
 			SubscriptionID: row.SubscriptionID, Name: row.Name, URL: publicURL(row.URL), Owner: row.Owner, Site: hierarchy.Path(row.Site),
 			Outcome: DecisionOutcome(row.Outcome), MatchedSite: hierarchy.Path(row.MatchedSite), MatchedPattern: row.MatchedPattern,
-			Hold: Hold(row.Hold), Attempts: row.Attempts,
+			Hold: Hold(row.Hold), Attempts: row.Attempts, reason: row.Reason,
 		}
 		if row.DeliveryID != "" {
 			delivery, err := uuid.Parse(row.DeliveryID)
@@ -105,6 +125,9 @@ func (h *History) explainRecorded(ctx context.Context, x *Explanation, whys map[
 				return fmt.Errorf("delivery: explain: %w", err)
 			}
 			s.DeliveryID = &delivery
+			if p != nil {
+				row.Reason = ownersReason(row.Reason, delivery)
+			}
 		}
 		if s.Outcome == DecisionWaiting || s.Outcome == DecisionPending && s.Hold == "" {
 			s.DueAt = &row.DueAt
@@ -180,19 +203,16 @@ func whereItStands(row store.ExplainRecordedRow) string {
 	return text
 }
 
-func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string) error {
-	sites := make([]string, len(x.Sites))
-	for i, s := range x.Sites {
-		sites[i] = string(s.Site)
-	}
+func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, only []string) error {
 	name, isQuestion := strings.CutPrefix(x.Intent.Type, hierarchy.BeforePrefix)
 	prefix := ""
 	if isQuestion {
 		prefix = hierarchy.BeforePrefix
 	}
 	rows, err := h.store.ExplainOthers(ctx, &store.ExplainOthersParams{
-		IntentID: x.Intent.Key, Patterns: hierarchy.Patterns(x.Intent.Type), Type: name, Prefix: prefix, Sites: sites,
-		MaxRows: maxExplainedLive + 1,
+		IntentID: x.Intent.Key, Patterns: hierarchy.Patterns(x.Intent.Type), Type: name, Prefix: prefix, Sites: x.siteTexts(),
+		Subscriptions: only,
+		MaxRows:       maxExplainedLive + 1,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: explain: %w", err)
@@ -205,7 +225,7 @@ func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hi
 		site := hierarchy.Path(row.Site)
 		x.Subscriptions = append(x.Subscriptions, Explained{
 			SubscriptionID: row.ID, Name: row.Name, URL: publicURL(row.URL), Owner: row.Owner, Site: site,
-			Outcome: outcome, Why: whys[site] + "; " + why, Live: true,
+			Outcome: outcome, Why: whys[site] + "; " + why, Live: true, reason: why,
 		})
 	}
 	return nil

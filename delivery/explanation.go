@@ -67,6 +67,8 @@ type Explained struct {
 	Hold           Hold           `json:"hold,omitempty"`
 	Attempts       int            `json:"attempts"`         // requests in all rounds; for a decision without delivery: failed tries to make it
 	DueAt          *time.Time     `json:"due_at,omitempty"` // of the next attempt or try
+
+	reason string // as it is recorded
 }
 
 // String returns the explanation as lines for people: the intent, the sites, and
@@ -74,20 +76,9 @@ type Explained struct {
 func (x *Explanation) String() string {
 	var b strings.Builder
 	in := &x.Intent
-	fmt.Fprintf(&b, "intent %s: %s", in.ID, in.Type)
-	if in.ResourceKind != "" {
-		fmt.Fprintf(&b, " of %s:%s", in.ResourceKind, in.ResourceID)
-	}
-	fmt.Fprintf(&b, " at %s", in.Site)
-	if in.ActiveSite != "" {
-		fmt.Fprintf(&b, ", from %s", in.ActiveSite)
-	}
-	if in.Channel != "" {
-		fmt.Fprintf(&b, ", on channel %q", in.Channel)
-	}
-	fmt.Fprintf(&b, ": %s", in.State)
-	if in.Reason != "" {
-		fmt.Fprintf(&b, ": %s", in.Reason)
+	fmt.Fprintf(&b, "intent %s", in.ID)
+	if in.Type != "" { // else the reader may not know what it is
+		b.WriteString(": " + in.summary())
 	}
 	b.WriteByte('\n')
 	for _, site := range x.Sites {
@@ -101,6 +92,27 @@ func (x *Explanation) String() string {
 	}
 	if x.Truncated {
 		b.WriteString("  and more subscriptions\n")
+	}
+	return b.String()
+}
+
+// summary says what an intent is and where it stands.
+func (in *IntentRecord) summary() string {
+	var b strings.Builder
+	b.WriteString(in.Type)
+	if in.ResourceKind != "" {
+		fmt.Fprintf(&b, " of %s:%s", in.ResourceKind, in.ResourceID)
+	}
+	fmt.Fprintf(&b, " at %s", in.Site)
+	if in.ActiveSite != "" {
+		fmt.Fprintf(&b, ", from %s", in.ActiveSite)
+	}
+	if in.Channel != "" {
+		fmt.Fprintf(&b, ", on channel %q", in.Channel)
+	}
+	fmt.Fprintf(&b, ": %s", in.State)
+	if in.Reason != "" {
+		fmt.Fprintf(&b, ": %s", in.Reason)
 	}
 	return b.String()
 }

@@ -87,7 +87,7 @@ func (e *Engine) evaluateFilters(ctx context.Context, ev dialect.Event, decision
 func (e *Engine) judgeFilter(ctx context.Context, expr string, seen *filter.Event) (outcome, reason string) {
 	compiled := e.compiledFilter(expr)
 	if compiled.err != nil {
-		return decisionFilterError, "the filter does not compile: " + brief(compiled.err)
+		return decisionFilterError, reasonNoFilter + brief(compiled.err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, filterTimeout)
 	defer cancel()
@@ -96,7 +96,7 @@ func (e *Engine) judgeFilter(ctx context.Context, expr string, seen *filter.Even
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return decisionWaiting, "the filter was not evaluated in time"
 	case err != nil:
-		return decisionFilterError, "the filter failed: " + brief(err)
+		return decisionFilterError, reasonFilter + brief(err)
 	case !matches:
 		return decisionFiltered, "the filter is false of it"
 	}

@@ -173,3 +173,27 @@ func (l *log) String() string {
 }
 
 func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// listed are the subscriptions of a page.
+func listed(page *hierarchy.SubscriptionPage, err error) ([]hierarchy.Subscription, error) {
+	if err != nil {
+		return nil, err
+	}
+	return page.Subscriptions, nil
+}
+
+// deliveriesOf are the deliveries of a page.
+func deliveriesOf(page *delivery.DeliveryPage, err error) ([]delivery.Delivery, error) {
+	if err != nil {
+		return nil, err
+	}
+	return page.Deliveries, nil
+}
+
+// intentsOf are the intents of a page.
+func intentsOf(page *delivery.IntentPage, err error) ([]delivery.IntentRecord, error) {
+	if err != nil {
+		return nil, err
+	}
+	return page.Intents, nil
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -76,19 +77,25 @@ func newHistory(pool *pgxpool.Pool, schema string, resolver *hierarchy.Resolver)
 // engine need not run.
 func (e *Engine) History() *History { return newHistory(e.pool, e.cfg.Schema, e.resolver) }
 
-// Deliveries lists deliveries, newest first. Page by page, with Before as the
-// last id of the page before, each delivery that was there at the first page is
-// returned once. A page that is not full is the last. nil lists all.
-func (h *History) Deliveries(ctx context.Context, filter *DeliveryFilter) ([]Delivery, error) {
-	f := DeliveryFilter{}
-	if filter != nil {
-		f = *filter
-	}
-	params, err := f.params()
+// Deliveries returns a page of deliveries, newest first. Page by page, each delivery
+// that was there at the first page is returned once. nil lists all.
+func (h *History) Deliveries(ctx context.Context, filter *DeliveryFilter) (*DeliveryPage, error) {
+	params, err := filter.params()
 	if err != nil {
 		return nil, fmt.Errorf("delivery: list deliveries: %w", err)
 	}
-	return h.deliveries(ctx, params)
+	return h.deliveryPage(ctx, params)
+}
+
+// deliveryPage is the page for which the parameters have one row more than it may have.
+func (h *History) deliveryPage(ctx context.Context, params *store.ListDeliveriesParams) (*DeliveryPage, error) {
+	found, err := h.deliveries(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	page := &DeliveryPage{}
+	page.Deliveries, page.Next = cursor.Page(found, params.MaxRows-1, func(last Delivery) string { return cursor.Deliveries.OfID(last.ID) })
+	return page, nil
 }
 
 func (h *History) deliveries(ctx context.Context, params *store.ListDeliveriesParams) ([]Delivery, error) {
@@ -105,7 +112,7 @@ func (h *History) deliveries(ctx context.Context, params *store.ListDeliveriesPa
 
 // Delivery returns one delivery, or ErrNotFound.
 func (h *History) Delivery(ctx context.Context, id uuid.UUID) (*Delivery, error) {
-	found, err := h.deliveries(ctx, &store.ListDeliveriesParams{ID: &id, Before: uuid.Max, MaxRows: 1})
+	found, err := h.deliveries(ctx, &store.ListDeliveriesParams{ID: &id, Subscriptions: []string{}, Before: uuid.Max, MaxRows: 1})
 	if err != nil {
 		return nil, err
 	}

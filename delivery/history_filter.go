@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -32,12 +33,11 @@ type DeliveryFilter struct {
 	// After is a delivery of which only newer ones are listed.
 	After uuid.UUID
 
-	// Before is a delivery of which only older ones are listed: the last of the
-	// page before.
-	Before uuid.UUID
-
 	// Channel is the channel of the intent, exactly.
 	Channel string
+
+	// Cursor is the Next of the page before. Default: the list begins with the newest.
+	Cursor string
 
 	// EventType is an event type or a pattern of them, such as "user.*", or one of
 	// questions, such as "before:**".
@@ -51,6 +51,9 @@ type DeliveryFilter struct {
 
 	// Limit is the most that are returned, up to 1000. Default: 100.
 	Limit int
+
+	// Owner is the principal that the subscription belongs to.
+	Owner string
 
 	// ResourceID is the id of the resource. It needs ResourceKind.
 	ResourceID string
@@ -77,7 +80,21 @@ type DeliveryFilter struct {
 	Until time.Time
 }
 
+// DeliveryPage is a page of a list of deliveries.
+type DeliveryPage struct {
+	Deliveries []Delivery `json:"deliveries"`
+
+	// Next is the Cursor of the page that follows; "": this one is the last. It tells
+	// nothing about what is not on the page.
+	Next string `json:"next,omitempty"`
+}
+
+// params are for one row more than the page may have, which says whether another
+// follows. nil is the zero filter.
 func (f *DeliveryFilter) params() (*store.ListDeliveriesParams, error) {
+	if f == nil {
+		f = &DeliveryFilter{}
+	}
 	switch f.Hold {
 	case "", HoldCircuit, HoldPaused, HoldSlots:
 	default:
@@ -91,11 +108,18 @@ func (f *DeliveryFilter) params() (*store.ListDeliveriesParams, error) {
 	if f.Hold != "" && f.State != "" && f.State != DeliveryPending {
 		return nil, fmt.Errorf("Hold: only pending deliveries are held, not those that are %s", f.State)
 	}
-	if !isText(f.IntentID) {
+	switch {
+	case !isText(f.IntentID):
 		return nil, errNotText("IntentID")
+	case !isText(f.Owner):
+		return nil, errNotText("Owner")
+	}
+	before, err := cursor.Deliveries.ID(f.Cursor)
+	if err != nil {
+		return nil, fmt.Errorf("Cursor: %w", err)
 	}
 	b, err := filterBounds{
-		f.After, f.Before, f.Channel, f.EventType, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
+		f.After, before, f.Channel, f.EventType, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
 	}.check()
 	if err != nil {
 		return nil, err
@@ -103,7 +127,8 @@ func (f *DeliveryFilter) params() (*store.ListDeliveriesParams, error) {
 	p := &store.ListDeliveriesParams{
 		After: b.After, Before: b.Before, WireID: f.IntentID, TypeRegex: b.TypeRegex, Channel: f.Channel,
 		Site: string(f.Site), Under: b.Under, ResourceKind: f.ResourceKind, ResourceID: f.ResourceID,
-		State: string(f.State), Hold: string(f.Hold), Since: b.Since, Until: b.Until, MaxRows: b.Limit,
+		State: string(f.State), Hold: string(f.Hold), Since: b.Since, Until: b.Until, MaxRows: b.Limit + 1,
+		Owner: f.Owner, Subscriptions: []string{},
 	}
 	if f.SubscriptionID != uuid.Nil {
 		p.SubscriptionID = &f.SubscriptionID

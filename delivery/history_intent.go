@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -40,7 +41,7 @@ const (
 // IntentRecord is an intent as it is stored, and what became of it.
 type IntentRecord struct {
 	ID         string            `json:"id"`  // the wire id: webhook-id
-	Key        uuid.UUID         `json:"key"` // of the row: the cursor of a listing
+	Key        uuid.UUID         `json:"key"` // of the row: the IntentFilter.After of newer ones
 	Type       string            `json:"type"`
 	Site       hierarchy.Path    `json:"site"`
 	ActiveSite hierarchy.Path    `json:"active_site,omitempty"`
@@ -76,12 +77,11 @@ type IntentFilter struct {
 	// After is the Key of an intent of which only newer ones are listed.
 	After uuid.UUID
 
-	// Before is the Key of an intent of which only older ones are listed: the
-	// last of the page before.
-	Before uuid.UUID
-
 	// Channel is the channel, exactly.
 	Channel string
+
+	// Cursor is the Next of the page before. Default: the list begins with the newest.
+	Cursor string
 
 	// Limit is the most that are returned, up to 1000. Default: 100.
 	Limit int
@@ -112,7 +112,20 @@ type IntentFilter struct {
 	Until time.Time
 }
 
+// IntentPage is a page of a list of intents.
+type IntentPage struct {
+	Intents []IntentRecord `json:"intents"`
+
+	// Next is the Cursor of the page that follows; "": this one is the last.
+	Next string `json:"next,omitempty"`
+}
+
+// params are for one row more than the page may have, which says whether another
+// follows. nil is the zero filter.
 func (f *IntentFilter) params() (*store.ListIntentsParams, error) {
+	if f == nil {
+		f = &IntentFilter{}
+	}
 	switch f.State {
 	case "", IntentCancelled, IntentExpanded, IntentFailed, IntentPending:
 	default:
@@ -123,8 +136,12 @@ func (f *IntentFilter) params() (*store.ListIntentsParams, error) {
 			return nil, fmt.Errorf("Type: %w", err)
 		}
 	}
+	before, err := cursor.Intents.ID(f.Cursor)
+	if err != nil {
+		return nil, fmt.Errorf("Cursor: %w", err)
+	}
 	b, err := filterBounds{
-		f.After, f.Before, f.Channel, f.Type, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
+		f.After, before, f.Channel, f.Type, f.Limit, f.ResourceID, f.ResourceKind, f.Since, f.Site, f.Under, f.Until,
 	}.check()
 	if err != nil {
 		return nil, err
@@ -132,22 +149,24 @@ func (f *IntentFilter) params() (*store.ListIntentsParams, error) {
 	return &store.ListIntentsParams{
 		After: b.After, Before: b.Before, TypeRegex: b.TypeRegex, Channel: f.Channel, Site: string(f.Site), Under: b.Under,
 		ResourceKind: f.ResourceKind, ResourceID: f.ResourceID, State: string(f.State), Since: b.Since, Until: b.Until,
-		MaxRows: b.Limit,
+		MaxRows: b.Limit + 1,
 	}, nil
 }
 
-// Intents lists intents, newest first, without their data. It pages as
-// Deliveries does, by Key. nil lists all.
-func (h *History) Intents(ctx context.Context, filter *IntentFilter) ([]IntentRecord, error) {
-	f := IntentFilter{}
-	if filter != nil {
-		f = *filter
-	}
-	params, err := f.params()
+// Intents returns a page of intents, newest first, without their data. It pages as
+// Deliveries does. nil lists all.
+func (h *History) Intents(ctx context.Context, filter *IntentFilter) (*IntentPage, error) {
+	params, err := filter.params()
 	if err != nil {
 		return nil, fmt.Errorf("delivery: list intents: %w", err)
 	}
-	return h.intents(ctx, params)
+	found, err := h.intents(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	page := &IntentPage{}
+	page.Intents, page.Next = cursor.Page(found, params.MaxRows-1, func(last IntentRecord) string { return cursor.Intents.OfID(last.Key) })
+	return page, nil
 }
 
 func (h *History) intents(ctx context.Context, params *store.ListIntentsParams) ([]IntentRecord, error) {

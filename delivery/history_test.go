@@ -87,7 +87,7 @@ func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			found, err := b.reader().Deliveries(t.Context(), &test.filter)
+			found, err := deliveriesOf(b.reader().Deliveries(t.Context(), &test.filter))
 			require.NoError(t, err)
 			var ids []string
 			for _, d := range found {
@@ -97,7 +97,7 @@ func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
 		})
 	}
 
-	all, err := engine.History().Deliveries(t.Context(), nil)
+	all, err := deliveriesOf(engine.History().Deliveries(t.Context(), nil))
 	require.NoError(t, err)
 	held, closed, created := all[0], all[1], all[3]
 	require.Equal(t, paused.ID, held.SubscriptionID)
@@ -132,10 +132,10 @@ func TestPagesHaveNoGapAndRepeatNothing(t *testing.T) {
 	}
 	b.drain(engine)
 	h := b.reader()
-	all, err := h.Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: sub.ID})
+	all, err := deliveriesOf(h.Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: sub.ID}))
 	require.NoError(t, err)
 	require.Len(t, all, 12)
-	intents, err := h.Intents(t.Context(), nil)
+	intents, err := intentsOf(h.Intents(t.Context(), nil))
 	require.NoError(t, err)
 	require.Len(t, intents, 12)
 
@@ -144,34 +144,35 @@ func TestPagesHaveNoGapAndRepeatNothing(t *testing.T) {
 	for {
 		page, err := h.Deliveries(t.Context(), &filter)
 		require.NoError(t, err)
-		paged = append(paged, page...)
-		if len(page) < 5 {
+		paged = append(paged, page.Deliveries...)
+		if filter.Cursor = page.Next; page.Next == "" {
 			break
 		}
-		filter.Before = page[4].ID
+		require.Len(t, page.Deliveries, 5)
 		b.enqueue(nil) // what comes meanwhile is newer than the first page
 		b.drain(engine)
 	}
 	require.Equal(t, all, paged)
 
-	newer, err := h.Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: sub.ID, After: all[0].ID})
+	newer, err := deliveriesOf(h.Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: sub.ID, After: all[0].ID}))
 	require.NoError(t, err)
 	require.Len(t, newer, 2)
 
 	var keys []uuid.UUID
-	for before := intents[0].Key; ; before = keys[len(keys)-1] {
-		page, err := h.Intents(t.Context(), &delivery.IntentFilter{Before: before, Limit: 4})
+	for f := (&delivery.IntentFilter{Limit: 4, Until: intents[0].CreatedAt.Add(time.Microsecond)}); ; {
+		page, err := h.Intents(t.Context(), f)
 		require.NoError(t, err)
-		for _, in := range page {
+		for _, in := range page.Intents {
 			keys = append(keys, in.Key)
 		}
-		if len(page) < 4 {
+		if f.Cursor = page.Next; page.Next == "" {
 			break
 		}
+		require.Len(t, page.Intents, 4)
 	}
-	require.Len(t, keys, 11)
+	require.Len(t, keys, 12)
 	for i, key := range keys {
-		require.Equal(t, intents[i+1].Key, key)
+		require.Equal(t, intents[i].Key, key)
 	}
 }
 
@@ -181,6 +182,7 @@ func TestAFilterThatIsRefusedNamesItsField(t *testing.T) {
 	h := b.reader()
 	now := time.Now()
 	for field, f := range map[string]delivery.DeliveryFilter{
+		"Cursor":       {Cursor: uuid.Max.String()},
 		"EventType":    {EventType: "user"},
 		"Hold":         {Hold: "late"},
 		"Limit":        {Limit: 1001},
@@ -196,9 +198,10 @@ func TestAFilterThatIsRefusedNamesItsField(t *testing.T) {
 	_, err := h.Deliveries(t.Context(), &delivery.DeliveryFilter{Hold: delivery.HoldPaused, State: delivery.DeliveryExpired})
 	require.ErrorContains(t, err, "Hold: ")
 	for field, f := range map[string]delivery.IntentFilter{
-		"Limit": {Limit: -1},
-		"State": {State: "done"},
-		"Type":  {Type: "user"},
+		"Cursor": {Cursor: "x"},
+		"Limit":  {Limit: -1},
+		"State":  {State: "done"},
+		"Type":   {Type: "user"},
 	} {
 		_, err := h.Intents(t.Context(), &f)
 		require.ErrorContains(t, err, "delivery: list intents: "+field+": ")
@@ -265,7 +268,7 @@ func TestAnIntentIsShownWithWhatBecameOfIt(t *testing.T) {
 		in.Attributes = map[string]string{"ip": "192.0.2.1"}
 		in.NotBefore = time.Now().Add(-time.Second)
 	})
-	pending, err := h.Intents(t.Context(), &delivery.IntentFilter{State: delivery.IntentPending})
+	pending, err := intentsOf(h.Intents(t.Context(), &delivery.IntentFilter{State: delivery.IntentPending}))
 	require.NoError(t, err)
 	require.Len(t, pending, 1)
 	require.Nil(t, pending[0].Data)
@@ -290,7 +293,7 @@ func TestAnIntentIsShownWithWhatBecameOfIt(t *testing.T) {
 		{Since: in.CreatedAt},
 		{Until: in.CreatedAt.Add(time.Second)},
 	} {
-		found, err := h.Intents(t.Context(), &f)
+		found, err := intentsOf(h.Intents(t.Context(), &f))
 		require.NoError(t, err)
 		require.Len(t, found, 1, "%+v", f)
 	}
@@ -304,7 +307,7 @@ func TestAnIntentIsShownWithWhatBecameOfIt(t *testing.T) {
 		{Since: in.CreatedAt.Add(time.Second)},
 		{Until: in.CreatedAt},
 	} {
-		found, err := h.Intents(t.Context(), &f)
+		found, err := intentsOf(h.Intents(t.Context(), &f))
 		require.NoError(t, err)
 		require.Empty(t, found, "%+v", f)
 	}
@@ -346,7 +349,7 @@ func TestTheHistoryHoldsNoSecret(t *testing.T) {
 	h := b.reader()
 
 	require.Equal(t, "hunter2", receiver.Requests()[0].Header.Get("X-Token"))
-	deliveries, err := h.Deliveries(t.Context(), nil)
+	deliveries, err := deliveriesOf(h.Deliveries(t.Context(), nil))
 	require.NoError(t, err)
 	attempts, err := h.Attempts(t.Context(), deliveries[0].ID)
 	require.NoError(t, err)
@@ -388,7 +391,9 @@ func TestListingsAreFoundByIndex(t *testing.T) {
 		"delivery_intent_id_subscription_id_key": {WireID: "w77"},
 		"intent_resource_idx":                    {ResourceKind: "user", ResourceID: "u7"},
 	} {
-		params.Before, params.MaxRows = uuid.Max, 100
+		if params.Before, params.MaxRows = uuid.Max, 100; params.Subscriptions == nil {
+			params.Subscriptions = []string{}
+		}
 		seen := &capture{Pool: pool}
 		_, err := store.Filtering(seen, "riverhook").ListDeliveries(t.Context(), &params)
 		require.NoError(t, err)

@@ -49,7 +49,7 @@ func TestHostileTextGoesTheWholeWayAsItWasWritten(t *testing.T) {
 		for _, filter := range []delivery.DeliveryFilter{
 			{Channel: text, SubscriptionID: sub.ID}, {ResourceKind: kindOf(text), ResourceID: text},
 		} {
-			found, err := history.Deliveries(t.Context(), &filter)
+			found, err := deliveriesOf(history.Deliveries(t.Context(), &filter))
 			require.NoError(t, err, name)
 			require.Len(t, found, 1, name)
 			require.Equal(t, ids[name], found[0].IntentID, name)
@@ -79,6 +79,7 @@ func TestAFilterThatNoRowCanMatchNamesItsField(t *testing.T) {
 			"Channel":      {Channel: text},
 			"EventType":    {EventType: text},
 			"IntentID":     {IntentID: text},
+			"Owner":        {Owner: text},
 			"ResourceID":   {ResourceKind: "a", ResourceID: text},
 			"ResourceKind": {ResourceKind: text},
 			"Site":         {Site: hierarchy.Path("/" + text)},
@@ -223,7 +224,7 @@ func TestASubscriptionsHostIsJudgedInASCII(t *testing.T) {
 
 	created, err := create("https://b\u00fccher.example/hook")
 	require.NoError(t, err)
-	listed, err := subs.List(t.Context(), nil)
+	listed, err := listed(subs.List(t.Context(), nil))
 	require.NoError(t, err)
 	require.Equal(t, []hierarchy.Subscription{created.Subscription}, listed)
 	require.Equal(t, "https://xn--bcher-kva.example/hook", listed[0].URL)

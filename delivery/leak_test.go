@@ -123,7 +123,7 @@ func (l *leakRun) subscribeEverywhere() {
 func (l *leakRun) verify(engine *delivery.Engine) {
 	l.t.Helper()
 	ctx := l.t.Context()
-	subs, err := l.subs.List(ctx, &hierarchy.ListOpts{State: hierarchy.StatePendingVerification})
+	subs, err := listed(l.subs.List(ctx, &hierarchy.ListOpts{State: hierarchy.StatePendingVerification}))
 	require.NoError(l.t, err)
 	require.NotEmpty(l.t, subs)
 	for _, sub := range subs {
@@ -145,7 +145,7 @@ func (l *leakRun) verify(engine *delivery.Engine) {
 func (l *leakRun) changeSecrets(engine *delivery.Engine) {
 	l.t.Helper()
 	ctx := l.t.Context()
-	subs, err := l.subs.List(ctx, nil)
+	subs, err := listed(l.subs.List(ctx, nil))
 	require.NoError(l.t, err)
 	l.show(subs)
 	for _, sub := range subs {
@@ -226,7 +226,7 @@ func (l *leakRun) meetErrors(engine *delivery.Engine) {
 func (l *leakRun) deliver(engine *delivery.Engine) {
 	l.t.Helper()
 	ctx := l.t.Context()
-	subs, err := l.subs.List(ctx, nil)
+	subs, err := listed(l.subs.List(ctx, nil))
 	require.NoError(l.t, err)
 	for _, sub := range subs {
 		require.NoError(l.t, l.subs.Delete(ctx, sub.ID))
@@ -237,7 +237,7 @@ func (l *leakRun) deliver(engine *delivery.Engine) {
 		poor := l.logging(func(cfg *delivery.Config) { cfg.Sealer = lacks })
 		l.drain(poor)
 		l.pass(time.Minute)
-		subs, err = l.subs.List(ctx, nil)
+		subs, err = listed(l.subs.List(ctx, nil))
 		require.NoError(l.t, err)
 		l.refused(poor.Ping(ctx, subs[0].ID))
 		l.refused(poor.Subscriptions().Secrets(ctx, subs[0].ID))
@@ -255,10 +255,10 @@ func (l *leakRun) readHistory(engine *delivery.Engine) {
 	l.t.Helper()
 	ctx := l.t.Context()
 	h := engine.History()
-	intents, err := h.Intents(ctx, nil)
+	intents, err := intentsOf(h.Intents(ctx, nil))
 	require.NoError(l.t, err)
 	l.show(intents)
-	deliveries, err := h.Deliveries(ctx, nil)
+	deliveries, err := deliveriesOf(h.Deliveries(ctx, nil))
 	require.NoError(l.t, err)
 	l.show(deliveries)
 	outcomes := map[delivery.Outcome]bool{}

@@ -148,7 +148,7 @@ func TestWithPollOnlyEnginesWorkBehindPgBouncer(t *testing.T) {
 				attempts, err := engine.History().Attempts(t.Context(), first.ID)
 				require.NoError(t, err)
 				require.Equal(t, "not now", string(attempts[0].ResponseBody))
-				listed, err := engine.History().Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: sub.ID, Limit: 1000})
+				listed, err := deliveriesOf(engine.History().Deliveries(t.Context(), &delivery.DeliveryFilter{SubscriptionID: sub.ID, Limit: 1000}))
 				require.NoError(t, err)
 				require.Len(t, listed, 1+more)
 				explanation, err := engine.Explain(t.Context(), id)

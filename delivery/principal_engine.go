@@ -64,7 +64,7 @@ func (p *PrincipalEngine) Ping(ctx context.Context, subscription uuid.UUID) (*At
 	if err := p.allowed(ctx, p.engine.store, subscription, access.VerbSend); err != nil {
 		return nil, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
 	}
-	return withoutReason(p.engine.Ping(ctx, subscription))
+	return forOwner(p.engine.Ping(ctx, subscription))
 }
 
 // PingWith is that of [Engine], without what is for the operator alone. It asks for
@@ -84,7 +84,7 @@ func (p *PrincipalEngine) ConfirmSecret(ctx context.Context, subscription uuid.U
 	if err := p.allowed(ctx, p.engine.store, subscription, access.VerbSecret); err != nil {
 		return nil, fmt.Errorf("delivery: confirm the secret of subscription %s: %w", subscription, err)
 	}
-	return withoutReason(p.engine.ConfirmSecret(ctx, subscription))
+	return forOwner(p.engine.ConfirmSecret(ctx, subscription))
 }
 
 // VerifyEndpoint is that of [Engine], without what is for the operator alone. It
@@ -93,7 +93,7 @@ func (p *PrincipalEngine) VerifyEndpoint(ctx context.Context, subscription uuid.
 	if err := p.allowed(ctx, p.engine.store, subscription, access.VerbSend); err != nil {
 		return nil, fmt.Errorf("delivery: verify the endpoint of subscription %s: %w", subscription, err)
 	}
-	return withoutReason(p.engine.VerifyEndpoint(ctx, subscription))
+	return forOwner(p.engine.VerifyEndpoint(ctx, subscription))
 }
 
 func (p *PrincipalEngine) redeliver(ctx context.Context, q *store.Queries, delivery uuid.UUID) error {
@@ -122,9 +122,9 @@ func (p *PrincipalEngine) allowedOn(ctx context.Context, q *store.Queries, deliv
 	return p.allowed(ctx, q, subscriptions[0], access.VerbSend)
 }
 
-func withoutReason(a *Attempt, err error) (*Attempt, error) {
+func forOwner(a *Attempt, err error) (*Attempt, error) {
 	if a != nil {
-		a.Reason = ""
+		a.forOwner()
 	}
 	return a, err
 }

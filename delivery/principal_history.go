@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -12,8 +13,8 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// maxLooked is how many deliveries one list looks through at most, or a page more.
-const maxLooked = 10_000
+// judgeStep is about how many subscriptions the authorizer is asked in one call.
+const judgeStep = 500
 
 // PrincipalHistory is a History in the hands of one principal: it shows what became
 // of events for the subscriptions of which an [access.Authorizer] lets it see the
@@ -23,7 +24,12 @@ const maxLooked = 10_000
 //
 // Of subscriptions that the principal may not view everything is [ErrNotFound]; of
 // those that it may view without their history, an [access.ErrDenied]; lists leave
-// both out. What is for the operator alone, Attempt.Reason, is left out.
+// both out.
+//
+// What is for the operator alone is left out: Attempt.Reason and Attempt.Engine. Where a
+// checker, an authorizer of the host, an externalizer or another part of the host has
+// failed, texts say in which class of ways, and name a reference by which an operator
+// finds the error: the id of the delivery, or the ids of the event and of the subscription.
 type PrincipalHistory struct {
 	guard     access.Guard
 	history   *History
@@ -36,60 +42,33 @@ func (h *History) As(principal string, auth access.Authorizer) *PrincipalHistory
 	return &PrincipalHistory{guard: access.NewGuard(auth), history: h, principal: principal}
 }
 
-// DeliveryPage is a page of a list of deliveries.
-type DeliveryPage struct {
-	Deliveries []Delivery
-
-	// Next is the Before of the next page; uuid.Nil: this page is the last. It can
-	// be the id of a delivery that is not shown.
-	Next uuid.UUID
-}
-
-// Deliveries is that of [History]. It looks through 10,000 deliveries at most: a
-// page can have fewer than DeliveryFilter.Limit, or none, and not be the last. With
-// a SubscriptionID it says so where that may not be seen.
+// Deliveries is that of [History]. The authorizer is asked first, for each
+// subscription that SubscriptionID and Owner leave, and the deliveries are then those of
+// the ones that may be seen: neither a page nor its Next depends on what others are
+// sent. With a SubscriptionID it says so where that may not be seen.
 func (p *PrincipalHistory) Deliveries(ctx context.Context, filter *DeliveryFilter) (*DeliveryPage, error) {
-	f := DeliveryFilter{}
-	if filter != nil {
-		f = *filter
-	}
-	if f.SubscriptionID != uuid.Nil {
-		if err := p.allowed(ctx, p.history.store, f.SubscriptionID, access.VerbHistory); err != nil {
-			return nil, fmt.Errorf("delivery: list deliveries: %w", err)
-		}
-	}
-	if _, err := f.params(); err != nil {
+	params, err := filter.params()
+	if err != nil {
 		return nil, fmt.Errorf("delivery: list deliveries: %w", err)
 	}
-	def(&f.Limit, defaultListLimit)
-	want := f.Limit
-	f.Limit = max(want, defaultListLimit)
-	page := &DeliveryPage{}
-	known := map[uuid.UUID]bool{}
-	for looked := 0; looked < maxLooked; looked += f.Limit {
-		found, err := p.history.Deliveries(ctx, &f)
-		if err != nil {
-			return nil, err
-		}
-		if err := p.seeing(ctx, known, subscriptionsOf(found)); err != nil {
-			return nil, fmt.Errorf("delivery: list deliveries: %w", err)
-		}
-		for _, d := range found {
-			if !known[d.SubscriptionID] {
-				continue
-			}
-			if len(page.Deliveries) == want {
-				page.Next = page.Deliveries[want-1].ID
-				return page, nil
-			}
-			page.Deliveries = append(page.Deliveries, d)
-		}
-		if len(found) < f.Limit {
-			return page, nil
-		}
-		f.Before = found[len(found)-1].ID
+	if params.SubscriptionID != nil {
+		err = p.allowed(ctx, p.history.store, *params.SubscriptionID, access.VerbHistory)
+	} else {
+		params.Subscriptions, err = p.shown(ctx, params.Owner)
 	}
-	page.Next = f.Before
+	if err != nil {
+		return nil, fmt.Errorf("delivery: list deliveries: %w", err)
+	}
+	if params.SubscriptionID == nil && len(params.Subscriptions) == 0 {
+		return &DeliveryPage{}, nil
+	}
+	page, err := p.history.deliveryPage(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	for i := range page.Deliveries {
+		page.Deliveries[i].forOwner()
+	}
 	return page, nil
 }
 
@@ -102,6 +81,7 @@ func (p *PrincipalHistory) Delivery(ctx context.Context, id uuid.UUID) (*Deliver
 	if err := p.allowed(ctx, p.history.store, d.SubscriptionID, access.VerbHistory); err != nil {
 		return nil, fmt.Errorf("delivery: delivery %s: %w", id, err)
 	}
+	d.forOwner()
 	return d, nil
 }
 
@@ -112,7 +92,7 @@ func (p *PrincipalHistory) Attempts(ctx context.Context, delivery uuid.UUID) ([]
 	}
 	attempts, err := p.history.Attempts(ctx, delivery)
 	for i := range attempts {
-		attempts[i].Reason = ""
+		attempts[i].forOwner()
 	}
 	return attempts, err
 }
@@ -133,71 +113,67 @@ func (p *PrincipalHistory) Message(ctx context.Context, delivery uuid.UUID) (*Me
 	return p.history.Message(ctx, delivery)
 }
 
-// Explain is that of [History], for the subscriptions whose history the principal
-// may see. Unless one of them has a delivery of the intent it is
-// [ErrIntentNotFound]: what nobody was allowed to be told is not told here either.
-// For the same reason the intent is without its attributes, and without the hash of
-// its data. It looks at the subscriptions that [History] lists.
-func (p *PrincipalHistory) Explain(ctx context.Context, id string) (*Explanation, error) {
-	x, err := p.history.Explain(ctx, id)
-	if err != nil {
-		return nil, err
+// shown are the subscriptions of an owner, or of everybody, whose history may be seen.
+func (p *PrincipalHistory) shown(ctx context.Context, owner string) ([]string, error) {
+	list := &store.ListSubscriptionsParams{
+		Before: uuid.Max, IncludeDeleted: true, MaxRows: judgeStep, Owner: owner, Patterns: []string{}, Under: string(hierarchy.Root),
 	}
-	ids := make([]uuid.UUID, len(x.Subscriptions))
-	for i, s := range x.Subscriptions {
-		ids[i] = s.SubscriptionID
-	}
-	known := map[uuid.UUID]bool{}
-	if err := p.seeing(ctx, known, ids); err != nil {
-		return nil, fmt.Errorf("delivery: explain: %w", err)
-	}
-	all := x.Subscriptions
-	x.Subscriptions, x.Intent.Attributes, x.Intent.DataSHA256 = nil, nil, ""
-	told := false
-	for _, s := range all {
-		if known[s.SubscriptionID] {
-			x.Subscriptions = append(x.Subscriptions, s)
-			told = told || s.DeliveryID != nil
+	var shown []string
+	for {
+		rows, err := p.history.store.ListSubscriptions(ctx, list)
+		if err != nil {
+			return nil, err
 		}
+		step, err := p.judged(ctx, rows)
+		if err != nil {
+			return nil, err
+		}
+		shown = append(shown, step...)
+		if len(rows) < list.MaxRows {
+			return shown, nil
+		}
+		list.Before = rows[len(rows)-1].ID
 	}
-	if !told {
-		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrIntentNotFound)
-	}
-	return x, nil
 }
 
-// seeing adds to known of which of the subscriptions the history may be seen.
-func (p *PrincipalHistory) seeing(ctx context.Context, known map[uuid.UUID]bool, ids []uuid.UUID) error {
-	var fresh []uuid.UUID
-	for _, id := range ids {
-		if _, ok := known[id]; !ok {
-			known[id] = false
-			fresh = append(fresh, id)
+// shownOf are those of the subscriptions whose history may be seen.
+func (p *PrincipalHistory) shownOf(ctx context.Context, ids []uuid.UUID) ([]string, error) {
+	var shown []string
+	for chunk := range slices.Chunk(ids, judgeStep) {
+		rows, err := p.history.store.GetSubscriptions(ctx, store.UUIDs(chunk))
+		if err != nil {
+			return nil, err
 		}
+		step, err := p.judged(ctx, rows)
+		if err != nil {
+			return nil, err
+		}
+		shown = append(shown, step...)
 	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	rows, err := p.history.store.GetSubscriptions(ctx, store.UUIDs(fresh))
-	if err != nil {
-		return err
-	}
+	return shown, nil
+}
+
+// judged asks the authorizer about subscriptions, in one call.
+func (p *PrincipalHistory) judged(ctx context.Context, rows []store.Subscription) ([]string, error) {
 	actions := make([]access.Action, 0, 2*len(rows))
 	for _, row := range rows {
 		actions = append(actions, p.action(row, access.VerbView), p.action(row, access.VerbHistory))
 	}
 	answers := p.guard.AuthorizeMany(ctx, actions)
+	var shown []string
 	for i, row := range rows {
 		may := true
 		for _, err := range answers[2*i : 2*i+2] {
 			if err != nil && !errors.Is(err, access.ErrDenied) {
-				return err
+				return nil, err
 			}
 			may = may && err == nil
 		}
-		known[row.ID] = may
+		if may {
+			shown = append(shown, row.ID.String())
+		}
 	}
-	return nil
+	return shown, nil
 }
 
 // allowed asks whether a subscription may be seen and this may be done with it.
@@ -225,12 +201,4 @@ func (p *PrincipalHistory) action(row store.Subscription, verb access.Verb) acce
 		Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
 		Filter: row.Filter, FailClosed: row.FailClosed,
 	}.Action(p.principal, verb)
-}
-
-func subscriptionsOf(deliveries []Delivery) []uuid.UUID {
-	ids := make([]uuid.UUID, len(deliveries))
-	for i, d := range deliveries {
-		ids[i] = d.SubscriptionID
-	}
-	return ids
 }

@@ -193,10 +193,10 @@ func TestTheHistoryWorksInEachQueryExecMode(t *testing.T) {
 			b.drain(engine)
 			h := engine.History()
 
-			found, err := h.Deliveries(t.Context(), &delivery.DeliveryFilter{
+			found, err := deliveriesOf(h.Deliveries(t.Context(), &delivery.DeliveryFilter{
 				SubscriptionID: sub.ID, IntentID: id, EventType: "user.*", Under: "/noaa", State: delivery.DeliveryDelivered,
 				ResourceKind: "user", Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour),
-			})
+			}))
 			require.NoError(t, err)
 			require.Len(t, found, 1)
 			attempts, err := h.Attempts(t.Context(), found[0].ID)
@@ -204,7 +204,7 @@ func TestTheHistoryWorksInEachQueryExecMode(t *testing.T) {
 			require.Len(t, attempts, 1)
 			_, err = h.Message(t.Context(), found[0].ID)
 			require.NoError(t, err)
-			intents, err := h.Intents(t.Context(), &delivery.IntentFilter{Type: "user.*", Since: time.Now().Add(-time.Hour)})
+			intents, err := intentsOf(h.Intents(t.Context(), &delivery.IntentFilter{Type: "user.*", Since: time.Now().Add(-time.Hour)}))
 			require.NoError(t, err)
 			require.Len(t, intents, 1)
 			x, err := h.Explain(t.Context(), id)

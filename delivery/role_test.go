@@ -121,7 +121,7 @@ func TestAHistoryIsReadWithTheRightsThatTheGuideNames(t *testing.T) {
 	require.NoError(t, err)
 	ctx := t.Context()
 
-	deliveries, err := h.Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: sub.ID})
+	deliveries, err := deliveriesOf(h.Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: sub.ID}))
 	require.NoError(t, err)
 	require.Len(t, deliveries, 1)
 	for what, read := range map[string]func(id uuid.UUID) error{

@@ -240,9 +240,9 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 		}
 		switch outcome, reason := judge(err, requests[i]); {
 		case outcome == decisionDenied:
-			return t.cancel("access denied: " + reason)
+			return t.cancel(reasonDenied + reason)
 		case outcome == decisionUnresolvable:
-			return t.cancel("unresolvable: " + reason)
+			return t.cancel(reasonUnresolvable + reason)
 		case errors.Is(err, access.ErrNoChecker):
 			return e.wiring(ctx, t, reason)
 		default:

@@ -138,7 +138,7 @@ func TestFormerPath_SubscriptionsOfADeletedTenant(t *testing.T) {
 	engine := b.engine(nil)
 	tenant, err := b.subs.Within("/acme")
 	require.NoError(t, err)
-	seen, err := tenant.List(t.Context(), nil)
+	seen, err := listed(tenant.List(t.Context(), nil))
 	require.NoError(t, err)
 	require.Empty(t, seen)
 	require.Equal(t, hierarchy.Path("/"), b.subscription(sub.ID).Site)

@@ -48,7 +48,7 @@ func (s step) String() string {
 // endedError says that a step is not tried any more.
 type endedError struct{ step step }
 
-func (e *endedError) Error() string { return fmt.Sprintf("process ended three times in %s", e.step) }
+func (e *endedError) Error() string { return fmt.Sprintf("%s%s", reasonEnded, e.step) }
 
 func isEnded(err error) bool {
 	var ended *endedError

@@ -126,3 +126,20 @@ func rowsOf(t *testing.T, pool *pgxpool.Pool) string {
 type beginner interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
+
+// listed are the subscriptions of a page, oldest first.
+func listed(page *SubscriptionPage, err error) ([]Subscription, error) {
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(page.Subscriptions)
+	return page.Subscriptions, nil
+}
+
+// listedSites are the sites of a page.
+func listedSites(page *SitePage, err error) ([]Site, error) {
+	if err != nil {
+		return nil, err
+	}
+	return page.Sites, nil
+}

@@ -11,23 +11,12 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// maxLooked is how many subscriptions one List looks through at most, or a
-// thousand more.
-const maxLooked = 10_000
-
-// SubscriptionPage is a page of a list.
-type SubscriptionPage struct {
-	Subscriptions []Subscription
-
-	// Next is the AfterID of the next page; uuid.Nil: this page is the last. It
-	// can be the id of a subscription that is not shown.
-	Next uuid.UUID
-}
+// judgeStep is for how many subscriptions the authorizer is asked in one call.
+const judgeStep = 1000
 
 // List is that of [Subscriptions], with those only that the principal may view. It
-// asks for view of each. It looks through 10,000 subscriptions at most: a page can
-// have fewer than ListOpts.Limit, or none, and not be the last. Who lists its own
-// gives ListOpts.Owner.
+// asks for view of each that the options leave, newest first, until the page is full:
+// who lists its own gives ListOpts.Owner.
 func (p *PrincipalSubscriptions) List(ctx context.Context, opts *ListOpts) (*SubscriptionPage, error) {
 	page, err := p.list(ctx, p.subs.pool, opts)
 	return outcome("list subscriptions", page, err)
@@ -52,19 +41,14 @@ func (p *PrincipalSubscriptions) GetMany(ctx context.Context, ids []uuid.UUID) (
 }
 
 func (p *PrincipalSubscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts) (*SubscriptionPage, error) {
-	var o ListOpts
-	if opts != nil {
-		o = *opts
-	}
-	o = o.withDefaults()
-	if err := o.validate(); err != nil {
+	o, before, err := opts.check()
+	if err != nil {
 		return nil, err
 	}
-	want := o.Limit
-	o.Limit = max(want, defaultListLimit)
-	page := &SubscriptionPage{}
-	for looked := 0; looked < maxLooked; looked += o.Limit {
-		subs, err := p.subs.list(ctx, db, &o)
+	var shown []Subscription
+	step := min(max(o.Limit+1, defaultListLimit), judgeStep)
+	for {
+		subs, err := p.subs.listBefore(ctx, db, o, before, step)
 		if err != nil {
 			return nil, err
 		}
@@ -72,19 +56,12 @@ func (p *PrincipalSubscriptions) list(ctx context.Context, db store.DBTX, opts *
 		if err != nil {
 			return nil, err
 		}
-		page.Subscriptions = append(page.Subscriptions, visible...)
-		if len(page.Subscriptions) > want {
-			page.Subscriptions = page.Subscriptions[:want]
-			page.Next = page.Subscriptions[want-1].ID
-			return page, nil
+		shown = append(shown, visible...)
+		if len(shown) > o.Limit || len(subs) < step {
+			return subscriptionPage(shown[:min(len(shown), o.Limit+1)], o.Limit), nil
 		}
-		if len(subs) < o.Limit {
-			return page, nil
-		}
-		o.AfterID = subs[len(subs)-1].ID
+		before, step = subs[len(subs)-1].ID, judgeStep
 	}
-	page.Next = o.AfterID
-	return page, nil
 }
 
 // visible are those that the principal may view.

@@ -109,7 +109,7 @@ func TestSealedHeadersAreShownByTheirNamesAlone(t *testing.T) {
 		got, err := subs.Get(ctx, created.ID)
 		require.NoError(t, err)
 		require.Equal(t, sub, got)
-		listed, err := subs.List(ctx, nil)
+		listed, err := listed(subs.List(ctx, nil))
 		require.NoError(t, err)
 		require.Equal(t, []Subscription{*sub}, listed)
 		text, err := json.Marshal([]any{sub, tc.update, spec})

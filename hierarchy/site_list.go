@@ -7,13 +7,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
 // SiteListOpts narrows a listing of sites.
 type SiteListOpts struct {
-	// After is the last path of the page before. Default: from the start.
-	After Path
+	// Cursor is the Next of the page before. Default: from the start.
+	Cursor string
 
 	// Limit is the most that are returned, up to 1000. Default: 100.
 	Limit int
@@ -24,6 +25,14 @@ type SiteListOpts struct {
 	// Under is the site that is listed with all that is below it; it cannot be
 	// given together with Parent. Default: "/".
 	Under Path
+}
+
+// SitePage is a page of a list of sites.
+type SitePage struct {
+	Sites []Site `json:"sites"`
+
+	// Next is the Cursor of the page that follows; "": this one is the last.
+	Next string `json:"next,omitempty"`
 }
 
 func (o SiteListOpts) withDefaults() SiteListOpts {
@@ -50,26 +59,22 @@ func (o SiteListOpts) validate() error {
 			return fmt.Errorf("Under: %w", err)
 		}
 	}
-	if err := checkText(string(o.After), maxPathBytes); err != nil {
-		return fmt.Errorf("After: %w", err)
-	}
 	return checkLimit(o.Limit)
 }
 
-// List returns sites in the order of the bytes of their paths. A page that is
-// not full is the last.
-func (s *Sites) List(ctx context.Context, opts *SiteListOpts) ([]Site, error) {
-	sites, err := s.list(ctx, s.pool, opts)
-	return outcome("list sites", sites, err)
+// List returns a page of sites, in the order of the bytes of their paths.
+func (s *Sites) List(ctx context.Context, opts *SiteListOpts) (*SitePage, error) {
+	page, err := s.list(ctx, s.pool, opts)
+	return outcome("list sites", page, err)
 }
 
 // ListTx is List in the caller's transaction.
-func (s *Sites) ListTx(ctx context.Context, tx pgx.Tx, opts *SiteListOpts) ([]Site, error) {
-	sites, err := s.list(ctx, tx, opts)
-	return outcome("list sites", sites, err)
+func (s *Sites) ListTx(ctx context.Context, tx pgx.Tx, opts *SiteListOpts) (*SitePage, error) {
+	page, err := s.list(ctx, tx, opts)
+	return outcome("list sites", page, err)
 }
 
-func (s *Sites) list(ctx context.Context, db store.DBTX, opts *SiteListOpts) ([]Site, error) {
+func (s *Sites) list(ctx context.Context, db store.DBTX, opts *SiteListOpts) (*SitePage, error) {
 	var o SiteListOpts
 	if opts != nil {
 		o = *opts
@@ -78,20 +83,31 @@ func (s *Sites) list(ctx context.Context, db store.DBTX, opts *SiteListOpts) ([]
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	after, err := cursor.Sites.Text(o.Cursor)
+	if err == nil {
+		err = checkText(after, maxPathBytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("Cursor: %w", err)
+	}
 	var rows []store.Site
-	var err error
 	if o.Parent != "" {
 		rows, err = s.in(db).ListSiteChildren(ctx, &store.ListSiteChildrenParams{
-			After: string(o.After), MaxRows: o.Limit, Parent: string(o.Parent),
+			After: after, MaxRows: o.Limit + 1, Parent: string(o.Parent),
 		})
 	} else {
 		rows, err = s.in(db).ListSites(ctx, &store.ListSitesParams{
-			After: string(o.After), MaxRows: o.Limit, Under: string(o.Under),
+			After: after, MaxRows: o.Limit + 1, Under: string(o.Under),
 		})
+	}
+	if err != nil {
+		return nil, err
 	}
 	sites := make([]Site, len(rows))
 	for i, row := range rows {
 		sites[i] = *siteOf(row)
 	}
-	return sites, err
+	page := &SitePage{}
+	page.Sites, page.Next = cursor.Page(sites, o.Limit, func(last Site) string { return cursor.Sites.OfText(string(last.Path)) })
+	return page, nil
 }

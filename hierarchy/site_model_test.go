@@ -290,7 +290,7 @@ func TestSitesFollowTheirModel(t *testing.T) {
 func requireModel(t *rapid.T, model *siteModel, sites *Sites, subs *Subscriptions, all []Path) {
 	ctx := t.Context()
 	requireTree(t, sites)
-	list, err := sites.List(ctx, &SiteListOpts{Limit: 1000})
+	list, err := listedSites(sites.List(ctx, &SiteListOpts{Limit: 1000}))
 	require.NoError(t, err)
 	paths := make(map[uuid.UUID]Path, len(list))
 	for _, s := range list {
@@ -314,7 +314,7 @@ func requireModel(t *rapid.T, model *siteModel, sites *Sites, subs *Subscription
 		}
 		require.Equal(t, model.paths[e.at].Ancestors(), chain, e.path)
 	}
-	got, err := subs.List(ctx, &ListOpts{Limit: 1000})
+	got, err := listed(subs.List(ctx, &ListOpts{Limit: 1000}))
 	require.NoError(t, err)
 	require.Len(t, got, len(model.subs))
 	for _, s := range got {

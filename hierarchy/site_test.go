@@ -10,13 +10,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/seal"
 )
 
 func sitePaths(t *testing.T, sites *Sites) []Path {
 	t.Helper()
-	list, err := sites.List(t.Context(), &SiteListOpts{Limit: 1000})
+	list, err := listedSites(sites.List(t.Context(), &SiteListOpts{Limit: 1000}))
 	require.NoError(t, err)
 	paths := make([]Path, len(list))
 	for i, s := range list {
@@ -70,7 +71,7 @@ func TestSitesAreListedBySubtreeByParentAndInPages(t *testing.T) {
 	t.Parallel()
 	sites := newSites(t, pgtest.Pool(t), "/a", "/a-b", "/a/b", "/a/b/c", "/a/d", "/ab")
 	list := func(opts SiteListOpts) (paths []Path) {
-		got, err := sites.List(t.Context(), &opts)
+		got, err := listedSites(sites.List(t.Context(), &opts))
 		require.NoError(t, err)
 		for _, s := range got {
 			paths = append(paths, s.Path)
@@ -81,9 +82,14 @@ func TestSitesAreListedBySubtreeByParentAndInPages(t *testing.T) {
 	require.Equal(t, []Path{"/a", "/a/b", "/a/b/c", "/a/d"}, list(SiteListOpts{Under: "/a"}))
 	require.Equal(t, []Path{"/a/b", "/a/d"}, list(SiteListOpts{Parent: "/a"}))
 	require.Equal(t, []Path{"/a", "/a-b", "/ab"}, list(SiteListOpts{Parent: "/"}))
-	require.Equal(t, []Path{"/a/d"}, list(SiteListOpts{After: "/a/b", Parent: "/a"}))
+	require.Equal(t, []Path{"/a/d"}, list(SiteListOpts{Cursor: cursor.Sites.OfText("/a/b"), Parent: "/a"}))
 	require.Equal(t, []Path{"/", "/a"}, list(SiteListOpts{Limit: 2}))
-	require.Equal(t, []Path{"/a-b", "/a/b"}, list(SiteListOpts{After: "/a", Limit: 2}))
+	first, err := sites.List(t.Context(), &SiteListOpts{Limit: 2})
+	require.NoError(t, err)
+	require.Equal(t, []Path{"/a-b", "/a/b"}, list(SiteListOpts{Cursor: first.Next, Limit: 2}))
+	all, err := sites.List(t.Context(), &SiteListOpts{Limit: 7})
+	require.NoError(t, err)
+	require.Empty(t, all.Next)
 	require.Empty(t, list(SiteListOpts{Under: "/x"}))
 }
 
@@ -144,7 +150,7 @@ func TestASiteMovesWithAllThatIsBelowIt(t *testing.T) {
 	_, err = sites.Move(ctx, "/x/b", "/")
 	require.NoError(t, err)
 	requireAncestors(t, sites, "/a/b/c", "/b/c", "/b", "/")
-	children, err := sites.List(ctx, &SiteListOpts{Parent: "/b"})
+	children, err := listedSites(sites.List(ctx, &SiteListOpts{Parent: "/b"}))
 	require.NoError(t, err)
 	require.Len(t, children, 1)
 }
@@ -311,7 +317,7 @@ func TestSitesWorkInEachExecMode(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, [][]Path{(top + "/d/a/b").Ancestors(), {"/"}, (top + "/d").Ancestors(), {"/"}}, chains)
 			for _, opts := range []SiteListOpts{{Parent: top + "/d"}, {Under: top + "/d/a/b"}} {
-				list, err := sites.List(ctx, &opts)
+				list, err := listedSites(sites.List(ctx, &opts))
 				require.NoError(t, err)
 				require.Len(t, list, 1)
 			}
@@ -339,7 +345,7 @@ func TestARollbackUndoesChangesOfSites(t *testing.T) {
 		chain, err := sites.AncestorsTx(ctx, tx, "/a/b/n")
 		require.NoError(t, err)
 		require.Equal(t, Path("/d/b/n").Ancestors(), chain)
-		list, err := sites.ListTx(ctx, tx, &SiteListOpts{Under: "/d"})
+		list, err := listedSites(sites.ListTx(ctx, tx, &SiteListOpts{Under: "/d"}))
 		require.NoError(t, err)
 		require.Len(t, list, 3)
 		require.NoError(t, sites.DeleteTx(ctx, tx, "/d", &DeleteSiteOpts{Recursive: true}))

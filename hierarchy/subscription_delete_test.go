@@ -55,14 +55,14 @@ func TestThoseOfAnOwnerAreDeletedAboveAndBelowASite(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, len(c.want), n)
 			require.NoError(t, tx.Rollback(t.Context()))
-			left, err := subs.List(t.Context(), nil)
+			left, err := listed(subs.List(t.Context(), nil))
 			require.NoError(t, err)
 			require.Len(t, left, 6, "a rollback leaves all of them")
 
 			n, err = subs.DeleteByOwner(t.Context(), owner, c.opts)
 			require.NoError(t, err)
 			require.Equal(t, len(c.want), n)
-			left, err = subs.List(t.Context(), nil)
+			left, err = listed(subs.List(t.Context(), nil))
 			require.NoError(t, err)
 			for _, sub := range left {
 				delete(sites, sub.ID)
@@ -96,7 +96,7 @@ func TestThoseOfAnOwnerAreDeletedAboveASiteThatMoves(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	require.NoError(t, tx.Commit(t.Context()))
-	left, err := subs.List(t.Context(), nil)
+	left, err := listed(subs.List(t.Context(), nil))
 	require.NoError(t, err)
 	require.Len(t, left, 1)
 	require.Equal(t, Path("/a"), left[0].Site)
@@ -113,7 +113,7 @@ func TestADeletionByOwnerIsRefusedWhereItMakesNoSense(t *testing.T) {
 		inRolledBackTx(t, pool, func(tx pgx.Tx) {
 			_, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, opts)
 			require.ErrorContains(t, err, words)
-			_, err = subs.ListTx(t.Context(), tx, nil)
+			_, err = listed(subs.ListTx(t.Context(), tx, nil))
 			require.NoError(t, err, "the transaction can go on")
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -17,8 +18,12 @@ const (
 
 // ListOpts narrows a listing. Those that are given must all hold.
 type ListOpts struct {
-	// AfterID is the last id of the page before. Default: from the start.
-	AfterID uuid.UUID
+	// Channel is a channel whose events the subscription would hear: it names the
+	// channel, or none. Default: any.
+	Channel string
+
+	// Cursor is the Next of the page before. Default: the list begins with the newest.
+	Cursor string
 
 	// EventType is a type that the subscription would hear, umbrella types
 	// included: of events, or of questions ("before:user.delete"). Default: any.
@@ -41,6 +46,15 @@ type ListOpts struct {
 
 	// Under is a site at which or below which they are. Default: anywhere.
 	Under Path
+}
+
+// SubscriptionPage is a page of a list of subscriptions.
+type SubscriptionPage struct {
+	Subscriptions []Subscription `json:"subscriptions"`
+
+	// Next is the Cursor of the page that follows; "": this one is the last. It tells
+	// nothing about what is not on the page.
+	Next string `json:"next,omitempty"`
 }
 
 func (o ListOpts) withDefaults() ListOpts {
@@ -70,6 +84,9 @@ func (o ListOpts) validate() error {
 	default:
 		return fmt.Errorf("State: %s is not a state", quoted(string(o.State)))
 	}
+	if err := checkText(o.Channel, maxIDText); err != nil {
+		return fmt.Errorf("Channel: %w", err)
+	}
 	if err := checkText(o.Owner, maxIDText); err != nil {
 		return fmt.Errorf("Owner: %w", err)
 	}
@@ -83,28 +100,56 @@ func checkLimit(limit int) error {
 	return nil
 }
 
-// List returns subscriptions in the order of their ids, which is the order of
-// their creation. A page that is not full is the last.
-func (s *Subscriptions) List(ctx context.Context, opts *ListOpts) ([]Subscription, error) {
-	subs, err := s.list(ctx, s.pool, opts)
-	return outcome("list subscriptions", subs, err)
+// List returns a page of subscriptions, newest first. nil lists all. Page by page, each
+// subscription that was there at the first page and still is there is returned once.
+func (s *Subscriptions) List(ctx context.Context, opts *ListOpts) (*SubscriptionPage, error) {
+	page, err := s.list(ctx, s.pool, opts)
+	return outcome("list subscriptions", page, err)
 }
 
 // ListTx is List in the caller's transaction.
-func (s *Subscriptions) ListTx(ctx context.Context, tx pgx.Tx, opts *ListOpts) ([]Subscription, error) {
-	subs, err := s.list(ctx, tx, opts)
-	return outcome("list subscriptions", subs, err)
+func (s *Subscriptions) ListTx(ctx context.Context, tx pgx.Tx, opts *ListOpts) (*SubscriptionPage, error) {
+	page, err := s.list(ctx, tx, opts)
+	return outcome("list subscriptions", page, err)
 }
 
-func (s *Subscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts) ([]Subscription, error) {
-	var o ListOpts
-	if opts != nil {
-		o = *opts
-	}
-	o = o.withDefaults()
-	if err := o.validate(); err != nil {
+func (s *Subscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts) (*SubscriptionPage, error) {
+	o, before, err := opts.check()
+	if err != nil {
 		return nil, err
 	}
+	subs, err := s.listBefore(ctx, db, o, before, o.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return subscriptionPage(subs, o.Limit), nil
+}
+
+func subscriptionPage(subs []Subscription, limit int) *SubscriptionPage {
+	page := &SubscriptionPage{}
+	page.Subscriptions, page.Next = cursor.Page(subs, limit, func(last Subscription) string { return cursor.Subscriptions.OfID(last.ID) })
+	return page
+}
+
+// check returns the options with their defaults, and the id before which the page is.
+func (o *ListOpts) check() (ListOpts, uuid.UUID, error) {
+	var checked ListOpts
+	if o != nil {
+		checked = *o
+	}
+	checked = checked.withDefaults()
+	if err := checked.validate(); err != nil {
+		return checked, uuid.Nil, err
+	}
+	before, err := cursor.Subscriptions.ID(checked.Cursor)
+	if err != nil {
+		return checked, uuid.Nil, fmt.Errorf("Cursor: %w", err)
+	}
+	return checked, before, nil
+}
+
+// listBefore lists what is older than an id.
+func (s *Subscriptions) listBefore(ctx context.Context, db store.DBTX, o ListOpts, before uuid.UUID, limit int) ([]Subscription, error) {
 	var overlaps bool
 	if o.Under, overlaps = s.cfg.within(o.Under); !overlaps {
 		return nil, nil
@@ -120,17 +165,17 @@ func (s *Subscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts)
 	switch {
 	case o.Owner != "" && !o.IncludeDeleted:
 		rows, err = q.ListSubscriptionsOf(ctx, &store.ListSubscriptionsOfParams{
-			After: o.AfterID, EventType: name, MaxRows: o.Limit, Owner: o.Owner,
+			Before: before, Channel: o.Channel, EventType: name, MaxRows: limit, Owner: o.Owner,
 			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
 		})
 	case o.Site != "" && o.Under.Contains(o.Site) && !o.IncludeDeleted:
 		rows, err = q.ListSubscriptionsAt(ctx, &store.ListSubscriptionsAtParams{
-			After: o.AfterID, EventType: name, MaxRows: o.Limit,
+			Before: before, Channel: o.Channel, EventType: name, MaxRows: limit,
 			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State),
 		})
 	default:
 		rows, err = q.ListSubscriptions(ctx, &store.ListSubscriptionsParams{
-			After: o.AfterID, EventType: name, IncludeDeleted: o.IncludeDeleted, MaxRows: o.Limit, Owner: o.Owner,
+			Before: before, Channel: o.Channel, EventType: name, IncludeDeleted: o.IncludeDeleted, MaxRows: limit, Owner: o.Owner,
 			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
 		})
 	}

@@ -89,7 +89,7 @@ func TestADeletedSubscriptionKeepsItsRowAndLosesItsSecrets(t *testing.T) {
 	ctx := t.Context()
 	created := subscribeAt(t, subs, "/a")
 	require.NoError(t, subs.Delete(ctx, created.ID))
-	list, err := subs.List(ctx, &ListOpts{IncludeDeleted: true})
+	list, err := listed(subs.List(ctx, &ListOpts{IncludeDeleted: true}))
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.NotNil(t, list[0].DeletedAt)
@@ -113,7 +113,7 @@ func TestDeleteByOwnerTakesThatOwnersSubscriptionsBelowASite(t *testing.T) {
 	add("ada", "/a")
 	add("ada", "/a/b/c")
 	remaining := func() (ids []uuid.UUID) {
-		list, err := subs.List(ctx, nil)
+		list, err := listed(subs.List(ctx, nil))
 		require.NoError(t, err)
 		for _, s := range list {
 			ids = append(ids, s.ID)

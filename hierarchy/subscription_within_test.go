@@ -130,7 +130,7 @@ func TestAListOfAConfinedStoreNeverLeavesItsSubtree(t *testing.T) {
 		{&ListOpts{Site: "/b"}, nil},
 		{&ListOpts{Site: "/"}, nil},
 	} {
-		list, err := subs.List(t.Context(), c.opts)
+		list, err := listed(subs.List(t.Context(), c.opts))
 		require.NoError(t, err)
 		var got []Path
 		for _, sub := range list {
@@ -151,7 +151,7 @@ func TestAListOfAConfinedStoreNeverLeavesItsSubtree(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.want, n, "%+v", c.opts)
 	}
-	left, err := all.List(t.Context(), nil)
+	left, err := listed(all.List(t.Context(), nil))
 	require.NoError(t, err)
 	require.Len(t, left, 3)
 }

@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
@@ -87,7 +89,7 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 				{EventType: "order.paid", Site: "/c"},
 				{EventType: "order.paid", Owner: spec.Owner, Site: "/c", State: StateDeactivated, Under: "/c"},
 			} {
-				list, err := subs.List(ctx, opts)
+				list, err := listed(subs.List(ctx, opts))
 				require.NoError(t, err)
 				require.Len(t, list, 1)
 			}
@@ -111,7 +113,7 @@ func TestARollbackLeavesNothingOfASubscription(t *testing.T) {
 		got, err := subs.GetTx(ctx, tx, created.ID)
 		require.NoError(t, err)
 		require.Equal(t, created.Subscription, *got)
-		list, err := subs.ListTx(ctx, tx, nil)
+		list, err := listed(subs.ListTx(ctx, tx, nil))
 		require.NoError(t, err)
 		require.Len(t, list, 2)
 		_, err = subs.UpdateTx(ctx, tx, kept.ID, SubscriptionUpdate{Name: new("new")})
@@ -132,7 +134,7 @@ func TestARollbackLeavesNothingOfASubscription(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 	})
-	list, err := subs.List(ctx, &ListOpts{IncludeDeleted: true})
+	list, err := listed(subs.List(ctx, &ListOpts{IncludeDeleted: true}))
 	require.NoError(t, err)
 	require.Equal(t, []Subscription{kept.Subscription}, list)
 	secrets, err := subs.Secrets(ctx, kept.ID)
@@ -153,7 +155,7 @@ func TestARefusalLeavesTheCallersTransactionUsable(t *testing.T) {
 	require.NoError(t, err)
 	for what, refused := range map[string]func() error{
 		"a bad field":          func() error { _, err := subs.CreateTx(ctx, tx, SubscriptionSpec{}); return err },
-		"a bad list":           func() error { _, err := subs.ListTx(ctx, tx, &ListOpts{Limit: -1}); return err },
+		"a bad list":           func() error { _, err := listed(subs.ListTx(ctx, tx, &ListOpts{Limit: -1})); return err },
 		"a bad owner":          func() error { _, err := subs.DeleteByOwnerTx(ctx, tx, "", nil); return err },
 		"a bad path":           func() error { _, err := sites.CreateTx(ctx, tx, "x"); return err },
 		"a bad rotation":       func() error { _, err := subs.RotateSecretTx(ctx, tx, gone, &RotateOpts{Overlap: -1}); return err },
@@ -173,7 +175,7 @@ func TestARefusalLeavesTheCallersTransactionUsable(t *testing.T) {
 	_, err = subs.CreateTx(ctx, tx, specAt("/a"))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(ctx))
-	list, err := subs.List(ctx, nil)
+	list, err := listed(subs.List(ctx, nil))
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 }
@@ -264,7 +266,7 @@ func TestAnOperatorsSubscriptionCannotGetAPermission(t *testing.T) {
 	require.Empty(t, updated.Permission)
 }
 
-func TestListGoesThroughAllPagesInTheOrderOfCreation(t *testing.T) {
+func TestList_NewestFirstPageByPage(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()
@@ -277,15 +279,16 @@ func TestListGoesThroughAllPagesInTheOrderOfCreation(t *testing.T) {
 	for {
 		page, err := subs.List(ctx, opts)
 		require.NoError(t, err)
-		for _, s := range page {
+		for _, s := range page.Subscriptions {
 			got = append(got, s.ID)
-			opts.AfterID = s.ID
 		}
 		require.LessOrEqual(t, len(got), len(all), "a page does not go on behind the one before")
-		if len(page) < opts.Limit {
+		subscribeAt(t, subs, "/later") // what comes meanwhile is newer than the first page
+		if opts.Cursor = page.Next; page.Next == "" {
 			break
 		}
 	}
+	slices.Reverse(all)
 	require.Equal(t, all, got)
 }
 
@@ -306,12 +309,14 @@ func TestListNarrowsByEachOptionAndByAllOfThem(t *testing.T) {
 	add("ada/a", "ada", "/a", "user.*")
 	paused := add("ada/a/b", "ada", "/a/b", "order.*")
 	add("ada/ab", "ada", "/ab", "**")
-	add("bob/a", "bob", "/a", "person.created")
+	dev := add("bob/a", "bob", "/a", "person.created")
 	add("bob/", "bob", "/", "user.deleted")
 	deleted := add("bob/a/c deleted", "bob", "/a/c", "**")
 	_, err := subs.Pause(ctx, paused.ID)
 	require.NoError(t, err)
 	require.NoError(t, subs.Delete(ctx, deleted.ID))
+	_, err = subs.Update(ctx, dev.ID, SubscriptionUpdate{Channels: &[]string{"dev"}})
+	require.NoError(t, err)
 	userExtendsPerson(t, pool)
 
 	for _, c := range []struct {
@@ -337,8 +342,12 @@ func TestListNarrowsByEachOptionAndByAllOfThem(t *testing.T) {
 		{ListOpts{EventType: "user.created", Site: "/a"}, []string{"ada/a", "bob/a"}},
 		{ListOpts{EventType: "user.created", Owner: "bob"}, []string{"bob/a"}},
 		{ListOpts{EventType: "order.paid"}, []string{"ada/a/b", "ada/ab"}},
+		{ListOpts{Channel: "ops"}, []string{"ada/a", "ada/a/b", "ada/ab", "bob/"}},
+		{ListOpts{Channel: "dev"}, []string{"ada/a", "ada/a/b", "ada/ab", "bob/a", "bob/"}},
+		{ListOpts{Channel: "ops", Owner: "bob"}, []string{"bob/"}},
+		{ListOpts{Channel: "ops", Site: "/a"}, []string{"ada/a"}},
 	} {
-		list, err := subs.List(ctx, &c.opts)
+		list, err := listed(subs.List(ctx, &c.opts))
 		require.NoError(t, err)
 		var got []string
 		for _, s := range list {
@@ -355,6 +364,8 @@ func TestABadListingNamesTheOption(t *testing.T) {
 	subs := newSubscriptions(t, pool)
 	sites := newSites(t, pool)
 	for why, opts := range map[string]ListOpts{
+		"Channel: must not":      {Channel: "\x00"},
+		"Cursor: is not":         {Cursor: uuid.Max.String()},
 		"EventType: ":            {EventType: "user"},
 		"Limit: is -1":           {Limit: -1},
 		"Limit: is 1001":         {Limit: 1001},
@@ -363,17 +374,18 @@ func TestABadListingNamesTheOption(t *testing.T) {
 		`State: "x" is not`:      {State: "x"},
 		"Under: invalid path \"": {Under: "/a/"},
 	} {
-		_, err := subs.List(t.Context(), &opts)
+		_, err := listed(subs.List(t.Context(), &opts))
 		require.ErrorContains(t, err, "hierarchy: list subscriptions: "+why)
 	}
 	for why, opts := range map[string]SiteListOpts{
-		"After: must not":         {After: "\x00"},
+		"Cursor: is not":          {Cursor: "/a"},
+		"Cursor: must not":        {Cursor: cursor.Sites.OfText("\x00")},
 		"Limit: is 1001":          {Limit: 1001},
 		"Parent: invalid path \"": {Parent: "/a/"},
 		"Under: cannot be given":  {Parent: "/a", Under: "/b"},
 		"Under: invalid path \"":  {Under: "/a/"},
 	} {
-		_, err := sites.List(t.Context(), &opts)
+		_, err := listedSites(sites.List(t.Context(), &opts))
 		require.ErrorContains(t, err, "hierarchy: list sites: "+why)
 	}
 	_, err := subs.DeleteByOwner(t.Context(), "ada", &DeleteByOwnerOpts{Under: "a"})

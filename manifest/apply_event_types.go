@@ -89,11 +89,10 @@ func (r *application) registered(ctx context.Context) (map[string]*outbox.EventT
 		if err != nil {
 			return nil, err
 		}
-		for i := range page {
-			all[page[i].Name] = &page[i]
-			opts.After = page[i].Name
+		for i := range page.EventTypes {
+			all[page.EventTypes[i].Name] = &page.EventTypes[i]
 		}
-		if len(page) < pageOfTypes {
+		if opts.Cursor = page.Next; page.Next == "" {
 			return all, nil
 		}
 	}

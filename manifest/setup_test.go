@@ -126,11 +126,11 @@ func (b *bundle) apply(text string, env environment) *Plan {
 // subscription is the one of a key that is not deleted.
 func (b *bundle) subscription(manifest, key string) *hierarchy.Subscription {
 	b.t.Helper()
-	all, err := b.subs.List(b.t.Context(), &hierarchy.ListOpts{Limit: 1000})
+	page, err := b.subs.List(b.t.Context(), &hierarchy.ListOpts{Limit: 1000})
 	require.NoError(b.t, err)
-	for i := range all {
-		if all[i].Manifest == manifest && all[i].ManifestKey == key {
-			return &all[i]
+	for i := range page.Subscriptions {
+		if s := &page.Subscriptions[i]; s.Manifest == manifest && s.ManifestKey == key {
+			return s
 		}
 	}
 	require.Failf(b.t, "there is no such subscription", "%s of %s", key, manifest)

@@ -239,7 +239,7 @@ func TestEnqueueWorksInEveryQueryExecMode(t *testing.T) {
 			got, err := types.Get(t.Context(), "a.b")
 			require.NoError(t, err)
 			require.Equal(t, []string{"c.d", "e.f"}, got.Extends)
-			all, err := types.List(t.Context(), nil)
+			all, err := listed(types.List(t.Context(), nil))
 			require.NoError(t, err)
 			require.Equal(t, withSchema.Schemas[0].Schema, all[1].Schemas[0].Schema)
 			require.Equal(t, withSchema.Schemas[0].Example, all[1].Schemas[0].Example)

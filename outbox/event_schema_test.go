@@ -56,7 +56,7 @@ func TestEventSchemas(t *testing.T) {
 		require.Equal(t, []any{3, Draft7, " true ", 0}, []any{
 			got.Schemas[1].Version, got.Schemas[1].Draft, string(got.Schemas[1].Schema), len(got.Schemas[1].Example),
 		})
-		all, err := types.List(t.Context(), nil)
+		all, err := listed(types.List(t.Context(), nil))
 		require.NoError(t, err)
 		require.Equal(t, got, all[0])
 		require.Empty(t, all[1].Schemas)
@@ -87,7 +87,7 @@ func TestEventSchemas(t *testing.T) {
 		other := versioned("a.b", personSchema)
 		other.Schemas[0].Draft = Draft7
 		require.ErrorIs(t, types.RegisterTx(t.Context(), b.tx, other), ErrInvalidEventType)
-		all, err := types.ListTx(t.Context(), b.tx, nil)
+		all, err := listed(types.ListTx(t.Context(), b.tx, nil))
 		require.NoError(t, err)
 		require.Len(t, all, 1)
 
@@ -141,7 +141,7 @@ func TestEventSchemas(t *testing.T) {
 		for range 8 {
 			require.NoError(t, <-done)
 		}
-		all, err := types.List(t.Context(), nil)
+		all, err := listed(types.List(t.Context(), nil))
 		require.NoError(t, err)
 		require.Len(t, all, 9)
 		for _, eventType := range all {
@@ -180,10 +180,10 @@ func TestAnArchivedType(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, first.ArchivedAt, second.ArchivedAt)
 
-		all, err := types.List(t.Context(), nil)
+		all, err := listed(types.List(t.Context(), nil))
 		require.NoError(t, err)
 		require.Empty(t, all)
-		all, err = types.List(t.Context(), &ListEventTypesOpts{IncludeArchived: true})
+		all, err = listed(types.List(t.Context(), &ListEventTypesOpts{IncludeArchived: true}))
 		require.NoError(t, err)
 		require.Equal(t, []EventType{second}, all)
 

@@ -65,15 +65,18 @@ func TestEventTypes(t *testing.T) {
 		require.Equal(t, first.CreatedAt, second.CreatedAt)
 		require.True(t, second.UpdatedAt.After(first.UpdatedAt))
 
-		all, err := types.List(t.Context(), nil)
+		all, err := listed(types.List(t.Context(), nil))
 		require.NoError(t, err)
 		require.Len(t, all, 2)
 		page, err := types.ListTx(t.Context(), b.tx, &ListEventTypesOpts{Limit: 1})
 		require.NoError(t, err)
-		require.Equal(t, []EventType{second}, page)
-		page, err = types.List(t.Context(), &ListEventTypesOpts{After: page[0].Name, Limit: 1})
+		require.Equal(t, []EventType{second}, page.EventTypes)
+		page, err = types.List(t.Context(), &ListEventTypesOpts{Cursor: page.Next, Limit: 1})
 		require.NoError(t, err)
-		require.Equal(t, "user_a.x", page[0].Name)
+		require.Equal(t, "user_a.x", page.EventTypes[0].Name)
+		require.Empty(t, page.Next)
+		_, err = types.List(t.Context(), &ListEventTypesOpts{Cursor: "user.created"})
+		require.ErrorContains(t, err, "Cursor")
 		_, err = types.List(t.Context(), &ListEventTypesOpts{Limit: 1001})
 		require.ErrorContains(t, err, "Limit")
 		_, err = types.Get(t.Context(), "no.such")
@@ -115,7 +118,7 @@ func TestEventTypes(t *testing.T) {
 		require.NoError(t, types.RegisterTx(t.Context(), b.tx, EventType{Name: "a.a"}))
 		err := types.RegisterTx(t.Context(), b.tx, EventType{Name: "b.b"}, EventType{Name: "c.c", Extends: []string{"c.c"}})
 		require.ErrorIs(t, err, ErrInvalidEventType)
-		all, err := types.ListTx(t.Context(), b.tx, nil)
+		all, err := listed(types.ListTx(t.Context(), b.tx, nil))
 		require.NoError(t, err)
 		require.Len(t, all, 1)
 		require.NoError(t, b.tx.Rollback(t.Context()))
@@ -223,4 +226,12 @@ func TestUmbrellasAreThoseThatAreReached(t *testing.T) {
 			require.True(rt, slices.ContainsFunc(got, func(name string) bool { return hierarchy.MatchPattern(pattern, name) }))
 		}
 	})
+}
+
+// listed are the types of a page.
+func listed(page *EventTypePage, err error) ([]EventType, error) {
+	if err != nil {
+		return nil, err
+	}
+	return page.EventTypes, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -26,14 +27,22 @@ type EventTypesConfig struct {
 
 // ListEventTypesOpts are options of [EventTypes.List].
 type ListEventTypesOpts struct {
-	// After is the name behind which the list begins. Empty: at the first.
-	After string
+	// Cursor is the Next of the page before. Empty: the list begins with the first.
+	Cursor string
 
 	// IncludeArchived lists archived types too.
 	IncludeArchived bool
 
 	// Limit is the most types to return, from 1 to 1000. 0: 100.
 	Limit int
+}
+
+// EventTypePage is a page of a list of event types.
+type EventTypePage struct {
+	EventTypes []EventType `json:"event_types"`
+
+	// Next is the Cursor of the page that follows; "": this one is the last.
+	Next string `json:"next,omitempty"`
 }
 
 // EventTypes is the store of event types. It is safe for concurrent use.
@@ -89,18 +98,18 @@ func (e *EventTypes) get(ctx context.Context, db store.DBTX, name string) (Event
 	return types[0], nil
 }
 
-// List returns the registered types that are not archived, in the order of their
-// names' bytes. A nil opts is the zero ListEventTypesOpts.
-func (e *EventTypes) List(ctx context.Context, opts *ListEventTypesOpts) ([]EventType, error) {
+// List returns a page of the registered types that are not archived, in the order of
+// their names' bytes. A nil opts is the zero ListEventTypesOpts.
+func (e *EventTypes) List(ctx context.Context, opts *ListEventTypesOpts) (*EventTypePage, error) {
 	return e.list(ctx, e.pool, opts)
 }
 
 // ListTx is List in the caller's transaction.
-func (e *EventTypes) ListTx(ctx context.Context, tx pgx.Tx, opts *ListEventTypesOpts) ([]EventType, error) {
+func (e *EventTypes) ListTx(ctx context.Context, tx pgx.Tx, opts *ListEventTypesOpts) (*EventTypePage, error) {
 	return e.list(ctx, tx, opts)
 }
 
-func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTypesOpts) ([]EventType, error) {
+func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTypesOpts) (*EventTypePage, error) {
 	var o ListEventTypesOpts
 	if opts != nil {
 		o = *opts
@@ -109,11 +118,15 @@ func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTyp
 	if limit < 1 || limit > largestListLimit {
 		return nil, fmt.Errorf("outbox: ListEventTypesOpts.Limit: %d is not between 1 and %d", limit, largestListLimit)
 	}
-	if reason := notText(o.After); reason != "" {
-		return nil, fmt.Errorf("outbox: ListEventTypesOpts.After: %s", reason)
+	after, err := cursor.EventTypes.Text(o.Cursor)
+	if err == nil && notText(after) != "" {
+		err = cursor.ErrInvalid
+	}
+	if err != nil {
+		return nil, fmt.Errorf("outbox: ListEventTypesOpts.Cursor: %w", err)
 	}
 	q := store.In(db, e.schema)
-	rows, err := q.ListEventTypes(ctx, &store.ListEventTypesParams{After: o.After, IncludeArchived: o.IncludeArchived, MaxRows: limit})
+	rows, err := q.ListEventTypes(ctx, &store.ListEventTypesParams{After: after, IncludeArchived: o.IncludeArchived, MaxRows: limit + 1})
 	if err != nil {
 		return nil, fmt.Errorf("outbox: list event types: %w", err)
 	}
@@ -121,7 +134,9 @@ func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTyp
 	if err != nil {
 		return nil, fmt.Errorf("outbox: list event types: %w", err)
 	}
-	return types, nil
+	page := &EventTypePage{}
+	page.EventTypes, page.Next = cursor.Page(types, limit, func(last EventType) string { return cursor.EventTypes.OfText(last.Name) })
+	return page, nil
 }
 
 // Register writes types, all or none; one that is there already gets the new

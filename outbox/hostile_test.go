@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/hostile"
 	"github.com/riverhook/riverhook/internal/payload"
 	"github.com/riverhook/riverhook/internal/pgtest"
@@ -115,8 +116,8 @@ func TestAfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
 	for name, text := range hostile.Impossible() {
 		_, err := types.GetTx(t.Context(), b.tx, text)
 		require.ErrorIs(t, err, ErrNotFound, name)
-		_, err = types.ListTx(t.Context(), b.tx, &ListEventTypesOpts{After: text})
-		require.ErrorContains(t, err, "After", name)
+		_, err = types.ListTx(t.Context(), b.tx, &ListEventTypesOpts{Cursor: cursor.EventTypes.OfText(text)})
+		require.ErrorContains(t, err, "Cursor", name)
 		err = types.RegisterTx(t.Context(), b.tx, EventType{Name: "a.b", Description: text})
 		require.ErrorIs(t, err, ErrInvalidEventType, name)
 		require.ErrorContains(t, err, "Description", name)

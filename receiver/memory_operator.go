@@ -17,7 +17,7 @@ func (m *Memory) List(_ context.Context, filter EventFilter) (EventPage, error) 
 	var events []EventRecord
 	for _, e := range m.byID {
 		r := e.record()
-		if f.includes(r) && (f.Before == "" || r.place().compare(place) > 0) {
+		if f.includes(r) && (f.Cursor == "" || r.place().compare(place) > 0) {
 			events = append(events, r)
 		}
 	}

@@ -33,7 +33,7 @@ type Operator interface {
 	Retry(ctx context.Context, id string) (Status, error)
 
 	// RetryMany is Retry of all events that the filter leaves and that had failed when
-	// it was called; it returns how many. State must be "" or Failed, Before "" and
+	// it was called; it returns how many. State must be "" or Failed, Cursor "" and
 	// Limit 0. It works in steps: after an error some are retried, and it can be called
 	// again. The error is [ErrInvalidFilter], or that of the inbox.
 	RetryMany(ctx context.Context, filter EventFilter) (int, error)
@@ -53,8 +53,8 @@ var (
 // zero value is all of them. In Postgres an index is used for Since, Until and the State Failed;
 // the others look through what these leave.
 type EventFilter struct {
-	// Before is the Next of the page before. Default: the list begins with the newest.
-	Before string
+	// Cursor is the Next of the page before. Default: the list begins with the newest.
+	Cursor string
 
 	// Limit is the most that are returned, up to 1000. Default: 100.
 	Limit int
@@ -79,7 +79,7 @@ type EventFilter struct {
 type EventPage struct {
 	Events []EventRecord `json:"events"`
 
-	// Next is the Before of the page that follows; "": this one is the last.
+	// Next is the Cursor of the page that follows; "": this one is the last.
 	Next string `json:"next,omitempty"`
 }
 
@@ -109,7 +109,7 @@ type EventRecord struct {
 	EndedAt    *time.Time `json:"ended_at,omitempty"` // nil while it is pending
 }
 
-// Normalize returns the filter with its defaults and the place that Before names, which is zero
+// Normalize returns the filter with its defaults and the place that Cursor names, which is zero
 // without one, for implementations of [Operator].
 func (f EventFilter) Normalize() (EventFilter, EventPlace, error) {
 	var place EventPlace
@@ -129,13 +129,13 @@ func (f EventFilter) Normalize() (EventFilter, EventPlace, error) {
 			return f, place, fmt.Errorf("%w: %s: is not text", ErrInvalidFilter, name)
 		}
 	}
-	if f.Before != "" {
-		text, err := base64.RawURLEncoding.DecodeString(f.Before)
+	if f.Cursor != "" {
+		text, err := base64.RawURLEncoding.DecodeString(f.Cursor)
 		if err == nil {
 			err = json.Unmarshal(text, &place)
 		}
 		if err != nil || !eventID.MatchString(place.ID) {
-			return f, place, fmt.Errorf("%w: Before: is not the Next of a page", ErrInvalidFilter)
+			return f, place, fmt.Errorf("%w: Cursor: is not the Next of a page", ErrInvalidFilter)
 		}
 	}
 	return f, place, nil
@@ -169,8 +169,8 @@ func (f EventFilter) ForRetry() error {
 	switch {
 	case f.State != "" && f.State != Failed:
 		return fmt.Errorf("%w: State: only failed events are retried, not those that are %s", ErrInvalidFilter, f.State)
-	case f.Before != "":
-		return fmt.Errorf("%w: Before: is for lists", ErrInvalidFilter)
+	case f.Cursor != "":
+		return fmt.Errorf("%w: Cursor: is for lists", ErrInvalidFilter)
 	case f.Limit != 0:
 		return fmt.Errorf("%w: Limit: is for lists", ErrInvalidFilter)
 	}

@@ -75,10 +75,11 @@ func (s *story) waitHeld(ctx context.Context, enqueued outbox.Result, m *member,
 // and returns them in the order of the cast.
 func (w *world) waitFor(ctx context.Context, eventID string, done func([]delivery.Delivery) bool) ([]delivery.Delivery, error) {
 	for {
-		found, err := w.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{IntentID: eventID})
+		page, err := w.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{IntentID: eventID})
 		if err != nil {
 			return nil, err
 		}
+		found := page.Deliveries
 		if done(found) {
 			slices.SortFunc(found, func(a, b delivery.Delivery) int { return w.position(a) - w.position(b) })
 			return found, nil
@@ -97,12 +98,12 @@ func (w *world) settled(ctx context.Context, m *member) error {
 		pending, err := w.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{
 			SubscriptionID: m.sub.ID, State: delivery.DeliveryPending, Limit: 1,
 		})
-		if err != nil || len(pending) == 0 {
+		if err != nil || len(pending.Deliveries) == 0 {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("delivery %s is still pending: %w", pending[0].ID, ctx.Err())
+			return fmt.Errorf("delivery %s is still pending: %w", pending.Deliveries[0].ID, ctx.Err())
 		case <-time.After(lookAgain):
 		}
 	}

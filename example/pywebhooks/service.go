@@ -98,11 +98,11 @@ func (s *service) changeEndpoint(ctx context.Context, username, endpoint string)
 		if _, err := tx.Exec(ctx, `UPDATE pywebhooks.account SET endpoint = $2 WHERE username = $1`, username, endpoint); err != nil {
 			return err
 		}
-		subs, err := s.subs.ListTx(ctx, tx, &hierarchy.ListOpts{Owner: username})
+		page, err := s.subs.ListTx(ctx, tx, &hierarchy.ListOpts{Owner: username})
 		if err != nil {
 			return err
 		}
-		for _, sub := range subs {
+		for _, sub := range page.Subscriptions {
 			if _, err := s.subs.UpdateTx(ctx, tx, sub.ID, hierarchy.SubscriptionUpdate{URL: &endpoint}); err != nil {
 				return err
 			}

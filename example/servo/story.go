@@ -154,10 +154,10 @@ func (s *story) history(ctx context.Context) error {
 		return err
 	}
 	t := program.NewTable("question", "put to", "outcome", "reason")
-	for _, d := range slices.Backward(all) {
+	for _, d := range slices.Backward(all.Deliveries) {
 		t.Add(d.EventType, d.SubscriptionName, string(d.LastOutcome), d.Reason)
 	}
-	s.result.Expectf(len(all) == 2*len(s.result.Adjustments), "the history has %d questions", len(all))
+	s.result.Expectf(len(all.Deliveries) == 2*len(s.result.Adjustments), "the history has %d questions", len(all.Deliveries))
 	s.show.Printf("%s", strings.TrimSuffix(t.String(), "\n"))
 	return nil
 }

@@ -93,12 +93,12 @@ func (s *story) expect(ctx context.Context, id string, to []string) error {
 	if err != nil {
 		return err
 	}
-	deliveries, err := s.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{IntentID: id, State: delivery.DeliveryDelivered})
+	page, err := s.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{IntentID: id, State: delivery.DeliveryDelivered})
 	if err != nil {
 		return err
 	}
 	got := sent{Event: id, Type: intent.Type, SchemaVersion: intent.SchemaVersion}
-	for _, d := range slices.Backward(deliveries) {
+	for _, d := range slices.Backward(page.Deliveries) {
 		got.To = append(got.To, d.SubscriptionName)
 	}
 	s.result.Expectf(slices.Equal(got.To, to), "%s was sent to %v, not to %v", id, got.To, to)
@@ -125,7 +125,7 @@ func (s *story) listTypes(ctx context.Context) error {
 		return err
 	}
 	t := program.NewTable("event type", "extends", "schemas", "keeps", "description")
-	for _, eventType := range types {
+	for _, eventType := range types.EventTypes {
 		versions := make([]string, len(eventType.Schemas))
 		for i, schema := range eventType.Schemas {
 			versions[i] = strconv.Itoa(schema.Version)

@@ -201,10 +201,15 @@ func (s *story) rotate(ctx context.Context) error {
 
 func (s *story) history(ctx context.Context) error {
 	id, mirror := s.followers[registry].created.ID, s.followers[kernelMirror].created.ID
-	all, err := s.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: id})
+	listed, err := s.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: id})
 	if err != nil {
 		return err
 	}
+	newest, err := s.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: id, Limit: 3})
+	if err != nil {
+		return err
+	}
+	all := listed.Deliveries
 	if len(all) != len(s.result.Sent) {
 		return fmt.Errorf("%d deliveries to the registry", len(all))
 	}
@@ -215,7 +220,7 @@ func (s *story) history(ctx context.Context) error {
 		want      string
 	}{
 		{registry, "the newest 3", delivery.DeliveryFilter{SubscriptionID: id, Limit: 3}, "zlib-5 zlib-4 zlib-3"},
-		{registry, "3 before these", delivery.DeliveryFilter{SubscriptionID: id, Limit: 3, Before: all[2].ID}, "zlib-2 kernel-1 zlib-1"},
+		{registry, "3 before these", delivery.DeliveryFilter{SubscriptionID: id, Limit: 3, Cursor: newest.Next}, "zlib-2 kernel-1 zlib-1"},
 		{registry, "from a time on", delivery.DeliveryFilter{SubscriptionID: id, Since: all[1].CreatedAt}, "zlib-5 zlib-4"},
 		{registry, "before a time", delivery.DeliveryFilter{SubscriptionID: id, Until: all[5].CreatedAt}, "new-kernel new-zlib"},
 		{kernelMirror, "its visits", delivery.DeliveryFilter{SubscriptionID: mirror, EventType: originVisit, Channel: kernel}, "kernel-1"},
@@ -225,7 +230,7 @@ func (s *story) history(ctx context.Context) error {
 			return err
 		}
 		var events []string
-		for _, d := range page {
+		for _, d := range page.Deliveries {
 			events = append(events, d.IntentID)
 		}
 		got := strings.Join(events, " ")

@@ -273,11 +273,11 @@ func (w *world) newTenant(p hierarchy.Path, departments []string) {
 	tenant := create(p, w.root)
 	for _, name := range departments {
 		department := create(p+"/"+hierarchy.Path(fmt.Sprintf("%s%d", name, w.number())), tenant)
-		path, err := w.sites.List(w.t.Context(), nil)
+		page, err := w.sites.List(w.t.Context(), nil)
 		require.NoError(w.t, err)
-		i := slices.IndexFunc(path, func(s hierarchy.Site) bool { return s.ID == department.id })
+		i := slices.IndexFunc(page.Sites, func(s hierarchy.Site) bool { return s.ID == department.id })
 		for office := range 2 {
-			create(path[i].Path+hierarchy.Path(fmt.Sprintf("/o%d", office)), department)
+			create(page.Sites[i].Path+hierarchy.Path(fmt.Sprintf("/o%d", office)), department)
 		}
 	}
 }

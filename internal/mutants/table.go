@@ -224,7 +224,7 @@ var sending = []mutant{
 	{
 		name: "an error of a checker counts as a permission",
 		file: "delivery/decide.go", decl: "judge",
-		old: `return decisionWaiting, "access`, with: `return decisionDeliver, "access`,
+		old: `return decisionWaiting, reasonUndecided`, with: `return decisionDeliver, reasonUndecided`,
 		test: "delivery.TestWhileAccessCannotBeDecidedTheOthersGoOut",
 	},
 	{

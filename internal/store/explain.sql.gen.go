@@ -12,6 +12,40 @@ import (
 	"github.com/google/uuid"
 )
 
+const explainCandidates = `-- name: ExplainCandidates :many
+SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = $1
+UNION SELECT c.subscription_id FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = $1
+UNION SELECT s.id FROM /* TEMPLATE: schema */subscription s
+WHERE s.site = ANY ($2::text[]) AND s.deleted_at IS NULL AND NOT s.stranded
+`
+
+type ExplainCandidatesParams struct {
+	IntentID uuid.UUID
+	Sites    []string
+}
+
+// ExplainCandidates finds each subscription that an explanation can be about: those for
+// which something was recorded of an intent, and those at the given sites.
+func (q *Queries) ExplainCandidates(ctx context.Context, arg *ExplainCandidatesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, explainCandidates, arg.IntentID, arg.Sites)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var subscription_id uuid.UUID
+		if err := rows.Scan(&subscription_id); err != nil {
+			return nil, err
+		}
+		items = append(items, subscription_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const explainOthers = `-- name: ExplainOthers :many
 SELECT
     s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at,
@@ -22,19 +56,21 @@ SELECT
 FROM /* TEMPLATE: schema */intent i
 JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY ($4::text[]) AND s.deleted_at IS NULL AND NOT s.stranded
 WHERE i.id = $5
+    AND (cardinality($6::text[]) = 0 OR s.id = ANY (($6::text[])::uuid[]))
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.subscription_id = s.id)
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.subscription_id = s.id)
 ORDER BY s.id
-LIMIT $6::integer
+LIMIT $7::integer
 `
 
 type ExplainOthersParams struct {
-	Patterns []string
-	Prefix   string
-	Type     string
-	Sites    []string
-	IntentID uuid.UUID
-	MaxRows  int
+	Patterns      []string
+	Prefix        string
+	Type          string
+	Sites         []string
+	IntentID      uuid.UUID
+	Subscriptions []string
+	MaxRows       int
 }
 
 type ExplainOthersRow struct {
@@ -53,7 +89,8 @@ type ExplainOthersRow struct {
 }
 
 // ExplainOthers finds the subscriptions at the given sites for which nothing was
-// recorded of an intent, and says which of its conditions they meet now.
+// recorded of an intent, and says which of its conditions they meet now. Where
+// subscriptions are given, it looks at those only.
 func (q *Queries) ExplainOthers(ctx context.Context, arg *ExplainOthersParams) ([]ExplainOthersRow, error) {
 	rows, err := q.db.Query(ctx, explainOthers,
 		arg.Patterns,
@@ -61,6 +98,7 @@ func (q *Queries) ExplainOthers(ctx context.Context, arg *ExplainOthersParams) (
 		arg.Type,
 		arg.Sites,
 		arg.IntentID,
+		arg.Subscriptions,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -106,21 +144,26 @@ FROM (
         (SELECT count(*) FROM /* TEMPLATE: schema */attempt a WHERE a.delivery_id = d.id)::integer AS attempts,
         d.last_outcome, d.last_status,
         coalesce(d.due_at, d.created_at) AS due_at, d.ended_at
-    FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = $1
+    FROM /* TEMPLATE: schema */delivery d
+    WHERE d.intent_id = $1
+        AND (cardinality($2::text[]) = 0 OR d.subscription_id = ANY (($2::text[])::uuid[]))
     UNION ALL
     SELECT
         c.subscription_id, '', c.outcome, '', c.reason, c.matched_site, c.matched_pattern,
         '', 0, c.tries, '', 0, coalesce(c.due_at, c.decided_at), NULL
-    FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = $1
+    FROM /* TEMPLATE: schema */decision c
+    WHERE c.intent_id = $1
+        AND (cardinality($2::text[]) = 0 OR c.subscription_id = ANY (($2::text[])::uuid[]))
 ) x
 JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
 ORDER BY x.subscription_id
-LIMIT $2::integer
+LIMIT $3::integer
 `
 
 type ExplainRecordedParams struct {
-	IntentID uuid.UUID
-	MaxRows  int
+	IntentID      uuid.UUID
+	Subscriptions []string
+	MaxRows       int
 }
 
 type ExplainRecordedRow struct {
@@ -148,9 +191,9 @@ type ExplainRecordedRow struct {
 }
 
 // ExplainRecorded finds what was recorded of an intent for each subscription:
-// a delivery or another decision.
+// a delivery or another decision. Where subscriptions are given, it is for those only.
 func (q *Queries) ExplainRecorded(ctx context.Context, arg *ExplainRecordedParams) ([]ExplainRecordedRow, error) {
-	rows, err := q.db.Query(ctx, explainRecorded, arg.IntentID, arg.MaxRows)
+	rows, err := q.db.Query(ctx, explainRecorded, arg.IntentID, arg.Subscriptions, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -114,19 +114,21 @@ JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
 WHERE d.id > $1::uuid AND d.id < $2::uuid
     AND ($3::uuid IS NULL OR d.id = $3::uuid)
     AND ($4::uuid IS NULL OR d.subscription_id = $4::uuid)
-    AND ($5::text = '' OR i.wire_id = $5::text)
-    AND ($6::text = '' OR i.type ~ $6::text)
-    AND ($7::text = '' OR i.channel = $7::text)
-    AND ($8::text = '' OR i.site = $8::text)
-    AND ($9::text = '' OR i.site = $9::text OR starts_with(i.site, $9::text || '/'))
-    AND ($10::text = '' OR i.resource_kind = $10::text AND i.resource_kind <> '')
-    AND ($11::text = '' OR i.resource_id = $11::text)
-    AND ($12::text = '' OR d.state = $12::text)
-    AND ($13::text = '' OR d.hold = $13::text AND d.hold <> '' AND d.state = 'pending')
-    AND ($14::timestamptz IS NULL OR d.created_at >= $14::timestamptz)
-    AND ($15::timestamptz IS NULL OR d.created_at < $15::timestamptz)
+    AND (cardinality($5::text[]) = 0 OR d.subscription_id = ANY (($5::text[])::uuid[]))
+    AND ($6::text = '' OR s.owner = $6::text)
+    AND ($7::text = '' OR i.wire_id = $7::text)
+    AND ($8::text = '' OR i.type ~ $8::text)
+    AND ($9::text = '' OR i.channel = $9::text)
+    AND ($10::text = '' OR i.site = $10::text)
+    AND ($11::text = '' OR i.site = $11::text OR starts_with(i.site, $11::text || '/'))
+    AND ($12::text = '' OR i.resource_kind = $12::text AND i.resource_kind <> '')
+    AND ($13::text = '' OR i.resource_id = $13::text)
+    AND ($14::text = '' OR d.state = $14::text)
+    AND ($15::text = '' OR d.hold = $15::text AND d.hold <> '' AND d.state = 'pending')
+    AND ($16::timestamptz IS NULL OR d.created_at >= $16::timestamptz)
+    AND ($17::timestamptz IS NULL OR d.created_at < $17::timestamptz)
 ORDER BY d.id DESC
-LIMIT $16::integer
+LIMIT $18::integer
 `
 
 type ListDeliveriesParams struct {
@@ -134,6 +136,8 @@ type ListDeliveriesParams struct {
 	Before         uuid.UUID
 	ID             *uuid.UUID
 	SubscriptionID *uuid.UUID
+	Subscriptions  []string
+	Owner          string
 	WireID         string
 	TypeRegex      string
 	Channel        string
@@ -188,6 +192,8 @@ func (q *Queries) ListDeliveries(ctx context.Context, arg *ListDeliveriesParams)
 		arg.Before,
 		arg.ID,
 		arg.SubscriptionID,
+		arg.Subscriptions,
+		arg.Owner,
 		arg.WireID,
 		arg.TypeRegex,
 		arg.Channel,

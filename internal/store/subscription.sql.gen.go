@@ -307,25 +307,27 @@ func (q *Queries) KeepWait(ctx context.Context, id uuid.UUID) error {
 
 const listSubscriptions = `-- name: ListSubscriptions :many
 SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
-WHERE id > $1
+WHERE id < $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
     AND ($4::text = '' OR site = $4::text)
     AND ($5::text = '/' OR site = $5::text OR (site > $5::text || '/' AND site < $5::text || '0'))
-    AND ($6::text = '' OR state = $6::text)
-    AND ($7::text = '' OR events && ($8::text[] || ARRAY(
-        SELECT $9::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
-        WHERE e.name = $7::text)))
-ORDER BY id
-LIMIT $10::integer
+    AND ($6::text = '' OR channels = '{}' OR $6::text = ANY (channels))
+    AND ($7::text = '' OR state = $7::text)
+    AND ($8::text = '' OR events && ($9::text[] || ARRAY(
+        SELECT $10::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = $8::text)))
+ORDER BY id DESC
+LIMIT $11::integer
 `
 
 type ListSubscriptionsParams struct {
-	After          uuid.UUID
+	Before         uuid.UUID
 	IncludeDeleted bool
 	Owner          string
 	Site           string
 	Under          string
+	Channel        string
 	State          string
 	EventType      string
 	Patterns       []string
@@ -335,11 +337,12 @@ type ListSubscriptionsParams struct {
 
 func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsParams) ([]Subscription, error) {
 	rows, err := q.db.Query(ctx, listSubscriptions,
-		arg.After,
+		arg.Before,
 		arg.IncludeDeleted,
 		arg.Owner,
 		arg.Site,
 		arg.Under,
+		arg.Channel,
 		arg.State,
 		arg.EventType,
 		arg.Patterns,
@@ -410,18 +413,20 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
 SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
-WHERE site = $1 AND deleted_at IS NULL AND id > $2
-    AND ($3::text = '' OR state = $3::text)
-    AND ($4::text = '' OR events && ($5::text[] || ARRAY(
-        SELECT $6::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
-        WHERE e.name = $4::text)))
-ORDER BY id
-LIMIT $7::integer
+WHERE site = $1 AND deleted_at IS NULL AND id < $2
+    AND ($3::text = '' OR channels = '{}' OR $3::text = ANY (channels))
+    AND ($4::text = '' OR state = $4::text)
+    AND ($5::text = '' OR events && ($6::text[] || ARRAY(
+        SELECT $7::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = $5::text)))
+ORDER BY id DESC
+LIMIT $8::integer
 `
 
 type ListSubscriptionsAtParams struct {
 	Site      string
-	After     uuid.UUID
+	Before    uuid.UUID
+	Channel   string
 	State     string
 	EventType string
 	Patterns  []string
@@ -433,7 +438,8 @@ type ListSubscriptionsAtParams struct {
 func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscriptionsAtParams) ([]Subscription, error) {
 	rows, err := q.db.Query(ctx, listSubscriptionsAt,
 		arg.Site,
-		arg.After,
+		arg.Before,
+		arg.Channel,
 		arg.State,
 		arg.EventType,
 		arg.Patterns,
@@ -504,22 +510,24 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
 SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
-WHERE owner = $1 AND deleted_at IS NULL AND id > $2
+WHERE owner = $1 AND deleted_at IS NULL AND id < $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
-    AND ($5::text = '' OR state = $5::text)
-    AND ($6::text = '' OR events && ($7::text[] || ARRAY(
-        SELECT $8::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
-        WHERE e.name = $6::text)))
-ORDER BY id
-LIMIT $9::integer
+    AND ($5::text = '' OR channels = '{}' OR $5::text = ANY (channels))
+    AND ($6::text = '' OR state = $6::text)
+    AND ($7::text = '' OR events && ($8::text[] || ARRAY(
+        SELECT $9::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
+        WHERE e.name = $7::text)))
+ORDER BY id DESC
+LIMIT $10::integer
 `
 
 type ListSubscriptionsOfParams struct {
 	Owner     string
-	After     uuid.UUID
+	Before    uuid.UUID
 	Site      string
 	Under     string
+	Channel   string
 	State     string
 	EventType string
 	Patterns  []string
@@ -531,9 +539,10 @@ type ListSubscriptionsOfParams struct {
 func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscriptionsOfParams) ([]Subscription, error) {
 	rows, err := q.db.Query(ctx, listSubscriptionsOf,
 		arg.Owner,
-		arg.After,
+		arg.Before,
 		arg.Site,
 		arg.Under,
+		arg.Channel,
 		arg.State,
 		arg.EventType,
 		arg.Patterns,

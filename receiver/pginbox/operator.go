@@ -25,11 +25,11 @@ func (in *Inbox) List(ctx context.Context, filter receiver.EventFilter) (receive
 	params := &store.ListInboxEventsParams{
 		Receiver: f.Receiver, Owner: f.Owner, State: string(f.State), Since: given(f.Since), Until: given(f.Until), MaxRows: f.Limit + 1,
 	}
-	if f.Before != "" {
+	if f.Cursor != "" {
 		params.BeforeAt = &place.At
 		params.BeforeID, err = uuid.Parse(place.ID)
 		if err != nil {
-			return receiver.EventPage{}, fmt.Errorf("pginbox: list events: %w: Before: %w", receiver.ErrInvalidFilter, err)
+			return receiver.EventPage{}, fmt.Errorf("pginbox: list events: %w: Cursor: %w", receiver.ErrInvalidFilter, err)
 		}
 	}
 	rows, err := store.Filtering(in.pool, in.cfg.Schema).ListInboxEvents(ctx, params)

@@ -216,7 +216,7 @@ func listsPages(s *suite) {
 			for _, e := range page.Events {
 				got = append(got, e.ID)
 			}
-			if filter.Before = page.Next; page.Next == "" {
+			if filter.Cursor = page.Next; page.Next == "" {
 				break
 			}
 		}
@@ -283,7 +283,7 @@ func refusesFilters(s *suite) {
 		return
 	}
 	for field, filter := range map[string]receiver.EventFilter{
-		"Before":   {Before: "x"},
+		"Cursor":   {Cursor: "x"},
 		"Limit":    {Limit: 1001},
 		"Owner":    {Owner: "\x00"},
 		"Receiver": {Receiver: "\xff"},
@@ -293,7 +293,7 @@ func refusesFilters(s *suite) {
 		s.checkf(errors.Is(err, receiver.ErrInvalidFilter) && strings.Contains(err.Error(), field+":"), "List: %v", err)
 	}
 	for field, filter := range map[string]receiver.EventFilter{
-		"Before":   {Before: "x"},
+		"Cursor":   {Cursor: "x"},
 		"Limit":    {Limit: 1},
 		"Receiver": {Receiver: "\xff"},
 		"State":    {State: receiver.Done},

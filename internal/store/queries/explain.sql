@@ -1,6 +1,6 @@
 -- name: ExplainRecorded :many
 -- ExplainRecorded finds what was recorded of an intent for each subscription:
--- a delivery or another decision.
+-- a delivery or another decision. Where subscriptions are given, it is for those only.
 SELECT
     x.subscription_id, x.delivery_id, x.outcome, x.hold, x.reason, x.matched_site, x.matched_pattern, x.dialect,
     x.round, x.attempts, x.last_outcome, x.last_status, x.due_at, x.ended_at,
@@ -12,20 +12,33 @@ FROM (
         (SELECT count(*) FROM /* TEMPLATE: schema */attempt a WHERE a.delivery_id = d.id)::integer AS attempts,
         d.last_outcome, d.last_status,
         coalesce(d.due_at, d.created_at) AS due_at, d.ended_at
-    FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = @intent_id
+    FROM /* TEMPLATE: schema */delivery d
+    WHERE d.intent_id = @intent_id
+        AND (cardinality(@subscriptions::text[]) = 0 OR d.subscription_id = ANY ((@subscriptions::text[])::uuid[]))
     UNION ALL
     SELECT
         c.subscription_id, '', c.outcome, '', c.reason, c.matched_site, c.matched_pattern,
         '', 0, c.tries, '', 0, coalesce(c.due_at, c.decided_at), NULL
-    FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = @intent_id
+    FROM /* TEMPLATE: schema */decision c
+    WHERE c.intent_id = @intent_id
+        AND (cardinality(@subscriptions::text[]) = 0 OR c.subscription_id = ANY ((@subscriptions::text[])::uuid[]))
 ) x
 JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
 ORDER BY x.subscription_id
 LIMIT @max_rows::integer;
 
+-- name: ExplainCandidates :many
+-- ExplainCandidates finds each subscription that an explanation can be about: those for
+-- which something was recorded of an intent, and those at the given sites.
+SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = @intent_id
+UNION SELECT c.subscription_id FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = @intent_id
+UNION SELECT s.id FROM /* TEMPLATE: schema */subscription s
+WHERE s.site = ANY (@sites::text[]) AND s.deleted_at IS NULL AND NOT s.stranded;
+
 -- name: ExplainOthers :many
 -- ExplainOthers finds the subscriptions at the given sites for which nothing was
--- recorded of an intent, and says which of its conditions they meet now.
+-- recorded of an intent, and says which of its conditions they meet now. Where
+-- subscriptions are given, it looks at those only.
 SELECT
     s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at,
     (s.events && (sqlc.arg(patterns)::text[] || ARRAY(
@@ -35,6 +48,7 @@ SELECT
 FROM /* TEMPLATE: schema */intent i
 JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY (sqlc.arg(sites)::text[]) AND s.deleted_at IS NULL AND NOT s.stranded
 WHERE i.id = sqlc.arg(intent_id)
+    AND (cardinality(sqlc.arg(subscriptions)::text[]) = 0 OR s.id = ANY ((sqlc.arg(subscriptions)::text[])::uuid[]))
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.subscription_id = s.id)
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.subscription_id = s.id)
 ORDER BY s.id

@@ -13,6 +13,8 @@ JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
 WHERE d.id > sqlc.arg(after)::uuid AND d.id < sqlc.arg(before)::uuid
     AND (sqlc.narg(id)::uuid IS NULL OR d.id = sqlc.narg(id)::uuid)
     AND (sqlc.narg(subscription_id)::uuid IS NULL OR d.subscription_id = sqlc.narg(subscription_id)::uuid)
+    AND (cardinality(sqlc.arg(subscriptions)::text[]) = 0 OR d.subscription_id = ANY ((sqlc.arg(subscriptions)::text[])::uuid[]))
+    AND (sqlc.arg(owner)::text = '' OR s.owner = sqlc.arg(owner)::text)
     AND (sqlc.arg(wire_id)::text = '' OR i.wire_id = sqlc.arg(wire_id)::text)
     AND (sqlc.arg(type_regex)::text = '' OR i.type ~ sqlc.arg(type_regex)::text)
     AND (sqlc.arg(channel)::text = '' OR i.channel = sqlc.arg(channel)::text)

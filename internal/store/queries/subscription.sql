@@ -132,38 +132,41 @@ UPDATE /* TEMPLATE: schema */subscription s SET deleted_at = now(), updated_at =
 
 -- name: ListSubscriptions :many
 SELECT * FROM /* TEMPLATE: schema */subscription
-WHERE id > sqlc.arg(after)
+WHERE id < sqlc.arg(before)
     AND (sqlc.arg(include_deleted)::boolean OR deleted_at IS NULL)
     AND (sqlc.arg(owner)::text = '' OR owner = sqlc.arg(owner)::text)
     AND (sqlc.arg(site)::text = '' OR site = sqlc.arg(site)::text)
     AND (sqlc.arg(under)::text = '/' OR site = sqlc.arg(under)::text OR (site > sqlc.arg(under)::text || '/' AND site < sqlc.arg(under)::text || '0'))
+    AND (sqlc.arg(channel)::text = '' OR channels = '{}' OR sqlc.arg(channel)::text = ANY (channels))
     AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
     AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || ARRAY(
         SELECT sqlc.arg(prefix)::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
         WHERE e.name = sqlc.arg(event_type)::text)))
-ORDER BY id
+ORDER BY id DESC
 LIMIT sqlc.arg(max_rows)::integer;
 
 -- name: ListSubscriptionsOf :many
 -- ListSubscriptionsOf is ListSubscriptions by the index of owners.
 SELECT * FROM /* TEMPLATE: schema */subscription
-WHERE owner = sqlc.arg(owner) AND deleted_at IS NULL AND id > sqlc.arg(after)
+WHERE owner = sqlc.arg(owner) AND deleted_at IS NULL AND id < sqlc.arg(before)
     AND (sqlc.arg(site)::text = '' OR site = sqlc.arg(site)::text)
     AND (sqlc.arg(under)::text = '/' OR site = sqlc.arg(under)::text OR (site > sqlc.arg(under)::text || '/' AND site < sqlc.arg(under)::text || '0'))
+    AND (sqlc.arg(channel)::text = '' OR channels = '{}' OR sqlc.arg(channel)::text = ANY (channels))
     AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
     AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || ARRAY(
         SELECT sqlc.arg(prefix)::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
         WHERE e.name = sqlc.arg(event_type)::text)))
-ORDER BY id
+ORDER BY id DESC
 LIMIT sqlc.arg(max_rows)::integer;
 
 -- name: ListSubscriptionsAt :many
 -- ListSubscriptionsAt is ListSubscriptions by the index of sites.
 SELECT * FROM /* TEMPLATE: schema */subscription
-WHERE site = sqlc.arg(site) AND deleted_at IS NULL AND id > sqlc.arg(after)
+WHERE site = sqlc.arg(site) AND deleted_at IS NULL AND id < sqlc.arg(before)
+    AND (sqlc.arg(channel)::text = '' OR channels = '{}' OR sqlc.arg(channel)::text = ANY (channels))
     AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
     AND (sqlc.arg(event_type)::text = '' OR events && (sqlc.arg(patterns)::text[] || ARRAY(
         SELECT sqlc.arg(prefix)::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
         WHERE e.name = sqlc.arg(event_type)::text)))
-ORDER BY id
+ORDER BY id DESC
 LIMIT sqlc.arg(max_rows)::integer;

@@ -1,0 +1,96 @@
+package delivery
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// How reasons begin that go on with what host code has said, or that tell how the host
+// works. What goes on is for operators.
+const (
+	reasonDenied       = "access denied: "
+	reasonUnresolvable = "unresolvable: "
+	reasonUndecided    = "access could not be decided: "
+	reasonNoChecker    = "no access checker "
+	reasonExternalizer = "externalizer: "
+	reasonDialect      = "dialect: "
+	reasonNoFilter     = "the filter does not compile: "
+	reasonFilter       = "the filter failed: "
+	reasonEnded        = "process ended three times in "
+	reasonLargeData    = "the data has "
+	reasonLargeMessage = "the message has "
+)
+
+// The classes of reasons, which owners may know.
+const (
+	classDenied      = "access was denied"
+	classUnknown     = "the owner is unknown"
+	classUndecided   = "access could not be decided"
+	classNoMessage   = "the message could not be made"
+	classFilter      = "the filter failed"
+	classUnprocessed = "it could not be processed"
+)
+
+var reasonClasses = []struct{ prefix, class string }{
+	{reasonDenied, classDenied},
+	{reasonUnresolvable, classUnknown},
+	{reasonUndecided, classUndecided},
+	{reasonNoChecker, classUndecided},
+	{reasonExternalizer, classNoMessage},
+	{reasonDialect, classNoMessage},
+	{reasonLargeData, classNoMessage},
+	{reasonLargeMessage, classNoMessage},
+	{reasonNoFilter, classFilter},
+	{reasonFilter, classFilter},
+	{reasonEnded, classUnprocessed},
+}
+
+// ownersReason is what an owner may know of the reason of a delivery: all of it, unless
+// it says what host code has said.
+func ownersReason(reason string, reference fmt.Stringer) string {
+	for _, c := range reasonClasses {
+		if strings.HasPrefix(reason, c.prefix) {
+			return referring(c.class, reference.String())
+		}
+	}
+	return reason
+}
+
+func referring(class, reference string) string {
+	return fmt.Sprintf("%s (reference %s)", class, reference)
+}
+
+// forOwner leaves out what is for the operator alone.
+func (d *Delivery) forOwner() { d.Reason = ownersReason(d.Reason, d.ID) }
+
+// forOwner leaves out what is for the operator alone.
+func (a *Attempt) forOwner() { a.Reason, a.Engine = "", "" }
+
+// ownersDecision is what an owner may know of why there is no delivery: nothing about the
+// event, which it was not allowed to see.
+func ownersDecision(outcome DecisionOutcome, reason, intent string, subscription uuid.UUID) string {
+	class := classUnprocessed
+	switch outcome { //nolint:exhaustive // the others are deliveries, or are read off the reason
+	case DecisionDenied:
+		class = classDenied
+	case DecisionUnresolvable:
+		class = classUnknown
+	case DecisionFiltered:
+		return string(outcome) + ": the filter is false of it"
+	case DecisionFilterError:
+		class = classFilter
+	case DecisionGone:
+		return string(outcome) + ": there is nothing to send any more"
+	case DecisionInactive:
+		return string(outcome) + ": " + reason // about the subscription alone
+	default:
+		for _, c := range reasonClasses {
+			if strings.HasPrefix(reason, c.prefix) {
+				class = c.class
+			}
+		}
+	}
+	return string(outcome) + ": " + referring(class, intent+" "+subscription.String())
+}
