@@ -133,7 +133,7 @@ func TestDeleteByOwner_AboveAFormerPathByTheEnginesTree(t *testing.T) {
 	n, err := subs.DeleteByOwner(t.Context(), "ada", &hierarchy.DeleteByOwnerOpts{Above: "/a/b"})
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
-	left, err := subs.List(t.Context(), nil)
+	left, err := listed(subs.List(t.Context(), nil))
 	require.NoError(t, err)
 	require.Len(t, left, 1)
 	require.Equal(t, hierarchy.Path("/a"), left[0].Site)

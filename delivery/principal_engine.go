@@ -74,7 +74,7 @@ func (p *PrincipalEngine) PingWith(ctx context.Context, subscription uuid.UUID, 
 		return nil, 0, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
 	}
 	a, released, err := p.engine.PingWith(ctx, subscription, opts)
-	a, err = withoutReason(a, err)
+	a, err = forOwner(a, err)
 	return a, released, err
 }
 

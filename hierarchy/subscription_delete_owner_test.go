@@ -30,7 +30,7 @@ func requireWaiting(t *testing.T, pool *pgxpool.Pool, n int) {
 
 func requireNoneOf(t *testing.T, subs *Subscriptions, owner string, under Path) {
 	t.Helper()
-	left, err := subs.List(t.Context(), &ListOpts{Owner: owner, Under: under})
+	left, err := listed(subs.List(t.Context(), &ListOpts{Owner: owner, Under: under}))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
@@ -132,7 +132,7 @@ func TestCreate_WaitsForARemovalOfItsOwner(t *testing.T) {
 			require.NoError(t, tx.Commit(t.Context()))
 		}
 		require.NoError(t, <-created)
-		left, err := subs.List(t.Context(), nil)
+		left, err := listed(subs.List(t.Context(), nil))
 		require.NoError(t, err)
 		if rollsBack {
 			require.Len(t, left, 2)
@@ -225,7 +225,7 @@ func TestDeleteByOwner_AboveAPathThatIsMadeAnew(t *testing.T) {
 	require.Equal(t, 1, n)
 	_, err = subs.Get(t.Context(), first)
 	require.ErrorIs(t, err, ErrNotFound)
-	left, err := subs.List(t.Context(), nil)
+	left, err := listed(subs.List(t.Context(), nil))
 	require.NoError(t, err)
 	require.Len(t, left, 1)
 	require.Equal(t, Path("/acme"), left[0].Site, "of the second tenant")
@@ -290,7 +290,7 @@ func TestDeleteByOwner_AboveInATreeThatChanges(t *testing.T) {
 			require.Equal(t, 2, tree.asked)
 			_, err = subs.Get(t.Context(), first)
 			require.ErrorIs(t, err, ErrNotFound)
-			left, err := subs.List(t.Context(), nil)
+			left, err := listed(subs.List(t.Context(), nil))
 			require.NoError(t, err)
 			require.Len(t, left, 1)
 		})
@@ -312,7 +312,7 @@ func TestDeleteByOwner_WhatMovesBeforeItIsLocked(t *testing.T) {
 	n, err := subs.traced(t, hook).DeleteByOwner(t.Context(), specAt("/").Owner, &DeleteByOwnerOpts{Above: "/acme"})
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
-	left, err := subs.List(t.Context(), nil)
+	left, err := listed(subs.List(t.Context(), nil))
 	require.NoError(t, err)
 	require.Len(t, left, 1)
 	require.Equal(t, Path("/acme"), left[0].Site)
