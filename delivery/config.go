@@ -1,9 +1,11 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -126,6 +128,10 @@ type Config struct {
 	// MaxWorkers is the most River jobs that each queue of this engine works at
 	// once, 1 to 10,000. Default: 1000.
 	MaxWorkers int
+
+	// Permissions are those that subscriptions may name by Engine.Subscriptions: those
+	// that the checkers of Access know. One that names none has "view". Default: any.
+	Permissions []string
 
 	// PollOnly works without LISTEN, for connections through a pooler that gives
 	// them out by transaction, such as PgBouncer in transaction mode. The engine
@@ -321,6 +327,9 @@ func (c *Config) validate() error {
 
 // validateParts validates what other packages know the rules of.
 func (c *Config) validateParts() error {
+	if slices.Contains(c.Permissions, "") {
+		return errors.New("delivery: config: Permissions: must not hold an empty name")
+	}
 	if err := c.Filters.Validate(); err != nil {
 		return fmt.Errorf("delivery: config: Filters: %w", err)
 	}

@@ -28,6 +28,7 @@ func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
 		"MaxInFlight":            func(cfg *delivery.Config) { cfg.MaxInFlight = -1 },
 		"MaxInFlightPerEndpoint": func(cfg *delivery.Config) { cfg.MaxInFlightPerEndpoint = -1 },
 		"MaxWorkers":             func(cfg *delivery.Config) { cfg.MaxWorkers = 10_001 },
+		"Permissions":            func(cfg *delivery.Config) { cfg.Permissions = []string{"view", ""} },
 		"RedecideAfter":          func(cfg *delivery.Config) { cfg.RedecideAfter = -1 },
 		"ResponseBytes":          func(cfg *delivery.Config) { cfg.ResponseBytes = -2 },
 		"Schedules":              func(cfg *delivery.Config) { cfg.Schedules = map[string]delivery.Schedule{"BAD": {}} },

@@ -154,9 +154,10 @@ func (e *Engine) makeSubscriptions() (err error) {
 	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
 		CheckFilter: e.checkFilter, CheckURL: e.cfg.Egress.CheckURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
 		KnowsSchedule: func(name string) bool { _, ok := e.schedules.named(name); return ok },
-		Sealer:      e.cfg.Sealer,
-		MaxPerOwner: e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,
+		Sealer:        e.cfg.Sealer,
+		MaxPerOwner:   e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,
 		RequireVerification: e.cfg.Verification.Require, Verifications: e.cfg.Verification.methods(), Tree: e.cfg.Tree,
+		Permissions: e.cfg.Permissions,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: config: %w", err)

@@ -27,7 +27,9 @@ func placesOf(requests []access.Request) []here {
 	return places
 }
 
-func atNWS(in *outbox.Intent) { in.Site, in.ActiveSite, in.Channel = "/noaa/nws/oun", "/ops/desk", "radar" }
+func atNWS(in *outbox.Intent) {
+	in.Site, in.ActiveSite, in.Channel = "/noaa/nws/oun", "/ops/desk", "radar"
+}
 
 // Each question about access has the place as the sites are then: at the expansion, at
 // a decision that waited and at a later attempt.

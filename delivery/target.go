@@ -27,7 +27,7 @@ type intent struct {
 	Payloads *intentPayloads // held by the job that has it; nil: of a question
 
 	Place       hierarchy.Place // where it is now: set before anything is decided
-	TreeVersion int64 // that its transaction saw; 0 is the present
+	TreeVersion int64           // that its transaction saw; 0 is the present
 }
 
 // lookup asks for the subscriptions behind one, at most that many.

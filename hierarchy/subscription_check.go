@@ -53,6 +53,9 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		n.sub.State = StatePaused
 	}
 	u.apply(&n.sub)
+	if err := c.checkPermission(&n.sub); err != nil {
+		return nil, err
+	}
 	c.settleNew(&n.sub)
 	n.given = SubscriptionUpdate{Credentials: u.Credentials, SecretHeaders: u.SecretHeaders, TLS: u.TLS}
 	err := u.checkCarried(&n.sub, n.sub.URL)
@@ -127,8 +130,6 @@ func checkOwner(spec SubscriptionSpec) error {
 	switch {
 	case spec.Operator && spec.Owner != "":
 		return invalid("must be empty: Operator is set")
-	case spec.Operator && spec.Permission != "":
-		return errOperatorPermission()
 	case !spec.Operator && spec.Owner == "":
 		return invalid("is required, unless Operator is set")
 	case strings.ContainsFunc(spec.Owner, unicode.IsSpace):
@@ -140,8 +141,18 @@ func checkOwner(spec SubscriptionSpec) error {
 	return nil
 }
 
-func errOperatorPermission() error {
-	return &InvalidSubscriptionError{Field: "Permission", Reason: "must be empty: with Operator nobody is asked"}
+// checkPermission refuses a permission that no checker of the host knows.
+func (c SubscriptionsConfig) checkPermission(sub *Subscription) error {
+	var reason string
+	switch {
+	case sub.Operator && sub.Permission != "":
+		reason = "must be empty: with Operator nobody is asked"
+	case !sub.Operator && len(c.Permissions) > 0 && !slices.Contains(c.Permissions, sub.Permission):
+		reason = fmt.Sprintf("%s is not known; known are %s", quoted(sub.Permission), strings.Join(c.Permissions, ", "))
+	default:
+		return nil
+	}
+	return &InvalidSubscriptionError{Field: "Permission", Reason: reason}
 }
 
 // checkUpdate checks the fields that are given, and brings URLs into the form in

@@ -80,7 +80,8 @@ type SubscriptionSpec struct {
 	// Paused creates the subscription paused rather than active.
 	Paused bool
 
-	// Permission is what the owner needs, up to 512 characters. Default: "view".
+	// Permission is what the owner needs, up to 512 characters, and one of
+	// SubscriptionsConfig.Permissions if there are any. Default: "view".
 	Permission string
 
 	// Schedule names the retry schedule. "" is that of the dialect, or else the engine's

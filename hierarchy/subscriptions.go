@@ -55,6 +55,11 @@ type SubscriptionsConfig struct {
 	// ask for, at least 1 s. Default: 60 s.
 	MaxTimeout time.Duration
 
+	// Permissions are those that a subscription may name; one that names none has
+	// "view", which is then to be one of them. It is for what is created and for what is
+	// given another permission. Default: any.
+	Permissions []string
+
 	// RequireVerification is the method by which the URLs of subscriptions that
 	// name none must be proven: those that are created, and each new URL. Default:
 	// they need no proof.
@@ -103,6 +108,7 @@ func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
 		c.MaxTimeout = defaultMaxTimeout
 	}
 	c.RootSite = c.RootSite.orRoot()
+	c.Permissions = slices.Clone(c.Permissions)
 	c.Schedules = slices.Clone(c.Schedules)
 	c.Verifications = slices.Clone(c.Verifications)
 	if c.Schema == "" {
@@ -133,6 +139,11 @@ func (c SubscriptionsConfig) validate() error {
 	}
 	if err := sealed.Check(c.Sealer); err != nil {
 		return fmt.Errorf("Sealer: %w", err)
+	}
+	for _, name := range c.Permissions {
+		if name == "" || checkLine(name, maxIDText) != nil {
+			return fmt.Errorf("Permissions: %s is no name of a permission", quoted(name))
+		}
 	}
 	return checkTree(c.Tree, c.Schema)
 }
@@ -319,11 +330,13 @@ func (s *Subscriptions) update(
 	if err != nil {
 		return nil, err
 	}
-	if u.Permission != nil && *u.Permission != "" && sub.Operator {
-		return nil, errOperatorPermission()
-	}
 	former := *sub
 	u.apply(sub)
+	if u.Permission != nil {
+		if err := s.cfg.checkPermission(sub); err != nil {
+			return nil, err
+		}
+	}
 	challenged, err := s.cfg.settleURL(u, former, sub)
 	if err != nil {
 		return nil, err

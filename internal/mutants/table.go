@@ -192,7 +192,7 @@ var sending = []mutant{
 	{
 		name: "a batch answers before it is flushed",
 		file: "internal/batch/batch.go", decl: "run",
-		old: "g.settle(calls)", with: "go g.settle(calls)",
+		old: "g.settleAll(calls)", with: "go g.settleAll(calls)",
 		test: "internal/batch.TestAnItemIsDoneWhenItsFlushIs",
 	},
 	{
