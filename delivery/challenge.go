@@ -95,7 +95,7 @@ func (t *target) bare(method string) dialect.Request {
 func proves(method hierarchy.Verification, nonce, origin string, header http.Header, body []byte) bool {
 	switch method {
 	case hierarchy.VerificationChallenge:
-		return string(bytes.TrimSpace(body)) == nonce || member(body, "challenge") == nonce
+		return string(bytes.TrimSpace(body)) == nonce || member(body, "challenge") == nonce && !repeats(body)
 	case hierarchy.VerificationRESTHooks:
 		return header.Get(headerHookSecret) == nonce
 	case hierarchy.VerificationEcho:
@@ -106,6 +106,19 @@ func proves(method hierarchy.Verification, nonce, origin string, header http.Hea
 	default:
 		return false
 	}
+}
+
+// repeats says whether an answer has what no answer to a challenge has, but the challenge
+// itself: it is that of an endpoint that sends back whatever comes.
+func repeats(body []byte) bool { return member(body, "type") == ChallengeEventType }
+
+// unprovenBy is why an answer proves nothing.
+func unprovenBy(method hierarchy.Verification, body []byte) string {
+	reason := classProof + ": the answer does not prove that the endpoint wants requests"
+	if method == hierarchy.VerificationChallenge && repeats(body) {
+		reason += ": it repeats the request; it must have the challenge without the type"
+	}
+	return reason
 }
 
 // member is a text in a JSON object; "" where there is none.

@@ -40,6 +40,12 @@ func TestAnswersThatProve(t *testing.T) {
 	require.False(t, proves(hierarchy.VerificationEcho, aNonce, "", nil, []byte(aNonce)), "an echo is JSON")
 	require.False(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(`["5e1f"]`)))
 	require.False(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f"`)), "cut off")
+	for _, body := range []string{
+		`{"challenge":"5e1f","type":"riverhook.challenge"}`, ` {"type": "riverhook\u002echallenge", "challenge": "5e1f", "received": true}`,
+	} {
+		require.False(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(body)), "the request again")
+	}
+	require.True(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f","type":"reply"}`)))
 }
 
 func FuzzNothingProvesWithoutTheNonce(f *testing.F) {

@@ -87,7 +87,7 @@ func (e *Engine) judgeEndpoint(tr *transition) {
 	if a.Outcome == OutcomeProxyFailed || a.Unanswered && !t.Probe {
 		return
 	}
-	opens := e.endpoints.learn(t.endpoint(), a.Outcome, a.Duration, time.Now())
+	opens := e.endpoints.learn(t.endpoint(), a.Outcome, a.Duration, e.now())
 	if t.Probe && isEndpointFailure(a.Outcome) {
 		opens = true // it was on trial
 	}

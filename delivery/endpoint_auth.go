@@ -175,7 +175,7 @@ func (e *Engine) authFor(ctx context.Context, t *target) *transition {
 	}
 	e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
 		slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedAuthReason), slog.String("error", brief(err)))
-	return t.postpone(wiringWait, unopenedAuthReason)
+	return t.postpone(e.troubleWait(wiringWait), unopenedAuthReason)
 }
 
 // loadAuths is the flush of the batch of loads of what endpointAuth is made of.

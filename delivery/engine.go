@@ -42,6 +42,7 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
+	ahead     ahead
 	asksTree  bool          // the lookup of subscriptions asks host code
 	admitted  chan struct{} // attempts of large fan-outs that wait for their turn or have it
 	asking    chan struct{} // challenges under way

@@ -21,7 +21,7 @@ func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request,
 	if auth.tokens == nil {
 		return e.post(ctx, client, t, built, auth.authorization, a)
 	}
-	token, fresh, err := auth.tokens.get(ctx, client, "")
+	token, fresh, err := auth.tokens.get(ctx, client, "", e.now())
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request,
 	refused := resp
 	_ = refused.Body.Close() // its connection may be needed for the token
 	refused.Body = http.NoBody
-	if token, _, err = auth.tokens.get(ctx, client, token); err != nil {
+	if token, _, err = auth.tokens.get(ctx, client, token, e.now()); err != nil {
 		return nil, err
 	}
 	if resp, err = e.post(ctx, client, t, built, "Bearer "+token, a); errors.Is(err, errOvertaken) {

@@ -72,5 +72,10 @@ func HandOnAtOnce(e *Engine) *Engine {
 // Process is what River and heartbeats know the engine by.
 func (e *Engine) Process() string { return e.heart.Process() }
 
+// ChallengeDue is one look for endpoints that are to be asked. It returns how many are.
+func (e *Engine) ChallengeDue(ctx context.Context, spawn func(func())) (int, error) {
+	return e.challengeDue(ctx, spawn)
+}
+
 // Maintain is one round of maintenance, which a started engine does by itself.
 func (e *Engine) Maintain(ctx context.Context) error { return e.maintainOnce(ctx) }

@@ -28,6 +28,7 @@ func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 	b := newBundle(t)
 	// Those that keep an attempt have less time than those that must be judged in it.
 	b.cfg.Transport.RootCAs = deliverytest.HostileRootCAs()
+	b.cfg.Verification.HostInterval = -1 // a port of one that was closed can be that of the next
 	patient := b.engine(func(cfg *delivery.Config) { cfg.Timeout = time.Minute })
 	hurried := b.engine(func(cfg *delivery.Config) { cfg.Timeout = time.Second })
 	for _, server := range deliverytest.HostileServers() {

@@ -25,7 +25,7 @@ func (e *Engine) maintainOnce(ctx context.Context) error {
 }
 
 func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
-	e.forgetUnused(time.Now())
+	e.forgetUnused(e.now())
 	errs := []error{e.settleIntents(ctx)}
 	for _, task := range []struct {
 		name string

@@ -114,7 +114,7 @@ func (e *Engine) openFor(ctx context.Context, t *target) *transition {
 	case err != nil:
 		e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
 			slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedReason), slog.String("error", brief(err)))
-		return t.postpone(wiringWait, unopenedReason)
+		return t.postpone(e.troubleWait(wiringWait), unopenedReason)
 	}
 	t.Secrets, t.Opened = secrets, true
 	return nil

@@ -206,7 +206,7 @@ func (e *Engine) accessIsOld(t *target) bool {
 
 func (e *Engine) wiring(ctx context.Context, t *target, reason string) *transition {
 	e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", reason)
-	return t.postpone(wiringWait, reason)
+	return t.postpone(e.troubleWait(wiringWait), reason)
 }
 
 // recheck asks again whether the owner may see the resource.
@@ -246,7 +246,7 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 		case errors.Is(err, access.ErrNoChecker):
 			return e.wiring(ctx, t, reason)
 		default:
-			return t.postpone(undecidedWait, reason)
+			return t.postpone(e.troubleWait(undecidedWait), reason)
 		}
 	}
 	t.AccessAt, t.Rechecked = asked, true

@@ -497,7 +497,7 @@ func TestAnIntentIsNotExpandedBeforeItsTime(t *testing.T) {
 	b.drainAhead(engine, time.Hour)
 	require.Empty(t, recorder.Requests(), "nobody is looked up")
 	late, _ := b.subscribeAs("ada")
-	b.pass(time.Hour)
+	b.pass(59 * time.Minute)
 	b.drain(engine)
 	require.Empty(t, early.Requests())
 	b.pass(time.Hour + time.Minute)

@@ -26,6 +26,7 @@ type tokens struct {
 	failed   error
 	failedAt time.Time
 	token    *oauth2.Token
+	until    time.Time // when the token expires, as the engine's time passes
 }
 
 func newTokens(o *endpointauth.OAuth2) *tokens {
@@ -55,15 +56,15 @@ func (e *tokenError) Error() string { return "delivery: no token" }
 func (e *tokenError) Unwrap() error { return e.err }
 
 // get returns a token other than the one that was refused, "" for none, and
-// whether it was asked for just now.
-func (s *tokens) get(ctx context.Context, client *http.Client, refused string) (token string, fresh bool, err error) {
+// whether it was asked for just now. now is that of the engine.
+func (s *tokens) get(ctx context.Context, client *http.Client, refused string, now time.Time) (token string, fresh bool, err error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return "", false, &tokenError{ctx.Err()}
 	}
-	if s.token.Valid() && s.token.AccessToken != refused {
+	if s.token.Valid() && (s.until.IsZero() || now.Before(s.until)) && s.token.AccessToken != refused {
 		return s.token.AccessToken, false, nil
 	}
 	if s.failed != nil && time.Since(s.failedAt) < tokenPause {
@@ -81,7 +82,10 @@ func (s *tokens) get(ctx context.Context, client *http.Client, refused string) (
 		s.failed, s.failedAt = &tokenError{err}, time.Now()
 		return "", false, s.failed
 	}
-	s.token = got
+	s.token, s.until = got, time.Time{}
+	if !got.Expiry.IsZero() {
+		s.until = now.Add(time.Until(got.Expiry))
+	}
 	return got.AccessToken, true, nil
 }
 

@@ -12,10 +12,15 @@ import (
 // hierarchy.Verification.
 type VerificationRules struct {
 	// Interval is the least time between two questions to the endpoint of one
-	// subscription, whatever URL it has meanwhile and whoever asks. A host is asked
-	// about once a second at most, for all subscriptions together. At least 1 ms.
+	// subscription, whatever URL it has meanwhile and whoever asks. At least 1 ms.
 	// Default: 10 s.
 	Interval time.Duration
+
+	// HostInterval is the least time between two questions to one host, for all
+	// subscriptions and engines together. Default: 1 s. A negative one is none, for
+	// tests whose endpoints are all on one host; to the users of an application it would
+	// let them trouble any host.
+	HostInterval time.Duration
 
 	// Origin is the DNS name of this system, such as "hooks.example.com": what the
 	// handshake of CloudEvents asks for. Every request carries it then, in
@@ -23,8 +28,8 @@ type VerificationRules struct {
 	Origin string
 
 	// Require is the method by which the URLs of subscriptions of
-	// Engine.Subscriptions must be proven where they name none. Default: they need
-	// no proof.
+	// Engine.Subscriptions must be proven where they name none. One that proves less
+	// is refused (see hierarchy.SubscriptionsConfig). Default: they need no proof.
 	Require hierarchy.Verification
 
 	// Schedule says when an endpoint that proved nothing is asked again. Where the
@@ -35,6 +40,7 @@ type VerificationRules struct {
 }
 
 func (r *VerificationRules) fill() {
+	def(&r.HostInterval, time.Second)
 	def(&r.Interval, 10*time.Second)
 	if r.Schedule.Delays == nil {
 		r.Schedule = Schedule{Jitter: 0.2, Delays: []time.Duration{
@@ -42,6 +48,9 @@ func (r *VerificationRules) fill() {
 		}}
 	}
 }
+
+// hostInterval is HostInterval as the store counts it.
+func (r *VerificationRules) hostInterval() time.Duration { return max(r.HostInterval, 0) }
 
 // problem is what is wrong with the rules, "" where nothing is.
 func (r *VerificationRules) problem() string {

@@ -29,12 +29,14 @@ const (
 	askTimeout   = 45 * time.Second
 	claimTime    = askTimeout + writeTimeout
 
-	// hostInterval is the least time between two questions to one host.
-	hostInterval = time.Second
+	// maxAskingHost is the most questions to one host at the same time, over all
+	// engines: one that does not answer leaves the others of maxAsking.
+	maxAskingHost = 4
 )
 
 // ErrAskedRecently means that the endpoint of a subscription, or its host, was asked a
-// moment ago or is being asked: try again after VerificationRules.Interval.
+// moment ago or is being asked: try again after VerificationRules.Interval, or
+// HostInterval.
 var ErrAskedRecently = errors.New("the endpoint was asked a moment ago")
 
 // VerifyEndpoint asks the endpoint of a subscription to prove that it wants requests,
@@ -57,7 +59,7 @@ func (e *Engine) VerifyEndpoint(ctx context.Context, subscription uuid.UUID) (*A
 
 func (e *Engine) verifyEndpoint(ctx context.Context, id uuid.UUID) (*attempt, error) {
 	rows, err := e.store.ClaimChallenge(ctx, &store.ClaimChallengeParams{
-		SubscriptionID: id, ClaimMs: claimTime.Milliseconds(), HostMs: hostInterval.Milliseconds(),
+		SubscriptionID: id, ClaimMs: claimTime.Milliseconds(), HostMs: e.cfg.Verification.hostInterval().Milliseconds(),
 		IntervalMs: e.cfg.Verification.Interval.Milliseconds(),
 	})
 	if err != nil {
@@ -79,14 +81,14 @@ func (e *Engine) verifyEndpoint(ctx context.Context, id uuid.UUID) (*attempt, er
 
 // challengeDue asks the endpoints that are due, as many as may be asked at the same
 // time, each in a goroutine of spawn. It returns how many.
-func (e *Engine) challengeDue(ctx context.Context, ahead time.Duration, spawn func(func())) (int, error) {
+func (e *Engine) challengeDue(ctx context.Context, spawn func(func())) (int, error) {
 	free := cap(e.asking) - len(e.asking)
 	if free == 0 {
 		return 0, nil
 	}
 	rows, err := e.frequent.ClaimChallenges(ctx, &store.ClaimChallengesParams{
-		AheadMs: ahead.Milliseconds(), ClaimMs: claimTime.Milliseconds(), HostMs: hostInterval.Milliseconds(),
-		IntervalMs: e.cfg.Verification.Interval.Milliseconds(), MaxRows: free,
+		ClaimMs: claimTime.Milliseconds(), HostMs: e.cfg.Verification.hostInterval().Milliseconds(),
+		IntervalMs: e.cfg.Verification.Interval.Milliseconds(), MaxAsked: maxAskingHost, MaxRows: free,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("delivery: claim challenges: %w", err)
@@ -156,7 +158,7 @@ func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt, erro
 		return nil, err
 	}
 	if a.Outcome == OutcomeDelivered && !proves(t.Sub.Verification, nonce, e.cfg.Verification.Origin, header, body) {
-		a.Outcome, a.Error = OutcomeFailed, classProof+": the answer does not prove that the endpoint wants requests"
+		a.Outcome, a.Error = OutcomeFailed, unprovenBy(t.Sub.Verification, body)
 	}
 	return a, nil
 }
@@ -190,7 +192,7 @@ func (e *Engine) recordProof(ctx context.Context, c challenge, a *attempt) error
 	p := &store.RecordUnprovenParams{SubscriptionID: c.Subscription, ID: &c.ID, Tries: c.Tries, Error: unprovenReason(a)}
 	switch {
 	case a == nil: // another process may have what this one lacks
-		next, p.NotAsked = wiringWait, true
+		next, p.NotAsked = e.troubleWait(wiringWait), true
 		p.WaitMs = new(next.Milliseconds())
 		recorded, err = e.store.RecordUnproven(ctx, p)
 	case a.Outcome == OutcomeDelivered:
@@ -240,10 +242,10 @@ func (e *Engine) logProof(ctx context.Context, c challenge, a *attempt, next tim
 }
 
 // challengeAll asks whatever is due, for RunDue.
-func (e *Engine) challengeAll(ctx context.Context, ahead time.Duration) error {
+func (e *Engine) challengeAll(ctx context.Context) error {
 	for {
 		var asked sync.WaitGroup
-		n, err := e.challengeDue(ctx, ahead, asked.Go)
+		n, err := e.challengeDue(ctx, asked.Go)
 		asked.Wait()
 		if err != nil || n == 0 {
 			return err

@@ -82,7 +82,7 @@ func (c SubscriptionsConfig) settleNew(sub *Subscription) {
 // one, or the way to prove it, is another than before.
 func (c SubscriptionsConfig) settleURL(u SubscriptionUpdate, former Subscription, sub *Subscription) (challenged bool, err error) {
 	changes := u.URL != nil && *u.URL != former.URL
-	if sub.Verification == "" && (u.Verification != nil || changes) {
+	if sub.Verification.strength() < c.RequireVerification.strength() && (u.Verification != nil || changes) {
 		sub.Verification = c.RequireVerification
 	}
 	if sub.Verification == "" {

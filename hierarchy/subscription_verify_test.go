@@ -1,6 +1,7 @@
 package hierarchy
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -356,4 +358,59 @@ func TestAConfinedStoreMarksNothingVerifiedOutside(t *testing.T) {
 	require.Equal(t, StatePendingVerification, get(t, all, outside.ID).State)
 	require.NoError(t, within(t, all, "/b").MarkVerified(t.Context(), outside.ID, urlA))
 	require.Equal(t, StateActive, get(t, all, outside.ID).State)
+}
+
+func TestRequireVerification_RefusesWhatProvesLess(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	ctx := t.Context()
+	weak := specAt("/a")
+	weak.Verification = VerificationCloudEvents
+	before, err := newSubscriptions(t, pool).Create(ctx, weak)
+	require.NoError(t, err)
+	allowed := map[Verification][]Verification{
+		"":                      Verifications(),
+		VerificationCloudEvents: Verifications(),
+		VerificationEcho:        {VerificationChallenge, VerificationEcho, VerificationRESTHooks},
+		VerificationRESTHooks:   {VerificationChallenge, VerificationEcho, VerificationRESTHooks},
+		VerificationChallenge:   {VerificationChallenge},
+	}
+	for required, methods := range allowed {
+		subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
+			CheckURL: checkHTTPS, MaxPerOwner: -1, RequireVerification: required, Sealer: testSealer(t),
+		})
+		require.NoError(t, err)
+		user := subs.As("ada@example.com", access.AuthorizerFunc(func(context.Context, access.Action) error { return nil }))
+		for _, method := range Verifications() {
+			spec := specAt("/a")
+			spec.Verification = method
+			created, err := user.Create(ctx, spec)
+			if slices.Contains(methods, method) {
+				require.NoError(t, err)
+				require.Equal(t, method, created.Verification)
+				_, err = user.Update(ctx, created.ID, SubscriptionUpdate{Verification: &method})
+				require.NoError(t, err)
+				continue
+			}
+			reason := fmt.Sprintf("Verification: %q proves less than %q, which is required", method, required)
+			require.ErrorContains(t, err, reason)
+			require.ErrorIs(t, err, ErrInvalidSubscription)
+			_, err = subs.Create(ctx, spec)
+			require.ErrorContains(t, err, reason)
+			_, err = user.Update(ctx, before.ID, SubscriptionUpdate{Verification: &method, URL: new(urlB)})
+			require.ErrorContains(t, err, reason)
+		}
+	}
+
+	// The next URL of one from before is proven as it is required by now.
+	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
+		CheckURL: checkHTTPS, MaxPerOwner: -1, RequireVerification: VerificationChallenge, Sealer: testSealer(t),
+	})
+	require.NoError(t, err)
+	changed, err := subs.Update(ctx, before.ID, SubscriptionUpdate{Name: new("old")})
+	require.NoError(t, err)
+	require.Equal(t, VerificationCloudEvents, changed.Verification)
+	changed, err = subs.Update(ctx, before.ID, SubscriptionUpdate{URL: new(urlB)})
+	require.NoError(t, err)
+	require.Equal(t, VerificationChallenge, changed.Verification)
 }

@@ -61,8 +61,9 @@ type SubscriptionsConfig struct {
 	Permissions []string
 
 	// RequireVerification is the method by which the URLs of subscriptions that
-	// name none must be proven: those that are created, and each new URL. Default:
-	// they need no proof.
+	// name none must be proven: those that are created, and each new URL. One that
+	// proves less is refused: of all methods "challenge" proves the most, "echo" and
+	// "rest_hooks" less, and "cloudevents" the least. Default: they need no proof.
 	RequireVerification Verification
 
 	// RequireSite refuses a subscription at a path that is not in the table of

@@ -39,13 +39,34 @@ func Verifications() []Verification {
 	return []Verification{VerificationChallenge, VerificationCloudEvents, VerificationEcho, VerificationRESTHooks}
 }
 
+// strength orders the methods by what they prove: an answer that only one who reads the
+// request gives; a value that one who sends back a query or a header gives as well;
+// a header that can be the same for everybody.
+func (v Verification) strength() int {
+	switch v {
+	case VerificationChallenge:
+		return 3
+	case VerificationEcho, VerificationRESTHooks:
+		return 2
+	case VerificationCloudEvents:
+		return 1
+	default:
+		return 0
+	}
+}
+
 func (c SubscriptionsConfig) checkVerification(v Verification) error {
 	known := c.Verifications
 	if known == nil {
 		known = Verifications()
 	}
-	if v == "" || slices.Contains(known, v) {
+	switch {
+	case v == "":
 		return nil
+	case slices.Contains(known, v) && v.strength() >= c.RequireVerification.strength():
+		return nil
+	case slices.Contains(known, v):
+		return fmt.Errorf("%s proves less than %s, which is required", quoted(string(v)), quoted(string(c.RequireVerification)))
 	}
 	names := make([]string, len(known))
 	for i, k := range known {

@@ -252,7 +252,7 @@ var sending = []mutant{
 	{
 		name: "a delivery goes out although a secret of it does not open",
 		file: "delivery/secrets.go", decl: "openFor",
-		old: "return t.postpone(wiringWait, unopenedReason)", with: "return nil",
+		old: "return t.postpone(e.troubleWait(wiringWait), unopenedReason)", with: "return nil",
 		test: "delivery.TestADeliveryWhoseSecretDoesNotOpenHereWaitsForAProcessThatHasTheKey",
 	},
 	{

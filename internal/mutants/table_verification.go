@@ -47,7 +47,7 @@ var verifying = []mutant{
 	{
 		name: "two engines ask the same endpoint",
 		file: "internal/store/verify.sql.gen.go", decl: "claimChallenges",
-		old: "(c.asking_until IS NULL OR c.asking_until <= now())", with: "true",
+		old: "asking_until = now() + $1::bigint * interval '1 millisecond'", with: "asking_until = CASE WHEN $1::bigint < 0 THEN now() END",
 		test: "delivery.TestAProofThatWasNotRecordedIsAskedForAgain",
 	},
 	{
@@ -59,8 +59,20 @@ var verifying = []mutant{
 	{
 		name: "a host is asked as often as it has subscriptions",
 		file: "internal/store/verify.sql.gen.go", decl: "claimChallenges",
-		old: "WHERE h.asked_at <= now() +", with: "WHERE h.asked_at <= now() + interval '1 hour' +",
+		old: "DO UPDATE SET asked_at = now()", with: "DO UPDATE SET asked_at = h.asked_at",
 		test: "delivery.TestNobodyHasAnEndpointAskedOften",
+	},
+	{
+		name: "a host that does not answer takes all questions",
+		file: "internal/store/verify.sql.gen.go", decl: "claimChallenges",
+		old: "WHERE a.host = host.host AND a.asking_until > now())", with: "WHERE a.host = host.host AND a.asking_until < now())",
+		test: "delivery.TestChallenges_OfASilentHostLeaveRoom",
+	},
+	{
+		name: "an echo of the request passes for a proof",
+		file: "delivery/challenge.go", decl: "repeats",
+		old: "== ChallengeEventType", with: `== ChallengeEventType+"."`,
+		test: "delivery.TestChallenge_AnEchoOfTheBodyProvesNothing",
 	},
 	{
 		name: "what must be proven hears of events",

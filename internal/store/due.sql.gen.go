@@ -8,6 +8,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"time"
 )
 
 const claimDueJobs = `-- name: ClaimDueJobs :many
@@ -17,7 +18,7 @@ UPDATE /* TEMPLATE: schema */river_job j SET
 WHERE j.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */river_job o
     WHERE o.queue = ANY ($2::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
-        AND o.scheduled_at <= now() + $3::bigint * interval '1 millisecond'
+        AND o.scheduled_at <= now()
     ORDER BY o.scheduled_at, o.id
     LIMIT 100
     FOR UPDATE SKIP LOCKED)
@@ -27,7 +28,6 @@ RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::i
 type ClaimDueJobsParams struct {
 	Process string
 	Queues  []string
-	AheadMs int64
 }
 
 type ClaimDueJobsRow struct {
@@ -41,7 +41,7 @@ type ClaimDueJobsRow struct {
 // ClaimDueJobs takes River jobs as a River client would, for who runs them
 // without one, of its queues.
 func (q *Queries) ClaimDueJobs(ctx context.Context, arg *ClaimDueJobsParams) ([]ClaimDueJobsRow, error) {
-	rows, err := q.db.Query(ctx, claimDueJobs, arg.Process, arg.Queues, arg.AheadMs)
+	rows, err := q.db.Query(ctx, claimDueJobs, arg.Process, arg.Queues)
 	if err != nil {
 		return nil, err
 	}
@@ -83,4 +83,150 @@ type FinishJobParams struct {
 func (q *Queries) FinishJob(ctx context.Context, arg *FinishJobParams) error {
 	_, err := q.db.Exec(ctx, finishJob, arg.Done, arg.ID)
 	return err
+}
+
+const nextDue = `-- name: NextDue :one
+SELECT (CASE WHEN min(w.at) IS NULL THEN -1 ELSE greatest(ceil(extract(epoch FROM min(w.at) - now()) * 1000), 0) END)::bigint AS wait_ms
+FROM (
+    SELECT j.scheduled_at AS at FROM /* TEMPLATE: schema */river_job j
+    WHERE j.queue = ANY ($1::text[]) AND j.state IN ('available', 'retryable', 'scheduled')
+    UNION ALL
+    SELECT t.at FROM /* TEMPLATE: schema */subscription_health h
+    CROSS JOIN LATERAL (VALUES (h.asked_until), (h.circuit_until), (h.probe_until)) t (at)
+    WHERE EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.subscription_id = h.subscription_id AND d.hold <> '')
+    UNION ALL
+    SELECT d.due_at FROM /* TEMPLATE: schema */delivery d WHERE d.due_at IS NOT NULL
+    UNION ALL
+    SELECT s.due_at FROM /* TEMPLATE: schema */intent_state s WHERE s.due_at IS NOT NULL
+    UNION ALL
+    SELECT d.due_at FROM /* TEMPLATE: schema */decision d WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
+    UNION ALL
+    SELECT d.held_since + $2::bigint * interval '1 millisecond' FROM /* TEMPLATE: schema */delivery d WHERE d.hold <> ''
+    UNION ALL
+    SELECT greatest(c.due_at, c.asking_until, c.asked_at + $3::bigint * interval '1 millisecond',
+        h.asked_at + $4::bigint * interval '1 millisecond')
+    FROM /* TEMPLATE: schema */endpoint_challenge c
+    LEFT JOIN /* TEMPLATE: schema */challenged_host h ON h.host = c.host
+    WHERE c.due_at IS NOT NULL
+) w
+WHERE w.at > $5::timestamptz
+`
+
+type NextDueParams struct {
+	Queues     []string
+	MaxHoldMs  int64
+	IntervalMs int64
+	HostMs     int64
+	Since      time.Time
+}
+
+// NextDue is in how many milliseconds, rounded up, something can go on that cannot now: a
+// job, what has lost its job, a delivery that its circuit or MaxHold keeps, an endpoint
+// that is to be asked. What came due since then is due in 0. It is -1 if nothing waits
+// for a time.
+func (q *Queries) NextDue(ctx context.Context, arg *NextDueParams) (int64, error) {
+	row := q.db.QueryRow(ctx, nextDue,
+		arg.Queues,
+		arg.MaxHoldMs,
+		arg.IntervalMs,
+		arg.HostMs,
+		arg.Since,
+	)
+	var wait_ms int64
+	err := row.Scan(&wait_ms)
+	return wait_ms, err
+}
+
+const passTime = `-- name: PassTime :exec
+WITH passed AS (
+    SELECT $1::bigint * interval '1 millisecond' AS time
+), running AS MATERIALIZED (
+    SELECT j.id FROM /* TEMPLATE: schema */river_job j WHERE j.state = 'running'
+), job AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET scheduled_at = j.scheduled_at - p.time
+    FROM passed p
+    WHERE j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.queue = ANY ($2::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
+        FOR UPDATE SKIP LOCKED)
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        due_at = d.due_at - p.time, held_since = d.held_since - p.time, retry_at = d.retry_at - p.time, access_at = d.access_at - p.time
+    FROM passed p
+    WHERE d.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.state = 'pending' AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
+        FOR UPDATE SKIP LOCKED)
+), decided AS (
+    UPDATE /* TEMPLATE: schema */decision d SET due_at = d.due_at - p.time, created_at = d.created_at - p.time
+    FROM passed p
+    WHERE (d.intent_id, d.subscription_id) IN (
+        SELECT o.intent_id, o.subscription_id FROM /* TEMPLATE: schema */decision o
+        WHERE o.outcome = 'waiting' AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
+        FOR UPDATE SKIP LOCKED)
+), expanded AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET due_at = s.due_at - p.time, keep_at = s.keep_at - p.time
+    FROM passed p
+    WHERE s.intent_id IN (
+        SELECT o.intent_id FROM /* TEMPLATE: schema */intent_state o
+        WHERE (o.due_at IS NOT NULL OR o.keep_at IS NOT NULL) AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
+        FOR UPDATE SKIP LOCKED)
+), free AS MATERIALIZED (
+    SELECT s.id FROM /* TEMPLATE: schema */subscription s WHERE s.deleted_at IS NULL FOR UPDATE SKIP LOCKED
+), health AS (
+    UPDATE /* TEMPLATE: schema */subscription_health h SET
+        failing_since = h.failing_since - q.since, exhausted_since = h.exhausted_since - q.since,
+        unresolvable_since = h.unresolvable_since - q.since, state_since = h.state_since - q.since,
+        warned_at = h.warned_at - q.since, gone_at = h.gone_at - q.since,
+        asked_until = h.asked_until - q.time, circuit_until = h.circuit_until - q.time, probe_until = h.probe_until - q.probe
+    FROM (
+        SELECT o.subscription_id, o.epoch, p.time,
+            CASE WHEN o.subscription_id IN (SELECT f.id FROM free f) THEN p.time ELSE '0' END AS since,
+            CASE WHEN EXISTS (
+                SELECT FROM /* TEMPLATE: schema */delivery d JOIN running r ON r.id = d.job_id WHERE d.id = o.probe_id
+            ) THEN '0' ELSE p.time END AS probe
+        FROM /* TEMPLATE: schema */subscription_health o CROSS JOIN passed p
+        FOR UPDATE OF o SKIP LOCKED
+    ) q
+    WHERE h.subscription_id = q.subscription_id AND h.epoch = q.epoch
+), challenge AS (
+    UPDATE /* TEMPLATE: schema */endpoint_challenge c SET
+        due_at = c.due_at - p.time, asked_at = c.asked_at - p.time, asking_until = c.asking_until - p.time
+    FROM passed p
+    WHERE c.subscription_id IN (
+        SELECT o.subscription_id FROM /* TEMPLATE: schema */endpoint_challenge o
+        WHERE (o.asking_until > now()) IS NOT TRUE
+        FOR UPDATE SKIP LOCKED)
+), host AS (
+    UPDATE /* TEMPLATE: schema */challenged_host h SET asked_at = h.asked_at - p.time FROM passed p
+), secrets AS (
+    UPDATE /* TEMPLATE: schema */secret k SET expires_at = k.expires_at - p.time FROM passed p WHERE k.expires_at IS NOT NULL
+)
+UPDATE /* TEMPLATE: schema */subscription s SET state_since = s.state_since - p.time
+FROM passed p
+WHERE s.id IN (SELECT f.id FROM free f)
+`
+
+type PassTimeParams struct {
+	PassedMs int64
+	Queues   []string
+}
+
+// PassTime makes all that waits, and all that is measured by its age, older, as if so
+// much time had passed. What others are busy with stays: what a running job carries,
+// an endpoint that is being asked, a row that is locked, and heartbeats.
+func (q *Queries) PassTime(ctx context.Context, arg *PassTimeParams) error {
+	_, err := q.db.Exec(ctx, passTime, arg.PassedMs, arg.Queues)
+	return err
+}
+
+const readClock = `-- name: ReadClock :one
+SELECT clock_timestamp()::timestamptz AS now
+`
+
+func (q *Queries) ReadClock(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, readClock)
+	var now time.Time
+	err := row.Scan(&now)
+	return now, err
 }

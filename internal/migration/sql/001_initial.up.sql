@@ -314,6 +314,8 @@ CREATE TABLE /* TEMPLATE: schema */endpoint_challenge (
 );
 
 CREATE INDEX endpoint_challenge_due_idx ON /* TEMPLATE: schema */endpoint_challenge (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX endpoint_challenge_host_idx ON /* TEMPLATE: schema */endpoint_challenge (host, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX endpoint_challenge_asking_idx ON /* TEMPLATE: schema */endpoint_challenge (host) WHERE asking_until IS NOT NULL;
 
 -- When a host was last asked, so that many subscriptions cannot have it asked often.
 CREATE TABLE /* TEMPLATE: schema */challenged_host (

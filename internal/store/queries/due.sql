@@ -7,7 +7,7 @@ UPDATE /* TEMPLATE: schema */river_job j SET
 WHERE j.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */river_job o
     WHERE o.queue = ANY (@queues::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
-        AND o.scheduled_at <= now() + sqlc.arg(ahead_ms)::bigint * interval '1 millisecond'
+        AND o.scheduled_at <= now()
     ORDER BY o.scheduled_at, o.id
     LIMIT 100
     FOR UPDATE SKIP LOCKED)
@@ -20,3 +20,108 @@ UPDATE /* TEMPLATE: schema */river_job j SET
     attempt = CASE WHEN sqlc.arg(done)::boolean THEN j.attempt ELSE j.attempt - 1 END,
     scheduled_at = CASE WHEN sqlc.arg(done)::boolean THEN j.scheduled_at ELSE now() + interval '1 second' END
 WHERE j.id = sqlc.arg(id) AND j.state = 'running';
+
+-- name: NextDue :one
+-- NextDue is in how many milliseconds, rounded up, something can go on that cannot now: a
+-- job, what has lost its job, a delivery that its circuit or MaxHold keeps, an endpoint
+-- that is to be asked. What came due since then is due in 0. It is -1 if nothing waits
+-- for a time.
+SELECT (CASE WHEN min(w.at) IS NULL THEN -1 ELSE greatest(ceil(extract(epoch FROM min(w.at) - now()) * 1000), 0) END)::bigint AS wait_ms
+FROM (
+    SELECT j.scheduled_at AS at FROM /* TEMPLATE: schema */river_job j
+    WHERE j.queue = ANY (@queues::text[]) AND j.state IN ('available', 'retryable', 'scheduled')
+    UNION ALL
+    SELECT t.at FROM /* TEMPLATE: schema */subscription_health h
+    CROSS JOIN LATERAL (VALUES (h.asked_until), (h.circuit_until), (h.probe_until)) t (at)
+    WHERE EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.subscription_id = h.subscription_id AND d.hold <> '')
+    UNION ALL
+    SELECT d.due_at FROM /* TEMPLATE: schema */delivery d WHERE d.due_at IS NOT NULL
+    UNION ALL
+    SELECT s.due_at FROM /* TEMPLATE: schema */intent_state s WHERE s.due_at IS NOT NULL
+    UNION ALL
+    SELECT d.due_at FROM /* TEMPLATE: schema */decision d WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
+    UNION ALL
+    SELECT d.held_since + sqlc.arg(max_hold_ms)::bigint * interval '1 millisecond' FROM /* TEMPLATE: schema */delivery d WHERE d.hold <> ''
+    UNION ALL
+    SELECT greatest(c.due_at, c.asking_until, c.asked_at + sqlc.arg(interval_ms)::bigint * interval '1 millisecond',
+        h.asked_at + sqlc.arg(host_ms)::bigint * interval '1 millisecond')
+    FROM /* TEMPLATE: schema */endpoint_challenge c
+    LEFT JOIN /* TEMPLATE: schema */challenged_host h ON h.host = c.host
+    WHERE c.due_at IS NOT NULL
+) w
+WHERE w.at > sqlc.arg(since)::timestamptz;
+
+-- name: PassTime :exec
+-- PassTime makes all that waits, and all that is measured by its age, older, as if so
+-- much time had passed. What others are busy with stays: what a running job carries,
+-- an endpoint that is being asked, a row that is locked, and heartbeats.
+WITH passed AS (
+    SELECT sqlc.arg(passed_ms)::bigint * interval '1 millisecond' AS time
+), running AS MATERIALIZED (
+    SELECT j.id FROM /* TEMPLATE: schema */river_job j WHERE j.state = 'running'
+), job AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET scheduled_at = j.scheduled_at - p.time
+    FROM passed p
+    WHERE j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.queue = ANY (@queues::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
+        FOR UPDATE SKIP LOCKED)
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        due_at = d.due_at - p.time, held_since = d.held_since - p.time, retry_at = d.retry_at - p.time, access_at = d.access_at - p.time
+    FROM passed p
+    WHERE d.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.state = 'pending' AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
+        FOR UPDATE SKIP LOCKED)
+), decided AS (
+    UPDATE /* TEMPLATE: schema */decision d SET due_at = d.due_at - p.time, created_at = d.created_at - p.time
+    FROM passed p
+    WHERE (d.intent_id, d.subscription_id) IN (
+        SELECT o.intent_id, o.subscription_id FROM /* TEMPLATE: schema */decision o
+        WHERE o.outcome = 'waiting' AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
+        FOR UPDATE SKIP LOCKED)
+), expanded AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET due_at = s.due_at - p.time, keep_at = s.keep_at - p.time
+    FROM passed p
+    WHERE s.intent_id IN (
+        SELECT o.intent_id FROM /* TEMPLATE: schema */intent_state o
+        WHERE (o.due_at IS NOT NULL OR o.keep_at IS NOT NULL) AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
+        FOR UPDATE SKIP LOCKED)
+), free AS MATERIALIZED (
+    SELECT s.id FROM /* TEMPLATE: schema */subscription s WHERE s.deleted_at IS NULL FOR UPDATE SKIP LOCKED
+), health AS (
+    UPDATE /* TEMPLATE: schema */subscription_health h SET
+        failing_since = h.failing_since - q.since, exhausted_since = h.exhausted_since - q.since,
+        unresolvable_since = h.unresolvable_since - q.since, state_since = h.state_since - q.since,
+        warned_at = h.warned_at - q.since, gone_at = h.gone_at - q.since,
+        asked_until = h.asked_until - q.time, circuit_until = h.circuit_until - q.time, probe_until = h.probe_until - q.probe
+    FROM (
+        SELECT o.subscription_id, o.epoch, p.time,
+            CASE WHEN o.subscription_id IN (SELECT f.id FROM free f) THEN p.time ELSE '0' END AS since,
+            CASE WHEN EXISTS (
+                SELECT FROM /* TEMPLATE: schema */delivery d JOIN running r ON r.id = d.job_id WHERE d.id = o.probe_id
+            ) THEN '0' ELSE p.time END AS probe
+        FROM /* TEMPLATE: schema */subscription_health o CROSS JOIN passed p
+        FOR UPDATE OF o SKIP LOCKED
+    ) q
+    WHERE h.subscription_id = q.subscription_id AND h.epoch = q.epoch
+), challenge AS (
+    UPDATE /* TEMPLATE: schema */endpoint_challenge c SET
+        due_at = c.due_at - p.time, asked_at = c.asked_at - p.time, asking_until = c.asking_until - p.time
+    FROM passed p
+    WHERE c.subscription_id IN (
+        SELECT o.subscription_id FROM /* TEMPLATE: schema */endpoint_challenge o
+        WHERE (o.asking_until > now()) IS NOT TRUE
+        FOR UPDATE SKIP LOCKED)
+), host AS (
+    UPDATE /* TEMPLATE: schema */challenged_host h SET asked_at = h.asked_at - p.time FROM passed p
+), secrets AS (
+    UPDATE /* TEMPLATE: schema */secret k SET expires_at = k.expires_at - p.time FROM passed p WHERE k.expires_at IS NOT NULL
+)
+UPDATE /* TEMPLATE: schema */subscription s SET state_since = s.state_since - p.time
+FROM passed p
+WHERE s.id IN (SELECT f.id FROM free f);
+
+-- name: ReadClock :one
+SELECT clock_timestamp()::timestamptz AS now;

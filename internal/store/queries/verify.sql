@@ -11,39 +11,66 @@ ON CONFLICT (subscription_id) DO UPDATE SET
     due_at = excluded.due_at, asking_until = NULL;
 
 -- name: ClaimChallenges :many
--- ClaimChallenges takes the endpoints that are due to be asked, one of each host that
--- was not asked just now; the others wait for their turn. Those of subscriptions
--- that are not to be asked any more are put off until they are activated; whether
--- they are is read under a lock, or one that is activated meanwhile would be put off.
-WITH due AS MATERIALIZED (
-    SELECT c.subscription_id, c.host, c.due_at,
-        (s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL AS fit
-    FROM /* TEMPLATE: schema */endpoint_challenge c
-    JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
-    WHERE c.due_at <= now() + sqlc.arg(ahead_ms)::bigint * interval '1 millisecond'
-        AND (c.asking_until IS NULL OR c.asking_until <= now())
-        AND (c.asked_at IS NULL OR c.asked_at <= now() + (sqlc.arg(ahead_ms)::bigint - sqlc.arg(interval_ms)::bigint) * interval '1 millisecond')
-    ORDER BY c.due_at
+-- ClaimChallenges takes the endpoints that are due to be asked, of each host the first
+-- one, so that the number of those of one host does not matter to the others. It takes none of a
+-- host that was asked just now, or that is being asked max_asked questions. Those of
+-- subscriptions that are not to be asked any more are put off until they are activated;
+-- whether they are is read under a lock, or one that is activated meanwhile would be
+-- put off.
+WITH RECURSIVE host AS (
+    (SELECT c.host FROM /* TEMPLATE: schema */endpoint_challenge c
+    WHERE c.due_at IS NOT NULL AND EXISTS (SELECT FROM /* TEMPLATE: schema */endpoint_challenge o WHERE o.due_at <= now())
+    ORDER BY c.host LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.host FROM /* TEMPLATE: schema */endpoint_challenge c
+        WHERE c.due_at IS NOT NULL AND c.host > host.host ORDER BY c.host LIMIT 1)
+    FROM host WHERE host.host IS NOT NULL
+), ripe AS MATERIALIZED (
+    SELECT f.subscription_id
+    FROM host CROSS JOIN LATERAL (
+        SELECT c.subscription_id, c.due_at FROM /* TEMPLATE: schema */endpoint_challenge c
+        JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
+        WHERE c.host = host.host AND c.due_at <= now() AND (c.asking_until > now()) IS NOT TRUE
+            AND (c.asked_at > now() - sqlc.arg(interval_ms)::bigint * interval '1 millisecond') IS NOT TRUE
+            AND (s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL
+        ORDER BY c.due_at
+        LIMIT 1
+    ) f
+    WHERE NOT EXISTS (SELECT FROM /* TEMPLATE: schema */challenged_host h
+            WHERE h.host = host.host AND h.asked_at > now() - sqlc.arg(host_ms)::bigint * interval '1 millisecond')
+        AND (SELECT count(*) FROM /* TEMPLATE: schema */endpoint_challenge a
+            WHERE a.host = host.host AND a.asking_until > now()) < sqlc.arg(max_asked)::integer
+    ORDER BY f.due_at
     LIMIT sqlc.arg(max_rows)::integer
+), due AS MATERIALIZED (
+    SELECT c.subscription_id, c.host FROM /* TEMPLATE: schema */endpoint_challenge c
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
+    WHERE c.subscription_id IN (SELECT r.subscription_id FROM ripe r)
+        AND c.due_at <= now() AND (c.asking_until > now()) IS NOT TRUE
+        AND (c.asked_at > now() - sqlc.arg(interval_ms)::bigint * interval '1 millisecond') IS NOT TRUE
+        AND (s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL
     FOR UPDATE OF c SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), turn AS (
     INSERT INTO /* TEMPLATE: schema */challenged_host AS h (host, asked_at)
-    SELECT DISTINCT d.host, now() FROM due d WHERE d.fit ORDER BY d.host
+    SELECT DISTINCT d.host, now() FROM due d ORDER BY d.host
     ON CONFLICT (host) DO UPDATE SET asked_at = now()
-        WHERE h.asked_at <= now() + (sqlc.arg(ahead_ms)::bigint - sqlc.arg(host_ms)::bigint) * interval '1 millisecond'
+        WHERE h.asked_at <= now() - sqlc.arg(host_ms)::bigint * interval '1 millisecond'
     RETURNING h.host
-), first AS (
-    SELECT DISTINCT ON (d.host) d.subscription_id FROM due d JOIN turn t USING (host) WHERE d.fit ORDER BY d.host, d.due_at
+), idle AS MATERIALIZED (
+    SELECT c.subscription_id FROM /* TEMPLATE: schema */endpoint_challenge c
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
+    WHERE c.due_at <= now()
+        AND ((s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL) IS NOT TRUE
+    ORDER BY c.due_at
+    LIMIT 500
+    FOR UPDATE OF c SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), later AS (
-    UPDATE /* TEMPLATE: schema */endpoint_challenge c
-    SET due_at = CASE WHEN d.fit THEN now() + sqlc.arg(host_ms)::bigint * interval '1 millisecond' END
-    FROM due d
-    WHERE c.subscription_id = d.subscription_id AND NOT EXISTS (SELECT FROM first f WHERE f.subscription_id = d.subscription_id)
+    UPDATE /* TEMPLATE: schema */endpoint_challenge c SET due_at = NULL FROM idle i WHERE c.subscription_id = i.subscription_id
 )
 UPDATE /* TEMPLATE: schema */endpoint_challenge c SET
     tries = c.tries + 1, asked_at = now(), asking_until = now() + sqlc.arg(claim_ms)::bigint * interval '1 millisecond'
-FROM first f
-WHERE c.subscription_id = f.subscription_id
+FROM due d JOIN turn t USING (host)
+WHERE c.subscription_id = d.subscription_id
 RETURNING c.*;
 
 -- name: ClaimChallenge :many
