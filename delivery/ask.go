@@ -76,6 +76,9 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if err == nil && errors.Is(ctx.Err(), context.Canceled) { // then silence says nothing
 		err = fmt.Errorf("delivery: ask %s: %w", ev.Type, context.Cause(ctx))
 	}
+	if err == nil && e.ended.Load() && answer.misses() { // nor does it then
+		err = fmt.Errorf("delivery: ask %s: %w", ev.Type, ErrNotStarted)
+	}
 	return answer, err
 }
 

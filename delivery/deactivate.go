@@ -74,7 +74,7 @@ func (e *Engine) deactivate(ctx context.Context, row *store.TroubledRow, ev Subs
 		return false, err
 	}
 	e.log.WarnContext(ctx, "riverhook: subscription deactivated", "subscription", ev.SubscriptionID, "reason", ev.Reason)
-	callHook(ctx, e, "SubscriptionDeactivated", e.cfg.Hooks.SubscriptionDeactivated, ev)
+	callHook(ctx, e, "SubscriptionDeactivated", e.cfg.Hooks.SubscriptionDeactivated, ev, ev.SubscriptionID)
 	return true, nil
 }
 
@@ -88,7 +88,7 @@ func (e *Engine) warn(ctx context.Context, row *store.TroubledRow, ev Subscripti
 		return false, err
 	}
 	e.log.WarnContext(ctx, "riverhook: subscription failing", "subscription", ev.SubscriptionID, "reason", ev.Reason)
-	callHook(ctx, e, "SubscriptionFailing", e.cfg.Hooks.SubscriptionFailing, ev)
+	callHook(ctx, e, "SubscriptionFailing", e.cfg.Hooks.SubscriptionFailing, ev, ev.SubscriptionID)
 	return true, nil
 }
 

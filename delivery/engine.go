@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,6 +54,7 @@ type Engine struct {
 	fault     func(point string)
 	firstRun  *caller
 	heart     *heartbeat.Heart
+	hooks     *hookCalls
 	keeper    headerKeeper
 	inFlight  chan struct{}
 	wide      chan struct{} // attempts of large fan-outs beyond what each job has for itself
@@ -89,8 +91,10 @@ type Engine struct {
 	places     *batch.Group[hierarchy.Lookup, hierarchy.Place]
 	records    *batch.Group[*transition, recorded]
 	releases   *batch.Group[release, int]
+	batches    []interface{ Close() } // all of them
 
 	mu      sync.Mutex
+	ended   atomic.Bool // Stop has closed what requests need
 	started bool
 	stopped chan struct{} // closed when Stop is done; nil before Stop
 	stopErr error
@@ -121,7 +125,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
 		wide: make(chan struct{}, int(wideShare*float64(cfg.MaxInFlight))),
 	}
-	e.heart = e.newHeart()
+	e.heart, e.hooks = e.newHeart(), newHookCalls()
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
@@ -172,16 +176,23 @@ func (e *Engine) makeBatches() {
 	smaller.MaxSize, single.Flushers = 300, 1
 	few := usual
 	few.MaxSize = payloadBatch
-	e.authLoads = batch.New(usual, e.loadAuths)
-	e.intents = batch.New(usual, e.loadIntents)
-	e.lookups = batch.New(smaller, e.resolver.Find)
-	e.expansions = batch.New(smaller, e.commitExpansions)
-	e.loads = batch.New(usual, e.loadTargets)
-	e.places = batch.New(usual, e.resolver.Places)
-	e.payloads = newPayloads(batch.New(few, e.loadPayloads))
-	e.rereads = batch.New(usual, e.rereadTargets)
-	e.records = batch.New(usual, e.recordTransitions)
-	e.releases = batch.New(single, e.releaseHeld)
+	e.authLoads = newBatch(e, usual, e.loadAuths)
+	e.intents = newBatch(e, usual, e.loadIntents)
+	e.lookups = newBatch(e, smaller, e.resolver.Find)
+	e.expansions = newBatch(e, smaller, e.commitExpansions)
+	e.loads = newBatch(e, usual, e.loadTargets)
+	e.places = newBatch(e, usual, e.resolver.Places)
+	e.payloads = newPayloads(newBatch(e, few, e.loadPayloads))
+	e.rereads = newBatch(e, usual, e.rereadTargets)
+	e.records = newBatch(e, usual, e.recordTransitions)
+	e.releases = newBatch(e, single, e.releaseHeld)
+}
+
+// newBatch makes a group that is closed with the engine.
+func newBatch[In, Out any](e *Engine, cfg batch.Config, flush batch.Flush[In, Out]) *batch.Group[In, Out] {
+	group := batch.New(cfg, flush)
+	e.batches = append(e.batches, group)
+	return group
 }
 
 // Subscriptions is a store of subscriptions that refuses what this engine could

@@ -30,7 +30,9 @@ const (
 // another decision, up to 1000. Then, judged now and marked Live, those at the
 // sites that count for which nothing was: they listen for other types or
 // channels, came later, or are still to be reached; up to 100. Subscriptions at
-// other sites were never considered. The tree is asked while no connection is
+// other sites were never considered. One that was deleted after the event and before
+// the expansion came to it is said to be inactive. All of it is of one moment: a
+// subscription that the expansion reaches meanwhile is in one of the two lists. The tree is asked while no connection is
 // held; where it fails, what was recorded is still explained.
 func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) {
 	return h.explainTo(ctx, id, nil)
@@ -87,13 +89,19 @@ func (h *History) explain(
 			return x, standing, nil
 		}
 	}
-	if err := h.explainRecorded(ctx, x, whys, p, only); err != nil {
+	err = h.inSnapshot(ctx, func(h *History) error {
+		if err := h.readState(ctx, &x.Intent); err != nil {
+			return err
+		}
+		if err := h.explainRecorded(ctx, x, whys, p, only); err != nil || len(reached) == 0 || x.Truncated {
+			return err
+		}
+		return h.explainOthers(ctx, x, whys, only)
+	})
+	if err != nil {
 		return nil, standing, err
 	}
-	if len(reached) == 0 || x.Truncated {
-		return x, standing, nil
-	}
-	return x, standing, h.explainOthers(ctx, x, whys, only)
+	return x, standing, nil
 }
 
 // Explain is that of History, by the engine's tree.
@@ -243,8 +251,10 @@ func judgeOther(in *IntentRecord, row store.ExplainOthersRow) (outcome DecisionO
 		return DecisionNotMatched, fmt.Sprintf("hears only the channels %s; the intent is on none", quotedList(row.Channels))
 	case !row.HearsChannel:
 		return DecisionNotMatched, fmt.Sprintf("hears only the channels %s, not %q", quotedList(row.Channels), in.Channel)
+	case row.DeletedAt != nil:
+		return DecisionInactive, "deleted at " + clock(*row.DeletedAt) + ", before the expansion came to it"
 	case in.State == IntentPending:
-		return DecisionWaiting, "the expansion has not come to it yet"
+		return DecisionNotExpanded, "the expansion has not come to it yet" + in.notBefore()
 	case in.State == IntentFailed:
 		return DecisionFailed, "the expansion failed before it came to it"
 	case in.State == IntentCancelled:

@@ -146,7 +146,7 @@ func TestAnExplanationSaysHowFarAnExpansionCame(t *testing.T) {
 	}
 
 	require.Contains(t, judged(unheard).Why, `hears only the channels "ops"; the intent is on none`)
-	require.Equal(t, delivery.DecisionWaiting, judged(id).Outcome)
+	require.Equal(t, delivery.DecisionNotExpanded, judged(id).Outcome)
 	b.exec(`UPDATE riverhook.intent_state SET state = 'failed', reason = 'no tree', ended_at = now()`)
 	require.Equal(t, delivery.DecisionFailed, judged(id).Outcome)
 	b.exec(`UPDATE riverhook.intent_state SET state = 'cancelled'`)

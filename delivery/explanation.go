@@ -28,6 +28,7 @@ const (
 	DecisionFilterError  DecisionOutcome = decisionFilterError  // the filter of the subscription failed
 	DecisionGone         DecisionOutcome = decisionGone         // the resource is gone
 	DecisionInactive     DecisionOutcome = decisionInactive     // the subscription was deactivated or deleted, or its URL is not verified
+	DecisionNotExpanded  DecisionOutcome = "not_expanded"       // the expansion of the intent has not come here yet
 	DecisionNotMatched   DecisionOutcome = "not_matched"        // the subscription does not hear of such intents, or did not then
 	DecisionUnanswered   DecisionOutcome = decisionUnanswered   // a gate could not be asked
 	DecisionUnresolvable DecisionOutcome = decisionUnresolvable // the owner is unknown

@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -34,7 +35,7 @@ type Gate struct {
 	SubscriptionID uuid.UUID
 	Name           string // of the subscription
 	Outcome        GateOutcome
-	Reason         string // of a veto: the gate's own words, at most 500 printable characters; else why it did not agree
+	Reason         string // of a veto: the gate's own words, at most 500 printable characters, or that it gave none; else why it did not agree
 	FailClosed     bool
 	DeliveryID     uuid.UUID // of the request in the history; zero: none was made
 }
@@ -45,7 +46,7 @@ func (g Gate) String() string {
 		text = fmt.Sprintf("%q (%s)", g.Name, g.SubscriptionID)
 	}
 	if g.Reason == "" {
-		return text + ": no reason given"
+		return text + ": " + silentVeto
 	}
 	return text + ": " + g.Reason
 }
@@ -94,6 +95,11 @@ func naming(what, id string, gates []Gate) string {
 		texts[i] = g.String()
 	}
 	return fmt.Sprintf("delivery: question %s: %s by %s", id, what, strings.Join(texts, "; "))
+}
+
+// misses is true where a gate has not answered.
+func (a *Answer) misses() bool {
+	return slices.ContainsFunc(a.Gates, func(g Gate) bool { return g.Outcome == GateUnanswered })
 }
 
 // verdict is the error that follows from what the gates said; nil lets it be done. A

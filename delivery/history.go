@@ -47,6 +47,7 @@ type HistoryConfig struct {
 // application to decide.
 type History struct {
 	batcher  store.Batcher
+	pool     *pgxpool.Pool
 	resolver *hierarchy.Resolver
 	schema   string
 	store    *store.Queries
@@ -70,7 +71,7 @@ func NewHistory(pool *pgxpool.Pool, cfg *HistoryConfig) (*History, error) {
 }
 
 func newHistory(pool *pgxpool.Pool, schema string, resolver *hierarchy.Resolver) *History {
-	return &History{batcher: pool, resolver: resolver, schema: schema, store: store.In(pool, schema)}
+	return &History{batcher: pool, pool: pool, resolver: resolver, schema: schema, store: store.In(pool, schema)}
 }
 
 // History is the history of the engine's schema, by the engine's tree. The

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,11 +12,19 @@ import (
 // connection: those of a deactivation and its warning by maintenance, one at a time,
 // the others by the jobs that have recorded an attempt, several at once. The
 // context of a call ends after Config.HookTimeout, and the engine then goes on
-// without it. A hook that panics or is late is logged. Each is called once, by the
+// without it; Stop waits for hooks as it does for requests. A hook that panics or is late
+// is logged. Each is called once, by the
 // engine that made the change; where that ends between the change and its call, a
 // hook is not called. The events of the same names, which subscriptions of the
 // operator hear ([SubscriptionDeactivatedEventType]), are never lost.
 type Hooks struct {
+	// DeliveryDelivered is called after an endpoint has taken an event, with what it
+	// answered: to hand that on, for example. Nothing is written for it. The job that
+	// has made the delivery waits for the hook, so a slow one slows down others. It is not
+	// called for questions, whose answers Ask returns, and not for pings. Default: nil, and
+	// answers are not kept in memory for it.
+	DeliveryDelivered func(ctx context.Context, ev DeliveredEvent)
+
 	// DeliveryExhausted is called after the last attempt of a delivery's schedule
 	// has failed.
 	DeliveryExhausted func(ctx context.Context, ev DeliveryEvent)
@@ -59,27 +68,54 @@ type DeliveryEvent struct {
 	Status         int       `json:"status,omitempty"`
 }
 
+// DeliveredEvent tells what an endpoint answered that took an event.
+type DeliveredEvent struct {
+	DeliveryEvent
+
+	// Body is that of the answer, as it came, whatever HistoryRules keep of it: at most
+	// 64 KiB, or Config.ResponseBytes if that is more.
+	Body []byte `json:"body,omitempty"`
+
+	// BodyTruncated says that there was more of the body.
+	BodyTruncated bool `json:"body_truncated,omitempty"`
+
+	// ContentType is the header of that name.
+	ContentType string `json:"content_type,omitempty"`
+}
+
+// answer is what DeliveredEvent has of an answer.
+type answer struct {
+	ContentType string
+	Body        []byte
+	Truncated   bool
+}
+
+// keepAnswer keeps the answer of an attempt for the hook, if there is one.
+func (e *Engine) keepAnswer(t *target, a *attempt, header http.Header, body []byte) {
+	if e.cfg.Hooks.DeliveryDelivered == nil || a.Outcome != OutcomeDelivered || !t.hasRow() {
+		return
+	}
+	most := e.readBytes()
+	a.answer = &answer{ContentType: header.Get("Content-Type"), Body: body[:min(len(body), most)], Truncated: len(body) > most}
+}
+
+// delivered is what the hook is told.
+func (tr *transition) delivered() DeliveredEvent {
+	ev, a := DeliveredEvent{DeliveryEvent: tr.event()}, tr.Attempt.answer
+	ev.ContentType, ev.Body, ev.BodyTruncated = a.ContentType, a.Body, a.Truncated
+	return ev
+}
+
 // tellOf calls the hooks for what was recorded.
 func (e *Engine) tellOf(ctx context.Context, tr *transition) {
-	ctx = context.WithoutCancel(ctx)
+	if tr.State == stateDelivered && tr.Attempt.answer != nil {
+		callHook(ctx, e, "DeliveryDelivered", e.cfg.Hooks.DeliveryDelivered, tr.delivered(), tr.Target.ID)
+	}
 	if tr.State == stateExhausted {
-		callHook(ctx, e, "DeliveryExhausted", e.cfg.Hooks.DeliveryExhausted, tr.exhaustion())
+		callHook(ctx, e, "DeliveryExhausted", e.cfg.Hooks.DeliveryExhausted, tr.event(), tr.Target.ID)
 	}
 	if tr.recovered != nil {
 		e.log.InfoContext(ctx, "riverhook: subscription recovered", "subscription", tr.recovered.SubscriptionID)
-		callHook(ctx, e, "SubscriptionRecovered", e.cfg.Hooks.SubscriptionRecovered, *tr.recovered)
-	}
-}
-
-func callHook[T any](ctx context.Context, e *Engine, name string, hook func(context.Context, T), ev T) {
-	if hook == nil {
-		return
-	}
-	_, err := within(ctx, e.cfg.HookTimeout, func(ctx context.Context) (struct{}, error) {
-		hook(ctx, ev)
-		return struct{}{}, nil
-	})
-	if err != nil {
-		e.log.ErrorContext(ctx, "riverhook: hook failed", "hook", name, "event", ev, "error", err)
+		callHook(ctx, e, "SubscriptionRecovered", e.cfg.Hooks.SubscriptionRecovered, *tr.recovered, tr.Target.Sub.ID)
 	}
 }

@@ -57,11 +57,12 @@ func (e *Engine) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the engine: it takes no new jobs, lets the requests under way come
-// to their end until ctx or Config.StopTimeout ends, then interrupts them, and
+// Stop ends the engine: it takes no new jobs, lets the requests and hooks under way
+// come to their end until ctx or Config.StopTimeout ends, then interrupts them, and
 // returns when all that happened is recorded. What was not finished goes on in
 // another engine, or in this one's successor. The error tells that requests were
-// interrupted. A second Stop waits for the first one and returns what it did;
+// interrupted, or that a hook does not heed its context and runs on. After Stop no hook is called and nothing is sent:
+// Ask, Ping, VerifyEndpoint and ConfirmSecret return ErrNotStarted. A second Stop waits for the first one and returns what it did;
 // Stop of an engine that was not started does nothing.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
@@ -84,6 +85,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 func (e *Engine) stopOnce(ctx context.Context) error {
 	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
 	defer cancel()
+	defer context.AfterFunc(softCtx, e.hooks.interrupt)()
 	if err := e.quiet.stop(ctx); err != nil {
 		e.log.WarnContext(ctx, "riverhook: stop", "error", err)
 	}
@@ -95,10 +97,14 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 	}
 	e.stop()
 	e.loops.Wait()
-	for _, group := range []interface{ Close() }{e.intents, e.lookups, e.places, e.expansions, e.loads, e.records, e.releases} {
+	e.ended.Store(true)
+	for _, group := range e.batches {
 		group.Close()
 	}
 	e.closeClients()
+	if hookErr := e.hooks.close(); hookErr != nil {
+		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", hookErr))
+	}
 	if removeErr := e.heart.Stop(last); removeErr != nil {
 		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", removeErr))
 	}

@@ -105,13 +105,14 @@ func (e *Engine) conclude(ctx context.Context, q *store.Queries, health healthBo
 func exhaustions(trs []*transition, outs []recorded) (ops []operation) {
 	for i, tr := range trs {
 		if outs[i] == moved && tr.State == stateExhausted && !hierarchy.IsReserved(tr.Target.Event.Type) {
-			ops = append(ops, tr.exhaustion().operation())
+			ops = append(ops, tr.event().operation())
 		}
 	}
 	return ops
 }
 
-func (tr *transition) exhaustion() DeliveryEvent {
+// event is what is told of a delivery that has ended.
+func (tr *transition) event() DeliveryEvent {
 	t := tr.Target
 	ev := DeliveryEvent{
 		DeliveryID: t.ID, SubscriptionID: t.Sub.ID, Owner: t.Sub.Owner, URL: publicURL(t.Sub.URL),

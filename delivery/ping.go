@@ -14,6 +14,7 @@ import (
 
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -103,7 +104,13 @@ func (e *Engine) sendAsRead(
 		return nil, nil, context.Cause(ctx)
 	}
 	for range maxRereads {
+		if e.ended.Load() {
+			return nil, nil, ErrNotStarted
+		}
 		t, built, a, err := prepare()
+		if errors.Is(err, batch.ErrClosed) {
+			err = ErrNotStarted
+		}
 		if err != nil {
 			return nil, nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,7 +42,7 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 	if ctx.Err() != nil {
 		return nil, false
 	}
-	e.send(ctx, t, built, a)
+	header, _ := e.send(ctx, t, built, a)
 	if a.Overtaken {
 		return nil, ctx.Err() == nil
 	}
@@ -53,7 +54,13 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 		tr.Attempt = a
 		return tr, false
 	}
-	return t.after(a, schedule, e.random), false
+	tr = t.after(a, schedule, e.random)
+	if tr.State == stateDelivered && isVeto(a.Status, header) {
+		tr.Reason = lateVetoReason
+		e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: veto ignored", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
+			slog.Any("subscription", t.Sub.ID), slog.String("reason", lateVetoReason))
+	}
+	return tr, false
 }
 
 // send makes the request and fills in what came of it. The timeout is for the
@@ -95,6 +102,7 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	if a.Veto != nil {
 		e.noteVeto(a, t.Event.Type)
 	}
+	e.keepAnswer(t, a, header, body)
 	return header, body
 }
 
@@ -115,7 +123,7 @@ func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) (
 		// itself, and a read of that does not end with the request's time.
 		return nil, nil
 	}
-	most := max(e.cfg.ResponseBytes, maxResponseRead)
+	most := e.readBytes()
 	read, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if isQuestion(eventType) && isVeto(resp.StatusCode, resp.Header) {
 		a.Veto = new(vetoReason(read))
@@ -138,6 +146,9 @@ func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) (
 	}
 	return read, err
 }
+
+// readBytes is how much is read of a body.
+func (e *Engine) readBytes() int { return max(e.cfg.ResponseBytes, maxResponseRead) }
 
 // keptBytes is how much of a body that was read is kept: as it is, or in a hash.
 func (e *Engine) keptBytes(keep Keep, read int) int {

@@ -194,6 +194,6 @@ func TestExplain_SitesMoveMeanwhile(t *testing.T) {
 	require.Equal(t, hierarchy.Path("/other/sales"), x.Sites[0].Site)
 	require.Len(t, x.Subscriptions, 2)
 	for _, s := range x.Subscriptions {
-		require.Equal(t, delivery.DecisionWaiting, s.Outcome, s.Why)
+		require.Equal(t, delivery.DecisionNotExpanded, s.Outcome, s.Why)
 	}
 }

@@ -79,6 +79,8 @@ type attempt struct {
 	Unanswered        bool // it may have been processed: something was written, and nothing read
 	StartedAt         time.Time
 	Overtaken         bool // no request was made: what it was made from has changed
+
+	answer *answer // for the hook; nil where there is none
 }
 
 // keep is a transition that changes nothing but the fence.

@@ -14,6 +14,12 @@ const (
 
 	// unreadVeto stands for the reason of a veto whose body is not what it should be.
 	unreadVeto = "the reason could not be read"
+
+	// silentVeto stands for the reason of a veto that gives none.
+	silentVeto = "no reason given"
+
+	// lateVetoReason is shown of an event whose endpoint has answered as a gate does.
+	lateVetoReason = "the endpoint answered with a veto, which changes nothing: the event has happened"
 )
 
 // isVeto says whether an answer is one. The status and the content type decide: with
@@ -32,9 +38,16 @@ func isVeto(status int, header http.Header) bool {
 	return false
 }
 
-// vetoReason is what the body of a veto says, in one line and fit to be shown; ""
-// where it says nothing.
+// vetoReason is what the body of a veto says, in one line and fit to be shown.
 func vetoReason(body []byte) string {
+	if reason := saidReason(body); reason != "" {
+		return reason
+	}
+	return silentVeto
+}
+
+// saidReason is "" where the body says nothing.
+func saidReason(body []byte) string {
 	var said struct {
 		Reason string `json:"reason"`
 	}
@@ -49,7 +62,7 @@ func vetoReason(body []byte) string {
 func (e *Engine) noteVeto(a *attempt, eventType string) {
 	a.Outcome, a.Error = OutcomeVetoed, ""
 	keep, _ := e.cfg.History.of(eventType, payloadRule{})
-	if keep == KeepBody && e.cfg.ResponseBytes > 0 && *a.Veto != "" {
+	if keep == KeepBody && e.cfg.ResponseBytes > 0 {
 		a.Error = classVetoed + ": " + *a.Veto
 	}
 }

@@ -28,6 +28,7 @@ const (
 
 type story struct {
 	budgetHangs atomic.Bool
+	channels    *channels
 	optimizer   *optimizer
 	receivers   map[string]*deliverytest.Receiver
 	result      *report
@@ -43,8 +44,10 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 	if err != nil {
 		return nil, err
 	}
+	answers := &channels{}
 	engine, err := delivery.New(pool, &delivery.Config{
 		AskTimeout: askTime,
+		Hooks:      delivery.Hooks{DeliveryDelivered: answers.handOn},
 		Egress:     deliverytest.LocalPolicy(), // the receivers are on this machine; leave it out in production
 		Logger:     slog.New(slog.DiscardHandler),
 		Sealer:     keys,
@@ -52,7 +55,9 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 	if err != nil {
 		return nil, err
 	}
+	answers.subscriptions = engine.Subscriptions()
 	s := &story{
+		channels:  answers,
 		optimizer: &optimizer{engine: engine, pool: pool},
 		receivers: map[string]*deliverytest.Receiver{}, result: result, show: show,
 	}
@@ -67,8 +72,8 @@ func (s *story) play(ctx context.Context) error {
 		title, says string
 		play        func(context.Context) error
 	}{
-		{"Webhooks are configured", "By a file in servo's form: two want to be asked before an adjustment, one told afterwards.", s.subscribe},
-		{"Both gates agree", "The adjustment is made, and its event written in the same transaction.", s.agree},
+		{"Webhooks are configured", "By a file in servo's form: two want to be asked before an adjustment, two told afterwards.", s.subscribe},
+		{"Both gates agree", "The adjustment is made, and its event written in the same transaction. What the planner answers is handed on.", s.agree},
 		{"The budget gate vetoes", "It was asked with the parameters. Nothing is changed, and nothing told.", s.veto},
 		{"The budget gate hangs", "It fails open: when the time is over, the adjustment is made all the same.", s.hang},
 		{"The on-call gate is down", "It fails closed: nobody said no, and the adjustment is not made.", s.down},
@@ -145,7 +150,18 @@ func (s *story) try(ctx context.Context, replicas int, want error) error {
 		s.show.Printf("%-10stold, and X-Servo-Signature verified: %s, ...", dashboard, body)
 	}
 	s.result.Adjustments = append(s.result.Adjustments, t)
+	s.tellAnswers(t.Made)
 	return nil
+}
+
+// tellAnswers shows what was published on the response channel.
+func (s *story) tellAnswers(wanted bool) {
+	answers, errs := s.channels.take()
+	s.result.Expectf(len(errs) == 0, "answers were not handed on: %v", errs)
+	s.result.Expectf((len(answers) == 1) == wanted, "%d answers were handed on", len(answers))
+	for _, a := range answers {
+		s.show.Printf("%-10son channel %q, %s: %s", planner, a.Channel, a.ContentType, a.Body)
+	}
 }
 
 func (s *story) history(ctx context.Context) error {

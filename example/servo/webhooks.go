@@ -19,6 +19,7 @@ const (
 	budget    = "budget"
 	onCall    = "on-call"
 	dashboard = "dashboard"
+	planner   = "planner"
 
 	affordable = 6 // replicas
 )
@@ -34,7 +35,7 @@ func (s *story) listen() (err error) {
 		return err
 	}
 	for name, answer := range map[string]func(deliverytest.Request) deliverytest.Answer{
-		budget: s.judge, onCall: nil, dashboard: nil,
+		budget: s.judge, onCall: nil, dashboard: nil, planner: plan,
 	} {
 		r, err := deliverytest.StartReceiver(&deliverytest.ReceiverConfig{
 			Answer: answer, Secrets: []dialect.Secret{s.secret}, Verifier: dialect.ServoVerifier{},
@@ -69,6 +70,13 @@ func (s *story) judge(r deliverytest.Request) deliverytest.Answer {
 		return deliverytest.Answer{Status: no.Status, Header: http.Header{"Content-Type": {dialect.ContentTypeServoCancel}}, Body: no.Body}
 	}
 	return deliverytest.Answer{}
+}
+
+// plan is what the planner answers: its answer is for a channel.
+func plan(deliverytest.Request) deliverytest.Answer {
+	return deliverytest.Answer{
+		Status: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"next":"measure"}`),
+	}
 }
 
 // configure brings the database to what the file says, and returns what that was.

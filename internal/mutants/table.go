@@ -161,11 +161,11 @@ var sending = []mutant{
 	{
 		name: "an attempt is recorded before its request",
 		file: "delivery/request.go", decl: "request",
-		old: "e.send(ctx, t, built, a)\n",
+		old: "header, _ := e.send(ctx, t, built, a)\n",
 		with: `early := *a
 				early.Outcome = OutcomeDelivered
 				_ = e.record(ctx, t.after(&early, schedule, e.random))
-				e.send(ctx, t, built, a)
+				header, _ := e.send(ctx, t, built, a)
 				`,
 		test: "delivery.TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded",
 	},

@@ -73,4 +73,34 @@ var recovering = []mutant{
 		old: "AND (d.state <> 'pending' OR d.epoch < s.epoch)", with: "AND d.state <> 'pending'",
 		test: "delivery.TestRecover_TakesWhatADeactivationIsAboutToEnd",
 	},
+	{
+		name: "an explanation is of two moments",
+		file: "delivery/explain_snapshot.go", decl: "inSnapshot",
+		old: "pgx.RepeatableRead", with: "pgx.ReadCommitted",
+		test: "delivery.TestExplain_HasALineForEachWhileTheExpansionGoesOn",
+	},
+	{
+		name: "who was deleted before the expansion has no line",
+		file: "internal/store/explain.sql.gen.go", decl: "explainOthers",
+		old: "s.deleted_at IS NULL OR s.deleted_at >= i.created_at AND", with: "s.deleted_at IS NULL OR false AND",
+		test: "delivery.TestExplain_HasALineForOneThatWasDeletedBeforeTheExpansion",
+	},
+	{
+		name: "a stop cuts a hook of maintenance off",
+		file: "delivery/hook_calls.go", decl: "callHook",
+		old: "context.WithoutCancel(ctx)", with: "ctx",
+		test: "delivery.TestStop_LetsHooksComeToTheirEnd",
+	},
+	{
+		name: "a stop leaves a hook behind",
+		file: "delivery/hook_calls.go", decl: "close",
+		old: "if under == 0 {", with: "if under >= 0 {",
+		test: "delivery.TestStop_InterruptsHooks",
+	},
+	{
+		name: "a hook is told of pings and questions",
+		file: "delivery/hooks.go", decl: "keepAnswer",
+		old: " || !t.hasRow()", with: "",
+		test: "delivery.TestHooks_DeliveryDeliveredIsToldTheAnswer",
+	},
 }

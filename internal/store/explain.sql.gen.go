@@ -16,7 +16,8 @@ const explainCandidates = `-- name: ExplainCandidates :many
 SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = $1
 UNION SELECT c.subscription_id FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = $1
 UNION SELECT s.id FROM /* TEMPLATE: schema */subscription s
-WHERE s.site = ANY ($2::text[]) AND s.deleted_at IS NULL AND NOT s.stranded
+WHERE s.site = ANY ($2::text[]) AND NOT s.stranded
+    AND (s.deleted_at IS NULL OR s.deleted_at >= (SELECT i.created_at FROM /* TEMPLATE: schema */intent i WHERE i.id = $1))
 `
 
 type ExplainCandidatesParams struct {
@@ -47,19 +48,24 @@ func (q *Queries) ExplainCandidates(ctx context.Context, arg *ExplainCandidatesP
 }
 
 const explainOthers = `-- name: ExplainOthers :many
-SELECT
-    s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at,
+SELECT x.id, x.name, x.url, x.owner, x.operator, x.site, x.events, x.channels, x.created_at, x.updated_at, x.deleted_at, x.hears_type, x.hears_channel
+FROM (SELECT
+    s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at, s.deleted_at,
     (s.events && ($1::text[] || ARRAY(
         SELECT $2::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
         WHERE e.name = $3::text)))::boolean AS hears_type,
     (s.channels = '{}' OR i.channel = ANY (s.channels))::boolean AS hears_channel
 FROM /* TEMPLATE: schema */intent i
-JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY ($4::text[]) AND s.deleted_at IS NULL AND NOT s.stranded
+JOIN /* TEMPLATE: schema */intent_state t ON t.intent_id = i.id
+JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY ($4::text[]) AND NOT s.stranded
+    AND (s.deleted_at IS NULL OR s.deleted_at >= i.created_at AND (s.deleted_at > t.ended_at) IS NOT TRUE)
 WHERE i.id = $5
     AND (cardinality($6::text[]) = 0 OR s.id = ANY (($6::text[])::uuid[]))
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.subscription_id = s.id)
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.subscription_id = s.id)
-ORDER BY s.id
+) x
+WHERE x.deleted_at IS NULL OR x.hears_type AND x.hears_channel
+ORDER BY x.id
 LIMIT $7::integer
 `
 
@@ -84,13 +90,15 @@ type ExplainOthersRow struct {
 	Channels     []string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
+	DeletedAt    *time.Time
 	HearsType    bool
 	HearsChannel bool
 }
 
 // ExplainOthers finds the subscriptions at the given sites for which nothing was
-// recorded of an intent, and says which of its conditions they meet now. Where
-// subscriptions are given, it looks at those only.
+// recorded of an intent, and says which of its conditions they meet now. Those that
+// were deleted before the expansion came to them are there as far as they meet them.
+// Where subscriptions are given, it looks at those only.
 func (q *Queries) ExplainOthers(ctx context.Context, arg *ExplainOthersParams) ([]ExplainOthersRow, error) {
 	rows, err := q.db.Query(ctx, explainOthers,
 		arg.Patterns,
@@ -119,6 +127,7 @@ func (q *Queries) ExplainOthers(ctx context.Context, arg *ExplainOthersParams) (
 			&i.Channels,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.DeletedAt,
 			&i.HearsType,
 			&i.HearsChannel,
 		); err != nil {
@@ -224,6 +233,36 @@ func (q *Queries) ExplainRecorded(ctx context.Context, arg *ExplainRecordedParam
 			&i.Site,
 			&i.Channels,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getIntentState = `-- name: GetIntentState :many
+SELECT s.state, s.reason, s.ended_at FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = $1
+`
+
+type GetIntentStateRow struct {
+	State   string
+	Reason  string
+	EndedAt *time.Time
+}
+
+func (q *Queries) GetIntentState(ctx context.Context, intentID uuid.UUID) ([]GetIntentStateRow, error) {
+	rows, err := q.db.Query(ctx, getIntentState, intentID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GetIntentStateRow
+	for rows.Next() {
+		var i GetIntentStateRow
+		if err := rows.Scan(&i.State, &i.Reason, &i.EndedAt); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -33,23 +33,33 @@ LIMIT @max_rows::integer;
 SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = @intent_id
 UNION SELECT c.subscription_id FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = @intent_id
 UNION SELECT s.id FROM /* TEMPLATE: schema */subscription s
-WHERE s.site = ANY (@sites::text[]) AND s.deleted_at IS NULL AND NOT s.stranded;
+WHERE s.site = ANY (@sites::text[]) AND NOT s.stranded
+    AND (s.deleted_at IS NULL OR s.deleted_at >= (SELECT i.created_at FROM /* TEMPLATE: schema */intent i WHERE i.id = @intent_id));
 
 -- name: ExplainOthers :many
 -- ExplainOthers finds the subscriptions at the given sites for which nothing was
--- recorded of an intent, and says which of its conditions they meet now. Where
--- subscriptions are given, it looks at those only.
-SELECT
-    s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at,
+-- recorded of an intent, and says which of its conditions they meet now. Those that
+-- were deleted before the expansion came to them are there as far as they meet them.
+-- Where subscriptions are given, it looks at those only.
+SELECT x.*
+FROM (SELECT
+    s.id, s.name, s.url, s.owner, s.operator, s.site, s.events, s.channels, s.created_at, s.updated_at, s.deleted_at,
     (s.events && (sqlc.arg(patterns)::text[] || ARRAY(
         SELECT sqlc.arg(prefix)::text || u.pattern FROM /* TEMPLATE: schema */event_type e, unnest(e.umbrella_patterns) AS u (pattern)
         WHERE e.name = sqlc.arg(type)::text)))::boolean AS hears_type,
     (s.channels = '{}' OR i.channel = ANY (s.channels))::boolean AS hears_channel
 FROM /* TEMPLATE: schema */intent i
-JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY (sqlc.arg(sites)::text[]) AND s.deleted_at IS NULL AND NOT s.stranded
+JOIN /* TEMPLATE: schema */intent_state t ON t.intent_id = i.id
+JOIN /* TEMPLATE: schema */subscription s ON s.site = ANY (sqlc.arg(sites)::text[]) AND NOT s.stranded
+    AND (s.deleted_at IS NULL OR s.deleted_at >= i.created_at AND (s.deleted_at > t.ended_at) IS NOT TRUE)
 WHERE i.id = sqlc.arg(intent_id)
     AND (cardinality(sqlc.arg(subscriptions)::text[]) = 0 OR s.id = ANY ((sqlc.arg(subscriptions)::text[])::uuid[]))
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = i.id AND d.subscription_id = s.id)
     AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.intent_id = i.id AND c.subscription_id = s.id)
-ORDER BY s.id
+) x
+WHERE x.deleted_at IS NULL OR x.hears_type AND x.hears_channel
+ORDER BY x.id
 LIMIT sqlc.arg(max_rows)::integer;
+
+-- name: GetIntentState :many
+SELECT s.state, s.reason, s.ended_at FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = @intent_id;

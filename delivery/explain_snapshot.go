@@ -1,0 +1,40 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// inSnapshot has f read what is there at one moment. No host code may run in it.
+func (h *History) inSnapshot(ctx context.Context, f func(h *History) error) error {
+	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return pgx.BeginTxFunc(ctx, h.pool, opts, func(tx pgx.Tx) error { //nolint:wrapcheck // f has said what it did
+		there := *h
+		there.store = store.In(tx, h.schema)
+		return f(&there)
+	})
+}
+
+// readState reads where an intent stands now.
+func (h *History) readState(ctx context.Context, in *IntentRecord) error {
+	rows, err := h.store.GetIntentState(ctx, in.Key)
+	if err != nil {
+		return fmt.Errorf("delivery: explain: %w", err)
+	}
+	for _, row := range rows { // none: it was pruned meanwhile
+		in.State, in.Reason, in.EndedAt = IntentState(row.State), row.Reason, row.EndedAt
+	}
+	return nil
+}
+
+// notBefore says when the expansion of an intent was to begin; "" is at once.
+func (in *IntentRecord) notBefore() string {
+	if in.NotBefore == nil {
+		return ""
+	}
+	return ", which is not to begin before " + clock(*in.NotBefore)
+}
