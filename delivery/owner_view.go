@@ -85,6 +85,8 @@ func ownersDecision(outcome DecisionOutcome, reason, intent string, subscription
 		return string(outcome) + ": there is nothing to send any more"
 	case DecisionInactive:
 		return string(outcome) + ": " + reason // about the subscription alone
+	case DecisionNotExpanded:
+		return string(outcome) + ": the expansion has not come to it yet"
 	default:
 		for _, c := range reasonClasses {
 			if strings.HasPrefix(reason, c.prefix) {

@@ -157,7 +157,7 @@ func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 	early, err := engine.As("ada", ownersOnly).Explain(t.Context(), id)
 	require.NoError(t, err)
 	require.Len(t, early.Subscriptions, 1)
-	require.Equal(t, delivery.DecisionWaiting, early.Subscriptions[0].Outcome)
+	require.Equal(t, delivery.DecisionNotExpanded, early.Subscriptions[0].Outcome)
 	require.Equal(t, delivery.IntentRecord{ID: id}, early.Intent)
 	b.drain(engine)
 
