@@ -26,6 +26,10 @@ const (
 	// begins to hang keeps workers hardly longer.
 	slotLook = 100 * time.Millisecond
 
+	// endpointAge is how long what is known of an endpoint is remembered while nothing is
+	// to be sent to it: longer than any of it has a meaning.
+	endpointAge = 10 * time.Minute
+
 	// releaseLapse is when deliveries that were released and did not come for
 	// their slot are believed to have gone to another engine.
 	releaseLapse = time.Second
@@ -71,6 +75,8 @@ type endpoint struct {
 	released   int // deliveries that were released and are on their way here
 	releasedAt time.Time
 
+	used time.Time // when it was asked for last
+
 	turned time.Time // when it was last recorded that its circuit opened, or that it asked to wait
 
 	failures    int // in a row
@@ -102,6 +108,7 @@ func (es *endpoints) get(key endpointKey, most int) *endpoint {
 		ep = &endpoint{version: key.URLVersion, limit: float64(most), most: most}
 		es.add(key.SubscriptionID, ep)
 	}
+	ep.used = time.Now()
 	if ep.most != most {
 		ep.most, ep.limit = most, float64(most)
 	}
@@ -119,6 +126,27 @@ func (es *endpoints) add(id uuid.UUID, ep *endpoint) {
 	if latest != nil {
 		ep.former, ep.held = latest, latest.held
 		es.forget(endpointKey{SubscriptionID: id, URLVersion: latest.version})
+	}
+}
+
+// age forgets the endpoints that nobody has asked for lately: what is known of them
+// says nothing any more.
+func (es *endpoints) age(now time.Time) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	for id, latest := range es.of {
+		for at := &latest; *at != nil; {
+			if ep := *at; ep.unused() && now.Sub(ep.used) > endpointAge {
+				*at = ep.former
+			} else {
+				at = &ep.former
+			}
+		}
+		if latest == nil {
+			delete(es.of, id)
+		} else {
+			es.of[id] = latest
+		}
 	}
 }
 

@@ -172,3 +172,30 @@ func TestAnEndpointThatHasNotAnsweredYetKeepsFewWaiting(t *testing.T) {
 		require.Len(t, sentAway, cap(sentAway))
 	})
 }
+
+// What is known of an endpoint is forgotten a while after it was used last, whatever
+// state it was left in, and not while anybody has a slot of it.
+func TestAge_SilentEndpointsAreForgotten(t *testing.T) {
+	t.Parallel()
+	es, failing, throttled, busy := newEndpoints(8), newEndpoint(), newEndpoint(), newEndpoint()
+	for key, outcome := range map[endpointKey]Outcome{failing: OutcomeFailed, throttled: OutcomeThrottled, busy: OutcomeFailed} {
+		require.True(t, es.acquire(t.Context(), key, 0))
+		es.learn(key, outcome, time.Second, time.Now())
+		es.turn(key, time.Now())
+	}
+	es.leave(failing)
+	es.leave(throttled)
+	newer := endpointKey{SubscriptionID: busy.SubscriptionID, URLVersion: busy.URLVersion + 1}
+	require.True(t, es.acquire(t.Context(), newer, 0))
+	es.learn(newer, OutcomeFailed, time.Second, time.Now())
+	es.leave(newer)
+
+	es.age(time.Now().Add(endpointAge - time.Minute))
+	require.Len(t, es.of, 3)
+	es.age(time.Now().Add(endpointAge + time.Minute))
+	require.Len(t, es.of, 1)
+	require.Nil(t, es.find(newer))
+	es.leave(busy)
+	es.age(time.Now().Add(endpointAge + time.Minute))
+	require.Empty(t, es.of)
+}

@@ -31,7 +31,10 @@ type HistoryRules struct {
 	// outlive what is kept of their deliveries. Default: 90 days.
 	DedupeWindow time.Duration
 
-	// MaxAge is how long an ended delivery is kept. Default: 90 days.
+	// MaxAge is how long an ended delivery is kept. A deleted subscription is forgotten
+	// so long after its deletion, a day at least, as soon as nothing refers to it; and
+	// so is a former path of a site that has ended, as soon as no intent is older than a
+	// day after its end. Default: 90 days.
 	MaxAge time.Duration
 
 	// PayloadAge is how long payloads are kept whole, from the expansion of their

@@ -34,6 +34,9 @@ type Pruned struct {
 	Payloads   int `json:"payloads"`   // data, attributes and messages of intents whose ids are kept
 	Intents    int `json:"intents"`    // intents that are forgotten, their ids included
 	Reduced    int `json:"reduced"`    // intents whose payloads were hashed or dropped, as Config.History says
+
+	Subscriptions int `json:"subscriptions"` // deleted ones that are forgotten
+	Aliases       int `json:"aliases"`       // former paths of sites that ended and are forgotten
 }
 
 // Prune removes what Config.History does not keep, oldest first, in small
@@ -59,6 +62,9 @@ type pruner struct {
 	surplusAfter uuid.UUID
 	intentsAfter uuid.UUID
 	pruned       Pruned
+
+	forgetAfter    uuid.UUID
+	forgottenUntil time.Time // when the subscription forgetAfter was deleted
 }
 
 // errPruneBusy means that another process prunes.
@@ -77,7 +83,8 @@ func (p *pruner) run(ctx context.Context) error {
 	}
 	if p.pruned != (Pruned{}) {
 		p.engine.log.InfoContext(ctx, "riverhook: pruned", "deliveries", p.pruned.Deliveries, "decisions", p.pruned.Decisions,
-			"payloads", p.pruned.Payloads, "intents", p.pruned.Intents, "reduced", p.pruned.Reduced)
+			"payloads", p.pruned.Payloads, "intents", p.pruned.Intents, "reduced", p.pruned.Reduced,
+			"subscriptions", p.pruned.Subscriptions, "aliases", p.pruned.Aliases)
 	}
 	return nil
 }
@@ -97,6 +104,8 @@ func (p *pruner) prune(ctx context.Context, budget time.Duration) error {
 		{"health", p.health},
 		{"challenged hosts", p.challengedHosts},
 		{"erasures", p.erasures},
+		{"subscriptions", p.subscriptions},
+		{"aliases", p.aliases},
 	} {
 		started := time.Now()
 		for more := true; more && (budget == 0 || time.Since(started) < budget); {

@@ -10,7 +10,8 @@ import (
 )
 
 // GetMany returns the subscriptions that have one of the ids, in the order of
-// their ids, deleted ones included. Ids that never existed are left out.
+// their ids, deleted ones included until they are forgotten (delivery.HistoryRules.MaxAge).
+// Other ids are left out.
 func (s *Subscriptions) GetMany(ctx context.Context, ids []uuid.UUID) ([]Subscription, error) {
 	subs, err := s.getMany(ctx, ids)
 	return outcome("get subscriptions", subs, err)

@@ -333,6 +333,7 @@ type SiteAlias struct {
 	Inherited bool
 	Changed   int64
 	CreatedAt time.Time
+	EndedAt   *time.Time
 }
 
 type Subscription struct {

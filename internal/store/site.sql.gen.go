@@ -47,7 +47,7 @@ func (q *Queries) DeleteSites(ctx context.Context, path string) error {
 }
 
 const endAliases = `-- name: EndAliases :exec
-UPDATE /* TEMPLATE: schema */site_alias a SET ended = $1, changed = $1
+UPDATE /* TEMPLATE: schema */site_alias a SET ended = $1, changed = $1, ended_at = now()
 WHERE a.ended = 9223372036854775807
     AND (a.path = $2::text OR (a.path > $2::text || '/' AND a.path < $2::text || '0'))
     AND (EXISTS (SELECT FROM /* TEMPLATE: schema */site s WHERE s.path = a.path)

@@ -30,7 +30,7 @@ INSERT INTO /* TEMPLATE: schema */site (id, path) VALUES ('00000000-0000-0000-00
 
 -- Former paths of a site that was renamed or moved, and the paths of deleted
 -- sites, which point to the nearest ancestor that lived on: those are inherited.
--- ended is the change that has put another site at the path or above it; the
+-- ended is the change that has put another site at the path or above it, at ended_at; the
 -- greatest number says that none has; since is the change that had put this one there.
 -- An ended alias holds for the intents whose
 -- transaction had not seen that change.
@@ -42,6 +42,7 @@ CREATE TABLE /* TEMPLATE: schema */site_alias (
     inherited  boolean NOT NULL DEFAULT false,
     changed    bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
+    ended_at   timestamptz,
     PRIMARY KEY (path, ended)
 );
 
@@ -190,6 +191,7 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
 
 CREATE INDEX subscription_site_idx ON /* TEMPLATE: schema */subscription (site, id) WHERE deleted_at IS NULL;
 CREATE INDEX subscription_operations_idx ON /* TEMPLATE: schema */subscription (id) WHERE hears_operations AND deleted_at IS NULL;
+CREATE INDEX subscription_deleted_idx ON /* TEMPLATE: schema */subscription (deleted_at, id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX subscription_owner_idx ON /* TEMPLATE: schema */subscription (owner, id) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX subscription_manifest_idx ON /* TEMPLATE: schema */subscription (manifest, manifest_key)
 WHERE manifest <> '' AND deleted_at IS NULL;

@@ -112,7 +112,7 @@ SELECT m.path, m.id, m.changed, @change FROM moved m;
 -- EndAliases ends the aliases at a path where a site has come to be, and below it:
 -- what they led to is another's. Those of the sites that came with it go on, but
 -- where one of these is at the path itself.
-UPDATE /* TEMPLATE: schema */site_alias a SET ended = @change, changed = @change
+UPDATE /* TEMPLATE: schema */site_alias a SET ended = @change, changed = @change, ended_at = now()
 WHERE a.ended = 9223372036854775807
     AND (a.path = @path::text OR (a.path > @path::text || '/' AND a.path < @path::text || '0'))
     AND (EXISTS (SELECT FROM /* TEMPLATE: schema */site s WHERE s.path = a.path)

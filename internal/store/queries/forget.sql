@@ -1,0 +1,42 @@
+-- name: ForgetSubscriptions :one
+-- ForgetSubscriptions forgets, of the next subscriptions in the order of their
+-- deletion, those of which no delivery and no decision is left. An expansion that had
+-- read one before it was deleted is over by then. It returns where the next step begins.
+WITH seen AS MATERIALIZED (
+    SELECT s.id, s.deleted_at FROM /* TEMPLATE: schema */subscription s
+    WHERE s.deleted_at < now() - greatest(sqlc.arg(max_age_ms)::bigint, 86400000) * interval '1 millisecond'
+        AND (s.deleted_at, s.id) > (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid)
+    ORDER BY s.deleted_at, s.id
+    LIMIT sqlc.arg(max_rows)::integer
+), free AS MATERIALIZED (
+    SELECT s.id FROM seen n
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = n.id
+    WHERE NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.subscription_id = n.id)
+        AND NOT EXISTS (SELECT FROM /* TEMPLATE: schema */decision c WHERE c.subscription_id = n.id)
+    FOR UPDATE OF s SKIP LOCKED
+), health AS (
+    DELETE FROM /* TEMPLATE: schema */subscription_health h USING free x WHERE h.subscription_id = x.id
+), gone AS (
+    DELETE FROM /* TEMPLATE: schema */subscription s USING free x WHERE s.id = x.id
+    RETURNING s.id
+)
+SELECT
+    (SELECT count(*) FROM gone)::integer AS forgotten,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.deleted_at FROM seen n ORDER BY n.deleted_at DESC, n.id DESC LIMIT 1), sqlc.arg(after_at)::timestamptz)::timestamptz AS last_at,
+    coalesce((SELECT n.id FROM seen n ORDER BY n.deleted_at DESC, n.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
+
+-- name: ForgetAliases :execrows
+-- ForgetAliases forgets aliases that ended long ago, of which no intent is left that was
+-- written before the end. One that is older than the oldest by less than a day may have been
+-- seen by a transaction that was open for long.
+DELETE FROM /* TEMPLATE: schema */site_alias
+WHERE (path, ended) IN (
+    SELECT a.path, a.ended FROM /* TEMPLATE: schema */site_alias a
+    WHERE a.ended < 9223372036854775807
+        AND a.ended_at < least(
+            now() - greatest(@max_age_ms::bigint, 86400000) * interval '1 millisecond',
+            (SELECT i.created_at FROM /* TEMPLATE: schema */intent i ORDER BY i.id LIMIT 1) - interval '1 day')
+    ORDER BY a.ended
+    LIMIT @max_rows::integer
+    FOR UPDATE SKIP LOCKED);
