@@ -65,14 +65,14 @@ func referring(class, reference string) string {
 // forOwner leaves out what is for the operator alone.
 func (d *Delivery) forOwner() { d.Reason = ownersReason(d.Reason, d.ID) }
 
-// forOwner leaves out what is for the operator alone.
-func (a *Attempt) forOwner() { a.Reason, a.Engine = "", "" }
+// hideHost leaves out of an attempt what is for the operator alone.
+func hideHost(a *Attempt) { a.Reason, a.Engine = "", "" }
 
 // ownersDecision is what an owner may know of why there is no delivery: nothing about the
 // event, which it was not allowed to see.
 func ownersDecision(outcome DecisionOutcome, reason, intent string, subscription uuid.UUID) string {
 	class := classUnprocessed
-	switch outcome { //nolint:exhaustive // the others are deliveries, or are read off the reason
+	switch outcome {
 	case DecisionDenied:
 		class = classDenied
 	case DecisionUnresolvable:

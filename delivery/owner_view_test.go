@@ -189,6 +189,8 @@ func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 		require.Contains(t, line.Why, string(want.outcome)+": "+want.why, owner)
 		require.Equal(t, want.outcome == delivery.DecisionWaiting, line.DueAt != nil, owner)
 		require.Equal(t, delivery.IntentRecord{ID: id}, x.Intent, owner)
+		require.Empty(t, line.MatchedPattern, owner)
+		require.Empty(t, line.MatchedSite, owner)
 		require.False(t, x.Truncated)
 		text := shown(t, *x) + x.String()
 		for _, hidden := range []string{hostText, "user.created", "/noaa", "Ada", "secret"} {

@@ -124,7 +124,7 @@ func (p *PrincipalEngine) allowedOn(ctx context.Context, q *store.Queries, deliv
 
 func forOwner(a *Attempt, err error) (*Attempt, error) {
 	if a != nil {
-		a.forOwner()
+		hideHost(a)
 	}
 	return a, err
 }

@@ -92,7 +92,7 @@ func (p *PrincipalHistory) Attempts(ctx context.Context, delivery uuid.UUID) ([]
 	}
 	attempts, err := p.history.Attempts(ctx, delivery)
 	for i := range attempts {
-		attempts[i].forOwner()
+		hideHost(&attempts[i])
 	}
 	return attempts, err
 }

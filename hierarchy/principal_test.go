@@ -418,7 +418,15 @@ func TestPrincipalList_TellsNothingOfOthers(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
-	oldest := subscribeAt(t, subs, "/a")
+	insert := func(n int, prefix string, site Path) {
+		_, err := pool.Exec(t.Context(), `
+			INSERT INTO riverhook.subscription (id, site, url, events, owner, permission, dialect, state)
+			SELECT ($2 || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $3, 'https://example.com', '{**}',
+				'bob', 'view', 'standard', 'active'
+			FROM generate_series(1, $1) n`, n, prefix, site)
+		require.NoError(t, err)
+	}
+	insert(1, "00000002", "/a")
 	newest := subscribeAt(t, subs, "/a")
 	mine := subs.As("ann", access.AuthorizerFunc(func(_ context.Context, a access.Action) error {
 		if a.Site != "/a" {
@@ -440,11 +448,9 @@ func TestPrincipalList_TellsNothingOfOthers(t *testing.T) {
 	alone := pages()
 	require.Len(t, alone, 2)
 	require.Equal(t, newest.ID, alone[0].Subscriptions[0].ID)
-	require.Equal(t, oldest.ID, alone[1].Subscriptions[0].ID)
-	_, err := pool.Exec(t.Context(), `
-		INSERT INTO riverhook.subscription (id, site, url, events, owner, permission, dialect, state)
-		SELECT (p || lpad(to_hex(n), 12, '0'))::uuid, '/b', 'https://example.com', '{**}', 'bob', 'view', 'standard', 'active'
-		FROM generate_series(1, 1050) n, unnest(ARRAY['ffffffff-0000-7000-8000-', '00000000-0000-7000-8000-']) p`)
-	require.NoError(t, err)
+	require.NotEqual(t, newest.ID, alone[1].Subscriptions[0].ID)
+	for _, prefix := range []string{"ffffffff", "00000003", "00000001"} { // before, between and behind them
+		insert(1050, prefix, "/b")
+	}
 	require.Equal(t, alone, pages())
 }

@@ -114,7 +114,7 @@ func (s *Subscriptions) ListTx(ctx context.Context, tx pgx.Tx, opts *ListOpts) (
 }
 
 func (s *Subscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts) (*SubscriptionPage, error) {
-	o, before, err := opts.check()
+	o, before, err := checkList(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -131,21 +131,21 @@ func subscriptionPage(subs []Subscription, limit int) *SubscriptionPage {
 	return page
 }
 
-// check returns the options with their defaults, and the id before which the page is.
-func (o *ListOpts) check() (ListOpts, uuid.UUID, error) {
-	var checked ListOpts
-	if o != nil {
-		checked = *o
+// checkList returns options with their defaults, and the id before which the page is.
+func checkList(opts *ListOpts) (ListOpts, uuid.UUID, error) {
+	var o ListOpts
+	if opts != nil {
+		o = *opts
 	}
-	checked = checked.withDefaults()
-	if err := checked.validate(); err != nil {
-		return checked, uuid.Nil, err
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return o, uuid.Nil, err
 	}
-	before, err := cursor.Subscriptions.ID(checked.Cursor)
+	before, err := cursor.Subscriptions.ID(o.Cursor)
 	if err != nil {
-		return checked, uuid.Nil, fmt.Errorf("Cursor: %w", err)
+		return o, uuid.Nil, fmt.Errorf("Cursor: %w", err)
 	}
-	return checked, before, nil
+	return o, before, nil
 }
 
 // listBefore lists what is older than an id.

@@ -21,10 +21,40 @@ var ruling = []mutant{
 		test: "hierarchy.TestWhatHasChangedSinceTheQuestionIsAskedAgain",
 	},
 	{
-		name: "the last page of a list is none",
+		name: "a full page of a principal is the last",
 		file: "hierarchy/principal_list.go", decl: "list",
-		old: "len(page.Subscriptions) > want", with: "len(page.Subscriptions) >= want",
-		test: "hierarchy.TestAListHasWhatMayBeViewedPageByPage",
+		old: "len(shown) > o.Limit", with: "len(shown) >= o.Limit",
+		test: "hierarchy.TestPrincipalList_TellsNothingOfOthers",
+	},
+	{
+		name: "a page of a principal ends where a step of the look-up does",
+		file: "hierarchy/principal_list.go", decl: "list",
+		old: "len(subs) < step", with: "len(subs) < step || step == judgeStep",
+		test: "hierarchy.TestPrincipalList_TellsNothingOfOthers",
+	},
+	{
+		name: "an owner is shown the deliveries of all",
+		file: "delivery/principal_history.go", decl: "judged",
+		old: "may = may && err == nil", with: "may = true",
+		test: "delivery.TestPrincipalDeliveries_TellNothingOfOthers",
+	},
+	{
+		name: "an owner is told what checkers say",
+		file: "delivery/owner_view.go", decl: "ownersReason",
+		old: "strings.HasPrefix(reason, c.prefix)", with: `c.prefix == ""`,
+		test: "delivery.TestOwner_SeesTheClassOfWhyADeliveryWaitsOrEnded",
+	},
+	{
+		name: "who was denied is told of what",
+		file: "delivery/principal_explain.go", decl: "forOwner",
+		old: "x.Intent = IntentRecord{ID: x.Intent.ID}", with: "x.Intent.Attributes = nil",
+		test: "delivery.TestExplain_HasALineForEachSubscriptionOfAnOwner",
+	},
+	{
+		name: "an owner is told by which pattern it was denied",
+		file: "delivery/principal_explain.go", decl: "forOwner",
+		old: `s.MatchedSite, s.MatchedPattern, s.Attempts = "", "", 0`, with: "s.Attempts = 0",
+		test: "delivery.TestExplain_HasALineForEachSubscriptionOfAnOwner",
 	},
 	{
 		name: "managers subscribe at the root",
