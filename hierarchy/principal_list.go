@@ -41,7 +41,7 @@ func (p *PrincipalSubscriptions) GetMany(ctx context.Context, ids []uuid.UUID) (
 }
 
 func (p *PrincipalSubscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts) (*SubscriptionPage, error) {
-	o, before, err := checkList(opts)
+	o, before, err := checkListOpts(opts)
 	if err != nil {
 		return nil, err
 	}

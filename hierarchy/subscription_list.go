@@ -114,7 +114,7 @@ func (s *Subscriptions) ListTx(ctx context.Context, tx pgx.Tx, opts *ListOpts) (
 }
 
 func (s *Subscriptions) list(ctx context.Context, db store.DBTX, opts *ListOpts) (*SubscriptionPage, error) {
-	o, before, err := checkList(opts)
+	o, before, err := checkListOpts(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +131,8 @@ func subscriptionPage(subs []Subscription, limit int) *SubscriptionPage {
 	return page
 }
 
-// checkList returns options with their defaults, and the id before which the page is.
-func checkList(opts *ListOpts) (ListOpts, uuid.UUID, error) {
+// checkListOpts returns options with their defaults, and the id before which the page is.
+func checkListOpts(opts *ListOpts) (ListOpts, uuid.UUID, error) {
 	var o ListOpts
 	if opts != nil {
 		o = *opts
