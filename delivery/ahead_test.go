@@ -76,7 +76,7 @@ func TestRunDue_AheadFollowsTheOrderOfWhatIsDue(t *testing.T) {
 			URL: r.URL() + "/" + name, Events: []string{"user.created"}, Operator: true, Schedule: name,
 		})
 		require.NoError(t, err)
-		require.NoError(t, r.Trust(created.Secret.Reveal()))
+		require.NoError(t, r.Trust(created.Secret))
 	}
 	b.enqueue(func(in *outbox.Intent) { in.NotBefore = time.Now().Add(time.Hour) })
 
@@ -167,7 +167,7 @@ func TestRunDue_AheadPassesForWhatIsMeasuredByItsAge(t *testing.T) {
 	rotated := b.subscribe(r, nil)
 	fresh, err := b.subs.RotateSecret(t.Context(), rotated.ID, nil)
 	require.NoError(t, err)
-	require.NoError(t, r.Trust(fresh.Reveal()))
+	require.NoError(t, r.Trust(fresh))
 	signatures := func() int {
 		b.enqueue(nil)
 		b.drain(engine)

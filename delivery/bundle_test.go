@@ -130,7 +130,7 @@ func (b *bundle) subscribe(r *deliverytest.Receiver, change func(spec *hierarchy
 	}
 	created, err := b.subs.Create(b.t.Context(), spec)
 	require.NoError(b.t, err)
-	require.NoError(b.t, r.Trust(created.Secret.Reveal()))
+	require.NoError(b.t, r.Trust(created.Secret))
 	return created.Subscription
 }
 

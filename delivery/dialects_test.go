@@ -130,6 +130,14 @@ func overlaps(name string) bool {
 	return map[string]bool{"cloudevents": true, "cloudevents-binary": true, "standard": true, "stripe": true}[name]
 }
 
+func secretOf(text string) dialect.Secret {
+	secret, err := dialect.ReadSecret(text)
+	if err != nil {
+		panic(err)
+	}
+	return secret
+}
+
 func parsed(t *testing.T, text string) dialect.Secret {
 	t.Helper()
 	secret, err := dialect.ParseSecret(text)

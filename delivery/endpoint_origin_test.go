@@ -143,9 +143,9 @@ func TestSealedCredentials_AreGivenAgainAfterTheURLWasPutRight(t *testing.T) {
 }
 
 // secret is the one that a subscription's requests are signed with.
-func (b *bundle) secret(id uuid.UUID) string {
+func (b *bundle) secret(id uuid.UUID) hierarchy.Secret {
 	b.t.Helper()
 	secrets, err := b.subs.Secrets(b.t.Context(), id)
 	require.NoError(b.t, err)
-	return secrets[0].Reveal()
+	return secrets[0]
 }

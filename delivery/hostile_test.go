@@ -136,9 +136,9 @@ func TestHeadersOfASubscriptionReplaceNothingOnTheWire(t *testing.T) {
 	}
 	subscribe(hierarchy.SubscriptionSpec{Dialect: "own"}, plain.URL())
 	own := subscribe(hierarchy.SubscriptionSpec{Dialect: "own", Headers: map[string]string{"x-own-actor": "evil"}}, twisted.URL())
-	require.NoError(t, standardPlain.Trust(subscribe(hierarchy.SubscriptionSpec{}, standardPlain.URL()).Secret.Reveal()))
+	require.NoError(t, standardPlain.Trust(subscribe(hierarchy.SubscriptionSpec{}, standardPlain.URL()).Secret))
 	standard := subscribe(hierarchy.SubscriptionSpec{}, standardTwisted.URL())
-	require.NoError(t, standardTwisted.Trust(standard.Secret.Reveal()))
+	require.NoError(t, standardTwisted.Trust(standard.Secret))
 	names := []string{
 		"Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Expect",
 		"Te", "Upgrade", "Proxy-Authorization", "User-Agent", "Idempotency-Key", "X-Idempotency-Key", "Webhook-Id", "Webhook-Timestamp",

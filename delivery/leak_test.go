@@ -97,7 +97,7 @@ func (l *leakRun) subscribeEverywhere() {
 	require.NoError(l.t, err)
 	away.Close()
 	for _, url := range []string{well.URL(), gone.URL(), failing.URL(), away.URL()} {
-		for _, secret := range []hierarchy.Secret{leakSecret, leakPrivate} {
+		for _, secret := range []hierarchy.Secret{secretOf(leakSecret), secretOf(leakPrivate)} {
 			created, err := l.subs.Create(l.t.Context(), hierarchy.SubscriptionSpec{
 				URL: url + "/hook?token=" + leakQuery, Events: []string{"**"}, Operator: true, Secret: secret, Schedule: "twice",
 				Headers:       map[string]string{"Authorization": leakBearer, "X-Own": "hunter5", "Cookie": "hunter5"},
@@ -110,7 +110,7 @@ func (l *leakRun) subscribeEverywhere() {
 	for _, method := range hierarchy.Verifications() {
 		for _, url := range []string{well.URL(), failing.URL()} {
 			created, err := l.subs.Create(l.t.Context(), hierarchy.SubscriptionSpec{
-				URL: url + "/hook?token=" + leakQuery, Events: []string{"**"}, Operator: true, Secret: leakSecret, Verification: method,
+				URL: url + "/hook?token=" + leakQuery, Events: []string{"**"}, Operator: true, Secret: secretOf(leakSecret), Verification: method,
 				SecretHeaders: map[string]string{"X-Sealed": leakHeader},
 			})
 			require.NoError(l.t, err)
@@ -149,11 +149,11 @@ func (l *leakRun) changeSecrets(engine *delivery.Engine) {
 	require.NoError(l.t, err)
 	l.show(subs)
 	for _, sub := range subs {
-		opts := &hierarchy.RotateOpts{Secret: leakSecret}
+		opts := &hierarchy.RotateOpts{Secret: secretOf(leakSecret)}
 		secret, err := l.subs.RotateSecret(ctx, sub.ID, opts)
 		require.NoError(l.t, err)
 		l.show(secret, opts)
-		_, err = l.subs.RotateSecret(ctx, sub.ID, &hierarchy.RotateOpts{Confirm: true, Secret: leakPrivate})
+		_, err = l.subs.RotateSecret(ctx, sub.ID, &hierarchy.RotateOpts{Confirm: true, Secret: secretOf(leakPrivate)})
 		require.NoError(l.t, err)
 		attempt, err := engine.ConfirmSecret(ctx, sub.ID)
 		require.NoError(l.t, err)
@@ -198,9 +198,11 @@ func (l *leakRun) meetErrors(engine *delivery.Engine) {
 	l.refused(dialect.ParsePublicKey(leakPrivate))
 	spec := hierarchy.SubscriptionSpec{URL: "https://example.com/?token=" + leakQuery, Events: []string{"**"}, Operator: true}
 	for _, spoil := range []func(s *hierarchy.SubscriptionSpec){
-		func(s *hierarchy.SubscriptionSpec) { s.Secret = hierarchy.Secret(leakSecret[:30]) },
-		func(s *hierarchy.SubscriptionSpec) { s.Secret, s.SecretKind = leakSecret, hierarchy.SecretEd25519 },
-		func(s *hierarchy.SubscriptionSpec) { s.Secret = hierarchy.Secret(leakPrivate[:40]) },
+		func(s *hierarchy.SubscriptionSpec) { s.Secret = secretOf(leakSecret[:30]) },
+		func(s *hierarchy.SubscriptionSpec) {
+			s.Secret, s.SecretKind = secretOf(leakSecret), hierarchy.SecretEd25519
+		},
+		func(s *hierarchy.SubscriptionSpec) { s.Secret = secretOf(leakPrivate[:40]) },
 		func(s *hierarchy.SubscriptionSpec) { s.Headers = map[string]string{"Authorization": leakBearer + "\n"} },
 		func(s *hierarchy.SubscriptionSpec) {
 			s.SecretHeaders = map[string]string{"X-Sealed": leakHeader + "\n"}
@@ -216,7 +218,7 @@ func (l *leakRun) meetErrors(engine *delivery.Engine) {
 	policy, err := egress.New(nil)
 	require.NoError(l.t, err)
 	panics := l.logging(func(cfg *delivery.Config) { cfg.Sealer, cfg.Egress = leakySealer{}, policy }).Subscriptions()
-	spec.Secret = leakSecret
+	spec.Secret = secretOf(leakSecret)
 	l.refused(panics.Create(ctx, spec))
 	l.refused(engine.Ping(ctx, uuid.New()))
 }

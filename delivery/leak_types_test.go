@@ -61,10 +61,11 @@ func holders(t *testing.T) map[string]any {
 		"dialect.Secret":                secret,
 		"egress.Proxy":                  egress.Proxy{Password: "hunter5", URL: "http://proxy.internal:3128", Username: "hooks"},
 		"dialect.SignInput":             dialect.SignInput{Secrets: []dialect.Secret{secret}},
-		"hierarchy.Created":             hierarchy.Created{Secret: leakSecret, Subscription: sub},
+		"hierarchy.Created":             hierarchy.Created{Secret: secret, Subscription: sub},
 		"hierarchy.Match":               hierarchy.Match{Subscription: sub},
-		"hierarchy.RotateOpts":          hierarchy.RotateOpts{Secret: leakSecret},
-		"hierarchy.Secret":              hierarchy.Secret(leakSecret),
+		"hierarchy.RotateOpts":          hierarchy.RotateOpts{Secret: secret},
+		"hierarchy.Secret":              secret,
+		"signing.Secret":                secret,
 		"hierarchy.BasicCredentials":    hierarchy.BasicCredentials{Username: "ada", Password: "hunter5"},
 		"hierarchy.Credential":          hierarchy.Credential("hunter5"),
 		"hierarchy.Credentials":         hierarchy.Credentials{Basic: &hierarchy.BasicCredentials{Password: "hunter5"}, Bearer: "hunter5"},
@@ -72,7 +73,7 @@ func holders(t *testing.T) map[string]any {
 		"hierarchy.OAuth2Credentials":   hierarchy.OAuth2Credentials{ClientSecret: "hunter5", TokenURL: url},
 		"hierarchy.Subscription":        sub,
 		"hierarchy.SubscriptionPage":    hierarchy.SubscriptionPage{Subscriptions: []hierarchy.Subscription{sub}},
-		"hierarchy.SubscriptionSpec":    hierarchy.SubscriptionSpec{Headers: own, Secret: leakSecret, SecretHeaders: own, URL: url},
+		"hierarchy.SubscriptionSpec":    hierarchy.SubscriptionSpec{Headers: own, Secret: secret, SecretHeaders: own, URL: url},
 		"hierarchy.SubscriptionUpdate":  hierarchy.SubscriptionUpdate{Headers: &own, SecretHeaders: &own, URL: &url},
 		"hierarchy.SubscriptionsConfig": hierarchy.SubscriptionsConfig{Sealer: keys},
 		"seal.Key":                      key,
@@ -93,7 +94,7 @@ var cannotLeak = map[string]string{
 	"dialect.Content":            "its headers come from the event",
 	"dialect.CustomConfig":       "its headers are the same for all, and written in the program",
 	"dialect.Message":            "its headers come from the event",
-	"dialect.PublicKey":          "is public",
+	"signing.PublicKey":          "is public",
 	"dialect.StripeSigner":       "its header is the name of one",
 	"dialect.StripeVerifier":     "its header is the name of one",
 }
@@ -132,7 +133,7 @@ func TestEveryTypeThatCanHoldASecretIsKnown(t *testing.T) {
 	known := holders(t)
 	found := map[string]bool{}
 	var unknown []string
-	for _, dir := range []string{"access", "delivery", "dialect", "egress", "hierarchy", "outbox", "seal"} {
+	for _, dir := range []string{"access", "delivery", "dialect", "egress", "hierarchy", "outbox", "seal", "signing"} {
 		for name := range secretHolders(t, filepath.Join("..", dir)) {
 			full := dir + "." + name
 			found[full] = true

@@ -48,7 +48,7 @@ func (b *bundle) awaitWaiting(n int) {
 	})
 }
 
-const laterSecret hierarchy.Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+var laterSecret = secretOf("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 func later(spec *hierarchy.SubscriptionSpec) {
 	spec.Events, spec.Schedule = []string{"user.*"}, "twice"
@@ -93,7 +93,7 @@ func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 		},
 		"another secret": {
 			change: func(b *bundle, sub hierarchy.Subscription, former, _ *deliverytest.Receiver) {
-				require.NoError(b.t, former.Trust(laterSecret.Reveal()))
+				require.NoError(b.t, former.Trust(laterSecret))
 				_, err := b.subs.RotateSecret(b.t.Context(), sub.ID, &hierarchy.RotateOpts{Immediate: true, Secret: laterSecret})
 				require.NoError(b.t, err)
 			},

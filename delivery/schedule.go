@@ -107,7 +107,9 @@ func PresetSchedules() map[string]Schedule {
 	}
 }
 
-func servoSchedule(b servo.Backoff) Schedule { return Schedule{Delays: b.Delays(), Jitter: servo.Jitter} }
+func servoSchedule(b servo.Backoff) Schedule {
+	return Schedule{Delays: b.Delays(), Jitter: servo.Jitter}
+}
 
 // schedules are those that an engine knows by name.
 type schedules map[string]Schedule

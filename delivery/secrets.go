@@ -52,7 +52,7 @@ func (e *Engine) secretsAtHand(t *target) bool {
 		if !ok {
 			return false
 		}
-		if secrets[i], err = dialect.ParseSecret(string(text)); err != nil {
+		if secrets[i], err = dialect.ReadSecret(string(text)); err != nil {
 			return false
 		}
 	}
@@ -82,7 +82,7 @@ func (e *Engine) openSecret(ctx context.Context, by *caller, at sealed.Place, va
 	if err != nil {
 		return dialect.Secret{}, fmt.Errorf("secret %s: %w", at.ID, err)
 	}
-	secret, err := dialect.ParseSecret(string(text))
+	secret, err := dialect.ReadSecret(string(text))
 	if err != nil {
 		return dialect.Secret{}, fmt.Errorf("secret %s: %w", at.ID, err)
 	}

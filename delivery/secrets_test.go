@@ -122,7 +122,7 @@ func TestRequestsAreSignedByTheSecretsInForceNewestFirst(t *testing.T) {
 	require.NoError(t, err)
 	second, err := b.subs.RotateSecret(t.Context(), created.ID, nil)
 	require.NoError(t, err)
-	names := map[string]string{"first": created.Secret.Reveal(), "second": second.Reveal()}
+	names := map[string]dialect.Secret{"first": created.Secret, "second": second}
 	for _, secret := range names {
 		require.NoError(t, r.Trust(secret))
 	}
@@ -131,9 +131,7 @@ func TestRequestsAreSignedByTheSecretsInForceNewestFirst(t *testing.T) {
 		header := req.Header.Clone()
 		for signature := range strings.FieldsSeq(req.Header.Get(dialect.HeaderWebhookSignature)) {
 			header.Set(dialect.HeaderWebhookSignature, signature)
-			for name, text := range names {
-				secret, err := dialect.ParseSecret(text)
-				require.NoError(t, err)
+			for name, secret := range names {
 				if (dialect.StandardVerifier{}).Verify(header, req.Body, []dialect.Secret{secret}, req.At) == nil {
 					out = append(out, name)
 				}
@@ -266,7 +264,7 @@ func TestAnEd25519SecretSignsForWhoeverHasThePublicKey(t *testing.T) {
 		URL: r.URL(), Events: []string{"**"}, Operator: true, SecretKind: hierarchy.SecretEd25519,
 	})
 	require.NoError(t, err)
-	require.NoError(t, r.Trust(created.Secret.PublicKey()))
+	r.TrustKeys(created.Secret.PublicKey())
 
 	b.enqueue(nil)
 	b.drain(b.engine(nil))
@@ -275,7 +273,7 @@ func TestAnEd25519SecretSignsForWhoeverHasThePublicKey(t *testing.T) {
 	require.Regexp(t, `^v1a,[A-Za-z0-9+/]{86}==$`, r.Requests()[0].Header.Get("Webhook-Signature"))
 	infos, err := b.subs.ListSecrets(t.Context(), created.ID)
 	require.NoError(t, err)
-	require.Equal(t, created.Secret.PublicKey(), infos[0].PublicKey)
+	require.Equal(t, created.Secret.PublicKey().String(), infos[0].PublicKey)
 
 	// While a shared secret takes over, both sign.
 	secret, err := b.subs.RotateSecret(t.Context(), created.ID, &hierarchy.RotateOpts{SecretKind: hierarchy.SecretHMAC})
@@ -284,7 +282,7 @@ func TestAnEd25519SecretSignsForWhoeverHasThePublicKey(t *testing.T) {
 	b.drain(b.engine(nil))
 	require.Regexp(t, `^v1,[A-Za-z0-9+/]{43}= v1a,`, r.Requests()[1].Header.Get("Webhook-Signature"))
 	other := deliverytest.NewReceiver(t, nil)
-	require.NoError(t, other.Trust(secret.Reveal()))
+	require.NoError(t, other.Trust(secret))
 }
 
 func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
@@ -324,7 +322,7 @@ func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
 	require.Equal(t, delivery.OutcomeDelivered, ping.Outcome, "other pings are signed as deliveries are")
 	require.Equal(t, 1, signatures(knowsOld.Requests()[3]))
 
-	require.NoError(t, knowsOld.Trust(secret.Reveal()))
+	require.NoError(t, knowsOld.Trust(secret))
 	a, err = engine.ConfirmSecret(t.Context(), sub.ID)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
@@ -333,7 +331,7 @@ func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
 	require.False(t, infos[0].Pending)
 	require.NotNil(t, infos[1].ExpiresAt)
 	knowsNew := b.receiver(nil)
-	require.NoError(t, knowsNew.Trust(secret.Reveal()))
+	require.NoError(t, knowsNew.Trust(secret))
 	_, err = b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(knowsNew.URL())})
 	require.NoError(t, err)
 	b.enqueue(nil)

@@ -103,7 +103,7 @@ func sharedSecrets(secrets []Secret) ([]Secret, error) {
 		if secret.IsZero() {
 			return nil, ErrNoSecret
 		}
-		if secret.kind != privateSecret {
+		if secret.PublicKey().IsZero() {
 			shared = append(shared, secret)
 		}
 	}

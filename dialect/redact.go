@@ -9,6 +9,8 @@ import (
 	"strings"
 )
 
+const redacted = "[redacted]"
+
 // Destinations and requests carry a subscription's own headers, any of which may
 // be a credential. Printed, logged and encoded they show the names; of those that
 // dialects set themselves also the values, and of URLs what is no credential.

@@ -89,7 +89,7 @@ func newSignedContent(id, timestamp string, body []byte) signedContent {
 }
 
 func (c signedContent) signature(secret Secret) string {
-	if secret.kind == privateSecret {
+	if !secret.PublicKey().IsZero() {
 		return versionAsymmetric + "," + base64.StdEncoding.EncodeToString(ed25519.Sign(secret.Key(), c.joined()))
 	}
 	return versionSymmetric + "," + c.mac(secret)

@@ -127,7 +127,7 @@ func parseSignatures(list, version string) []string {
 func matchShared(signatures []string, content signedContent, secrets []Secret) bool {
 	matches := 0
 	for _, secret := range secrets {
-		if secret.IsZero() || secret.kind == privateSecret { // anyone can sign with an empty key
+		if secret.IsZero() || !secret.PublicKey().IsZero() { // anyone can sign with an empty key
 			continue
 		}
 		want := []byte(content.mac(secret))

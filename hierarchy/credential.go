@@ -40,7 +40,12 @@ func (c Credential) MarshalText() ([]byte, error) { return []byte(c.String()), n
 func (c Credential) Reveal() string { return string(c) }
 
 // String returns "[redacted]", or nothing when there is none.
-func (c Credential) String() string { return Secret(c).String() }
+func (c Credential) String() string {
+	if c == "" {
+		return ""
+	}
+	return redacted
+}
 
 // CredentialsKind says what is in the header Authorization of requests.
 type CredentialsKind string

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/signing"
 )
 
 func ExampleParsePath() {
@@ -39,7 +41,10 @@ func ExampleMatchPattern() {
 }
 
 func ExampleSecret() {
-	secret := hierarchy.Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	secret, err := signing.ReadSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	if err != nil {
+		log.Fatal(err)
+	}
 	fmt.Println("a secret prints as", secret)
 	fmt.Printf("%d characters\n", len(secret.Reveal()))
 	// Output:

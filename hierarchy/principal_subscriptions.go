@@ -128,14 +128,14 @@ func (p *PrincipalSubscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.
 	if err := p.subs.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
-	var auth *sealedAuth
+	var prepared *preparedUpdate
 	return act(ctx, p, tx, deed[*Subscription]{
 		name: action, id: id, verb: access.VerbChange, becomes: u.apply,
 		prepare: func() (err error) {
-			auth, err = p.subs.sealAuth(ctx, p.db(tx), id, u)
+			prepared, err = p.subs.prepareUpdate(ctx, p.db(tx), id, u)
 			return err
 		},
-		do: func(tx pgx.Tx) (*Subscription, error) { return p.subs.update(ctx, tx, id, u, auth) },
+		do: func(tx pgx.Tx) (*Subscription, error) { return p.subs.update(ctx, tx, id, u, prepared) },
 	})
 }
 

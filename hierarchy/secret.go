@@ -1,154 +1,86 @@
 package hierarchy
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
+
+	"github.com/riverhook/riverhook/signing"
 )
 
 const (
-	hmacPrefix      = "whsec_"
-	privatePrefix   = "whsk_"
-	publicKeyPrefix = "whpk_"
+	redacted = "[redacted]"
 
-	newSecretBytes = 32
-	minSecretBytes = 24
-	maxSecretBytes = 64
-	redacted       = "[redacted]"
+	maxTextSecret = 1024
 )
 
-// The kinds of signing secrets, by the version of their signatures in Standard
-// Webhooks 1.0.0.
+// The kinds of signing secrets.
 const (
-	// SecretHMAC is shared with the receiver: HMAC-SHA256, which every library of
-	// Standard Webhooks verifies. It is the default.
-	SecretHMAC SecretKind = "v1"
+	// SecretHMAC is shared with the receiver: what every library of Standard Webhooks
+	// verifies. It is the default.
+	SecretHMAC = signing.HMAC
 
 	// SecretEd25519 is a key pair: the receiver knows the public key only, and can
 	// verify but not sign. Few receivers can; the dialect must be able to.
-	SecretEd25519 SecretKind = "v1a"
+	SecretEd25519 = signing.Ed25519
 )
 
 // SecretKind says how a secret signs.
-type SecretKind string
+type SecretKind = signing.Kind
 
-// Secret is what requests to a subscription are signed with, in the form of
-// Standard Webhooks: "whsec_" and the standard base64 of 24 to 64 random bytes, or
-// "whsk_" and that of an Ed25519 private key, 64 bytes of which the last 32 are the
-// public key.
-//
-// However it is printed, logged or marshaled it shows "[redacted]"; [Secret.Reveal]
-// alone gives it away. Of an unexported field of your own, which no package can
-// guard, fmt prints it: do not print structs that hold one so.
-type Secret string
+// Secret is what requests to a subscription are signed with. signing.ReadSecret makes one of
+// what a receiver has already; which of these will do is said by the subscription's dialect.
+type Secret = signing.Secret
 
-// Format implements fmt.Formatter: String for each verb and flag.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
-
-// GoString implements fmt.GoStringer.
-func (s Secret) GoString() string { return s.String() }
-
-// Kind is how the secret signs, by its prefix; "" when it has neither.
-func (s Secret) Kind() SecretKind {
+// checkSecret says why requests of a dialect cannot be signed with a secret, without showing it.
+func (c SubscriptionsConfig) checkSecret(dialect string, secret Secret) error {
+	text := secret.Reveal()
 	switch {
-	case strings.HasPrefix(string(s), hmacPrefix):
-		return SecretHMAC
-	case strings.HasPrefix(string(s), privatePrefix):
-		return SecretEd25519
-	default:
-		return ""
+	case text == redacted:
+		return fmt.Errorf("is %q, which is shown in place of one", redacted)
+	case len(text) > maxTextSecret:
+		return fmt.Errorf("has %d bytes; at most %d are allowed", len(text), maxTextSecret)
 	}
-}
-
-// LogValue implements slog.LogValuer.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText implements encoding.TextMarshaler, and so covers JSON.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// PublicKey is what the receiver verifies an Ed25519 signature with: "whpk_" and
-// the base64 of 32 bytes. It is no secret. Of a secret that is none, or of another
-// kind, it is "".
-func (s Secret) PublicKey() string {
-	if s.Kind() != SecretEd25519 || s.check() != nil {
-		return ""
-	}
-	private, _ := s.bytes()
-	return publicKeyPrefix + base64.StdEncoding.EncodeToString(private[ed25519.SeedSize:])
-}
-
-// Reveal returns the secret itself.
-func (s Secret) Reveal() string { return string(s) }
-
-// String returns "[redacted]", or nothing when there is no secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return redacted
-}
-
-// check says why this is no secret, without showing it.
-func (s Secret) check() error {
-	value, err := s.bytes()
-	switch {
-	case err != nil:
+	if err := checkText(text, maxTextSecret); err != nil {
 		return err
-	case s.Kind() == SecretHMAC && (len(value) < minSecretBytes || len(value) > maxSecretBytes):
-		return fmt.Errorf("has %d bytes once decoded; %d to %d are allowed", len(value), minSecretBytes, maxSecretBytes)
-	case s.Kind() == SecretEd25519 && len(value) != ed25519.PrivateKeySize:
-		return fmt.Errorf("has %d bytes once decoded; a private key has %d", len(value), ed25519.PrivateKeySize)
-	case s.Kind() == SecretEd25519 && !ed25519.NewKeyFromSeed(value[:ed25519.SeedSize]).Equal(ed25519.PrivateKey(value)):
-		return errors.New("has a public key that is not that of its private key")
 	}
-	return nil
+	err := c.CheckSecret(dialect, secret)
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), signing.ErrInvalidSecret.Error()+": "))
 }
 
-func (s Secret) bytes() ([]byte, error) {
-	encoded, found := strings.CutPrefix(string(s), hmacPrefix)
-	if !found {
-		encoded, found = strings.CutPrefix(string(s), privatePrefix)
+// checkStandardSecret is the default of SubscriptionsConfig.CheckSecret.
+func checkStandardSecret(_ string, secret Secret) error {
+	if !secret.IsText() {
+		return nil
 	}
-	if !found {
-		return nil, fmt.Errorf("must begin with %q or %q", hmacPrefix, privatePrefix)
-	}
-	value, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	if err != nil || strings.ContainsAny(encoded, "\r\n") {
-		return nil, errors.New("must be standard base64 with padding behind its prefix")
-	}
-	return value, nil
+	_, err := signing.ParseSecret(secret.Reveal())
+	return err
 }
 
-func newSecret(kind SecretKind) Secret {
-	seed := make([]byte, newSecretBytes)
-	rand.Read(seed)
-	if kind == SecretEd25519 {
-		return Secret(privatePrefix + base64.StdEncoding.EncodeToString(ed25519.NewKeyFromSeed(seed)))
-	}
-	return Secret(hmacPrefix + base64.StdEncoding.EncodeToString(seed))
-}
-
-// secretOrNew checks the given secret, or makes one of the kind where none is
+// secretOrNew checks the given secret for a dialect, or makes one of the kind where none is
 // given. The kind "" is that of the secret, or SecretHMAC.
-func secretOrNew(given Secret, kind SecretKind) (Secret, error) {
+func (c SubscriptionsConfig) secretOrNew(dialect string, given Secret, kind SecretKind) (Secret, error) {
 	switch kind {
 	case "", SecretHMAC, SecretEd25519:
 	default:
-		return "", &InvalidSubscriptionError{Field: "SecretKind", Reason: fmt.Sprintf("is %q; must be %q or %q", kind, SecretHMAC, SecretEd25519)}
+		return Secret{}, &InvalidSubscriptionError{
+			Field: "SecretKind", Reason: fmt.Sprintf("is %s; must be %q or %q", quoted(string(kind)), SecretHMAC, SecretEd25519),
+		}
 	}
-	if given == "" {
-		return newSecret(kind), nil
+	field, secret := "Secret", given
+	if given.IsZero() {
+		field, secret = "SecretKind", signing.Random(kind)
+	} else if read, err := signing.ReadSecret(given.Reveal()); err == nil { // it is stored as its text
+		secret = read
 	}
-	if err := given.check(); err != nil {
-		return "", &InvalidSubscriptionError{Field: "Secret", Reason: err.Error()}
+	if err := c.checkSecret(dialect, secret); err != nil {
+		return Secret{}, &InvalidSubscriptionError{Field: field, Reason: err.Error()}
 	}
-	if kind != "" && given.Kind() != kind {
-		return "", &InvalidSubscriptionError{Field: "SecretKind", Reason: fmt.Sprintf("is %q; the secret is of kind %q", kind, given.Kind())}
+	if kind != "" && secret.Kind() != kind {
+		return Secret{}, &InvalidSubscriptionError{Field: "SecretKind", Reason: fmt.Sprintf("is %q; the secret is of kind %q", kind, secret.Kind())}
 	}
-	return given, nil
+	return secret, nil
 }

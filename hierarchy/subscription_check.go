@@ -62,7 +62,7 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 	if err != nil {
 		return nil, err
 	}
-	if n.secret, err = secretOrNew(spec.Secret, spec.SecretKind); err != nil {
+	if n.secret, err = c.secretOrNew(n.sub.Dialect, spec.Secret, spec.SecretKind); err != nil {
 		return nil, err
 	}
 	n.sub.ID, err = uuid.NewV7()

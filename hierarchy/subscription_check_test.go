@@ -115,7 +115,7 @@ func TestARefusedFieldIsNamedWithTheReason(t *testing.T) {
 		{"Permission", "must be empty: with Operator", func(s *SubscriptionSpec) { s.Operator, s.Owner, s.Permission = true, "", "view" }},
 		{"Permission", "has 513 characters", func(s *SubscriptionSpec) { s.Permission = strings.Repeat("p", 513) }},
 		{"Schedule", `"svix" is not known`, func(s *SubscriptionSpec) { s.Schedule = "svix" }},
-		{"Secret", `must begin with "whsec_"`, func(s *SubscriptionSpec) { s.Secret = "hunter2" }},
+		{"Secret", `must begin with "whsec_"`, func(s *SubscriptionSpec) { s.Secret = secretOf("hunter2") }},
 		{"SecretKind", `is "v2"`, func(s *SubscriptionSpec) { s.SecretKind = "v2" }},
 		{"SecretKind", `the secret is of kind "v1"`, func(s *SubscriptionSpec) { s.Secret, s.SecretKind = secretOfLength(32), SecretEd25519 }},
 		{"Site", `must begin with "/"`, func(s *SubscriptionSpec) { s.Site = "a" }},

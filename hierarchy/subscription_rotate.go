@@ -31,7 +31,8 @@ type RotateOpts struct {
 	// well. Default: 24 h.
 	Overlap time.Duration
 
-	// Secret is the new one. "" makes one of 32 random bytes.
+	// Secret is the new one, of those that the subscription's dialect can sign with. The
+	// zero value makes one of 32 random bytes.
 	Secret Secret
 
 	// SecretKind is how the new one signs. Default: as Secret, or else as the
@@ -63,11 +64,17 @@ func (o RotateOpts) validate() error {
 // each secret, newest first. At most 10 are kept; the oldest go first.
 func (s *Subscriptions) RotateSecret(ctx context.Context, id uuid.UUID, opts *RotateOpts) (Secret, error) {
 	const action = "rotate secret"
-	r, err := s.prepareRotation(ctx, s.pool, id, opts)
-	if err != nil {
-		return "", failed(action, err)
+	for range maxAsked {
+		r, err := s.prepareRotation(ctx, s.pool, id, opts)
+		if err != nil {
+			return Secret{}, failed(action, err)
+		}
+		secret, err := inTx(ctx, s.pool, action, func(tx pgx.Tx) (Secret, error) { return s.rotate(ctx, tx, id, r) })
+		if !errors.Is(err, errMeanwhile) {
+			return secret, err
+		}
 	}
-	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (Secret, error) { return s.rotate(ctx, tx, id, r) })
+	return Secret{}, failed(action, errMeanwhile)
 }
 
 // RotateSecretTx is RotateSecret in the caller's transaction, in which the Sealer
@@ -76,7 +83,7 @@ func (s *Subscriptions) RotateSecretTx(ctx context.Context, tx pgx.Tx, id uuid.U
 	const action = "rotate secret"
 	r, err := s.prepareRotation(ctx, tx, id, opts)
 	if err != nil {
-		return "", failed(action, err)
+		return Secret{}, failed(action, err)
 	}
 	secret, err := s.rotate(ctx, tx, id, r)
 	return outcome(action, secret, err)
@@ -101,7 +108,8 @@ func (s *Subscriptions) ConfirmSecretTx(ctx context.Context, tx pgx.Tx, id, secr
 type rotation struct {
 	*sealedSecret
 
-	opts RotateOpts
+	dialect string // that it was found good for
+	opts    RotateOpts
 }
 
 func (s *Subscriptions) prepareRotation(ctx context.Context, db store.DBTX, id uuid.UUID, opts *RotateOpts) (*rotation, error) {
@@ -113,33 +121,41 @@ func (s *Subscriptions) prepareRotation(ctx context.Context, db store.DBTX, id u
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	sub, err := s.fetch(ctx, db, id)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := s.listSecrets(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
-	if o.Secret == "" && o.SecretKind == "" {
+	if o.Secret.IsZero() && o.SecretKind == "" {
 		o.SecretKind = kindOf(rows[0].PublicKey)
 	}
-	secret, err := secretOrNew(o.Secret, o.SecretKind)
+	secret, err := s.cfg.secretOrNew(sub.Dialect, o.Secret, o.SecretKind)
 	if err != nil {
 		return nil, err
 	}
 	made, err := s.seal(ctx, id, secret)
-	return &rotation{sealedSecret: made, opts: o}, err
+	return &rotation{sealedSecret: made, dialect: sub.Dialect, opts: o}, err
 }
 
 func (s *Subscriptions) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *rotation) (Secret, error) {
-	if _, err := s.lock(ctx, tx, id); err != nil {
-		return "", err
+	sub, err := s.lock(ctx, tx, id)
+	switch {
+	case err != nil:
+		return Secret{}, err
+	case sub.Dialect != r.dialect:
+		return Secret{}, errMeanwhile
 	}
 	if r.opts.Confirm {
 		return r.secret, s.in(tx).AddPendingSecret(ctx, &store.AddPendingSecretParams{
-			ID: r.id, OverlapMs: r.opts.Overlap.Milliseconds(), PublicKey: r.secret.PublicKey(), Sealed: r.value.Sealed,
+			ID: r.id, OverlapMs: r.opts.Overlap.Milliseconds(), PublicKey: r.secret.PublicKey().String(), Sealed: r.value.Sealed,
 			SubscriptionID: id, Value: r.value.Bytes,
 		})
 	}
 	return r.secret, s.in(tx).RotateSecret(ctx, &store.RotateSecretParams{
-		ID: r.id, MaxLive: maxLiveSecrets, OverlapMs: r.opts.Overlap.Milliseconds(), PublicKey: r.secret.PublicKey(),
+		ID: r.id, MaxLive: maxLiveSecrets, OverlapMs: r.opts.Overlap.Milliseconds(), PublicKey: r.secret.PublicKey().String(),
 		Sealed: r.value.Sealed, SubscriptionID: id, Value: r.value.Bytes,
 	})
 }

@@ -103,7 +103,7 @@ func TestARotatedSecretLeavesTheFormerOnesForTheOverlap(t *testing.T) {
 		"Confirm: ":            {Immediate: true, Confirm: true},
 		`SecretKind: is "v3"`:  {SecretKind: "v3"},
 		`SecretKind: is "v1a"`: {Secret: secretOfLength(32), SecretKind: SecretEd25519},
-		"Secret: ":             {Secret: "hunter2"},
+		"Secret: ":             {Secret: secretOf("hunter2")},
 	} {
 		_, err := b.subs.RotateSecret(ctx, b.created.ID, &bad)
 		require.ErrorContains(t, err, field)
@@ -141,7 +141,7 @@ func TestANewSecretIsOfTheKindOfTheNewestUnlessOneIsNamed(t *testing.T) {
 		kinds = append(kinds, info.Kind)
 	}
 	require.Equal(t, []SecretKind{"v1", "v1", "v1a", "v1a", "v1", "v1"}, kinds)
-	require.Equal(t, asymmetric.PublicKey(), b.infos()[3].PublicKey)
+	require.Equal(t, asymmetric.PublicKey().String(), b.infos()[3].PublicKey)
 	require.Empty(t, b.infos()[0].PublicKey)
 }
 

@@ -29,7 +29,7 @@ func (n *newSubscription) params() *store.InsertSubscriptionParams {
 		Credentials: string(s.Credentials), OwnRootCas: s.OwnRootCAs, ClientCertificate: s.ClientCertificate,
 		SecretHeaders: namesOf(s.SecretHeaders), SecretHeaderBytes: s.secretHeaderBytes, CredentialsVersion: s.CredentialsVersion,
 		Verification: string(s.Verification),
-		PublicKey:    n.secret.PublicKey(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
+		PublicKey:    n.secret.PublicKey().String(), Sealed: n.sealed.value.Sealed, Secret: n.sealed.value.Bytes, SecretID: n.sealed.id,
 	}
 }
 

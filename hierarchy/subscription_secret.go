@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/signing"
 )
 
 const maxLiveSecrets = 10
@@ -112,7 +113,11 @@ func (s *Subscriptions) secrets(ctx context.Context, db store.DBTX, id uuid.UUID
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", row.ID, err)
 		}
-		secrets = append(secrets, Secret(text))
+		secret, err := signing.ReadSecret(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("secret %s: %w", row.ID, err)
+		}
+		secrets = append(secrets, secret)
 	}
 	return secrets, nil
 }
@@ -150,7 +155,7 @@ func (s *Subscriptions) seal(ctx context.Context, subscription uuid.UUID, secret
 	if err != nil {
 		return nil, err
 	}
-	value, err := s.box.Seal(ctx, sealed.Secret(id, subscription), []byte(secret))
+	value, err := s.box.Seal(ctx, sealed.Secret(id, subscription), []byte(secret.Reveal()))
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,11 @@ type SubscriptionsConfig struct {
 	// taken. Default: filters are refused.
 	CheckFilter func(expr string) error
 
+	// CheckSecret says why requests of a dialect cannot be signed with a secret, without
+	// showing it: dialect.Registry.CheckSecret. It must be pure. Default: for each dialect
+	// the forms of Standard Webhooks will do, and a text will not.
+	CheckSecret func(dialect string, secret Secret) error
+
 	// CheckURL says why a URL is refused, without showing a credential in it:
 	// egress.Policy.CheckURL. It is called before a connection is taken.
 	// Required.
@@ -98,6 +103,9 @@ type SubscriptionsConfig struct {
 }
 
 func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
+	if c.CheckSecret == nil {
+		c.CheckSecret = checkStandardSecret
+	}
 	c.Dialects = slices.Clone(c.Dialects)
 	if c.MaxPerOwner == 0 {
 		c.MaxPerOwner = defaultMaxPerOwner
@@ -218,7 +226,8 @@ func (s *Subscriptions) GetTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Su
 }
 
 // Update changes fields of a subscription and returns it as it is now. Only the
-// fields that are given are checked; a site that is full is an [ErrLimit].
+// fields that are given are checked; a site that is full is an [ErrLimit]. Another dialect
+// must be able to sign with the newest secret.
 // Deliveries that are pending go out by the new values. Another URL begins with a
 // record of its own: neither an open circuit nor failures of the former one count
 // for it. A wait that the endpoint has asked for stays if scheme, host and port do.
@@ -228,11 +237,11 @@ func (s *Subscriptions) Update(ctx context.Context, id uuid.UUID, u Subscription
 		return nil, failed(action, err)
 	}
 	for range maxAsked {
-		auth, err := s.sealAuth(ctx, s.pool, id, u)
+		p, err := s.prepareUpdate(ctx, s.pool, id, u)
 		if err != nil {
 			return nil, failed(action, err)
 		}
-		sub, err := inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, auth) })
+		sub, err := inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, p) })
 		if !errors.Is(err, errMeanwhile) {
 			return sub, err
 		}
@@ -247,11 +256,11 @@ func (s *Subscriptions) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u
 	if err := s.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
-	auth, err := s.sealAuth(ctx, tx, id, u)
+	p, err := s.prepareUpdate(ctx, tx, id, u)
 	if err != nil {
 		return nil, failed(action, err)
 	}
-	sub, err := s.update(ctx, tx, id, u, auth)
+	sub, err := s.update(ctx, tx, id, u, p)
 	return outcome(action, sub, err)
 }
 
@@ -320,7 +329,7 @@ func (s *Subscriptions) fetch(ctx context.Context, db store.DBTX, id uuid.UUID) 
 }
 
 func (s *Subscriptions) update(
-	ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate, auth *sealedAuth,
+	ctx context.Context, tx pgx.Tx, id uuid.UUID, u SubscriptionUpdate, p *preparedUpdate,
 ) (*Subscription, error) {
 	if u.Site != nil {
 		if err := s.lockPlaces(ctx, tx); err != nil {
@@ -335,6 +344,11 @@ func (s *Subscriptions) update(
 	u.apply(sub)
 	if u.Permission != nil {
 		if err := s.cfg.checkPermission(sub); err != nil {
+			return nil, err
+		}
+	}
+	if sub.Dialect != former.Dialect {
+		if err := s.stillSignedBy(ctx, tx, id, p.signedBy); err != nil {
 			return nil, err
 		}
 	}
@@ -359,7 +373,7 @@ func (s *Subscriptions) update(
 			}
 		}
 	}
-	if err := s.storeAuth(ctx, tx, auth, sub.URL); err != nil {
+	if err := s.storeAuth(ctx, tx, p.auth, sub.URL); err != nil {
 		return nil, err
 	}
 	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub, former.URL))

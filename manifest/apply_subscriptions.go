@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -60,12 +61,8 @@ func (r *application) keep(ctx context.Context, s *subscription, row store.LockM
 	if err != nil {
 		return nil, err
 	}
-	if c.Fields = given(u); len(c.Fields) > 0 {
-		if _, err := r.subs.UpdateTx(ctx, r.tx, row.ID, u); err != nil {
-			return nil, err
-		}
-	}
-	rotated, err := r.rotate(ctx, row.ID, s.spec)
+	c.Fields = given(u)
+	rotated, err := r.change(ctx, row.ID, s.spec, u)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +74,28 @@ func (r *application) keep(ctx context.Context, s *subscription, row store.LockM
 		c.Action = ActionChanged
 	}
 	return c, r.reactivate(ctx, s, row, c)
+}
+
+// change updates a subscription and gives it the secret of the file. The secret is given
+// first where the dialect of the file cannot sign with the former one. It says whether the
+// secret is another.
+func (r *application) change(ctx context.Context, id uuid.UUID, spec hierarchy.SubscriptionSpec, u hierarchy.SubscriptionUpdate) (bool, error) {
+	rotated := false
+	if len(given(u)) > 0 {
+		_, err := r.subs.UpdateTx(ctx, r.tx, id, u)
+		var invalid *hierarchy.InvalidSubscriptionError
+		if errors.As(err, &invalid) && invalid.Field == "Dialect" {
+			var refused error
+			if rotated, refused = r.rotate(ctx, id, spec); refused != nil || !rotated {
+				return false, err
+			}
+			_, err = r.subs.UpdateTx(ctx, r.tx, id, u)
+		}
+		if err != nil || rotated {
+			return rotated, err
+		}
+	}
+	return r.rotate(ctx, id, spec)
 }
 
 func (r *application) reactivate(ctx context.Context, s *subscription, row store.LockManifestSubscriptionsRow, c *Change) error {
@@ -110,7 +129,7 @@ func (r *application) rotate(ctx context.Context, id uuid.UUID, spec hierarchy.S
 }
 
 func (r *application) sameSecret(ctx context.Context, id uuid.UUID, spec hierarchy.SubscriptionSpec) (bool, error) {
-	if spec.Secret != "" {
+	if !spec.Secret.IsZero() {
 		secrets, err := r.subs.SecretsTx(ctx, r.tx, id)
 		if err != nil {
 			return false, err

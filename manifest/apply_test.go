@@ -15,6 +15,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/signing"
 )
 
 const directory = `
@@ -55,7 +56,7 @@ func TestAManifestIsAppliedAndThenUnchanged(t *testing.T) {
 	require.Equal(t, hierarchy.StateActive, crm.State)
 	secrets, err := b.subs.Secrets(t.Context(), crm.ID)
 	require.NoError(t, err)
-	require.Equal(t, []hierarchy.Secret{testSecret}, secrets)
+	require.Equal(t, []hierarchy.Secret{secretOf(testSecret)}, secrets)
 
 	before := b.database()
 	plan := b.apply(directory, directoryEnv)
@@ -148,7 +149,7 @@ func TestASecretThatChangesIsRotated(t *testing.T) {
 	require.Equal(t, []string{"secret"}, b.apply(one("    secret: ${S}\n"), environment{"S": testSecret}).Changes[0].Fields)
 	secrets, err := b.subs.Secrets(t.Context(), id)
 	require.NoError(t, err)
-	require.Equal(t, []hierarchy.Secret{testSecret, generated[0]}, secrets, "the former one signs for the overlap")
+	require.Equal(t, []hierarchy.Secret{secretOf(testSecret), generated[0]}, secrets, "the former one signs for the overlap")
 
 	require.False(t, b.apply(one(""), nil).Changed(), "a secret that the file does not have stays")
 }
@@ -475,4 +476,41 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	require.EqualError(t, err, "manifest: a pool is required")
 	_, err = New(b.pool, &Config{Schema: "no schema", Subscriptions: b.subs})
 	require.ErrorContains(t, err, "Schema")
+}
+
+// A text for a dialect that signs with the text, and what changes from one form to the other
+// along with the dialect.
+func TestSecret_InAManifest(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{
+		CheckSecret: func(dialect string, secret hierarchy.Secret) error {
+			if dialect == "standard" && secret.IsText() {
+				return signing.ErrInvalidSecret
+			}
+			return nil
+		},
+		CheckURL: checkHTTPS, Sealer: testSealer(t),
+	})
+	require.NoError(t, err)
+	applier, err := New(pool, &Config{Subscriptions: subs})
+	require.NoError(t, err)
+	b := &bundle{t: t, applier: applier, pool: pool, subs: subs}
+	of := func(dialect string) string {
+		return "subscriptions: {a: {url: 'https://a.example', events: ['**'], operator: true, dialect: " + dialect + ", secret: '${S}'}}"
+	}
+	webhook := "webhooks: [{name: b, url: 'https://b.example', events: after:b, secret: 's3cr3t!'}]\n"
+
+	b.apply(webhook+of("hub"), environment{"S": "s3cr3t!"})
+	for _, key := range []string{"a", "b"} {
+		secrets, err := subs.Secrets(t.Context(), b.subscription("default", key).ID)
+		require.NoError(t, err)
+		require.Equal(t, "s3cr3t!", secrets[0].Reveal())
+	}
+	require.False(t, b.apply(webhook+of("hub"), environment{"S": "s3cr3t!"}).Changed())
+	require.Equal(t, []string{"dialect", "secret"}, b.apply(webhook+of("standard"), environment{"S": testSecret}).Changes[0].Fields)
+	require.Equal(t, []string{"dialect", "secret"}, b.apply(webhook+of("hub"), environment{"S": "another"}).Changes[0].Fields)
+	_, err = applier.Apply(t.Context(), parse(t, webhook+of("standard"), environment{"S": "hunter2"}))
+	require.ErrorContains(t, err, "subscriptions.a.secret: ")
+	require.NotContains(t, err.Error(), "hunter2")
 }

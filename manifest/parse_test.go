@@ -48,7 +48,7 @@ func TestAFileIsReadWhole(t *testing.T) {
 
 	servo := hierarchy.SubscriptionSpec{
 		Dialect: "servo", Events: []string{"after.measure"}, Name: "My Webhook", Owner: "opsani", Schedule: "servo",
-		Secret: testSecret, Site: "/noaa/nws", URL: "https://example.com/",
+		Secret: secretOf(testSecret), Site: "/noaa/nws", URL: "https://example.com/",
 	}
 	other, channel := servo, servo
 	other.Name, other.Events, other.Schedule = "The other", []string{"before:adjust", "after.measure"}, "none"
@@ -71,7 +71,7 @@ func TestAFileIsReadWhole(t *testing.T) {
 			Verification: "echo",
 			FailClosed:   true, Filter: "data.total > 100",
 			Headers: map[string]string{"X-From": "Riverhook"}, MaxInFlight: 3, Metadata: map[string]string{"team": "blue"}, Name: "CRM",
-			Owner: "ada@example.com", Paused: true, Permission: "edit", Schedule: "svix", Secret: testSecret, SecretKind: "v1",
+			Owner: "ada@example.com", Paused: true, Permission: "edit", Schedule: "svix", Secret: secretOf(testSecret), SecretKind: "v1",
 			SecretHeaders: map[string]string{"X-Api-Key": "key k", "X-Literal": "${API_KEY}"}, Site: "/noaa",
 			TLS:     hierarchy.EndpointTLS{Certificate: "cert", Key: "pem", RootCAs: "roots"},
 			Timeout: time.Minute + time.Second/2, URL: "https://crm.example/hooks",

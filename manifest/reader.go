@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/riverhook/riverhook/signing"
 )
 
 // place is where something stands in a file, from 1.
@@ -211,6 +213,22 @@ func secret[T ~string](r *reader, to *T) func(value) {
 		default:
 			*to = T(expanded)
 		}
+	}
+}
+
+// signingSecret reads a secret as the receiver has it: which texts will do is said by the
+// dialect.
+func signingSecret(r *reader, to *signing.Secret) func(value) {
+	return func(v value) {
+		var text string
+		if secret(r, &text)(v); text == "" {
+			return
+		}
+		read, err := signing.ReadSecret(text)
+		if err != nil {
+			r.refusef(v, "%s", strings.TrimPrefix(err.Error(), signing.ErrInvalidSecret.Error()+": "))
+		}
+		*to = read
 	}
 }
 

@@ -41,7 +41,7 @@ func (r *reader) webhooks(v value) []subscription {
 			"response_channel": func(v value) {
 				r.refusef(v, "is not supported: what an endpoint answers is kept in the history and published nowhere")
 			},
-			"secret": secret(r, &s.spec.Secret),
+			"secret": signingSecret(r, &s.spec.Secret),
 			"url":    text(r, &s.spec.URL),
 		}, "name", "secret", "url")
 		events, channels := len(s.spec.Events) > 0, len(s.spec.Channels) > 0

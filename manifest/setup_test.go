@@ -21,6 +21,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/signing"
 )
 
 func TestMain(m *testing.M) {
@@ -32,6 +33,14 @@ func TestMain(m *testing.M) {
 }
 
 const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+func secretOf(text string) signing.Secret {
+	secret, err := signing.ReadSecret(text)
+	if err != nil {
+		panic(err)
+	}
+	return secret
+}
 
 // variables is an environment.
 type environment map[string]string

@@ -55,7 +55,7 @@ func (r *reader) spec(s *hierarchy.SubscriptionSpec) fields {
 		"paused":         flag(r, &s.Paused),
 		"permission":     text(r, &s.Permission),
 		"schedule":       text(r, &s.Schedule),
-		"secret":         secret(r, &s.Secret),
+		"secret":         signingSecret(r, &s.Secret),
 		"secret_headers": func(v value) { s.SecretHeaders = r.named(v, secret) },
 		"secret_kind":    text(r, &s.SecretKind),
 		"site":           sitePath(r, &s.Site),

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -156,32 +155,22 @@ func (r *Receiver) Script(answers ...Answer) {
 	r.script = append(r.script, answers...)
 }
 
-// Trust adds secrets, in the form in which they are shown at creation ("whsec_...",
-// "whsk_..."), or public keys ("whpk_..."), that signatures may be made with. From
-// the first on, every request must be signed. A ReceiverConfig.Verifier is given
-// the secrets only.
-func (r *Receiver) Trust(secrets ...string) error {
-	var (
-		parsed []dialect.Secret
-		public []dialect.PublicKey
-	)
-	for _, text := range secrets {
-		if strings.HasPrefix(text, "whpk_") {
-			key, err := dialect.ParsePublicKey(text)
-			if err != nil {
-				return err
-			}
-			public = append(public, key)
-			continue
-		}
-		secret, err := dialect.ParseSecret(text)
-		if err != nil {
-			return err
-		}
-		parsed = append(parsed, secret)
+// Trust adds secrets that signatures may be made with, such as the one of a
+// hierarchy.Created. From the first on, every request must be signed. The zero value is
+// dialect.ErrInvalidSecret, and adds nothing.
+func (r *Receiver) Trust(secrets ...dialect.Secret) error {
+	if slices.ContainsFunc(secrets, dialect.Secret.IsZero) {
+		return fmt.Errorf("deliverytest: trust: %w: it is the zero value", dialect.ErrInvalidSecret)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.secrets, r.public = append(slices.Clone(r.secrets), parsed...), append(slices.Clone(r.public), public...)
+	r.secrets = append(slices.Clone(r.secrets), secrets...)
 	return nil
+}
+
+// TrustKeys is Trust for public keys. A ReceiverConfig.Verifier is not given them.
+func (r *Receiver) TrustKeys(keys ...dialect.PublicKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.public = append(slices.Clone(r.public), keys...)
 }

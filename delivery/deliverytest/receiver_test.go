@@ -73,16 +73,21 @@ func post(t *testing.T, client *http.Client, url string, header http.Header, bod
 	return answer{status: resp.StatusCode, header: resp.Header, body: string(got)}, err
 }
 
+func parsed(t *testing.T, text string) dialect.Secret {
+	t.Helper()
+	secret, err := dialect.ReadSecret(text)
+	require.NoError(t, err)
+	return secret
+}
+
 // signed is a request that the standard dialect made.
 func signed(t *testing.T, secret, url string) dialect.Request {
 	t.Helper()
-	parsed, err := dialect.ParseSecret(secret)
-	require.NoError(t, err)
 	standard := dialect.Standard()
 	message, err := standard.Envelope(dialect.Event{ID: "msg_1", Type: "user.created", OccurredAt: time.Now()}, []byte(`{}`))
 	require.NoError(t, err)
 	req, err := standard.Request(message,
-		dialect.Destination{URL: url, Secrets: []dialect.Secret{parsed}}, dialect.Attempt{Number: 1, At: time.Now()})
+		dialect.Destination{URL: url, Secrets: []dialect.Secret{parsed(t, secret)}}, dialect.Attempt{Number: 1, At: time.Now()})
 	require.NoError(t, err)
 	return req
 }
@@ -212,7 +217,7 @@ func TestASignatureIsVerifiedAsSoonAsASecretIsTrusted(t *testing.T) {
 	}
 
 	require.Equal(t, 204, send(dialect.Request{URL: r.URL()}), "nothing to verify with")
-	require.NoError(t, r.Trust(secretA))
+	require.NoError(t, r.Trust(parsed(t, secretA)))
 	require.Equal(t, 204, send(signed(t, secretA, r.URL())))
 	require.Empty(t, tb.errors)
 	require.NoError(t, r.Err())
@@ -225,7 +230,7 @@ func TestASignatureIsVerifiedAsSoonAsASecretIsTrusted(t *testing.T) {
 	require.ErrorIs(t, r.Err(), dialect.ErrBadSignature)
 	require.ErrorIs(t, r.Requests()[3].Err, dialect.ErrMissingHeader)
 
-	require.NoError(t, r.Trust(secretB))
+	require.NoError(t, r.Trust(parsed(t, secretB)))
 	require.Equal(t, 299, send(signed(t, secretB, r.URL())), "a refused request takes no scripted answer")
 	require.Equal(t, 204, send(signed(t, secretA, r.URL())), "the older secret still counts")
 
@@ -240,7 +245,9 @@ func TestAReceiverThatTrustsAPublicKeyVerifiesItsSignatures(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(r.Close)
 	const private = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
-	require.NoError(t, r.Trust("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="))
+	key, err := dialect.ParsePublicKey("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=")
+	require.NoError(t, err)
+	r.TrustKeys(key)
 	for _, secret := range []string{private, secretA} {
 		req := signed(t, secret, r.URL())
 		_, err := post(t, newClient(t, r), req.URL, req.Header, req.Body)
@@ -249,13 +256,12 @@ func TestAReceiverThatTrustsAPublicKeyVerifiesItsSignatures(t *testing.T) {
 	got := r.Requests()
 	require.NoError(t, got[0].Err)
 	require.ErrorIs(t, got[1].Err, dialect.ErrBadSignature)
-	require.ErrorIs(t, r.Trust("whpk_x"), dialect.ErrInvalidSecret)
 }
 
 func TestATrustedSecretMustBeOne(t *testing.T) {
 	t.Parallel()
 	r := deliverytest.NewReceiver(t, nil)
-	require.ErrorIs(t, r.Trust(secretA, "s3cret"), dialect.ErrInvalidSecret)
+	require.ErrorIs(t, r.Trust(parsed(t, secretA), dialect.Secret{}), dialect.ErrInvalidSecret)
 
 	resp, err := post(t, newClient(t, r), r.URL(), nil, nil)
 	require.NoError(t, err)

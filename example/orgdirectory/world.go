@@ -125,7 +125,7 @@ func (w *world) subscribe(ctx context.Context, r role) error {
 		return err
 	}
 	m.sub = created.Subscription
-	return receiver.Trust(created.Secret.Reveal())
+	return receiver.Trust(created.Secret)
 }
 
 // close stops the engine before its receivers. It has a time of its own: what

@@ -65,6 +65,5 @@ func (e *endpoint) challenges() int { return len(e.Requests()) - len(e.posts()) 
 
 // signedBy says whether a request is signed as PyWebhooks signs.
 func signedBy(secret hierarchy.Secret, r deliverytest.Request) bool {
-	key, err := dialect.ParseSecret(secret.Reveal())
-	return err == nil && dialect.PyWebhooksVerifier{}.Verify(r.Header, r.Body, []dialect.Secret{key}, r.At) == nil
+	return dialect.PyWebhooksVerifier{}.Verify(r.Header, r.Body, []dialect.Secret{secret}, r.At) == nil
 }

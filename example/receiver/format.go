@@ -60,7 +60,7 @@ func receiverOf(name string, t task, process receiver.Func) (receiver.Receiver, 
 		rec.Tokens = receiver.StaticTokens{"directory": receiver.HashToken(t.Token)}
 		return rec, nil
 	}
-	secret, err := dialect.ParseSecret(t.Secret)
+	secret, err := dialect.ReadSecret(t.Secret)
 	if err != nil {
 		return rec, err
 	}

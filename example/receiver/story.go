@@ -106,7 +106,7 @@ func (s *story) subscribe(ctx context.Context) (err error) {
 	for _, d := range s.dialects {
 		_, err := s.engine.Subscriptions().Create(ctx, hierarchy.SubscriptionSpec{
 			Name: d.Name(), URL: s.url(d, s.task.Token), Events: []string{"user.*"}, Dialect: d.Name(), Schedule: "quick", Operator: true,
-			Secret: hierarchy.Secret(s.task.Secret),
+			Secret: secret,
 		})
 		if err != nil {
 			return fmt.Errorf("subscribe in the dialect %s: %w", d.Name(), err)

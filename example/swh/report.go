@@ -52,13 +52,12 @@ type follower struct {
 
 // verifies says whether a secret alone is enough for the last request.
 func (f *follower) verifies(secret hierarchy.Secret) bool {
-	key, err := dialect.ParseSecret(secret.Reveal())
 	all := f.receiver.Requests()
-	if err != nil || len(all) == 0 {
+	if len(all) == 0 {
 		return false
 	}
 	last := all[len(all)-1]
-	return dialect.StandardVerifier{}.Verify(last.Header, last.Body, []dialect.Secret{key}, time.Now()) == nil
+	return dialect.StandardVerifier{}.Verify(last.Header, last.Body, []dialect.Secret{secret}, time.Now()) == nil
 }
 
 func (s *story) close() {

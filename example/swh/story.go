@@ -121,7 +121,7 @@ func (s *story) subscribe(ctx context.Context) error {
 		if f.created, err = s.engine.Subscriptions().Create(ctx, spec); err != nil {
 			return err
 		}
-		if err := receiver.Trust(f.created.Secret.Reveal()); err != nil {
+		if err := receiver.Trust(f.created.Secret); err != nil {
 			return err
 		}
 		t.Add(spec.Name, strings.Join(spec.Events, " "), strings.Join(spec.Channels, " "), spec.Metadata["contact"])
@@ -192,7 +192,7 @@ func (s *story) rotate(ctx context.Context) error {
 		s.show.Printf("%-11sverified by the former secret alone: %t, by the next alone: %t", "", former, now)
 		return err
 	}
-	if err := errors.Join(signed(4, true), f.receiver.Trust(next.Reveal()), subs.RevokeSecret(ctx, f.created.ID, secrets[0].ID)); err != nil {
+	if err := errors.Join(signed(4, true), f.receiver.Trust(next), subs.RevokeSecret(ctx, f.created.ID, secrets[0].ID)); err != nil {
 		return err
 	}
 	s.show.Printf("The mirror has the next one, and the former is revoked.")

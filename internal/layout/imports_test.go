@@ -45,18 +45,19 @@ var (
 	// folder within another one counts for it alone.
 	directions = map[string]direction{
 		"access":    {theirs: stdlibOnly},
-		"delivery":  {ours: []string{"access", "dialect", "egress", "filter", "hierarchy", "internal/*", "seal"}, http: true},
-		"dialect":   {theirs: stdlibOnly, http: true},
+		"delivery":  {ours: []string{"access", "dialect", "egress", "filter", "hierarchy", "internal/*", "seal", "signing"}, http: true},
+		"dialect":   {ours: []string{"signing"}, theirs: stdlibOnly, http: true},
 		"egress":    {theirs: []string{"code.dny.dev/ssrf"}, http: true},
 		"filter":    {theirs: slices.Concat(interpreter, []string{"go.yaml.in/yaml/v3", "golang.org/x/exp"})},
-		"hierarchy": {ours: []string{"access", "internal/*", "seal"}},
+		"hierarchy": {ours: []string{"access", "internal/*", "seal", "signing"}},
 		"internal":  {ours: []string{"internal/*", "seal"}},
-		"manifest":  {ours: []string{"access", "hierarchy", "internal/*", "outbox", "seal"}},
-		"outbox":    {ours: []string{"access", "hierarchy", "internal/*", "seal"}},
-		"receiver":  {ours: []string{"dialect"}, theirs: stdlibOnly, http: true},
+		"manifest":  {ours: []string{"access", "hierarchy", "internal/*", "outbox", "seal", "signing"}},
+		"outbox":    {ours: []string{"access", "hierarchy", "internal/*", "seal", "signing"}},
+		"receiver":  {ours: []string{"dialect", "signing"}, theirs: stdlibOnly, http: true},
 		"seal":      {theirs: stdlibOnly},
+		"signing":   {theirs: stdlibOnly},
 
-		"receiver/pginbox": {ours: []string{"dialect", "internal/*", "receiver", "seal"}, http: true},
+		"receiver/pginbox": {ours: []string{"dialect", "internal/*", "receiver", "seal", "signing"}, http: true},
 	}
 
 	// programs are what nothing imports: they may link everything.

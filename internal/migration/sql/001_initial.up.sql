@@ -265,7 +265,7 @@ SELECT
 FROM /* TEMPLATE: schema */subscription_health h
 JOIN /* TEMPLATE: schema */subscription s ON s.id = h.subscription_id;
 
--- value is the text of the secret ("whsec_..." or "whsk_..."), sealed for this
+-- value is the text of the secret as the receiver has it, sealed for this
 -- row where sealed says so. A secret with a pending_overlap_ms signs nothing before
 -- the receiver has confirmed it; the others then last for that much longer.
 CREATE TABLE /* TEMPLATE: schema */secret (

@@ -1,4 +1,4 @@
-package dialect
+package signing
 
 import (
 	"crypto/ed25519"
@@ -21,14 +21,14 @@ type PublicKey struct {
 func ParsePublicKey(s string) (PublicKey, error) {
 	enc, ok := strings.CutPrefix(s, publicPrefix)
 	if !ok {
-		return PublicKey{}, fmt.Errorf("%w: a public key must start with %q", ErrInvalidSecret, publicPrefix)
+		return PublicKey{}, fmt.Errorf("%w: must begin with %q", ErrInvalidSecret, publicPrefix)
 	}
 	raw, err := decodeKey(enc)
 	if err != nil {
 		return PublicKey{}, err
 	}
 	if len(raw) != ed25519.PublicKeySize {
-		return PublicKey{}, fmt.Errorf("%w: %d bytes, a public key has %d", ErrInvalidSecret, len(raw), ed25519.PublicKeySize)
+		return PublicKey{}, fmt.Errorf("%w: has %d bytes once decoded; a public key has %d", ErrInvalidSecret, len(raw), ed25519.PublicKeySize)
 	}
 	return PublicKey{key: string(raw)}, nil
 }
