@@ -212,7 +212,7 @@ var sending = []mutant{
 	{
 		name: "nobody is asked whether the owner may see the resource",
 		file: "delivery/decide.go", decl: "decide",
-		old: "e.judgeAccess(ctx, by, in.Event, decisions)", with: "",
+		old: "e.judgeAccess(ctx, by, in, decisions)", with: "",
 		test: "delivery.TestAnOwnerWhoMayNotSeeTheResourceGetsNothing",
 	},
 	{

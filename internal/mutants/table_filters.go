@@ -23,8 +23,8 @@ var filtering = []mutant{
 	{
 		name: "owners are asked about what is filtered",
 		file: "delivery/decide.go", decl: "decide",
-		old:  "	e.applyFilters(ctx, by, in.Event, decisions)\n	e.judgeAccess(ctx, by, in.Event, decisions)",
-		with: "	e.judgeAccess(ctx, by, in.Event, decisions)\n	e.applyFilters(ctx, by, in.Event, decisions)",
+		old:  "	e.applyFilters(ctx, by, in.Event, decisions)\n	e.judgeAccess(ctx, by, in, decisions)",
+		with: "	e.judgeAccess(ctx, by, in, decisions)\n	e.applyFilters(ctx, by, in.Event, decisions)",
 		test: "delivery.TestAFilterDecidesWhoHearsAndNobodyIsAskedAboutTheOthers",
 	},
 	{
