@@ -348,7 +348,8 @@ func TestACheckerIsToldEnoughToJudgeAResourceThatIsGone(t *testing.T) {
 
 	require.Len(t, r.Requests(), 1)
 	require.Equal(t, []access.Request{{
-		Principal: "owner", Permission: "audit", Site: "/noaa/nws/oun", RecordedSite: "/noaa/nws/oun", EventType: "user.deleted", IntentID: "gone", Actor: "boss",
+		Principal: "owner", Permission: "audit", Site: "/noaa/nws/oun", RecordedSite: "/noaa/nws/oun",
+		EventType: "user.deleted", IntentID: "gone", Actor: "boss",
 		Resource: access.Resource{Kind: "user", ID: "ada"}, Attributes: map[string]string{"unit": "radar"},
 		Data: []byte(`{"was":"Ada"}`), OccurredAt: occurred,
 	}}, recorder.Requests())

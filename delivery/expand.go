@@ -156,7 +156,8 @@ func (e *Engine) findChunk(ctx context.Context, host *caller, by carrier, in *in
 	}
 	_, keep := e.cfg.History.of(in.Event.Type, in.Keep)
 	ex := &expansion{
-		Intent: in, Place: found.Place, Standing: found.Standing, matches: found.Matches, ReadAt: readAt, Next: in.After, Keep: keep, JobID: by.JobID,
+		Intent: in, Place: found.Place, Standing: found.Standing, matches: found.Matches, ReadAt: readAt, Next: in.After,
+		Keep: keep, JobID: by.JobID,
 		Wait: e.cfg.RedecideAfter,
 	}
 	if len(ex.matches) > e.cfg.ChunkSize {

@@ -38,12 +38,6 @@ func (in *intent) lookup(after uuid.UUID, limit int) hierarchy.Lookup {
 	}
 }
 
-// lookup asks for the place of the target's event.
-func (t *target) lookup() hierarchy.Lookup {
-	in := intent{ID: t.IntentID, Event: t.Event, TreeVersion: t.TreeVersion}
-	return in.lookup(uuid.Nil, 0)
-}
-
 func newIntent(row store.LoadIntentsRow) (*intent, error) {
 	ev := dialect.Event{
 		ID: row.WireID, Type: row.Type, Site: row.Site, ActiveSite: row.ActiveSite,
@@ -118,6 +112,12 @@ type target struct {
 	Failing       bool      // the endpoint's last answers were failures
 	MessageGone   bool      // there is nothing to send any more
 	Rechecked     bool      // access was checked again for this attempt
+}
+
+// lookup asks for the place of the target's event.
+func (t *target) lookup() hierarchy.Lookup {
+	in := intent{ID: t.IntentID, Event: t.Event, TreeVersion: t.TreeVersion}
+	return in.lookup(uuid.Nil, 0)
 }
 
 func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, error) {

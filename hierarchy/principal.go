@@ -29,7 +29,8 @@ const maxAsked = 10
 //
 // The authorizer is asked while no connection of Riverhook is held, and the change
 // is then made only if the subscription still is what was asked about; otherwise
-// it is asked again. So a right is that of the moment before the change, and never
+// it is asked again. So it is if the site where a subscription would be is another by
+// then, which can be seen if the tree of the store is a [Sites]. So a right is that of the moment before the change, and never
 // one over what the subscription was earlier. In the forms that end in Tx it is
 // asked while the caller's transaction is open, with nothing of it locked yet.
 type PrincipalSubscriptions struct {
@@ -88,6 +89,7 @@ type deed[T any] struct {
 	id      uuid.UUID
 	verb    access.Verb
 	becomes func(sub *Subscription)    // makes it what it would be; nil: what it is asked about stays
+	site    *Path                      // to which it would move; nil: it stays
 	prepare func() error               // once allowed, before a connection is taken; nil: nothing
 	do      func(tx pgx.Tx) (T, error) // with the subscription locked
 }
@@ -101,6 +103,12 @@ func act[T any](ctx context.Context, p *PrincipalSubscriptions, tx pgx.Tx, d dee
 		if err != nil {
 			return none, failed(d.name, err)
 		}
+		var place *standingPlace
+		if d.site != nil {
+			if place, err = p.subs.standingPlace(ctx, p.db(tx), d.site.orRoot()); err != nil {
+				return none, failed(d.name, err)
+			}
+		}
 		err = p.allowed(ctx, sub, d.verb, d.becomes)
 		if err == nil && d.prepare != nil {
 			err = d.prepare()
@@ -110,6 +118,9 @@ func act[T any](ctx context.Context, p *PrincipalSubscriptions, tx pgx.Tx, d dee
 		}
 		do := func(tx pgx.Tx) (T, error) {
 			if err := p.unchanged(ctx, tx, sub); err != nil {
+				return none, err
+			}
+			if err := p.subs.checkStanding(ctx, tx, place); err != nil {
 				return none, err
 			}
 			return d.do(tx)
@@ -122,7 +133,7 @@ func act[T any](ctx context.Context, p *PrincipalSubscriptions, tx pgx.Tx, d dee
 	return none, failed(d.name, errHasChanged)
 }
 
-var errHasChanged = errors.New("the subscription changes each time that it is asked who may do this")
+var errHasChanged = errors.New("the subscription or its site changes each time that it is asked who may do this")
 
 // allowed asks whether it may be seen, whether this may be done with it, and
 // whether it may become what it would be.

@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -102,13 +103,28 @@ func (p *PrincipalSubscriptions) create(ctx context.Context, tx pgx.Tx, spec Sub
 	}
 	a := n.sub.Action(p.principal, access.VerbCreate)
 	a.SubscriptionID = ""
-	if err := p.guard.Authorize(ctx, a); err != nil {
-		return nil, failed(action, err)
+	for range maxAsked {
+		place, err := p.subs.standingPlace(ctx, p.db(tx), n.sub.Site)
+		if err == nil {
+			err = p.guard.Authorize(ctx, a)
+		}
+		if err == nil && n.sealed == nil {
+			err = p.subs.sealNew(ctx, n)
+		}
+		if err != nil {
+			return nil, failed(action, err)
+		}
+		created, err := inTxOr(ctx, p.subs.pool, tx, action, func(tx pgx.Tx) (*Created, error) {
+			if err := p.subs.checkStanding(ctx, tx, place); err != nil {
+				return nil, err
+			}
+			return p.subs.insert(ctx, tx, n)
+		})
+		if !errors.Is(err, errHasChanged) {
+			return created, err
+		}
 	}
-	if err := p.subs.sealNew(ctx, n); err != nil {
-		return nil, failed(action, err)
-	}
-	return inTxOr(ctx, p.subs.pool, tx, action, func(tx pgx.Tx) (*Created, error) { return p.subs.insert(ctx, tx, n) })
+	return nil, failed(action, errHasChanged)
 }
 
 func (p *PrincipalSubscriptions) get(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
@@ -130,7 +146,7 @@ func (p *PrincipalSubscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.
 	}
 	var prepared *preparedUpdate
 	return act(ctx, p, tx, deed[*Subscription]{
-		name: action, id: id, verb: access.VerbChange, becomes: u.apply,
+		name: action, id: id, verb: access.VerbChange, becomes: u.apply, site: u.Site,
 		prepare: func() (err error) {
 			prepared, err = p.subs.prepareUpdate(ctx, p.db(tx), id, u)
 			return err

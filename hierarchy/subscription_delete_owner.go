@@ -25,13 +25,9 @@ type DeleteByOwnerOpts struct {
 	Under Path
 }
 
-func (o *DeleteByOwnerOpts) withDefaults() DeleteByOwnerOpts {
-	var out DeleteByOwnerOpts
-	if o != nil {
-		out = *o
-	}
-	out.Under = out.Under.orRoot()
-	return out
+func (o DeleteByOwnerOpts) withDefaults() DeleteByOwnerOpts {
+	o.Under = o.Under.orRoot()
+	return o
 }
 
 func (o DeleteByOwnerOpts) validate() error {
@@ -76,12 +72,16 @@ func (s *Subscriptions) DeleteByOwnerTx(ctx context.Context, tx pgx.Tx, owner st
 
 func (s *Subscriptions) removeByOwner(ctx context.Context, tx pgx.Tx, owner string, opts *DeleteByOwnerOpts) (int, error) {
 	const action = "delete subscriptions by owner"
+	var o DeleteByOwnerOpts
+	if opts != nil {
+		o = *opts
+	}
 	var db store.DBTX = s.pool
 	if tx != nil {
 		db = tx
 	}
 	for range maxLooks {
-		r, err := s.removalOf(ctx, db, owner, opts.withDefaults())
+		r, err := s.removalOf(ctx, db, owner, o.withDefaults())
 		if err != nil || r == nil {
 			return 0, failed(action, err)
 		}

@@ -244,7 +244,8 @@ func (v *treeOfTexts) Ancestors(context.Context, Path) ([]Path, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	chain := v.chain
-	if v.asked++; v.asked == 1 {
+	v.asked++
+	if v.asked == 1 {
 		v.after()
 	}
 	return chain, nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -61,4 +63,38 @@ func checkTree(tree Tree, schema string) error {
 		return errors.New("Tree: is no Sites of this schema, whose subscriptions would not move along")
 	}
 	return nil
+}
+
+// standingPlace is a site that a path has named when somebody was asked about it.
+type standingPlace struct {
+	path  Path
+	token string // stays the same while the sites up to "/" do
+}
+
+// standingPlace is nil if the tree is no [Sites]: of other trees nobody can say.
+func (s *Subscriptions) standingPlace(ctx context.Context, db store.DBTX, p Path) (*standingPlace, error) {
+	if _, ours := s.cfg.Tree.(*Sites); !ours {
+		return nil, nil //nolint:nilnil // it is no error
+	}
+	chains, err := siteChains(ctx, s.in(db), []askedPath{{path: p}})
+	if err != nil {
+		return nil, err
+	}
+	return &standingPlace{path: p, token: chains[0].token}, nil
+}
+
+// checkStanding holds the sites where they are. It is an errHasChanged if the path names
+// another site by now, or one that is elsewhere.
+func (s *Subscriptions) checkStanding(ctx context.Context, tx pgx.Tx, asked *standingPlace) error {
+	if asked == nil {
+		return nil
+	}
+	if err := s.lockPlaces(ctx, tx); err != nil {
+		return err
+	}
+	now, err := s.standingPlace(ctx, tx, asked.path)
+	if err == nil && now.token != asked.token {
+		err = errHasChanged
+	}
+	return err
 }

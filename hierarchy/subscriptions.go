@@ -360,17 +360,8 @@ func (s *Subscriptions) update(
 		return nil, err
 	}
 	if u.Site != nil {
-		if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
+		if err := s.settleSite(ctx, tx, sub, former.Site); err != nil {
 			return nil, err
-		}
-		sub.stranded = false
-		if sub.Site != former.Site {
-			if err := s.passGates(ctx, tx, sub.Owner, sub.Site); err != nil {
-				return nil, err
-			}
-			if err := s.checkLimits(ctx, tx, "", sub.Site); err != nil {
-				return nil, err
-			}
 		}
 	}
 	if err := s.storeAuth(ctx, tx, p.auth, sub.URL); err != nil {
@@ -386,6 +377,21 @@ func (s *Subscriptions) update(
 		}
 	}
 	return subscriptionOf(row)
+}
+
+// settleSite lets a subscription have the site that an update has given it.
+func (s *Subscriptions) settleSite(ctx context.Context, tx pgx.Tx, sub *Subscription, former Path) error {
+	if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
+		return err
+	}
+	sub.stranded = false
+	if sub.Site == former {
+		return nil
+	}
+	if err := s.passGates(ctx, tx, sub.Owner, sub.Site); err != nil {
+		return err
+	}
+	return s.checkLimits(ctx, tx, "", sub.Site)
 }
 
 // lock keeps a subscription from changing until the transaction ends.

@@ -81,6 +81,12 @@ var ruling = []mutant{
 		test: "hierarchy.TestEachMethodOfAConfinedStoreKeepsToItsSubtree",
 	},
 	{
+		name: "a principal creates at a site that was not asked about",
+		file: "hierarchy/subscription_tree.go", decl: "checkStanding",
+		old: "now.token != asked.token", with: "false",
+		test: "hierarchy.TestPrincipal_ASiteThatIsMadeAnewAfterTheQuestion",
+	},
+	{
 		name: "access is judged by the recorded path",
 		file: "delivery/target.go", decl: "accessRequest",
 		old: "Site: string(at.Site)", with: "Site: ev.Site",

@@ -32,7 +32,7 @@ func TestBounds_OfEachWayToRunStatements(t *testing.T) {
 				cfg.MaxConns = 1
 				pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 				require.NoError(t, err)
-				defer pool.Close()
+				t.Cleanup(pool.Close)
 				if setting != "" {
 					_, err := pool.Exec(t.Context(), "SET "+setting)
 					require.NoError(t, err)
