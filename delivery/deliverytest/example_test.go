@@ -1,6 +1,9 @@
 package deliverytest_test
 
 import (
+	"context"
+	"log"
+	"os"
 	"testing"
 	"time"
 
@@ -10,7 +13,34 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/outbox"
 )
+
+// A package of tests that each have a database: main is its TestMain, and pool what a
+// test begins with.
+func ExampleNewTemplate() {
+	var template *deliverytest.Template
+	main := func(m *testing.M) {
+		var err error
+		template, err = deliverytest.NewTemplate(context.Background(), os.Getenv("DATABASE_URL"),
+			func(ctx context.Context, pool *pgxpool.Pool) error {
+				return outbox.Migrate(ctx, pool, nil) // and the migrations of the application
+			})
+		if err != nil {
+			log.Fatal(err)
+		}
+		m.Run()
+		if err := template.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	pool := func(t *testing.T) *pgxpool.Pool {
+		t.Helper()
+		t.Parallel()
+		return template.Pool(t)
+	}
+	_, _ = main, pool
+}
 
 // A test of an application: its own settings against every hostile server, with
 // a short timeout, since some of them keep an attempt for as long as they can.
