@@ -53,6 +53,27 @@ func TestPingWith_ReleasesWhatWaitsForTheEndpoint(t *testing.T) {
 	}
 }
 
+// What another URL of the same origin has asked for holds for this one too.
+func TestPingWith_EndsAWaitOfTheOrigin(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r, sub, ids := b.asksToWait(true)
+	engine := b.engine(nil)
+	_, err := b.subs.Update(t.Context(), sub, hierarchy.SubscriptionUpdate{URL: new(r.URL() + "/mended")})
+	require.NoError(t, err)
+	b.drain(engine)
+	require.Equal(t, "circuit", b.delivery(ids[len(ids)-1], sub).Hold)
+
+	_, released, err := engine.PingWith(t.Context(), sub, &delivery.PingOpts{Release: true})
+	require.NoError(t, err)
+	require.Equal(t, len(ids), released)
+	b.drain(engine)
+
+	for _, id := range ids {
+		require.Equal(t, "delivered", b.delivery(id, sub).State)
+	}
+}
+
 func TestPingWith_GoesInSteps(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
