@@ -45,18 +45,36 @@ type fanOut struct {
 // have left, and waits until all of them are recorded or handed over. What is left
 // is loaded as its turn comes: what waits costs an id.
 func (e *Engine) attemptAll(ctx context.Context, by carrier, fresh []*target, left []uuid.UUID) error {
-	f := &fanOut{engine: e, by: by, own: make(chan struct{}, maxParallel), started: time.Now()}
+	f := e.newFanOut(by)
 	if len(fresh) == 1 && len(left) == 0 {
 		return e.attemptOne(ctx, carrier{JobID: by.JobID}, fresh[0], f.started)
 	}
+	f.begin(ctx, fresh, left)
+	return f.wait(nil)
+}
+
+func (e *Engine) newFanOut(by carrier) *fanOut {
+	return &fanOut{engine: e, by: by, own: make(chan struct{}, maxParallel), started: time.Now()}
+}
+
+// begin queues attempts up.
+func (f *fanOut) begin(ctx context.Context, fresh []*target, left []uuid.UUID) {
 	for _, t := range fresh {
 		f.attempt(ctx, t)
 	}
 	for _, id := range left {
 		done := f.admit(ctx)
-		go func() { done(e.attemptLater(ctx, by, id, f.started)) }()
+		go func() { done(f.engine.attemptLater(ctx, f.by, id, f.started)) }()
 	}
+}
+
+// wait waits until all attempts are recorded or handed over. err is what else has gone
+// wrong in the job.
+func (f *fanOut) wait(err error) error {
 	f.under.Wait()
+	if err != nil {
+		f.errs = append(f.errs, err)
+	}
 	return joined(f.errs)
 }
 

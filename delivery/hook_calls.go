@@ -19,49 +19,61 @@ var errStopping = errors.New("the engine stops")
 
 // hookCalls are the calls of hooks that are under way.
 type hookCalls struct {
-	stopping context.Context // ends when Stop waits no longer
-	stop     context.CancelCauseFunc
-
-	mu     sync.Mutex
-	under  int
-	closed bool
-	idle   chan struct{} // closed when none is under way any more; nil before close
+	mu       sync.Mutex
+	under    map[*hookCall]bool
+	stopping bool          // Stop waits no longer
+	closed   bool          // no call begins any more
+	idle     chan struct{} // closed when none is under way any more; nil before close
 }
 
-func newHookCalls() *hookCalls {
-	h := &hookCalls{}
-	h.stopping, h.stop = context.WithCancelCause(context.Background())
-	return h
-}
+// hookCall ends the context of one.
+type hookCall struct{ cancel context.CancelCauseFunc }
 
-// begin returns false after close.
-func (h *hookCalls) begin() bool {
+func newHookCalls() *hookCalls { return &hookCalls{under: map[*hookCall]bool{}} }
+
+// begin returns the context of a call, which ends when Stop waits no longer, and what is
+// to be called when the hook has returned; it returns false after close.
+func (h *hookCalls) begin(ctx context.Context) (limited context.Context, end func(), ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return false
+		return nil, nil, false
 	}
-	h.under++
-	return true
+	call := &hookCall{}
+	limited, call.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	if h.stopping {
+		call.cancel(errStopping)
+	}
+	h.under[call] = true
+	return limited, func() { h.end(call) }, true
 }
 
-func (h *hookCalls) end() {
+func (h *hookCalls) end(call *hookCall) {
+	call.cancel(nil)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.under--; h.under == 0 && h.idle != nil {
+	delete(h.under, call)
+	if len(h.under) == 0 && h.idle != nil {
 		close(h.idle)
 	}
 }
 
 // interrupt ends the contexts of hooks.
-func (h *hookCalls) interrupt() { h.stop(errStopping) }
+func (h *hookCalls) interrupt() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopping = true
+	for call := range h.under {
+		call.cancel(errStopping)
+	}
+}
 
 // close lets no hook begin any more. The error tells that one runs on.
 func (h *hookCalls) close() error {
 	h.interrupt()
 	h.mu.Lock()
 	h.closed = true
-	under := h.under
+	under := len(h.under)
 	if under > 0 {
 		h.idle = make(chan struct{})
 	}
@@ -83,19 +95,17 @@ func callHook[T any](ctx context.Context, e *Engine, name string, hook func(cont
 	if hook == nil {
 		return
 	}
-	if !e.hooks.begin() {
+	limited, end, ok := e.hooks.begin(ctx)
+	if !ok {
 		e.log.ErrorContext(ctx, "riverhook: hook not called", "hook", name, "about", about, "error", errStopping)
 		return
 	}
-	limited, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	defer context.AfterFunc(e.hooks.stopping, func() { cancel(errStopping) })()
 	_, err := within(limited, e.cfg.HookTimeout, func(ctx context.Context) (struct{}, error) {
-		defer e.hooks.end()
+		defer end()
 		hook(ctx, ev)
 		return struct{}{}, nil
 	})
-	if err != nil && limited.Err() != nil {
+	if errors.Is(err, context.Canceled) {
 		err = context.Cause(limited)
 	}
 	if err != nil {

@@ -62,9 +62,10 @@ func TestHooks_DeliveryDeliveredIsToldTheAnswer(t *testing.T) {
 
 	require.Len(t, r.Requests(), 6)
 	require.Len(t, told.events, 3)
+	const plain = "text/plain; charset=utf-8"
 	for i, want := range []delivery.DeliveredEvent{
-		{DeliveryEvent: delivery.DeliveryEvent{Attempts: 2, Status: 202}, Body: []byte("taken"), ContentType: "text/plain; charset=utf-8"},
-		{DeliveryEvent: delivery.DeliveryEvent{Attempts: 1, Status: 200}, Body: large[1:], BodyTruncated: true, ContentType: "text/plain; charset=utf-8"},
+		{DeliveryEvent: delivery.DeliveryEvent{Attempts: 2, Status: 202}, Body: []byte("taken"), ContentType: plain},
+		{DeliveryEvent: delivery.DeliveryEvent{Attempts: 1, Status: 200}, Body: large[1:], BodyTruncated: true, ContentType: plain},
 		{DeliveryEvent: delivery.DeliveryEvent{Attempts: 1, Status: 204}, Body: []byte{}},
 	} {
 		want.DeliveryID, want.SubscriptionID, want.Owner, want.URL = b.delivery(ids[i], sub.ID).ID, sub.ID, "owner", r.URL()

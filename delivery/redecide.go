@@ -27,25 +27,33 @@ func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) e
 	}
 	in = e.holding(in)
 	defer in.Payloads.release()
-	for started, first := time.Now(), true; ; first = false {
+	f := e.newFanOut(by)
+	return f.wait(e.redecideAll(ctx, by, in, f))
+}
+
+// redecideAll begins the attempts of a step before it takes the next one: slow endpoints
+// do not delay what is decided after them.
+func (e *Engine) redecideAll(ctx context.Context, by carrier, in *intent, f *fanOut) error {
+	for first := true; ; first = false {
 		step, err := e.redecideStep(ctx, by, in)
 		if err != nil {
 			return err
 		}
 		more := step.Tried == e.cfg.ChunkSize
-		if more && (!step.GivenUp.empty() || time.Since(started) > jobBudget) {
+		if more && (!step.GivenUp.empty() || time.Since(f.started) > jobBudget) {
 			more = false
 			if err := e.scheduleDecide(ctx, by, in, nil, 0, step.GivenUp); err != nil {
 				return err
 			}
 		}
+		var left []uuid.UUID // by an earlier run of the job
 		if first {
-			err = e.attemptCarried(ctx, by, intentID, step.Targets, false)
-		} else {
-			err = e.attemptAll(ctx, by, step.Targets, nil)
+			if left, err = e.carriedIDs(ctx, by, in.ID, step.Targets); err != nil {
+				return err
+			}
 		}
-		if err != nil || !more {
-			return err
+		if f.begin(ctx, step.Targets, left); !more {
+			return nil
 		}
 	}
 }

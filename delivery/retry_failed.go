@@ -14,8 +14,7 @@ const retryStep = 1000
 // RetryFailed runs an intent again where it has failed: its expansion, when that
 // has failed or its job was cancelled, goes on where it stopped, and decisions
 // that have failed are made anew, all of them, Config.ChunkSize at a time. It returns
-// how many these were, 0 when nothing
-// has failed. id is the wire id; the error is ErrIntentNotFound, or ErrErased,
+// how many these were, 0 when nothing has failed. id is the wire id; the error is ErrIntentNotFound, or ErrErased,
 // ErrPruned or another ErrPayloadGone.
 func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
 	n, err := e.retryFailed(ctx, id)
@@ -90,7 +89,8 @@ func (e *Engine) retryFailedMany(ctx context.Context, f *IntentFilter) (retried 
 				return retried, err
 			}
 			retried += n
-			if intents++; intents == most {
+			intents++
+			if intents == most {
 				return retried, nil
 			}
 		}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
+	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/outbox"
 )
@@ -59,6 +61,33 @@ func TestRetryFailed_GoesThroughALargeFanOutWithoutWaiting(t *testing.T) {
 	b.drain(engine)
 	require.Len(t, receiver.Requests(), subscriptions)
 	require.Empty(t, b.decisions(id))
+}
+
+func TestRetryFailed_SlowEndpointsDelayNoOthers(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	quick, hanging := b.receiver(nil), b.always(deliverytest.Answer{Hang: true})
+	for range 3 { // in the order of their ids
+		b.subscribe(hanging, nil)
+		b.subscribe(quick, nil)
+	}
+	var mended atomic.Bool
+	b.cfg.ChunkSize, b.cfg.Externalizers, b.cfg.ExternalizeTries = 2, b.brokenTemplate(&mended), 1
+	b.cfg.StopTimeout = time.Millisecond
+	id := b.enqueue(nil)
+	b.drain(b.engine(nil))
+	mended.Store(true)
+	engine := b.engine(nil)
+	require.NoError(t, engine.Start(t.Context()))
+	started := time.Now()
+
+	n, err := engine.RetryFailed(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, 6, n)
+	b.eventually(func() bool { return len(quick.Requests()) == 3 })
+	require.Less(t, time.Since(started), 20*time.Second, "that is the timeout of one request")
+	require.Len(t, hanging.Requests(), 3)
+	require.ErrorContains(t, engine.Stop(context.Background()), "interrupted")
 }
 
 func TestRetryFailedMany_RunsWhatTheFilterLists(t *testing.T) {

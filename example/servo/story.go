@@ -73,7 +73,7 @@ func (s *story) play(ctx context.Context) error {
 		play        func(context.Context) error
 	}{
 		{"Webhooks are configured", "By a file in servo's form: two want to be asked before an adjustment, two told afterwards.", s.subscribe},
-		{"Both gates agree", "The adjustment is made, and its event written in the same transaction. What the planner answers is handed on.", s.agree},
+		{"Both gates agree", "Its event is written in the same transaction. What the planner answers is handed on.", s.agree},
 		{"The budget gate vetoes", "It was asked with the parameters. Nothing is changed, and nothing told.", s.veto},
 		{"The budget gate hangs", "It fails open: when the time is over, the adjustment is made all the same.", s.hang},
 		{"The on-call gate is down", "It fails closed: nobody said no, and the adjustment is not made.", s.down},

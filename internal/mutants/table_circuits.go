@@ -87,7 +87,7 @@ var recovering = []mutant{
 	},
 	{
 		name: "a stop cuts a hook of maintenance off",
-		file: "delivery/hook_calls.go", decl: "callHook",
+		file: "delivery/hook_calls.go", decl: "begin",
 		old: "context.WithoutCancel(ctx)", with: "ctx",
 		test: "delivery.TestStop_LetsHooksComeToTheirEnd",
 	},
