@@ -23,6 +23,7 @@ import (
 var withoutRights = map[string]string{
 	"Ask":           "is for the application, before it does something",
 	"As":            "makes a handle of a principal",
+	"ChallengeDue":  "is there in tests only",
 	"Heartbeat":     "is there in tests only",
 	"History":       "is all of the history",
 	"InSlot":        "is there in tests only",
