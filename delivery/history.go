@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
+	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -83,7 +84,7 @@ func (e *Engine) History() *History { return newHistory(e.pool, e.cfg.Schema, e.
 func (h *History) Deliveries(ctx context.Context, filter *DeliveryFilter) (*DeliveryPage, error) {
 	params, err := filter.params()
 	if err != nil {
-		return nil, fmt.Errorf("delivery: list deliveries: %w", err)
+		return nil, fmt.Errorf("delivery: list deliveries: %w", migration.Explain(err))
 	}
 	return h.deliveryPage(ctx, params)
 }
@@ -102,7 +103,7 @@ func (h *History) deliveryPage(ctx context.Context, params *store.ListDeliveries
 func (h *History) deliveries(ctx context.Context, params *store.ListDeliveriesParams) ([]Delivery, error) {
 	rows, err := store.Filtering(h.batcher, h.schema).ListDeliveries(ctx, params)
 	if err != nil {
-		return nil, fmt.Errorf("delivery: list deliveries: %w", err)
+		return nil, fmt.Errorf("delivery: list deliveries: %w", migration.Explain(err))
 	}
 	out := make([]Delivery, len(rows))
 	for i, row := range rows {
@@ -128,7 +129,7 @@ func (h *History) Delivery(ctx context.Context, id uuid.UUID) (*Delivery, error)
 func (h *History) Attempts(ctx context.Context, delivery uuid.UUID) ([]Attempt, error) {
 	rows, err := h.store.ListAttempts(ctx, delivery)
 	if err != nil {
-		return nil, fmt.Errorf("delivery: list attempts: %w", err)
+		return nil, fmt.Errorf("delivery: list attempts: %w", migration.Explain(err))
 	}
 	out := make([]Attempt, len(rows))
 	for i, row := range rows {
@@ -143,7 +144,7 @@ func (h *History) Attempts(ctx context.Context, delivery uuid.UUID) ([]Attempt, 
 func (h *History) Message(ctx context.Context, delivery uuid.UUID) (*Message, error) {
 	rows, err := h.store.GetMessage(ctx, delivery)
 	if err != nil {
-		return nil, fmt.Errorf("delivery: get message: %w", err)
+		return nil, fmt.Errorf("delivery: get message: %w", migration.Explain(err))
 	}
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("delivery: message of delivery %s: %w", delivery, ErrNotFound)

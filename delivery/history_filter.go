@@ -92,6 +92,10 @@ type DeliveryPage struct {
 // params are for one row more than the page may have, which says whether another
 // follows. nil is the zero filter.
 func (f *DeliveryFilter) params() (*store.ListDeliveriesParams, error) {
+	return refusedFilter(f.build())
+}
+
+func (f *DeliveryFilter) build() (*store.ListDeliveriesParams, error) {
 	if f == nil {
 		f = &DeliveryFilter{}
 	}

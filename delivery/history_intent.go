@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
+	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -122,7 +123,9 @@ type IntentPage struct {
 
 // params are for one row more than the page may have, which says whether another
 // follows. nil is the zero filter.
-func (f *IntentFilter) params() (*store.ListIntentsParams, error) {
+func (f *IntentFilter) params() (*store.ListIntentsParams, error) { return refusedFilter(f.build()) }
+
+func (f *IntentFilter) build() (*store.ListIntentsParams, error) {
 	if f == nil {
 		f = &IntentFilter{}
 	}
@@ -158,7 +161,7 @@ func (f *IntentFilter) params() (*store.ListIntentsParams, error) {
 func (h *History) Intents(ctx context.Context, filter *IntentFilter) (*IntentPage, error) {
 	params, err := filter.params()
 	if err != nil {
-		return nil, fmt.Errorf("delivery: list intents: %w", err)
+		return nil, fmt.Errorf("delivery: list intents: %w", migration.Explain(err))
 	}
 	found, err := h.intents(ctx, params)
 	if err != nil {
@@ -172,12 +175,12 @@ func (h *History) Intents(ctx context.Context, filter *IntentFilter) (*IntentPag
 func (h *History) intents(ctx context.Context, params *store.ListIntentsParams) ([]IntentRecord, error) {
 	rows, err := store.Filtering(h.batcher, h.schema).ListIntents(ctx, params)
 	if err != nil {
-		return nil, fmt.Errorf("delivery: list intents: %w", err)
+		return nil, fmt.Errorf("delivery: list intents: %w", migration.Explain(err))
 	}
 	out := make([]IntentRecord, len(rows))
 	for i, row := range rows {
 		if out[i], err = newIntentRecord(row); err != nil {
-			return nil, fmt.Errorf("delivery: list intents: %w", err)
+			return nil, fmt.Errorf("delivery: list intents: %w", migration.Explain(err))
 		}
 	}
 	return out, nil

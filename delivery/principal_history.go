@@ -10,6 +10,7 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -49,7 +50,7 @@ func (h *History) As(principal string, auth access.Authorizer) *PrincipalHistory
 func (p *PrincipalHistory) Deliveries(ctx context.Context, filter *DeliveryFilter) (*DeliveryPage, error) {
 	params, err := filter.params()
 	if err != nil {
-		return nil, fmt.Errorf("delivery: list deliveries: %w", err)
+		return nil, fmt.Errorf("delivery: list deliveries: %w", migration.Explain(err))
 	}
 	if params.SubscriptionID != nil {
 		err = p.allowed(ctx, p.history.store, *params.SubscriptionID, access.VerbHistory)
@@ -57,7 +58,7 @@ func (p *PrincipalHistory) Deliveries(ctx context.Context, filter *DeliveryFilte
 		params.Subscriptions, err = p.shown(ctx, params.Owner)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("delivery: list deliveries: %w", err)
+		return nil, fmt.Errorf("delivery: list deliveries: %w", migration.Explain(err))
 	}
 	if params.SubscriptionID == nil && len(params.Subscriptions) == 0 {
 		return &DeliveryPage{}, nil

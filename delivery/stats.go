@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/internal/heartbeat"
+	"github.com/riverhook/riverhook/internal/migration"
 )
 
 // Stats are counts of what is under way, by the database's clock. What has ended
@@ -28,7 +29,7 @@ type Stats struct {
 func (h *History) Stats(ctx context.Context) (*Stats, error) {
 	row, err := h.store.GetStats(ctx, heartbeat.DeadAfter.Milliseconds())
 	if err != nil {
-		return nil, fmt.Errorf("delivery: stats: %w", err)
+		return nil, fmt.Errorf("delivery: stats: %w", migration.Explain(err))
 	}
 	return &Stats{
 		Due: int(row.Due), Scheduled: int(row.Scheduled),

@@ -1,9 +1,13 @@
 package hierarchy
 
-import "errors"
+import (
+	"errors"
 
-// Errors of this package, for errors.Is. None of them leaves the caller's
-// transaction aborted.
+	"github.com/riverhook/riverhook/internal/migration"
+)
+
+// Errors of this package, for errors.Is. None of them but ErrNotMigrated leaves the
+// caller's transaction aborted.
 var (
 	// ErrDeactivated means that a subscription is deactivated and must be
 	// activated before it can be paused.
@@ -30,6 +34,11 @@ var (
 	// ErrNotFound means that there is no such site, subscription or secret, or that
 	// it was deleted.
 	ErrNotFound = errors.New("not found")
+
+	// ErrNotMigrated means that the database has no Riverhook schema of the name in the
+	// configuration, or that of another version: run outbox.Migrate. In a transaction of
+	// the caller's it is aborted.
+	ErrNotMigrated = migration.ErrNotMigrated
 
 	// ErrRootSite means that "/" cannot be renamed, moved or deleted.
 	ErrRootSite = errors.New(`the root "/" cannot be changed`)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/riverhook/riverhook/internal/migration"
 )
 
 // readCommitted is what each statement here is written for, whatever the
@@ -45,5 +47,5 @@ func failed(action string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("hierarchy: %s: %w", action, err)
+	return fmt.Errorf("hierarchy: %s: %w", action, migration.Explain(err))
 }

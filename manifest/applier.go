@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/outbox"
 )
@@ -131,5 +132,5 @@ func failed(action string, m *Manifest, err error) error {
 	if errors.Is(err, ErrInvalid) {
 		return err
 	}
-	return fmt.Errorf("manifest: %s %q: %w", action, m.name, err)
+	return fmt.Errorf("manifest: %s %q: %w", action, m.name, migration.Explain(err))
 }
