@@ -46,40 +46,40 @@ func Verbs() []Verb {
 // VerbCreate, as it would be. It holds no secret.
 type Action struct {
 	// Principal is who wants it. It is never "".
-	Principal string
+	Principal string `json:"principal"`
 
-	Verb Verb
+	Verb Verb `json:"verb"`
 
 	// SubscriptionID is the subscription; "" for one that is not there yet.
-	SubscriptionID string
+	SubscriptionID string `json:"subscription_id"`
 
 	// Site is where it sits: it hears of everything there and below.
-	Site string
+	Site string `json:"site"`
 
 	// Owner is the principal that it belongs to; "" with Operator.
-	Owner string
+	Owner string `json:"owner"`
 
 	// Operator says that nobody is asked what it may hear.
-	Operator bool
+	Operator bool `json:"operator"`
 
 	// Permission is what its owner needs for a resource; "" with Operator.
-	Permission string
+	Permission string `json:"permission"`
 
 	// Host is where its requests go: the host of its URL, with a port if the URL
 	// has one.
-	Host string
+	Host string `json:"host"`
 
 	// Events and Channels are what it hears. Patterns that begin with "before:" make
 	// it a gate, which can veto what is done. They must not be modified.
-	Events   []string
-	Channels []string
+	Events   []string `json:"events"`
+	Channels []string `json:"channels"`
 
 	// Filter is the expression that narrows what it hears, if there is one.
-	Filter string
+	Filter string `json:"filter"`
 
 	// FailClosed says that what is asked of a gate does not happen while that does
 	// not answer.
-	FailClosed bool
+	FailClosed bool `json:"fail_closed"`
 }
 
 // Authorizer decides what principals may do with subscriptions. Applications

@@ -30,35 +30,35 @@ var ErrNoChecker = errors.New("access: no checker")
 type Request struct {
 	// Principal is the owner of a subscription, or the actor of the intent
 	// when the subscription asks for both.
-	Principal string
+	Principal string `json:"principal"`
 	// Permission is the subscription's permission, "view" by default.
-	Permission string
+	Permission string `json:"permission"`
 	// Site is the path of the place where the resource is as the sites are now: its
 	// site, or the nearest above it that the tree knows. Every site has a path, and that
 	// of a site which was moved is its new one.
-	Site string
+	Site string `json:"site"`
 	// RecordedSite is the path that the intent has: where the resource lived when it
 	// was written. Another site can have that path now.
-	RecordedSite string
+	RecordedSite string `json:"recorded_site"`
 	// ActiveSite is where the operation ran, as the sites are now; "" is none.
-	ActiveSite string
+	ActiveSite string `json:"active_site"`
 	// Channel is the intent's; "" is none.
-	Channel string
+	Channel string `json:"channel"`
 	// EventType is the type of the intent, such as "user.deleted".
-	EventType string
+	EventType string `json:"event_type"`
 	// IntentID is the wire id of the intent (webhook-id).
-	IntentID string
+	IntentID string `json:"intent_id"`
 	// Actor is the principal whose action caused the event; "" is unknown.
-	Actor string
+	Actor string `json:"actor"`
 
-	Resource Resource
+	Resource Resource `json:"resource"`
 
 	// Attributes and Data are the intent's. They are shared with other calls
 	// and must not be modified. Data is JSON.
-	Attributes map[string]string
-	Data       []byte
+	Attributes map[string]string `json:"attributes"`
+	Data       []byte            `json:"data"`
 
-	OccurredAt time.Time
+	OccurredAt time.Time `json:"occurred_at"`
 }
 
 // Checker decides whether a principal may see a resource. Applications

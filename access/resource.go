@@ -6,9 +6,9 @@ import "log/slog"
 // application chooses kinds ("user", "office") and how it writes their ids.
 type Resource struct {
 	// Kind selects the [Checker] in a [Registry], and externalizers.
-	Kind string
+	Kind string `json:"kind"`
 	// ID is the application's id of the resource, in the application's form.
-	ID string
+	ID string `json:"id"`
 }
 
 // String returns "kind:id", or the part that is set.

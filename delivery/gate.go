@@ -32,12 +32,12 @@ const (
 
 // Gate is a subscription that a question matched, and what it said.
 type Gate struct {
-	SubscriptionID uuid.UUID
-	Name           string // of the subscription
-	Outcome        GateOutcome
-	Reason         string // of a veto: the gate's own words, at most 500 printable characters, or that it gave none; else why it did not agree
-	FailClosed     bool
-	DeliveryID     uuid.UUID // of the request in the history; zero: none was made
+	SubscriptionID uuid.UUID   `json:"subscription_id"`
+	Name           string      `json:"name"` // of the subscription
+	Outcome        GateOutcome `json:"outcome"`
+	Reason         string      `json:"reason"` // of a veto: the gate's own words, at most 500 printable characters, or that it gave none; else why it did not agree
+	FailClosed     bool        `json:"fail_closed"`
+	DeliveryID     uuid.UUID   `json:"delivery_id"` // of the request in the history; zero: none was made
 }
 
 func (g Gate) String() string {
@@ -55,13 +55,13 @@ func (g Gate) String() string {
 type Answer struct {
 	// ID is the wire id of the question, for History and Explain; "" where no
 	// subscription matched, which leaves no record.
-	ID string
+	ID string `json:"id"`
 
 	// Gates are the subscriptions that matched, in the order of their ids.
-	Gates []Gate
+	Gates []Gate `json:"gates"`
 
 	// Unrecorded is why the history does not know of the question; nil where it does.
-	Unrecorded error
+	Unrecorded error `json:"unrecorded"`
 }
 
 // VetoError names the gates that said no. It is an [ErrVetoed].

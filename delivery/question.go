@@ -30,39 +30,39 @@ const (
 // an outbox.Intent do.
 type Question struct {
 	// ActiveSite is where the operation runs. Default: none.
-	ActiveSite hierarchy.Path
+	ActiveSite hierarchy.Path `json:"active_site"`
 
 	// Actor is the principal who wants it done.
-	Actor string
+	Actor string `json:"actor"`
 
 	// Attributes are free: shown in the history, seen by checkers and
 	// externalizers, not sent by themselves.
-	Attributes map[string]string
+	Attributes map[string]string `json:"attributes"`
 
 	// Channel is the channel. Default: none.
-	Channel string
+	Channel string `json:"channel"`
 
 	// Data are the parameters by which gates decide, as JSON: encoded now;
 	// json.RawMessage and []byte must hold JSON and are sent byte for byte. An
 	// externalizer for the question's pattern ("before:user.*") goes before it.
 	// Default: null.
-	Data any
+	Data any `json:"data"`
 
 	// Resource is what it is to be done to.
-	Resource access.Resource
+	Resource access.Resource `json:"resource"`
 
 	// Site is where the resource lives. Default: "/".
-	Site hierarchy.Path
+	Site hierarchy.Path `json:"site"`
 
 	// Timeout bounds the answers of all gates together. A ctx that ends earlier goes
 	// before it. Default: Config.AskTimeout.
-	Timeout time.Duration
+	Timeout time.Duration `json:"timeout_ns"`
 
 	// Type names what is to be done, without "before:": 1 to 8 segments as of an
 	// event type, such as "user.delete". It need not be the type of an event. If it is one that
 	// is registered, gates of the types that it extends are asked too; its
 	// schemas are for events. Required.
-	Type string
+	Type string `json:"type"`
 }
 
 // event checks the question and encodes it as dialects see it.

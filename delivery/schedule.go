@@ -30,12 +30,12 @@ type Schedule struct {
 	// Delays are the waits between attempts: Delays[i] after failed attempt i+1,
 	// so that there are len(Delays)+1 attempts in all. At most 100, each greater
 	// than 0 and at most 7 days.
-	Delays []time.Duration
+	Delays []time.Duration `json:"delays_ns"`
 
 	// Jitter spreads each wait evenly over delay*(1-Jitter) to delay*(1+Jitter),
 	// so that what failed together is not tried again together. 0 to 1; default
 	// 0: exact.
-	Jitter float64
+	Jitter float64 `json:"jitter"`
 }
 
 // Attempts is the number of attempts in all, the first included.

@@ -45,70 +45,72 @@ type Verifier interface {
 type Event struct {
 	// ID is the wire id, the same for each attempt and each subscription:
 	// 1 to 128 of [A-Za-z0-9_-].
-	ID string
+	ID string `json:"id"`
 	// Type is the event type, such as "user.created".
-	Type string
+	Type string `json:"type"`
 	// Site is the path where the resource lives; ActiveSite is where the
 	// operation ran, "" when that is the same.
-	Site, ActiveSite string
-	Channel          string
-	Actor            string
+	Site       string `json:"site"`
+	ActiveSite string `json:"active_site"`
+	Channel    string `json:"channel"`
+	Actor      string `json:"actor"`
 
-	ResourceKind, ResourceID string
+	ResourceKind string `json:"resource_kind"`
+	ResourceID   string `json:"resource_id"`
 
 	// Attributes and Data are the intent's; they are shared and must not be
 	// modified. Data is JSON.
-	Attributes map[string]string
-	Data       []byte
+	Attributes map[string]string `json:"attributes"`
+	Data       []byte            `json:"data"`
 
 	// SchemaVersion is that of the type's JSON Schema by which Data was found
 	// valid; 0 is none.
-	SchemaVersion int
+	SchemaVersion int `json:"schema_version"`
 
-	OccurredAt time.Time
+	OccurredAt time.Time `json:"occurred_at"`
 }
 
 // Message is what an intent says in one dialect. It is made once, stored, and
 // sent unchanged to each subscription of that dialect on each attempt.
 type Message struct {
 	// ID is the wire id of the event.
-	ID string
+	ID string `json:"id"`
 	// Type is the event type.
-	Type string
+	Type string `json:"type"`
 	// ContentType is the value of the Content-Type header; "" sends none.
-	ContentType string
+	ContentType string `json:"content_type"`
 	// Headers are further headers that depend on the event, not on the attempt.
-	Headers map[string]string
+	Headers map[string]string `json:"headers"`
 	// Body is what is sent and signed, byte for byte.
-	Body []byte
+	Body []byte `json:"body"`
 	// OccurredAt is the time of the event.
-	OccurredAt time.Time
+	OccurredAt time.Time `json:"occurred_at"`
 }
 
 // Destination is where a message goes.
 type Destination struct {
-	URL string
+	URL string `json:"url"`
 	// Headers are the subscription's own. They never replace a header that
 	// the dialect sets.
-	Headers map[string]string
+	Headers map[string]string `json:"headers"`
 	// Secrets are those in force, newest first: several while old and new
 	// ones overlap after a rotation.
-	Secrets []Secret
+	Secrets []Secret `json:"secrets"`
 }
 
 // Attempt is one try to deliver a message.
 type Attempt struct {
 	// Number counts the attempts of a delivery from 1.
-	Number int
+	Number int `json:"number"`
 	// At is the time of the attempt, which signatures carry.
-	At time.Time
+	At time.Time `json:"at"`
 }
 
 // Request is an HTTP request, ready to be sent. Its header and body belong to
 // the caller; the body may be the message's own bytes.
 type Request struct {
-	Method string
-	URL    string
-	Header http.Header
-	Body   []byte
+	Method string      `json:"method"`
+	URL    string      `json:"url"`
+	Header http.Header `json:"header"`
+	Body   []byte      `json:"body"`
 }

@@ -16,11 +16,11 @@ const ContentTypeJSON = "application/json"
 // Content is what an [Envelope] makes.
 type Content struct {
 	// Type is the value of Content-Type.
-	Type string
+	Type string `json:"type"`
 	// Headers belong to this content; they win over those of the dialect.
-	Headers map[string]string
+	Headers map[string]string `json:"headers"`
 	// Body is sent as it is.
-	Body []byte
+	Body []byte `json:"body"`
 }
 
 // Envelope makes the body of a message from an event and its data, the part of

@@ -51,7 +51,7 @@ func (d Destination) LogValue() slog.Value { return slog.AnyValue(d.redacted()) 
 
 // MarshalJSON implements [json.Marshaler], without credentials.
 func (d Destination) MarshalJSON() ([]byte, error) {
-	return json.Marshal(d.redacted()) //nolint:musttag // it is shown under the names that fields have in Go
+	return json.Marshal(d.redacted())
 }
 
 // Format implements [fmt.Formatter], without credentials.
@@ -64,7 +64,7 @@ func (r Request) LogValue() slog.Value { return slog.AnyValue(r.redacted()) }
 
 // MarshalJSON implements [json.Marshaler], without credentials.
 func (r Request) MarshalJSON() ([]byte, error) {
-	return json.Marshal(r.redacted()) //nolint:musttag // it is shown under the names that fields have in Go
+	return json.Marshal(r.redacted())
 }
 
 func redactURL(raw string) string {

@@ -62,21 +62,21 @@ const (
 // zero value is no credentials.
 type Credentials struct {
 	// Basic is a user and a password (RFC 7617).
-	Basic *BasicCredentials
+	Basic *BasicCredentials `json:"basic"`
 
 	// Bearer is a token that does not change (RFC 6750): 1 to 8192 visible ASCII
 	// characters.
-	Bearer Credential
+	Bearer Credential `json:"bearer"`
 
 	// OAuth2 has the engine ask a token endpoint for tokens.
-	OAuth2 *OAuth2Credentials
+	OAuth2 *OAuth2Credentials `json:"oauth2"`
 }
 
 // BasicCredentials are a user and a password, up to 8192 bytes each without
 // control characters.
 type BasicCredentials struct {
-	Username string // required; without a colon
-	Password Credential
+	Username string     `json:"username"` // required; without a colon
+	Password Credential `json:"password"`
 }
 
 // OAuth2Credentials are those of the client credentials grant (RFC 6749, section
@@ -86,24 +86,24 @@ type BasicCredentials struct {
 type OAuth2Credentials struct {
 	// AuthStyle says where id and secret are sent: "header" (Basic) or "params"
 	// (the body). "" tries the one and then the other.
-	AuthStyle string
+	AuthStyle string `json:"auth_style"`
 
 	// ClientID is who asks. Required.
-	ClientID string
+	ClientID string `json:"client_id"`
 
 	// ClientSecret proves it. Required.
-	ClientSecret Credential
+	ClientSecret Credential `json:"client_secret"`
 
 	// Params are sent besides, such as "audience" or "resource": up to 20, not
 	// those of the grant itself.
-	Params map[string]string
+	Params map[string]string `json:"params"`
 
 	// Scopes are what is asked for, up to 50 (RFC 6749, section 3.3).
-	Scopes []string
+	Scopes []string `json:"scopes"`
 
 	// TokenURL is where tokens are asked for. It is held against the same policy
 	// as URL, is stored in ASCII as that is, and must not have a query. Required.
-	TokenURL string
+	TokenURL string `json:"token_url"`
 }
 
 // Kind says which of the fields is set; "" for none.
@@ -139,7 +139,7 @@ func (o OAuth2Credentials) Format(f fmt.State, _ rune) {
 func (o OAuth2Credentials) MarshalJSON() ([]byte, error) {
 	type plain OAuth2Credentials
 	o.TokenURL = redactURL(o.TokenURL)
-	return json.Marshal(plain(o)) //nolint:musttag // names of fields are those of Go, as in a Subscription
+	return json.Marshal(plain(o))
 }
 
 // stored is what is sealed.

@@ -20,33 +20,33 @@ const NoRule = -1
 type DeactivationRules struct {
 	// Attempts is the least number of failed attempts in Window: every attempt must
 	// have failed for so long. Default: 10. [NoRule]: however long it takes.
-	Attempts int
+	Attempts int `json:"attempts"`
 
 	// Exhausted is how many deliveries in a row must have been exhausted, over
 	// at least ExhaustedWindow. Default: 50. [NoRule]: however many.
-	Exhausted int
+	Exhausted int `json:"exhausted"`
 
 	// ExhaustedWindow is the least time since the first of them, in whole
 	// milliseconds for a subscription. Default: 1 h.
-	ExhaustedWindow time.Duration
+	ExhaustedWindow time.Duration `json:"exhausted_window_ns"`
 
 	// Failures is how many attempts in a row must have failed, in whatever time.
 	// Default: [NoRule]. PyWebhooks has 250.
-	Failures int
+	Failures int `json:"failures"`
 
 	// Unresolvable is how many intents may have met an owner that does not
 	// exist, since the activation. Default: 50. [NoRule]: however many.
-	Unresolvable int
+	Unresolvable int `json:"unresolvable"`
 
 	// Warning is when a warning comes, in percent of what Attempts, Exhausted and
 	// Failures ask for: of the time of the first, of the count of the last, of both
 	// of the one between. There is one warning in a window, and none before an
 	// owner is found unresolvable. 1 to 99. Default: 50. [NoRule]: no warning.
-	Warning int
+	Warning int `json:"warning"`
 
 	// Window is how long every attempt must have failed, in whole milliseconds for a
 	// subscription. Default: 5 days.
-	Window time.Duration
+	Window time.Duration `json:"window_ns"`
 }
 
 // Over returns the rules, with what base has where a field is zero.

@@ -30,7 +30,7 @@ func TestRulesOfItsOwnAreKeptAndGivenUp(t *testing.T) {
 	require.Equal(t, all, got.Deactivation, "what is not given stays")
 	text, err := json.Marshal(got)
 	require.NoError(t, err)
-	require.Contains(t, string(text), `"Failures":250`)
+	require.Contains(t, string(text), `"failures":250`)
 	got, err = subs.Update(ctx, created.ID, SubscriptionUpdate{Deactivation: &DeactivationRules{}})
 	require.NoError(t, err)
 	require.Nil(t, got.Deactivation)

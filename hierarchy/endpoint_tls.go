@@ -12,14 +12,14 @@ import (
 type EndpointTLS struct {
 	// Certificate is the client certificate that the endpoint is shown where it
 	// asks for one, with its chain behind it, in place of the engine's. "" is none.
-	Certificate string
+	Certificate string `json:"certificate"`
 
 	// Key is the certificate's private key, not encrypted. Required with it.
-	Key Credential
+	Key Credential `json:"key"`
 
 	// RootCAs are the authorities that sign the endpoint's certificate, in place of
 	// all others. "" is the engine's.
-	RootCAs string
+	RootCAs string `json:"root_cas"`
 }
 
 // Format implements fmt.Formatter: what there is, for each verb and flag.

@@ -20,21 +20,22 @@ var ErrTreeChanges = errors.New("the tree changes all the time")
 
 // Found is the answer to a lookup.
 type Found struct {
-	Matches  []Match
-	Place    Place
-	Standing Standing
+	Matches  []Match  `json:"matches"`
+	Place    Place    `json:"place"`
+	Standing Standing `json:"standing"`
 }
 
 // Standing says by which sites a lookup was answered, for whoever acts on the answer
 // later: they can have changed meanwhile. See [Resolver.Stale].
 type Standing struct {
 	// Chain stays the same while the sites do. "" if they cannot change.
-	Chain string
+	Chain string `json:"chain"`
 
 	// Site, ActiveSite and TreeVersion are what a statement can compute Chain of
 	// again; Site is "" if only the tree can.
-	Site, ActiveSite Path
-	TreeVersion      int64
+	Site        Path  `json:"site"`
+	ActiveSite  Path  `json:"active_site"`
+	TreeVersion int64 `json:"tree_version"`
 
 	version string // of a VersionedTree
 }

@@ -8,8 +8,8 @@ import (
 
 // ReachedSite is a site whose subscriptions may apply to an intent.
 type ReachedSite struct {
-	Site Path
-	Why  string // in words: by which way it is reached
+	Site Path   `json:"site"`
+	Why  string `json:"why"` // in words: by which way it is reached
 }
 
 // Sites returns the sites whose subscriptions may apply to an intent of which the
@@ -43,7 +43,8 @@ func (r *Resolver) SitesOf(ctx context.Context, l Lookup) ([]ReachedSite, Standi
 // Place is where the resource of an intent is, and where the operation ran, as the sites
 // are now: each is the nearest site that the tree knows. ActiveSite is "" if there is none.
 type Place struct {
-	Site, ActiveSite Path
+	Site       Path `json:"site"`
+	ActiveSite Path `json:"active_site"`
 }
 
 // Places are those of lookups, in their order; only their paths and tree versions matter.

@@ -15,9 +15,9 @@ import (
 
 // Site is a node of the tree as it is now.
 type Site struct {
-	ID        uuid.UUID // stays when the site is renamed or moved
-	Path      Path
-	CreatedAt time.Time // by the database's clock
+	ID        uuid.UUID `json:"id"` // stays when the site is renamed or moved
+	Path      Path      `json:"path"`
+	CreatedAt time.Time `json:"created_at"` // by the database's clock
 }
 
 // SitesConfig says where the sites are.

@@ -38,51 +38,51 @@ type State string
 // Printed, logged or encoded as JSON it shows neither the values of headers nor
 // the URL's user, password and query, which may hold credentials.
 type Subscription struct {
-	ID                uuid.UUID          // a version 7 UUID
-	Name              string             // for people
-	Manifest          string             // the manifest that it is kept by, see package manifest; "" is none
-	ManifestKey       string             // what it is called there
-	Description       string             // for people
-	Site              Path               // hears of resources here and below
-	URL               string             // where requests go
-	PendingURL        string             // takes the place of URL when it is proven; "" is none
-	Verification      Verification       // how a URL is proven; "" needs no proof
-	VerifiedAt        *time.Time         // when URL was proven; nil: it was not
-	VerificationError string             // why the last try proved nothing; "" when it did
-	Events            []string           // patterns of event types and of questions, see CheckPattern
-	Channels          []string           // none: all intents; some: only intents on one of them
-	Filter            string             // an expression that must be true of an intent; "" is none
-	Owner             string             // the principal that must be allowed to see a resource; "" with Operator
-	Operator          bool               // nobody is asked whether it may see a resource
-	Permission        string             // what the owner needs; "" with Operator
-	Dialect           string             // the wire format's name
-	Headers           map[string]string  // added to each request
-	SecretHeaders     map[string]string  // the same, stored sealed: the names, each with "[redacted]"
-	Schedule          string             // the retry schedule's name; "" is the dialect's, or the engine's default
-	Timeout           time.Duration      // of one attempt; 0 is the engine's default
-	FailClosed        bool               // a question to it that is not answered stops what was asked about
-	MaxInFlight       int                // requests at the same time; 0 is the engine's default
-	Deactivation      *DeactivationRules // its own rules; nil: the engine's
-	Credentials       CredentialsKind    // what requests carry in the header Authorization; "" is nothing
-	OwnRootCAs        bool               // the endpoint's certificate is verified by authorities of its own
-	ClientCertificate bool               // the endpoint is shown a client certificate of the subscription's
-	Metadata          map[string]string  // the application's own; never sent
-	State             State              // see the constants
-	StateReason       string             // why it is deactivated, or is not asked for its proof any more; else ""
-	StateSince        time.Time          // when the state last changed
-	Epoch             int                // grows by one at each deactivation, from 1
+	ID                uuid.UUID          `json:"id"`                 // a version 7 UUID
+	Name              string             `json:"name"`               // for people
+	Manifest          string             `json:"manifest"`           // the manifest that it is kept by, see package manifest; "" is none
+	ManifestKey       string             `json:"manifest_key"`       // what it is called there
+	Description       string             `json:"description"`        // for people
+	Site              Path               `json:"site"`               // hears of resources here and below
+	URL               string             `json:"url"`                // where requests go
+	PendingURL        string             `json:"pending_url"`        // takes the place of URL when it is proven; "" is none
+	Verification      Verification       `json:"verification"`       // how a URL is proven; "" needs no proof
+	VerifiedAt        *time.Time         `json:"verified_at"`        // when URL was proven; nil: it was not
+	VerificationError string             `json:"verification_error"` // why the last try proved nothing; "" when it did
+	Events            []string           `json:"events"`             // patterns of event types and of questions, see CheckPattern
+	Channels          []string           `json:"channels"`           // none: all intents; some: only intents on one of them
+	Filter            string             `json:"filter"`             // an expression that must be true of an intent; "" is none
+	Owner             string             `json:"owner"`              // the principal that must be allowed to see a resource; "" with Operator
+	Operator          bool               `json:"operator"`           // nobody is asked whether it may see a resource
+	Permission        string             `json:"permission"`         // what the owner needs; "" with Operator
+	Dialect           string             `json:"dialect"`            // the wire format's name
+	Headers           map[string]string  `json:"headers"`            // added to each request
+	SecretHeaders     map[string]string  `json:"secret_headers"`     // the same, stored sealed: the names, each with "[redacted]"
+	Schedule          string             `json:"schedule"`           // the retry schedule's name; "" is the dialect's, or the engine's default
+	Timeout           time.Duration      `json:"timeout_ns"`         // of one attempt; 0 is the engine's default
+	FailClosed        bool               `json:"fail_closed"`        // a question to it that is not answered stops what was asked about
+	MaxInFlight       int                `json:"max_in_flight"`      // requests at the same time; 0 is the engine's default
+	Deactivation      *DeactivationRules `json:"deactivation"`       // its own rules; nil: the engine's
+	Credentials       CredentialsKind    `json:"credentials"`        // what requests carry in the header Authorization; "" is nothing
+	OwnRootCAs        bool               `json:"own_root_cas"`       // the endpoint's certificate is verified by authorities of its own
+	ClientCertificate bool               `json:"client_certificate"` // the endpoint is shown a client certificate of the subscription's
+	Metadata          map[string]string  `json:"metadata"`           // the application's own; never sent
+	State             State              `json:"state"`              // see the constants
+	StateReason       string             `json:"state_reason"`       // why it is deactivated, or is not asked for its proof any more; else ""
+	StateSince        time.Time          `json:"state_since"`        // when the state last changed
+	Epoch             int                `json:"epoch"`              // grows by one at each deactivation, from 1
 
 	// CredentialsVersion grows with each change of the credentials, the sealed
 	// headers or the TLS settings; 0: there never were any.
-	CredentialsVersion int
+	CredentialsVersion int `json:"credentials_version"`
 
 	// URLVersion grows by one with each URL that comes in force, from 1. What has
 	// been counted against the endpoint of a former one does not count any more.
-	URLVersion int
+	URLVersion int `json:"url_version"`
 
-	CreatedAt time.Time  // by the database's clock
-	UpdatedAt time.Time  // by the database's clock
-	DeletedAt *time.Time // nil unless deleted
+	CreatedAt time.Time  `json:"created_at"` // by the database's clock
+	UpdatedAt time.Time  `json:"updated_at"` // by the database's clock
+	DeletedAt *time.Time `json:"deleted_at"` // nil unless deleted
 
 	secretHeaderBytes int  // names and values
 	stranded          bool // its site was deleted
@@ -113,7 +113,7 @@ func (s Subscription) MarshalJSON() ([]byte, error) {
 	type plain Subscription
 	s.Headers, s.SecretHeaders = redactValues(s.Headers), redactValues(s.SecretHeaders)
 	s.URL, s.PendingURL = redactURL(s.URL), redactURL(s.PendingURL)
-	return json.Marshal(plain(s)) //nolint:musttag // it is shown under the names that fields have in Go
+	return json.Marshal(plain(s))
 }
 
 // String names the subscription in one line.

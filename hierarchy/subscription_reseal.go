@@ -24,10 +24,10 @@ type ResealOpts struct {
 
 // ResealResult says what Reseal has done.
 type ResealResult struct {
-	Resealed int       // were sealed anew
-	Current  int       // were sealed by the key that seals now
-	Unopened int       // could not be opened, and were left as they are
-	Last     uuid.UUID // the last row that was come to
+	Resealed int       `json:"resealed"` // were sealed anew
+	Current  int       `json:"current"`  // were sealed by the key that seals now
+	Unopened int       `json:"unopened"` // could not be opened, and were left as they are
+	Last     uuid.UUID `json:"last"`     // the last row that was come to
 }
 
 // Reseal seals all signing secrets, credentials, sealed headers and TLS settings

@@ -18,13 +18,13 @@ const maxLiveSecrets = 10
 
 // SecretInfo is what there is to know of a secret without opening it.
 type SecretInfo struct {
-	ID        uuid.UUID  // a version 7 UUID
-	Kind      SecretKind // how it signs
-	PublicKey string     // "whpk_...", for the receiver, of an Ed25519 one; else ""
-	Pending   bool       // signs nothing before it is confirmed, see RotateOpts.Confirm
-	Sealed    bool       // is not stored in clear
-	CreatedAt time.Time  // by the database's clock
-	ExpiresAt *time.Time // when it signs no more; nil: not foreseen
+	ID        uuid.UUID  `json:"id"`         // a version 7 UUID
+	Kind      SecretKind `json:"kind"`       // how it signs
+	PublicKey string     `json:"public_key"` // "whpk_...", for the receiver, of an Ed25519 one; else ""
+	Pending   bool       `json:"pending"`    // signs nothing before it is confirmed, see RotateOpts.Confirm
+	Sealed    bool       `json:"sealed"`     // is not stored in clear
+	CreatedAt time.Time  `json:"created_at"` // by the database's clock
+	ExpiresAt *time.Time `json:"expires_at"` // when it signs no more; nil: not foreseen
 }
 
 // ListSecrets returns what is known of the secrets of a subscription that have not

@@ -220,7 +220,7 @@ func TestAPendingURLIsShownWithoutCredentials(t *testing.T) {
 	text, err := json.Marshal(changed)
 	require.NoError(t, err)
 	require.NotContains(t, string(text)+fmt.Sprintf("%+v", changed), "hunter2")
-	require.Contains(t, string(text), `"PendingURL":"https://a.example/other?redacted"`)
+	require.Contains(t, string(text), `"pending_url":"https://a.example/other?redacted"`)
 }
 
 // urlModel is what a subscription may do with its URL.

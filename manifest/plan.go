@@ -33,20 +33,20 @@ var actions = []Action{ActionAdded, ActionChanged, ActionDeactivated, ActionReac
 
 // Plan is what applying a manifest does, or has done. It shows no values.
 type Plan struct {
-	Manifest string   // its name
-	Changes  []Change // sites, event types, subscriptions as the file has them, and then those that it has no more
+	Manifest string   `json:"manifest"` // its name
+	Changes  []Change `json:"changes"`  // sites, event types, subscriptions as the file has them, and then those that it has no more
 }
 
 // Change is what happens to one site, event type or subscription.
 type Change struct {
-	Action Action
-	Kind   Kind
-	Key    string   // a path, the name of a type, the key of a subscription
-	Fields []string // that change, as the file calls them, sorted
-	Note   string   // what stays other than one may think, such as "paused"; or ""
+	Action Action   `json:"action"`
+	Kind   Kind     `json:"kind"`
+	Key    string   `json:"key"`    // a path, the name of a type, the key of a subscription
+	Fields []string `json:"fields"` // that change, as the file calls them, sorted
+	Note   string   `json:"note"`   // what stays other than one may think, such as "paused"; or ""
 
 	// ID is the subscription's. It is zero of one that a plan would add.
-	ID uuid.UUID
+	ID uuid.UUID `json:"id"`
 }
 
 // Count says how often there is an action.

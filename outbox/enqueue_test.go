@@ -299,7 +299,7 @@ func TestEnqueueEncodesOtherDataWithoutEscapingHTML(t *testing.T) {
 		`"<a href='x'>&</a>"`: "<a href='x'>&</a>",
 		`{"a":1,"b":[1.5]}`:   map[string]any{"b": []float64{1.5}, "a": 1},
 		`null`:                nil,
-		`{"Kind":"","ID":""}`: &access.Resource{},
+		`{"kind":"","id":""}`: &access.Resource{},
 	} {
 		_, err := b.client.Enqueue(t.Context(), b.tx, Intent{Type: "a.b", Data: data})
 		require.NoError(t, err)

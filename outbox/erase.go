@@ -14,10 +14,10 @@ import (
 
 // Erased says how many rows Erase has emptied.
 type Erased struct {
-	Attempts   int // requests that were made, with what was answered
-	Deliveries int // that were pending, and are cancelled
-	Intents    int // events about the resource
-	Messages   int // bodies that were made of them
+	Attempts   int `json:"attempts"`   // requests that were made, with what was answered
+	Deliveries int `json:"deliveries"` // that were pending, and are cancelled
+	Intents    int `json:"intents"`    // events about the resource
+	Messages   int `json:"messages"`   // bodies that were made of them
 }
 
 // Erase removes what Riverhook keeps of a resource, in the transaction in which

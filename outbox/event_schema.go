@@ -27,24 +27,24 @@ const (
 type EventSchema struct {
 	// Version is a number from 1 on that names the schema within its type. What
 	// is registered under it stays: a changed schema is another version.
-	Version int
+	Version int `json:"version"`
 
 	// Draft is Draft2020_12 or Draft7. Empty: that of "$schema" in the Schema, or
 	// Draft2020_12 where that is missing too.
-	Draft string
+	Draft string `json:"draft"`
 
 	// Schema is a JSON Schema of at most 256 KiB. "format" is enforced, for the
 	// formats that the specification defines apart from idn-email and
 	// idn-hostname; patterns are those of package regexp. A "$ref" to anything
 	// outside of the text is refused: nothing is loaded from disk or network.
-	Schema json.RawMessage
+	Schema json.RawMessage `json:"schema"`
 
 	// Example is data for people to see and for tests to send, as valid by the
 	// Schema. At most 256 KiB. nil: none.
-	Example json.RawMessage
+	Example json.RawMessage `json:"example"`
 
 	// CreatedAt is set by the store.
-	CreatedAt time.Time
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // schemaKey names a schema.

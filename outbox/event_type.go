@@ -19,39 +19,40 @@ const (
 // enqueued; one that extends others must be.
 type EventType struct {
 	// Name is the type as intents have it: "user.created".
-	Name string
+	Name string `json:"name"`
 
 	// Description is for people, at most 1024 characters.
-	Description string
+	Description string `json:"description"`
 
 	// Extends names umbrella types: a subscription that wants one of these hears
 	// this type too, and so on upward. They need not be registered. At most 32,
 	// in no cycle.
-	Extends []string
+	Extends []string `json:"extends"`
 
 	// PayloadAge is how long payloads are kept whole, from the expansion of their
 	// intent on, in whole milliseconds; longer where not all has ended, and no longer
 	// than HistoryRules.MaxAge. It belongs to Payloads and needs one that is not
 	// KeepBody. Default: 0.
-	PayloadAge time.Duration
+	PayloadAge time.Duration `json:"payload_age_ns"`
 
 	// Payloads is what engines keep of the data of intents of this type, and of the
 	// messages made of it, when all deliveries of the intent have ended: KeepBody,
 	// KeepHash or KeepNothing. It goes before HistoryRules.Payloads of an engine; a
 	// rule for the type in its HistoryRules.Types goes before this. It is not lent
 	// by umbrella types. Empty: as the engine's rules say.
-	Payloads Keep
+	Payloads Keep `json:"payloads"`
 
 	// Schemas are the versions of what Data must be, side by side. Register adds
 	// them to those that are there. Umbrella types lend theirs to nobody.
-	Schemas []EventSchema
+	Schemas []EventSchema `json:"schemas"`
 
 	// ArchivedAt is when the type was archived; nil: it is in use. Register
 	// leaves it as it is.
-	ArchivedAt *time.Time
+	ArchivedAt *time.Time `json:"archived_at"`
 
 	// CreatedAt and UpdatedAt are set by the store.
-	CreatedAt, UpdatedAt time.Time
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // Keep says what is kept of a body, in the words of package delivery.

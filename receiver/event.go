@@ -12,33 +12,33 @@ import (
 // Event is a webhook that came to a receiver.
 type Event struct {
 	// ID is the event's own: a random UUID in lower case.
-	ID string
+	ID string `json:"id"`
 
 	// Receiver is the name of the receiver that it came to.
-	Receiver string
+	Receiver string `json:"receiver"`
 
 	// Owner is whose token was in the hook URL; "" for a receiver without Tokens.
-	Owner string
+	Owner string `json:"owner"`
 
 	// DeliveryID is the sender's id, by which it is told from others; "" where it
 	// has none, and then each request is an event.
-	DeliveryID string
+	DeliveryID string `json:"delivery_id"`
 
 	// ContentType is that of the request, as it came.
-	ContentType string
+	ContentType string `json:"content_type"`
 
 	// Header is that of the request. The values of credentials are "[redacted]".
-	Header http.Header
+	Header http.Header `json:"header"`
 
 	// Body is what was signed, byte for byte.
-	Body []byte
+	Body []byte `json:"body"`
 
 	// ReceivedAt is when it was stored first.
-	ReceivedAt time.Time
+	ReceivedAt time.Time `json:"received_at"`
 
 	// Attempt counts the runs of the Func from 1, also beyond MaxAttempts when an event
 	// that had failed is tried anew.
-	Attempt int
+	Attempt int `json:"attempt"`
 }
 
 // JSON decodes the body into v, as json.Unmarshal does. A byte order mark in front of it is
@@ -66,13 +66,13 @@ func (e Event) Form() (url.Values, error) {
 // Response is what a Func answers. The zero value is 201 with a body that says so.
 type Response struct {
 	// Status is 200 to 599. Whatever it is, the event is done. 0 is 201.
-	Status int
+	Status int `json:"status"`
 
 	// ContentType is that of Body. Default: application/json.
-	ContentType string
+	ContentType string `json:"content_type"`
 
 	// Body is sent as it is. Default: {"message":...,"status":...}.
-	Body []byte
+	Body []byte `json:"body"`
 }
 
 func (r Response) check() error {

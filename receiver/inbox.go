@@ -26,19 +26,19 @@ const (
 
 // Status is what is known of an event.
 type Status struct {
-	ID       string
-	Receiver string
-	Owner    string
-	State    State
+	ID       string `json:"id"`
+	Receiver string `json:"receiver"`
+	Owner    string `json:"owner"`
+	State    State  `json:"state"`
 	// Attempts is how often the Func was started, in all rounds.
-	Attempts int
+	Attempts int `json:"attempts"`
 	// Message is what the Func has reported last; see [Report].
-	Message string
+	Message string `json:"message"`
 	// Error is why the last attempt of this round failed, for operators; "" after
 	// success.
-	Error string
+	Error string `json:"error"`
 	// Response is what the Func has answered, when it is done.
-	Response Response
+	Response Response `json:"response"`
 }
 
 // ErrNotFound says that an inbox has no such event, or that it is another receiver's or
@@ -47,7 +47,9 @@ var ErrNotFound = errors.New("receiver: no such event")
 
 // Ref names an event to who may know of it.
 type Ref struct {
-	Receiver, Owner, ID string
+	Receiver string `json:"receiver"`
+	Owner    string `json:"owner"`
+	ID       string `json:"id"`
 }
 
 // Inbox stores events and has them processed by the receivers of its [Registry]:
