@@ -35,6 +35,47 @@ func TestTheProgramInTheDocumentOnReceiversCompiles(t *testing.T) {
 	requireCompiles(t, "docs/receiver.md")
 }
 
+// A receiver that does not know the secret yet cannot verify the first event.
+func TestReadme_TellsTheSecretBeforeTheFirstEvent(t *testing.T) {
+	t.Parallel()
+
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	program := programsIn(text)[0]
+	last := -1
+	for _, step := range []string{"Subscriptions().Create(", "Secret.Reveal()", "os.Stdin.Read(", "outbox.Enqueue("} {
+		at := bytes.Index(program, []byte(step))
+		require.Greater(t, at, last, step)
+		last = at
+	}
+}
+
+// The program in the guide is the one that is compiled and run.
+func TestGettingStarted_ShowsTheProgramThatIsTested(t *testing.T) {
+	t.Parallel()
+
+	text, err := os.ReadFile(filepath.Join(root, "docs", "getting-started.md"))
+	require.NoError(t, err)
+	program, err := os.ReadFile(filepath.Join(root, "example", "webapp", "main.go"))
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{program}, programsIn(text))
+}
+
+// Who copies from a guide for users copies a call that asks what the user may do.
+func TestGuides_CreateSubscriptionsAsAUser(t *testing.T) {
+	t.Parallel()
+
+	for _, name := range []string{"filters.md", "getting-started.md", "subscriptions.md", "verification.md"} {
+		text, err := os.ReadFile(filepath.Join(root, "docs", name))
+		require.NoError(t, err)
+		creates := regexp.MustCompile(`Subscriptions\(\)[^\n]*?\.Create\(`).FindAll(text, -1)
+		require.NotEmpty(t, creates, name)
+		for _, call := range creates {
+			require.Regexp(t, `^Subscriptions\(\)\.As\(`, string(call), name)
+		}
+	}
+}
+
 func requireCompiles(t *testing.T, document string) {
 	t.Helper()
 
