@@ -295,6 +295,8 @@ func (c *Config) validate() error {
 		return refuse("HookTimeout", "must not be negative")
 	case len(c.ID) > 100:
 		return refuse("ID", "must be at most 100 bytes")
+	case !isText(c.ID):
+		return refuse("ID", "must be valid UTF-8 without NUL")
 	case c.MaintenanceInterval < time.Millisecond:
 		return refuse("MaintenanceInterval", "must be at least 1 ms")
 	case c.MaxHold < 0:

@@ -127,6 +127,9 @@ func (e *Engine) cancel(ctx context.Context, q *store.Queries, id uuid.UUID, rea
 	if reason == "" {
 		return fmt.Errorf("delivery: cancel %s: a reason is required", id)
 	}
+	if !isText(reason) {
+		return fmt.Errorf("delivery: cancel %s: the reason must be valid UTF-8 without NUL", id)
+	}
 	states, err := q.CancelDelivery(ctx, &store.CancelDeliveryParams{ID: id, Reason: brief(errors.New(reason))})
 	switch {
 	case err != nil:

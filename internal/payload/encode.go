@@ -27,7 +27,8 @@ func orNull(text []byte) []byte {
 	return text
 }
 
-// Marshal is JSON without HTML escapes. It runs code of the application, which may
+// Marshal is JSON without HTML escapes. A text that is not UTF-8 is an error: encoding/json
+// would put U+FFFD in its place. It runs code of the application, which may
 // panic.
 func Marshal(data any) (text []byte, err error) {
 	defer func() {
@@ -41,5 +42,9 @@ func Marshal(data any) (text []byte, err error) {
 	if err := enc.Encode(data); err != nil {
 		return nil, err
 	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+	text = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	if err := notUTF8(data, text); err != nil {
+		return nil, err
+	}
+	return text, nil
 }
