@@ -45,7 +45,7 @@ func (c *Client) EnqueueMany(ctx context.Context, tx pgx.Tx, in []Intent) ([]Res
 }
 
 func (c *Client) enqueue(ctx context.Context, tx pgx.Tx, records []*record, notify bool) ([]store.EnqueueBatchRow, error) {
-	q := store.In(tx, c.cfg.Schema)
+	q := store.Plain(tx, c.cfg.Schema)
 	if len(records) == 1 {
 		params, err := c.forOne(records[0], notify)
 		if err != nil {

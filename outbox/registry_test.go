@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/store"
 )
 
 // clocked is a client that knows event types, and what moves its clock.
@@ -203,6 +204,7 @@ func TestATypeIsReadNeitherInTheCallersTransactionNorAgainWhileItIsKnown(t *test
 	defer old.Rollback(context.WithoutCancel(t.Context()))
 	_, err = old.Exec(t.Context(), "SELECT 1/0")
 	require.Error(t, err)
+	require.False(t, store.IsPeculiar(t.Context(), pool)) // looked at once for each pool
 	counter.n = 0
 	for range 3 {
 		_, err = client.Enqueue(t.Context(), old, person(invalidPerson))

@@ -6,7 +6,7 @@ import "github.com/jackc/pgx/v5"
 // session has lower ones. An application can hold a lock for as long as it likes, such as
 // that of a table; an engine tries again. What pgx prepares at the first run of a statement
 // in a session is bounded by the context alone.
-const bounds = `SELECT
+const bounds = outputs + `,
 	set_config('lock_timeout', CASE WHEN current_setting('lock_timeout')::interval BETWEEN '1 ms' AND '1 s'
 		THEN current_setting('lock_timeout') ELSE '1s' END, true),
 	set_config('statement_timeout', CASE WHEN current_setting('statement_timeout')::interval BETWEEN '1 ms' AND '1 min'

@@ -7,6 +7,7 @@ package store
 
 import (
 	"context"
+	"time"
 )
 
 const beat = `-- name: Beat :one
@@ -20,7 +21,8 @@ WITH before AS (
 SELECT
     coalesce((SELECT floor(extract(epoch FROM now() - b.heartbeat_at) * 1000) FROM before b), -1)::bigint AS gap_ms,
     EXISTS (SELECT FROM /* TEMPLATE: schema */engine t
-        WHERE t.id = $1::text AND t.process <> $2::text AND t.heartbeat_at > beat.started_at) AS twin
+        WHERE t.id = $1::text AND t.process <> $2::text AND t.heartbeat_at > beat.started_at) AS twin,
+    clock_timestamp()::timestamptz AS at
 FROM beat
 `
 
@@ -33,15 +35,16 @@ type BeatParams struct {
 type BeatRow struct {
 	GapMs int64
 	Twin  bool
+	At    time.Time
 }
 
 // Beat writes the heartbeat of a process. It returns how old the last one was, -1
-// where there was none, and whether another process lives under the same id: one
-// that has beaten since this one began.
+// where there was none, whether another process lives under the same id: one
+// that has beaten since this one began, and the time.
 func (q *Queries) Beat(ctx context.Context, arg *BeatParams) (BeatRow, error) {
 	row := q.db.QueryRow(ctx, beat, arg.ID, arg.Process, arg.Inbox)
 	var i BeatRow
-	err := row.Scan(&i.GapMs, &i.Twin)
+	err := row.Scan(&i.GapMs, &i.Twin, &i.At)
 	return i, err
 }
 

@@ -34,6 +34,24 @@ func (q *Queries) InsertMigration(ctx context.Context, arg *InsertMigrationParam
 	return err
 }
 
+const mayReindex = `-- name: MayReindex :one
+SELECT coalesce(bool_and(pg_has_role(c.relowner, 'USAGE') OR CASE
+    WHEN current_setting('server_version_num')::integer >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN')
+    ELSE false
+END), false)::boolean AS may
+FROM pg_catalog.pg_class c
+WHERE c.oid = '/* TEMPLATE: schema */river_job'::regclass
+`
+
+// MayReindex says whether the role may rebuild the indexes of River's jobs: as a member of
+// the role that owns them, or from Postgres 17 on with the right to maintain the table.
+func (q *Queries) MayReindex(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, mayReindex)
+	var may bool
+	err := row.Scan(&may)
+	return may, err
+}
+
 const migrationTables = `-- name: MigrationTables :many
 SELECT c.relname::text AS name
 FROM pg_catalog.pg_class c

@@ -4,12 +4,15 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // customPlans is for statements whose parameters turn filters on and off: with
 // the values at hand the planner drops those that are off and finds the index
 // of those that are on. A plan for any values could use none.
-const customPlans = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)`
+const customPlans = outputs + `,
+	set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)`
 
 // keptPlans is for statements that are run all the time and find each row by its
 // key: one plan for all sizes of a batch, made once a connection. Left to
@@ -42,12 +45,10 @@ func frequentDB(db Batcher, schema string) *plannedDB {
 	return &plannedDB{batcher: db, schema: schema, before: []string{keptPlans}}
 }
 
-// plannedDB runs each query in one round trip with what goes before and after it, such
-// as settings for the planner, which end with its transaction. It only queries: the
-// other methods of DBTX are not reached.
+// plannedDB runs each statement in one round trip with what goes before and after it,
+// such as settings for the planner, which end with its transaction. On a pool it is of
+// READ COMMITTED, whatever the default of the session is.
 type plannedDB struct {
-	DBTX
-
 	batcher Batcher
 	schema  string
 	before  []string
@@ -55,6 +56,9 @@ type plannedDB struct {
 }
 
 func (p *plannedDB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if pool, ok := p.batcher.(*pgxpool.Pool); ok && IsPeculiar(ctx, pool) {
+		return p.queryBegun(ctx, pool, sql, args...)
+	}
 	batch := &pgx.Batch{}
 	for _, statement := range p.before {
 		batch.Queue(statement)
@@ -78,6 +82,47 @@ func (p *plannedDB) Query(ctx context.Context, sql string, args ...any) (pgx.Row
 	}
 	_ = results.Close()
 	return nil, err
+}
+
+// Exec is Query for statements without rows.
+func (p *plannedDB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	rows, err := p.Query(ctx, sql, args...)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	for rows.Next() {
+		continue
+	}
+	return rows.CommandTag(), rows.Err()
+}
+
+// QueryRow is Query for a single row.
+func (p *plannedDB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	rows, err := p.Query(ctx, sql, args...)
+	return plannedRow{rows: rows, err: err}
+}
+
+type plannedRow struct {
+	rows pgx.Rows
+	err  error
+}
+
+func (r plannedRow) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
+		}
+		return pgx.ErrNoRows
+	}
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	r.rows.Close()
+	return r.rows.Err()
 }
 
 type plannedRows struct {

@@ -206,6 +206,8 @@ WITH subs AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
         WHERE o.subscription_id = s.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
+            AND o.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + 1000), 12, '0') || repeat('f', 20))::uuid
+            AND o.id <= (lpad(to_hex((extract(epoch FROM o.created_at) * 1000)::bigint + 60000), 12, '0') || repeat('f', 20))::uuid
         ORDER BY o.id DESC
         OFFSET $3::bigint
         LIMIT 1
@@ -242,7 +244,8 @@ type LockSurplusRow struct {
 // LockSurplus locks the ended deliveries that some subscriptions have beyond what
 // is kept, oldest first, and returns where the next step begins. What was cancelled of
 // the epoch that the last deactivation has ended is neither counted nor pruned: it is
-// there to be recovered.
+// there to be recovered. Those whose ids are from a clock that ran ahead are not
+// counted: what has come since would seem older.
 func (q *Queries) LockSurplus(ctx context.Context, arg *LockSurplusParams) (LockSurplusRow, error) {
 	row := q.db.QueryRow(ctx, lockSurplus,
 		arg.After,

@@ -11,7 +11,8 @@ import (
 // at every site. Where there are very many, "/" above all, it would read and
 // sort all of them for each page; walking the index ends at the page's limit.
 // With that settled the plan is the same for all lookups, and is kept.
-const walkIndexes = `SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
+const walkIndexes = outputs + `,
+	set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
 	set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true)`
 
 const (

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // DefaultSchema is the schema that is used where none is named.
@@ -30,8 +31,24 @@ func CheckSchema(name string) error {
 	return nil
 }
 
-// In returns the queries, run on db in the given schema.
+// In returns the queries, run on db in the given schema. On a pool each of them is a
+// transaction of READ COMMITTED, which they are written for; in a transaction, it is
+// that of the caller. What the session is set to changes nothing of what they return.
 func In(db DBTX, schema string) *Queries {
+	switch db := db.(type) {
+	case *pgxpool.Pool:
+		return New(&poolDB{schemaDB: schemaDB{db: db, schema: schema}, pool: db})
+	case pgx.Tx:
+		if readsText(db.Conn()) {
+			return New(&plannedDB{batcher: db, schema: schema, before: []string{keepOutputs}, after: []string{restoreOutputs}})
+		}
+	}
+	return Plain(db, schema)
+}
+
+// Plain is In for statements that return neither times nor bytes, and are run as they
+// are.
+func Plain(db DBTX, schema string) *Queries {
 	return New(&schemaDB{db: db, schema: schema})
 }
 

@@ -32,13 +32,15 @@ type Inbox struct {
 	heart    *heartbeat.Heart
 	pool     *pgxpool.Pool
 	registry *receiver.Registry
-	river    *river.Client[pgx.Tx]
+	river    *river.Client[pgx.Tx] // for single statements
 	store    *store.Queries
 
-	mu      sync.Mutex
-	loop    sync.WaitGroup
-	started bool
-	stop    context.CancelFunc
+	mu        sync.Mutex
+	closePool func() // of working
+	loop      sync.WaitGroup
+	started   bool
+	stop      context.CancelFunc
+	working   *river.Client[pgx.Tx] // nil before Start
 }
 
 var _ receiver.Inbox = (*Inbox)(nil)
@@ -67,7 +69,7 @@ func New(pool *pgxpool.Pool, registry *receiver.Registry, cfg *Config) (*Inbox, 
 		registry: registry,
 		store:    store.In(pool, c.Schema),
 	}
-	if in.river, err = in.newRiver(); err != nil {
+	if in.river, err = in.newRiver(pool, []string{}); err != nil {
 		return nil, err
 	}
 	return in, nil

@@ -38,6 +38,43 @@ func TestIsolation_PostgresIsAnInboxUnderEach(t *testing.T) {
 	}
 }
 
+func TestInbox_SettingsOfTheSessionChangeNothing(t *testing.T) {
+	t.Parallel()
+	for mode, settings := range map[pgx.QueryExecMode]map[string]string{
+		pgx.QueryExecModeCacheStatement: {"standard_conforming_strings": "off"},
+		pgx.QueryExecModeExec:           {"bytea_output": "escape", "DateStyle": "German"},
+		pgx.QueryExecModeSimpleProtocol: {"bytea_output": "escape", "DateStyle": "SQL, DMY"},
+	} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			cfg := pgtest.Pool(t).Config()
+			cfg.ConnConfig.DefaultQueryExecMode = mode
+			for name, value := range settings {
+				cfg.ConnConfig.RuntimeParams[name] = value
+			}
+			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+			require.NoError(t, err)
+			t.Cleanup(pool.Close)
+			b := &bundle{T: t, pool: pool}
+			b.exec(`CREATE TABLE effect (delivery_id text)`)
+			inbox := b.start(b.inbox(pginbox.InTx(func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error) {
+				return receiver.Response{Status: 200, ContentType: "text/plain", Body: []byte("\x00\\\xff")}, write(ctx, tx, ev)
+			})))
+			ref := b.add(inbox, `d\1`)
+			b.eventually(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'done'`, 1)
+			status, err := inbox.Status(t.Context(), ref)
+			require.NoError(t, err)
+			require.Empty(t, status.Error)
+			require.Equal(t, "\x00\\\xff", string(status.Response.Body))
+			listed, err := inbox.List(t.Context(), receiver.EventFilter{})
+			require.NoError(t, err)
+			require.NotEmpty(t, listed)
+			_, err = inbox.Delete(t.Context(), ref)
+			require.NoError(t, err)
+		})
+	}
+}
+
 func TestIsolation_InTxReportsUnderEach(t *testing.T) {
 	t.Parallel()
 	for _, level := range []string{"read committed", "repeatable read", "serializable"} {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
@@ -28,12 +29,13 @@ const (
 	reconcileRows = 500
 )
 
-func (in *Inbox) newRiver() (*river.Client[pgx.Tx], error) {
+// newRiver makes a client on a pool, which rebuilds indexes every night.
+func (in *Inbox) newRiver(pool *pgxpool.Pool, indexes []string) (*river.Client[pgx.Tx], error) {
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, &worker{inbox: in}); err != nil {
 		return nil, fmt.Errorf("pginbox: register the worker: %w", err)
 	}
-	client, err := river.NewClient(riverpgxv5.New(in.pool), &river.Config{
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		CompletedJobRetentionPeriod: completedRetention,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           pollInterval,
@@ -43,6 +45,7 @@ func (in *Inbox) newRiver() (*river.Client[pgx.Tx], error) {
 		MaxAttempts:                 jobs.MaxAttempts,
 		PollOnly:                    in.cfg.PollOnly,
 		Queues:                      map[string]river.QueueConfig{jobs.QueueInbox: {MaxWorkers: in.cfg.MaxWorkers}},
+		ReindexerIndexNames:         indexes,
 		RescueStuckJobsAfter:        neverRescued,
 		Schema:                      in.cfg.Schema,
 		Workers:                     workers,
@@ -96,18 +99,43 @@ func (in *Inbox) Start(ctx context.Context) error {
 	if err := migration.Check(ctx, in.pool, in.cfg.Schema); err != nil {
 		return fmt.Errorf("pginbox: start: %w", err)
 	}
+	working, closePool, err := in.workingRiver(ctx)
+	if err != nil {
+		return fmt.Errorf("pginbox: start: %w", err)
+	}
 	if err := in.heart.Start(ctx); err != nil {
+		closePool()
 		return fmt.Errorf("pginbox: start: %w", err)
 	}
 	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	if err := in.river.Start(loopCtx); err != nil {
+	if err := working.Start(loopCtx); err != nil {
 		stop()
+		closePool()
 		return fmt.Errorf("pginbox: start river: %w", err)
 	}
-	in.started, in.stop = true, stop
+	in.started, in.stop, in.working, in.closePool = true, stop, working, closePool
 	in.loop.Go(func() { in.heart.Run(loopCtx) })
 	in.loop.Go(func() { in.keepHouse(loopCtx) })
 	return nil
+}
+
+// workingRiver makes the client that works on events, and what closes the connections that
+// it has for itself.
+func (in *Inbox) workingRiver(ctx context.Context) (*river.Client[pgx.Tx], func(), error) {
+	indexes, err := in.heart.RiverIndexes(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool, closePool, err := in.heart.RiverPool(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := in.newRiver(pool, indexes)
+	if err != nil {
+		closePool()
+		return nil, nil, err
+	}
+	return client, closePool, nil
 }
 
 // Stop takes no new events, lets the attempts under way come to their end until ctx or
@@ -122,12 +150,13 @@ func (in *Inbox) Stop(ctx context.Context) error {
 	}
 	soft, cancel := context.WithTimeout(ctx, in.cfg.StopTimeout)
 	defer cancel()
-	err := in.river.Stop(soft)
+	err := in.working.Stop(soft)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	if err != nil {
-		err = errors.Join(fmt.Errorf("pginbox: stop: attempts were interrupted: %w", err), in.river.StopAndCancel(last))
+		err = errors.Join(fmt.Errorf("pginbox: stop: attempts were interrupted: %w", err), in.working.StopAndCancel(last))
 	}
+	in.closePool()
 	in.stop()
 	in.stop = nil
 	in.loop.Wait()

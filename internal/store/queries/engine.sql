@@ -1,7 +1,7 @@
 -- name: Beat :one
 -- Beat writes the heartbeat of a process. It returns how old the last one was, -1
--- where there was none, and whether another process lives under the same id: one
--- that has beaten since this one began.
+-- where there was none, whether another process lives under the same id: one
+-- that has beaten since this one began, and the time.
 WITH before AS (
     SELECT o.heartbeat_at FROM /* TEMPLATE: schema */engine o WHERE o.process = @process::text
 ), beat AS (
@@ -12,7 +12,8 @@ WITH before AS (
 SELECT
     coalesce((SELECT floor(extract(epoch FROM now() - b.heartbeat_at) * 1000) FROM before b), -1)::bigint AS gap_ms,
     EXISTS (SELECT FROM /* TEMPLATE: schema */engine t
-        WHERE t.id = @id::text AND t.process <> @process::text AND t.heartbeat_at > beat.started_at) AS twin
+        WHERE t.id = @id::text AND t.process <> @process::text AND t.heartbeat_at > beat.started_at) AS twin,
+    clock_timestamp()::timestamptz AS at
 FROM beat;
 
 -- name: RemoveEngine :exec

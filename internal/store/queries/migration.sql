@@ -24,3 +24,13 @@ DELETE FROM /* TEMPLATE: schema */migration WHERE version = $1;
 -- TryLockMigrations does not wait, and keeps others out until the transaction
 -- ends.
 SELECT pg_try_advisory_xact_lock(hashtextextended('riverhook migrate ' || sqlc.arg(schema_name)::text, 0))::boolean AS locked;
+
+-- name: MayReindex :one
+-- MayReindex says whether the role may rebuild the indexes of River's jobs: as a member of
+-- the role that owns them, or from Postgres 17 on with the right to maintain the table.
+SELECT coalesce(bool_and(pg_has_role(c.relowner, 'USAGE') OR CASE
+    WHEN current_setting('server_version_num')::integer >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN')
+    ELSE false
+END), false)::boolean AS may
+FROM pg_catalog.pg_class c
+WHERE c.oid = '/* TEMPLATE: schema */river_job'::regclass;

@@ -13,7 +13,8 @@ SELECT coalesce((
 -- LockSurplus locks the ended deliveries that some subscriptions have beyond what
 -- is kept, oldest first, and returns where the next step begins. What was cancelled of
 -- the epoch that the last deactivation has ended is neither counted nor pruned: it is
--- there to be recovered.
+-- there to be recovered. Those whose ids are from a clock that ran ahead are not
+-- counted: what has come since would seem older.
 WITH subs AS MATERIALIZED (
     SELECT s.id, s.epoch FROM /* TEMPLATE: schema */subscription s
     WHERE s.id > sqlc.arg(after)::uuid
@@ -25,6 +26,8 @@ WITH subs AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
         WHERE o.subscription_id = s.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
+            AND o.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + 1000), 12, '0') || repeat('f', 20))::uuid
+            AND o.id <= (lpad(to_hex((extract(epoch FROM o.created_at) * 1000)::bigint + 60000), 12, '0') || repeat('f', 20))::uuid
         ORDER BY o.id DESC
         OFFSET sqlc.arg(keep)::bigint
         LIMIT 1
