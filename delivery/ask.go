@@ -53,7 +53,7 @@ import (
 // The engine need not be started, so that a process which only enqueues can ask.
 // Config.MaxInFlight counts questions as well.
 func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
-	ev, err := q.event(e.cfg.MaxRequestBytes)
+	ev, err := q.event(e.ids.next(), e.cfg.MaxRequestBytes)
 	if err != nil {
 		return nil, fmt.Errorf("delivery: ask: %w", err)
 	}
@@ -134,7 +134,7 @@ func (e *Engine) askThere(ctx, limited context.Context, asked *questioning) erro
 	round := &questioning{expansion: expansion{
 		Intent: asked.Intent, ReadAt: readAt, Decisions: decisions, Messages: asked.Messages,
 	}}
-	maps.Copy(asked.Asked, e.askAll(limited, round.targets(stored), round.Decisions))
+	maps.Copy(asked.Asked, e.askAll(limited, round.targets(&e.ids, stored), round.Decisions))
 	asked.Decisions = append(asked.Decisions, round.Decisions...)
 	asked.Next = asked.Decisions[len(asked.Decisions)-1].Subscription.ID
 	return nil

@@ -68,7 +68,7 @@ func (e *Engine) challengePost(ctx context.Context, t *target, body map[string]s
 		return built, err
 	}
 	t.Event = dialect.Event{
-		ID: newID().String(), Type: ChallengeEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC(),
+		ID: e.ids.next().String(), Type: ChallengeEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC(),
 	}
 	if t.Message, err = envelope(ctx, nil, d, t.Event, data); err == nil {
 		t.Message.Body, t.Message.ContentType = data, "application/json"

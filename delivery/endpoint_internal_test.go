@@ -6,10 +6,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/stretchr/testify/require"
 )
 
-func newEndpoint() endpointKey { return endpointKey{SubscriptionID: newID(), URLVersion: 1} }
+func newEndpoint() endpointKey { return endpointKey{SubscriptionID: uuid.New(), URLVersion: 1} }
 
 func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 	t.Parallel()

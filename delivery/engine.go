@@ -55,6 +55,7 @@ type Engine struct {
 	firstRun  *caller
 	heart     *heartbeat.Heart
 	hooks     *hookCalls
+	ids       ids
 	keeper    headerKeeper
 	inFlight  chan struct{}
 	wide      chan struct{} // attempts of large fan-outs beyond what each job has for itself
@@ -99,6 +100,10 @@ type Engine struct {
 	stopped chan struct{} // closed when Stop is done; nil before Stop
 	stopErr error
 	river   *river.Client[pgx.Tx]
+
+	closeRiverPool func()
+	reindexes      river.PeriodicSchedule // of River's indexes; nil is River's own, every night
+
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
 	dueRuns int       // of RunDue, under way where the engine was not started
@@ -126,6 +131,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		wide: make(chan struct{}, int(wideShare*float64(cfg.MaxInFlight))),
 	}
 	e.heart, e.hooks = e.newHeart(), newHookCalls()
+	e.ids.now = e.heart.Now
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}

@@ -107,7 +107,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 		ex.Decisions, ex.Messages = decisions, fresh
 		for i := range ex.Decisions {
 			if ex.Decisions[i].Outcome == decisionDeliver {
-				ex.Decisions[i].DeliveryID = newID()
+				ex.Decisions[i].DeliveryID = e.ids.next()
 			}
 		}
 		e.logTrouble(ctx, ex)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/riverqueue/river"
 )
 
 // Classify is classify for tests that need package deliverytest, which imports
@@ -21,6 +22,9 @@ const (
 
 // OnPoint has f called at each fault point. It must be set before Start.
 func (e *Engine) OnPoint(f func(point string)) { e.fault = f }
+
+// ReindexBy has River rebuild its indexes by a schedule. It must be set before Start.
+func (e *Engine) ReindexBy(s river.PeriodicSchedule) { e.reindexes = s }
 
 // RereadAfter has rows that are older than d read again before a request. It must be
 // set before the engine is used.
@@ -79,3 +83,7 @@ func (e *Engine) ChallengeDue(ctx context.Context, spawn func(func())) (int, err
 
 // Maintain is one round of maintenance, which a started engine does by itself.
 func (e *Engine) Maintain(ctx context.Context) error { return e.maintainOnce(ctx) }
+
+// SetClock replaces the clock of the process by which ids are made. It must be called
+// before the first heartbeat.
+func (e *Engine) SetClock(local func() time.Time) { e.heart.SetClock(local) }

@@ -22,16 +22,19 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err := migration.Check(ctx, e.pool, e.cfg.Schema); err != nil {
 		return fmt.Errorf("delivery: start: %w", err)
 	}
-	client, err := e.newRiver()
+	client, closePool, err := e.newRiver(ctx)
 	if err != nil {
 		return err
 	}
 	if err := e.beat(ctx); err != nil {
+		closePool()
 		return err
 	}
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		closePool()
 		return fmt.Errorf("delivery: start river: %w", err)
 	}
+	e.closeRiverPool = closePool
 	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.river, e.started, e.stop = client, true, stop
 	e.loops.Go(func() { e.heart.Run(loopCtx) })
@@ -95,6 +98,7 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("delivery: stop: requests were interrupted: %w", err), e.river.StopAndCancel(last))
 	}
+	e.closeRiverPool()
 	e.stop()
 	e.loops.Wait()
 	e.ended.Store(true)

@@ -80,5 +80,3 @@ func (e *Engine) attemptLater(ctx context.Context, by carrier, id uuid.UUID, sta
 	defer t.Payloads.release()
 	return e.attemptOne(ctx, by, t, started)
 }
-
-func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

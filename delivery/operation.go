@@ -77,7 +77,7 @@ func (e *Engine) announce(ctx context.Context, q *store.Queries, ops []operation
 		if err != nil {
 			return fmt.Errorf("delivery: announce %s: %w", op.Type, err)
 		}
-		p.Ids = append(p.Ids, newID().String())
+		p.Ids = append(p.Ids, e.ids.next().String())
 		p.Types = append(p.Types, op.Type)
 		p.Patterns = append(p.Patterns, strings.Join(hierarchy.Patterns(op.Type), " "))
 		p.Subscriptions = append(p.Subscriptions, op.Subscription.String())

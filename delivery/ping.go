@@ -164,7 +164,7 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialec
 	if err != nil {
 		return dialect.Request{}, err
 	}
-	ev := dialect.Event{ID: newID().String(), Type: PingEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC()}
+	ev := dialect.Event{ID: e.ids.next().String(), Type: PingEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC()}
 	t.Event = ev
 	var built dialect.Request
 	if t.Message, err = envelope(ctx, nil, d, ev, data); err == nil {

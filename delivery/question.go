@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
+
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -65,8 +67,8 @@ type Question struct {
 	Type string `json:"type"`
 }
 
-// event checks the question and encodes it as dialects see it.
-func (q *Question) event(maxBytes int) (dialect.Event, error) {
+// event checks the question and encodes it as dialects see it, with its id.
+func (q *Question) event(id uuid.UUID, maxBytes int) (dialect.Event, error) {
 	refuse := func(field string, err error) (dialect.Event, error) {
 		return dialect.Event{}, fmt.Errorf("%w: %s: %w", ErrInvalidQuestion, field, err)
 	}
@@ -101,7 +103,7 @@ func (q *Question) event(maxBytes int) (dialect.Event, error) {
 		return refuse("Data", err)
 	}
 	return dialect.Event{
-		ID: newID().String(), Type: typ, Site: string(site), ActiveSite: string(q.ActiveSite), Channel: q.Channel, Actor: q.Actor,
+		ID: id.String(), Type: typ, Site: string(site), ActiveSite: string(q.ActiveSite), Channel: q.Channel, Actor: q.Actor,
 		ResourceKind: q.Resource.Kind, ResourceID: q.Resource.ID, Attributes: maps.Clone(q.Attributes), Data: data,
 		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
 	}, nil

@@ -20,7 +20,7 @@ type questioning struct {
 
 // targets are the requests that are to be made, by the place of their decision; nil
 // where there is none.
-func (q *questioning) targets(stored map[uuid.UUID]store.LoadGatesRow) []*target {
+func (q *questioning) targets(ids *ids, stored map[uuid.UUID]store.LoadGatesRow) []*target {
 	targets, now := make([]*target, len(q.Decisions)), time.Now()
 	for i := range q.Decisions {
 		d := &q.Decisions[i]
@@ -32,7 +32,7 @@ func (q *questioning) targets(stored map[uuid.UUID]store.LoadGatesRow) []*target
 			d.Outcome, d.Reason = decisionInactive, "the subscription was deleted"
 			continue
 		}
-		d.DeliveryID = newID()
+		d.DeliveryID = ids.next()
 		t := &target{
 			ID: d.DeliveryID, IntentID: q.Intent.ID, Event: q.Intent.Event, Message: q.Messages[d.Subscription.Dialect],
 			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect,

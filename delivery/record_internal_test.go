@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
@@ -18,10 +20,10 @@ func TestTwoTransitionsOfOneDeliveryInABatchAreToldApart(t *testing.T) {
 	pool := pgtest.Pool(t)
 	e, err := New(pool, &Config{Sealer: seal.Clear()})
 	require.NoError(t, err)
-	id, sub := newID(), newID()
+	id, sub := uuid.New(), uuid.New()
 	ctx := context.Background()
 	_, err = pool.Exec(ctx, `INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, attempt_seq)
-		VALUES ($1, $2, $3, 'standard', '/', 1, 1)`, id, newID(), sub)
+		VALUES ($1, $2, $3, 'standard', '/', 1, 1)`, id, uuid.New(), sub)
 	require.NoError(t, err)
 	answer := func(seq int, outcome Outcome, state string) *transition {
 		tr := &transition{

@@ -163,7 +163,7 @@ func (e *Engine) settle(
 		case d.Subscription.DeletedAt != nil:
 			d.Outcome, d.Reason = decisionInactive, "the subscription was deleted"
 		case d.Outcome == decisionDeliver:
-			d.DeliveryID = newID()
+			d.DeliveryID = e.ids.next()
 		}
 	}
 	e.logTrouble(ctx, ex)

@@ -50,16 +50,21 @@ func (s *stallError) Unwrap() error { return s.err }
 // queues are those that an engine works at. Others of the schema are not its own.
 func queues() []string { return []string{jobs.QueueChunk, jobs.QueueDeliver, jobs.QueueExpand} }
 
-func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
+// newRiver makes a client, and what closes the connections that it has for itself.
+func (e *Engine) newRiver(ctx context.Context) (client *river.Client[pgx.Tx], closePool func(), err error) {
 	workers := river.NewWorkers()
-	err := errors.Join(
+	err = errors.Join(
 		river.AddWorkerSafely(workers, &worker[jobs.Expand]{engine: e}),
 		river.AddWorkerSafely(workers, &worker[jobs.Chunk]{engine: e}),
 		river.AddWorkerSafely(workers, &worker[jobs.Decide]{engine: e}),
 		river.AddWorkerSafely(workers, &worker[jobs.Deliver]{engine: e}),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("delivery: register workers: %w", err)
+		return nil, nil, fmt.Errorf("delivery: register workers: %w", err)
+	}
+	indexes, err := e.heart.RiverIndexes(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("delivery: river: %w", err)
 	}
 	cfg := &river.Config{
 		CompletedJobRetentionPeriod: completedRetention,
@@ -71,6 +76,8 @@ func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
 		MaxAttempts:                 jobs.MaxAttempts,
 		PollOnly:                    e.cfg.PollOnly,
 		Queues:                      map[string]river.QueueConfig{},
+		ReindexerIndexNames:         indexes,
+		ReindexerSchedule:           e.reindexes,
 		RescueStuckJobsAfter:        neverRescued,
 		RetryPolicy:                 retryPolicy{},
 		Schema:                      e.cfg.Schema,
@@ -79,11 +86,15 @@ func (e *Engine) newRiver() (*river.Client[pgx.Tx], error) {
 	for _, queue := range queues() {
 		cfg.Queues[queue] = river.QueueConfig{MaxWorkers: e.cfg.MaxWorkers}
 	}
-	client, err := river.NewClient(riverpgxv5.New(e.pool), cfg)
+	pool, closePool, err := e.heart.RiverPool(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("delivery: river: %w", err)
+		return nil, nil, fmt.Errorf("delivery: %w", err)
 	}
-	return client, nil
+	if client, err = river.NewClient(riverpgxv5.New(pool), cfg); err != nil {
+		closePool()
+		return nil, nil, fmt.Errorf("delivery: river: %w", err)
+	}
+	return client, closePool, nil
 }
 
 // retryPolicy is for errors of jobs, which are never HTTP outcomes.

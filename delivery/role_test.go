@@ -38,16 +38,22 @@ func (b *bundle) as(name, grants string) *pgxpool.Pool {
 	})
 }
 
-// The rights that docs/security.md names are enough for all that an engine does, and
-// for keeping subscriptions.
-func TestAnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
-	t.Parallel()
+// engineGrants are those that docs/security.md names for an engine.
+func engineGrants(t *testing.T) string {
+	t.Helper()
 	guide, err := os.ReadFile("../docs/security.md")
 	require.NoError(t, err)
 	block := regexp.MustCompile("(?s)\n```sql\nCREATE ROLE webhook_engine;\n(.*?)\n```\n").FindSubmatch(guide)
 	require.NotNil(t, block)
+	return strings.ReplaceAll(string(block[1]), "webhook_engine", "role")
+}
+
+// The rights that docs/security.md names are enough for all that an engine does, and
+// for keeping subscriptions.
+func TestAnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
+	t.Parallel()
 	b := newBundle(t)
-	pool := b.as("engine", strings.ReplaceAll(string(block[1]), "webhook_engine", "role"))
+	pool := b.as("engine", engineGrants(t))
 	var lines log
 	cfg := b.cfg
 	cfg.Logger = lines.logger()

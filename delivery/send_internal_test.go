@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/dialect"
@@ -27,11 +29,11 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	require.NoError(t, err)
 	e, err := New(pgtest.Pool(t), &Config{Egress: policy, MaxInFlight: 1, Sealer: seal.Clear()})
 	require.NoError(t, err)
-	intent := newID()
+	intent := uuid.New()
 	targets := make([]*target, 20)
 	for i := range targets {
-		targets[i] = &target{ID: newID(), IntentID: intent, Dialect: "plain", Message: dialect.Message{Body: []byte("{}")}, State: statePending}
-		targets[i].Sub.ID, targets[i].Sub.URL, targets[i].Sub.Operator = newID(), r.URL, true
+		targets[i] = &target{ID: uuid.New(), IntentID: intent, Dialect: "plain", Message: dialect.Message{Body: []byte("{}")}, State: statePending}
+		targets[i].Sub.ID, targets[i].Sub.URL, targets[i].Sub.Operator = uuid.New(), r.URL, true
 		targets[i].ReadAt = time.Now().Add(time.Minute) // it is in no table that could be read again
 	}
 	done := make(chan error, 1)

@@ -78,6 +78,7 @@ type Config struct {
 // Heart beats for one engine or inbox. It is safe for concurrent use.
 type Heart struct {
 	cfg      Config
+	clock    clock
 	patience time.Duration
 	process  string
 	store    *store.Queries
@@ -100,6 +101,7 @@ type Heart struct {
 func New(cfg Config) *Heart {
 	return &Heart{
 		cfg:      cfg,
+		clock:    clock{local: time.Now},
 		patience: patience,
 		process:  newProcess(cfg.ID),
 		store:    store.In(cfg.Pool, cfg.Schema),
@@ -202,6 +204,7 @@ func (h *Heart) beat(ctx context.Context) error {
 		}
 		return fmt.Errorf("heartbeat: %w", err)
 	}
+	h.clock.set(row.At)
 	// The clock of the process stands still while its machine is suspended, and that
 	// of the database can be set.
 	cut := row.GapMs < 0 || row.GapMs > gap.Milliseconds() || h.Age() > gap
