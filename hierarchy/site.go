@@ -164,6 +164,9 @@ func (s *Sites) find(ctx context.Context, q *store.Queries, p Path) (*store.Site
 		return &store.Site{}, fmt.Errorf("site: %w: %w", ErrNotFound, err)
 	}
 	row, err := q.GetSite(ctx, string(p))
+	if p == Root && errors.Is(err, pgx.ErrNoRows) {
+		return &row, fmt.Errorf("site \"/\": %w: its row was deleted, as TRUNCATE does: run outbox.Migrate, which puts it back", ErrNotFound)
+	}
 	return &row, found(err, "site "+quoted(string(p)))
 }
 

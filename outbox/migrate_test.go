@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
@@ -259,6 +260,20 @@ func TestErrNotMigrated(t *testing.T) {
 		_, err = pool.Exec(t.Context(), "DROP SCHEMA riverhook CASCADE")
 		require.NoError(t, err)
 		require.NoError(t, Migrate(t.Context(), pool, nil))
+	})
+
+	t.Run("Migrate puts back the root of sites that were emptied", func(t *testing.T) {
+		t.Parallel()
+		pool := pgtest.Pool(t)
+		sites, err := hierarchy.NewSites(pool, nil)
+		require.NoError(t, err)
+		_, err = pool.Exec(t.Context(), "TRUNCATE riverhook.site CASCADE")
+		require.NoError(t, err)
+		_, err = sites.Create(t.Context(), "/a")
+		require.ErrorContains(t, err, "run outbox.Migrate, which puts it back")
+		require.NoError(t, Migrate(t.Context(), pool, nil))
+		_, err = sites.Create(t.Context(), "/a")
+		require.NoError(t, err)
 	})
 
 	t.Run("Migrate says so of a newer schema, in both directions", func(t *testing.T) {

@@ -15,12 +15,17 @@ import (
 
 // Up makes the schema where it does not exist, and applies what is missing of
 // River's migrations and of ours, each in its own transaction together with
-// the row that records it. Where nothing is missing it only reads. Processes
-// that call it at once wait for one another, until ctx ends.
+// the row that records it. It puts back the root of the sites where that was deleted.
+// Where nothing is missing it only reads. Processes that call it at once wait for one
+// another, until ctx ends.
 //
 // It fails with [ErrNotMigrated] where the schema is too new for this library.
 func Up(ctx context.Context, pool *pgxpool.Pool, schema string) error {
-	if err := Check(ctx, pool, schema); !errors.Is(err, ErrNotMigrated) || errors.Is(err, errEmptied) {
+	err := Check(ctx, pool, schema)
+	switch {
+	case err == nil:
+		return restoreRoot(ctx, store.In(pool, schema))
+	case !errors.Is(err, ErrNotMigrated), errors.Is(err, errEmptied):
 		return err
 	}
 	return locked(ctx, pool, schema, func(ctx context.Context, own *pgxpool.Pool) error {
@@ -52,6 +57,18 @@ func Up(ctx context.Context, pool *pgxpool.Pool, schema string) error {
 		}
 		return Check(ctx, own, schema)
 	})
+}
+
+// restoreRoot puts back what TRUNCATE of the sites has taken away.
+func restoreRoot(ctx context.Context, q *store.Queries) error {
+	has, err := q.HasRootSite(ctx)
+	if err == nil && !has {
+		err = q.RestoreRootSite(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("restore the root of the sites: %w", err)
+	}
+	return nil
 }
 
 func createSchema(ctx context.Context, own *pgxpool.Pool, schema string) error {

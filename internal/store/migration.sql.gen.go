@@ -20,6 +20,17 @@ func (q *Queries) DeleteMigration(ctx context.Context, version int) error {
 	return err
 }
 
+const hasRootSite = `-- name: HasRootSite :one
+SELECT EXISTS (SELECT FROM /* TEMPLATE: schema */site s WHERE s.path = '/')
+`
+
+func (q *Queries) HasRootSite(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, hasRootSite)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const insertMigration = `-- name: InsertMigration :exec
 INSERT INTO /* TEMPLATE: schema */migration (version, min_client) VALUES ($1, $2)
 `
@@ -94,6 +105,16 @@ func (q *Queries) MigrationVersions(ctx context.Context) (MigrationVersionsRow, 
 	var i MigrationVersionsRow
 	err := row.Scan(&i.Have, &i.MinClient)
 	return i, err
+}
+
+const restoreRootSite = `-- name: RestoreRootSite :exec
+INSERT INTO /* TEMPLATE: schema */site (id, path) VALUES ('00000000-0000-0000-0000-000000000000', '/') ON CONFLICT DO NOTHING
+`
+
+// RestoreRootSite puts back the row that the first migration has made.
+func (q *Queries) RestoreRootSite(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, restoreRootSite)
+	return err
 }
 
 const riverVersions = `-- name: RiverVersions :many

@@ -34,3 +34,10 @@ SELECT coalesce(bool_and(pg_has_role(c.relowner, 'USAGE') OR CASE
 END), false)::boolean AS may
 FROM pg_catalog.pg_class c
 WHERE c.oid = '/* TEMPLATE: schema */river_job'::regclass;
+
+-- name: HasRootSite :one
+SELECT EXISTS (SELECT FROM /* TEMPLATE: schema */site s WHERE s.path = '/');
+
+-- name: RestoreRootSite :exec
+-- RestoreRootSite puts back the row that the first migration has made.
+INSERT INTO /* TEMPLATE: schema */site (id, path) VALUES ('00000000-0000-0000-0000-000000000000', '/') ON CONFLICT DO NOTHING;
