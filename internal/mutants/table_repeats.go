@@ -16,8 +16,8 @@ var repeating = []mutant{
 	},
 	{
 		name: "a request that was written is sent again",
-		file: "egress/exchange.go", decl: "end",
-		old: "case s.line != nil && s.line.writes.Load() == s.writes:", with: "case s.line != nil:",
+		file: "egress/exchange.go", decl: "lookedAtLine",
+		old: "case s.line.shut.Load() && s.line.writes.Load() == s.writes:", with: "case s.line.shut.Load():",
 		test: "egress.TestClient_SendsNothingAgainOnceSomethingIsWritten",
 	},
 	{
@@ -37,5 +37,29 @@ var repeating = []mutant{
 		file: "egress/transport.go", decl: "RoundTrip",
 		old: "repeats == maxRepeats", with: "repeats == 5*maxRepeats",
 		test: "egress.TestClient_SendsAgainAtMostThreeTimes",
+	},
+	{
+		name: "a connection of HTTP/1.1 takes requests as long as it likes",
+		file: "egress/line.go", decl: "take",
+		old: "time.AfterFunc(left, l.retire)", with: "time.AfterFunc(left+time.Hour, l.retire)",
+		test: "egress.TestMaxConnAge_IdleConnectionsAreClosed",
+	},
+	{
+		name: "a connection of HTTP/2 takes requests as long as it likes",
+		file: "egress/http2.go", decl: "accept",
+		old: "time.Until(l.until)", with: "time.Hour",
+		test: "egress.TestMaxConnAge_IdleConnectionsAreClosed",
+	},
+	{
+		name: "a connection that gets old breaks the request that it carries",
+		file: "egress/line.go", decl: "retire",
+		old: "if l.idle.Load() {", with: "{",
+		test: "egress.TestMaxConnAge_RequestsUnderWayComeToTheirEnd",
+	},
+	{
+		name: "a connection is used again whose 204 announces content",
+		file: "egress/exchange.go", decl: "lookedAtLine",
+		old: "case announcesMore(resp):", with: "case false:",
+		test: "egress.TestClient_UsesNoConnectionAgainWhoseNoContentAnnouncesContent",
 	},
 }
