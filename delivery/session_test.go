@@ -69,7 +69,7 @@ func (b *bundle) requireAllOf(pool *pgxpool.Pool) {
 	b.change(b.subs.Activate(ctx, sub.ID))
 	page, err := engine.History().Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: sub.ID})
 	require.NoError(b.t, err)
-	require.Len(b.t, page, 1)
+	require.Len(b.t, page.Deliveries, 1)
 	b.gate(b.always(deliverytest.Veto("no")), nil)
 	answer, err := engine.Ask(ctx, mayDelete())
 	require.ErrorIs(b.t, err, delivery.ErrVetoed)

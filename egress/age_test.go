@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type aged struct {
 	opened atomic.Int64
 	closed atomic.Int64
 	hold   chan struct{} // what "/hold" waits for
+	let    func()        // closes hold
 	held   chan struct{}
 	late   atomic.Int64 // requests on the connection of "/hold" after it
 }
@@ -34,6 +36,7 @@ const shortAge = 40 * time.Millisecond
 func newAged(t *testing.T, protocol string) *aged {
 	t.Helper()
 	a := &aged{hold: make(chan struct{}), held: make(chan struct{}, 1)}
+	a.let = sync.OnceFunc(func() { close(a.hold) })
 	var holder atomic.Pointer[net.Conn]
 	a.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -66,6 +69,7 @@ func newAged(t *testing.T, protocol string) *aged {
 		cfg.RootCAs = a.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	}
 	t.Cleanup(a.Close)
+	t.Cleanup(a.let)
 	policy := local("127.0.0.1/32")
 	policy.MaxConnAge = shortAge
 	var err error
@@ -134,7 +138,7 @@ func TestMaxConnAge_RequestsUnderWayComeToTheirEnd(t *testing.T) {
 		}()
 		<-a.held
 		a.postUntilOpened(t, 4) // the connection of the request has been too old for long
-		close(a.hold)
+		a.let()
 		require.Equal(t, http.StatusNoContent, <-done)
 		for range 10 {
 			a.post(t)
