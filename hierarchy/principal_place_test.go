@@ -41,7 +41,8 @@ func TestPrincipal_ASiteThatIsMadeAnewAfterTheQuestion(t *testing.T) {
 				if a.Verb != access.VerbCreate {
 					return nil
 				}
-				if asked++; asked > 1 {
+				asked++
+				if asked > 1 {
 					return access.ErrDenied // nobody of the first tenant manages the second
 				}
 				_, err := sites.Rename(ctx, "/acme", "acme-group")

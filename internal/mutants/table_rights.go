@@ -83,7 +83,7 @@ var ruling = []mutant{
 	{
 		name: "a principal creates at a site that was not asked about",
 		file: "hierarchy/subscription_tree.go", decl: "checkStanding",
-		old: "now.token != asked.token", with: "false",
+		old: "now.token != asked.token", with: "now.token == \"\"",
 		test: "hierarchy.TestPrincipal_ASiteThatIsMadeAnewAfterTheQuestion",
 	},
 	{
