@@ -81,6 +81,10 @@ func (f *fanOut) wait(err error) error {
 // attempt makes the first attempt of a delivery that the job has just made.
 func (f *fanOut) attempt(ctx context.Context, t *target) {
 	e, done := f.engine, f.admit(ctx)
+	if e.isOld(t) {
+		go func() { done(e.attemptAged(ctx, carrier{JobID: f.by.JobID}, t, f.started)) }()
+		return
+	}
 	t.By = e.firstRun
 	if e.accessIsOld(t) || !e.secretsAtHand(t) || time.Since(f.started) > jobBudget {
 		go func() { done(e.attemptOne(ctx, carrier{JobID: f.by.JobID}, t, f.started)) }()

@@ -24,7 +24,8 @@ func (p *PrincipalHistory) Explain(ctx context.Context, id string) (*Explanation
 	if err != nil {
 		return nil, err
 	}
-	if x.forOwner(); len(x.Subscriptions) == 0 {
+	x.forOwner()
+	if len(x.Subscriptions) == 0 {
 		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrIntentNotFound)
 	}
 	return x, nil

@@ -91,6 +91,27 @@ func (e *Engine) reread(ctx context.Context, t *target) (still bool, err error) 
 	return true, nil
 }
 
+// unread is what becomes of a delivery that could not be read again.
+func (e *Engine) unread(ctx context.Context, t *target, err error) *transition {
+	e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", unreadReason, "error", err)
+	return t.postpone(changedWait, unreadReason)
+}
+
+// attemptAged is attemptOne of a target that is old by the time at which it may queue
+// up, behind the rest of a fan-out. It is read again before it has a slot: whatever is
+// read in a slot keeps the others out of it for a round trip.
+func (e *Engine) attemptAged(ctx context.Context, by carrier, t *target, started time.Time) error {
+	switch still, err := e.reread(ctx, t); {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return e.record(ctx, e.unread(ctx, t, err))
+	case !still: // somebody else has moved it on
+		return nil
+	}
+	return e.attemptOne(ctx, by, t, started)
+}
+
 // hasRow is false of what has no delivery (yet): a question, a ping or a challenge.
 func (t *target) hasRow() bool { return t.ID != uuid.Nil && !t.Question }
 

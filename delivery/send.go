@@ -108,8 +108,7 @@ func (e *Engine) attemptAsRead(ctx context.Context, t *target, slot endpointKey)
 		case err != nil && ctx.Err() != nil:
 			return nil, false
 		case err != nil:
-			e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", unreadReason, "error", err)
-			return t.postpone(changedWait, unreadReason), false
+			return e.unread(ctx, t, err), false
 		case !still || t.endpoint() != slot:
 			return nil, false
 		}

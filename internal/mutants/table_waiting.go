@@ -16,6 +16,12 @@ var waiting = []mutant{
 		test: "delivery.TestReread_WhatHasChangedWhileAnAttemptWaited",
 	},
 	{
+		name: "an attempt that has waited is read again in its slot",
+		file: "delivery/fanout.go", decl: "attempt",
+		old: "if e.isOld(t) {", with: "if false {",
+		test: "delivery.TestReread_AnAttemptOfAFanOutIsReadBeforeItHasASlot",
+	},
+	{
 		name: "an attempt is as young as it was when it was admitted",
 		file: "delivery/reread.go", decl: "isOld",
 		old: "> e.rereadAfter", with: "> time.Hour",

@@ -492,32 +492,43 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 }
 
 const rereadTargets = `-- name: RereadTargets :many
+WITH asked AS MATERIALIZED (
+    SELECT unnest($1::text[])::uuid AS id, unnest($2::text[])::uuid AS subscription_id
+), sub AS MATERIALIZED (
+    SELECT
+        s.id, s.url, s.pending_url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight,
+        s.credentials_version, s.url_version, s.state, s.state_reason, s.epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
+        ARRAY(
+            SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
+            FROM /* TEMPLATE: schema */secret k
+            WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
+                AND (k.expires_at IS NULL OR k.expires_at > now())
+            ORDER BY k.created_at DESC, k.id DESC
+        )::bytea[] AS secrets,
+        coalesce(ceil(extract(epoch FROM c.asked_until - now()) * 1000), 0)::bigint AS asked_ms,
+        coalesce(ceil(extract(epoch FROM c.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
+        coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
+        coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
+        CASE WHEN c.probe_until > now() THEN c.probe_id END AS probe_id,
+        coalesce(c.gone, false)::boolean AS gone,
+        coalesce(c.failing, false)::boolean AS failing
+    FROM (SELECT DISTINCT a.subscription_id FROM asked a) x
+    JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
+    LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
+)
 SELECT
     u.id, u.subscription_id, (d.id IS NOT NULL)::boolean AS known, coalesce(d.state, '')::text AS state, coalesce(d.hold, '')::text AS hold,
     coalesce(d.attempt_seq, 0)::integer AS attempt_seq, coalesce(m.gone, false)::boolean AS message_gone,
-    s.url, s.pending_url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight,
-    s.credentials_version, s.url_version, s.state AS subscription_state, s.state_reason, s.epoch AS subscription_epoch,
-    (s.deleted_at IS NOT NULL)::boolean AS deleted,
-    ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
-        FROM /* TEMPLATE: schema */secret k
-        WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
-            AND (k.expires_at IS NULL OR k.expires_at > now())
-        ORDER BY k.created_at DESC, k.id DESC
-    )::bytea[] AS secrets,
-    coalesce(ceil(extract(epoch FROM c.asked_until - now()) * 1000), 0)::bigint AS asked_ms,
-    coalesce(ceil(extract(epoch FROM c.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
-    coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
-    coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
-    coalesce(c.probe_until > now() AND c.probe_id <> u.id, false)::boolean AS probed,
-    coalesce(c.probe_until > now() AND c.probe_id = u.id, false)::boolean AS probe,
-    coalesce(c.gone, false)::boolean AS gone,
-    coalesce(c.failing, false)::boolean AS failing
-FROM (SELECT unnest($1::text[])::uuid AS id, unnest($2::text[])::uuid AS subscription_id) u
-JOIN /* TEMPLATE: schema */subscription s ON s.id = u.subscription_id
+    o.url, o.pending_url, o.owner, o.operator, o.permission, o.headers, o.schedule, o.timeout_ms, o.max_in_flight,
+    o.credentials_version, o.url_version, o.state AS subscription_state, o.state_reason, o.epoch AS subscription_epoch,
+    o.deleted, o.secrets, o.asked_ms, o.circuit_ms, o.circuit_opened, o.trial,
+    coalesce(o.probe_id <> u.id, false)::boolean AS probed,
+    coalesce(o.probe_id = u.id, false)::boolean AS probe,
+    o.gone, o.failing
+FROM asked u
+JOIN sub o ON o.id = u.subscription_id
 LEFT JOIN /* TEMPLATE: schema */delivery d ON d.id = u.id
 LEFT JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
-LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
 `
 
 type RereadTargetsParams struct {
@@ -560,8 +571,8 @@ type RereadTargetsRow struct {
 }
 
 // RereadTargets reads again what can have changed since an attempt was loaded, right
-// before its request: whether its delivery is where it was, and its subscription.
-// What has no delivery yet, or none at all, is not known.
+// before its request: whether its delivery is where it was, and its subscription, which
+// many of a batch have in common. What has no delivery yet, or none at all, is not known.
 func (q *Queries) RereadTargets(ctx context.Context, arg *RereadTargetsParams) ([]RereadTargetsRow, error) {
 	rows, err := q.db.Query(ctx, rereadTargets, arg.Ids, arg.Subscriptions)
 	if err != nil {
