@@ -35,9 +35,13 @@ type Gate struct {
 	SubscriptionID uuid.UUID   `json:"subscription_id"`
 	Name           string      `json:"name"` // of the subscription
 	Outcome        GateOutcome `json:"outcome"`
-	Reason         string      `json:"reason"` // of a veto: the gate's own words, at most 500 printable characters, or that it gave none; else why it did not agree
-	FailClosed     bool        `json:"fail_closed"`
-	DeliveryID     uuid.UUID   `json:"delivery_id"` // of the request in the history; zero: none was made
+
+	// Reason is the gate's own words of a veto, at most 500 printable characters, or that it
+	// gave none; else why it did not agree.
+	Reason string `json:"reason"`
+
+	FailClosed bool      `json:"fail_closed"`
+	DeliveryID uuid.UUID `json:"delivery_id"` // of the request in the history; zero: none was made
 }
 
 func (g Gate) String() string {

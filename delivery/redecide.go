@@ -52,7 +52,8 @@ func (e *Engine) redecideAll(ctx context.Context, by carrier, in *intent, f *fan
 				return err
 			}
 		}
-		if f.begin(ctx, step.Targets, left); !more {
+		f.begin(ctx, step.Targets, left)
+		if !more {
 			return nil
 		}
 	}
