@@ -128,7 +128,7 @@ func TestMaxConnAge_RequestsUnderWayComeToTheirEnd(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, a *aged) {
 		done := make(chan int, 1)
 		go func() {
-			resp, err := a.client.Post(a.URL+"/hold", "application/json", nil) //nolint:noctx // the test ends it
+			resp, err := a.client.Post(a.URL+"/hold", "application/json", nil)
 			if err != nil {
 				done <- 0
 				return

@@ -167,7 +167,7 @@ func (p *Policy) Client(cfg *TransportConfig) (*http.Client, error) {
 	}
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		until := time.Now().Add(p.connAge(rand.Float64()))
+		until := time.Now().Add(p.connAge(rand.Float64())) //nolint:gosec // nothing secret depends on it
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err

@@ -45,11 +45,7 @@ func badText(v reflect.Value) (path string, found bool) {
 		case json.Marshaler:
 			return "", false
 		case encoding.TextMarshaler:
-			if v.Kind() == reflect.Pointer && v.IsNil() {
-				return "", false
-			}
-			text, err := own.MarshalText()
-			return "", err == nil && !utf8.Valid(text)
+			return "", !(v.Kind() == reflect.Pointer && v.IsNil()) && isBad(own)
 		}
 	}
 	switch v.Kind() {
@@ -58,33 +54,53 @@ func badText(v reflect.Value) (path string, found bool) {
 	case reflect.Interface, reflect.Pointer:
 		return badText(v.Elem())
 	case reflect.Slice, reflect.Array:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return "", false
-		}
-		for i := range v.Len() {
-			if path, found := badText(v.Index(i)); found {
-				return fmt.Sprintf(".%d%s", i, path), true
-			}
-		}
+		return badElement(v)
 	case reflect.Map:
-		for entries := v.MapRange(); entries.Next(); {
-			for _, part := range []reflect.Value{entries.Key(), entries.Value()} {
-				if path, found := badText(part); found {
-					return fmt.Sprintf(".%v%s", entries.Key(), path), true
-				}
-			}
-		}
+		return badEntry(v)
 	case reflect.Struct:
-		for i := range v.NumField() {
-			field := v.Type().Field(i)
-			if !field.IsExported() && !field.Anonymous || field.Tag.Get("json") == "-" {
-				continue
-			}
-			if path, found := badText(v.Field(i)); found {
-				return nameOf(field) + path, true
+		return badField(v)
+	default:
+		return "", false
+	}
+}
+
+func isBad(own encoding.TextMarshaler) bool {
+	text, err := own.MarshalText()
+	return err == nil && !utf8.Valid(text)
+}
+
+func badElement(v reflect.Value) (path string, found bool) {
+	if v.Type().Elem().Kind() == reflect.Uint8 { // bytes are written in base64
+		return "", false
+	}
+	for i := range v.Len() {
+		if path, found := badText(v.Index(i)); found {
+			return fmt.Sprintf(".%d%s", i, path), true
+		}
+	}
+	return "", false
+}
+
+func badEntry(v reflect.Value) (path string, found bool) {
+	for entries := v.MapRange(); entries.Next(); {
+		for _, part := range []reflect.Value{entries.Key(), entries.Value()} {
+			if path, found := badText(part); found {
+				return fmt.Sprintf(".%v%s", entries.Key(), path), true
 			}
 		}
-	default:
+	}
+	return "", false
+}
+
+func badField(v reflect.Value) (path string, found bool) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if !field.IsExported() && !field.Anonymous || field.Tag.Get("json") == "-" {
+			continue
+		}
+		if path, found := badText(v.Field(i)); found {
+			return nameOf(field) + path, true
+		}
 	}
 	return "", false
 }

@@ -42,7 +42,10 @@ func TestMarshal_TextThatIsNotUTF8IsAnError(t *testing.T) {
 			"a key":               {map[string]int{"a" + bad: 1}, "at "},
 			"a field":             {person{Name: bad}, `"name"`},
 			"a field without tag": {&person{Note: &bad}, `"Note"`},
-			"deep":                {[]any{1, struct{ People []person }{[]person{{}, {Tags: map[string]any{"a": []string{"b", bad}}}}}}, `"1.People.1.tags.a.1"`},
+			"deep": {
+				[]any{1, struct{ People []person }{[]person{{}, {Tags: map[string]any{"a": []string{"b", bad}}}}}},
+				`"1.People.1.tags.a.1"`,
+			},
 			"embedded":            {struct{ person }{person{Name: bad}}, `"name"`},
 			"a marshaler of text": {map[string]any{"by": texted(bad)}, `"by"`},
 			"a key of that kind":  {person{By: map[texted]string{texted(bad): "x"}}, "by."},

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"weak"
@@ -109,7 +110,7 @@ func (p *plannedDB) queryBegun(ctx context.Context, pool *pgxpool.Pool, sql stri
 		batcher: conn,
 		schema:  p.schema,
 		before:  append([]string{beginCommitted}, p.before...),
-		after:   append(p.after[:len(p.after):len(p.after)], commit),
+		after:   append(slices.Clip(p.after), commit),
 	}
 	rows, err := begun.Query(ctx, sql, args...)
 	if err != nil {
