@@ -61,8 +61,9 @@ func TestSealedCredentials_DoNotFollowAURLThatWaitsForItsProof(t *testing.T) {
 		statement string
 		asked     int
 	}{
-		"the first one":            {`UPDATE riverhook.subscription SET url = $2 WHERE id = $1`, 0},
-		"one beside that in force": {`UPDATE riverhook.subscription SET state = 'active', verified_at = now(), pending_url = $2 WHERE id = $1`, 1},
+		"the first one": {`UPDATE riverhook.subscription SET url = $2 WHERE id = $1`, 0},
+		"one beside that in force": {`UPDATE riverhook.subscription
+			SET state = 'active', verified_at = now(), pending_url = $2 WHERE id = $1`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -163,7 +163,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 func (e *Engine) makeSubscriptions() (err error) {
 	names := slices.Sorted(maps.Keys(e.schedules))
 	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
-		CheckFilter: e.checkFilter, CheckSecret: e.cfg.Dialects.CheckSecret, CheckURL: e.checkURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
+		CheckFilter: e.checkFilter, CheckSecret: e.cfg.Dialects.CheckSecret,
+		CheckURL: e.checkURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
 		KnowsSchedule: func(name string) bool { _, ok := e.schedules.named(name); return ok },
 		Sealer:        e.cfg.Sealer,
 		MaxPerOwner:   e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,

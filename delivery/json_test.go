@@ -26,9 +26,9 @@ func fill(v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem())
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				fill(v.Field(i))
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				fill(field)
 			}
 		}
 	case reflect.Slice:
@@ -51,6 +51,7 @@ func fill(v reflect.Value) {
 		v.SetInt(1)
 	case reflect.Float64:
 		v.SetFloat(1)
+	default: // JSON shows it, or not, as it is
 	}
 }
 

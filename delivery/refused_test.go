@@ -1,7 +1,6 @@
 package delivery_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/google/uuid"
@@ -85,7 +84,7 @@ func TestCreate_TheURLOfAReceiverOnThisMachineNamesLocalPolicy(t *testing.T) {
 		require.ErrorIs(t, err, egress.ErrBlocked)
 		require.ErrorIs(t, err, hierarchy.ErrInvalidSubscription)
 		var blocked *egress.BlockedError
-		require.True(t, errors.As(err, &blocked))
+		require.ErrorAs(t, err, &blocked)
 		require.NotContains(t, blocked.Owner(), "deliverytest")
 	}
 	for _, url := range []string{"http://example.com", "https://10.0.0.1", "https://localhost.example:22/", "ftp://x"} {

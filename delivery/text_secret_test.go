@@ -163,11 +163,13 @@ func TestUpdate_OfTheDialectNeedsASecretThatFits(t *testing.T) {
 	}
 	text, private := create("hub", "s3cr3t!"), create("standard", leakPrivate)
 
-	require.ErrorContains(t, to(text, "standard"), `Dialect: "standard" cannot sign with the secret that there is, rotate it first: must begin with "whsec_"`)
+	require.ErrorContains(t, to(text, "standard"),
+		`Dialect: "standard" cannot sign with the secret that there is, rotate it first: must begin with "whsec_"`)
 	require.ErrorContains(t, to(text, ""), `Dialect: "standard" cannot sign`)
 	require.NoError(t, to(text, "servo"))
 	require.NoError(t, to(text, "servo"))
-	require.ErrorContains(t, to(private, "hub"), "Dialect: \"hub\" cannot sign with the secret that there is, rotate it first: an Ed25519 key makes no HMAC")
+	require.ErrorContains(t, to(private, "hub"),
+		`Dialect: "hub" cannot sign with the secret that there is, rotate it first: an Ed25519 key makes no HMAC`)
 	require.NoError(t, to(private, "cloudevents"))
 
 	for _, rotate := range []*hierarchy.RotateOpts{{Confirm: true, SecretKind: hierarchy.SecretHMAC}, {SecretKind: hierarchy.SecretHMAC}} {

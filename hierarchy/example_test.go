@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -43,7 +42,7 @@ func ExampleMatchPattern() {
 func ExampleSecret() {
 	secret, err := signing.ReadSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println("a secret prints as", secret)
 	fmt.Printf("%d characters\n", len(secret.Reveal()))

@@ -37,9 +37,11 @@ type Lookup struct {
 // Match is a subscription that applies to an intent.
 type Match struct {
 	Subscription Subscription `json:"subscription"`
-	Site         Path         `json:"site"`    // the site by which it applies
-	Pattern      string       `json:"pattern"` // the first of its patterns that applies; one that matches the type itself goes before one of a type that it extends
-	Why          string       `json:"why"`     // the same in words
+	Site         Path         `json:"site"` // the site by which it applies
+	// Pattern is the first of its patterns that applies; one that matches the type itself goes
+	// before one of a type that it extends.
+	Pattern string `json:"pattern"`
+	Why     string `json:"why"` // the same in words
 }
 
 // ResolverConfig says how a Resolver finds sites.

@@ -80,7 +80,9 @@ func (c SubscriptionsConfig) secretOrNew(dialect string, given Secret, kind Secr
 		return Secret{}, &InvalidSubscriptionError{Field: field, Reason: err.Error()}
 	}
 	if kind != "" && secret.Kind() != kind {
-		return Secret{}, &InvalidSubscriptionError{Field: "SecretKind", Reason: fmt.Sprintf("is %q; the secret is of kind %q", kind, secret.Kind())}
+		return Secret{}, &InvalidSubscriptionError{
+			Field: "SecretKind", Reason: fmt.Sprintf("is %q; the secret is of kind %q", kind, secret.Kind()),
+		}
 	}
 	return secret, nil
 }

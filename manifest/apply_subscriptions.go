@@ -79,7 +79,9 @@ func (r *application) keep(ctx context.Context, s *subscription, row store.LockM
 // change updates a subscription and gives it the secret of the file. The secret is given
 // first where the dialect of the file cannot sign with the former one. It says whether the
 // secret is another.
-func (r *application) change(ctx context.Context, id uuid.UUID, spec hierarchy.SubscriptionSpec, u hierarchy.SubscriptionUpdate) (bool, error) {
+func (r *application) change(
+	ctx context.Context, id uuid.UUID, spec hierarchy.SubscriptionSpec, u hierarchy.SubscriptionUpdate,
+) (bool, error) {
 	rotated := false
 	if len(given(u)) > 0 {
 		_, err := r.subs.UpdateTx(ctx, r.tx, id, u)

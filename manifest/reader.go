@@ -221,7 +221,8 @@ func secret[T ~string](r *reader, to *T) func(value) {
 func signingSecret(r *reader, to *signing.Secret) func(value) {
 	return func(v value) {
 		var text string
-		if secret(r, &text)(v); text == "" {
+		secret(r, &text)(v)
+		if text == "" {
 			return
 		}
 		read, err := signing.ReadSecret(text)

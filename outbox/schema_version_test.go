@@ -108,7 +108,7 @@ func TestWhatSQLKnowsOfEventTypes(t *testing.T) {
 	for call, reason := range map[string]string{
 		`'old.type', '1'`:                                            `Type: "old.type" is archived`,
 		`'old.type', '1', strict => true`:                            `Type: "old.type" is archived`,
-		`'not.registered', '1', strict => true`:                      `Type: "not.registered" is not registered; register it, or leave strict out`,
+		`'not.known', '1', strict => true`:                           `Type: "not.known" is not registered; register it, or leave strict out`,
 		`'a.b', '1', schema_version => 2`:                            `SchemaVersion: 2 is not registered for the type "a.b"`,
 		`'a.b', '1', schema_version => -1`:                           `SchemaVersion: -1 is not registered for the type "a.b"`,
 		`'no.schema', '1', schema_version => 1`:                      `SchemaVersion: 1 is not registered for the type "no.schema"`,

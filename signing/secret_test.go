@@ -41,7 +41,7 @@ func TestReadSecret_TakesEachFormAndEachText(t *testing.T) {
 		require.Equal(t, want.kind, secret.Kind())
 		require.Equal(t, want.isText, secret.IsText(), text)
 		require.True(t, secret.PublicKey().IsZero())
-		require.Equal(t, "[redacted]", fmt.Sprintf("%v", secret))
+		require.Equal(t, "[redacted]", fmt.Sprintf("%+v", secret))
 	}
 	private, err := signing.ReadSecret(privateText)
 	require.NoError(t, err)

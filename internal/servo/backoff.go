@@ -54,7 +54,7 @@ func (b Backoff) Name() string {
 	}
 }
 
-var named = regexp.MustCompile(`^servo-([1-9][0-9]{0,2})-([1-9][0-9]{0,8}(?:s|ms))$`)
+var named = regexp.MustCompile(`^servo-([1-9]\d{0,2})-([1-9]\d{0,8}(?:s|ms))$`)
 
 // Parse is the reverse of Name, but for the default. It is false of every other name.
 func Parse(name string) (Backoff, bool) {

@@ -67,7 +67,9 @@ func TestParse_OtherNamesAreNone(t *testing.T) {
 		_, ok := Parse(name)
 		require.False(t, ok, name)
 	}
-	for _, b := range []Backoff{{0, time.Second}, {102, time.Second}, {1, 0}, {1, -time.Second}, {1, MaxTime + time.Second}, {1, time.Microsecond}} {
+	for _, b := range []Backoff{
+		{0, time.Second}, {102, time.Second}, {1, 0}, {1, -time.Second}, {1, MaxTime + time.Second}, {1, time.Microsecond},
+	} {
 		require.NotEmpty(t, b.Check())
 	}
 }
