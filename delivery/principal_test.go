@@ -35,6 +35,7 @@ var withoutRights = map[string]string{
 	"Process":       "is there in tests only",
 	"Prune":         "is for the operator",
 	"Ready":         "is for the operator",
+	"ReindexBy":     "is there in tests only",
 	"RereadAfter":   "is there in tests only",
 	"RetryFailed":   "runs an intent again for everybody",
 	"RunDue":        "is for the operator",
