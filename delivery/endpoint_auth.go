@@ -248,9 +248,8 @@ func (e *Engine) closeClients() {
 	e.clients.clear()
 }
 
-// forgetUnused forgets endpoints and credentials, and closes transports, that are not used.
+// forgetUnused forgets credentials and closes transports that are not used.
 func (e *Engine) forgetUnused(now time.Time) {
 	e.auths.age(now)
 	e.clients.age(now)
-	e.endpoints.age(now)
 }

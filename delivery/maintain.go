@@ -26,6 +26,7 @@ func (e *Engine) maintainOnce(ctx context.Context) error {
 
 func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
 	e.forgetUnused(e.now())
+	e.endpoints.age(time.Now()) // by the clock of their use
 	errs := []error{e.settleIntents(ctx)}
 	for _, task := range []struct {
 		name string
