@@ -2,7 +2,6 @@ package deliverytest_test
 
 import (
 	"context"
-	"log"
 	"os"
 	"testing"
 	"time"
@@ -27,11 +26,11 @@ func ExampleNewTemplate() {
 				return outbox.Migrate(ctx, pool, nil) // and the migrations of the application
 			})
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		m.Run()
 		if err := template.Close(); err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 	}
 	pool := func(t *testing.T) *pgxpool.Pool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -56,20 +57,20 @@ func TestTemplate_ParallelTestsHaveADatabaseEach(t *testing.T) {
 		return outbox.Migrate(ctx, pool, nil)
 	})
 	require.NoError(t, err)
-	t.Run("all", func(t *testing.T) {
-		for n := range 6 {
-			t.Run(fmt.Sprint(n+1), func(t *testing.T) {
-				t.Parallel()
-				story(t, template.Pool(t), "", n+1)
-			})
-		}
+	t.Cleanup(func() {
+		require.NoError(t, template.Close())
+		require.NoError(t, template.Close(), "it is gone")
+		tb := new(fakeTB)
+		require.Nil(t, template.Pool(tb))
+		require.Len(t, tb.errors, 1)
+		require.Contains(t, tb.errors[0], "does not exist")
 	})
-	require.NoError(t, template.Close())
-	require.NoError(t, template.Close(), "it is gone")
-	tb := new(fakeTB)
-	require.Nil(t, template.Pool(tb))
-	require.Len(t, tb.errors, 1)
-	require.Contains(t, tb.errors[0], "does not exist")
+	for n := range 6 {
+		t.Run(strconv.Itoa(n+1), func(t *testing.T) {
+			t.Parallel()
+			story(t, template.Pool(t), "", n+1)
+		})
+	}
 }
 
 func TestTemplate_CopiesAreDroppedAndStopNobody(t *testing.T) {
@@ -131,14 +132,12 @@ func TestNewTemplate_LeavesNothingOfOneThatCannotBePrepared(t *testing.T) {
 func TestDrain_ParallelTestsHaveASchemaEach(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.PoolSize(t, 20)
-	t.Run("all", func(t *testing.T) {
-		for n := range 3 {
-			t.Run(fmt.Sprint(n+1), func(t *testing.T) {
-				t.Parallel()
-				schema := fmt.Sprint("test_", n+1)
-				require.NoError(t, outbox.Migrate(t.Context(), pool, &outbox.MigrateOpts{Schema: schema}))
-				story(t, pool, schema, n+1)
-			})
-		}
-	})
+	for n := range 3 {
+		t.Run(strconv.Itoa(n+1), func(t *testing.T) {
+			t.Parallel()
+			schema := fmt.Sprint("test_", n+1)
+			require.NoError(t, outbox.Migrate(t.Context(), pool, &outbox.MigrateOpts{Schema: schema}))
+			story(t, pool, schema, n+1)
+		})
+	}
 }

@@ -6,7 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -36,7 +36,8 @@ func main() {
 
 func check(err error) {
 	if err != nil {
-		log.Fatal(err)
+		slog.Error("webapp", "error", err)
+		os.Exit(1)
 	}
 }
 
@@ -116,9 +117,9 @@ func (a *app) signedIn(handle func(w http.ResponseWriter, r *http.Request, u use
 
 func (a *app) subscribe(w http.ResponseWriter, r *http.Request, u user) {
 	var form struct {
-		URL    string
-		Events []string
-		Site   hierarchy.Path
+		URL    string         `json:"url"`
+		Events []string       `json:"events"`
+		Site   hierarchy.Path `json:"site"`
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&form); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -140,23 +141,30 @@ func (a *app) list(w http.ResponseWriter, r *http.Request, u user) {
 }
 
 func (a *app) addPerson(w http.ResponseWriter, r *http.Request, u user) {
-	var person struct{ ID, Name string }
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&person); err != nil {
+	var p person
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&p); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	err := pgx.BeginFunc(r.Context(), a.pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(r.Context(), `INSERT INTO person (id, office, name) VALUES ($1, $2, $3)`, person.ID, u.Office, person.Name)
-		if err != nil {
+	reply(w, p, a.insertPerson(r.Context(), u, p))
+}
+
+type person struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func (a *app) insertPerson(ctx context.Context, u user, p person) error {
+	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO person (id, office, name) VALUES ($1, $2, $3)`, p.ID, u.Office, p.Name); err != nil {
 			return err
 		}
-		_, err = outbox.Enqueue(r.Context(), tx, outbox.Intent{
-			Type: "person.created", Site: u.Office, Actor: u.ID, Data: person,
-			Resource: access.Resource{Kind: "person", ID: person.ID},
+		_, err := outbox.Enqueue(ctx, tx, outbox.Intent{
+			Type: "person.created", Site: u.Office, Actor: u.ID, Data: p,
+			Resource: access.Resource{Kind: "person", ID: p.ID},
 		})
 		return err
 	})
-	reply(w, person, err)
 }
 
 // maySubscribe is asked before a subscription is made, changed, shown or used: here each
@@ -191,7 +199,9 @@ func reply(w http.ResponseWriter, answer any, err error) {
 	switch {
 	case err == nil:
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(answer)
+		if err := json.NewEncoder(w).Encode(answer); err != nil {
+			slog.Warn("webapp: answer", "error", err)
+		}
 	case errors.Is(err, hierarchy.ErrInvalidSubscription): // names the field and the reason
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 	case errors.Is(err, access.ErrDenied):
@@ -199,7 +209,7 @@ func reply(w http.ResponseWriter, answer any, err error) {
 	case errors.Is(err, hierarchy.ErrNotFound):
 		http.Error(w, "not found", http.StatusNotFound)
 	default:
-		log.Print(err)
+		slog.Error("webapp", "error", err)
 		http.Error(w, "try again later", http.StatusServiceUnavailable)
 	}
 }

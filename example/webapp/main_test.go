@@ -120,9 +120,9 @@ func TestWebapp_UsersGetTheEventsOfTheirOfficeAndNoOthers(t *testing.T) {
 	_, page = r.ask("bob's", http.MethodGet, "/subscriptions", nil)
 	require.NotContains(t, encoded(t, page), "/noaa")
 
-	status, _ = r.ask("bob's", http.MethodPost, "/people", strings.NewReader(`{"ID": "carl", "Name": "Carl"}`))
+	status, _ = r.ask("bob's", http.MethodPost, "/people", strings.NewReader(`{"id": "carl", "name": "Carl"}`))
 	require.Equal(t, http.StatusOK, status)
-	status, _ = r.ask("ada's", http.MethodPost, "/people", strings.NewReader(`{"ID": "dora", "Name": "Dora"}`))
+	status, _ = r.ask("ada's", http.MethodPost, "/people", strings.NewReader(`{"id": "dora", "name": "Dora"}`))
 	require.Equal(t, http.StatusOK, status)
 	got, err := receiver.Wait(t.Context(), 1)
 	require.NoError(t, err)
@@ -146,7 +146,7 @@ func TestWebapp_StopsInTheOrderOfUse(t *testing.T) {
 	t.Cleanup(release)
 	_, answer := r.subscribe("ada's", map[string]any{"url": receiver.URL(), "events": []string{"person.*"}})
 	trust(t, receiver, answer)
-	status, _ := r.ask("ada's", http.MethodPost, "/people", strings.NewReader(`{"ID": "dora", "Name": "Dora"}`))
+	status, _ := r.ask("ada's", http.MethodPost, "/people", strings.NewReader(`{"id": "dora", "name": "Dora"}`))
 	require.Equal(t, http.StatusOK, status)
 	_, err := receiver.Wait(t.Context(), 1)
 	require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestWebapp_StopsInTheOrderOfUse(t *testing.T) {
 		status, _ := r.ask("ada's", http.MethodPost, "/people", body)
 		answered <- status
 	}()
-	_, err = rest.Write([]byte(`{"ID": "eve",`)) // the handler reads it
+	_, err = rest.Write([]byte(`{"id": "eve",`)) // the handler reads it
 	require.NoError(t, err)
 
 	r.stop()
@@ -168,7 +168,7 @@ func TestWebapp_StopsInTheOrderOfUse(t *testing.T) {
 		return err != nil
 	}, 10*time.Second, 10*time.Millisecond, "nothing new is taken")
 	require.Equal(t, 1, r.engines(), "the engine outlives the requests of users")
-	_, err = rest.Write([]byte(` "Name": "Eve"}`))
+	_, err = rest.Write([]byte(` "name": "Eve"}`))
 	require.NoError(t, err)
 	require.NoError(t, rest.Close())
 	require.Equal(t, http.StatusOK, <-answered)
