@@ -92,7 +92,9 @@ FROM (
     WHERE j.queue = ANY ($1::text[]) AND j.state IN ('available', 'retryable', 'scheduled')
     UNION ALL
     SELECT t.at FROM /* TEMPLATE: schema */subscription_health h
-    CROSS JOIN LATERAL (VALUES (h.asked_until), (h.circuit_until), (h.probe_until)) t (at)
+    CROSS JOIN LATERAL (VALUES (h.asked_until), (h.circuit_until), (CASE WHEN NOT EXISTS (
+        SELECT FROM /* TEMPLATE: schema */delivery d JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
+        WHERE d.id = h.probe_id AND j.state = 'running') THEN h.probe_until END)) t (at)
     WHERE EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.subscription_id = h.subscription_id AND d.hold <> '')
     UNION ALL
     SELECT d.due_at FROM /* TEMPLATE: schema */delivery d WHERE d.due_at IS NOT NULL
@@ -107,7 +109,7 @@ FROM (
         h.asked_at + $4::bigint * interval '1 millisecond')
     FROM /* TEMPLATE: schema */endpoint_challenge c
     LEFT JOIN /* TEMPLATE: schema */challenged_host h ON h.host = c.host
-    WHERE c.due_at IS NOT NULL
+    WHERE c.due_at IS NOT NULL AND (c.asking_until > now()) IS NOT TRUE
 ) w
 WHERE w.at > $5::timestamptz
 `
@@ -123,7 +125,7 @@ type NextDueParams struct {
 // NextDue is in how many milliseconds, rounded up, something can go on that cannot now: a
 // job, what has lost its job, a delivery that its circuit or MaxHold keeps, an endpoint
 // that is to be asked. What came due since then is due in 0. It is -1 if nothing waits
-// for a time.
+// for a time. What PassTime leaves alone because others are busy with it does not count.
 func (q *Queries) NextDue(ctx context.Context, arg *NextDueParams) (int64, error) {
 	row := q.db.QueryRow(ctx, nextDue,
 		arg.Queues,
