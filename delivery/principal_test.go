@@ -39,6 +39,7 @@ var withoutRights = map[string]string{
 	"RereadAfter":   "is there in tests only",
 	"RetryFailed":   "runs an intent again for everybody",
 	"RunDue":        "is for the operator",
+	"SetClock":      "is there in tests only",
 	"Start":         "is for the operator",
 	"Stats":         "are of all subscriptions",
 	"Stop":          "is for the operator",
