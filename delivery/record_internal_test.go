@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"

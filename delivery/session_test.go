@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -97,9 +98,7 @@ func TestEngine_SettingsOfTheSessionChangeNothing(t *testing.T) {
 				b := newBundle(t)
 				b.requireAllOf(b.apartPool(func(cfg *pgxpool.Config) {
 					cfg.ConnConfig.DefaultQueryExecMode = mode
-					for name, value := range settings {
-						cfg.ConnConfig.RuntimeParams[name] = value
-					}
+					maps.Copy(cfg.ConnConfig.RuntimeParams, settings)
 				}))
 			})
 		}

@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -29,9 +30,7 @@ func TestSubscriptions_SettingsOfTheSessionChangeNothing(t *testing.T) {
 			ctx := t.Context()
 			cfg := pgtest.Pool(t).Config()
 			cfg.ConnConfig.DefaultQueryExecMode = c.mode
-			for name, value := range c.settings {
-				cfg.ConnConfig.RuntimeParams[name] = value
-			}
+			maps.Copy(cfg.ConnConfig.RuntimeParams, c.settings)
 			pool, err := pgxpool.NewWithConfig(ctx, cfg)
 			require.NoError(t, err)
 			t.Cleanup(pool.Close)
@@ -58,7 +57,7 @@ func TestSubscriptions_SettingsOfTheSessionChangeNothing(t *testing.T) {
 					require.NotEmpty(t, secrets)
 					_, err = subs.RotateSecretTx(ctx, tx, created.ID, nil)
 					require.NoError(t, err)
-					name := `an\other`
+					name := `a\name`
 					_, err = subs.UpdateTx(ctx, tx, created.ID, SubscriptionUpdate{Name: &name})
 					require.NoError(t, err)
 					all, err := subs.ListTx(ctx, tx, nil)

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -26,9 +27,7 @@ func TestApply_SettingsOfTheSessionChangeNothing(t *testing.T) {
 			t.Parallel()
 			cfg := pgtest.Pool(t).Config()
 			cfg.ConnConfig.DefaultQueryExecMode = c.mode
-			for name, value := range c.settings {
-				cfg.ConnConfig.RuntimeParams[name] = value
-			}
+			maps.Copy(cfg.ConnConfig.RuntimeParams, c.settings)
 			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 			require.NoError(t, err)
 			t.Cleanup(pool.Close)

@@ -2,6 +2,7 @@ package pginbox_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -49,9 +50,7 @@ func TestInbox_SettingsOfTheSessionChangeNothing(t *testing.T) {
 			t.Parallel()
 			cfg := pgtest.Pool(t).Config()
 			cfg.ConnConfig.DefaultQueryExecMode = mode
-			for name, value := range settings {
-				cfg.ConnConfig.RuntimeParams[name] = value
-			}
+			maps.Copy(cfg.ConnConfig.RuntimeParams, settings)
 			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 			require.NoError(t, err)
 			t.Cleanup(pool.Close)
