@@ -135,6 +135,37 @@ func TestRunDue_AheadAsksAFailingCheckerNowAndThen(t *testing.T) {
 	}
 }
 
+func TestRunDue_AheadAsksAFailingTreeNowAndThen(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	var broken atomic.Bool
+	engine := b.engine(func(cfg *delivery.Config) {
+		cfg.AccessMaxAge = time.Nanosecond
+		cfg.Tree = treeFunc(func(_ context.Context, p hierarchy.Path) ([]hierarchy.Path, error) {
+			if broken.Load() {
+				return nil, errors.New("the directory is down")
+			}
+			return p.Ancestors(), nil
+		})
+	})
+	r := b.receiver(nil)
+	sub := b.subscribe(r, on("hourly"))
+	r.Script(deliverytest.Answer{Status: http.StatusInternalServerError})
+	id := b.enqueue(nil)
+	b.drain(engine)
+	broken.Store(true)
+
+	ran, err := engine.RunDue(t.Context(), &delivery.RunDueOpts{Ahead: 48 * time.Hour})
+
+	require.NoError(t, err)
+	require.Len(t, r.Requests(), 1)
+	require.Greater(t, ran, 10)
+	require.Less(t, ran, 100)
+	broken.Store(false)
+	b.drainAhead(engine, 5*time.Minute)
+	require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
+}
+
 func TestRunDue_AheadPassesForWhatIsMeasuredByItsAge(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

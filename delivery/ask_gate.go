@@ -136,7 +136,7 @@ func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt {
 	a := &attempt{Number: 1, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
 	built, err := e.build(ctx, d, t, a)
 	if err != nil {
-		a.Outcome, a.Error = OutcomeFailed, "dialect: "+brief(err)
+		a.Outcome, a.Error = OutcomeFailed, reasonDialect+brief(err)
 		return a
 	}
 	e.send(ctx, t, built, a)

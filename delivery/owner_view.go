@@ -14,6 +14,7 @@ const (
 	reasonUnresolvable = "unresolvable: "
 	reasonUndecided    = "access could not be decided: "
 	reasonNoChecker    = "no access checker "
+	reasonNoPlace      = "the site of the resource is not known now: "
 	reasonExternalizer = "externalizer: "
 	reasonDialect      = "dialect: "
 	reasonNoFilter     = "the filter does not compile: "
@@ -38,6 +39,7 @@ var reasonClasses = []struct{ prefix, class string }{
 	{reasonUnresolvable, classUnknown},
 	{reasonUndecided, classUndecided},
 	{reasonNoChecker, classUndecided},
+	{reasonNoPlace, classUndecided},
 	{reasonExternalizer, classNoMessage},
 	{reasonDialect, classNoMessage},
 	{reasonLargeData, classNoMessage},
@@ -66,7 +68,12 @@ func referring(class, reference string) string {
 func (d *Delivery) forOwner() { d.Reason = ownersReason(d.Reason, d.ID) }
 
 // hideHost leaves out of an attempt what is for the operator alone.
-func hideHost(a *Attempt) { a.Reason, a.Engine = "", "" }
+func hideHost(a *Attempt) {
+	a.Reason, a.Engine = "", ""
+	if strings.HasPrefix(a.Error, reasonDialect) { // the other errors are Riverhook's own words
+		a.Error = reasonDialect + referring(classNoMessage, a.DeliveryID.String())
+	}
+}
 
 // ownersDecision is what an owner may know of why there is no delivery: nothing about the
 // event, which it was not allowed to see.

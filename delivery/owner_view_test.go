@@ -117,6 +117,49 @@ func TestOwner_SeesTheClassOfWhyADeliveryWaitsOrEnded(t *testing.T) {
 	require.Equal(t, "no more", d.Reason, "what is not the host's is shown")
 }
 
+// The words of a tree that fails when access is checked again are for operators.
+func TestOwner_SeesTheClassOfWhyAPlaceIsUnknown(t *testing.T) {
+	t.Parallel()
+	tl := newTold(t)
+	tl.engine = tl.bundle.engine(func(cfg *delivery.Config) {
+		cfg.AccessMaxAge = time.Nanosecond
+		cfg.Tree = treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return nil, errors.New("connect: " + hostText) })
+	})
+	require.NoError(t, tl.engine.Redeliver(t.Context(), tl.delivery))
+	tl.drain(tl.engine)
+	tl.requireClass("access could not be decided")
+}
+
+// clumsyDialect cannot build requests, and says why.
+type clumsyDialect struct{ dialect.Dialect }
+
+func (clumsyDialect) Name() string { return "clumsy" }
+
+func (clumsyDialect) Request(dialect.Message, dialect.Destination, dialect.Attempt) (dialect.Request, error) {
+	return dialect.Request{}, errors.New("connect: " + hostText)
+}
+
+func TestOwner_SeesTheClassOfWhyARequestWasNotBuilt(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	var err error
+	b.cfg.Dialects, err = dialect.NewRegistry(clumsyDialect{dialect.Standard()})
+	require.NoError(t, err)
+	engine := b.engine(nil)
+	b.subs = engine.Subscriptions()
+	sub := b.subscribe(b.receiver(nil), func(s *hierarchy.SubscriptionSpec) { s.Owner, s.Dialect = "ada", "clumsy" })
+	id := b.enqueue(nil)
+	b.drain(engine)
+	d := b.delivery(id, sub.ID).ID
+	whole, err := engine.History().Attempts(t.Context(), d)
+	require.NoError(t, err)
+	require.Contains(t, whole[0].Error, hostText)
+	attempts, err := engine.As("ada", ownersOnly).Attempts(t.Context(), d)
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprintf("dialect: the message could not be made (reference %s)", d), attempts[0].Error)
+	require.NotContains(t, shown(t, attempts), hostText)
+}
+
 // What waits, was denied or was dropped has a line for its owner, with the outcome and
 // its class, and nothing of the event or of others.
 func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {

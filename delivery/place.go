@@ -29,7 +29,7 @@ func (e *Engine) placeOf(ctx context.Context, by *caller, asked hierarchy.Lookup
 }
 
 // placeReason is why access is not decided while a tree does not answer.
-func placeReason(err error) string { return "the site of the resource is not known now: " + brief(err) }
+func placeReason(err error) string { return reasonNoPlace + brief(err) }
 
 // withoutPlace are the decisions of an intent whose place nobody knows. They wait, or
 // have failed if the tree is given up.

@@ -36,7 +36,7 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 		return tr, false
 	}
 	if err != nil {
-		a.Outcome, a.Error = OutcomeFailed, "dialect: "+brief(err)
+		a.Outcome, a.Error = OutcomeFailed, reasonDialect+brief(err)
 		return t.failed(a, schedule, e.random), false
 	}
 	if ctx.Err() != nil {

@@ -223,7 +223,7 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 		return tr
 	}
 	if err != nil {
-		return t.postpone(undecidedWait, placeReason(err))
+		return t.postpone(e.troubleWait(undecidedWait), placeReason(err))
 	}
 	var requests []access.Request
 	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
