@@ -31,25 +31,26 @@ type hookCall struct{ cancel context.CancelCauseFunc }
 
 func newHookCalls() *hookCalls { return &hookCalls{under: map[*hookCall]bool{}} }
 
-// begin returns the context of a call, which ends when Stop waits no longer, and what is
-// to be called when the hook has returned; it returns false after close.
-func (h *hookCalls) begin(ctx context.Context) (limited context.Context, end func(), ok bool) {
+// begin returns a call and its context, which ends when Stop waits no longer; it returns
+// false after close. The call is to be ended when the hook has returned, and its context
+// to be cancelled when nobody asks for its result any more: were it cancelled first, a hook
+// that has returned would look like one that was interrupted.
+func (h *hookCalls) begin(ctx context.Context) (limited context.Context, call *hookCall, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return nil, nil, false
 	}
-	call := &hookCall{}
+	call = &hookCall{}
 	limited, call.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if h.stopping {
 		call.cancel(errStopping)
 	}
 	h.under[call] = true
-	return limited, func() { h.end(call) }, true
+	return limited, call, true
 }
 
 func (h *hookCalls) end(call *hookCall) {
-	call.cancel(nil)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.under, call)
@@ -95,18 +96,19 @@ func callHook[T any](ctx context.Context, e *Engine, name string, hook func(cont
 	if hook == nil {
 		return
 	}
-	limited, end, ok := e.hooks.begin(ctx)
+	limited, call, ok := e.hooks.begin(ctx)
 	if !ok {
 		e.log.ErrorContext(ctx, "riverhook: hook not called", "hook", name, "about", about, "error", errStopping)
 		return
 	}
+	defer call.cancel(nil)
 	_, err := within(limited, e.cfg.HookTimeout, func(ctx context.Context) (struct{}, error) {
-		defer end()
+		defer e.hooks.end(call)
 		hook(ctx, ev)
 		return struct{}{}, nil
 	})
-	if errors.Is(err, context.Canceled) {
-		err = context.Cause(limited)
+	if err == nil || errors.Is(err, context.Canceled) {
+		err = context.Cause(limited) // errStopping where it was interrupted, or else nil
 	}
 	if err != nil {
 		e.log.ErrorContext(ctx, "riverhook: hook failed", "hook", name, "about", about, "error", err)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,6 +75,46 @@ func TestHooks_DeliveryDeliveredIsToldTheAnswer(t *testing.T) {
 		require.Equal(t, want, told.events[i])
 	}
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.intent WHERE type LIKE 'riverhook.%'`), "no event is written for it")
+}
+
+func TestHooks_OnlyThoseThatFailAreLogged(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		hook   func()
+		logged string
+	}{
+		"returns":            {hook: func() {}},
+		"panics":             {hook: func() { panic("out of paper") }, logged: "panic: out of paper"},
+		"ends its goroutine": {hook: runtime.Goexit, logged: "it ended its goroutine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			r := b.receiver(nil)
+			b.subscribe(r, nil)
+			var told atomic.Int32
+			var logged log
+			engine := b.engine(func(cfg *delivery.Config) {
+				cfg.Logger = logged.logger()
+				cfg.Hooks.DeliveryDelivered = func(context.Context, delivery.DeliveredEvent) {
+					told.Add(1)
+					c.hook()
+				}
+			})
+			for range 8 { // whichever of two things comes first
+				b.enqueue(nil)
+			}
+			b.drain(engine)
+
+			require.EqualValues(t, 8, told.Load())
+			if c.logged == "" {
+				require.NotContains(t, logged.String(), "hook failed")
+				return
+			}
+			require.Equal(t, 8, strings.Count(logged.String(), "hook failed"))
+			require.Equal(t, 8, strings.Count(logged.String(), c.logged))
+		})
+	}
 }
 
 // Whoever answers an event as a gate does would stop what has happened.

@@ -98,6 +98,12 @@ var recovering = []mutant{
 		test: "delivery.TestStop_InterruptsHooks",
 	},
 	{
+		name: "a hook that has returned looks interrupted",
+		file: "delivery/hook_calls.go", decl: "callHook",
+		old: "defer e.hooks.end(call)", with: "defer e.hooks.end(call); defer call.cancel(nil)",
+		test: "delivery.TestHooks_OnlyThoseThatFailAreLogged",
+	},
+	{
 		name: "a hook is told of pings and questions",
 		file: "delivery/hooks.go", decl: "keepAnswer",
 		old: " || !t.hasRow()", with: "",
