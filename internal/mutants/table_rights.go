@@ -124,7 +124,7 @@ var ruling = []mutant{
 	},
 	{
 		name: "an intent is explained to those whom nobody may tell",
-		file: "delivery/principal_history.go", decl: "Explain",
+		file: "delivery/principal_explain.go", decl: "Explain",
 		old: "told = told || s.DeliveryID != nil", with: "told = true",
 		test: "delivery.TestAnExplanationIsForThoseWhoWereTold",
 	},
