@@ -259,6 +259,35 @@ func TestRunDue_AheadLeavesWhatAnotherEngineIsBusyWith(t *testing.T) {
 	require.Equal(t, []string{"failed"}, b.history(takenID))
 }
 
+// Time passes beside a transaction of the application, whose rows stay as they are.
+func TestRunDue_AheadWaitsForNoLock(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	held := b.subscribe(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"other.event"} })
+	_, err := b.subs.RotateSecret(t.Context(), held.ID, nil)
+	require.NoError(t, err)
+	b.exec(`INSERT INTO riverhook.challenged_host (host, asked_at) VALUES ('held.example', now())`)
+	r := b.always(deliverytest.Answer{Status: http.StatusInternalServerError})
+	b.subscribe(r, on("twice"))
+	b.enqueue(nil)
+	b.drain(engine)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it was only to lock
+	_, err = b.subs.RotateSecretTx(t.Context(), tx, held.ID, nil)
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `UPDATE riverhook.challenged_host SET asked_at = now()`)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+
+	_, err = engine.RunDue(ctx, &delivery.RunDueOpts{Ahead: 2 * time.Hour})
+
+	require.NoError(t, err)
+	require.Len(t, r.Requests(), 2)
+}
+
 func TestRunDue_AheadPassesForTokens(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

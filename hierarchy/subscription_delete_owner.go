@@ -145,8 +145,7 @@ func (r *removal) params(chain []Path) *store.LockSubscriptionsOfParams {
 	return p
 }
 
-// removeAll locks what is there before it passes the gate of the owner, as those do
-// who change a subscription and then create one.
+// removeAll deletes in one transaction.
 func (s *Subscriptions) removeAll(ctx context.Context, tx pgx.Tx, r *removal) (int, error) {
 	if r.above != "" || r.under != Root {
 		if err := s.lockPlaces(ctx, tx); err != nil {
@@ -160,14 +159,7 @@ func (s *Subscriptions) removeAll(ctx context.Context, tx pgx.Tx, r *removal) (i
 			return 0, err
 		}
 	}
-	q, params := s.in(tx), r.params(chain)
-	if _, err := q.LockSubscriptionsOf(ctx, params); err != nil {
-		return 0, err
-	}
-	if err := s.passGates(ctx, tx, r.owner, ""); err != nil {
-		return 0, err
-	}
-	ids, err := q.LockSubscriptionsOf(ctx, params)
+	ids, err := s.lockOwned(ctx, tx, r.owner, r.params(chain))
 	switch {
 	case err != nil:
 		return 0, err
@@ -176,5 +168,55 @@ func (s *Subscriptions) removeAll(ctx context.Context, tx pgx.Tx, r *removal) (i
 	case len(ids) == 0:
 		return 0, nil
 	}
-	return len(ids), q.DeleteSubscriptions(ctx, store.UUIDs(ids))
+	return len(ids), s.in(tx).DeleteSubscriptions(ctx, store.UUIDs(ids))
+}
+
+// errIsLocked means that somebody has locked a subscription that came before the gate of
+// its owner was passed.
+var errIsLocked = errors.New("a subscription is locked")
+
+// maxLocks is how often the subscriptions of an owner are locked anew.
+const maxLocks = 50
+
+// lockOwned locks what is to be deleted, and passes the gate of its owner behind that, as
+// those do who change a subscription and then create one. What has come until the gate was
+// passed is not waited for behind it, since who has locked it can be waiting for the gate:
+// all that was locked is given back, and locked anew. Where that comes to nothing, it waits.
+func (s *Subscriptions) lockOwned(
+	ctx context.Context, tx pgx.Tx, owner string, p *store.LockSubscriptionsOfParams,
+) (ids []uuid.UUID, err error) {
+	for range maxLocks {
+		err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) (err error) {
+			ids, err = s.tryLockOwned(ctx, tx, owner, p)
+			return err
+		})
+		if !errors.Is(err, errIsLocked) {
+			return ids, err
+		}
+	}
+	if err := s.passGates(ctx, tx, owner, ""); err != nil {
+		return nil, err
+	}
+	return s.in(tx).LockSubscriptionsOf(ctx, p)
+}
+
+func (s *Subscriptions) tryLockOwned(
+	ctx context.Context, tx pgx.Tx, owner string, p *store.LockSubscriptionsOfParams,
+) ([]uuid.UUID, error) {
+	q := s.in(tx)
+	if _, err := q.LockSubscriptionsOf(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := s.passGates(ctx, tx, owner, ""); err != nil {
+		return nil, err
+	}
+	locked, err := q.TryLockSubscriptionsOf(ctx, (*store.TryLockSubscriptionsOfParams)(p))
+	if err != nil {
+		return nil, err
+	}
+	all, err := q.SubscriptionsOf(ctx, (*store.SubscriptionsOfParams)(p))
+	if err == nil && !slices.Equal(locked, all) {
+		err = errIsLocked
+	}
+	return all, err
 }

@@ -95,6 +95,36 @@ func TestDeleteByOwner_WaitsForWhatIsBeingMade(t *testing.T) {
 	}
 }
 
+// A subscription comes to the site while the removal waits for the gate of its owner, and is
+// moved on by somebody who then waits for the removal.
+func TestDeleteByOwner_DoesNotDeadlockWithMoves(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	subs := newSubscriptions(t, pool)
+	sub := subscribeAt(t, subs, "/s")
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it is committed
+	_, err = subs.UpdateTx(t.Context(), tx, sub.ID, SubscriptionUpdate{Site: new(Path("/t"))})
+	require.NoError(t, err)
+	var others sync.WaitGroup
+	var deleted int
+	var removed, moved error
+	others.Go(func() { deleted, removed = subs.DeleteByOwner(t.Context(), sub.Owner, &DeleteByOwnerOpts{Under: "/t"}) })
+	requireWaiting(t, pool, 1)
+	others.Go(func() { _, moved = subs.Update(t.Context(), sub.ID, SubscriptionUpdate{Site: new(Path("/u"))}) })
+	requireWaiting(t, pool, 2)
+	require.NoError(t, tx.Commit(t.Context()))
+	others.Wait()
+	require.NoError(t, removed)
+	require.NoError(t, moved)
+	require.Zero(t, deleted, "it was moved on")
+	requireNoneOf(t, subs, sub.Owner, "/t")
+	there, err := subs.Get(t.Context(), sub.ID)
+	require.NoError(t, err)
+	require.Equal(t, Path("/u"), there.Site)
+}
+
 func TestDeleteByOwner_OfAnotherOwnerDoesNotWait(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)

@@ -200,9 +200,13 @@ WITH passed AS (
         WHERE (o.asking_until > now()) IS NOT TRUE
         FOR UPDATE SKIP LOCKED)
 ), host AS (
-    UPDATE /* TEMPLATE: schema */challenged_host h SET asked_at = h.asked_at - p.time FROM passed p
+    UPDATE /* TEMPLATE: schema */challenged_host h SET asked_at = h.asked_at - p.time
+    FROM passed p
+    WHERE h.host IN (SELECT o.host FROM /* TEMPLATE: schema */challenged_host o FOR UPDATE SKIP LOCKED)
 ), secrets AS (
-    UPDATE /* TEMPLATE: schema */secret k SET expires_at = k.expires_at - p.time FROM passed p WHERE k.expires_at IS NOT NULL
+    UPDATE /* TEMPLATE: schema */secret k SET expires_at = k.expires_at - p.time
+    FROM passed p
+    WHERE k.id IN (SELECT o.id FROM /* TEMPLATE: schema */secret o WHERE o.expires_at IS NOT NULL FOR UPDATE SKIP LOCKED)
 )
 UPDATE /* TEMPLATE: schema */subscription s SET state_since = s.state_since - p.time
 FROM passed p

@@ -805,6 +805,43 @@ func (q *Queries) SubscriptionsOf(ctx context.Context, arg *SubscriptionsOfParam
 	return items, nil
 }
 
+const tryLockSubscriptionsOf = `-- name: TryLockSubscriptionsOf :many
+SELECT o.id FROM /* TEMPLATE: schema */subscription o
+WHERE o.owner = $1 AND o.deleted_at IS NULL AND (
+    $2::text = '/' OR o.site = $2::text
+    OR (o.site > $2::text || '/' AND o.site < $2::text || '0'))
+    AND (cardinality($3::text[]) = 0 OR o.site = ANY ($3::text[]))
+ORDER BY o.id
+FOR UPDATE SKIP LOCKED
+`
+
+type TryLockSubscriptionsOfParams struct {
+	Owner string
+	Under string
+	Sites []string
+}
+
+// TryLockSubscriptionsOf locks those of them that nobody has locked.
+func (q *Queries) TryLockSubscriptionsOf(ctx context.Context, arg *TryLockSubscriptionsOfParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, tryLockSubscriptionsOf, arg.Owner, arg.Under, arg.Sites)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const updateSubscription = `-- name: UpdateSubscription :one
 UPDATE /* TEMPLATE: schema */subscription SET
     name = $1, description = $2, site = $3, url = $4, url_version = url_version + (url <> $4)::integer,

@@ -107,6 +107,16 @@ WHERE o.owner = sqlc.arg(owner) AND o.deleted_at IS NULL AND (
 ORDER BY o.id
 FOR UPDATE;
 
+-- name: TryLockSubscriptionsOf :many
+-- TryLockSubscriptionsOf locks those of them that nobody has locked.
+SELECT o.id FROM /* TEMPLATE: schema */subscription o
+WHERE o.owner = sqlc.arg(owner) AND o.deleted_at IS NULL AND (
+    sqlc.arg(under)::text = '/' OR o.site = sqlc.arg(under)::text
+    OR (o.site > sqlc.arg(under)::text || '/' AND o.site < sqlc.arg(under)::text || '0'))
+    AND (cardinality(sqlc.arg(sites)::text[]) = 0 OR o.site = ANY (sqlc.arg(sites)::text[]))
+ORDER BY o.id
+FOR UPDATE SKIP LOCKED;
+
 -- name: SubscriptionsOf :many
 -- SubscriptionsOf finds what LockSubscriptionsOf locks.
 SELECT o.id FROM /* TEMPLATE: schema */subscription o
