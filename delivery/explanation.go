@@ -39,7 +39,7 @@ const (
 // considered: those at the sites that count.
 type Explanation struct {
 	Intent        IntentRecord    `json:"intent"`
-	Sites         []ExplainedSite `json:"sites"`                 // those that count now: the resource's chain, then what the active site adds
+	Sites         []ExplainedSite `json:"sites,omitempty"`       // those that count now: the resource's chain, then what the active site adds
 	Subscriptions []Explained     `json:"subscriptions"`         // those recorded first, then those that were not told; each by id
 	Truncated     bool            `json:"truncated,omitempty"`   // there are more subscriptions than are listed
 	SitesError    string          `json:"sites_error,omitempty"` // the tree could not say which sites count; only what was recorded is listed

@@ -24,7 +24,7 @@ var (
 
 	// ErrIntentNotFound is behind the error for an intent that is not there. It
 	// is an ErrNotFound.
-	ErrIntentNotFound = fmt.Errorf("intent: %w", ErrNotFound)
+	ErrIntentNotFound = fmt.Errorf("%w", ErrNotFound)
 )
 
 // HistoryConfig says where a History reads. All of it but Schema matters to

@@ -15,11 +15,11 @@ import (
 // are numbered from 1 over all rounds, the others from 1 in each round; an
 // interrupted attempt leaves its number to the next.
 type Attempt struct {
-	DeliveryID uuid.UUID `json:"delivery_id"`
-	Seq        int       `json:"seq"`    // grows with each attempt of the delivery; gaps mean nothing
-	Round      int       `json:"round"`  // of the delivery
-	Manual     bool      `json:"manual"` // asked for by Redeliver or Recover
-	Number     int       `json:"number"` // manual and other attempts apart
+	DeliveryID uuid.UUID `json:"delivery_id,omitzero"` // none: of a ping or a challenge
+	Seq        int       `json:"seq,omitempty"`        // grows with each attempt of the delivery; gaps mean nothing
+	Round      int       `json:"round,omitempty"`      // of the delivery
+	Manual     bool      `json:"manual"`               // asked for by Redeliver or Recover
+	Number     int       `json:"number"`               // manual and other attempts apart
 
 	Outcome Outcome `json:"outcome"`
 	Error   string  `json:"error,omitempty"`  // why there was no usable answer: "class: detail"

@@ -39,12 +39,13 @@ const (
 	PayloadPruned  PayloadState = "pruned"  // by its age, with the attributes: only the id is remembered
 )
 
-// IntentRecord is an intent as it is stored, and what became of it.
+// IntentRecord is an intent as it is stored, and what became of it. One of which a principal
+// may be told the ID alone has nothing else, in JSON as well.
 type IntentRecord struct {
-	ID         string            `json:"id"`  // the wire id: webhook-id
-	Key        uuid.UUID         `json:"key"` // of the row: the IntentFilter.After of newer ones
-	Type       string            `json:"type"`
-	Site       hierarchy.Path    `json:"site"`
+	ID         string            `json:"id"`           // the wire id: webhook-id
+	Key        uuid.UUID         `json:"key,omitzero"` // of the row: the IntentFilter.After of newer ones
+	Type       string            `json:"type,omitempty"`
+	Site       hierarchy.Path    `json:"site,omitempty"`
 	ActiveSite hierarchy.Path    `json:"active_site,omitempty"`
 	Channel    string            `json:"channel,omitempty"`
 	Actor      string            `json:"actor,omitempty"`
@@ -56,16 +57,16 @@ type IntentRecord struct {
 
 	Data       json.RawMessage `json:"data,omitempty"`        // of Intent only, not in lists
 	DataSHA256 string          `json:"data_sha256,omitempty"` // in hex, where only that is kept
-	Payload    PayloadState    `json:"payload"`
+	Payload    PayloadState    `json:"payload,omitempty"`
 	GoneAt     *time.Time      `json:"gone_at,omitempty"` // when the data went; nil while it is there
 
 	ResourceKind string `json:"resource_kind,omitempty"`
 	ResourceID   string `json:"resource_id,omitempty"`
 
-	OccurredAt time.Time   `json:"occurred_at"`
+	OccurredAt time.Time   `json:"occurred_at,omitzero"`
 	NotBefore  *time.Time  `json:"not_before,omitempty"`
-	CreatedAt  time.Time   `json:"created_at"`
-	State      IntentState `json:"state"`
+	CreatedAt  time.Time   `json:"created_at,omitzero"`
+	State      IntentState `json:"state,omitempty"`
 	Reason     string      `json:"reason,omitempty"`
 	EndedAt    *time.Time  `json:"ended_at,omitempty"` // when it was expanded, or given up
 

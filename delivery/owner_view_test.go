@@ -232,6 +232,7 @@ func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 		require.Contains(t, line.Why, string(want.outcome)+": "+want.why, owner)
 		require.Equal(t, want.outcome == delivery.DecisionWaiting, line.DueAt != nil, owner)
 		require.Equal(t, delivery.IntentRecord{ID: id}, x.Intent, owner)
+		require.Contains(t, shown(t, *x), fmt.Sprintf(`{"intent":{"id":%q},"subscriptions":[`, id), owner)
 		require.Empty(t, line.MatchedPattern, owner)
 		require.Empty(t, line.MatchedSite, owner)
 		require.False(t, x.Truncated)
@@ -243,6 +244,7 @@ func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 	for _, principal := range []string{"eve", "other", ""} {
 		_, err = engine.As(principal, ownersOnly).Explain(t.Context(), id)
 		require.ErrorIs(t, err, delivery.ErrIntentNotFound, principal)
+		require.EqualError(t, err, fmt.Sprintf("delivery: intent %q: not found", id))
 	}
 	_, err = engine.As("ada", nil).Explain(t.Context(), id)
 	require.ErrorIs(t, err, delivery.ErrIntentNotFound)

@@ -3,6 +3,7 @@ package dialect
 import (
 	"crypto/ed25519"
 	"fmt"
+	"strings"
 
 	"github.com/riverhook/riverhook/signing"
 )
@@ -105,11 +106,15 @@ func (StandardSigner) CheckSecret(secret Secret) error {
 	case !secret.IsText():
 		return nil
 	}
-	_, err := ParseSecret(secret.Reveal())
-	if err == nil { // it was made of a text that has the form
+	text := secret.Reveal()
+	switch _, err := ParseSecret(text); {
+	case err == nil: // it was made of a text that has the form
 		return nil
+	case strings.HasPrefix(text, "whsec_"), strings.HasPrefix(text, "whsk_"), strings.TrimSpace(text) != text:
+		return err
+	default:
+		return fmt.Errorf("%w, or be base64 of 24 to 64 bytes; dialects such as \"hub\" and \"stripe\" take any text", err)
 	}
-	return err
 }
 
 // CheckSecret implements [SecretChecker]: everything will do.

@@ -90,6 +90,7 @@ func (a *app) routes() http.Handler {
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { reply(w, "ready", a.engine.Ready()) })
 	mux.HandleFunc("GET /subscriptions", a.signedIn(a.list))
 	mux.HandleFunc("POST /subscriptions", a.signedIn(a.subscribe))
+	mux.HandleFunc("GET /events/{id}", a.signedIn(a.explain))
 	mux.HandleFunc("POST /people", a.signedIn(a.addPerson))
 	return mux
 }
@@ -138,6 +139,13 @@ func (a *app) subscribe(w http.ResponseWriter, r *http.Request, u user) {
 func (a *app) list(w http.ResponseWriter, r *http.Request, u user) {
 	page, err := a.engine.Subscriptions().As(u.ID, a.rules).List(r.Context(), nil)
 	reply(w, page, err)
+}
+
+// explain says of an event, by its webhook-id, which subscriptions of the user got it, and
+// why others did not.
+func (a *app) explain(w http.ResponseWriter, r *http.Request, u user) {
+	explanation, err := a.engine.As(u.ID, a.rules).Explain(r.Context(), r.PathValue("id"))
+	reply(w, explanation, err)
 }
 
 func (a *app) addPerson(w http.ResponseWriter, r *http.Request, u user) {
@@ -206,7 +214,7 @@ func reply(w http.ResponseWriter, answer any, err error) {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 	case errors.Is(err, access.ErrDenied):
 		http.Error(w, "this is not yours to do", http.StatusForbidden)
-	case errors.Is(err, hierarchy.ErrNotFound):
+	case errors.Is(err, hierarchy.ErrNotFound), errors.Is(err, delivery.ErrNotFound):
 		http.Error(w, "not found", http.StatusNotFound)
 	default:
 		slog.Error("webapp", "error", err)

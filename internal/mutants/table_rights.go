@@ -124,8 +124,8 @@ var ruling = []mutant{
 	},
 	{
 		name: "an intent is explained to those whom nobody may tell",
-		file: "delivery/principal_explain.go", decl: "Explain",
+		file: "delivery/principal_explain.go", decl: "forOwner",
 		old: "told = told || s.DeliveryID != nil", with: "told = true",
-		test: "delivery.TestAnExplanationIsForThoseWhoWereTold",
+		test: "delivery.TestExplain_HasALineForEachSubscriptionOfAnOwner",
 	},
 }
