@@ -62,7 +62,7 @@ func TestSubscriptions_SettingsOfTheSessionChangeNothing(t *testing.T) {
 					require.NoError(t, err)
 					all, err := subs.ListTx(ctx, tx, nil)
 					require.NoError(t, err)
-					require.Len(t, all, 1)
+					require.Len(t, all.Subscriptions, 1)
 					_, err = sites.ListTx(ctx, tx, nil)
 					require.NoError(t, err)
 				})
