@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -40,4 +41,38 @@ func TestEngine_ALockOfATableIsNotWaitedForLong(t *testing.T) {
 	require.NoError(t, tx.Commit(t.Context()))
 	b.eventually(func() bool { return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == 1 })
 	require.Len(t, r.Requests(), 1)
+}
+
+// The record of a question waits longer for an application than one statement does.
+func TestAsk_IsRecordedBehindALock(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.gate(b.always(deliverytest.Answer{Status: http.StatusInternalServerError}), nil)
+	b.pool = b.apartPool(func(cfg *pgxpool.Config) {
+		cfg.ConnConfig.RuntimeParams["lock_timeout"] = "200ms"
+		cfg.ConnConfig.RuntimeParams["application_name"] = "asks"
+	})
+	engine := b.start(b.engine(nil))
+	_, err := engine.Ask(t.Context(), mayDelete())
+	require.NoError(t, err)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it was only to lock
+	_, err = tx.Exec(t.Context(), `SELECT FROM riverhook.subscription_health FOR UPDATE`)
+	require.NoError(t, err)
+	answers := make(chan *delivery.Answer, 1)
+	go func() {
+		answer, _ := engine.Ask(t.Context(), mayDelete())
+		answers <- answer
+	}()
+	tries := map[string]bool{}
+	b.eventually(func() bool {
+		tries[b.text(`SELECT coalesce(min(xact_start)::text, '') FROM pg_stat_activity
+			WHERE application_name = 'asks' AND datname = current_database() AND wait_event_type = 'Lock'`)] = true
+		return len(tries) > 2 || len(tries) == 2 && !tries[""]
+	})
+	require.NoError(t, tx.Rollback(t.Context()))
+	answer := <-answers
+	require.NoError(t, answer.Unrecorded)
+	require.Equal(t, 2, b.count(`SELECT count(*) FROM riverhook.intent`))
 }

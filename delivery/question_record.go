@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -24,7 +26,8 @@ var errStaleQuestion = errors.New("the sites have changed")
 
 // writeQuestion writes down what came of a question: an intent that is expanded,
 // decisions, and deliveries that have ended, with what their attempts say of the
-// endpoints. It goes on where who asked has gone. If it is to be checked, it can be an
+// endpoints. It goes on where who asked has gone, and tries again while another
+// transaction has locked what it writes. If it is to be checked, it can be an
 // errStaleQuestion.
 func (e *Engine) writeQuestion(ctx context.Context, q *questioning, checked bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordQuestionTimeout)
@@ -37,9 +40,20 @@ func (e *Engine) writeQuestion(ctx context.Context, q *questioning, checked bool
 	} else {
 		q.Standing = hierarchy.Standing{}
 	}
-	return pgx.BeginTxFunc(ctx, e.pool, store.BoundedTx(), func(tx pgx.Tx) error {
-		return e.insertQuestion(ctx, store.In(tx, e.cfg.Schema), q)
-	})
+	for {
+		err := pgx.BeginTxFunc(ctx, e.pool, store.BoundedTx(), func(tx pgx.Tx) error {
+			return e.insertQuestion(ctx, store.In(tx, e.cfg.Schema), q)
+		})
+		if !isContended(err) || !sleep(ctx, ctx, busyWait) {
+			return err
+		}
+	}
+}
+
+// isContended is true of an error that comes of what another transaction has locked.
+func isContended(err error) bool {
+	failed, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(failed.Code, "40") || failed.Code == "55P03")
 }
 
 // concludeQuestion tells of a question that is over, and of the error of its record,
