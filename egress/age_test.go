@@ -198,6 +198,33 @@ func TestMaxConnAge_NameThatMovesIsFollowedAndJudgedAnew(t *testing.T) {
 	requireBlocked(t, err, RuleAddress, "127.0.0.3 is not open")
 }
 
+// A connection that takes longer to make than it may be used carries the request that it
+// was made for, and no other.
+func TestMaxConnAge_ShorterThanConnecting(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/1.1 over TLS", "HTTP/2"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			a := newAged(t, protocol)
+			guarded, ok := a.client.Transport.(*guard)
+			require.True(t, ok)
+			dial := guarded.transport.DialContext
+			guarded.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := dial(ctx, network, address)
+				if l, ok := conn.(*line); ok {
+					l.until = time.Now().Add(-time.Second)
+				}
+				return conn, err
+			}
+			for n := range int64(3) {
+				a.post(t)
+				require.Equal(t, n+1, a.opened.Load())
+			}
+			require.Eventually(t, func() bool { return a.closed.Load() == 3 }, 10*time.Second, time.Millisecond)
+		})
+	}
+}
+
 func TestMaxConnAge_ConnectionsEndAtDifferentTimes(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)

@@ -82,7 +82,7 @@ func (s *sending) watch(req *http.Request) *http.Request {
 func (s *sending) gotConn(info httptrace.GotConnInfo) {
 	l := lineOf(info.Conn)
 	if l != nil {
-		l.take(s)
+		l.take(s, info.WasIdle)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,6 +30,7 @@ type http2Conn struct {
 	frames  *frames
 	leaving atomic.Bool // to be closed behind its last request
 	aging   *time.Timer // nil for a connection that the Client has not dialed
+	late    bool        // it was old before it could take a request, and takes one
 }
 
 type givenKey struct{}
@@ -82,7 +83,10 @@ func (c *http2Conns) accept(addr string, conn *tls.Conn) http.RoundTripper {
 	c.mu.Lock()
 	c.of[addr] = append(c.of[addr], made)
 	if l := lineOf(conn); l != nil {
-		made.aging = time.AfterFunc(time.Until(l.until), func() { c.retire(made) })
+		left := time.Until(l.until)
+		if made.late = left <= 0; !made.late {
+			made.aging = time.AfterFunc(left, func() { c.retire(made) })
+		}
 	}
 	c.mu.Unlock()
 	// The hook can be called by what holds mu.
@@ -121,6 +125,9 @@ func (c *http2Conns) reserve(addr string) *http2Conn {
 	defer c.mu.Unlock()
 	for _, conn := range c.of[addr] {
 		if conn.Reserve() == nil {
+			if conn.late {
+				go c.retire(conn)
+			}
 			return conn
 		}
 	}

@@ -34,8 +34,9 @@ type line struct {
 var errShut = errors.New("egress: the connection takes no more requests")
 
 // take gives the connection to a request, after the end of the one before: what that
-// one was answered can be the reason why the connection takes no more.
-func (l *line) take(s *sending) {
+// one was answered can be the reason why the connection takes no more. One that was made
+// for the request takes it however long that took: the next would not be made sooner.
+func (l *line) take(s *sending, kept bool) {
 	l.mu.Lock()
 	before := l.user
 	l.mu.Unlock()
@@ -48,7 +49,7 @@ func (l *line) take(s *sending) {
 	l.idle.Store(before != nil)
 	left := time.Until(l.until)
 	switch {
-	case l.retired, left <= 0:
+	case l.retired, left <= 0 && (kept || before != nil):
 		l.retired = true
 		l.hangUp()
 	case l.aging == nil: // over HTTP/2 it is never taken, and its age is that of its http2Conn

@@ -56,7 +56,8 @@ type Config struct {
 	// MaxConnAge is how long after it was dialed a connection takes requests, and so
 	// how long a verdict on an address holds, and how long a name that has moved leads
 	// to its former address. Each connection has a time of its own, of 3/4 to all of
-	// it, so that they do not all end together. A request under way comes to its end.
+	// it, so that they do not all end together. A request under way comes to its end, and
+	// one that takes longer to connect has its connection for itself.
 	// Default: 5 minutes.
 	MaxConnAge time.Duration
 
