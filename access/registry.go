@@ -19,7 +19,7 @@ type RegistryConfig struct {
 	Parallel int
 
 	// Timeout is the time that one call of a checker may take; the context
-	// that it is given ends then. Default 5 s.
+	// that it is given ends then. At least 1 ms. Default 5 s.
 	Timeout time.Duration
 }
 
@@ -41,8 +41,8 @@ func (c *RegistryConfig) validate() error {
 	if c.Parallel < 0 {
 		return errors.New("access: RegistryConfig.Parallel must not be negative")
 	}
-	if c.Timeout < 0 {
-		return errors.New("access: RegistryConfig.Timeout must not be negative")
+	if c.Timeout < time.Millisecond {
+		return fmt.Errorf("access: RegistryConfig.Timeout is %s; must be at least 1 ms", c.Timeout)
 	}
 	return nil
 }

@@ -47,8 +47,8 @@ func TestRegistryWiring(t *testing.T) {
 
 	t.Run("RefusesAConfigThatMakesNoSense", func(t *testing.T) {
 		t.Parallel()
-		_, err := access.NewRegistry(&access.RegistryConfig{Timeout: -1})
-		require.EqualError(t, err, "access: RegistryConfig.Timeout must not be negative")
+		_, err := access.NewRegistry(&access.RegistryConfig{Timeout: 5})
+		require.EqualError(t, err, "access: RegistryConfig.Timeout is 5ns; must be at least 1 ms")
 		_, err = access.NewRegistry(&access.RegistryConfig{Parallel: -1})
 		require.EqualError(t, err, "access: RegistryConfig.Parallel must not be negative")
 	})

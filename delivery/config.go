@@ -45,7 +45,7 @@ type Config struct {
 	ActiveChain bool
 
 	// AskTimeout bounds the answers to a question, of all gates together, where
-	// Question.Timeout does not. Default: 5 s.
+	// Question.Timeout does not. At least 1 ms. Default: 5 s.
 	AskTimeout time.Duration
 
 	// ChunkSize is the most subscriptions that one River job expands, in one
@@ -66,7 +66,7 @@ type Config struct {
 	// egress.Config, which allows https to public addresses.
 	Egress *egress.Policy
 
-	// ExternalizeTimeout bounds one call of an externalizer. Default: 10 s.
+	// ExternalizeTimeout bounds one call of an externalizer. At least 1 ms. Default: 10 s.
 	ExternalizeTimeout time.Duration
 
 	// ExternalizeTries is how often an externalizer or a dialect may fail for
@@ -84,7 +84,7 @@ type Config struct {
 	// History says what is kept of what has ended, and for how long.
 	History HistoryRules
 
-	// HookTimeout bounds one call of a hook. Default: 10 s.
+	// HookTimeout bounds one call of a hook. At least 1 ms. Default: 10 s.
 	HookTimeout time.Duration
 
 	// Hooks are called when something happens that a person should know.
@@ -191,7 +191,7 @@ type Config struct {
 	ThrottleWait time.Duration
 
 	// Timeout bounds a request in total, the answer's body included, for
-	// subscriptions that name none. Default: 20 s.
+	// subscriptions that name none. At least 1 ms. Default: 20 s.
 	Timeout time.Duration
 
 	// Transport tunes the connections to endpoints: authorities and client
@@ -276,29 +276,33 @@ func (c *Config) fillRegistries() (err error) {
 	return nil
 }
 
+// tooShort says why a time is refused that stands for milliseconds or more: a bare number
+// is one of nanoseconds.
+func tooShort(d time.Duration) string { return fmt.Sprintf("is %s; must be at least 1 ms", d) }
+
 func (c *Config) validate() error {
 	refuse := func(field, reason string) error { return fmt.Errorf("delivery: config: %s: %s", field, reason) }
 	switch {
 	case c.AccessMaxAge < 0:
 		return refuse("AccessMaxAge", "must not be negative")
-	case c.AskTimeout < 0:
-		return refuse("AskTimeout", "must not be negative")
+	case c.AskTimeout < time.Millisecond:
+		return refuse("AskTimeout", tooShort(c.AskTimeout))
 	case c.ChunkSize < 1 || c.ChunkSize > 10_000:
 		return refuse("ChunkSize", "must be 1 to 10,000")
-	case c.ExternalizeTimeout < 0:
-		return refuse("ExternalizeTimeout", "must not be negative")
+	case c.ExternalizeTimeout < time.Millisecond:
+		return refuse("ExternalizeTimeout", tooShort(c.ExternalizeTimeout))
 	case c.ExternalizeTries < 0:
 		return refuse("ExternalizeTries", "must not be negative")
 	case c.History.problem() != "":
 		return refuse("History", c.History.problem())
-	case c.HookTimeout < 0:
-		return refuse("HookTimeout", "must not be negative")
+	case c.HookTimeout < time.Millisecond:
+		return refuse("HookTimeout", tooShort(c.HookTimeout))
 	case len(c.ID) > 100:
 		return refuse("ID", "must be at most 100 bytes")
 	case !isText(c.ID):
 		return refuse("ID", "must be valid UTF-8 without NUL")
 	case c.MaintenanceInterval < time.Millisecond:
-		return refuse("MaintenanceInterval", "must be at least 1 ms")
+		return refuse("MaintenanceInterval", tooShort(c.MaintenanceInterval))
 	case c.MaxHold < 0:
 		return refuse("MaxHold", "must not be negative")
 	case c.MaxInFlight < 1:
@@ -319,8 +323,8 @@ func (c *Config) validate() error {
 		return refuse("StopTimeout", "must not be negative")
 	case c.ThrottleWait < 0:
 		return refuse("ThrottleWait", "must not be negative")
-	case c.Timeout < 0:
-		return refuse("Timeout", "must not be negative")
+	case c.Timeout < time.Millisecond:
+		return refuse("Timeout", tooShort(c.Timeout))
 	case c.Verification.problem() != "":
 		return refuse("Verification", c.Verification.problem())
 	}

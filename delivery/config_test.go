@@ -17,10 +17,12 @@ func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
 	pool := pgtest.Pool(t)
 	for field, spoil := range map[string]func(cfg *delivery.Config){
 		"AccessMaxAge":           func(cfg *delivery.Config) { cfg.AccessMaxAge = -1 },
+		"AskTimeout":             func(cfg *delivery.Config) { cfg.AskTimeout = -1 },
 		"ChunkSize":              func(cfg *delivery.Config) { cfg.ChunkSize = 10_001 },
 		"Deactivation.Window":    func(cfg *delivery.Config) { cfg.Deactivation.Window = -1 },
 		"ExternalizeTimeout":     func(cfg *delivery.Config) { cfg.ExternalizeTimeout = -1 },
 		"ExternalizeTries":       func(cfg *delivery.Config) { cfg.ExternalizeTries = -1 },
+		"HookTimeout":            func(cfg *delivery.Config) { cfg.HookTimeout = time.Microsecond },
 		"History":                func(cfg *delivery.Config) { cfg.History.PerSubscription = -1 },
 		"ID":                     func(cfg *delivery.Config) { cfg.ID = strings.Repeat("x", 101) },
 		"MaintenanceInterval":    func(cfg *delivery.Config) { cfg.MaintenanceInterval = time.Microsecond },
@@ -35,7 +37,7 @@ func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
 		"Schema":                 func(cfg *delivery.Config) { cfg.Schema = "no such;" },
 		"Sealer":                 func(cfg *delivery.Config) { cfg.Sealer = (*seal.Keyset)(nil) },
 		"StopTimeout":            func(cfg *delivery.Config) { cfg.StopTimeout = -1 },
-		"Timeout":                func(cfg *delivery.Config) { cfg.Timeout = -1 },
+		"Timeout: is 20ns;":      func(cfg *delivery.Config) { cfg.Timeout = 20 },
 	} {
 		cfg := delivery.Config{Sealer: sealer()}
 		spoil(&cfg)

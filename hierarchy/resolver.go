@@ -60,7 +60,7 @@ type ResolverConfig struct {
 	Tree Tree
 
 	// TreeTimeout bounds what a tree of the application may take for one answer.
-	// Default: 5 s.
+	// At least 1 ms. Default: 5 s.
 	TreeTimeout time.Duration
 }
 
@@ -78,8 +78,8 @@ func (c ResolverConfig) withDefaults() ResolverConfig {
 }
 
 func (c ResolverConfig) validate() error {
-	if c.TreeTimeout < 0 {
-		return fmt.Errorf("TreeTimeout: is %v; must be positive", c.TreeTimeout)
+	if c.TreeTimeout < time.Millisecond {
+		return fmt.Errorf("TreeTimeout: is %s; must be at least 1 ms", c.TreeTimeout)
 	}
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("Schema: %w", err)

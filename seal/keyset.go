@@ -65,7 +65,8 @@ func ParseKeyset(text string) (*Keyset, error) {
 	for i, word := range words {
 		var err error
 		if keys[i], err = ParseKey(word); err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
+			reason := strings.TrimPrefix(err.Error(), ErrInvalidKey.Error()+": ")
+			return nil, fmt.Errorf("%w: key %d: %s", ErrInvalidKey, i+1, reason)
 		}
 	}
 	return NewKeyset(keys...)

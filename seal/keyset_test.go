@@ -113,8 +113,8 @@ func TestWhatIsNoKeysetIsRefusedWithoutShowingIt(t *testing.T) {
 	for text, why := range map[string]string{
 		"":                                     "there is none",
 		",,":                                   "there is none",
-		of(31):                                 "key 1: seal: invalid key: has 31 bytes",
-		good + " " + of(33):                    "key 2: seal: invalid key: has 33 bytes",
+		of(31):                                 "seal: invalid key: key 1: has 31 bytes",
+		good + " " + of(33):                    "seal: invalid key: key 2: has 33 bytes",
 		good[7:]:                               `must begin with "rhseal_"`,
 		good + "," + good:                      "key 2 is there twice",
 		good[:len(good)-1]:                     "base64",
