@@ -123,7 +123,9 @@ func TestOwner_SeesTheClassOfWhyAPlaceIsUnknown(t *testing.T) {
 	tl := newTold(t)
 	tl.engine = tl.bundle.engine(func(cfg *delivery.Config) {
 		cfg.AccessMaxAge = time.Nanosecond
-		cfg.Tree = treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return nil, errors.New("connect: " + hostText) })
+		cfg.Tree = treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) {
+			return nil, errors.New("connect: " + hostText)
+		})
 	})
 	require.NoError(t, tl.engine.Redeliver(t.Context(), tl.delivery))
 	tl.drain(tl.engine)

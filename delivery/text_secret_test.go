@@ -113,7 +113,8 @@ func TestStandardSecret_IsTakenAsTheLibrariesTakeIt(t *testing.T) {
 		_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
 			URL: "https://example.com", Events: []string{"**"}, Owner: "owner", Dialect: name, Secret: secretOf("s3cr3t!"),
 		})
-		require.ErrorContains(t, err, `Secret: must begin with "whsec_" or "whsk_", or be base64 of 24 to 64 bytes; dialects such as "hub" and "stripe" take any text`)
+		require.ErrorContains(t, err, `Secret: must begin with "whsec_" or "whsk_", or be base64 of 24 to 64 bytes; `+
+			`dialects such as "hub" and "stripe" take any text`)
 	}
 }
 
