@@ -54,7 +54,7 @@ type Action struct {
 	SubscriptionID string `json:"subscription_id"`
 
 	// Site is where it sits: it hears of everything there and below.
-	Site string `json:"site"`
+	Site Path `json:"site"`
 
 	// Owner is the principal that it belongs to; "" with Operator.
 	Owner string `json:"owner"`

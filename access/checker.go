@@ -36,12 +36,12 @@ type Request struct {
 	// Site is the path of the place where the resource is as the sites are now: its
 	// site, or the nearest above it that the tree knows. Every site has a path, and that
 	// of a site which was moved is its new one.
-	Site string `json:"site"`
+	Site Path `json:"site"`
 	// RecordedSite is the path that the intent has: where the resource lived when it
 	// was written. Another site can have that path now.
-	RecordedSite string `json:"recorded_site"`
+	RecordedSite Path `json:"recorded_site"`
 	// ActiveSite is where the operation ran, as the sites are now; "" is none.
-	ActiveSite string `json:"active_site"`
+	ActiveSite Path `json:"active_site"`
 	// Channel is the intent's; "" is none.
 	Channel string `json:"channel"`
 	// EventType is the type of the intent, such as "user.deleted".

@@ -4,20 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/riverhook/riverhook/access"
 )
 
 // offices says where each principal works: they may see what is at or below.
-type offices map[string]string
+type offices map[string]access.Path
 
 func (o offices) Check(_ context.Context, r access.Request) error {
 	office, ok := o[r.Principal]
 	switch {
 	case !ok:
 		return access.ErrUnknownPrincipal
-	case r.Site != office && !strings.HasPrefix(r.Site, strings.TrimSuffix(office, "/")+"/"):
+	case !office.Contains(r.Site):
 		return fmt.Errorf("%w: %s is not under %s", access.ErrDenied, r.Site, office)
 	default:
 		return nil

@@ -322,7 +322,7 @@ func TestRequestCarriesWhatADeletedResourceIsJudgedBy(t *testing.T) {
 	r, err := access.NewRegistry(nil)
 	require.NoError(t, err)
 	require.NoError(t, r.Register("user", access.CheckerFunc(func(_ context.Context, r access.Request) error {
-		if strings.HasPrefix(r.Site, "/noaa/") && r.Attributes["class"] == "public" && string(r.Data) == `{"name":"Ann"}` {
+		if strings.HasPrefix(string(r.Site), "/noaa/") && r.Attributes["class"] == "public" && string(r.Data) == `{"name":"Ann"}` {
 			return nil
 		}
 		return access.ErrDenied

@@ -26,10 +26,10 @@ type SiteManagers struct {
 	// Ancestors returns the sites from the one that site names up to "/", nearest
 	// first and by their present paths, as the method Ancestors of
 	// hierarchy.Subscriptions does. Default: by the path itself, for sites that do not move.
-	Ancestors func(ctx context.Context, site string) ([]string, error)
+	Ancestors func(ctx context.Context, site Path) ([]Path, error)
 
 	// IsManager says whether a principal manages one of the sites itself.
-	IsManager func(ctx context.Context, principal string, sites []string) (bool, error)
+	IsManager func(ctx context.Context, principal string, sites []Path) (bool, error)
 
 	// IsOperator says whether a principal is one of the operators.
 	IsOperator func(ctx context.Context, principal string) (bool, error)
@@ -52,7 +52,7 @@ func (m *SiteManagers) Authorize(ctx context.Context, a Action) error {
 func (m *SiteManagers) AuthorizeMany(ctx context.Context, as []Action) []error {
 	q := &managersQuestion{
 		SiteManagers: m, operators: map[string]answer[bool]{},
-		chains: map[string]answer[[]string]{}, managers: map[[2]string]answer[bool]{},
+		chains: map[Path]answer[[]Path]{}, managers: map[managed]answer[bool]{},
 	}
 	answers := make([]error, len(as))
 	for i, a := range as {
@@ -66,8 +66,14 @@ type managersQuestion struct {
 	*SiteManagers
 
 	operators map[string]answer[bool]
-	chains    map[string]answer[[]string]
-	managers  map[[2]string]answer[bool] // by principal and site
+	chains    map[Path]answer[[]Path]
+	managers  map[managed]answer[bool]
+}
+
+// managed is what somebody may be a manager of.
+type managed struct {
+	principal string
+	site      Path
 }
 
 type answer[T any] struct {
@@ -95,7 +101,7 @@ func (q *managersQuestion) allows(ctx context.Context, a Action) (bool, error) {
 		return operator, err
 	}
 	chain, err := q.chain(ctx, a.Site)
-	if err != nil || a.Verb == VerbCreate && chain[0] == "/" {
+	if err != nil || a.Verb == VerbCreate && chain[0] == root {
 		return false, err
 	}
 	if manages, err := q.manages(ctx, a.Principal, chain); manages || err != nil || !owns || q.MayCreate == nil {
@@ -113,24 +119,24 @@ func (q *managersQuestion) isOperator(ctx context.Context, principal string) (bo
 
 // chain is never empty and ends with "/": an answer that could widen what a
 // manager manages is none.
-func (q *managersQuestion) chain(ctx context.Context, site string) ([]string, error) {
-	return once(q.chains, site, func() ([]string, error) {
+func (q *managersQuestion) chain(ctx context.Context, site Path) ([]Path, error) {
+	return once(q.chains, site, func() ([]Path, error) {
 		if q.Ancestors == nil {
 			return ancestors(site)
 		}
 		chain, err := q.Ancestors(ctx, site)
-		if err == nil && (len(chain) == 0 || chain[len(chain)-1] != "/") {
+		if err == nil && (len(chain) == 0 || chain[len(chain)-1] != root) {
 			err = errors.New(`access: SiteManagers.Ancestors: an answer must end with "/"`)
 		}
 		return chain, err
 	})
 }
 
-func (q *managersQuestion) manages(ctx context.Context, principal string, chain []string) (bool, error) {
+func (q *managersQuestion) manages(ctx context.Context, principal string, chain []Path) (bool, error) {
 	if q.IsManager == nil {
 		return false, nil
 	}
-	return once(q.managers, [2]string{principal, chain[0]}, func() (bool, error) {
+	return once(q.managers, managed{principal, chain[0]}, func() (bool, error) {
 		return q.IsManager(ctx, principal, slices.Clone(chain))
 	})
 }
@@ -144,14 +150,9 @@ func once[K comparable, V any](known map[K]answer[V], key K, ask func() (V, erro
 	return a.value, a.err
 }
 
-func ancestors(site string) ([]string, error) {
-	if !strings.HasPrefix(site, "/") || site != "/" && strings.HasSuffix(site, "/") {
+func ancestors(site Path) ([]Path, error) {
+	if !strings.HasPrefix(string(site), "/") || site != root && strings.HasSuffix(string(site), "/") {
 		return nil, fmt.Errorf("access: %q is not a site's path", site)
 	}
-	var chain []string
-	for site != "/" && site != "" {
-		chain = append(chain, site)
-		site = site[:strings.LastIndexByte(site, '/')]
-	}
-	return append(chain, "/"), nil
+	return site.Ancestors(), nil
 }

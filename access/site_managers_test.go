@@ -15,9 +15,9 @@ import (
 )
 
 // managersOf knows who manages which sites.
-func managersOf(managed map[string][]string) func(context.Context, string, []string) (bool, error) {
-	return func(_ context.Context, principal string, sites []string) (bool, error) {
-		return slices.ContainsFunc(sites, func(site string) bool { return slices.Contains(managed[principal], site) }), nil
+func managersOf(managed map[string][]access.Path) func(context.Context, string, []access.Path) (bool, error) {
+	return func(_ context.Context, principal string, sites []access.Path) (bool, error) {
+		return slices.ContainsFunc(sites, func(site access.Path) bool { return slices.Contains(managed[principal], site) }), nil
 	}
 }
 
@@ -25,8 +25,8 @@ func oneOperator(_ context.Context, principal string) (bool, error) { return pri
 
 func TestSiteManagersKeepTheContract(t *testing.T) {
 	t.Parallel()
-	auth := &access.SiteManagers{IsManager: managersOf(map[string][]string{"max": {"/a"}, "top": {"/"}}), IsOperator: oneOperator}
-	at := func(principal string, verb access.Verb, site string) access.Action {
+	auth := &access.SiteManagers{IsManager: managersOf(map[string][]access.Path{"max": {"/a"}, "top": {"/"}}), IsOperator: oneOperator}
+	at := func(principal string, verb access.Verb, site access.Path) access.Action {
 		return access.Action{
 			Principal: principal, Verb: verb, Site: site, Owner: "ann", Permission: "view", Events: []string{"**"}, Channels: []string{"c"},
 		}
@@ -58,9 +58,9 @@ func TestSiteManagersKeepTheContract(t *testing.T) {
 func TestSiteManagersDecideAsAModelDoes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		sites := []string{"/", "/a", "/a/b", "/a/b/c", "/ab", "/d"}
+		sites := []access.Path{"/", "/a", "/a/b", "/a/b/c", "/ab", "/d"}
 		people := []string{"ann", "bob", "eve"}
-		managed := map[string][]string{}
+		managed := map[string][]access.Path{}
 		for _, p := range people {
 			managed[p] = rapid.SliceOfN(rapid.SampledFrom(sites), 0, 2).Draw(t, "managed by "+p)
 		}
@@ -88,8 +88,8 @@ func TestSiteManagersDecideAsAModelDoes(t *testing.T) {
 
 		answers := auth.AuthorizeMany(context.Background(), actions)
 		for i, a := range actions {
-			manages := slices.ContainsFunc(managed[a.Principal], func(m string) bool {
-				return strings.HasPrefix(a.Site+"/", strings.TrimSuffix(m, "/")+"/")
+			manages := slices.ContainsFunc(managed[a.Principal], func(m access.Path) bool {
+				return strings.HasPrefix(string(a.Site)+"/", strings.TrimSuffix(string(m), "/")+"/")
 			})
 			var want bool
 			switch {
@@ -115,10 +115,10 @@ func TestSiteManagersDecideAsAModelDoes(t *testing.T) {
 func TestSiteManagersAllowNothingThatTheyCannotKnow(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
-	chainOf := func(chain []string, err error) func(context.Context, string) ([]string, error) {
-		return func(context.Context, string) ([]string, error) { return chain, err }
+	chainOf := func(chain []access.Path, err error) func(context.Context, access.Path) ([]access.Path, error) {
+		return func(context.Context, access.Path) ([]access.Path, error) { return chain, err }
 	}
-	everybody := func(context.Context, string, []string) (bool, error) { return true, nil }
+	everybody := func(context.Context, string, []access.Path) (bool, error) { return true, nil }
 	stranger := by("bob", access.VerbView)
 
 	var zero access.SiteManagers
@@ -126,17 +126,17 @@ func TestSiteManagersAllowNothingThatTheyCannotKnow(t *testing.T) {
 	require.ErrorIs(t, zero.Authorize(t.Context(), stranger), access.ErrDenied)
 	for name, auth := range map[string]*access.SiteManagers{
 		"operators": {IsManager: everybody, IsOperator: func(context.Context, string) (bool, error) { return true, down }},
-		"sites":     {IsManager: everybody, Ancestors: chainOf([]string{"/a", "/"}, down)},
-		"managers":  {IsManager: func(context.Context, string, []string) (bool, error) { return false, down }},
+		"sites":     {IsManager: everybody, Ancestors: chainOf([]access.Path{"/a", "/"}, down)},
+		"managers":  {IsManager: func(context.Context, string, []access.Path) (bool, error) { return false, down }},
 	} {
 		require.ErrorIs(t, auth.Authorize(t.Context(), stranger), down, name)
 	}
-	for name, chain := range map[string][]string{"no site": nil, "a chain without an end": {"/a"}} {
+	for name, chain := range map[string][]access.Path{"no site": nil, "a chain without an end": {"/a"}} {
 		err := (&access.SiteManagers{IsManager: everybody, Ancestors: chainOf(chain, nil)}).Authorize(t.Context(), stranger)
 		require.Error(t, err, name)
 		require.NotErrorIs(t, err, access.ErrDenied, name)
 	}
-	for _, site := range []string{"", "a", "/a/"} {
+	for _, site := range []access.Path{"", "a", "/a/"} {
 		stranger.Site = site
 		require.Error(t, (&access.SiteManagers{IsManager: everybody}).Authorize(t.Context(), stranger), site)
 	}
@@ -147,8 +147,8 @@ func TestSiteManagersAllowNothingThatTheyCannotKnow(t *testing.T) {
 func TestWhatIsCreatedAtASiteThatLeadsToTheRootIsForOperators(t *testing.T) {
 	t.Parallel()
 	auth := &access.SiteManagers{
-		Ancestors:  func(context.Context, string) ([]string, error) { return []string{"/"}, nil },
-		IsManager:  managersOf(map[string][]string{"top": {"/"}}),
+		Ancestors:  func(context.Context, access.Path) ([]access.Path, error) { return []access.Path{"/"}, nil },
+		IsManager:  managersOf(map[string][]access.Path{"top": {"/"}}),
 		IsOperator: oneOperator,
 		MayCreate:  func(context.Context, access.Action) (bool, error) { return true, nil },
 	}

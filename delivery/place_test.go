@@ -17,7 +17,10 @@ import (
 )
 
 // here is what a checker is told of where something is.
-type here struct{ site, recorded, active, channel string }
+type here struct {
+	site, recorded, active hierarchy.Path
+	channel                string
+}
 
 func placesOf(requests []access.Request) []here {
 	places := make([]here, len(requests))

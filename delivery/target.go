@@ -60,7 +60,7 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 // accessRequest asks for one principal and the intent's resource, which is at a place.
 func accessRequest(ev dialect.Event, at hierarchy.Place, principal, permission string) access.Request {
 	return access.Request{
-		Principal: principal, Permission: permission, Site: string(at.Site), RecordedSite: ev.Site, ActiveSite: string(at.ActiveSite),
+		Principal: principal, Permission: permission, Site: at.Site, RecordedSite: access.Path(ev.Site), ActiveSite: at.ActiveSite,
 		Channel: ev.Channel, EventType: ev.Type, IntentID: ev.ID,
 		Actor: ev.Actor, Resource: access.Resource{Kind: ev.ResourceKind, ID: ev.ResourceID},
 		Attributes: ev.Attributes, Data: ev.Data, OccurredAt: ev.OccurredAt,

@@ -28,9 +28,9 @@ func ExampleSubscriptions_As() {
 	if err != nil {
 		panic(err)
 	}
-	managers := map[string]string{"head@noaa.example": "/noaa"}
+	managers := map[string]hierarchy.Path{"head@noaa.example": "/noaa"}
 	rules := &access.SiteManagers{
-		IsManager: func(_ context.Context, principal string, sites []string) (bool, error) {
+		IsManager: func(_ context.Context, principal string, sites []hierarchy.Path) (bool, error) {
 			return slices.Contains(sites, managers[principal]), nil
 		},
 		MayCreate: func(_ context.Context, a access.Action) (bool, error) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/riverhook/riverhook/access"
 )
 
 // Root is the site that contains all others.
@@ -16,9 +18,9 @@ const (
 )
 
 // Path names a site: "/", or segments that each begin with "/", such as
-// "/noaa/nws/oun". A value that came from outside is checked by [ParsePath];
-// the methods take any value and treat "" as [Root].
-type Path string
+// "/noaa/nws/oun". A value that came from outside is checked by [ParsePath]; its
+// methods, and the functions here, take any value and treat "" as [Root].
+type Path = access.Path
 
 // ParsePath returns s as a Path, or an [ErrInvalidPath] that says what is refused and why.
 //
@@ -34,48 +36,19 @@ func ParsePath(s string) (Path, error) {
 	return Path(s), nil
 }
 
-// Ancestors are the paths from p itself up to "/", nearest first.
-func (p Path) Ancestors() []Path {
-	chain := make([]Path, 0, 1+strings.Count(string(p), "/"))
-	for p != "" && p != Root {
-		chain = append(chain, p)
-		p = p.Parent()
-	}
-	return append(chain, Root)
-}
-
-// Contains says whether q is p or lies below p.
-func (p Path) Contains(q Path) bool {
-	if p == "" || p == Root || p == q {
-		return true
-	}
-	return len(q) > len(p) && q[len(p)] == '/' && q[:len(p)] == p
-}
-
-// Parent is the path without its last segment. The parent of "/" is "/".
-func (p Path) Parent() Path {
-	if i := strings.LastIndexByte(string(p), '/'); i > 0 {
-		return p[:i]
-	}
-	return Root
-}
-
-// String is the path as it was given.
-func (p Path) String() string { return string(p) }
-
 // child is the path of the child of p that is named by segment.
-func (p Path) child(segment string) Path {
+func child(p Path, segment string) Path {
 	if p == Root {
 		return Path("/" + segment)
 	}
 	return p + Path("/"+segment)
 }
 
-// name is the last segment.
-func (p Path) name() string { return string(p[strings.LastIndexByte(string(p), '/')+1:]) }
+// lastSegment is the name of a site.
+func lastSegment(p Path) string { return string(p[strings.LastIndexByte(string(p), '/')+1:]) }
 
 // orRoot is p, or "/" where none was given.
-func (p Path) orRoot() Path {
+func orRoot(p Path) Path {
 	if p == "" {
 		return Root
 	}

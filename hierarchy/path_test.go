@@ -89,7 +89,7 @@ func genPath() *rapid.Generator[Path] {
 	return rapid.Custom(func(t *rapid.T) Path {
 		p := Root
 		for _, s := range rapid.SliceOfN(segment, 0, 6).Draw(t, "segments") {
-			p = p.child(s)
+			p = child(p, s)
 		}
 		return p
 	})

@@ -48,7 +48,7 @@ func (s *Subscriptions) As(principal string, auth access.Authorizer) *PrincipalS
 // Action is the question whether a principal may do this with the subscription.
 func (s Subscription) Action(principal string, verb access.Verb) access.Action {
 	a := access.Action{
-		Principal: principal, Verb: verb, Site: string(s.Site), Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
+		Principal: principal, Verb: verb, Site: s.Site, Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
 		Events: s.Events, Channels: s.Channels, Filter: s.Filter, FailClosed: s.FailClosed,
 	}
 	if s.ID != uuid.Nil {
@@ -105,7 +105,7 @@ func act[T any](ctx context.Context, p *PrincipalSubscriptions, tx pgx.Tx, d dee
 		}
 		var place *standingPlace
 		if d.site != nil {
-			if place, err = p.subs.standingPlace(ctx, p.db(tx), d.site.orRoot()); err != nil {
+			if place, err = p.subs.standingPlace(ctx, p.db(tx), orRoot(*d.site)); err != nil {
 				return none, failed(d.name, err)
 			}
 		}

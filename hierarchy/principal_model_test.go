@@ -33,7 +33,7 @@ func (m *rightsModel) path(site string) Path {
 	if site == "" {
 		return Root
 	}
-	return m.path(m.parents[site]).child(site)
+	return child(m.path(m.parents[site]), site)
 }
 
 func (m *rightsModel) within(site, above string) bool {
@@ -95,9 +95,9 @@ func TestPrincipalsDoWhatAModelLetsThem(t *testing.T) {
 		m.subs[first.ID] = &modelSub{owner: first.Owner}
 		auth := &access.SiteManagers{
 			Ancestors: subs.Ancestors,
-			IsManager: func(_ context.Context, person string, chain []string) (bool, error) {
+			IsManager: func(_ context.Context, person string, chain []Path) (bool, error) {
 				site, ok := m.managers[person]
-				return ok && slices.Contains(chain, string(m.path(site))), nil
+				return ok && slices.Contains(chain, m.path(site)), nil
 			},
 			IsOperator: func(_ context.Context, person string) (bool, error) { return person == m.operator, nil },
 		}

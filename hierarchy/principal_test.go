@@ -231,7 +231,7 @@ func TestWhatHasChangedSinceTheQuestionIsAskedAgain(t *testing.T) {
 			pool := pgtest.Pool(t)
 			subs := newSubscriptions(t, pool)
 			at := aimAt(t, subs, "/a")
-			var sites []string
+			var sites []Path
 			// ann may do everything at /a, where the subscription is when she comes.
 			auth := access.AuthorizerFunc(func(ctx context.Context, a access.Action) error {
 				if a.Verb != access.VerbChange {
@@ -258,7 +258,7 @@ func TestAMethodGivesUpOnWhatNeverStaysAsItWasAskedAbout(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	created := subscribeAt(t, subs, "/a")
-	other := map[string]Path{"/a": "/b", "/b": "/a"}
+	other := map[Path]Path{"/a": "/b", "/b": "/a"}
 	questions := 0
 	_, err := subs.As("ann", access.AuthorizerFunc(func(ctx context.Context, a access.Action) error {
 		questions++

@@ -76,7 +76,7 @@ type paths struct {
 func pathsOf(lookups []Lookup) *paths {
 	p := &paths{index: make(map[askedPath]int)}
 	for _, l := range lookups {
-		p.add(askedPath{l.Site.orRoot(), l.TreeVersion})
+		p.add(askedPath{orRoot(l.Site), l.TreeVersion})
 		if l.ActiveSite != "" {
 			p.add(askedPath{l.ActiveSite, l.TreeVersion})
 		}
@@ -95,7 +95,7 @@ func (p *paths) add(a askedPath) {
 func (r *Resolver) reaches(lookups []Lookup, p *paths, chains []chain) []reach {
 	reaches := make([]reach, len(lookups))
 	for i, l := range lookups {
-		at := chains[p.index[askedPath{l.Site.orRoot(), l.TreeVersion}]]
+		at := chains[p.index[askedPath{orRoot(l.Site), l.TreeVersion}]]
 		reaches[i].resource, reaches[i].token = at.sites, at.token
 		reaches[i].place.Site = at.sites[0]
 		if l.ActiveSite == "" {

@@ -154,7 +154,7 @@ func (r *Resolver) findAtSites(ctx context.Context, lookups []Lookup) ([]Found, 
 			break
 		}
 		s := &found[i].Standing
-		s.Site, s.TreeVersion = nearestValid(l.Site.orRoot()), l.TreeVersion
+		s.Site, s.TreeVersion = nearestValid(orRoot(l.Site)), l.TreeVersion
 		if l.ActiveSite != "" {
 			s.ActiveSite = nearestValid(l.ActiveSite)
 		}

@@ -15,7 +15,7 @@ import (
 // applies is the whole rule, for trees by path arithmetic: what the statement
 // finds by index must be what this finds by looking at each subscription.
 func applies(s Subscription, l Lookup, extends map[string][]string, activeChain bool) bool {
-	bySite := s.Site.Contains(l.Site.orRoot()) ||
+	bySite := s.Site.Contains(orRoot(l.Site)) ||
 		l.ActiveSite != "" && (s.Site == l.ActiveSite || activeChain && s.Site.Contains(l.ActiveSite))
 	name, before := splitType(l.Type)
 	byType := slices.ContainsFunc(s.Events, func(pattern string) bool {

@@ -40,7 +40,7 @@ func (o SiteListOpts) withDefaults() SiteListOpts {
 		o.Limit = defaultListLimit
 	}
 	if o.Parent == "" {
-		o.Under = o.Under.orRoot()
+		o.Under = orRoot(o.Under)
 	}
 	return o
 }

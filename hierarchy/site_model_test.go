@@ -100,7 +100,7 @@ func (m *siteModel) arrived(p Path) {
 func (m *siteModel) move(p, parent Path, segment string) error {
 	_, known := m.at(p)
 	_, parentKnown := m.at(parent)
-	to := parent.child(segment)
+	to := child(parent, segment)
 	_, taken := m.at(to)
 	switch {
 	case p == Root:
@@ -182,7 +182,7 @@ func genSmallPath() *rapid.Generator[Path] {
 	return rapid.Custom(func(t *rapid.T) Path {
 		p := Root
 		for range rapid.IntRange(0, 4).Draw(t, "depth") {
-			p = p.child(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "segment"))
+			p = child(p, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "segment"))
 		}
 		return p
 	})
@@ -204,7 +204,7 @@ func TestSitesFollowTheirModel(t *testing.T) {
 	ctx := t.Context()
 	all := []Path{Root}
 	for i := 0; len(all[i]) < 8; i++ {
-		all = append(all, all[i].child("a"), all[i].child("b"), all[i].child("c"))
+		all = append(all, child(all[i], "a"), child(all[i], "b"), child(all[i], "c"))
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		_, err := pool.Exec(ctx, `
@@ -242,7 +242,7 @@ func TestSitesFollowTheirModel(t *testing.T) {
 			"create": func(t *rapid.T) { create(t, path.Draw(t, "path")) },
 			"become another's": func(t *rapid.T) {
 				p, below := path.Draw(t, "path"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "below")
-				enqueue(t, p.child(below))
+				enqueue(t, child(p, below))
 				if rapid.Bool().Draw(t, "deleted") {
 					requireSame(t, model.delete(p, true), sites.Delete(ctx, p, &DeleteSiteOpts{Recursive: true}))
 				} else {
@@ -251,8 +251,8 @@ func TestSitesFollowTheirModel(t *testing.T) {
 					requireSame(t, want, err)
 				}
 				create(t, p)
-				create(t, p.child(below))
-				enqueue(t, p.child(below))
+				create(t, child(p, below))
+				enqueue(t, child(p, below))
 			},
 			"delete": func(t *rapid.T) {
 				p, recursive := path.Draw(t, "path"), rapid.Bool().Draw(t, "recursive")
@@ -260,7 +260,7 @@ func TestSitesFollowTheirModel(t *testing.T) {
 			},
 			"move": func(t *rapid.T) {
 				p, to := path.Draw(t, "path"), path.Draw(t, "to")
-				want := model.move(p, to, p.name())
+				want := model.move(p, to, lastSegment(p))
 				_, err := sites.Move(ctx, p, to)
 				requireSame(t, want, err)
 			},

@@ -17,12 +17,12 @@ import (
 // new parent has a child of that name, [ErrInvalidPath] when a path below would
 // become too long.
 func (s *Sites) Move(ctx context.Context, p, newParent Path) (*Site, error) {
-	return inTx(ctx, s.pool, "move site", func(tx pgx.Tx) (*Site, error) { return s.move(ctx, tx, p, newParent, p.name()) })
+	return inTx(ctx, s.pool, "move site", func(tx pgx.Tx) (*Site, error) { return s.move(ctx, tx, p, newParent, lastSegment(p)) })
 }
 
 // MoveTx is Move in the caller's transaction.
 func (s *Sites) MoveTx(ctx context.Context, tx pgx.Tx, p, newParent Path) (*Site, error) {
-	site, err := s.move(ctx, tx, p, newParent, p.name())
+	site, err := s.move(ctx, tx, p, newParent, lastSegment(p))
 	return outcome("move site", site, err)
 }
 
@@ -56,7 +56,7 @@ func (s *Sites) move(ctx context.Context, tx pgx.Tx, p, newParent Path, segment 
 	if err != nil {
 		return nil, fmt.Errorf("new parent: %w", err)
 	}
-	to := newParent.child(segment)
+	to := child(newParent, segment)
 	switch {
 	case to == p:
 		return siteOf(*site), nil

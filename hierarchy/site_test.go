@@ -184,7 +184,7 @@ func TestAMoveThatWouldMakeAPathTooLongOrTooDeepIsRefused(t *testing.T) {
 	ctx := t.Context()
 	grow := func(p Path, segment string, depth int) Path {
 		for range depth {
-			p = p.child(segment)
+			p = child(p, segment)
 			_, err := sites.Create(ctx, p)
 			require.NoError(t, err)
 		}

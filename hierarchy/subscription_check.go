@@ -110,7 +110,7 @@ func (u SubscriptionUpdate) apply(s *Subscription) {
 	if u.Metadata != nil {
 		s.Metadata = maps.Clone(*u.Metadata)
 	}
-	s.Site = s.Site.orRoot()
+	s.Site = orRoot(s.Site)
 	if s.Dialect == "" {
 		s.Dialect = defaultDialect
 	}

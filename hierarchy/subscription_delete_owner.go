@@ -26,7 +26,7 @@ type DeleteByOwnerOpts struct {
 }
 
 func (o DeleteByOwnerOpts) withDefaults() DeleteByOwnerOpts {
-	o.Under = o.Under.orRoot()
+	o.Under = orRoot(o.Under)
 	return o
 }
 

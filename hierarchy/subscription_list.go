@@ -61,7 +61,7 @@ func (o ListOpts) withDefaults() ListOpts {
 	if o.Limit == 0 {
 		o.Limit = defaultListLimit
 	}
-	o.Under = o.Under.orRoot()
+	o.Under = orRoot(o.Under)
 	return o
 }
 

@@ -13,19 +13,15 @@ import (
 // Ancestors returns the sites from the one that a path names up to "/", by the tree of
 // the store: what [access.SiteManagers] need. A path that leads out of the store's
 // RootSite is an [ErrNotFound].
-func (s *Subscriptions) Ancestors(ctx context.Context, site string) ([]string, error) {
-	chain, err := s.ancestors(ctx, s.pool, Path(site))
+func (s *Subscriptions) Ancestors(ctx context.Context, site Path) ([]Path, error) {
+	chain, err := s.ancestors(ctx, s.pool, site)
 	if err != nil {
 		return nil, failed("find ancestors", err)
 	}
 	if !s.cfg.RootSite.Contains(chain[0]) {
-		return nil, failed("find ancestors", fmt.Errorf("site %s: %w", quoted(site), ErrNotFound))
+		return nil, failed("find ancestors", fmt.Errorf("site %s: %w", quoted(string(site)), ErrNotFound))
 	}
-	sites := make([]string, len(chain))
-	for i, p := range chain {
-		sites[i] = string(p)
-	}
-	return sites, nil
+	return chain, nil
 }
 
 // asksTree says that the tree is the application's.

@@ -45,10 +45,10 @@ func (c SubscriptionsConfig) within(under Path) (Path, bool) {
 }
 
 func (c SubscriptionsConfig) checkSite(site Path) error {
-	if err := checkPath(string(site.orRoot())); err != nil {
+	if err := checkPath(string(orRoot(site))); err != nil {
 		return err
 	}
-	if !c.RootSite.Contains(site.orRoot()) {
+	if !c.RootSite.Contains(orRoot(site)) {
 		return fmt.Errorf("must be %q or below it", c.RootSite)
 	}
 	return nil

@@ -116,7 +116,7 @@ func (c SubscriptionsConfig) withDefaults() SubscriptionsConfig {
 	if c.MaxTimeout == 0 {
 		c.MaxTimeout = defaultMaxTimeout
 	}
-	c.RootSite = c.RootSite.orRoot()
+	c.RootSite = orRoot(c.RootSite)
 	c.Permissions = slices.Clone(c.Permissions)
 	c.Schedules = slices.Clone(c.Schedules)
 	c.Verifications = slices.Clone(c.Verifications)

@@ -189,7 +189,7 @@ func (a *app) mayView(ctx context.Context, r access.Request) error {
 	return a.allowed(ctx, r.Principal, r.Site)
 }
 
-func (a *app) allowed(ctx context.Context, id, site string) error {
+func (a *app) allowed(ctx context.Context, id string, site hierarchy.Path) error {
 	var office hierarchy.Path
 	err := a.pool.QueryRow(ctx, `SELECT office FROM app_user WHERE id = $1`, id).Scan(&office)
 	switch {
@@ -197,7 +197,7 @@ func (a *app) allowed(ctx context.Context, id, site string) error {
 		return access.ErrUnknownPrincipal
 	case err != nil:
 		return err // not known now: it is asked again
-	case !office.Contains(hierarchy.Path(site)):
+	case !office.Contains(site):
 		return access.ErrDenied
 	}
 	return nil
