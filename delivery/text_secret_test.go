@@ -1,13 +1,16 @@
 package delivery_test
 
 import (
+	"context"
 	"encoding/base64"
 	"log/slog"
 	"net/http"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
@@ -185,6 +188,29 @@ func TestUpdate_OfTheDialectNeedsASecretThatFits(t *testing.T) {
 }
 
 // A dialect of the application says what it can sign with, or is given what it was before.
+// What is left when the newest is revoked must be one that the dialect can sign with.
+func TestRevokeSecret_LeavesOneThatFits(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	sub := b.subscribe(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.SecretKind = hierarchy.SecretEd25519 })
+	_, err := b.subs.RotateSecret(t.Context(), sub.ID, &hierarchy.RotateOpts{SecretKind: hierarchy.SecretHMAC})
+	require.NoError(t, err)
+	_, err = b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{Dialect: new("stripe")})
+	require.NoError(t, err)
+	infos, err := b.subs.ListSecrets(t.Context(), sub.ID)
+	require.NoError(t, err)
+	owner := b.subs.As("ada", allow(access.Verbs()...))
+	for _, revoke := range []func(ctx context.Context, id, secret uuid.UUID) error{b.subs.RevokeSecret, owner.RevokeSecret} {
+		err := revoke(t.Context(), sub.ID, infos[0].ID)
+		require.ErrorIs(t, err, hierarchy.ErrLastSecret)
+		require.ErrorContains(t, err, `"stripe" cannot sign with the one before it: an Ed25519 key makes no HMAC`)
+	}
+	require.NoError(t, owner.RevokeSecret(t.Context(), sub.ID, infos[1].ID))
+	_, err = b.subs.RotateSecret(t.Context(), sub.ID, nil)
+	require.NoError(t, err)
+	require.NoError(t, b.subs.RevokeSecret(t.Context(), sub.ID, infos[0].ID))
+}
+
 func TestSecret_OfADialectOfTheApplication(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

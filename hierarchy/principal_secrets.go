@@ -104,5 +104,14 @@ func (p *PrincipalSubscriptions) confirm(ctx context.Context, tx pgx.Tx, id, sec
 }
 
 func (p *PrincipalSubscriptions) revoke(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
-	return p.with(ctx, tx, "revoke secret", id, access.VerbSecret, func(tx pgx.Tx) error { return p.subs.revoke(ctx, tx, id, secret) })
+	var r *revocation
+	_, err := act(ctx, p, tx, deed[struct{}]{
+		name: "revoke secret", id: id, verb: access.VerbSecret,
+		prepare: func() (err error) {
+			r, err = p.subs.prepareRevocation(ctx, p.db(tx), id, secret)
+			return err
+		},
+		do: func(tx pgx.Tx) (struct{}, error) { return struct{}{}, p.subs.revoke(ctx, tx, id, r) },
+	})
+	return err
 }

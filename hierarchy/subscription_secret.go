@@ -3,7 +3,6 @@ package hierarchy
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,22 +37,6 @@ func (s *Subscriptions) ListSecrets(ctx context.Context, id uuid.UUID) ([]Secret
 func (s *Subscriptions) ListSecretsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) ([]SecretInfo, error) {
 	infos, err := s.secretInfos(ctx, tx, id)
 	return outcome("list secrets", infos, err)
-}
-
-// RevokeSecret deletes a secret for good, by its id of ListSecrets: nothing more
-// is signed with it. When it was the newest, the one before it lasts from then on.
-// The last one that signs is refused with [ErrLastSecret]: give the subscription a
-// new one with RotateOpts.Immediate.
-func (s *Subscriptions) RevokeSecret(ctx context.Context, id, secret uuid.UUID) error {
-	_, err := inTx(ctx, s.pool, "revoke secret", func(tx pgx.Tx) (struct{}, error) {
-		return struct{}{}, s.revoke(ctx, tx, id, secret)
-	})
-	return err
-}
-
-// RevokeSecretTx is RevokeSecret in the caller's transaction.
-func (s *Subscriptions) RevokeSecretTx(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
-	return failed("revoke secret", s.revoke(ctx, tx, id, secret))
 }
 
 // Secrets returns the secrets that requests are signed with now, newest first: the
@@ -120,25 +103,6 @@ func (s *Subscriptions) secrets(ctx context.Context, db store.DBTX, id uuid.UUID
 		secrets = append(secrets, secret)
 	}
 	return secrets, nil
-}
-
-func (s *Subscriptions) revoke(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
-	if _, err := s.lock(ctx, tx, id); err != nil {
-		return err
-	}
-	rows, err := s.listSecrets(ctx, tx, id)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(rows, func(row store.ListSecretsRow) bool { return row.ID == secret })
-	if i < 0 {
-		return fmt.Errorf("secret %s of subscription %s: %w", secret, id, ErrNotFound)
-	}
-	others := slices.ContainsFunc(rows, func(row store.ListSecretsRow) bool { return row.ID != secret && !row.Pending })
-	if !rows[i].Pending && !others {
-		return ErrLastSecret
-	}
-	return s.in(tx).RevokeSecret(ctx, &store.RevokeSecretParams{ID: secret, SubscriptionID: id})
 }
 
 // sealedSecret is a secret as it is to be stored.
