@@ -246,7 +246,7 @@ func TestWhatHasChangedSinceTheQuestionIsAskedAgain(t *testing.T) {
 			})
 			_, err := call(t, pool, subs.As("ann", auth), mode, at)
 			require.ErrorIs(t, err, access.ErrDenied)
-			require.Equal(t, []string{"/a", "/b"}, sites)
+			require.Equal(t, []Path{"/a", "/b"}, sites)
 			got, err := subs.Get(t.Context(), at.id)
 			require.NoError(t, err)
 			require.Equal(t, StateActive, got.State)

@@ -18,20 +18,22 @@ func TestEachMutantFitsTheSource(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
 	for _, m := range mutants {
-		require.False(t, names[m.name], "two mutants are named %q", m.name)
-		names[m.name] = true
-		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(m.file)))
-		require.NoError(t, err)
+		t.Run(m.name, func(t *testing.T) {
+			require.False(t, names[m.name], "two mutants have this name")
+			names[m.name] = true
+			text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(m.file)))
+			require.NoError(t, err)
 
-		changed, err := m.apply(text)
+			changed, err := m.apply(text)
 
-		require.NoError(t, err, m.name)
-		require.NotEqual(t, string(text), string(changed), m.name)
-		if strings.HasSuffix(m.file, ".go") {
-			_, err = parser.ParseFile(token.NewFileSet(), m.file, changed, parser.SkipObjectResolution)
-			require.NoError(t, err, m.name)
-		}
-		require.Contains(t, testsIn(t, m.folder()), m.testName(), m.name)
+			require.NoError(t, err)
+			require.NotEqual(t, string(text), string(changed))
+			if strings.HasSuffix(m.file, ".go") {
+				_, err = parser.ParseFile(token.NewFileSet(), m.file, changed, parser.SkipObjectResolution)
+				require.NoError(t, err)
+			}
+			require.Contains(t, testsIn(t, m.folder()), m.testName())
+		})
 	}
 }
 

@@ -59,7 +59,7 @@ var ruling = []mutant{
 	{
 		name: "managers subscribe at the root",
 		file: "access/site_managers.go", decl: "allows",
-		old: `a.Verb == VerbCreate && chain[0] == "/"`, with: "false",
+		old: `a.Verb == VerbCreate && chain[0] == root`, with: "false",
 		test: "access.TestSiteManagersKeepTheContract",
 	},
 	{
@@ -89,13 +89,13 @@ var ruling = []mutant{
 	{
 		name: "access is judged by the recorded path",
 		file: "delivery/target.go", decl: "accessRequest",
-		old: "Site: string(at.Site)", with: "Site: ev.Site",
+		old: "Site: at.Site", with: "Site: access.Path(ev.Site)",
 		test: "delivery.TestAccess_SiteIsThePlaceOfNow",
 	},
 	{
 		name: "a removal does not wait for what is being created",
-		file: "hierarchy/subscription_delete_owner.go", decl: "removeAll",
-		old: `s.passGates(ctx, tx, r.owner, "")`, with: `s.passGates(ctx, tx, "", "")`,
+		file: "hierarchy/subscription_delete_owner.go", decl: "tryLockOwned",
+		old: `s.passGates(ctx, tx, owner, "")`, with: `s.passGates(ctx, tx, "", "")`,
 		test: "hierarchy.TestDeleteByOwner_WaitsForWhatIsBeingMade",
 	},
 	{
