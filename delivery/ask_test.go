@@ -131,7 +131,7 @@ func TestAnswersToQuestions(t *testing.T) {
 		{deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":"no"}`)}, "vetoed: no"},
 		{deliverytest.Answer{Header: cancel, Status: 201, Body: []byte(`{"reason":"no"}`)}, "vetoed: no"},
 		{deliverytest.Answer{Header: cancel, Status: 204}, "vetoed: the reason could not be read"},
-		{deliverytest.Answer{Header: cancel, Body: []byte(`{"why":"no"}`)}, "vetoed"},
+		{deliverytest.Answer{Header: cancel, Body: []byte(`{"why":"no"}`)}, "vetoed: no reason given"},
 		{deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":`)}, "vetoed: the reason could not be read"},
 		{deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":["no"]}`)}, "vetoed: the reason could not be read"},
 		// With a body that breaks off or never ends the header has been said.
@@ -478,7 +478,7 @@ func TestAQuestionThatCannotBeAskedSaysWhichField(t *testing.T) {
 		"Data: must":       func(q *delivery.Question) { q.Data = []byte(`{`) },
 		"Data: json":       func(q *delivery.Question) { q.Data = make(chan int) },
 		"Data: has":        func(q *delivery.Question) { q.Data = strings.Repeat("a", 1000) },
-		"Timeout: ":        func(q *delivery.Question) { q.Timeout = -1 },
+		"Timeout: is 5ns":  func(q *delivery.Question) { q.Timeout = 5 },
 	} {
 		q := mayDelete()
 		change(&q)

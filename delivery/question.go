@@ -57,7 +57,7 @@ type Question struct {
 	Site hierarchy.Path `json:"site"`
 
 	// Timeout bounds the answers of all gates together. A ctx that ends earlier goes
-	// before it. Default: Config.AskTimeout.
+	// before it. At least 1 ms. Default: Config.AskTimeout.
 	Timeout time.Duration `json:"timeout_ns"`
 
 	// Type names what is to be done, without "before:": 1 to 8 segments as of an
@@ -89,8 +89,8 @@ func (q *Question) event(id uuid.UUID, maxBytes int) (dialect.Event, error) {
 	if field, err := q.checkTexts(); err != nil {
 		return refuse(field, err)
 	}
-	if q.Timeout < 0 {
-		return refuse("Timeout", errors.New("must not be negative"))
+	if q.Timeout != 0 && q.Timeout < time.Millisecond {
+		return refuse("Timeout", errors.New(tooShort(q.Timeout)))
 	}
 	data, err := payload.Encode(q.Data)
 	if err == nil {

@@ -92,7 +92,7 @@ type Receiver struct {
 	// first.
 	Sync bool
 
-	// Timeout bounds one run of the Func, up to [MaxTimeout]. Default: 1 min.
+	// Timeout bounds one run of the Func: 1 ms to [MaxTimeout]. Default: 1 min.
 	Timeout time.Duration
 
 	// Tokens make hook URLs that need to be known: the last part of the URL is a
@@ -154,8 +154,8 @@ func (r Receiver) validate() error {
 		return errors.New("Receiver.MaxAttempts must be 1 to 1000")
 	case r.MaxBody < 1:
 		return errors.New("Receiver.MaxBody must be positive")
-	case r.Timeout < 0 || r.Timeout > MaxTimeout:
-		return fmt.Errorf("Receiver.Timeout must be positive and at most %s", MaxTimeout)
+	case r.Timeout < time.Millisecond || r.Timeout > MaxTimeout:
+		return fmt.Errorf("Receiver.Timeout is %s; must be 1ms to %s", r.Timeout, MaxTimeout)
 	default:
 		return nil
 	}

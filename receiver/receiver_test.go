@@ -34,6 +34,7 @@ func TestAReceiverThatCannotWorkIsRefused(t *testing.T) {
 		{"Receiver.MaxAttempts", func(rec *receiver.Receiver) { rec.MaxAttempts = 1001 }},
 		{"Receiver.MaxBody", func(rec *receiver.Receiver) { rec.MaxBody = -1 }},
 		{"Receiver.Timeout", func(rec *receiver.Receiver) { rec.Timeout = 16 * time.Minute }},
+		{"Receiver.Timeout is 30ns", func(rec *receiver.Receiver) { rec.Timeout = 30 }},
 	} {
 		rec := good()
 		tt.change(&rec)
