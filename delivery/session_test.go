@@ -88,6 +88,7 @@ func (b *bundle) requireAllOf(pool *pgxpool.Pool) {
 func TestEngine_SettingsOfTheSessionChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, settings := range []map[string]string{
+		{"array_nulls": "off"},
 		{"bytea_output": "escape"},
 		{"DateStyle": "SQL, DMY"},
 		{"DateStyle": "German", "bytea_output": "escape"},

@@ -13,21 +13,24 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// outputs is how bytes and times must be written for pgx to read them as text, which
-// it does in the modes exec and simple_protocol; until the transaction ends.
-const outputs = `SELECT set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true)`
+// outputs is how bytes and times must be written for pgx to read them as text, and arrays
+// read that it writes, which it does in the modes exec and simple_protocol; until the
+// transaction ends.
+const outputs = `SELECT set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true), set_config('array_nulls', 'on', true)`
 
 // keepOutputs is outputs in a transaction of the caller, who gets back what was set by
 // restoreOutputs.
 const (
-	keepOutputs = `SELECT set_config('riverhook.outputs', current_setting('bytea_output') || '|' || current_setting('DateStyle'), true),
-	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true)`
+	keepOutputs = `SELECT set_config('riverhook.outputs', concat_ws('|', current_setting('bytea_output'), current_setting('DateStyle'),
+	current_setting('array_nulls')), true),
+	set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true), set_config('array_nulls', 'on', true)`
 	restoreOutputs = `SELECT set_config('bytea_output', split_part(current_setting('riverhook.outputs'), '|', 1), true),
-	set_config('DateStyle', split_part(current_setting('riverhook.outputs'), '|', 2), true)`
+	set_config('DateStyle', split_part(current_setting('riverhook.outputs'), '|', 2), true),
+	set_config('array_nulls', split_part(current_setting('riverhook.outputs'), '|', 3), true)`
 )
 
 // OrdinarySession sets a session for statements that are not ours.
-const OrdinarySession = `SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'; SET DateStyle = 'ISO'`
+const OrdinarySession = `SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'; SET DateStyle = 'ISO'; SET array_nulls = on`
 
 const (
 	beginCommitted = `BEGIN ISOLATION LEVEL READ COMMITTED`
@@ -48,20 +51,20 @@ var peculiar sync.Map // of weak.Pointer[pgxpool.Pool]: bool
 
 // IsPeculiar is true of a pool whose sessions are set to what a statement that is run
 // by itself could not work with: an isolation that is stricter than READ COMMITTED, or
-// bytes and times in a form that is not read. It looks once.
+// bytes, times and arrays in a form that is not read. It looks once.
 func IsPeculiar(ctx context.Context, pool *pgxpool.Pool) bool {
 	key := weak.Make(pool)
 	if known, ok := peculiar.Load(key); ok {
 		return known.(bool) //nolint:forcetypeassert // only these are stored
 	}
-	var isolation, bytes, dates string
+	var isolation, bytes, dates, nulls string
 	err := pool.QueryRow(ctx, `SELECT current_setting('default_transaction_isolation'), current_setting('bytea_output'),
-		current_setting('DateStyle')`).Scan(&isolation, &bytes, &dates)
+		current_setting('DateStyle'), current_setting('array_nulls')`).Scan(&isolation, &bytes, &dates, &nulls)
 	if err != nil {
 		return false // so will be the statement's
 	}
 	is := isolation != string(pgx.ReadCommitted) ||
-		isTextMode(pool.Config().ConnConfig.DefaultQueryExecMode) && (bytes != "hex" || !strings.HasPrefix(dates, "ISO"))
+		isTextMode(pool.Config().ConnConfig.DefaultQueryExecMode) && (bytes != "hex" || !strings.HasPrefix(dates, "ISO") || nulls != "on")
 	if _, known := peculiar.LoadOrStore(key, is); !known {
 		runtime.AddCleanup(pool, func(key weak.Pointer[pgxpool.Pool]) { peculiar.Delete(key) }, key)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-const showOutputs = `SELECT current_setting('bytea_output') || ' ' || current_setting('DateStyle')`
+const showOutputs = `SELECT current_setting('bytea_output') || ' ' || current_setting('DateStyle') || ' ' || current_setting('array_nulls')`
 
 // A transaction of the caller has after each statement what it had before, also where the
 // statement has failed in a savepoint.
@@ -22,6 +22,7 @@ func TestIn_CallerKeepsItsSettings(t *testing.T) {
 		cfg.ConnConfig.DefaultQueryExecMode = mode
 		cfg.ConnConfig.RuntimeParams["bytea_output"] = "escape"
 		cfg.ConnConfig.RuntimeParams["DateStyle"] = "German, DMY"
+		cfg.ConnConfig.RuntimeParams["array_nulls"] = "off"
 		pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 		require.NoError(t, err)
 		t.Cleanup(pool.Close)
@@ -32,14 +33,14 @@ func TestIn_CallerKeepsItsSettings(t *testing.T) {
 				require.Positive(t, versions.Have)
 				var got string
 				require.NoError(t, tx.QueryRow(t.Context(), showOutputs).Scan(&got))
-				require.Equal(t, "escape German, DMY", got)
+				require.Equal(t, "escape German, DMY off", got)
 				failed := pgx.BeginFunc(t.Context(), tx, func(savepoint pgx.Tx) error {
 					_, err := store.In(savepoint, "nowhere").MigrationVersions(t.Context())
 					return err
 				})
 				require.ErrorContains(t, failed, "does not exist")
 				require.NoError(t, tx.QueryRow(t.Context(), showOutputs).Scan(&got))
-				require.Equal(t, "escape German, DMY", got)
+				require.Equal(t, "escape German, DMY off", got)
 			}
 			return nil
 		}))
