@@ -274,7 +274,7 @@ func TestRunDue_AheadWaitsForNoLock(t *testing.T) {
 	b.drain(engine)
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
-	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it was only to lock
+	defer tx.Rollback(context.WithoutCancel(t.Context())) // it was only to lock
 	_, err = b.subs.RotateSecretTx(t.Context(), tx, held.ID, nil)
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `UPDATE riverhook.challenged_host SET asked_at = now()`)

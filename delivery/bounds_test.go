@@ -57,7 +57,7 @@ func TestAsk_IsRecordedBehindALock(t *testing.T) {
 	require.NoError(t, err)
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
-	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it was only to lock
+	defer tx.Rollback(context.WithoutCancel(t.Context())) // it was only to lock
 	_, err = tx.Exec(t.Context(), `SELECT FROM riverhook.subscription_health FOR UPDATE`)
 	require.NoError(t, err)
 	answers := make(chan *delivery.Answer, 1)

@@ -139,5 +139,5 @@ func TestDeleteByOwner_AboveAFormerPathByTheEnginesTree(t *testing.T) {
 	require.Equal(t, hierarchy.Path("/a"), left[0].Site)
 	chain, err := subs.Ancestors(t.Context(), "/a/b")
 	require.NoError(t, err)
-	require.Equal(t, []string{"/d/b", "/d", "/"}, chain)
+	require.Equal(t, []hierarchy.Path{"/d/b", "/d", "/"}, chain)
 }

@@ -52,7 +52,8 @@ func (e *Engine) beatWhileDue(ctx context.Context) (end func() error, err error)
 		loop.Wait()
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if e.dueRuns--; e.dueRuns > 0 || e.started {
+		e.dueRuns--
+		if e.dueRuns > 0 || e.started {
 			return nil
 		}
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)

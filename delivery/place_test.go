@@ -91,7 +91,7 @@ func TestAccess_PathArithmeticHoldsAfterAMove(t *testing.T) {
 	b, sites := tree(t, "/noaa", "/noaa/nws", "/usgs")
 	roles := map[string]hierarchy.Path{"new": "/usgs", "old": "/noaa"}
 	b.cfg.Access = b.checkers(access.CheckerFunc(func(_ context.Context, r access.Request) error {
-		if !roles[r.Principal].Contains(hierarchy.Path(r.Site)) {
+		if !roles[r.Principal].Contains(r.Site) {
 			return access.ErrDenied
 		}
 		return nil

@@ -12,14 +12,19 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 )
 
+// idMoved is the expression of an id whose time is another by so many milliseconds.
+func idMoved(by string) string {
+	return `(lpad(to_hex(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint ` + by + `), 12, '0')
+		|| right(replace(id::text, '-', ''), 20))::uuid`
+}
+
 // A clock ran a day ahead while more was delivered than is kept, and was put right.
 func TestPrune_IDsFromAClockThatRanAhead(t *testing.T) {
 	t.Parallel()
 	for name, ahead := range map[string]string{
-		"of the engine's machine": `UPDATE riverhook.delivery SET id = (lpad(to_hex(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint + 86400000), 12, '0')
-			|| right(replace(id::text, '-', ''), 20))::uuid`,
+		"of the engine's machine": `UPDATE riverhook.delivery SET id = ` + idMoved("+ 86400000"),
 		"of the database": `UPDATE riverhook.delivery SET created_at = created_at + interval '1 day', ended_at = ended_at + interval '1 day',
-			id = (lpad(to_hex(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint + 86400000), 12, '0') || right(replace(id::text, '-', ''), 20))::uuid`,
+			id = ` + idMoved("+ 86400000"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +54,7 @@ func TestPrune_IDsFromAClockThatRanAhead(t *testing.T) {
 			}
 			// The day has come.
 			b.exec(`UPDATE riverhook.delivery SET created_at = created_at - interval '2 days', ended_at = ended_at - interval '2 days',
-				id = (lpad(to_hex(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint - 172800000), 12, '0') || right(replace(id::text, '-', ''), 20))::uuid`)
+				id = ` + idMoved("- 172800000"))
 			b.prune(engine)
 			require.Subset(t, b.kept(sub.ID), []string{"newer-0", "newer-1"})
 			send("later", 3)

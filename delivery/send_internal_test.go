@@ -31,7 +31,13 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	intent := uuid.New()
 	targets := make([]*target, 20)
 	for i := range targets {
-		targets[i] = &target{ID: uuid.New(), IntentID: intent, Dialect: "plain", Message: dialect.Message{Body: []byte("{}")}, State: statePending}
+		targets[i] = &target{
+			ID:       uuid.New(),
+			IntentID: intent,
+			Dialect:  "plain",
+			Message:  dialect.Message{Body: []byte("{}")},
+			State:    statePending,
+		}
 		targets[i].Sub.ID, targets[i].Sub.URL, targets[i].Sub.Operator = uuid.New(), r.URL, true
 		targets[i].ReadAt = time.Now().Add(time.Minute) // it is in no table that could be read again
 	}

@@ -74,7 +74,7 @@ func TestAGivenSecretHasTheFormOfStandardWebhooks(t *testing.T) {
 		"whsk_" + secretText(64)[6:]:               "not that of its private key",
 		publishedPublic:                            `must begin with "whsec_" or "whsk_"`,
 		publishedPrivate[:len(publishedPrivate)-1]: "base64",
-		"s3cret ":                                  "white space",
+		"s3cret" + " ":                             "white space",
 	} {
 		_, err := cfg.secretOrNew("standard", secretOf(bad), "")
 		require.ErrorIs(t, err, ErrInvalidSubscription, bad)

@@ -104,7 +104,7 @@ func inRolledBackTx(t *testing.T, pool *pgxpool.Pool, fn func(tx pgx.Tx)) {
 	t.Helper()
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
-	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // if fn has ended the test
+	defer tx.Rollback(context.WithoutCancel(t.Context())) // if fn has ended the test
 	fn(tx)
 	require.NoError(t, tx.Rollback(t.Context()))
 }

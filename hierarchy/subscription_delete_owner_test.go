@@ -104,7 +104,7 @@ func TestDeleteByOwner_DoesNotDeadlockWithMoves(t *testing.T) {
 	sub := subscribeAt(t, subs, "/s")
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
-	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it is committed
+	defer tx.Rollback(context.WithoutCancel(t.Context())) // it is committed
 	_, err = subs.UpdateTx(t.Context(), tx, sub.ID, SubscriptionUpdate{Site: new(Path("/t"))})
 	require.NoError(t, err)
 	var others sync.WaitGroup

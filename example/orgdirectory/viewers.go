@@ -66,7 +66,7 @@ func decide(grants map[string]grant, r access.Request) error {
 	switch {
 	case !ok:
 		return access.ErrUnknownPrincipal
-	case !g.Sees.Contains(hierarchy.Path(r.Site)):
+	case !g.Sees.Contains(r.Site):
 		return fmt.Errorf("%w: sees nobody outside of %s", access.ErrDenied, g.Sees)
 	case r.Attributes["confidential"] == "true" && !g.Confidential:
 		return fmt.Errorf("%w: the person is confidential", access.ErrDenied)

@@ -18,9 +18,10 @@ func TestEachMutantFitsTheSource(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
 	for _, m := range mutants {
+		require.False(t, names[m.name], "two mutants are named %q", m.name)
+		names[m.name] = true
 		t.Run(m.name, func(t *testing.T) {
-			require.False(t, names[m.name], "two mutants have this name")
-			names[m.name] = true
+			t.Parallel()
 			text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(m.file)))
 			require.NoError(t, err)
 
