@@ -16,7 +16,8 @@ import (
 // outputs is how bytes and times must be written for pgx to read them as text, and arrays
 // read that it writes, which it does in the modes exec and simple_protocol; until the
 // transaction ends.
-const outputs = `SELECT set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true), set_config('array_nulls', 'on', true)`
+const outputs = `SELECT set_config('bytea_output', 'hex', true), set_config('DateStyle', 'ISO', true),
+	set_config('array_nulls', 'on', true)`
 
 // keepOutputs is outputs in a transaction of the caller, who gets back what was set by
 // restoreOutputs.
@@ -30,7 +31,8 @@ const (
 )
 
 // OrdinarySession sets a session for statements that are not ours.
-const OrdinarySession = `SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'; SET DateStyle = 'ISO'; SET array_nulls = on`
+const OrdinarySession = `SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex'; SET DateStyle = 'ISO';
+	SET array_nulls = on`
 
 const (
 	beginCommitted = `BEGIN ISOLATION LEVEL READ COMMITTED`
