@@ -45,6 +45,24 @@ var ruling = []mutant{
 		test: "delivery.TestOwner_SeesTheClassOfWhyADeliveryWaitsOrEnded",
 	},
 	{
+		name: "owners are shown what a tree has said",
+		file: "delivery/place.go", decl: "placeReason",
+		old: "reasonNoPlace + brief(err)", with: `"unknown: " + brief(err)`,
+		test: "delivery.TestOwner_SeesTheClassOfWhyAPlaceIsUnknown",
+	},
+	{
+		name: "owners are shown what a dialect has said",
+		file: "delivery/owner_view.go", decl: "hideHost",
+		old: "strings.HasPrefix(a.Error, reasonDialect)", with: "false",
+		test: "delivery.TestOwner_SeesTheClassOfWhyARequestWasNotBuilt",
+	},
+	{
+		name: "a revocation leaves a secret that the dialect cannot sign with",
+		file: "hierarchy/subscription_revoke.go", decl: "prepareRevocation",
+		old: "err = s.cfg.checkSecret(sub.Dialect, left)", with: "_ = left",
+		test: "delivery.TestRevokeSecret_LeavesOneThatFits",
+	},
+	{
 		name: "who was denied is told of what",
 		file: "delivery/principal_explain.go", decl: "forOwner",
 		old: "x.Intent = IntentRecord{ID: x.Intent.ID}", with: "x.Intent.Attributes = nil",
