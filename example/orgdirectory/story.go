@@ -17,7 +17,7 @@ import (
 )
 
 // actTime is what is left to a story that hangs; it takes two seconds.
-const actTime = 11 * time.Second
+const actTime = 30 * time.Second
 
 // story is a run through the acts.
 type story struct {

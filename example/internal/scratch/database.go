@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	cleanupTime           = 5 * time.Second
+	cleanupTime           = 20 * time.Second
 	insufficientPrivilege = "42501"
 )
 
