@@ -159,9 +159,9 @@ func TestCircuit_StretchesNoScheduleOfADeliveryAlone(t *testing.T) {
 	j := newJudge(b)
 	var delays []time.Duration
 	for i := range 12 {
-		delays = append(delays, time.Duration(1+i*i)*time.Second)
+		delays = append(delays, time.Duration(4+i*i)*time.Second) // the shortest is not due within the same RunDue
 	}
-	b.cfg.Schedules = map[string]delivery.Schedule{"growing": {Delays: delays, Jitter: 1}, "steady": {Delays: make([]time.Duration, 12)}}
+	b.cfg.Schedules = map[string]delivery.Schedule{"growing": {Delays: delays, Jitter: 0.5}, "steady": {Delays: make([]time.Duration, 12)}}
 	for i := range b.cfg.Schedules["steady"].Delays {
 		b.cfg.Schedules["steady"].Delays[i] = 16 * time.Second
 	}

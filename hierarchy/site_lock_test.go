@@ -113,6 +113,8 @@ func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
 		require.ErrorAs(t, err, &pgErr)
 		require.Equal(t, "55P03", pgErr.Code)
 		require.Equal(t, "300ms", show(), "the transaction goes on")
+		_, err = tx.Exec(t.Context(), "SET LOCAL "+setting+" = '30s'")
+		require.NoError(t, err)
 
 		moved := make(chan error, 1)
 		go func() {
@@ -122,7 +124,7 @@ func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
 		requireWaiting(t, pool, 1)
 		require.NoError(t, slow.Rollback(t.Context()))
 		require.NoError(t, <-moved)
-		require.Equal(t, "300ms", show())
+		require.Equal(t, "30s", show())
 		require.NoError(t, tx.Rollback(t.Context()))
 	}
 }
