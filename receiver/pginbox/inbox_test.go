@@ -275,7 +275,7 @@ func TestAnEventWaitsForAProcessThatHasItsReceiver(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'pending' AND attempt = 0`))
 
 	require.NoError(t, registry.Register(in(nothing)))
-	b.exec(`UPDATE riverhook.river_job SET state = 'available', scheduled_at = now()`)
+	b.exec(`UPDATE riverhook.river_job SET state = 'available', scheduled_at = now() WHERE state = 'scheduled'`)
 
 	b.eventually(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'done'`, 1)
 }
