@@ -64,7 +64,6 @@ func TestClient_SendsAgainWhatWasNotProcessed(t *testing.T) {
 		"GOAWAY for an error and the end": http2test.All(http2test.GoAway(0, http2.ErrCodeInternal), http2test.Close),
 		"GOAWAY, announced":               http2test.All(http2test.GoAway(1<<31-1, http2.ErrCodeNo), http2test.GoAway(0, http2.ErrCodeNo)),
 		"REFUSED_STREAM":                  http2test.Reset(http2.ErrCodeRefusedStream),
-		"REFUSED_STREAM and the end":      http2test.All(http2test.Reset(http2.ErrCodeRefusedStream), http2test.Close),
 		"REFUSED_STREAM beside an end":    http2test.All(http2test.GoAway(1, http2.ErrCodeNo), http2test.Reset(http2.ErrCodeRefusedStream)),
 		"GOAWAY, and a reset":             http2test.All(http2test.GoAway(0, http2.ErrCodeNo), http2test.Reset(http2.ErrCodeProtocol)),
 	} {
