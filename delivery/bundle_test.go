@@ -114,7 +114,7 @@ func (b *bundle) drain(engine *delivery.Engine) {
 	deliverytest.Drain(b.t.Context(), b.t, engine, nil)
 }
 
-// receiver starts a receiver; subscribe lets it trust what it is told.
+// receiver starts a receiver; subscribe lets it trust the secret that it is given.
 func (b *bundle) receiver(cfg *deliverytest.ReceiverConfig) *deliverytest.Receiver {
 	b.t.Helper()
 	return deliverytest.NewReceiver(b.t, cfg)

@@ -99,7 +99,7 @@ func (e *Engine) keepAnswer(t *target, a *attempt, header http.Header, body []by
 	a.answer = &answer{ContentType: header.Get("Content-Type"), Body: body[:min(len(body), most)], Truncated: len(body) > most}
 }
 
-// delivered is what the hook is told.
+// delivered is the argument of the hook DeliveryDelivered.
 func (tr *transition) delivered() DeliveredEvent {
 	ev, a := DeliveredEvent{DeliveryEvent: tr.event()}, tr.Attempt.answer
 	ev.ContentType, ev.Body, ev.BodyTruncated = a.ContentType, a.Body, a.Truncated

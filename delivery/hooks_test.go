@@ -21,7 +21,7 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 )
 
-// deliveredHook collects what a hook is told.
+// deliveredHook collects the calls of a hook.
 type deliveredHook struct {
 	mu     sync.Mutex
 	events []delivery.DeliveredEvent

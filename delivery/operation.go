@@ -111,7 +111,7 @@ func exhaustions(trs []*transition, outs []recorded) (ops []operation) {
 	return ops
 }
 
-// event is what is told of a delivery that has ended.
+// event describes a delivery that has ended, for hooks and operational events.
 func (tr *transition) event() DeliveryEvent {
 	t := tr.Target
 	ev := DeliveryEvent{

@@ -16,7 +16,7 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 )
 
-// here is what a checker is told of where something is.
+// here is the place that a checker is asked about.
 type here struct {
 	site, recorded, active hierarchy.Path
 	channel                string
