@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -239,6 +240,10 @@ func TestTheVerdictHoldsWhereItCannotBeRecorded(t *testing.T) {
 
 	require.ErrorIs(t, err, delivery.ErrVetoed)
 	require.ErrorContains(t, answer.Unrecorded, "record question "+answer.ID)
+	shown, err := json.Marshal(answer)
+	require.NoError(t, err)
+	require.Contains(t, string(shown), `"unrecorded":"`)
+	require.Contains(t, string(shown), "record question "+answer.ID)
 	require.Equal(t, 1, strings.Count(lines.String(), "a question is not recorded"))
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.intent`), "all of it or nothing")
 }

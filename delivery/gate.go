@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -65,7 +66,22 @@ type Answer struct {
 	Gates []Gate `json:"gates"`
 
 	// Unrecorded is why the history does not know of the question; nil where it does.
+	// In JSON it is its text, and left out where it is nil.
 	Unrecorded error `json:"unrecorded"`
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (a Answer) MarshalJSON() ([]byte, error) {
+	type fields Answer
+	out := struct {
+		fields
+
+		Unrecorded string `json:"unrecorded,omitempty"`
+	}{fields: fields(a)}
+	if a.Unrecorded != nil {
+		out.Unrecorded = a.Unrecorded.Error()
+	}
+	return json.Marshal(out)
 }
 
 // VetoError names the gates that said no. It is an [ErrVetoed].
