@@ -118,13 +118,13 @@ func naming(what, id string, gates []Gate) string {
 }
 
 // misses is true where a gate has not answered.
-func (a *Answer) misses() bool {
+func (a Answer) misses() bool {
 	return slices.ContainsFunc(a.Gates, func(g Gate) bool { return g.Outcome == GateUnanswered })
 }
 
 // verdict is the error that follows from what the gates said; nil lets it be done. A
 // veto stands whatever the others say.
-func (a *Answer) verdict() error {
+func (a Answer) verdict() error {
 	var vetoes, missing []Gate
 	for _, g := range a.Gates {
 		switch {
