@@ -23,7 +23,13 @@ func (manyFunc) Authorize(context.Context, access.Action) error {
 func (f manyFunc) AuthorizeMany(ctx context.Context, as []access.Action) []error { return f(ctx, as) }
 
 func by(principal string, verb access.Verb) access.Action {
-	return access.Action{Principal: principal, Verb: verb, Site: "/a", Owner: "ann", Permission: "view"}
+	return access.Action{
+		Principal:  principal,
+		Verb:       verb,
+		Site:       "/a",
+		Owner:      "ann",
+		Permission: "view",
+	}
 }
 
 func TestAGuardFailsClosed(t *testing.T) {

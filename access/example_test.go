@@ -44,8 +44,10 @@ func ExampleRegistry() {
 
 	// The user is deleted; where it was is enough to decide.
 	deleted := access.Request{
-		Permission: "view", Site: "/noaa/nws/ama", EventType: "user.deleted",
-		Resource: access.Resource{Kind: "user", ID: "42"},
+		Permission: "view",
+		Site:       "/noaa/nws/ama",
+		EventType:  "user.deleted",
+		Resource:   access.Resource{Kind: "user", ID: "42"},
 	}
 	for _, principal := range []string{"president", "head", "manager", "nobody"} {
 		deleted.Principal = principal

@@ -32,7 +32,11 @@ type pointerChecker struct{}
 func (*pointerChecker) Check(context.Context, access.Request) error { return nil }
 
 func about(kind, principal string) access.Request {
-	return access.Request{Principal: principal, Permission: "view", Resource: access.Resource{Kind: kind, ID: "1"}}
+	return access.Request{
+		Principal:  principal,
+		Permission: "view",
+		Resource:   access.Resource{Kind: kind, ID: "1"},
+	}
 }
 
 func TestRegistryWiring(t *testing.T) {
@@ -328,8 +332,13 @@ func TestRequestCarriesWhatADeletedResourceIsJudgedBy(t *testing.T) {
 		return access.ErrDenied
 	})))
 	gone := access.Request{
-		Principal: "head", Permission: "view", Site: "/noaa/nws/oun", EventType: "user.deleted",
-		Resource: access.Resource{Kind: "user", ID: "42"}, Attributes: map[string]string{"class": "public"}, Data: []byte(`{"name":"Ann"}`),
+		Principal:  "head",
+		Permission: "view",
+		Site:       "/noaa/nws/oun",
+		EventType:  "user.deleted",
+		Resource:   access.Resource{Kind: "user", ID: "42"},
+		Attributes: map[string]string{"class": "public"},
+		Data:       []byte(`{"name":"Ann"}`),
 	}
 	require.NoError(t, r.Check(t.Context(), gone))
 	gone.Attributes = nil

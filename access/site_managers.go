@@ -51,8 +51,10 @@ func (m *SiteManagers) Authorize(ctx context.Context, a Action) error {
 // for actions that need the same answer.
 func (m *SiteManagers) AuthorizeMany(ctx context.Context, as []Action) []error {
 	q := &managersQuestion{
-		SiteManagers: m, operators: map[string]answer[bool]{},
-		chains: map[Path]answer[[]Path]{}, managers: map[managed]answer[bool]{},
+		SiteManagers: m,
+		operators:    map[string]answer[bool]{},
+		chains:       map[Path]answer[[]Path]{},
+		managers:     map[managed]answer[bool]{},
 	}
 	answers := make([]error, len(as))
 	for i, a := range as {

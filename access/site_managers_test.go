@@ -28,29 +28,74 @@ func TestSiteManagersKeepTheContract(t *testing.T) {
 	auth := &access.SiteManagers{IsManager: managersOf(map[string][]access.Path{"max": {"/a"}, "top": {"/"}}), IsOperator: oneOperator}
 	at := func(principal string, verb access.Verb, site access.Path) access.Action {
 		return access.Action{
-			Principal: principal, Verb: verb, Site: site, Owner: "ann", Permission: "view", Events: []string{"**"}, Channels: []string{"c"},
+			Principal:  principal,
+			Verb:       verb,
+			Site:       site,
+			Owner:      "ann",
+			Permission: "view",
+			Events:     []string{"**"},
+			Channels:   []string{"c"},
 		}
 	}
-	operators := access.Action{Principal: "top", Verb: access.VerbView, Site: "/a", Operator: true}
+	operators := access.Action{
+		Principal: "top",
+		Verb:      access.VerbView,
+		Site:      "/a",
+		Operator:  true,
+	}
 	byOperator := operators
 	byOperator.Principal = "root"
-	ownerless := access.Action{Principal: "ann", Verb: access.VerbView, Site: "/a", Owner: "ann", Operator: true}
+	ownerless := access.Action{
+		Principal: "ann",
+		Verb:      access.VerbView,
+		Site:      "/a",
+		Owner:     "ann",
+		Operator:  true,
+	}
 	no := access.ErrDenied
 	accesstest.RunAuthorizer(t, auth, []accesstest.ActionCase{
 		{Name: "the owner sees its own", Action: at("ann", access.VerbView, "/a/b")},
 		{Name: "the owner reads its secret", Action: at("ann", access.VerbSecret, "/a/b")},
-		{Name: "the owner does not make what it would own", Action: at("ann", access.VerbCreate, "/a/b"), Want: no},
-		{Name: "a stranger sees nothing", Action: at("bob", access.VerbView, "/a/b"), Want: no},
+		{
+			Name:   "the owner does not make what it would own",
+			Action: at("ann", access.VerbCreate, "/a/b"),
+			Want:   no,
+		},
+		{
+			Name:   "a stranger sees nothing",
+			Action: at("bob", access.VerbView, "/a/b"),
+			Want:   no,
+		},
 		{Name: "a manager acts below its site", Action: at("max", access.VerbSecret, "/a/b")},
 		{Name: "a manager creates at its site", Action: at("max", access.VerbCreate, "/a")},
-		{Name: "a manager does nothing beside its site", Action: at("max", access.VerbView, "/ab"), Want: no},
-		{Name: "a manager does nothing above its site", Action: at("max", access.VerbView, "/"), Want: no},
+		{
+			Name:   "a manager does nothing beside its site",
+			Action: at("max", access.VerbView, "/ab"),
+			Want:   no,
+		},
+		{
+			Name:   "a manager does nothing above its site",
+			Action: at("max", access.VerbView, "/"),
+			Want:   no,
+		},
 		{Name: "the manager of / creates in a tenant", Action: at("top", access.VerbCreate, "/a")},
-		{Name: "the manager of / creates nothing there", Action: at("top", access.VerbCreate, "/"), Want: no},
+		{
+			Name:   "the manager of / creates nothing there",
+			Action: at("top", access.VerbCreate, "/"),
+			Want:   no,
+		},
 		{Name: "an operator creates at /", Action: at("root", access.VerbCreate, "/")},
-		{Name: "a manager does not see an operator's", Action: operators, Want: no},
+		{
+			Name:   "a manager does not see an operator's",
+			Action: operators,
+			Want:   no,
+		},
 		{Name: "an operator sees an operator's", Action: byOperator},
-		{Name: "an operator's has no owner", Action: ownerless, Want: no},
+		{
+			Name:   "an operator's has no owner",
+			Action: ownerless,
+			Want:   no,
+		},
 	})
 }
 

@@ -75,7 +75,11 @@ func TestASubscriptionWhoseOwnerDoesNotExistIsDeactivatedInTime(t *testing.T) {
 	require.Equal(t, "the owner could not be resolved for 3 intents", sub.StateReason)
 	require.Len(t, told, 1)
 	require.Equal(t, delivery.SubscriptionEvent{
-		SubscriptionID: subID, Owner: "ghost", URL: sub.URL, Epoch: 1, Reason: sub.StateReason,
+		SubscriptionID: subID,
+		Owner:          "ghost",
+		URL:            sub.URL,
+		Epoch:          1,
+		Reason:         sub.StateReason,
 	}, <-told)
 }
 
@@ -341,17 +345,27 @@ func TestACheckerIsToldEnoughToJudgeAResourceThatIsGone(t *testing.T) {
 	occurred := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
 	b.enqueue(func(in *outbox.Intent) {
-		in.ID, in.Type, in.Actor, in.OccurredAt = "gone", "user.deleted", "boss", occurred
+		in.ID = "gone"
+		in.Type = "user.deleted"
+		in.Actor = "boss"
+		in.OccurredAt = occurred
 		in.Attributes, in.Data = map[string]string{"unit": "radar"}, []byte(`{"was":"Ada"}`)
 	})
 	b.drain(b.guardedBy(recorder))
 
 	require.Len(t, r.Requests(), 1)
 	require.Equal(t, []access.Request{{
-		Principal: "owner", Permission: "audit", Site: "/noaa/nws/oun", RecordedSite: "/noaa/nws/oun",
-		EventType: "user.deleted", IntentID: "gone", Actor: "boss",
-		Resource: access.Resource{Kind: "user", ID: "ada"}, Attributes: map[string]string{"unit": "radar"},
-		Data: []byte(`{"was":"Ada"}`), OccurredAt: occurred,
+		Principal:    "owner",
+		Permission:   "audit",
+		Site:         "/noaa/nws/oun",
+		RecordedSite: "/noaa/nws/oun",
+		EventType:    "user.deleted",
+		IntentID:     "gone",
+		Actor:        "boss",
+		Resource:     access.Resource{Kind: "user", ID: "ada"},
+		Attributes:   map[string]string{"unit": "radar"},
+		Data:         []byte(`{"was":"Ada"}`),
+		OccurredAt:   occurred,
 	}}, recorder.Requests())
 }
 
@@ -396,7 +410,11 @@ func TestWithRequireActorTheActorMustBeAllowedToo(t *testing.T) {
 	table := accesstest.Table{"ada": nil, "bob": nil, "mallory": access.ErrDenied}
 	by := func(actor string) string { return b.enqueue(func(in *outbox.Intent) { in.Actor = actor }) }
 
-	ada, bob, mallory, ghost, nobody := by("ada"), by("bob"), by("mallory"), by("ghost"), by("")
+	ada := by("ada")
+	bob := by("bob")
+	mallory := by("mallory")
+	ghost := by("ghost")
+	nobody := by("")
 	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Access, cfg.RequireActor = b.checkers(table), true }))
 
 	for _, id := range []string{ada, bob, nobody} {

@@ -73,7 +73,10 @@ func TestRunDue_AheadFollowsTheOrderOfWhatIsDue(t *testing.T) {
 	engine := b.engine(nil)
 	for _, name := range []string{"c", "b", "a"} {
 		created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-			URL: r.URL() + "/" + name, Events: []string{"user.created"}, Operator: true, Schedule: name,
+			URL:      r.URL() + "/" + name,
+			Events:   []string{"user.created"},
+			Operator: true,
+			Schedule: name,
 		})
 		require.NoError(t, err)
 		require.NoError(t, r.Trust(created.Secret))

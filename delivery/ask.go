@@ -71,7 +71,11 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("delivery: ask %s: %w", ev.Type, err)
 	}
-	answer := &Answer{ID: ev.ID, Gates: asked.gates(), Unrecorded: unrecorded}
+	answer := &Answer{
+		ID:         ev.ID,
+		Gates:      asked.gates(),
+		Unrecorded: unrecorded,
+	}
 	err = answer.verdict()
 	if err == nil && errors.Is(ctx.Err(), context.Canceled) { // then silence says nothing
 		err = fmt.Errorf("delivery: ask %s: %w", ev.Type, context.Cause(ctx))
@@ -92,7 +96,12 @@ func (e *Engine) ask(ctx context.Context, ev dialect.Event) (*questioning, error
 	asked := &questioning{
 		Begun: begun,
 		expansion: expansion{
-			Intent:   &intent{ID: uuid.MustParse(ev.ID), State: intentPending, Event: ev, TreeVersion: version},
+			Intent: &intent{
+				ID:          uuid.MustParse(ev.ID),
+				State:       intentPending,
+				Event:       ev,
+				TreeVersion: version,
+			},
 			Messages: map[string]dialect.Message{},
 			ReadAt:   begun,
 		},
@@ -132,7 +141,10 @@ func (e *Engine) askThere(ctx, limited context.Context, asked *questioning) erro
 	decisions, messages := e.decideGates(limited, asked.Intent, matches, asked.Messages)
 	maps.Copy(asked.Messages, messages)
 	round := &questioning{expansion: expansion{
-		Intent: asked.Intent, ReadAt: readAt, Decisions: decisions, Messages: asked.Messages,
+		Intent:    asked.Intent,
+		ReadAt:    readAt,
+		Decisions: decisions,
+		Messages:  asked.Messages,
 	}}
 	maps.Copy(asked.Asked, e.askAll(limited, round.targets(&e.ids, stored), round.Decisions))
 	asked.Decisions = append(asked.Decisions, round.Decisions...)
@@ -209,10 +221,18 @@ func (e *Engine) decideGates(
 			}
 			decisions = append(decisions, d)
 		case hierarchy.StateDeactivated, hierarchy.StatePendingVerification:
-			decisions = append(decisions, decision{Match: m, Outcome: decisionInactive, Reason: inactiveReason(m.Subscription)})
+			decisions = append(decisions, decision{
+				Match:   m,
+				Outcome: decisionInactive,
+				Reason:  inactiveReason(m.Subscription),
+			})
 		default:
 			reason := fmt.Sprintf("the subscription is %s", m.Subscription.State)
-			decisions = append(decisions, decision{Match: m, Outcome: decisionInactive, Reason: reason})
+			decisions = append(decisions, decision{
+				Match:   m,
+				Outcome: decisionInactive,
+				Reason:  reason,
+			})
 		}
 	}
 	return decisions, messages

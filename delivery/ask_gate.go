@@ -24,7 +24,9 @@ func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []deci
 		wg.Go(func() {
 			var why unasked
 			if made[i], why = e.askOne(ctx, t); made[i] == nil {
-				decisions[i].Outcome, decisions[i].Reason, decisions[i].DeliveryID = why.outcome, why.reason, uuid.Nil
+				decisions[i].Outcome = why.outcome
+				decisions[i].Reason = why.reason
+				decisions[i].DeliveryID = uuid.Nil
 			}
 		})
 	}
@@ -133,7 +135,11 @@ func (e *Engine) gateAsRead(ctx context.Context, t *target) unasked {
 // timeout; only who asked can interrupt it.
 func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt {
 	d, _ := e.cfg.Dialects.Get(t.Dialect)
-	a := &attempt{Number: 1, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
+	a := &attempt{
+		Number:    1,
+		StartedAt: time.Now(),
+		URL:       publicURL(t.Sub.URL),
+	}
 	built, err := e.build(ctx, d, t, a)
 	if err != nil {
 		a.Outcome, a.Error = OutcomeFailed, reasonDialect+brief(err)
@@ -151,7 +157,9 @@ func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt {
 // before its window of failures has passed.
 func (t *target) answered(a *attempt) *transition {
 	tr := t.keep()
-	tr.Attempt, tr.Attempts, tr.State = a, 1, stateDelivered
+	tr.Attempt = a
+	tr.Attempts = 1
+	tr.State = stateDelivered
 	switch {
 	case a.Outcome == OutcomeVetoed:
 		tr.Reason = strings.TrimPrefix(a.Error, classVetoed+": ")

@@ -96,13 +96,19 @@ func TestRulesForEventsHoldForQuestionsAboutTheSame(t *testing.T) {
 	b := newBundle(t)
 	b.gate(b.always(deliverytest.Veto("Lovelace is on hold")), nil)
 	b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) {
-		spec.Operator, spec.Owner, spec.MaxInFlight = true, "", 1
+		spec.Operator = true
+		spec.Owner = ""
+		spec.MaxInFlight = 1
 	})
 	types, err := outbox.NewEventTypes(b.pool, nil)
 	require.NoError(t, err)
 	require.NoError(t, types.Register(t.Context(), outbox.EventType{Name: "person.delete", Payloads: outbox.KeepNothing}))
 	engine := b.keeping(delivery.HistoryRules{Types: []delivery.TypeRule{
-		{Pattern: "user.*", Answers: delivery.KeepNothing, Payloads: delivery.KeepNothing},
+		{
+			Pattern:  "user.*",
+			Answers:  delivery.KeepNothing,
+			Payloads: delivery.KeepNothing,
+		},
 		{Pattern: "person.*", Answers: delivery.KeepNothing},
 	}})
 	for _, name := range []string{"user.delete", "person.delete"} {
@@ -130,7 +136,11 @@ func TestAQuestionIsErasedAndPrunedAsAnEventIs(t *testing.T) {
 	answer, err := engine.Ask(t.Context(), q)
 	require.ErrorIs(t, err, delivery.ErrVetoed)
 
-	require.Equal(t, outbox.Erased{Intents: 1, Messages: 1, Attempts: 1}, b.erase())
+	require.Equal(t, outbox.Erased{
+		Intents:  1,
+		Messages: 1,
+		Attempts: 1,
+	}, b.erase())
 	b.requireForgotten()
 	d, err := engine.History().Delivery(t.Context(), answer.Gates[0].DeliveryID)
 	require.NoError(t, err)

@@ -26,7 +26,11 @@ import (
 // mayDelete is what is asked before ada is deleted.
 func mayDelete() delivery.Question {
 	return delivery.Question{
-		Type: "user.delete", Site: "/noaa/nws/oun", Resource: ada, Actor: "grace", Data: map[string]string{"name": "Ada"},
+		Type:     "user.delete",
+		Site:     "/noaa/nws/oun",
+		Resource: ada,
+		Actor:    "grace",
+		Data:     map[string]string{"name": "Ada"},
 	}
 }
 
@@ -129,14 +133,26 @@ func TestAnswersToQuestions(t *testing.T) {
 		{deliverytest.Answer{Status: 202, Body: []byte(`{"reason":"none"}`)}, "agreed"},
 		{deliverytest.Answer{Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"reason":"none"}`)}, "agreed"},
 		{deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":"no"}`)}, "vetoed: no"},
-		{deliverytest.Answer{Header: cancel, Status: 201, Body: []byte(`{"reason":"no"}`)}, "vetoed: no"},
+		{deliverytest.Answer{
+			Header: cancel,
+			Status: 201,
+			Body:   []byte(`{"reason":"no"}`),
+		}, "vetoed: no"},
 		{deliverytest.Answer{Header: cancel, Status: 204}, "vetoed: the reason could not be read"},
 		{deliverytest.Answer{Header: cancel, Body: []byte(`{"why":"no"}`)}, "vetoed: no reason given"},
 		{deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":`)}, "vetoed: the reason could not be read"},
 		{deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":["no"]}`)}, "vetoed: the reason could not be read"},
 		// With a body that breaks off or never ends the header has been said.
-		{deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":"no"`), Truncate: true}, "vetoed: the reason could not be read"},
-		{deliverytest.Answer{Header: cancel, Body: []byte(` `), Drip: time.Millisecond}, "vetoed: the reason could not be read"},
+		{deliverytest.Answer{
+			Header:   cancel,
+			Body:     []byte(`{"reason":"no"`),
+			Truncate: true,
+		}, "vetoed: the reason could not be read"},
+		{deliverytest.Answer{
+			Header: cancel,
+			Body:   []byte(` `),
+			Drip:   time.Millisecond,
+		}, "vetoed: the reason could not be read"},
 		{
 			deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":"` + strings.Repeat("n", 501) + `"}`)},
 			"vetoed: " + strings.Repeat("n", 500) + "...",
@@ -145,7 +161,11 @@ func TestAnswersToQuestions(t *testing.T) {
 			deliverytest.Answer{Header: cancel, Body: []byte(`{"reason":"` + strings.Repeat("n", 1<<20) + `"}`)},
 			"vetoed: the reason could not be read",
 		},
-		{deliverytest.Answer{Status: 403, Header: cancel, Body: []byte(`{"reason":"no"}`)}, "unanswered: it answered 403"},
+		{deliverytest.Answer{
+			Status: 403,
+			Header: cancel,
+			Body:   []byte(`{"reason":"no"}`),
+		}, "unanswered: it answered 403"},
 		{deliverytest.Answer{Status: 302, Header: http.Header{"Location": {"/"}}}, "unanswered: it answered 302"},
 		{deliverytest.Answer{Close: true}, "unanswered: closed: connection closed before the answer"},
 		{
@@ -178,12 +198,25 @@ func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 		says    string
 		outcome string
 	}{
-		"timeout": {answer: deliverytest.Answer{Hang: true}, says: "unanswered: timeout: no answer in time", outcome: "cancelled timeout"},
-		"500":     {answer: deliverytest.Answer{Status: 500}, says: "unanswered: it answered 500", outcome: "cancelled failed"},
-		"410":     {answer: deliverytest.Answer{Status: 410}, says: "unanswered: it answered 410", outcome: "cancelled gone"},
+		"timeout": {
+			answer:  deliverytest.Answer{Hang: true},
+			says:    "unanswered: timeout: no answer in time",
+			outcome: "cancelled timeout",
+		},
+		"500": {
+			answer:  deliverytest.Answer{Status: 500},
+			says:    "unanswered: it answered 500",
+			outcome: "cancelled failed",
+		},
+		"410": {
+			answer:  deliverytest.Answer{Status: 410},
+			says:    "unanswered: it answered 410",
+			outcome: "cancelled gone",
+		},
 		"refused": {
-			change: func(spec *hierarchy.SubscriptionSpec) { spec.URL = nobody.URL() },
-			says:   "unanswered: refused: connection refused", outcome: "cancelled unreachable",
+			change:  func(spec *hierarchy.SubscriptionSpec) { spec.URL = nobody.URL() },
+			says:    "unanswered: refused: connection refused",
+			outcome: "cancelled unreachable",
 		},
 		"circuit open": {
 			before: func(b *bundle, sub uuid.UUID) {

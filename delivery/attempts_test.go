@@ -67,10 +67,18 @@ func TestWhatFollowsFromEachAnswer(t *testing.T) {
 	wait := http.Header{"Retry-After": {"7200"}}
 	const hour = time.Hour
 	breaksOff := func(status int) deliverytest.Answer {
-		return deliverytest.Answer{Status: status, Body: []byte("par"), Truncate: true}
+		return deliverytest.Answer{
+			Status:   status,
+			Body:     []byte("par"),
+			Truncate: true,
+		}
 	}
 	garbage := deliverytest.Answer{Raw: []byte("SSH-2.0-OpenSSH\r\n")}
-	drips := deliverytest.Answer{Status: 200, Body: []byte("."), Drip: 10 * time.Millisecond}
+	drips := deliverytest.Answer{
+		Status: 200,
+		Body:   []byte("."),
+		Drip:   10 * time.Millisecond,
+	}
 	answer := func(status int) deliverytest.Answer { return deliverytest.Answer{Status: status} }
 	asking := func(status int, header http.Header) deliverytest.Answer {
 		return deliverytest.Answer{Status: status, Header: header}
@@ -156,7 +164,10 @@ func TestWhatFollowsWhenNoRequestCanBeMade(t *testing.T) {
 	untrusted := b.receiver(&deliverytest.ReceiverConfig{TLS: true})
 	subscribe := func(url string) uuid.UUID {
 		created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-			URL: url, Events: []string{"**"}, Owner: "owner", Schedule: "twice",
+			URL:      url,
+			Events:   []string{"**"},
+			Owner:    "owner",
+			Schedule: "twice",
 		})
 		require.NoError(t, err)
 		return created.ID
@@ -167,7 +178,11 @@ func TestWhatFollowsWhenNoRequestCanBeMade(t *testing.T) {
 	id := b.enqueue(nil)
 	b.drain(b.engine(nil))
 
-	for sub, want := range map[uuid.UUID]string{refused: "refused: connection refused", tls: "tls: ", closedTLS: "tls: "} {
+	for sub, want := range map[uuid.UUID]string{
+		refused:   "refused: connection refused",
+		tls:       "tls: ",
+		closedTLS: "tls: ",
+	} {
 		d := b.delivery(id, sub)
 		require.Equal(t, "pending", d.State)
 		require.Equal(t, "unreachable", d.Outcome)
@@ -437,7 +452,8 @@ func TestTheHistoryKeepsTheExchangeWithoutItsSecrets(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{
-		Status: 418, Body: []byte("short and \x00 stout"),
+		Status: 418,
+		Body:   []byte("short and \x00 stout"),
 		Header: http.Header{"Set-Cookie": {"session=hunter3"}, "X-Request-Id": {"r1"}},
 	})
 	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {

@@ -47,16 +47,21 @@ func bundleOn(t *testing.T, pool *pgxpool.Pool) *bundle {
 	checkers, err := access.NewRegistry(nil)
 	require.NoError(t, err)
 	require.NoError(t, checkers.RegisterDefault(accesstest.Allow()))
-	b := &bundle{t: t, pool: pool, outbox: client, cfg: delivery.Config{
-		Access:    checkers,
-		Egress:    deliverytest.LocalPolicy(),
-		Logger:    slog.New(slog.DiscardHandler),
-		Schedules: schedules(),
-		Sealer:    sealer(),
+	b := &bundle{
+		t:      t,
+		pool:   pool,
+		outbox: client,
+		cfg: delivery.Config{
+			Access:    checkers,
+			Egress:    deliverytest.LocalPolicy(),
+			Logger:    slog.New(slog.DiscardHandler),
+			Schedules: schedules(),
+			Sealer:    sealer(),
 
-		SubscriptionsPerOwner: -1,
-		SubscriptionsPerSite:  -1,
-	}}
+			SubscriptionsPerOwner: -1,
+			SubscriptionsPerSite:  -1,
+		},
+	}
 	b.subs = b.engine(nil).Subscriptions()
 	return b
 }
@@ -124,7 +129,12 @@ func (b *bundle) receiver(cfg *deliverytest.ReceiverConfig) *deliverytest.Receiv
 // change leaves it.
 func (b *bundle) subscribe(r *deliverytest.Receiver, change func(spec *hierarchy.SubscriptionSpec)) hierarchy.Subscription {
 	b.t.Helper()
-	spec := hierarchy.SubscriptionSpec{URL: r.URL(), Events: []string{"**"}, Owner: "owner", Schedule: "soon"}
+	spec := hierarchy.SubscriptionSpec{
+		URL:      r.URL(),
+		Events:   []string{"**"},
+		Owner:    "owner",
+		Schedule: "soon",
+	}
 	if change != nil {
 		change(&spec)
 	}
@@ -138,7 +148,10 @@ func (b *bundle) subscribe(r *deliverytest.Receiver, change func(spec *hierarchy
 func (b *bundle) enqueue(change func(in *outbox.Intent)) string {
 	b.t.Helper()
 	in := outbox.Intent{
-		Type: "user.created", Site: "/noaa/nws/oun", Resource: access.Resource{Kind: "user", ID: "ada"}, Data: map[string]string{"name": "Ada"},
+		Type:     "user.created",
+		Site:     "/noaa/nws/oun",
+		Resource: access.Resource{Kind: "user", ID: "ada"},
+		Data:     map[string]string{"name": "Ada"},
 	}
 	if change != nil {
 		change(&in)
@@ -227,5 +240,7 @@ func patient(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "patient" }
 
 // operatorOnly makes a subscription that needs no access check.
 func operatorOnly(spec *hierarchy.SubscriptionSpec) {
-	spec.Owner, spec.Operator, spec.Schedule = "", true, ""
+	spec.Owner = ""
+	spec.Operator = true
+	spec.Schedule = ""
 }

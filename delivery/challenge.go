@@ -68,7 +68,11 @@ func (e *Engine) challengePost(ctx context.Context, t *target, body map[string]s
 		return built, err
 	}
 	t.Event = dialect.Event{
-		ID: e.ids.next().String(), Type: ChallengeEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC(),
+		ID:         e.ids.next().String(),
+		Type:       ChallengeEventType,
+		Site:       string(t.Sub.Site),
+		Data:       data,
+		OccurredAt: a.StartedAt.UTC(),
 	}
 	if t.Message, err = envelope(ctx, nil, d, t.Event, data); err == nil {
 		t.Message.Body, t.Message.ContentType = data, "application/json"
@@ -87,7 +91,11 @@ func (t *target) bare(method string) dialect.Request {
 		header.Set(name, value)
 	}
 	header.Set("User-Agent", dialect.DefaultUserAgent)
-	return dialect.Request{Method: method, URL: t.Sub.URL, Header: header}
+	return dialect.Request{
+		Method: method,
+		URL:    t.Sub.URL,
+		Header: header,
+	}
 }
 
 // proves says whether an answer, which has a status of 2xx, is that of an endpoint

@@ -59,14 +59,21 @@ func (e *Engine) claimProbe(ctx context.Context, t *target) *transition {
 		return nil
 	}
 	rows, err := e.frequent.ClaimProbe(ctx, &store.ClaimProbeParams{
-		SubscriptionID: t.Sub.ID, Epoch: t.Epoch, URLVersion: t.Sub.URLVersion, ID: t.ID, AtOnce: t.AtOnce, Retry: t.isRetry(),
-		LeaseMs: (e.timeoutOf(t) + probeMargin).Milliseconds(),
+		SubscriptionID: t.Sub.ID,
+		Epoch:          t.Epoch,
+		URLVersion:     t.Sub.URLVersion,
+		ID:             t.ID,
+		AtOnce:         t.AtOnce,
+		Retry:          t.isRetry(),
+		LeaseMs:        (e.timeoutOf(t) + probeMargin).Milliseconds(),
 	})
 	switch {
 	case err != nil:
 		return t.postpone(changedWait, "its circuit could not be read")
 	case len(rows) == 0: // it has been closed meanwhile
-		t.Trial, t.Probe, t.CircuitOpened = false, false, 0
+		t.Trial = false
+		t.Probe = false
+		t.CircuitOpened = 0
 		return nil
 	case !rows[0].Claimed:
 		t.Probe = false

@@ -88,7 +88,9 @@ var (
 func checkFor(t *testing.T, d time.Duration, property func(rt *rapid.T)) {
 	t.Helper()
 	const least = 5
-	started, done, failed := time.Now(), 0, false
+	started := time.Now()
+	done := 0
+	failed := false
 	rapid.Check(t, func(rt *rapid.T) {
 		if done >= least && !failed && time.Since(started) > d {
 			return

@@ -178,9 +178,13 @@ func TestCircuit_AWaitThatWasAskedForLetsNoRetryThrough(t *testing.T) {
 		setting,
 		wait time.Duration
 	}{
-		"429":                         {answer: deliverytest.Answer{Status: 429}, wait: time.Minute},
-		"503":                         {answer: deliverytest.Answer{Status: 503}, wait: time.Minute},
-		"503, by the setting":         {answer: deliverytest.Answer{Status: 503}, setting: 5 * time.Minute, wait: 5 * time.Minute},
+		"429": {answer: deliverytest.Answer{Status: 429}, wait: time.Minute},
+		"503": {answer: deliverytest.Answer{Status: 503}, wait: time.Minute},
+		"503, by the setting": {
+			answer:  deliverytest.Answer{Status: 503},
+			setting: 5 * time.Minute,
+			wait:    5 * time.Minute,
+		},
 		"503 with what is no time":    {answer: deliverytest.Answer{Status: 503, Header: after("soon")}, wait: time.Minute},
 		"503 with Retry-After":        {answer: deliverytest.Answer{Status: 503, Header: after("3600")}, wait: time.Hour},
 		"503 with a short one":        {answer: deliverytest.Answer{Status: 503, Header: after("7")}, wait: 7 * time.Second},

@@ -57,7 +57,9 @@ func classify(status int, header http.Header, err error, now time.Time) verdict 
 	v := classifyStatus(status, wait)
 	v.Named = named
 	if v.Outcome == OutcomeDelivered && isTimeout(err) {
-		v.Outcome, v.ErrorClass, v.Detail = OutcomeTimeout, classBody, "the answer's body did not end in time"
+		v.Outcome = OutcomeTimeout
+		v.ErrorClass = classBody
+		v.Detail = "the answer's body did not end in time"
 	}
 	return v
 }
@@ -67,7 +69,9 @@ func classifyStatus(status int, wait time.Duration) verdict {
 	switch {
 	case status < 200 || status > 599:
 		// 101 is the only 1xx that net/http hands on; we never asked to switch.
-		v.Outcome, v.ErrorClass, v.Detail = OutcomeFailed, classProtocol, "the status is not one that ends a request"
+		v.Outcome = OutcomeFailed
+		v.ErrorClass = classProtocol
+		v.Detail = "the status is not one that ends a request"
 	case status <= 299:
 		v.Outcome = OutcomeDelivered
 	case status <= 399:
@@ -96,19 +100,35 @@ func isThrottle(status int) bool {
 func classifyError(err error) verdict {
 	switch {
 	case err == nil:
-		return verdict{Outcome: OutcomeFailed, ErrorClass: classProtocol, Detail: "no answer and no error"}
+		return verdict{
+			Outcome:    OutcomeFailed,
+			ErrorClass: classProtocol,
+			Detail:     "no answer and no error",
+		}
 	case errors.Is(err, egress.ErrBlocked):
-		v := verdict{Outcome: OutcomeBlocked, ErrorClass: classBlocked, Detail: "address not allowed"}
+		v := verdict{
+			Outcome:    OutcomeBlocked,
+			ErrorClass: classBlocked,
+			Detail:     "address not allowed",
+		}
 		if blocked, ok := errors.AsType[*egress.BlockedError](err); ok {
 			v.Detail, v.Reason = blocked.Owner(), blocked.Reason
 		}
 		return v
 	case errors.Is(err, context.Canceled):
-		return verdict{Outcome: OutcomeInterrupted, ErrorClass: classCanceled, Detail: "interrupted before the answer"}
+		return verdict{
+			Outcome:    OutcomeInterrupted,
+			ErrorClass: classCanceled,
+			Detail:     "interrupted before the answer",
+		}
 	case errors.Is(err, egress.ErrProxy):
 		return classifyProxy(err)
 	case errors.Is(err, errNotBuilt):
-		return verdict{Outcome: OutcomeFailed, ErrorClass: classProtocol, Detail: "the request could not be built"}
+		return verdict{
+			Outcome:    OutcomeFailed,
+			ErrorClass: classProtocol,
+			Detail:     "the request could not be built",
+		}
 	}
 	if failed, ok := errors.AsType[*tokenError](err); ok {
 		return classifyToken(failed.err)
@@ -126,7 +146,11 @@ var errNotBuilt = errors.New("the request could not be built")
 // classifyProxy judges a failure of the operator's own proxy: the endpoint has no
 // part in it, and its owner is not told which proxy there is.
 func classifyProxy(err error) verdict {
-	v := verdict{Outcome: OutcomeProxyFailed, ErrorClass: classProxy, Detail: "the egress proxy failed"}
+	v := verdict{
+		Outcome:    OutcomeProxyFailed,
+		ErrorClass: classProxy,
+		Detail:     "the egress proxy failed",
+	}
 	if failed, ok := errors.AsType[*egress.ProxyError](err); ok {
 		v.Reason = failed.Reason
 	}
@@ -134,7 +158,11 @@ func classifyProxy(err error) verdict {
 }
 
 func classifyTimeout(err error) verdict {
-	v := verdict{Outcome: OutcomeTimeout, ErrorClass: classTimeout, Detail: "no answer in time"}
+	v := verdict{
+		Outcome:    OutcomeTimeout,
+		ErrorClass: classTimeout,
+		Detail:     "no answer in time",
+	}
 	switch {
 	case isDNS(err):
 		v.ErrorClass, v.Detail = classDNS, "the name was not resolved in time"
@@ -149,7 +177,11 @@ func classifyTimeout(err error) verdict {
 
 func classifyFailure(err error) verdict {
 	unreachable := func(class, detail string) verdict {
-		return verdict{Outcome: OutcomeUnreachable, ErrorClass: class, Detail: detail}
+		return verdict{
+			Outcome:    OutcomeUnreachable,
+			ErrorClass: class,
+			Detail:     detail,
+		}
 	}
 	switch {
 	case isDNS(err):
@@ -165,7 +197,11 @@ func classifyFailure(err error) verdict {
 	case isClosed(err):
 		return unreachable(classClosed, "connection closed before the answer")
 	default:
-		return verdict{Outcome: OutcomeFailed, ErrorClass: classProtocol, Detail: cause(err)}
+		return verdict{
+			Outcome:    OutcomeFailed,
+			ErrorClass: classProtocol,
+			Detail:     cause(err),
+		}
 	}
 }
 

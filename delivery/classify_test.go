@@ -101,8 +101,20 @@ func TestAStatusDecidesWhateverBecomesOfTheBodyExceptA2xxThatDoesNotEnd(t *testi
 // those that a test cannot bring about at will.
 func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
 	t.Parallel()
-	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
-	read := func(err error) error { return &net.OpError{Op: "read", Net: "tcp", Err: err} }
+	dial := func(err error) error {
+		return &net.OpError{
+			Op:  "dial",
+			Net: "tcp",
+			Err: err,
+		}
+	}
+	read := func(err error) error {
+		return &net.OpError{
+			Op:  "read",
+			Net: "tcp",
+			Err: err,
+		}
+	}
 
 	private := &egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.0.0.1 is not open: private"}
 	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}
@@ -138,17 +150,21 @@ func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
 		"token, no such host": {
 			&tokenError{&url.Error{Op: "Post", Err: dial(&net.DNSError{Err: "no such host"})}}, OutcomeUnreachable, classToken,
 		},
-		"token, timeout":        {&tokenError{context.DeadlineExceeded}, OutcomeTimeout, classToken},
-		"unbuilt":               {errNotBuilt, OutcomeFailed, classProtocol},
-		"ping unanswered":       {errors.New("http2: client connection lost"), OutcomeUnreachable, classClosed},
-		"reset in a dial":       {dial(os.NewSyscallError("connect", syscall.ECONNRESET)), OutcomeUnreachable, classReset},
-		"reset stream":          {errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"), OutcomeUnreachable, classReset},
-		"SYN unanswered":        {dial(os.NewSyscallError("connect", syscall.ETIMEDOUT)), OutcomeTimeout, classConnect},
-		"unknown":               {errors.New("net/http: something new"), OutcomeFailed, classProtocol},
-		"unknown read error":    {read(errors.New("what")), OutcomeFailed, classProtocol},
-		"wrong name":            {x509.HostnameError{Host: "a", Certificate: &x509.Certificate{}}, OutcomeUnreachable, classTLS},
-		"retransmission ended":  {read(os.NewSyscallError("read", syscall.ETIMEDOUT)), OutcomeTimeout, classTimeout},
-		"wrapped by the client": {&url.Error{Op: "Post", URL: "https://h/?s3cret", Err: io.EOF}, OutcomeUnreachable, classClosed},
+		"token, timeout":       {&tokenError{context.DeadlineExceeded}, OutcomeTimeout, classToken},
+		"unbuilt":              {errNotBuilt, OutcomeFailed, classProtocol},
+		"ping unanswered":      {errors.New("http2: client connection lost"), OutcomeUnreachable, classClosed},
+		"reset in a dial":      {dial(os.NewSyscallError("connect", syscall.ECONNRESET)), OutcomeUnreachable, classReset},
+		"reset stream":         {errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"), OutcomeUnreachable, classReset},
+		"SYN unanswered":       {dial(os.NewSyscallError("connect", syscall.ETIMEDOUT)), OutcomeTimeout, classConnect},
+		"unknown":              {errors.New("net/http: something new"), OutcomeFailed, classProtocol},
+		"unknown read error":   {read(errors.New("what")), OutcomeFailed, classProtocol},
+		"wrong name":           {x509.HostnameError{Host: "a", Certificate: &x509.Certificate{}}, OutcomeUnreachable, classTLS},
+		"retransmission ended": {read(os.NewSyscallError("read", syscall.ETIMEDOUT)), OutcomeTimeout, classTimeout},
+		"wrapped by the client": {&url.Error{
+			Op:  "Post",
+			URL: "https://h/?s3cret",
+			Err: io.EOF,
+		}, OutcomeUnreachable, classClosed},
 	} {
 		v := classify(0, nil, tc.err, classifyNow)
 		require.Equal(t, tc.outcome, v.Outcome, name)
@@ -161,19 +177,48 @@ func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
 func TestADetailTellsNoAddressNoResolverAndNoURL(t *testing.T) {
 	t.Parallel()
 	wrap := func(err error) error {
-		return &url.Error{Op: "Post", URL: "https://user:s3cret@h/?token=s3cret", Err: err}
+		return &url.Error{
+			Op:  "Post",
+			URL: "https://user:s3cret@h/?token=s3cret",
+			Err: err,
+		}
 	}
 	ends := &net.TCPAddr{IP: net.IPv4(10, 9, 8, 7), Port: 443}
 
 	for _, err := range []error{
 		wrap(errors.New("malformed HTTP response")),
-		wrap(&net.OpError{Op: "dial", Net: "tcp", Addr: ends, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}),
-		wrap(&net.OpError{Op: "read", Net: "tcp", Source: ends, Addr: ends, Err: errors.New("what")}),
-		wrap(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", Server: "10.9.8.7:53"}}),
+		wrap(&net.OpError{
+			Op:   "dial",
+			Net:  "tcp",
+			Addr: ends,
+			Err:  os.NewSyscallError("connect", syscall.ECONNREFUSED),
+		}),
+		wrap(&net.OpError{
+			Op:     "read",
+			Net:    "tcp",
+			Source: ends,
+			Addr:   ends,
+			Err:    errors.New("what"),
+		}),
+		wrap(&net.OpError{
+			Op:  "dial",
+			Net: "tcp",
+			Err: &net.DNSError{
+				Err:    "no such host",
+				Name:   "h",
+				Server: "10.9.8.7:53",
+			},
+		}),
 		wrap(&egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.9.8.7 is not open: private"}),
 		wrap(context.DeadlineExceeded),
 		wrap(&egress.ProxyError{Reason: "cannot be reached: dial tcp 10.9.8.7:3128: connection refused"}),
-		&tokenError{wrap(&net.OpError{Op: "read", Net: "tcp", Source: ends, Addr: ends, Err: errors.New("what")})},
+		&tokenError{wrap(&net.OpError{
+			Op:     "read",
+			Net:    "tcp",
+			Source: ends,
+			Addr:   ends,
+			Err:    errors.New("what"),
+		})},
 	} {
 		v := classify(0, nil, err, classifyNow)
 		require.NotContains(t, v.Detail, "s3cret")

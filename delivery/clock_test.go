@@ -80,7 +80,10 @@ func TestAnEngineWhoseClockIsWrongGoesByTheDatabases(t *testing.T) {
 			b.jump(-wrong)
 			require.InDelta(t, -wrong, time.Until(b.databaseTime()), float64(time.Minute))
 			b.cfg.MaxHold = 90 * time.Minute
-			failing, throttled, paused, marked := b.receiver(nil), b.receiver(nil), b.receiver(nil), b.receiver(nil)
+			failing := b.receiver(nil)
+			throttled := b.receiver(nil)
+			paused := b.receiver(nil)
+			marked := b.receiver(nil)
 			failing.Script(deliverytest.Answer{Status: 500})
 			throttled.Script(deliverytest.Answer{Status: 503, Header: http.Header{"Retry-After": {"1800"}}})
 			twice := func(pattern string) func(spec *hierarchy.SubscriptionSpec) {

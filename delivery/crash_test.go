@@ -14,13 +14,20 @@ import (
 // and waits until nothing is pending.
 func crashAt(t *testing.T, b *bundle, task childTask) {
 	t.Helper()
-	task.Role, task.Database, task.EngineID = "engine", b.pool.Config().ConnString(), "first"
+	task.Role = "engine"
+	task.Database = b.pool.Config().ConnString()
+	task.EngineID = "first"
 	first := startChild(t, task)
 	require.Error(t, first.cmd.Wait(), "it has killed itself, perhaps before it could say that it has started")
 	// The test does not wait out the heartbeat.
 	_, err := b.pool.Exec(t.Context(), `UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute' WHERE id = 'first'`)
 	require.NoError(t, err)
-	second := startChild(t, childTask{Role: "engine", Database: task.Database, EngineID: "second", ChunkSize: task.ChunkSize})
+	second := startChild(t, childTask{
+		Role:      "engine",
+		Database:  task.Database,
+		EngineID:  "second",
+		ChunkSize: task.ChunkSize,
+	})
 	second.awaitStart(t)
 	b.eventually(func() bool {
 		return b.count(`SELECT (SELECT count(*) FROM riverhook.delivery WHERE state = 'pending')
@@ -105,7 +112,11 @@ func TestACrashInMidExpansionTellsEachSubscriptionOnce(t *testing.T) {
 		}
 		id := b.enqueue(nil)
 
-		crashAt(t, b, childTask{DieAt: delivery.PointExpanded, Pass: pass, ChunkSize: 2})
+		crashAt(t, b, childTask{
+			DieAt:     delivery.PointExpanded,
+			Pass:      pass,
+			ChunkSize: 2,
+		})
 
 		deliveries := b.deliveries(id)
 		require.Len(t, deliveries, 7)

@@ -52,8 +52,12 @@ func (e *Engine) judge(ctx context.Context, row *store.TroubledRow) (changed boo
 	}
 	t, rules := tallyOf(row), rulesOf(row).Over(e.cfg.Deactivation)
 	ev := SubscriptionEvent{
-		SubscriptionID: row.SubscriptionID, Owner: row.Owner, URL: publicURL(row.URL), Epoch: row.Epoch,
-		FailingSince: t.FailingSince, FailedAttempts: t.Failed,
+		SubscriptionID: row.SubscriptionID,
+		Owner:          row.Owner,
+		URL:            publicURL(row.URL),
+		Epoch:          row.Epoch,
+		FailingSince:   t.FailingSince,
+		FailedAttempts: t.Failed,
 	}
 	if ev.Reason = t.deactivates(&rules); ev.Reason != "" {
 		return e.deactivate(ctx, row, ev)
@@ -67,7 +71,11 @@ func (e *Engine) judge(ctx context.Context, row *store.TroubledRow) (changed boo
 func (e *Engine) deactivate(ctx context.Context, row *store.TroubledRow, ev SubscriptionEvent) (bool, error) {
 	changed, err := e.changeAndAnnounce(ctx, func(q *store.Queries) ([]uuid.UUID, error) {
 		return q.DeactivateEpoch(ctx, &store.DeactivateEpochParams{
-			ID: row.SubscriptionID, Epoch: row.Epoch, URLVersion: row.URLVersion, Reason: ev.Reason, FailingSince: row.FailingSince,
+			ID:           row.SubscriptionID,
+			Epoch:        row.Epoch,
+			URLVersion:   row.URLVersion,
+			Reason:       ev.Reason,
+			FailingSince: row.FailingSince,
 		})
 	}, ev.operation(SubscriptionDeactivatedEventType))
 	if err != nil || !changed { // another engine was first, or an application holds the row: next time
@@ -81,7 +89,10 @@ func (e *Engine) deactivate(ctx context.Context, row *store.TroubledRow, ev Subs
 func (e *Engine) warn(ctx context.Context, row *store.TroubledRow, ev SubscriptionEvent) (bool, error) {
 	changed, err := e.changeAndAnnounce(ctx, func(q *store.Queries) ([]uuid.UUID, error) {
 		return q.MarkWarned(ctx, &store.MarkWarnedParams{
-			ID: row.SubscriptionID, Epoch: row.Epoch, URLVersion: row.URLVersion, FailingSince: row.FailingSince,
+			ID:           row.SubscriptionID,
+			Epoch:        row.Epoch,
+			URLVersion:   row.URLVersion,
+			FailingSince: row.FailingSince,
 		})
 	}, ev.operation(SubscriptionFailingEventType))
 	if err != nil || !changed {

@@ -38,7 +38,10 @@ func TestDeactivate_WhileARequestIsOut(t *testing.T) {
 			t.Cleanup(server.Close)
 			var err error
 			sub, err = b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-				URL: server.URL, Events: []string{"**"}, Owner: "owner", Schedule: tc.schedule,
+				URL:      server.URL,
+				Events:   []string{"**"},
+				Owner:    "owner",
+				Schedule: tc.schedule,
 			})
 			require.NoError(t, err)
 			engine := b.engine(nil)
@@ -80,7 +83,10 @@ func TestCreate_AnUnknownScheduleListsNamesInOrder(t *testing.T) {
 	b := newBundle(t)
 	for range 5 {
 		_, err := b.engine(nil).Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-			URL: "https://example.com", Events: []string{"**"}, Owner: "owner", Schedule: "nosuch",
+			URL:      "https://example.com",
+			Events:   []string{"**"},
+			Owner:    "owner",
+			Schedule: "nosuch",
 		})
 		require.ErrorContains(t, err, `Schedule: "nosuch" is not known; known are `+
 			"hourly, none, patient, pywebhooks, quick, seconds, servo, soon, standard, svix, twice")

@@ -62,7 +62,11 @@ func (e *Engine) decide(
 ) (decisions []decision, made map[string]dialect.Message) {
 	decisions = make([]decision, len(matches))
 	for i, m := range matches {
-		decisions[i] = decision{Match: m, Outcome: decisionDeliver, Tries: tries[m.Subscription.ID]}
+		decisions[i] = decision{
+			Match:   m,
+			Outcome: decisionDeliver,
+			Tries:   tries[m.Subscription.ID],
+		}
 		if reason := inactiveReason(m.Subscription); reason != "" {
 			decisions[i].Outcome, decisions[i].Reason = decisionInactive, reason
 		}
@@ -198,7 +202,9 @@ func (e *Engine) makeMessages(
 			failure = *f
 			failed[name] = failure
 		}
-		d.Outcome, d.Reason, d.Tries = failure.Outcome, failure.Reason, d.Tries+failure.Tries
+		d.Outcome = failure.Outcome
+		d.Reason = failure.Reason
+		d.Tries = d.Tries + failure.Tries
 		if d.Outcome == decisionWaiting && d.Tries >= e.cfg.ExternalizeTries {
 			d.Outcome = decisionFailed
 		}
@@ -223,7 +229,11 @@ func (e *Engine) makeMessage(ctx context.Context, by *caller, ev dialect.Event, 
 			case errors.Is(err, ErrGone):
 				return dialect.Message{}, &decision{Outcome: decisionGone, Reason: "the resource is gone"}
 			}
-			return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: reasonExternalizer + brief(err), Tries: 1}
+			return dialect.Message{}, &decision{
+				Outcome: decisionWaiting,
+				Reason:  reasonExternalizer + brief(err),
+				Tries:   1,
+			}
 		}
 	} else if err := e.checkSize("data", len(data)); err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
@@ -233,7 +243,11 @@ func (e *Engine) makeMessage(ctx context.Context, by *caller, ev dialect.Event, 
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 	}
 	if err != nil {
-		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: reasonDialect + brief(err), Tries: 1}
+		return dialect.Message{}, &decision{
+			Outcome: decisionWaiting,
+			Reason:  reasonDialect + brief(err),
+			Tries:   1,
+		}
 	}
 	if err := e.checkSize("message", len(msg.Body)); err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
@@ -243,7 +257,9 @@ func (e *Engine) makeMessage(ctx context.Context, by *caller, ev dialect.Event, 
 
 // logTrouble says why decisions wait or have failed, once for each reason.
 func (e *Engine) logTrouble(ctx context.Context, ex *expansion) {
-	waiting, failed, unfiltered := map[string]int{}, map[string]int{}, map[string]int{}
+	waiting := map[string]int{}
+	failed := map[string]int{}
+	unfiltered := map[string]int{}
 	for _, d := range ex.Decisions {
 		switch d.Outcome {
 		case decisionWaiting:

@@ -53,8 +53,12 @@ func TestClientsOfOthersVerifyWhatAnEngineSends(t *testing.T) {
 		for _, client := range clients[name] {
 			add := func(what string, r deliverytest.Request, body []byte, refused bool, secrets ...string) {
 				request := clientRequest{
-					Body: string(body), Client: client, Headers: map[string]string{}, Secrets: secrets,
-					Name: client + " " + name + ": " + what, Refused: refused,
+					Body:    string(body),
+					Client:  client,
+					Headers: map[string]string{},
+					Secrets: secrets,
+					Name:    client + " " + name + ": " + what,
+					Refused: refused,
 				}
 				for header, values := range r.Header {
 					request.Headers[strings.ToLower(header)] = values[0]

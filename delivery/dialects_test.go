@@ -27,7 +27,11 @@ const dataInPythonsForm = `{"name": "Zo\u00eb <&>", "n": [1, 2.5], "big": 123456
 // default and in hub-sha1, while they rotate their secrets.
 func captureAll(t *testing.T) map[string]captured {
 	t.Helper()
-	sha1, err := dialect.NewCustom(&dialect.CustomConfig{Base: dialect.Hub(), Name: "hub-sha1", Signer: dialect.HubSigner{SHA1: true}})
+	sha1, err := dialect.NewCustom(&dialect.CustomConfig{
+		Base:   dialect.Hub(),
+		Name:   "hub-sha1",
+		Signer: dialect.HubSigner{SHA1: true},
+	})
 	require.NoError(t, err)
 	dialects, err := dialect.NewRegistry(append(dialect.BuiltIn(), sha1)...)
 	require.NoError(t, err)
@@ -151,7 +155,11 @@ func TestAnEngineKnowsAllBuiltInDialectsByDefault(t *testing.T) {
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Dialects = nil })
 	for _, d := range dialect.BuiltIn() {
 		_, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-			Dialect: d.Name(), Events: []string{"**"}, Name: d.Name(), Owner: "owner", URL: "https://example.com/" + d.Name(),
+			Dialect: d.Name(),
+			Events:  []string{"**"},
+			Name:    d.Name(),
+			Owner:   "owner",
+			URL:     "https://example.com/" + d.Name(),
 		})
 		require.NoError(t, err, d.Name())
 	}

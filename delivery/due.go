@@ -71,8 +71,11 @@ func (e *Engine) runAhead(ctx context.Context, left time.Duration) (ran int, err
 func (e *Engine) passTime(ctx context.Context, since time.Time, left time.Duration) (passed time.Duration, err error) {
 	rules := &e.cfg.Verification
 	next, err := e.store.NextDue(ctx, &store.NextDueParams{
-		HostMs: rules.hostInterval().Milliseconds(), IntervalMs: rules.Interval.Milliseconds(), MaxHoldMs: e.cfg.MaxHold.Milliseconds(),
-		Queues: queues(), Since: since,
+		HostMs:     rules.hostInterval().Milliseconds(),
+		IntervalMs: rules.Interval.Milliseconds(),
+		MaxHoldMs:  e.cfg.MaxHold.Milliseconds(),
+		Queues:     queues(),
+		Since:      since,
 	})
 	if err != nil || next == 0 {
 		return 0, err
@@ -124,8 +127,11 @@ func (e *Engine) runClaimed(ctx context.Context, jobs []store.ClaimDueJobsRow) e
 	for i, row := range jobs {
 		wg.Go(func() {
 			job := &rivertype.JobRow{
-				ID: row.ID, Kind: row.Kind, EncodedArgs: row.Args, Attempt: int(row.Attempt),
-				Errors: make([]rivertype.AttemptError, row.Failures),
+				ID:          row.ID,
+				Kind:        row.Kind,
+				EncodedArgs: row.Args,
+				Attempt:     int(row.Attempt),
+				Errors:      make([]rivertype.AttemptError, row.Failures),
 			}
 			err := e.dispatch(ctx, job)
 			finish := store.FinishJobParams{ID: row.ID, Done: err == nil}

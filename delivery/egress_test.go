@@ -72,10 +72,17 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	}
 
 	// Creation, and each URL in it.
-	_, err := closed.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{URL: url, Events: []string{"**"}, Owner: "owner"})
+	_, err := closed.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+		URL:    url,
+		Events: []string{"**"},
+		Owner:  "owner",
+	})
 	require.ErrorIs(t, err, egress.ErrBlocked)
 	_, err = closed.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: "https://example.com/", Events: []string{"**"}, Owner: "owner", Credentials: oauth2(tokens.URL),
+		URL:         "https://example.com/",
+		Events:      []string{"**"},
+		Owner:       "owner",
+		Credentials: oauth2(tokens.URL),
 	})
 	require.ErrorIs(t, err, egress.ErrBlocked)
 
@@ -221,7 +228,12 @@ func TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints(t *testing.T)
 	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.URL, spec.Schedule = name, "hourly" }).ID
 	var failing, deactivated atomic.Int64
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Deactivation = delivery.DeactivationRules{Attempts: 1, Window: time.Millisecond, Exhausted: 1, ExhaustedWindow: time.Millisecond}
+		cfg.Deactivation = delivery.DeactivationRules{
+			Attempts:        1,
+			Window:          time.Millisecond,
+			Exhausted:       1,
+			ExhaustedWindow: time.Millisecond,
+		}
 		cfg.Egress = b.policy(func(cfg *egress.Config) { cfg.Proxy = &egress.Proxy{URL: proxy.URL} })
 		cfg.Hooks.SubscriptionFailing = func(context.Context, delivery.SubscriptionEvent) { failing.Add(1) }
 		cfg.Hooks.SubscriptionDeactivated = func(context.Context, delivery.SubscriptionEvent) { deactivated.Add(1) }

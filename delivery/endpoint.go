@@ -105,7 +105,11 @@ func (es *endpoints) get(key endpointKey, most int) *endpoint {
 	}
 	ep := es.find(key)
 	if ep == nil {
-		ep = &endpoint{version: key.URLVersion, limit: float64(most), most: most}
+		ep = &endpoint{
+			version: key.URLVersion,
+			limit:   float64(most),
+			most:    most,
+		}
 		es.add(key.SubscriptionID, ep)
 	}
 	ep.used = time.Now()
@@ -296,7 +300,9 @@ func (es *endpoints) learn(key endpointKey, outcome Outcome, took time.Duration,
 		return false
 	}
 	if now.Sub(ep.windowStart) > circuitWindow {
-		ep.windowStart, ep.windowAll, ep.windowBad = now, 0, 0
+		ep.windowStart = now
+		ep.windowAll = 0
+		ep.windowBad = 0
 	}
 	ep.windowAll++
 	ep.took += (took - ep.took) / 8
@@ -315,7 +321,9 @@ func (es *endpoints) learn(key endpointKey, outcome Outcome, took time.Duration,
 	if ep.failures < circuitRow && (ep.windowAll < circuitSample || 2*ep.windowBad < ep.windowAll) {
 		return false
 	}
-	ep.failures, ep.windowAll, ep.windowBad = 0, 0, 0
+	ep.failures = 0
+	ep.windowAll = 0
+	ep.windowBad = 0
 	return true
 }
 

@@ -17,7 +17,11 @@ func clientsEngine(t *testing.T) *Engine {
 	t.Helper()
 	policy, err := egress.New(nil)
 	require.NoError(t, err)
-	e := &Engine{cfg: &Config{Egress: policy, MaxInFlight: 7, Transport: egress.TransportConfig{MaxIdleConns: 3}}}
+	e := &Engine{cfg: &Config{
+		Egress:      policy,
+		MaxInFlight: 7,
+		Transport:   egress.TransportConfig{MaxIdleConns: 3},
+	}}
 	require.NoError(t, e.makeClients())
 	return e
 }

@@ -87,7 +87,10 @@ func says(status int, body string) http.HandlerFunc {
 // oauth2 are credentials for a token endpoint.
 func oauth2(tokenURL string) hierarchy.Credentials {
 	return hierarchy.Credentials{OAuth2: &hierarchy.OAuth2Credentials{
-		AuthStyle: "header", ClientID: "hooks", ClientSecret: "cl1ent-s3cret", TokenURL: tokenURL,
+		AuthStyle:    "header",
+		ClientID:     "hooks",
+		ClientSecret: "cl1ent-s3cret",
+		TokenURL:     tokenURL,
 	}}
 }
 
@@ -320,7 +323,11 @@ func TestCredentialsAreSealedAndShownNowhere(t *testing.T) {
 		r.Script(deliverytest.Answer{Status: 401})
 		sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
 			spec.Credentials, spec.Schedule = c, "twice"
-			spec.TLS = hierarchy.EndpointTLS{RootCAs: ca.pem(), Certificate: mine.cert, Key: hierarchy.Credential(mine.key)}
+			spec.TLS = hierarchy.EndpointTLS{
+				RootCAs:     ca.pem(),
+				Certificate: mine.cert,
+				Key:         hierarchy.Credential(mine.key),
+			}
 			shown = append(shown, *spec, spec)
 		})
 		a, err := engine.Ping(t.Context(), sub.ID)

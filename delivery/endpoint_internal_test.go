@@ -97,7 +97,9 @@ func TestThePauseOfACircuitDoublesUpToItsBound(t *testing.T) {
 
 func TestHeldDeliveriesAreReleasedWhenAShareOfTheSlotsIsFree(t *testing.T) {
 	t.Parallel()
-	es, id, now := newEndpoints(8), newEndpoint(), time.Now()
+	es := newEndpoints(8)
+	id := newEndpoint()
+	now := time.Now()
 	require.Zero(t, es.wantsRelease(id, now), "an endpoint that nobody knows")
 	require.Equal(t, 8, es.offer(id, 0, now))
 	require.Zero(t, es.wantsRelease(id, now), "while another releases")
@@ -178,8 +180,15 @@ func TestAnEndpointThatHasNotAnsweredYetKeepsFewWaiting(t *testing.T) {
 // state it was left in, and not while anybody has a slot of it.
 func TestAge_SilentEndpointsAreForgotten(t *testing.T) {
 	t.Parallel()
-	es, failing, throttled, busy := newEndpoints(8), newEndpoint(), newEndpoint(), newEndpoint()
-	for key, outcome := range map[endpointKey]Outcome{failing: OutcomeFailed, throttled: OutcomeThrottled, busy: OutcomeFailed} {
+	es := newEndpoints(8)
+	failing := newEndpoint()
+	throttled := newEndpoint()
+	busy := newEndpoint()
+	for key, outcome := range map[endpointKey]Outcome{
+		failing:   OutcomeFailed,
+		throttled: OutcomeThrottled,
+		busy:      OutcomeFailed,
+	} {
 		require.True(t, es.acquire(t.Context(), key, 0))
 		es.learn(key, outcome, time.Second, time.Now())
 		es.turn(key, time.Now())

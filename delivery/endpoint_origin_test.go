@@ -71,8 +71,12 @@ func TestSealedCredentials_DoNotFollowAURLThatWaitsForItsProof(t *testing.T) {
 			p, thief := newProving(t, nil), newProving(t, nil)
 			engine := b.engine(withOrigin)
 			created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-				URL: p.URL, Events: []string{"**"}, Owner: "owner", Verification: hierarchy.VerificationChallenge,
-				Credentials: hierarchy.Credentials{Bearer: "b34rer"}, SecretHeaders: map[string]string{"X-Key": "k3y"},
+				URL:           p.URL,
+				Events:        []string{"**"},
+				Owner:         "owner",
+				Verification:  hierarchy.VerificationChallenge,
+				Credentials:   hierarchy.Credentials{Bearer: "b34rer"},
+				SecretHeaders: map[string]string{"X-Key": "k3y"},
 			})
 			require.NoError(t, err)
 			b.exec(tc.statement, created.ID, thief.URL)
@@ -109,7 +113,9 @@ func TestSealedCredentials_GoWithAURLThatIsChangedByTheAPI(t *testing.T) {
 	update(hierarchy.SubscriptionUpdate{URL: new(first.URL() + "/path")})
 	update(hierarchy.SubscriptionUpdate{Credentials: &hierarchy.Credentials{Bearer: "second"}})
 	update(hierarchy.SubscriptionUpdate{
-		URL: new(second.URL()), Credentials: &hierarchy.Credentials{Bearer: "third"}, SecretHeaders: &map[string]string{"X-Key": "k3y"},
+		URL:           new(second.URL()),
+		Credentials:   &hierarchy.Credentials{Bearer: "third"},
+		SecretHeaders: &map[string]string{"X-Key": "k3y"},
 	})
 	_, err := b.subs.Reseal(t.Context(), nil)
 	require.NoError(t, err)
@@ -128,8 +134,12 @@ func TestSealedCredentials_AreGivenAgainAfterTheURLWasPutRight(t *testing.T) {
 	sub := b.carrying(r)
 	b.exec(`UPDATE riverhook.subscription SET url = 'https://thief.example' WHERE id = $1`, sub.ID)
 	spec := hierarchy.SubscriptionSpec{
-		URL: r.URL(), Events: []string{"**"}, Owner: "owner", Schedule: "soon",
-		Credentials: hierarchy.Credentials{Bearer: "b34rer"}, SecretHeaders: map[string]string{"X-Key": "k3y"},
+		URL:           r.URL(),
+		Events:        []string{"**"},
+		Owner:         "owner",
+		Schedule:      "soon",
+		Credentials:   hierarchy.Credentials{Bearer: "b34rer"},
+		SecretHeaders: map[string]string{"X-Key": "k3y"},
 	}
 
 	u, err := b.subs.Diff(t.Context(), sub.ID, spec)

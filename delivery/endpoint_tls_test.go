@@ -23,7 +23,12 @@ import (
 // point subscribes a URL.
 func (b *bundle) point(url string, change func(spec *hierarchy.SubscriptionSpec)) uuid.UUID {
 	b.t.Helper()
-	spec := hierarchy.SubscriptionSpec{URL: url, Events: []string{"**"}, Owner: "owner", Schedule: "twice"}
+	spec := hierarchy.SubscriptionSpec{
+		URL:      url,
+		Events:   []string{"**"},
+		Owner:    "owner",
+		Schedule: "twice",
+	}
 	if change != nil {
 		change(&spec)
 	}
@@ -67,7 +72,11 @@ func TestASubscriptionHasAuthoritiesAndAClientCertificateOfItsOwn(t *testing.T) 
 	open, mutual := servers.serve(nil, noContent).URL, servers.serve(clients, noContent).URL
 	roots := func(spec *hierarchy.SubscriptionSpec) { spec.TLS.RootCAs = servers.pem() }
 	both := func(spec *hierarchy.SubscriptionSpec) {
-		spec.TLS = hierarchy.EndpointTLS{RootCAs: servers.pem(), Certificate: mine.cert, Key: hierarchy.Credential(mine.key)}
+		spec.TLS = hierarchy.EndpointTLS{
+			RootCAs:     servers.pem(),
+			Certificate: mine.cert,
+			Key:         hierarchy.Credential(mine.key),
+		}
 	}
 	other := func(spec *hierarchy.SubscriptionSpec) {
 		both(spec)
@@ -141,7 +150,11 @@ func TestATokenIsAskedForWithTheTLSSettingsOfItsSubscription(t *testing.T) {
 	r := b.receiver(nil)
 	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
 		spec.Credentials = oauth2(tokens.URL)
-		spec.TLS = hierarchy.EndpointTLS{RootCAs: servers.pem(), Certificate: mine.cert, Key: hierarchy.Credential(mine.key)}
+		spec.TLS = hierarchy.EndpointTLS{
+			RootCAs:     servers.pem(),
+			Certificate: mine.cert,
+			Key:         hierarchy.Credential(mine.key),
+		}
 	})
 
 	b.enqueue(nil)

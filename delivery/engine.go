@@ -122,13 +122,22 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		admitted: make(chan struct{}, admittedPerRequest*cfg.MaxInFlight), asking: make(chan struct{}, maxAsking), box: sealed.NewBox(cfg.Sealer),
-		cfg: cfg, log: cfg.Logger, pool: pool, random: rand.Float64, rereadAfter: rereadAfter, underWay: newUnderWay(),
-		store: store.In(pool, cfg.Schema), frequent: store.Frequent(pool, cfg.Schema),
-		keeper:    newHeaderKeeper(cfg.History.RedactHeaders),
-		filters:   newFilters(),
-		endpoints: newEndpoints(cfg.MaxInFlightPerEndpoint), inFlight: make(chan struct{}, cfg.MaxInFlight),
-		wide: make(chan struct{}, int(wideShare*float64(cfg.MaxInFlight))),
+		admitted:    make(chan struct{}, admittedPerRequest*cfg.MaxInFlight),
+		asking:      make(chan struct{}, maxAsking),
+		box:         sealed.NewBox(cfg.Sealer),
+		cfg:         cfg,
+		log:         cfg.Logger,
+		pool:        pool,
+		random:      rand.Float64,
+		rereadAfter: rereadAfter,
+		underWay:    newUnderWay(),
+		store:       store.In(pool, cfg.Schema),
+		frequent:    store.Frequent(pool, cfg.Schema),
+		keeper:      newHeaderKeeper(cfg.History.RedactHeaders),
+		filters:     newFilters(),
+		endpoints:   newEndpoints(cfg.MaxInFlightPerEndpoint),
+		inFlight:    make(chan struct{}, cfg.MaxInFlight),
+		wide:        make(chan struct{}, int(wideShare*float64(cfg.MaxInFlight))),
 	}
 	e.heart, e.hooks = e.newHeart(), newHookCalls()
 	e.ids.now = e.heart.Now
@@ -148,7 +157,9 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e.resolver, err = hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
-		ActiveChain: cfg.ActiveChain, Schema: cfg.Schema, Tree: cfg.Tree,
+		ActiveChain: cfg.ActiveChain,
+		Schema:      cfg.Schema,
+		Tree:        cfg.Tree,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
@@ -163,13 +174,20 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 func (e *Engine) makeSubscriptions() (err error) {
 	names := slices.Sorted(maps.Keys(e.schedules))
 	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
-		CheckFilter: e.checkFilter, CheckSecret: e.cfg.Dialects.CheckSecret,
-		CheckURL: e.checkURL, Dialects: e.cfg.Dialects.Names(), Schedules: names, Schema: e.cfg.Schema,
-		KnowsSchedule: func(name string) bool { _, ok := e.schedules.named(name); return ok },
-		Sealer:        e.cfg.Sealer,
-		MaxPerOwner:   e.cfg.SubscriptionsPerOwner, MaxPerSite: e.cfg.SubscriptionsPerSite,
-		RequireVerification: e.cfg.Verification.Require, Verifications: e.cfg.Verification.methods(), Tree: e.cfg.Tree,
-		Permissions: e.cfg.Permissions,
+		CheckFilter:         e.checkFilter,
+		CheckSecret:         e.cfg.Dialects.CheckSecret,
+		CheckURL:            e.checkURL,
+		Dialects:            e.cfg.Dialects.Names(),
+		Schedules:           names,
+		Schema:              e.cfg.Schema,
+		KnowsSchedule:       func(name string) bool { _, ok := e.schedules.named(name); return ok },
+		Sealer:              e.cfg.Sealer,
+		MaxPerOwner:         e.cfg.SubscriptionsPerOwner,
+		MaxPerSite:          e.cfg.SubscriptionsPerSite,
+		RequireVerification: e.cfg.Verification.Require,
+		Verifications:       e.cfg.Verification.methods(),
+		Tree:                e.cfg.Tree,
+		Permissions:         e.cfg.Permissions,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: config: %w", err)

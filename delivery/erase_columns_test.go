@@ -155,7 +155,10 @@ func (b *bundle) spread(about access.Resource) {
 	b.enqueue(change)
 	b.drain(engine)
 	_, err := engine.Ask(b.t.Context(), delivery.Question{
-		Type: "user.delete", Resource: about, Data: map[string]string{"name": "Lovelace"}, Attributes: map[string]string{"mail": secretName},
+		Type:       "user.delete",
+		Resource:   about,
+		Data:       map[string]string{"name": "Lovelace"},
+		Attributes: map[string]string{"mail": secretName},
 	})
 	require.ErrorIs(b.t, err, delivery.ErrVetoed)
 	revoked = true
@@ -241,14 +244,18 @@ func TestErase_AnswersThatArriveLate(t *testing.T) {
 		before, after steps // the answer is recorded
 		attempts      int
 	}{
-		"erased before":                     {before: steps{erased}, attempts: 1},
-		"erased after":                      {after: steps{erased}, attempts: 1},
-		"erased and pruned before":          {before: steps{erased, pruned}},
-		"erased before, pruned after":       {before: steps{erased}, after: steps{pruned}},
-		"pruned before":                     {before: steps{cancelled, pruned}},
-		"pruned before, erased after":       {before: steps{cancelled, pruned}, after: steps{erased}},
-		"pruned after":                      {after: steps{pruned}},
-		"cancelled before, erased after":    {before: steps{cancelled}, after: steps{erased}, attempts: 1},
+		"erased before":               {before: steps{erased}, attempts: 1},
+		"erased after":                {after: steps{erased}, attempts: 1},
+		"erased and pruned before":    {before: steps{erased, pruned}},
+		"erased before, pruned after": {before: steps{erased}, after: steps{pruned}},
+		"pruned before":               {before: steps{cancelled, pruned}},
+		"pruned before, erased after": {before: steps{cancelled, pruned}, after: steps{erased}},
+		"pruned after":                {after: steps{pruned}},
+		"cancelled before, erased after": {
+			before:   steps{cancelled},
+			after:    steps{erased},
+			attempts: 1,
+		},
 		"cancelled before, pruned after":    {before: steps{cancelled}, after: steps{pruned}},
 		"cancelled, erased, pruned, before": {before: steps{cancelled, erased, pruned}},
 	} {
@@ -287,7 +294,10 @@ func TestErase_QuestionsUnderWay(t *testing.T) {
 	t.Parallel()
 	ask := func(b *bundle, engine *delivery.Engine) {
 		_, err := engine.Ask(b.t.Context(), delivery.Question{
-			Type: "user.delete", Resource: ada, Data: map[string]string{"name": "Lovelace"}, Attributes: map[string]string{"mail": secretName},
+			Type:       "user.delete",
+			Resource:   ada,
+			Data:       map[string]string{"name": "Lovelace"},
+			Attributes: map[string]string{"mail": secretName},
 		})
 		require.ErrorIs(b.t, err, delivery.ErrVetoed)
 	}
@@ -431,7 +441,11 @@ func TestErase_RacesAnswersAndPruning(t *testing.T) {
 					in.Resource = resource(i)
 				})
 			}
-			_, err := engine.Ask(t.Context(), delivery.Question{Type: "user.change", Resource: resource(i), Data: secretName})
+			_, err := engine.Ask(t.Context(), delivery.Question{
+				Type:     "user.change",
+				Resource: resource(i),
+				Data:     secretName,
+			})
 			require.ErrorIs(t, err, delivery.ErrVetoed)
 			b.eraseResource(resource(i)) // all that it had until now
 		})

@@ -55,7 +55,11 @@ func TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent(t *testing.T) {
 	b.drain(engine)
 	before := b.delivery(id, sub.ID)
 
-	require.Equal(t, outbox.Erased{Attempts: 2, Intents: 1, Messages: 1}, b.erase())
+	require.Equal(t, outbox.Erased{
+		Attempts: 2,
+		Intents:  1,
+		Messages: 1,
+	}, b.erase())
 
 	b.requireForgotten()
 	h := b.reader()
@@ -116,7 +120,12 @@ func TestWhatIsPendingOfAResourceThatIsErasedIsCancelled(t *testing.T) {
 		in.NotBefore = time.Now().Add(time.Hour)
 	})
 
-	require.Equal(t, outbox.Erased{Attempts: 1, Deliveries: 2, Intents: 3, Messages: 1}, b.erase())
+	require.Equal(t, outbox.Erased{
+		Attempts:   1,
+		Deliveries: 2,
+		Intents:    3,
+		Messages:   1,
+	}, b.erase())
 	b.pass(2 * time.Hour)
 	b.drain(b.engine(nil))
 
@@ -146,7 +155,12 @@ func TestAnErasureBelongsToTheCallersTransaction(t *testing.T) {
 	before := b.enqueue(personal)
 	ctx := t.Context()
 	enqueue := func(tx pgx.Tx, id string, data string) {
-		_, err := b.outbox.Enqueue(ctx, tx, outbox.Intent{ID: id, Type: "user.deleted", Resource: ada, Data: json.RawMessage(data)})
+		_, err := b.outbox.Enqueue(ctx, tx, outbox.Intent{
+			ID:       id,
+			Type:     "user.deleted",
+			Resource: ada,
+			Data:     json.RawMessage(data),
+		})
 		require.NoError(t, err)
 	}
 
@@ -173,7 +187,12 @@ func TestAnErasureBelongsToTheCallersTransaction(t *testing.T) {
 	require.Len(t, r.Requests(), 1)
 	require.Equal(t, "behind", r.Requests()[0].ID())
 	require.NoError(t, pgx.BeginFunc(ctx, b.pool, func(tx pgx.Tx) error {
-		res, err := b.outbox.Enqueue(ctx, tx, outbox.Intent{ID: "earlier", Type: "user.deleted", Resource: ada, Data: "Lovelace again"})
+		res, err := b.outbox.Enqueue(ctx, tx, outbox.Intent{
+			ID:       "earlier",
+			Type:     "user.deleted",
+			Resource: ada,
+			Data:     "Lovelace again",
+		})
 		require.True(t, res.Duplicate, "its id is remembered, and brings nothing back")
 		return err
 	}))

@@ -35,7 +35,11 @@ func TestATypeIsRegisteredWithWhatIsKeptOfItsPayloads(t *testing.T) {
 	b.subscribe(b.receiver(nil), nil)
 	b.eventTypes(
 		outbox.EventType{Name: "user.created", Payloads: outbox.KeepBody},
-		outbox.EventType{Name: "user.updated", Payloads: outbox.KeepNothing, Extends: []string{"user.changed"}},
+		outbox.EventType{
+			Name:     "user.updated",
+			Payloads: outbox.KeepNothing,
+			Extends:  []string{"user.changed"},
+		},
 		outbox.EventType{Name: "user.deleted", Payloads: outbox.KeepNothing},
 		outbox.EventType{Name: "user.moved", Extends: []string{"user.updated"}},
 		outbox.EventType{Name: "office.opened", Payloads: outbox.KeepNothing},
@@ -74,13 +78,26 @@ func TestPayloadsAreKeptWholeForTheAgeThatIsSaid(t *testing.T) {
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
 	b.eventTypes(
-		outbox.EventType{Name: "user.created", Payloads: outbox.KeepHash, PayloadAge: 3 * time.Hour},
-		outbox.EventType{Name: "user.deleted", Payloads: outbox.KeepNothing, PayloadAge: 3 * time.Hour},
+		outbox.EventType{
+			Name:       "user.created",
+			Payloads:   outbox.KeepHash,
+			PayloadAge: 3 * time.Hour,
+		},
+		outbox.EventType{
+			Name:       "user.deleted",
+			Payloads:   outbox.KeepNothing,
+			PayloadAge: 3 * time.Hour,
+		},
 		outbox.EventType{Name: "user.moved", Payloads: outbox.KeepHash},
 	)
 	engine := b.keeping(delivery.HistoryRules{
-		Payloads: delivery.KeepHash, PayloadAge: time.Hour,
-		Types: []delivery.TypeRule{{Pattern: "user.deleted", Payloads: delivery.KeepNothing, PayloadAge: 2 * time.Hour}},
+		Payloads:   delivery.KeepHash,
+		PayloadAge: time.Hour,
+		Types: []delivery.TypeRule{{
+			Pattern:    "user.deleted",
+			Payloads:   delivery.KeepNothing,
+			PayloadAge: 2 * time.Hour,
+		}},
 	})
 	byHours := map[int]string{}
 	for hours, eventType := range map[int]string{
@@ -204,7 +221,11 @@ func TestWhatIsErasedIsNotReducedLater(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
-	b.eventTypes(outbox.EventType{Name: "user.created", Payloads: outbox.KeepHash, PayloadAge: time.Hour})
+	b.eventTypes(outbox.EventType{
+		Name:       "user.created",
+		Payloads:   outbox.KeepHash,
+		PayloadAge: time.Hour,
+	})
 	engine := b.engine(nil)
 	id := b.enqueue(nil)
 	b.drain(engine)

@@ -17,7 +17,11 @@ import (
 func ExampleEngine_Ask() {
 	deleteUser := func(ctx context.Context, pool *pgxpool.Pool, engine *delivery.Engine, id string) error {
 		user := access.Resource{Kind: "user", ID: id}
-		_, err := engine.Ask(ctx, delivery.Question{Type: "user.delete", Resource: user, Data: map[string]string{"id": id}})
+		_, err := engine.Ask(ctx, delivery.Question{
+			Type:     "user.delete",
+			Resource: user,
+			Data:     map[string]string{"id": id},
+		})
 		if veto, ok := errors.AsType[*delivery.VetoError](err); ok {
 			return fmt.Errorf("%s says: %s", veto.Vetoes[0].Name, veto.Vetoes[0].Reason)
 		}

@@ -156,9 +156,15 @@ func (e *Engine) findChunk(ctx context.Context, host *caller, by carrier, in *in
 	}
 	_, keep := e.cfg.History.of(in.Event.Type, in.Keep)
 	ex := &expansion{
-		Intent: in, Place: found.Place, Standing: found.Standing, matches: found.Matches, ReadAt: readAt, Next: in.After,
-		Keep: keep, JobID: by.JobID,
-		Wait: e.cfg.RedecideAfter,
+		Intent:   in,
+		Place:    found.Place,
+		Standing: found.Standing,
+		matches:  found.Matches,
+		ReadAt:   readAt,
+		Next:     in.After,
+		Keep:     keep,
+		JobID:    by.JobID,
+		Wait:     e.cfg.RedecideAfter,
 	}
 	if len(ex.matches) > e.cfg.ChunkSize {
 		ex.matches, ex.More = ex.matches[:e.cfg.ChunkSize], true
@@ -220,7 +226,11 @@ func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]diale
 			body = in.Payloads.share(row.Dialect, row.Body)
 		}
 		msg := dialect.Message{
-			ID: in.Event.ID, Type: in.Event.Type, ContentType: row.ContentType, Body: body, OccurredAt: in.Event.OccurredAt,
+			ID:          in.Event.ID,
+			Type:        in.Event.Type,
+			ContentType: row.ContentType,
+			Body:        body,
+			OccurredAt:  in.Event.OccurredAt,
 		}
 		if err := json.Unmarshal(row.Headers, &msg.Headers); err != nil {
 			return nil, fmt.Errorf("delivery: headers of the message of %s: %w", in.Event.ID, err)
@@ -291,11 +301,24 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 			continue
 		}
 		targets = append(targets, &target{
-			ID: d.DeliveryID, IntentID: ex.Intent.ID, Event: ex.Intent.Event, Message: messages[d.Subscription.Dialect],
-			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect, Epoch: d.Subscription.Epoch,
-			State: statePending, Round: 1, AccessAt: d.AccessAt, CircuitOpened: row.CircuitOpened, Trial: row.Trial,
-			Gone: row.Gone, Failing: row.Failing,
-			ReadAt: ex.ReadAt, Payloads: ex.Intent.Payloads, TreeVersion: ex.Intent.TreeVersion,
+			ID:            d.DeliveryID,
+			IntentID:      ex.Intent.ID,
+			Event:         ex.Intent.Event,
+			Message:       messages[d.Subscription.Dialect],
+			Sub:           attempted(d.Subscription),
+			Stored:        storedSecrets(row.Secrets),
+			Dialect:       d.Subscription.Dialect,
+			Epoch:         d.Subscription.Epoch,
+			State:         statePending,
+			Round:         1,
+			AccessAt:      d.AccessAt,
+			CircuitOpened: row.CircuitOpened,
+			Trial:         row.Trial,
+			Gone:          row.Gone,
+			Failing:       row.Failing,
+			ReadAt:        ex.ReadAt,
+			Payloads:      ex.Intent.Payloads,
+			TreeVersion:   ex.Intent.TreeVersion,
 		})
 	}
 	return targets
@@ -305,9 +328,21 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 // a large fan-out wait for their turn.
 func attempted(s hierarchy.Subscription) hierarchy.Subscription {
 	return hierarchy.Subscription{
-		ID: s.ID, URL: s.URL, Owner: s.Owner, Operator: s.Operator, Permission: s.Permission, Dialect: s.Dialect,
-		Headers: s.Headers, Schedule: s.Schedule, Timeout: s.Timeout, MaxInFlight: s.MaxInFlight,
-		CredentialsVersion: s.CredentialsVersion, URLVersion: s.URLVersion,
-		State: s.State, StateReason: s.StateReason, Epoch: s.Epoch, DeletedAt: s.DeletedAt,
+		ID:                 s.ID,
+		URL:                s.URL,
+		Owner:              s.Owner,
+		Operator:           s.Operator,
+		Permission:         s.Permission,
+		Dialect:            s.Dialect,
+		Headers:            s.Headers,
+		Schedule:           s.Schedule,
+		Timeout:            s.Timeout,
+		MaxInFlight:        s.MaxInFlight,
+		CredentialsVersion: s.CredentialsVersion,
+		URLVersion:         s.URLVersion,
+		State:              s.State,
+		StateReason:        s.StateReason,
+		Epoch:              s.Epoch,
+		DeletedAt:          s.DeletedAt,
 	}
 }

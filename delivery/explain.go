@@ -45,7 +45,11 @@ func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory)
 		return nil, err
 	}
 	in.Data = nil
-	at := hierarchy.Lookup{Site: in.Site, ActiveSite: in.ActiveSite, TreeVersion: in.treeVersion}
+	at := hierarchy.Lookup{
+		Site:        in.Site,
+		ActiveSite:  in.ActiveSite,
+		TreeVersion: in.treeVersion,
+	}
 	for range maxExplanations {
 		x, before, err := h.explain(ctx, in, at, p)
 		if err != nil || x.SitesError != "" {
@@ -113,7 +117,9 @@ func (h *History) explainRecorded(
 	ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, p *PrincipalHistory, only []string,
 ) error {
 	rows, err := h.store.ExplainRecorded(ctx, &store.ExplainRecordedParams{
-		IntentID: x.Intent.Key, Subscriptions: only, MaxRows: maxExplained + 1,
+		IntentID:      x.Intent.Key,
+		Subscriptions: only,
+		MaxRows:       maxExplained + 1,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: explain: %w", err)
@@ -123,9 +129,17 @@ func (h *History) explainRecorded(
 	}
 	for _, row := range rows {
 		s := Explained{
-			SubscriptionID: row.SubscriptionID, Name: row.Name, URL: publicURL(row.URL), Owner: row.Owner, Site: hierarchy.Path(row.Site),
-			Outcome: DecisionOutcome(row.Outcome), MatchedSite: hierarchy.Path(row.MatchedSite), MatchedPattern: row.MatchedPattern,
-			Hold: Hold(row.Hold), Attempts: row.Attempts, reason: row.Reason,
+			SubscriptionID: row.SubscriptionID,
+			Name:           row.Name,
+			URL:            publicURL(row.URL),
+			Owner:          row.Owner,
+			Site:           hierarchy.Path(row.Site),
+			Outcome:        DecisionOutcome(row.Outcome),
+			MatchedSite:    hierarchy.Path(row.MatchedSite),
+			MatchedPattern: row.MatchedPattern,
+			Hold:           Hold(row.Hold),
+			Attempts:       row.Attempts,
+			reason:         row.Reason,
 		}
 		if row.DeliveryID != "" {
 			delivery, err := uuid.Parse(row.DeliveryID)
@@ -218,7 +232,11 @@ func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hi
 		prefix = hierarchy.BeforePrefix
 	}
 	rows, err := h.store.ExplainOthers(ctx, &store.ExplainOthersParams{
-		IntentID: x.Intent.Key, Patterns: hierarchy.Patterns(x.Intent.Type), Type: name, Prefix: prefix, Sites: x.siteTexts(),
+		IntentID:      x.Intent.Key,
+		Patterns:      hierarchy.Patterns(x.Intent.Type),
+		Type:          name,
+		Prefix:        prefix,
+		Sites:         x.siteTexts(),
 		Subscriptions: only,
 		MaxRows:       maxExplainedLive + 1,
 	})
@@ -232,8 +250,15 @@ func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hi
 		outcome, why := judgeOther(&x.Intent, row)
 		site := hierarchy.Path(row.Site)
 		x.Subscriptions = append(x.Subscriptions, Explained{
-			SubscriptionID: row.ID, Name: row.Name, URL: publicURL(row.URL), Owner: row.Owner, Site: site,
-			Outcome: outcome, Why: whys[site] + "; " + why, Live: true, reason: why,
+			SubscriptionID: row.ID,
+			Name:           row.Name,
+			URL:            publicURL(row.URL),
+			Owner:          row.Owner,
+			Site:           site,
+			Outcome:        outcome,
+			Why:            whys[site] + "; " + why,
+			Live:           true,
+			reason:         why,
 		})
 	}
 	return nil

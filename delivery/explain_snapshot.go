@@ -26,7 +26,9 @@ func (h *History) readState(ctx context.Context, in *IntentRecord) error {
 		return fmt.Errorf("delivery: explain: %w", err)
 	}
 	for _, row := range rows { // none: it was pruned meanwhile
-		in.State, in.Reason, in.EndedAt = IntentState(row.State), row.Reason, row.EndedAt
+		in.State = IntentState(row.State)
+		in.Reason = row.Reason
+		in.EndedAt = row.EndedAt
 	}
 	return nil
 }

@@ -42,10 +42,16 @@ func TestEverySubscriptionThatWasConsideredIsExplained(t *testing.T) {
 		})
 	}
 	delivered := add("delivered", ok, func(s *hierarchy.SubscriptionSpec) {
-		s.Site, s.Events, s.Channels = "/noaa", []string{"office.*", "user.*"}, []string{"ops", "dev"}
+		s.Site = "/noaa"
+		s.Events = []string{"office.*", "user.*"}
+		s.Channels = []string{"ops", "dev"}
 	})
 	_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		Name: "operator", URL: b.receiver(nil).URL(), Events: []string{"**"}, Operator: true, Dialect: "plain",
+		Name:     "operator",
+		URL:      b.receiver(nil).URL(),
+		Events:   []string{"**"},
+		Operator: true,
+		Dialect:  "plain",
 	})
 	require.NoError(t, err)
 	add("active site", ok, func(s *hierarchy.SubscriptionSpec) { s.Site = "/noaa/hq" })

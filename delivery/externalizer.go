@@ -84,7 +84,12 @@ func (x *Externalizers) Register(dialectName, kind, pattern string, ex Externali
 	if err := hierarchy.CheckPattern(pattern); err != nil {
 		return fmt.Errorf("delivery: register externalizer: %w", err)
 	}
-	added := externalizerEntry{dialect: dialectName, kind: kind, pattern: pattern, externalizer: ex}
+	added := externalizerEntry{
+		dialect:      dialectName,
+		kind:         kind,
+		pattern:      pattern,
+		externalizer: ex,
+	}
 
 	x.mu.Lock()
 	defer x.mu.Unlock()

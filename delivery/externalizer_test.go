@@ -163,7 +163,8 @@ func TestExternalizersFindTheMostSpecificOfAny(t *testing.T) {
 		var entries []externalizerEntry
 		for range rapid.IntRange(0, 30).Draw(t, "n") {
 			e := externalizerEntry{
-				dialect: rapid.SampledFrom(dialects).Draw(t, "dialect"), kind: rapid.SampledFrom(kinds).Draw(t, "kind"),
+				dialect: rapid.SampledFrom(dialects).Draw(t, "dialect"),
+				kind:    rapid.SampledFrom(kinds).Draw(t, "kind"),
 				pattern: rapid.SampledFrom(patterns).Draw(t, "pattern"),
 			}
 			e.externalizer = markedExternalizer(fmt.Sprint(e.dialect, "|", e.kind, "|", e.pattern))

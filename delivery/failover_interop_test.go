@@ -116,7 +116,11 @@ func newReplicated(t *testing.T) *replicated {
 	primary, standby, err := pgserver.StartPair(t.Context(), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _, _ = primary.Close(), standby.Close() })
-	r := &replicated{address: newAddress(t), primary: primary, standby: standby}
+	r := &replicated{
+		address: newAddress(t),
+		primary: primary,
+		standby: standby,
+	}
 	connect := func(server *pgserver.Server) *pgx.Conn {
 		conn, err := pgx.Connect(t.Context(), server.URL())
 		require.NoError(t, err)

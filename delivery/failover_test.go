@@ -34,7 +34,11 @@ type failover struct {
 // failover starts engines on the pools, which leave others the time that engines do.
 func (b *bundle) failover(n int, pools [2]*pgxpool.Pool) *failover {
 	b.t.Helper()
-	f := &failover{bundle: b, answer: make(chan struct{}), under: n}
+	f := &failover{
+		bundle: b,
+		answer: make(chan struct{}),
+		under:  n,
+	}
 	f.receiver = b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
 		<-f.answer
 		return deliverytest.Answer{}

@@ -54,7 +54,12 @@ func (e *Engine) attemptAll(ctx context.Context, by carrier, fresh []*target, le
 }
 
 func (e *Engine) newFanOut(by carrier) *fanOut {
-	return &fanOut{engine: e, by: by, own: make(chan struct{}, maxParallel), started: time.Now()}
+	return &fanOut{
+		engine:  e,
+		by:      by,
+		own:     make(chan struct{}, maxParallel),
+		started: time.Now(),
+	}
 }
 
 // begin queues attempts up.

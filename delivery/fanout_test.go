@@ -32,7 +32,11 @@ func TestFanOut_SlowEndpointsDelayNoOther(t *testing.T) {
 		b.subscribe(hanging, unowned)
 	}
 	b.subscribe(quick, unowned)
-	first := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first"})
+	first := startChild(t, childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "first",
+	})
 	first.awaitStart(t)
 
 	b.enqueue(nil)
@@ -42,7 +46,11 @@ func TestFanOut_SlowEndpointsDelayNoOther(t *testing.T) {
 	b.wait(hanging, 2*slow)
 	first.kill(t)
 	b.exec(`UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute'`)
-	second := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "second"})
+	second := startChild(t, childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "second",
+	})
 	second.awaitStart(t)
 
 	b.wait(quick, 3)

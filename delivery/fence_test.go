@@ -54,7 +54,9 @@ func TestAnExpansionThatWasOvertakenByAChunkWritesNothing(t *testing.T) {
 		r, _ := b.subscribeAs("ada")
 		receivers = append(receivers, r)
 	}
-	asked, answer, ended := make(chan struct{}, 3), make(chan struct{}), make(chan error, 1)
+	asked := make(chan struct{}, 3)
+	answer := make(chan struct{})
+	ended := make(chan error, 1)
 	other := b.patientlyGuardedBy(func() {
 		asked <- struct{}{}
 		if len(asked) == 2 {

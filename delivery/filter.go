@@ -107,7 +107,14 @@ func (e *Engine) judgeFilter(ctx context.Context, expr string, seen *filter.Even
 // externalizer will make of it.
 func filteredEvent(ev dialect.Event) *filter.Event {
 	return &filter.Event{
-		Type: ev.Type, Site: ev.Site, ActiveSite: ev.ActiveSite, ResourceKind: ev.ResourceKind, ResourceID: ev.ResourceID,
-		Actor: ev.Actor, Channel: ev.Channel, Attributes: ev.Attributes, Data: ev.Data,
+		Type:         ev.Type,
+		Site:         ev.Site,
+		ActiveSite:   ev.ActiveSite,
+		ResourceKind: ev.ResourceKind,
+		ResourceID:   ev.ResourceID,
+		Actor:        ev.Actor,
+		Channel:      ev.Channel,
+		Attributes:   ev.Attributes,
+		Data:         ev.Data,
 	}
 }

@@ -42,7 +42,10 @@ func TestAFilterDecidesWhoHearsAndNobodyIsAskedAboutTheOthers(t *testing.T) {
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Access = checkers })
 
 	id := b.enqueue(func(in *outbox.Intent) {
-		in.Actor, in.ActiveSite, in.Channel, in.Attributes = "root", "/noaa", "ops", map[string]string{"tier": "gold"}
+		in.Actor = "root"
+		in.ActiveSite = "/noaa"
+		in.Channel = "ops"
+		in.Attributes = map[string]string{"tier": "gold"}
 	})
 	b.drain(engine)
 
@@ -118,7 +121,11 @@ func TestFiltersOfAnEngineHaveItsLimits(t *testing.T) {
 	require.ErrorContains(t, err, "Filters: MaxCost: is -1")
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Filters.MaxCost = 10 })
 
-	spec := hierarchy.SubscriptionSpec{URL: b.receiver(nil).URL(), Events: []string{"**"}, Owner: "owner"}
+	spec := hierarchy.SubscriptionSpec{
+		URL:    b.receiver(nil).URL(),
+		Events: []string{"**"},
+		Owner:  "owner",
+	}
 	for expr, want := range map[string]string{
 		`data.exists(n, n == 1)`: "Filter: may cost",
 		`knd == "user"`:          "Filter: line 1, column 1: undeclared reference to 'knd'",
@@ -273,7 +280,12 @@ func (b *bundle) outcomesOf(intentID string) map[uuid.UUID]string {
 func (b *bundle) paused(h hears, listens []string, p passes) uuid.UUID {
 	b.t.Helper()
 	created, err := b.subs.Create(b.t.Context(), hierarchy.SubscriptionSpec{
-		URL: "http://127.0.0.1/", Owner: "owner", Paused: true, Events: h.events, Channels: listens, Filter: p.filter,
+		URL:      "http://127.0.0.1/",
+		Owner:    "owner",
+		Paused:   true,
+		Events:   h.events,
+		Channels: listens,
+		Filter:   p.filter,
 	})
 	require.NoError(b.t, err)
 	return created.ID
@@ -282,7 +294,9 @@ func (b *bundle) paused(h hears, listens []string, p passes) uuid.UUID {
 func (b *bundle) enqueueOrder(eventType, channel string, total any) string {
 	b.t.Helper()
 	return b.enqueue(func(in *outbox.Intent) {
-		in.Type, in.Channel, in.Data = eventType, channel, map[string]any{}
+		in.Type = eventType
+		in.Channel = channel
+		in.Data = map[string]any{}
 		if total != nil {
 			in.Data = map[string]any{"total": total}
 		}
@@ -369,7 +383,10 @@ func TestAHostileFilterIsKeptOrRefusedAndStopsNothing(t *testing.T) {
 		`data.map(x, [x, x]).map(x, [x, x]) == []`, `data.name + data.name == ""`,
 	} {
 		_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-			URL: "http://127.0.0.1/", Events: []string{"**"}, Owner: "owner", Filter: expr,
+			URL:    "http://127.0.0.1/",
+			Events: []string{"**"},
+			Owner:  "owner",
+			Filter: expr,
 		})
 		if err != nil {
 			require.ErrorContains(t, err, "Filter: ")

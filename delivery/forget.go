@@ -12,7 +12,10 @@ import (
 // subscriptions forgets those that were deleted long ago and have no history any more.
 func (p *pruner) subscriptions(ctx context.Context, q *store.Queries) (bool, error) {
 	row, err := q.ForgetSubscriptions(ctx, &store.ForgetSubscriptionsParams{
-		AfterAt: p.forgottenUntil, After: p.forgetAfter, MaxAgeMs: p.maxAge(), MaxRows: pruneStep,
+		AfterAt:  p.forgottenUntil,
+		After:    p.forgetAfter,
+		MaxAgeMs: p.maxAge(),
+		MaxRows:  pruneStep,
 	})
 	if err != nil {
 		return false, err

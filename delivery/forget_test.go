@@ -43,7 +43,12 @@ func TestPrune_DeletedSubscriptionsGoInTime(t *testing.T) {
 	require.NoError(t, err)
 
 	b.age(id, 49*time.Hour)
-	require.Equal(t, delivery.Pruned{Deliveries: 1, Decisions: 1, Intents: 1, Subscriptions: 2}, b.prune(engine))
+	require.Equal(t, delivery.Pruned{
+		Deliveries:    1,
+		Decisions:     1,
+		Intents:       1,
+		Subscriptions: 2,
+	}, b.prune(engine))
 	b.subscription(living.ID)
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.subscription`))
 }
@@ -105,7 +110,11 @@ func TestPrune_EndedAliasesGoInTime(t *testing.T) {
 
 	b.age(id, 99*time.Hour)
 	b.enqueue(func(in *outbox.Intent) { in.ID, in.Site = "after", "/acme" })
-	require.Equal(t, delivery.Pruned{Deliveries: 1, Intents: 1, Aliases: 2}, b.prune(engine))
+	require.Equal(t, delivery.Pruned{
+		Deliveries: 1,
+		Intents:    1,
+		Aliases:    2,
+	}, b.prune(engine))
 	require.Zero(t, aliases())
 	chain, err := sites.Ancestors(t.Context(), "/acme/eu")
 	require.NoError(t, err)

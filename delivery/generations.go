@@ -21,7 +21,13 @@ type generations[K comparable, V any] struct {
 }
 
 func newGenerations[K comparable, V any](size int, maxAge time.Duration, forget func(V)) *generations[K, V] {
-	return &generations[K, V]{forget: forget, maxAge: maxAge, size: size, young: map[K]V{}, turned: time.Now()}
+	return &generations[K, V]{
+		forget: forget,
+		maxAge: maxAge,
+		size:   size,
+		young:  map[K]V{},
+		turned: time.Now(),
+	}
 }
 
 // get returns what is remembered.
@@ -91,5 +97,7 @@ func (g *generations[K, V]) turn() {
 			g.forget(value)
 		}
 	}
-	g.old, g.young, g.weight = g.young, map[K]V{}, 0
+	g.old = g.young
+	g.young = map[K]V{}
+	g.weight = 0
 }

@@ -18,7 +18,11 @@ type healthKey struct {
 }
 
 func healthKeyOf(sub *hierarchy.Subscription, epoch int) healthKey {
-	return healthKey{SubscriptionID: sub.ID, Epoch: epoch, URLVersion: sub.URLVersion}
+	return healthKey{
+		SubscriptionID: sub.ID,
+		Epoch:          epoch,
+		URLVersion:     sub.URLVersion,
+	}
 }
 
 // healthBook adds up what a batch says of each subscription's endpoint, so that
@@ -85,7 +89,9 @@ func (b healthBook) add(tr *transition, failing bool) {
 		if failing || tr.Target.Failing || tr.Target.Probe || before != nil {
 			now := healthEntry{Recovered: tr}
 			if before != nil { // a wait that it has asked for stays
-				now.Unresolvable, now.Gone, now.Asked = before.Unresolvable, before.Gone, before.Asked
+				now.Unresolvable = before.Unresolvable
+				now.Gone = before.Gone
+				now.Asked = before.Asked
 			}
 			*b.entry(key) = now
 		}

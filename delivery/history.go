@@ -64,7 +64,11 @@ func NewHistory(pool *pgxpool.Pool, cfg *HistoryConfig) (*History, error) {
 		c = *cfg
 	}
 	def(&c.Schema, store.DefaultSchema)
-	resolver, err := hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{ActiveChain: c.ActiveChain, Schema: c.Schema, Tree: c.Tree})
+	resolver, err := hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
+		ActiveChain: c.ActiveChain,
+		Schema:      c.Schema,
+		Tree:        c.Tree,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("delivery: new history: %w", err)
 	}
@@ -72,7 +76,13 @@ func NewHistory(pool *pgxpool.Pool, cfg *HistoryConfig) (*History, error) {
 }
 
 func newHistory(pool *pgxpool.Pool, schema string, resolver *hierarchy.Resolver) *History {
-	return &History{batcher: pool, pool: pool, resolver: resolver, schema: schema, store: store.In(pool, schema)}
+	return &History{
+		batcher:  pool,
+		pool:     pool,
+		resolver: resolver,
+		schema:   schema,
+		store:    store.In(pool, schema),
+	}
 }
 
 // History is the history of the engine's schema, by the engine's tree. The
@@ -114,7 +124,12 @@ func (h *History) deliveries(ctx context.Context, params *store.ListDeliveriesPa
 
 // Delivery returns one delivery, or ErrNotFound.
 func (h *History) Delivery(ctx context.Context, id uuid.UUID) (*Delivery, error) {
-	found, err := h.deliveries(ctx, &store.ListDeliveriesParams{ID: &id, Subscriptions: []string{}, Before: uuid.Max, MaxRows: 1})
+	found, err := h.deliveries(ctx, &store.ListDeliveriesParams{
+		ID:            &id,
+		Subscriptions: []string{},
+		Before:        uuid.Max,
+		MaxRows:       1,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +165,10 @@ func (h *History) Message(ctx context.Context, delivery uuid.UUID) (*Message, er
 		return nil, fmt.Errorf("delivery: message of delivery %s: %w", delivery, ErrNotFound)
 	}
 	msg := &Message{
-		ContentType: rows[0].ContentType, Body: rows[0].Body, Gone: rows[0].Gone, SHA256: hex.EncodeToString(rows[0].BodySha256),
+		ContentType: rows[0].ContentType,
+		Body:        rows[0].Body,
+		Gone:        rows[0].Gone,
+		SHA256:      hex.EncodeToString(rows[0].BodySha256),
 	}
 	if err := json.Unmarshal(rows[0].Headers, &msg.Headers); err != nil {
 		return nil, fmt.Errorf("delivery: message of delivery %s: %w", delivery, err)

@@ -64,12 +64,26 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 
 func newAttempt(row store.Attempt) (Attempt, error) {
 	a := Attempt{
-		DeliveryID: row.DeliveryID, Seq: row.Seq, Round: row.Round, Manual: row.Manual, Number: row.Number,
-		Outcome: Outcome(row.Outcome), Error: row.Error, Reason: row.Reason, Method: row.Method,
-		Status: row.Status, ReasonPhrase: row.ReasonPhrase, URL: row.URL,
-		ResponseBody: row.ResponseBody, ResponseSHA256: hex.EncodeToString(row.ResponseSha256), ResponseTruncated: row.ResponseTruncated,
-		RetryAfter: time.Duration(row.RetryAfterMs) * time.Millisecond, Duration: time.Duration(row.DurationUs) * time.Microsecond,
-		Repeats: row.Repeats, Engine: row.Engine, StartedAt: row.StartedAt,
+		DeliveryID:        row.DeliveryID,
+		Seq:               row.Seq,
+		Round:             row.Round,
+		Manual:            row.Manual,
+		Number:            row.Number,
+		Outcome:           Outcome(row.Outcome),
+		Error:             row.Error,
+		Reason:            row.Reason,
+		Method:            row.Method,
+		Status:            row.Status,
+		ReasonPhrase:      row.ReasonPhrase,
+		URL:               row.URL,
+		ResponseBody:      row.ResponseBody,
+		ResponseSHA256:    hex.EncodeToString(row.ResponseSha256),
+		ResponseTruncated: row.ResponseTruncated,
+		RetryAfter:        time.Duration(row.RetryAfterMs) * time.Millisecond,
+		Duration:          time.Duration(row.DurationUs) * time.Microsecond,
+		Repeats:           row.Repeats,
+		Engine:            row.Engine,
+		StartedAt:         row.StartedAt,
 	}
 	if err := json.Unmarshal(row.RequestHeaders, &a.RequestHeaders); err != nil {
 		return Attempt{}, fmt.Errorf("request headers: %w", err)

@@ -129,10 +129,22 @@ func (f *DeliveryFilter) build() (*store.ListDeliveriesParams, error) {
 		return nil, err
 	}
 	p := &store.ListDeliveriesParams{
-		After: b.After, Before: b.Before, WireID: f.IntentID, TypeRegex: b.TypeRegex, Channel: f.Channel,
-		Site: string(f.Site), Under: b.Under, ResourceKind: f.ResourceKind, ResourceID: f.ResourceID,
-		State: string(f.State), Hold: string(f.Hold), Since: b.Since, Until: b.Until, MaxRows: b.Limit + 1,
-		Owner: f.Owner, Subscriptions: []string{},
+		After:         b.After,
+		Before:        b.Before,
+		WireID:        f.IntentID,
+		TypeRegex:     b.TypeRegex,
+		Channel:       f.Channel,
+		Site:          string(f.Site),
+		Under:         b.Under,
+		ResourceKind:  f.ResourceKind,
+		ResourceID:    f.ResourceID,
+		State:         string(f.State),
+		Hold:          string(f.Hold),
+		Since:         b.Since,
+		Until:         b.Until,
+		MaxRows:       b.Limit + 1,
+		Owner:         f.Owner,
+		Subscriptions: []string{},
 	}
 	if f.SubscriptionID != uuid.Nil {
 		p.SubscriptionID = &f.SubscriptionID
@@ -162,7 +174,11 @@ type checkedBounds struct {
 }
 
 func (f filterBounds) check() (checkedBounds, error) {
-	b := checkedBounds{After: f.After, Before: f.Before, Limit: f.Limit}
+	b := checkedBounds{
+		After:  f.After,
+		Before: f.Before,
+		Limit:  f.Limit,
+	}
 	if f.Limit < 0 || f.Limit > maxListLimit {
 		return b, fmt.Errorf("Limit: is %d; must be 1 to %d, or 0 for %d", f.Limit, maxListLimit, defaultListLimit)
 	}

@@ -40,14 +40,19 @@ func (h *History) Health(ctx context.Context, subscription uuid.UUID) (*Health, 
 		return nil, fmt.Errorf("delivery: health of subscription %s: %w", subscription, err)
 	}
 	out := &Health{
-		State: hierarchy.State(row.State), Reason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,
+		State:        hierarchy.State(row.State),
+		Reason:       row.StateReason,
+		StateSince:   row.StateSince,
+		Epoch:        row.Epoch,
 		CircuitUntil: orZero(row.CircuitUntil),
 	}
 	if asked := orZero(row.AskedUntil); asked.After(out.CircuitUntil) {
 		out.CircuitUntil = asked
 	}
 	if row.Failing {
-		out.FailingSince, out.FailedAttempts, out.Exhausted = orZero(row.FailingSince), row.FailedAttempts, row.ExhaustedRow
+		out.FailingSince = orZero(row.FailingSince)
+		out.FailedAttempts = row.FailedAttempts
+		out.Exhausted = row.ExhaustedRow
 		out.WarnedAt = orZero(row.WarnedAt)
 	}
 	if row.Unresolved {

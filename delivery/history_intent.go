@@ -151,9 +151,18 @@ func (f *IntentFilter) build() (*store.ListIntentsParams, error) {
 		return nil, err
 	}
 	return &store.ListIntentsParams{
-		After: b.After, Before: b.Before, TypeRegex: b.TypeRegex, Channel: f.Channel, Site: string(f.Site), Under: b.Under,
-		ResourceKind: f.ResourceKind, ResourceID: f.ResourceID, State: string(f.State), Since: b.Since, Until: b.Until,
-		MaxRows: b.Limit + 1,
+		After:        b.After,
+		Before:       b.Before,
+		TypeRegex:    b.TypeRegex,
+		Channel:      f.Channel,
+		Site:         string(f.Site),
+		Under:        b.Under,
+		ResourceKind: f.ResourceKind,
+		ResourceID:   f.ResourceID,
+		State:        string(f.State),
+		Since:        b.Since,
+		Until:        b.Until,
+		MaxRows:      b.Limit + 1,
 	}, nil
 }
 
@@ -192,7 +201,12 @@ func (h *History) Intent(ctx context.Context, id string) (*IntentRecord, error) 
 	if id == "" || !isText(id) {
 		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrIntentNotFound)
 	}
-	found, err := h.intents(ctx, &store.ListIntentsParams{WireID: id, Before: uuid.Max, WithData: true, MaxRows: 1})
+	found, err := h.intents(ctx, &store.ListIntentsParams{
+		WireID:   id,
+		Before:   uuid.Max,
+		WithData: true,
+		MaxRows:  1,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -204,13 +218,27 @@ func (h *History) Intent(ctx context.Context, id string) (*IntentRecord, error) 
 
 func newIntentRecord(row store.ListIntentsRow) (IntentRecord, error) {
 	r := IntentRecord{
-		ID: row.WireID, Key: row.ID, Type: row.Type, Site: hierarchy.Path(row.Site), ActiveSite: hierarchy.Path(row.ActiveSite),
-		Channel: row.Channel, Actor: row.Actor, SchemaVersion: row.SchemaVersion, Data: row.Data, DataSHA256: hex.EncodeToString(row.DataSha256),
-		Payload: cmp.Or(PayloadState(row.Gone), PayloadKept), GoneAt: row.GoneAt,
-		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID,
-		OccurredAt: row.OccurredAt, NotBefore: row.NotBefore, CreatedAt: row.CreatedAt,
-		State: IntentState(row.State), Reason: row.Reason, EndedAt: row.EndedAt,
-		treeVersion: row.TreeVersion,
+		ID:            row.WireID,
+		Key:           row.ID,
+		Type:          row.Type,
+		Site:          hierarchy.Path(row.Site),
+		ActiveSite:    hierarchy.Path(row.ActiveSite),
+		Channel:       row.Channel,
+		Actor:         row.Actor,
+		SchemaVersion: row.SchemaVersion,
+		Data:          row.Data,
+		DataSHA256:    hex.EncodeToString(row.DataSha256),
+		Payload:       cmp.Or(PayloadState(row.Gone), PayloadKept),
+		GoneAt:        row.GoneAt,
+		ResourceKind:  row.ResourceKind,
+		ResourceID:    row.ResourceID,
+		OccurredAt:    row.OccurredAt,
+		NotBefore:     row.NotBefore,
+		CreatedAt:     row.CreatedAt,
+		State:         IntentState(row.State),
+		Reason:        row.Reason,
+		EndedAt:       row.EndedAt,
+		treeVersion:   row.TreeVersion,
 	}
 	if err := json.Unmarshal(row.Attributes, &r.Attributes); err != nil {
 		return IntentRecord{}, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)

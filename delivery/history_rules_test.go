@@ -168,8 +168,11 @@ func TestPayloadsAreReducedWhenAllHasEnded(t *testing.T) {
 			require.ErrorIs(t, err, delivery.ErrPayloadGone)
 			require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
 				res, err := b.outbox.Enqueue(t.Context(), tx, outbox.Intent{
-					ID: id, Type: "user.created", Site: "/noaa/nws/oun", Resource: access.Resource{Kind: "user", ID: "ada"},
-					Data: json.RawMessage(`{"name": "Ada"}`),
+					ID:       id,
+					Type:     "user.created",
+					Site:     "/noaa/nws/oun",
+					Resource: access.Resource{Kind: "user", ID: "ada"},
+					Data:     json.RawMessage(`{"name": "Ada"}`),
 				})
 				require.True(t, res.Duplicate, "its id and what it was are remembered")
 				return err
@@ -288,7 +291,11 @@ func TestHistoryRulesThatAreRefusedNameTheirField(t *testing.T) {
 			Payloads: delivery.KeepHash, Types: []delivery.TypeRule{{Pattern: "a.b"}, {Pattern: "user.*", PayloadAge: time.Hour}},
 		},
 		"Types[0].PayloadAge: 1ns is not": {
-			Types: []delivery.TypeRule{{Pattern: "user.*", Payloads: delivery.KeepHash, PayloadAge: time.Nanosecond}},
+			Types: []delivery.TypeRule{{
+				Pattern:    "user.*",
+				Payloads:   delivery.KeepHash,
+				PayloadAge: time.Nanosecond,
+			}},
 		},
 		"Types[0].Pattern": {Types: []delivery.TypeRule{{Pattern: "user"}}},
 		"Types[1]":         {Types: []delivery.TypeRule{{Pattern: "user.*"}, {Pattern: "**", Answers: "some"}}},

@@ -37,16 +37,29 @@ func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
 	good := b.subscribe(ok, func(s *hierarchy.SubscriptionSpec) { s.Name, s.Events = "good", []string{"user.*"} })
 	bad := b.subscribe(broken, func(s *hierarchy.SubscriptionSpec) { s.Events, s.Schedule = []string{"office.closed"}, "none" })
 	paused := b.subscribe(ok, func(s *hierarchy.SubscriptionSpec) {
-		s.Site, s.Paused, s.Channels = "/noaa/nws/ama", true, []string{"ops"}
+		s.Site = "/noaa/nws/ama"
+		s.Paused = true
+		s.Channels = []string{"ops"}
 	})
 	engine := b.engine(nil)
 	before := time.Now().Add(-time.Minute)
 	for _, change := range []func(in *outbox.Intent){
 		func(in *outbox.Intent) { in.ID = "created" },
-		func(in *outbox.Intent) { in.ID, in.Type, in.Site = "deleted", "user.deleted", "/noaa" },
-		func(in *outbox.Intent) { in.ID, in.Type, in.Resource = "closed", "office.closed", access.Resource{} },
 		func(in *outbox.Intent) {
-			in.ID, in.Type, in.Site, in.Channel = "held", "office.moved", "/noaa/nws/ama", "ops"
+			in.ID = "deleted"
+			in.Type = "user.deleted"
+			in.Site = "/noaa"
+		},
+		func(in *outbox.Intent) {
+			in.ID = "closed"
+			in.Type = "office.closed"
+			in.Resource = access.Resource{}
+		},
+		func(in *outbox.Intent) {
+			in.ID = "held"
+			in.Type = "office.moved"
+			in.Site = "/noaa/nws/ama"
+			in.Channel = "ops"
 		},
 	} {
 		b.enqueue(change)
@@ -57,33 +70,37 @@ func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
 		filter delivery.DeliveryFilter
 		want   []string
 	}{
-		"all":               {delivery.DeliveryFilter{}, []string{"held", "closed", "deleted", "created"}},
-		"subscription":      {delivery.DeliveryFilter{SubscriptionID: good.ID}, []string{"deleted", "created"}},
-		"other":             {delivery.DeliveryFilter{SubscriptionID: uuid.New()}, nil},
-		"intent":            {delivery.DeliveryFilter{IntentID: "closed"}, []string{"closed"}},
-		"type":              {delivery.DeliveryFilter{EventType: "user.deleted"}, []string{"deleted"}},
-		"pattern":           {delivery.DeliveryFilter{EventType: "user.*"}, []string{"deleted", "created"}},
-		"any type":          {delivery.DeliveryFilter{EventType: "**"}, []string{"held", "closed", "deleted", "created"}},
-		"rest":              {delivery.DeliveryFilter{EventType: "office.**"}, []string{"held", "closed"}},
-		"channel":           {delivery.DeliveryFilter{Channel: "ops"}, []string{"held"}},
-		"channel's case":    {delivery.DeliveryFilter{Channel: "Ops"}, nil},
-		"site":              {delivery.DeliveryFilter{Site: "/noaa"}, []string{"deleted"}},
-		"under":             {delivery.DeliveryFilter{Under: "/noaa/nws"}, []string{"held", "closed", "created"}},
-		"under no segment":  {delivery.DeliveryFilter{Under: "/noaa/nw"}, nil},
-		"under root":        {delivery.DeliveryFilter{Under: "/"}, []string{"held", "closed", "deleted", "created"}},
-		"delivered":         {delivery.DeliveryFilter{State: delivery.DeliveryDelivered}, []string{"deleted", "created"}},
-		"exhausted":         {delivery.DeliveryFilter{State: delivery.DeliveryExhausted}, []string{"closed"}},
-		"pending":           {delivery.DeliveryFilter{State: delivery.DeliveryPending}, []string{"held"}},
-		"hold":              {delivery.DeliveryFilter{Hold: delivery.HoldPaused}, []string{"held"}},
-		"other hold":        {delivery.DeliveryFilter{Hold: delivery.HoldCircuit}, nil},
-		"kind":              {delivery.DeliveryFilter{ResourceKind: "user"}, []string{"held", "deleted", "created"}},
-		"resource":          {delivery.DeliveryFilter{ResourceKind: "user", ResourceID: "bob"}, nil},
-		"since":             {delivery.DeliveryFilter{Since: before}, []string{"held", "closed", "deleted", "created"}},
-		"since later":       {delivery.DeliveryFilter{Since: time.Now().Add(time.Hour)}, nil},
-		"until":             {delivery.DeliveryFilter{Until: before}, nil},
-		"long ago":          {delivery.DeliveryFilter{Until: before.AddDate(-60, 0, 0)}, nil},
-		"all that is given": {delivery.DeliveryFilter{SubscriptionID: good.ID, EventType: "user.*", Site: "/noaa/nws/oun"}, []string{"created"}},
-		"limit":             {delivery.DeliveryFilter{Limit: 2}, []string{"held", "closed"}},
+		"all":              {delivery.DeliveryFilter{}, []string{"held", "closed", "deleted", "created"}},
+		"subscription":     {delivery.DeliveryFilter{SubscriptionID: good.ID}, []string{"deleted", "created"}},
+		"other":            {delivery.DeliveryFilter{SubscriptionID: uuid.New()}, nil},
+		"intent":           {delivery.DeliveryFilter{IntentID: "closed"}, []string{"closed"}},
+		"type":             {delivery.DeliveryFilter{EventType: "user.deleted"}, []string{"deleted"}},
+		"pattern":          {delivery.DeliveryFilter{EventType: "user.*"}, []string{"deleted", "created"}},
+		"any type":         {delivery.DeliveryFilter{EventType: "**"}, []string{"held", "closed", "deleted", "created"}},
+		"rest":             {delivery.DeliveryFilter{EventType: "office.**"}, []string{"held", "closed"}},
+		"channel":          {delivery.DeliveryFilter{Channel: "ops"}, []string{"held"}},
+		"channel's case":   {delivery.DeliveryFilter{Channel: "Ops"}, nil},
+		"site":             {delivery.DeliveryFilter{Site: "/noaa"}, []string{"deleted"}},
+		"under":            {delivery.DeliveryFilter{Under: "/noaa/nws"}, []string{"held", "closed", "created"}},
+		"under no segment": {delivery.DeliveryFilter{Under: "/noaa/nw"}, nil},
+		"under root":       {delivery.DeliveryFilter{Under: "/"}, []string{"held", "closed", "deleted", "created"}},
+		"delivered":        {delivery.DeliveryFilter{State: delivery.DeliveryDelivered}, []string{"deleted", "created"}},
+		"exhausted":        {delivery.DeliveryFilter{State: delivery.DeliveryExhausted}, []string{"closed"}},
+		"pending":          {delivery.DeliveryFilter{State: delivery.DeliveryPending}, []string{"held"}},
+		"hold":             {delivery.DeliveryFilter{Hold: delivery.HoldPaused}, []string{"held"}},
+		"other hold":       {delivery.DeliveryFilter{Hold: delivery.HoldCircuit}, nil},
+		"kind":             {delivery.DeliveryFilter{ResourceKind: "user"}, []string{"held", "deleted", "created"}},
+		"resource":         {delivery.DeliveryFilter{ResourceKind: "user", ResourceID: "bob"}, nil},
+		"since":            {delivery.DeliveryFilter{Since: before}, []string{"held", "closed", "deleted", "created"}},
+		"since later":      {delivery.DeliveryFilter{Since: time.Now().Add(time.Hour)}, nil},
+		"until":            {delivery.DeliveryFilter{Until: before}, nil},
+		"long ago":         {delivery.DeliveryFilter{Until: before.AddDate(-60, 0, 0)}, nil},
+		"all that is given": {delivery.DeliveryFilter{
+			SubscriptionID: good.ID,
+			EventType:      "user.*",
+			Site:           "/noaa/nws/oun",
+		}, []string{"created"}},
+		"limit": {delivery.DeliveryFilter{Limit: 2}, []string{"held", "closed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +116,9 @@ func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
 
 	all, err := deliveriesOf(engine.History().Deliveries(t.Context(), nil))
 	require.NoError(t, err)
-	held, closed, created := all[0], all[1], all[3]
+	held := all[0]
+	closed := all[1]
+	created := all[3]
 	require.Equal(t, paused.ID, held.SubscriptionID)
 	require.Equal(t, delivery.HoldPaused, held.Hold)
 	require.Nil(t, held.DueAt)
@@ -140,7 +159,11 @@ func TestPagesHaveNoGapAndRepeatNothing(t *testing.T) {
 	require.Len(t, intents, 12)
 
 	var paged []delivery.Delivery
-	filter := delivery.DeliveryFilter{SubscriptionID: sub.ID, Limit: 5, Since: time.Now().Add(-time.Hour)}
+	filter := delivery.DeliveryFilter{
+		SubscriptionID: sub.ID,
+		Limit:          5,
+		Since:          time.Now().Add(-time.Hour),
+	}
 	for {
 		page, err := h.Deliveries(t.Context(), &filter)
 		require.NoError(t, err)
@@ -264,7 +287,10 @@ func TestAnIntentIsShownWithWhatBecameOfIt(t *testing.T) {
 	b := newBundle(t)
 	h := b.reader()
 	id := b.enqueue(func(in *outbox.Intent) {
-		in.Data, in.Actor, in.Channel, in.ActiveSite = json.RawMessage(`{"n": 1}`), "grace", "ops", "/"
+		in.Data = json.RawMessage(`{"n": 1}`)
+		in.Actor = "grace"
+		in.Channel = "ops"
+		in.ActiveSite = "/"
 		in.Attributes = map[string]string{"ip": "192.0.2.1"}
 		in.NotBefore = time.Now().Add(-time.Second)
 	})
@@ -339,7 +365,9 @@ func TestTheHistoryHoldsNoSecret(t *testing.T) {
 	b := newBundle(t)
 	receiver := b.receiver(nil)
 	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: receiver.URL() + "/hook?token=hunter2", Events: []string{"**"}, Owner: "owner",
+		URL:     receiver.URL() + "/hook?token=hunter2",
+		Events:  []string{"**"},
+		Owner:   "owner",
 		Headers: map[string]string{"X-Token": "hunter2", "Authorization": "Bearer hunter2"},
 	})
 	require.NoError(t, err)

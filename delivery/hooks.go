@@ -96,13 +96,19 @@ func (e *Engine) keepAnswer(t *target, a *attempt, header http.Header, body []by
 		return
 	}
 	most := e.readBytes()
-	a.answer = &answer{ContentType: header.Get("Content-Type"), Body: body[:min(len(body), most)], Truncated: len(body) > most}
+	a.answer = &answer{
+		ContentType: header.Get("Content-Type"),
+		Body:        body[:min(len(body), most)],
+		Truncated:   len(body) > most,
+	}
 }
 
 // delivered is the argument of the hook DeliveryDelivered.
 func (tr *transition) delivered() DeliveredEvent {
 	ev, a := DeliveredEvent{DeliveryEvent: tr.event()}, tr.Attempt.answer
-	ev.ContentType, ev.Body, ev.BodyTruncated = a.ContentType, a.Body, a.Truncated
+	ev.ContentType = a.ContentType
+	ev.Body = a.Body
+	ev.BodyTruncated = a.Truncated
 	return ev
 }
 

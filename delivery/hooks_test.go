@@ -34,7 +34,11 @@ func (h *deliveredHook) hook(_ context.Context, ev delivery.DeliveredEvent) {
 }
 
 func plainText(status int, body []byte) deliverytest.Answer {
-	return deliverytest.Answer{Status: status, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: body}
+	return deliverytest.Answer{
+		Status: status,
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
+		Body:   body,
+	}
 }
 
 func TestHooks_DeliveryDeliveredIsToldTheAnswer(t *testing.T) {
@@ -66,12 +70,26 @@ func TestHooks_DeliveryDeliveredIsToldTheAnswer(t *testing.T) {
 	require.Len(t, told.events, 3)
 	const plain = "text/plain; charset=utf-8"
 	for i, want := range []delivery.DeliveredEvent{
-		{DeliveryEvent: delivery.DeliveryEvent{Attempts: 2, Status: 202}, Body: []byte("taken"), ContentType: plain},
-		{DeliveryEvent: delivery.DeliveryEvent{Attempts: 1, Status: 200}, Body: large[1:], BodyTruncated: true, ContentType: plain},
+		{
+			DeliveryEvent: delivery.DeliveryEvent{Attempts: 2, Status: 202},
+			Body:          []byte("taken"),
+			ContentType:   plain,
+		},
+		{
+			DeliveryEvent: delivery.DeliveryEvent{Attempts: 1, Status: 200},
+			Body:          large[1:],
+			BodyTruncated: true,
+			ContentType:   plain,
+		},
 		{DeliveryEvent: delivery.DeliveryEvent{Attempts: 1, Status: 204}, Body: []byte{}},
 	} {
-		want.DeliveryID, want.SubscriptionID, want.Owner, want.URL = b.delivery(ids[i], sub.ID).ID, sub.ID, "owner", r.URL()
-		want.IntentID, want.EventType, want.Outcome = ids[i], "user.created", delivery.OutcomeDelivered
+		want.DeliveryID = b.delivery(ids[i], sub.ID).ID
+		want.SubscriptionID = sub.ID
+		want.Owner = "owner"
+		want.URL = r.URL()
+		want.IntentID = ids[i]
+		want.EventType = "user.created"
+		want.Outcome = delivery.OutcomeDelivered
 		require.Equal(t, want, told.events[i])
 	}
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.intent WHERE type LIKE 'riverhook.%'`), "no event is written for it")
@@ -227,7 +245,9 @@ func TestStop_InterruptsHooks(t *testing.T) {
 				var returned atomic.Bool
 				var logged log
 				engine := b.hookIn(which, func(cfg *delivery.Config) {
-					cfg.StopTimeout, cfg.HookTimeout, cfg.Logger = 10*time.Millisecond, time.Hour, logged.logger()
+					cfg.StopTimeout = 10 * time.Millisecond
+					cfg.HookTimeout = time.Hour
+					cfg.Logger = logged.logger()
 				}, func(ctx context.Context) {
 					<-ctx.Done()
 					if !heeds {

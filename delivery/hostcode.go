@@ -80,7 +80,11 @@ func (e *Engine) build(ctx context.Context, d dialect.Dialect, t *target, a *att
 	kept := t.By.callLast(ctx, stepDialect(t.Dialect), func() {
 		built, err = within(context.WithoutCancel(ctx), dialectTimeout, func(context.Context) (dialect.Request, error) {
 			return d.Request(t.Message,
-				dialect.Destination{URL: t.Sub.URL, Headers: t.headers(), Secrets: t.Secrets},
+				dialect.Destination{
+					URL:     t.Sub.URL,
+					Headers: t.headers(),
+					Secrets: t.Secrets,
+				},
 				dialect.Attempt{Number: a.Number, At: a.StartedAt})
 		})
 	})

@@ -78,7 +78,9 @@ func (b *bundle) invite(visit func(ctx context.Context, place string) error) fun
 	b.cfg.Dialects = registry
 	b.subs = b.engine(nil).Subscriptions()
 	return func(cfg *delivery.Config) {
-		cfg.Access, cfg.Externalizers, cfg.Tree = checkers, externalizers, g
+		cfg.Access = checkers
+		cfg.Externalizers = externalizers
+		cfg.Tree = g
 		cfg.ExternalizeTimeout, cfg.HookTimeout = time.Second, time.Second
 		cfg.Hooks = delivery.Hooks{SubscriptionDeactivated: g.deactivated, SubscriptionFailing: g.failing}
 		cfg.Deactivation = delivery.DeactivationRules{Attempts: 1, Window: time.Hour}

@@ -26,7 +26,12 @@ func TestHostileServersTakeABoundedPartOfTheMemory(t *testing.T) {
 	n := 0
 	for _, server := range deliverytest.HostileServers() {
 		spec := hierarchy.SubscriptionSpec{
-			Name: server.Name, URL: server.Start(t), Events: []string{"user.*"}, Operator: true, Schedule: "none", Timeout: time.Second,
+			Name:     server.Name,
+			URL:      server.Start(t),
+			Events:   []string{"user.*"},
+			Operator: true,
+			Schedule: "none",
+			Timeout:  time.Second,
 		}
 		if server.HTTP2 {
 			spec.TLS.RootCAs = certificateOf(t, spec.URL)
@@ -37,7 +42,11 @@ func TestHostileServersTakeABoundedPartOfTheMemory(t *testing.T) {
 			n++
 		}
 	}
-	engine := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "engine"})
+	engine := startChild(t, childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "engine",
+	})
 	engine.awaitStart(t)
 
 	b.enqueue(nil)

@@ -17,7 +17,11 @@ import (
 func (b *bundle) hostile(server deliverytest.HostileServer, eventType string) uuid.UUID {
 	b.t.Helper()
 	created, err := b.subs.Create(b.t.Context(), hierarchy.SubscriptionSpec{
-		Name: server.Name, URL: server.Start(b.t), Events: []string{eventType}, Operator: true, Schedule: "none",
+		Name:     server.Name,
+		URL:      server.Start(b.t),
+		Events:   []string{eventType},
+		Operator: true,
+		Schedule: "none",
 	})
 	require.NoError(b.t, err)
 	return created.ID
@@ -54,7 +58,10 @@ func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 
 			// A challenge, which no hostile server answers as it should.
 			proof, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-				URL: server.Start(t), Events: []string{"hostile.event"}, Operator: true, Verification: hierarchy.VerificationChallenge,
+				URL:          server.Start(t),
+				Events:       []string{"hostile.event"},
+				Operator:     true,
+				Verification: hierarchy.VerificationChallenge,
 			})
 			require.NoError(t, err)
 			a, err := engine.VerifyEndpoint(t.Context(), proof.ID)

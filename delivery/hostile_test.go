@@ -27,7 +27,9 @@ func TestHostileTextGoesTheWholeWayAsItWasWritten(t *testing.T) {
 	ids := map[string]string{}
 	for name, text := range hostile.Texts() {
 		ids[name] = b.enqueue(func(in *outbox.Intent) {
-			in.Resource, in.Actor, in.Channel = access.Resource{Kind: kindOf(text), ID: text}, text, text
+			in.Resource = access.Resource{Kind: kindOf(text), ID: text}
+			in.Actor = text
+			in.Channel = text
 			in.Attributes, in.Data = map[string]string{text: text}, map[string]string{text: text}
 		})
 	}
@@ -129,7 +131,9 @@ func TestHeadersOfASubscriptionReplaceNothingOnTheWire(t *testing.T) {
 	plain, twisted := b.receiver(nil), b.receiver(nil)
 	standardPlain, standardTwisted := b.receiver(nil), b.receiver(nil)
 	subscribe := func(spec hierarchy.SubscriptionSpec, url string) *hierarchy.Created {
-		spec.URL, spec.Events, spec.Owner = url, []string{"**"}, "owner"
+		spec.URL = url
+		spec.Events = []string{"**"}
+		spec.Owner = "owner"
 		created, err := engine.Subscriptions().Create(t.Context(), spec)
 		require.NoError(t, err)
 		return created
@@ -219,7 +223,11 @@ func TestASubscriptionsHostIsJudgedInASCII(t *testing.T) {
 	require.NoError(t, err)
 	subs := b.engine(func(cfg *delivery.Config) { cfg.Egress = policy }).Subscriptions()
 	create := func(url string) (*hierarchy.Created, error) {
-		return subs.Create(t.Context(), hierarchy.SubscriptionSpec{Events: []string{"**"}, Owner: "owner", URL: url})
+		return subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+			Events: []string{"**"},
+			Owner:  "owner",
+			URL:    url,
+		})
 	}
 
 	created, err := create("https://b\u00fccher.example/hook")

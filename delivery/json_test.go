@@ -104,8 +104,13 @@ func TestJSON_OfEachRecordIsSnakeCase(t *testing.T) {
 func TestJSON_OfASubscription(t *testing.T) {
 	t.Parallel()
 	text, err := json.Marshal(hierarchy.Subscription{
-		ID: uuid.Nil, Owner: "ada", URL: "https://ada:hunter2@example.com/", PendingURL: "https://example.com/?hunter2",
-		Timeout: time.Second, OwnRootCAs: true, SecretHeaders: map[string]string{"X-Key": "hunter2"},
+		ID:            uuid.Nil,
+		Owner:         "ada",
+		URL:           "https://ada:hunter2@example.com/",
+		PendingURL:    "https://example.com/?hunter2",
+		Timeout:       time.Second,
+		OwnRootCAs:    true,
+		SecretHeaders: map[string]string{"X-Key": "hunter2"},
 	})
 	require.NoError(t, err)
 	var got map[string]any

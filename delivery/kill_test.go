@@ -57,7 +57,9 @@ func TestKillsAtRandomMomentsLoseNothing(t *testing.T) {
 		started++
 		id := fmt.Sprintf("engine %d", started)
 		engines = append(engines, running{startChild(t, childTask{
-			Role: "engine", Database: b.pool.Config().ConnString(), EngineID: id,
+			Role:     "engine",
+			Database: b.pool.Config().ConnString(),
+			EngineID: id,
 		}), id})
 	}
 	start()
@@ -106,7 +108,11 @@ func TestARetryGoesOnWithoutRiversLeader(t *testing.T) {
 	})
 	engines := map[string]*child{}
 	for _, id := range []string{"one", "two"} {
-		engines[id] = startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: id})
+		engines[id] = startChild(t, childTask{
+			Role:     "engine",
+			Database: b.pool.Config().ConnString(),
+			EngineID: id,
+		})
 		engines[id].awaitStart(t)
 	}
 	const leader = `SELECT coalesce((SELECT e.id FROM riverhook.river_leader l JOIN riverhook.engine e ON e.process = l.leader_id), '')`

@@ -99,7 +99,11 @@ func (l *leakRun) subscribeEverywhere() {
 	for _, url := range []string{well.URL(), gone.URL(), failing.URL(), away.URL()} {
 		for _, secret := range []hierarchy.Secret{secretOf(leakSecret), secretOf(leakPrivate)} {
 			created, err := l.subs.Create(l.t.Context(), hierarchy.SubscriptionSpec{
-				URL: url + "/hook?token=" + leakQuery, Events: []string{"**"}, Operator: true, Secret: secret, Schedule: "twice",
+				URL:           url + "/hook?token=" + leakQuery,
+				Events:        []string{"**"},
+				Operator:      true,
+				Secret:        secret,
+				Schedule:      "twice",
 				Headers:       map[string]string{"Authorization": leakBearer, "X-Own": "hunter5", "Cookie": "hunter5"},
 				SecretHeaders: map[string]string{"X-Sealed": leakHeader},
 			})
@@ -110,7 +114,11 @@ func (l *leakRun) subscribeEverywhere() {
 	for _, method := range hierarchy.Verifications() {
 		for _, url := range []string{well.URL(), failing.URL()} {
 			created, err := l.subs.Create(l.t.Context(), hierarchy.SubscriptionSpec{
-				URL: url + "/hook?token=" + leakQuery, Events: []string{"**"}, Operator: true, Secret: secretOf(leakSecret), Verification: method,
+				URL:           url + "/hook?token=" + leakQuery,
+				Events:        []string{"**"},
+				Operator:      true,
+				Secret:        secretOf(leakSecret),
+				Verification:  method,
 				SecretHeaders: map[string]string{"X-Sealed": leakHeader},
 			})
 			require.NoError(l.t, err)
@@ -196,7 +204,11 @@ func (l *leakRun) meetErrors(engine *delivery.Engine) {
 	l.refused(dialect.ParseSecret(leakSecret[:30]))
 	l.refused(dialect.ParseSecret(leakKey))
 	l.refused(dialect.ParsePublicKey(leakPrivate))
-	spec := hierarchy.SubscriptionSpec{URL: "https://example.com/?token=" + leakQuery, Events: []string{"**"}, Operator: true}
+	spec := hierarchy.SubscriptionSpec{
+		URL:      "https://example.com/?token=" + leakQuery,
+		Events:   []string{"**"},
+		Operator: true,
+	}
 	for _, spoil := range []func(s *hierarchy.SubscriptionSpec){
 		func(s *hierarchy.SubscriptionSpec) { s.Secret = secretOf(leakSecret[:30]) },
 		func(s *hierarchy.SubscriptionSpec) {

@@ -171,7 +171,11 @@ func TestWithoutAWarningTheDeactivationComesAlone(t *testing.T) {
 func TestPausingEndsTheWindowOfFailures(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	subID := b.ruled(&hierarchy.DeactivationRules{Attempts: 2, Failures: 3, Window: time.Hour})
+	subID := b.ruled(&hierarchy.DeactivationRules{
+		Attempts: 2,
+		Failures: 3,
+		Window:   time.Hour,
+	})
 	engine := b.engine(nil)
 	for range 2 {
 		b.enqueue(nil)
@@ -200,7 +204,11 @@ func TestHealthSaysSinceWhenASubscriptionFails(t *testing.T) {
 	subID := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" }).ID
 	engine := b.engine(nil)
 	since := b.subscription(subID).StateSince
-	require.Equal(t, delivery.Health{State: hierarchy.StateActive, StateSince: since, Epoch: 1}, b.health(engine, subID))
+	require.Equal(t, delivery.Health{
+		State:      hierarchy.StateActive,
+		StateSince: since,
+		Epoch:      1,
+	}, b.health(engine, subID))
 
 	b.enqueue(nil)
 	b.drain(engine)
@@ -210,7 +218,12 @@ func TestHealthSaysSinceWhenASubscriptionFails(t *testing.T) {
 	require.WithinDuration(t, time.Now(), h.FailingSince, time.Minute)
 	b.deactivate(subID, "too loud")
 	h = b.health(engine, subID)
-	require.Equal(t, delivery.Health{State: hierarchy.StateDeactivated, Reason: "too loud", StateSince: h.StateSince, Epoch: 2}, h)
+	require.Equal(t, delivery.Health{
+		State:      hierarchy.StateDeactivated,
+		Reason:     "too loud",
+		StateSince: h.StateSince,
+		Epoch:      2,
+	}, h)
 
 	_, err := engine.Health(t.Context(), uuid.New())
 	require.ErrorIs(t, err, delivery.ErrNotFound)
@@ -381,7 +394,9 @@ func TestEventsOfADeactivationAreRecovered(t *testing.T) {
 	cancelled := b.enqueue(nil)
 	b.drain(engine)
 	b.deactivate(sub.ID, "")
-	early, inactive, dropped := b.enqueue(nil), b.enqueue(nil), b.enqueue(nil)
+	early := b.enqueue(nil)
+	inactive := b.enqueue(nil)
+	dropped := b.enqueue(nil)
 	b.pass(2 * time.Hour)
 	b.drain(engine)
 	b.exec(`UPDATE riverhook.decision d SET created_at = now() - interval '1 day' FROM riverhook.intent i

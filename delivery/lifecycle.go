@@ -36,7 +36,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	e.closeRiverPool = closePool
 	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e.river, e.started, e.stop = client, true, stop
+	e.river = client
+	e.started = true
+	e.stop = stop
 	e.loops.Go(func() { e.heart.Run(loopCtx) })
 	e.loops.Go(func() { e.every(loopCtx, e.cfg.MaintenanceInterval, e.maintainOnce) })
 	e.loops.Go(func() {

@@ -151,7 +151,11 @@ func TestTheHistoryKeepsABoundedPartOfTheHeadersOfAnAnswer(t *testing.T) {
 func TestAnEnginesSubscriptionsHaveItsLimits(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	spec := hierarchy.SubscriptionSpec{URL: "https://example.com/", Events: []string{"**"}, Owner: "owner"}
+	spec := hierarchy.SubscriptionSpec{
+		URL:    "https://example.com/",
+		Events: []string{"**"},
+		Owner:  "owner",
+	}
 	for limit, set := range map[string]func(cfg *delivery.Config){
 		"MaxPerOwner": func(cfg *delivery.Config) { cfg.SubscriptionsPerOwner = 1 },
 		"MaxPerSite":  func(cfg *delivery.Config) { cfg.SubscriptionsPerSite = 1 },

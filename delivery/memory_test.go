@@ -34,7 +34,10 @@ func TestALargeFanOutIsExpandedInBoundedMemory(t *testing.T) {
 	}))
 	t.Cleanup(receiver.Close)
 	_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: receiver.URL, Events: []string{"**"}, Operator: true, Description: strings.Repeat("é", description/2),
+		URL:         receiver.URL,
+		Events:      []string{"**"},
+		Operator:    true,
+		Description: strings.Repeat("é", description/2),
 	})
 	require.NoError(t, err)
 	b.exec(`INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect, description)
@@ -45,7 +48,11 @@ func TestALargeFanOutIsExpandedInBoundedMemory(t *testing.T) {
 		FROM riverhook.subscription s JOIN riverhook.secret k ON s.id <> k.subscription_id`)
 	b.enqueue(func(in *outbox.Intent) { in.Data = strings.Repeat("d", body) })
 
-	engine := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "engine"})
+	engine := startChild(t, childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "engine",
+	})
 	engine.awaitStart(t)
 	b.eventually(func() bool {
 		return arrived.Load() >= 32 && b.text(`SELECT state FROM riverhook.intent_state`) == "expanded"

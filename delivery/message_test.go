@@ -179,16 +179,26 @@ func TestAnExternalizerSeesTheWholeEvent(t *testing.T) {
 	occurred := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
 	b.enqueue(func(in *outbox.Intent) {
-		in.ID, in.ActiveSite, in.Actor, in.OccurredAt = "ev-1", "/usgs", "boss", occurred
+		in.ID = "ev-1"
+		in.ActiveSite = "/usgs"
+		in.Actor = "boss"
+		in.OccurredAt = occurred
 		in.Attributes = map[string]string{"unit": "radar"}
 	})
 	b.drain(b.engine(nil))
 
 	require.Len(t, seen, 1)
 	require.Equal(t, dialect.Event{
-		ID: "ev-1", Type: "user.created", Site: "/noaa/nws/oun", ActiveSite: "/usgs", Actor: "boss",
-		ResourceKind: "user", ResourceID: "ada", Attributes: map[string]string{"unit": "radar"},
-		Data: []byte(`{"name":"Ada"}`), OccurredAt: occurred,
+		ID:           "ev-1",
+		Type:         "user.created",
+		Site:         "/noaa/nws/oun",
+		ActiveSite:   "/usgs",
+		Actor:        "boss",
+		ResourceKind: "user",
+		ResourceID:   "ada",
+		Attributes:   map[string]string{"unit": "radar"},
+		Data:         []byte(`{"name":"Ada"}`),
+		OccurredAt:   occurred,
 	}, <-seen)
 	require.Contains(t, string(r.Requests()[0].Body), `"data":{"loaded":true}`)
 }

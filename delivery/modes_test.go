@@ -110,13 +110,19 @@ func TestTheEngineWorksInASchemaOfAnotherName(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	require.NoError(t, outbox.Migrate(t.Context(), pool, &outbox.MigrateOpts{Schema: "hooks"}))
-	engine, err := delivery.New(pool, &delivery.Config{Schema: "hooks", Egress: deliverytest.LocalPolicy(), Sealer: sealer()})
+	engine, err := delivery.New(pool, &delivery.Config{
+		Schema: "hooks",
+		Egress: deliverytest.LocalPolicy(),
+		Sealer: sealer(),
+	})
 	require.NoError(t, err)
 	client, err := outbox.New(&outbox.Config{Schema: "hooks"})
 	require.NoError(t, err)
 	receiver := deliverytest.NewReceiver(t, nil)
 	_, err = engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: receiver.URL(), Events: []string{"**"}, Operator: true,
+		URL:      receiver.URL(),
+		Events:   []string{"**"},
+		Operator: true,
 	})
 	require.NoError(t, err)
 	require.NoError(t, engine.Start(t.Context()))

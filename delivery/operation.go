@@ -56,13 +56,21 @@ type operation struct {
 
 func (ev SubscriptionEvent) operation(eventType string) operation {
 	return operation{
-		Type: eventType, Subscription: ev.SubscriptionID, Kind: SubscriptionResourceKind, Resource: ev.SubscriptionID, Data: ev,
+		Type:         eventType,
+		Subscription: ev.SubscriptionID,
+		Kind:         SubscriptionResourceKind,
+		Resource:     ev.SubscriptionID,
+		Data:         ev,
 	}
 }
 
 func (ev DeliveryEvent) operation() operation {
 	return operation{
-		Type: DeliveryExhaustedEventType, Subscription: ev.SubscriptionID, Kind: DeliveryResourceKind, Resource: ev.DeliveryID, Data: ev,
+		Type:         DeliveryExhaustedEventType,
+		Subscription: ev.SubscriptionID,
+		Kind:         DeliveryResourceKind,
+		Resource:     ev.DeliveryID,
+		Data:         ev,
 	}
 }
 
@@ -115,8 +123,13 @@ func exhaustions(trs []*transition, outs []recorded) (ops []operation) {
 func (tr *transition) event() DeliveryEvent {
 	t := tr.Target
 	ev := DeliveryEvent{
-		DeliveryID: t.ID, SubscriptionID: t.Sub.ID, Owner: t.Sub.Owner, URL: publicURL(t.Sub.URL),
-		IntentID: t.Event.ID, EventType: t.Event.Type, Attempts: tr.Attempts,
+		DeliveryID:     t.ID,
+		SubscriptionID: t.Sub.ID,
+		Owner:          t.Sub.Owner,
+		URL:            publicURL(t.Sub.URL),
+		IntentID:       t.Event.ID,
+		EventType:      t.Event.Type,
+		Attempts:       tr.Attempts,
 	}
 	if tr.Attempt != nil {
 		ev.Outcome, ev.Status = tr.Attempt.Outcome, tr.Attempt.Status
@@ -128,10 +141,18 @@ func (tr *transition) event() DeliveryEvent {
 // The transitions that ended them come to know it.
 func (b healthBook) recoveries(ended []store.RecordRecoveriesRow) (ops []operation) {
 	for _, row := range ended {
-		tr := b[healthKey{SubscriptionID: row.SubscriptionID, Epoch: row.Epoch, URLVersion: row.URLVersion}].Recovered
+		tr := b[healthKey{
+			SubscriptionID: row.SubscriptionID,
+			Epoch:          row.Epoch,
+			URLVersion:     row.URLVersion,
+		}].Recovered
 		ev := SubscriptionEvent{
-			SubscriptionID: row.SubscriptionID, Owner: tr.Target.Sub.Owner, URL: publicURL(tr.Target.Sub.URL), Epoch: row.Epoch,
-			Reason: "an attempt was delivered", FailedAttempts: row.FailedAttempts,
+			SubscriptionID: row.SubscriptionID,
+			Owner:          tr.Target.Sub.Owner,
+			URL:            publicURL(tr.Target.Sub.URL),
+			Epoch:          row.Epoch,
+			Reason:         "an attempt was delivered",
+			FailedAttempts: row.FailedAttempts,
 		}
 		if row.FailingSince != nil {
 			ev.FailingSince = *row.FailingSince

@@ -39,7 +39,11 @@ type pooled struct {
 func newPooled(t *testing.T, mode string, size int) *pooled {
 	t.Helper()
 	b := newBundle(t)
-	p := &pooled{bundle: b, notified: &atomic.Int32{}, size: size}
+	p := &pooled{
+		bundle:   b,
+		notified: &atomic.Int32{},
+		size:     size,
+	}
 	bouncer := pgtest.StartPgBouncer(t, b.pool.Config().ConnString(), map[string]string{
 		"default_pool_size":  strconv.Itoa(size),
 		"query_wait_timeout": "10", // seconds: who holds a connection and waits for another gives up
@@ -123,7 +127,11 @@ func TestWithPollOnlyEnginesWorkBehindPgBouncer(t *testing.T) {
 				paused := p.subscribe(second, here("ada"))
 				_, err = p.subs.Pause(t.Context(), paused.ID)
 				require.NoError(t, err)
-				configure := func(cfg *delivery.Config) { cfg.Access, cfg.PollOnly, cfg.Tree = checkers, true, sites }
+				configure := func(cfg *delivery.Config) {
+					cfg.Access = checkers
+					cfg.PollOnly = true
+					cfg.Tree = sites
+				}
 				engine := p.engine(configure)
 				stop, stopOther := p.run(engine), p.run(p.engine(configure))
 
@@ -174,7 +182,11 @@ func (p *pooled) enqueueMany(n int) {
 	p.t.Helper()
 	intents := make([]outbox.Intent, n)
 	for i := range intents {
-		intents[i] = outbox.Intent{Type: "user.created", Site: "/noaa/nws/oun", Resource: access.Resource{Kind: "user", ID: strconv.Itoa(i)}}
+		intents[i] = outbox.Intent{
+			Type:     "user.created",
+			Site:     "/noaa/nws/oun",
+			Resource: access.Resource{Kind: "user", ID: strconv.Itoa(i)},
+		}
 	}
 	require.NoError(p.t, pgx.BeginFunc(p.t.Context(), p.pool, func(tx pgx.Tx) error {
 		_, err := p.outbox.EnqueueMany(p.t.Context(), tx, intents)

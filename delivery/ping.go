@@ -77,7 +77,12 @@ func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out 
 			return nil, built, nil, err
 		}
 		to = t.endpoint()
-		a = &attempt{Number: 1, Manual: true, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
+		a = &attempt{
+			Number:    1,
+			Manual:    true,
+			StartedAt: time.Now(),
+			URL:       publicURL(t.Sub.URL),
+		}
 		built, err = e.pingRequest(ctx, t, a)
 		return t, built, a, err
 	})
@@ -135,7 +140,11 @@ func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t 
 	if err != nil {
 		return nil, secret, err
 	}
-	t = &target{Sub: *sub, Dialect: sub.Dialect, ReadAt: readAt}
+	t = &target{
+		Sub:     *sub,
+		Dialect: sub.Dialect,
+		ReadAt:  readAt,
+	}
 	if t.Auth, err = e.authOf(ctx, nil, sub); err != nil {
 		return nil, secret, fmt.Errorf("endpoint credentials: %w", err)
 	}
@@ -164,7 +173,13 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialec
 	if err != nil {
 		return dialect.Request{}, err
 	}
-	ev := dialect.Event{ID: e.ids.next().String(), Type: PingEventType, Site: string(t.Sub.Site), Data: data, OccurredAt: a.StartedAt.UTC()}
+	ev := dialect.Event{
+		ID:         e.ids.next().String(),
+		Type:       PingEventType,
+		Site:       string(t.Sub.Site),
+		Data:       data,
+		OccurredAt: a.StartedAt.UTC(),
+	}
 	t.Event = ev
 	var built dialect.Request
 	if t.Message, err = envelope(ctx, nil, d, ev, data); err == nil {
@@ -179,11 +194,23 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialec
 // public is an attempt that is not recorded as History shows those that are.
 func (a *attempt) public(engine string) (*Attempt, error) {
 	out := &Attempt{
-		Manual: a.Manual, Number: a.Number, Outcome: a.Outcome, Error: a.Error, Reason: a.Reason, Method: a.Method,
-		Status: a.Status, ReasonPhrase: a.ReasonPhrase, URL: a.URL,
-		ResponseBody: a.ResponseBody, ResponseSHA256: hex.EncodeToString(a.ResponseSHA256), ResponseTruncated: a.ResponseTruncated,
-		RetryAfter: a.RetryAfter, Duration: a.Duration, Repeats: a.Repeats,
-		Engine: engine, StartedAt: a.StartedAt,
+		Manual:            a.Manual,
+		Number:            a.Number,
+		Outcome:           a.Outcome,
+		Error:             a.Error,
+		Reason:            a.Reason,
+		Method:            a.Method,
+		Status:            a.Status,
+		ReasonPhrase:      a.ReasonPhrase,
+		URL:               a.URL,
+		ResponseBody:      a.ResponseBody,
+		ResponseSHA256:    hex.EncodeToString(a.ResponseSHA256),
+		ResponseTruncated: a.ResponseTruncated,
+		RetryAfter:        a.RetryAfter,
+		Duration:          a.Duration,
+		Repeats:           a.Repeats,
+		Engine:            engine,
+		StartedAt:         a.StartedAt,
 	}
 	if err := json.Unmarshal([]byte(orEmptyObject(a.RequestHeaders)), &out.RequestHeaders); err != nil {
 		return nil, err

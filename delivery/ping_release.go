@@ -53,7 +53,12 @@ func (e *Engine) releaseWaiting(ctx context.Context, to endpointKey) (int, error
 	if err != nil || ended.Epoch == 0 {
 		return 0, err
 	}
-	p := &store.HoldRetriesParams{SubscriptionID: to.SubscriptionID, Epoch: ended.Epoch, Reason: releasedReason, MaxRows: releaseStep}
+	p := &store.HoldRetriesParams{
+		SubscriptionID: to.SubscriptionID,
+		Epoch:          ended.Epoch,
+		Reason:         releasedReason,
+		MaxRows:        releaseStep,
+	}
 	for released := ended.Held; ; {
 		step, err := e.store.HoldRetries(ctx, p)
 		if err != nil {

@@ -36,7 +36,12 @@ func placeReason(err error) string { return reasonNoPlace + brief(err) }
 func withoutPlace(err error, matches []hierarchy.Match, tries map[uuid.UUID]int) []decision {
 	decisions := make([]decision, len(matches))
 	for i, m := range matches {
-		decisions[i] = decision{Match: m, Outcome: decisionWaiting, Reason: placeReason(err), Tries: tries[m.Subscription.ID]}
+		decisions[i] = decision{
+			Match:   m,
+			Outcome: decisionWaiting,
+			Reason:  placeReason(err),
+			Tries:   tries[m.Subscription.ID],
+		}
 		if isEnded(err) {
 			decisions[i].Outcome, decisions[i].Reason = decisionFailed, err.Error()
 		}

@@ -31,7 +31,9 @@ func placesOf(requests []access.Request) []here {
 }
 
 func atNWS(in *outbox.Intent) {
-	in.Site, in.ActiveSite, in.Channel = "/noaa/nws/oun", "/ops/desk", "radar"
+	in.Site = "/noaa/nws/oun"
+	in.ActiveSite = "/ops/desk"
+	in.Channel = "radar"
 }
 
 // Each question about access has the place as the sites are then: at the expansion, at
@@ -79,7 +81,11 @@ func TestAccess_SiteOfAQuestionIsThePlaceOfNow(t *testing.T) {
 	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"before:**"} })
 	_, err := sites.Move(t.Context(), "/noaa/nws", "/usgs")
 	require.NoError(t, err)
-	_, err = b.engine(nil).Ask(t.Context(), delivery.Question{Type: "user.delete", Site: "/noaa/nws/desk", Channel: "radar"})
+	_, err = b.engine(nil).Ask(t.Context(), delivery.Question{
+		Type:    "user.delete",
+		Site:    "/noaa/nws/desk",
+		Channel: "radar",
+	})
 	require.NoError(t, err)
 	require.Equal(t, []here{{"/usgs/nws", "/noaa/nws/desk", "", "radar"}}, placesOf(record.Requests()))
 }

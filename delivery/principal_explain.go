@@ -77,7 +77,9 @@ func (x *Explanation) forOwner() {
 			s.Why = string(s.Outcome) + ": " + s.reason // how far the expansion has come
 		default:
 			s.Why = ownersDecision(s.Outcome, s.reason, x.Intent.ID, s.SubscriptionID)
-			s.MatchedSite, s.MatchedPattern, s.Attempts = "", "", 0
+			s.MatchedSite = ""
+			s.MatchedPattern = ""
+			s.Attempts = 0
 		}
 		s.reason = ""
 		x.Subscriptions = append(x.Subscriptions, s)

@@ -40,7 +40,11 @@ type PrincipalHistory struct {
 // As returns the history in the hands of a principal, as auth allows. A nil auth
 // and the principal "" are denied everything.
 func (h *History) As(principal string, auth access.Authorizer) *PrincipalHistory {
-	return &PrincipalHistory{guard: access.NewGuard(auth), history: h, principal: principal}
+	return &PrincipalHistory{
+		guard:     access.NewGuard(auth),
+		history:   h,
+		principal: principal,
+	}
 }
 
 // Deliveries is that of [History]. The authorizer is asked first, for each
@@ -117,7 +121,12 @@ func (p *PrincipalHistory) Message(ctx context.Context, delivery uuid.UUID) (*Me
 // shown are the subscriptions of an owner, or of everybody, whose history may be seen.
 func (p *PrincipalHistory) shown(ctx context.Context, owner string) ([]string, error) {
 	list := &store.ListSubscriptionsParams{
-		Before: uuid.Max, IncludeDeleted: true, MaxRows: judgeStep, Owner: owner, Patterns: []string{}, Under: string(hierarchy.Root),
+		Before:         uuid.Max,
+		IncludeDeleted: true,
+		MaxRows:        judgeStep,
+		Owner:          owner,
+		Patterns:       []string{},
+		Under:          string(hierarchy.Root),
 	}
 	var shown []string
 	for {
@@ -198,8 +207,15 @@ func (p *PrincipalHistory) allowed(ctx context.Context, q *store.Queries, id uui
 
 func (p *PrincipalHistory) action(row store.Subscription, verb access.Verb) access.Action {
 	return hierarchy.Subscription{
-		ID: row.ID, Site: hierarchy.Path(row.Site), URL: row.URL, Events: row.Events, Channels: row.Channels,
-		Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
-		Filter: row.Filter, FailClosed: row.FailClosed,
+		ID:         row.ID,
+		Site:       hierarchy.Path(row.Site),
+		URL:        row.URL,
+		Events:     row.Events,
+		Channels:   row.Channels,
+		Owner:      row.Owner,
+		Operator:   row.Operator,
+		Permission: row.Permission,
+		Filter:     row.Filter,
+		FailClosed: row.FailClosed,
 	}.Action(p.principal, verb)
 }

@@ -103,9 +103,14 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 // stops in order.
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	cfg := &delivery.Config{
-		ChunkSize: task.ChunkSize, Egress: deliverytest.LocalPolicy(), ID: task.EngineID, Logger: slog.New(slog.DiscardHandler),
+		ChunkSize:   task.ChunkSize,
+		Egress:      deliverytest.LocalPolicy(),
+		ID:          task.EngineID,
+		Logger:      slog.New(slog.DiscardHandler),
 		MaxInFlight: task.MaxInFlight,
-		Schedules:   schedules(), Sealer: sealer(), StopTimeout: task.StopTimeout,
+		Schedules:   schedules(),
+		Sealer:      sealer(),
+		StopTimeout: task.StopTimeout,
 	}
 	if task.Deadly != "" {
 		addHostCode(cfg, task.Deadly)
@@ -175,7 +180,12 @@ func startChild(t *testing.T, task childTask) *child {
 			t.Logf("process %d: %s", cmd.Process.Pid, said)
 		}
 	})
-	return &child{cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout), said: said}
+	return &child{
+		cmd:   cmd,
+		stdin: stdin,
+		lines: bufio.NewScanner(stdout),
+		said:  said,
+	}
 }
 
 // awaitStart waits until the engine of a child has started.
@@ -227,7 +237,11 @@ func TestWhatAKilledEngineHadInFlightGoesOnInAnother(t *testing.T) {
 	_, err := b.pool.Exec(t.Context(), `SELECT 1`)
 	require.NoError(t, err)
 	spec := b.subscribe(receiver, operatorOnly)
-	first := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first"})
+	first := startChild(t, childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "first",
+	})
 	first.awaitStart(t)
 	id := b.enqueue(nil)
 	_, err = receiver.Wait(t.Context(), 1)
@@ -237,7 +251,11 @@ func TestWhatAKilledEngineHadInFlightGoesOnInAnother(t *testing.T) {
 	// The test does not wait out the heartbeat.
 	_, err = b.pool.Exec(t.Context(), `UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute' WHERE id = 'first'`)
 	require.NoError(t, err)
-	second := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "second"})
+	second := startChild(t, childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "second",
+	})
 	second.awaitStart(t)
 
 	requests, err := receiver.Wait(t.Context(), 2)
@@ -261,7 +279,11 @@ func TestAnEngineThatIsStartedAgainUnderItsNameGoesOnWithItsJobs(t *testing.T) {
 	receiver := b.receiver(nil)
 	receiver.Script(deliverytest.Answer{Hang: true})
 	b.subscribe(receiver, operatorOnly)
-	task := childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "host-1"}
+	task := childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "host-1",
+	}
 	first := startChild(t, task)
 	first.awaitStart(t)
 	id := b.enqueue(nil)
@@ -291,7 +313,11 @@ func TestACancellationOutlivesTheEngineThatItWasMeantFor(t *testing.T) {
 	b := newBundle(t)
 	receiver := b.always(deliverytest.Answer{Hang: true})
 	b.subscribe(receiver, operatorOnly)
-	first := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first"})
+	first := startChild(t, childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "first",
+	})
 	first.awaitStart(t)
 	id := b.enqueue(nil)
 	b.wait(receiver, 1)
@@ -327,7 +353,10 @@ func TestAfterSIGTERMAnEngineDrainsWithinItsDeadline(t *testing.T) {
 	}
 	const deadline = 4 * time.Second
 	engine := startChild(t, childTask{
-		Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first", StopTimeout: deadline,
+		Role:        "engine",
+		Database:    b.pool.Config().ConnString(),
+		EngineID:    "first",
+		StopTimeout: deadline,
 	})
 	engine.awaitStart(t)
 	inTime := b.enqueue(func(in *outbox.Intent) { in.Type = "slow.event" })
@@ -374,7 +403,11 @@ func TestTwoEnginesDeliverEachIntentOnce(t *testing.T) {
 	receiver := b.receiver(nil)
 	b.subscribe(receiver, operatorOnly)
 	for _, id := range []string{"one", "two"} {
-		engine := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: id})
+		engine := startChild(t, childTask{
+			Role:     "engine",
+			Database: b.pool.Config().ConnString(),
+			EngineID: id,
+		})
 		engine.awaitStart(t)
 		t.Cleanup(func() {
 			require.NoError(t, engine.stdin.Close())

@@ -140,7 +140,11 @@ func (p *pruner) step(ctx context.Context, step func(ctx context.Context, q *sto
 
 // payloads reduces what is not to be kept of intents that have ended.
 func (p *pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
-	seen, err := q.LockPayloads(ctx, &store.LockPayloadsParams{AfterAt: p.reducedUntil, After: p.reduceAfter, MaxRows: pruneStep})
+	seen, err := q.LockPayloads(ctx, &store.LockPayloadsParams{
+		AfterAt: p.reducedUntil,
+		After:   p.reduceAfter,
+		MaxRows: pruneStep,
+	})
 	if err != nil {
 		return false, err
 	}
@@ -167,7 +171,10 @@ func (p *pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
 
 func (p *pruner) surplus(ctx context.Context, q *store.Queries) (bool, error) {
 	row, err := q.LockSurplus(ctx, &store.LockSurplusParams{
-		After: p.surplusAfter, Subscriptions: pruneSubscriptions, Keep: int64(p.engine.cfg.History.PerSubscription), MaxRows: pruneStep,
+		After:         p.surplusAfter,
+		Subscriptions: pruneSubscriptions,
+		Keep:          int64(p.engine.cfg.History.PerSubscription),
+		MaxRows:       pruneStep,
 	})
 	if err != nil {
 		return false, err
@@ -215,7 +222,10 @@ func (p *pruner) decisions(ctx context.Context, q *store.Queries) (bool, error) 
 func (p *pruner) intents(ctx context.Context, q *store.Queries) (bool, error) {
 	dedupe := p.engine.cfg.History.DedupeWindow.Milliseconds()
 	row, err := q.LockOldIntents(ctx, &store.LockOldIntentsParams{
-		After: p.intentsAfter, MaxAgeMs: p.maxAge(), DedupeMs: dedupe, MaxRows: pruneStep,
+		After:    p.intentsAfter,
+		MaxAgeMs: p.maxAge(),
+		DedupeMs: dedupe,
+		MaxRows:  pruneStep,
 	})
 	if err != nil {
 		return false, err

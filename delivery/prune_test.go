@@ -82,7 +82,10 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{"owner": nil})
 		cfg.History = delivery.HistoryRules{
-			MaxAge: time.Hour, DedupeWindow: 10 * time.Hour, Payloads: delivery.KeepHash, PayloadAge: 3 * time.Hour,
+			MaxAge:       time.Hour,
+			DedupeWindow: 10 * time.Hour,
+			Payloads:     delivery.KeepHash,
+			PayloadAge:   3 * time.Hour,
 		}
 	})
 	id := b.enqueue(func(in *outbox.Intent) { in.ID, in.Attributes = "old", map[string]string{"ip": "192.0.2.1"} })
@@ -90,7 +93,11 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	require.Zero(t, b.prune(engine), "nothing is an hour old")
 
 	b.age("old", 2*time.Hour)
-	require.Equal(t, delivery.Pruned{Deliveries: 1, Decisions: 1, Payloads: 1}, b.prune(engine))
+	require.Equal(t, delivery.Pruned{
+		Deliveries: 1,
+		Decisions:  1,
+		Payloads:   1,
+	}, b.prune(engine))
 	for _, table := range []string{"delivery", "attempt", "decision", "message"} {
 		require.Zero(t, b.count(`SELECT count(*) FROM riverhook.`+table), table)
 	}
@@ -104,8 +111,11 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrPruned)
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
 		res, err := b.outbox.Enqueue(t.Context(), tx, outbox.Intent{
-			ID: "old", Type: "user.created", Site: "/noaa/nws/oun", Resource: access.Resource{Kind: "user", ID: "ada"},
-			Data: map[string]string{"name": "Ada"},
+			ID:       "old",
+			Type:     "user.created",
+			Site:     "/noaa/nws/oun",
+			Resource: access.Resource{Kind: "user", ID: "ada"},
+			Data:     map[string]string{"name": "Ada"},
 		})
 		require.True(t, res.Duplicate)
 		return err
@@ -128,7 +138,11 @@ func TestWhatIsPendingIsNeverPruned(t *testing.T) {
 	waiting := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Owner = "newcomer" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
-		cfg.History = delivery.HistoryRules{MaxAge: time.Hour, DedupeWindow: time.Hour, PerSubscription: 1}
+		cfg.History = delivery.HistoryRules{
+			MaxAge:          time.Hour,
+			DedupeWindow:    time.Hour,
+			PerSubscription: 1,
+		}
 		cfg.MaxHold = 1000 * time.Hour
 	})
 	held, half := b.enqueue(nil), b.enqueue(nil)
@@ -167,7 +181,11 @@ func TestPruningGoesInStepsUntilNothingIsLeft(t *testing.T) {
 			FROM riverhook.intent i`)
 
 	pruned := b.prune(b.keeping(delivery.HistoryRules{PerSubscription: 5}))
-	require.Equal(t, delivery.Pruned{Deliveries: 1195, Decisions: 1200, Intents: 1195}, pruned)
+	require.Equal(t, delivery.Pruned{
+		Deliveries: 1195,
+		Decisions:  1200,
+		Intents:    1195,
+	}, pruned)
 	b.exec(`UPDATE riverhook.delivery SET ended_at = '2020-01-01'`)
 	require.Equal(t, delivery.Pruned{Deliveries: 5, Intents: 5}, b.prune(b.engine(nil)))
 }

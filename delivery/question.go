@@ -103,9 +103,17 @@ func (q *Question) event(id uuid.UUID, maxBytes int) (dialect.Event, error) {
 		return refuse("Data", err)
 	}
 	return dialect.Event{
-		ID: id.String(), Type: typ, Site: string(site), ActiveSite: string(q.ActiveSite), Channel: q.Channel, Actor: q.Actor,
-		ResourceKind: q.Resource.Kind, ResourceID: q.Resource.ID, Attributes: maps.Clone(q.Attributes), Data: data,
-		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
+		ID:           id.String(),
+		Type:         typ,
+		Site:         string(site),
+		ActiveSite:   string(q.ActiveSite),
+		Channel:      q.Channel,
+		Actor:        q.Actor,
+		ResourceKind: q.Resource.Kind,
+		ResourceID:   q.Resource.ID,
+		Attributes:   maps.Clone(q.Attributes),
+		Data:         data,
+		OccurredAt:   time.Now().UTC().Truncate(time.Microsecond),
 	}, nil
 }
 

@@ -114,7 +114,9 @@ func (e *Engine) insertQuestion(ctx context.Context, db *store.Queries, q *quest
 	}); err != nil {
 		return err
 	}
-	expanded, ended, health := &store.CommitExpansionsParams{}, &store.RecordAttemptsParams{Engine: e.cfg.ID}, healthBook{}
+	expanded := &store.CommitExpansionsParams{}
+	ended := &store.RecordAttemptsParams{Engine: e.cfg.ID}
+	health := healthBook{}
 	if err := addExpansion(expanded, &q.expansion); err != nil {
 		return err
 	}
@@ -167,6 +169,8 @@ func wasErased(ctx context.Context, db *store.Queries, q *questioning) (bool, er
 		return true, err
 	}
 	return db.ErasedWithin(ctx, &store.ErasedWithinParams{
-		ResourceKind: kind, ResourceID: id, AgeMs: time.Since(q.Begun).Milliseconds() + 1,
+		ResourceKind: kind,
+		ResourceID:   id,
+		AgeMs:        time.Since(q.Begun).Milliseconds() + 1,
 	})
 }

@@ -34,11 +34,25 @@ func (q *questioning) targets(ids *ids, stored map[uuid.UUID]store.LoadGatesRow)
 		}
 		d.DeliveryID = ids.next()
 		t := &target{
-			ID: d.DeliveryID, IntentID: q.Intent.ID, Event: q.Intent.Event, Message: q.Messages[d.Subscription.Dialect],
-			Sub: attempted(d.Subscription), Stored: storedSecrets(row.Secrets), Dialect: d.Subscription.Dialect,
-			Epoch: d.Subscription.Epoch, State: statePending, Round: 1, AccessAt: d.AccessAt,
-			CircuitOpened: row.CircuitOpened, Trial: row.Trial, Probed: row.Probed, Gone: row.Gone, Failing: row.Failing,
-			ReadAt: q.ReadAt, Question: true, TreeVersion: q.Intent.TreeVersion,
+			ID:            d.DeliveryID,
+			IntentID:      q.Intent.ID,
+			Event:         q.Intent.Event,
+			Message:       q.Messages[d.Subscription.Dialect],
+			Sub:           attempted(d.Subscription),
+			Stored:        storedSecrets(row.Secrets),
+			Dialect:       d.Subscription.Dialect,
+			Epoch:         d.Subscription.Epoch,
+			State:         statePending,
+			Round:         1,
+			AccessAt:      d.AccessAt,
+			CircuitOpened: row.CircuitOpened,
+			Trial:         row.Trial,
+			Probed:        row.Probed,
+			Gone:          row.Gone,
+			Failing:       row.Failing,
+			ReadAt:        q.ReadAt,
+			Question:      true,
+			TreeVersion:   q.Intent.TreeVersion,
 		}
 		t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
 		targets[i] = t
@@ -51,7 +65,13 @@ func (q *questioning) gates() []Gate {
 	gates := make([]Gate, len(q.Decisions))
 	for i, d := range q.Decisions {
 		sub := &d.Subscription
-		gates[i] = Gate{SubscriptionID: sub.ID, Name: sub.Name, FailClosed: sub.FailClosed, DeliveryID: d.DeliveryID, Reason: d.Reason}
+		gates[i] = Gate{
+			SubscriptionID: sub.ID,
+			Name:           sub.Name,
+			FailClosed:     sub.FailClosed,
+			DeliveryID:     d.DeliveryID,
+			Reason:         d.Reason,
+		}
 		g := &gates[i]
 		tr := q.Asked[sub.ID]
 		switch {

@@ -59,7 +59,10 @@ func TestAReceiverAcceptsWhatClientsOfOthersSend(t *testing.T) {
 				bodies[name] += string(ev.Body)
 				return receiver.Response{}, nil
 			},
-			Name: name, Secrets: receiver.StaticSecrets(secret), Sync: true, Verifier: verifier,
+			Name:     name,
+			Secrets:  receiver.StaticSecrets(secret),
+			Sync:     true,
+			Verifier: verifier,
 		}))
 	}
 	inbox := receiver.NewMemory(&receivers)
@@ -71,7 +74,11 @@ func TestAReceiverAcceptsWhatClientsOfOthersSend(t *testing.T) {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 
-	task := signingTask{Secret: secret.Reveal(), Timestamp: time.Now().Unix(), URL: server.URL + "/hooks/"}
+	task := signingTask{
+		Secret:    secret.Reveal(),
+		Timestamp: time.Now().Unix(),
+		URL:       server.URL + "/hooks/",
+	}
 	got := map[string][]int{}
 	require.NoError(t, json.Unmarshal(runNode(t, "sign.mjs", task), &got))
 	require.NoError(t, json.Unmarshal(runPython(t, "sign.py", task), &got))

@@ -26,8 +26,19 @@ func TestTwoTransitionsOfOneDeliveryInABatchAreToldApart(t *testing.T) {
 	require.NoError(t, err)
 	answer := func(seq int, outcome Outcome, state string) *transition {
 		tr := &transition{
-			Target: &target{ID: id, Seq: seq, Round: 1, Epoch: 1}, State: state, Attempts: 1,
-			Attempt: &attempt{Number: 1, Outcome: outcome, StartedAt: time.Now()},
+			Target: &target{
+				ID:    id,
+				Seq:   seq,
+				Round: 1,
+				Epoch: 1,
+			},
+			State:    state,
+			Attempts: 1,
+			Attempt: &attempt{
+				Number:    1,
+				Outcome:   outcome,
+				StartedAt: time.Now(),
+			},
 		}
 		tr.Target.Sub.ID = sub
 		return tr

@@ -42,7 +42,12 @@ func (o *RecoverOpts) params(subscription uuid.UUID) (*store.RecoverDeliveriesPa
 		return nil, err
 	}
 	p := &store.RecoverDeliveriesParams{
-		SubscriptionID: subscription, After: b.After, Before: b.Before, Since: b.Since, Until: b.Until, MaxRows: recoverStep,
+		SubscriptionID: subscription,
+		After:          b.After,
+		Before:         b.Before,
+		Since:          b.Since,
+		Until:          b.Until,
+		MaxRows:        recoverStep,
 	}
 	states := o.States
 	if len(states) == 0 {
@@ -125,7 +130,12 @@ func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *Re
 func (e *Engine) recoverInactive(
 	ctx context.Context, subscription uuid.UUID, o *RecoverOpts, bounds *store.RecoverDeliveriesParams, recovered int,
 ) (int, error) {
-	p := &store.RecoverInactiveParams{SubscriptionID: subscription, Since: bounds.Since, Until: bounds.Until, MaxRows: recoverStep}
+	p := &store.RecoverInactiveParams{
+		SubscriptionID: subscription,
+		Since:          bounds.Since,
+		Until:          bounds.Until,
+		MaxRows:        recoverStep,
+	}
 	for {
 		if o.Limit > 0 {
 			p.MaxRows = min(recoverStep, o.Limit-recovered)

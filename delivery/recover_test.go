@@ -123,7 +123,11 @@ func TestAnExpansionThatFailedIsRunAgain(t *testing.T) {
 			n, err = engine.RetryFailed(t.Context(), id)
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
-			old := store.FailIntentParams{IntentID: b.reading(id).Key, JobID: job, Reason: "an older job"}
+			old := store.FailIntentParams{
+				IntentID: b.reading(id).Key,
+				JobID:    job,
+				Reason:   "an older job",
+			}
 			require.NoError(t, store.In(b.pool, "riverhook").FailIntent(t.Context(), &old))
 			require.Equal(t, delivery.IntentPending, b.reading(id).State)
 			b.drain(engine)
@@ -194,8 +198,14 @@ func TestTheHistoryWorksInEachQueryExecMode(t *testing.T) {
 			h := engine.History()
 
 			found, err := deliveriesOf(h.Deliveries(t.Context(), &delivery.DeliveryFilter{
-				SubscriptionID: sub.ID, IntentID: id, EventType: "user.*", Under: "/noaa", State: delivery.DeliveryDelivered,
-				ResourceKind: "user", Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour),
+				SubscriptionID: sub.ID,
+				IntentID:       id,
+				EventType:      "user.*",
+				Under:          "/noaa",
+				State:          delivery.DeliveryDelivered,
+				ResourceKind:   "user",
+				Since:          time.Now().Add(-time.Hour),
+				Until:          time.Now().Add(time.Hour),
 			}))
 			require.NoError(t, err)
 			require.Len(t, found, 1)

@@ -68,7 +68,11 @@ type redecided struct {
 
 // redecideStep tries the decisions again that have waited longest for a job.
 func (e *Engine) redecideStep(ctx context.Context, by carrier, in *intent) (step redecided, err error) {
-	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{IntentID: in.ID, JobID: by.JobID, Max: e.cfg.ChunkSize})
+	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{
+		IntentID: in.ID,
+		JobID:    by.JobID,
+		Max:      e.cfg.ChunkSize,
+	})
 	if err != nil {
 		return step, &stallError{"load the decisions that wait", err}
 	}
@@ -97,7 +101,11 @@ func (e *Engine) scheduleDecide(
 	ctx context.Context, by carrier, in *intent, subscriptions []uuid.UUID, wait time.Duration, ended endedRuns,
 ) error {
 	err := e.store.ScheduleDecide(ctx, &store.ScheduleDecideParams{
-		IntentID: in.ID, JobID: by.JobID, Subscriptions: store.UUIDs(subscriptions), WaitMs: wait.Milliseconds(), EndedRuns: ended.text(),
+		IntentID:      in.ID,
+		JobID:         by.JobID,
+		Subscriptions: store.UUIDs(subscriptions),
+		WaitMs:        wait.Milliseconds(),
+		EndedRuns:     ended.text(),
 	})
 	if err != nil {
 		return &stallError{"schedule the next try", err}
@@ -144,7 +152,11 @@ func (e *Engine) settle(
 	if err != nil {
 		return nil, err
 	}
-	ex := &expansion{Intent: in, ReadAt: readAt, JobID: by.JobID}
+	ex := &expansion{
+		Intent: in,
+		ReadAt: readAt,
+		JobID:  by.JobID,
+	}
 	var lost error
 	in.Place, lost = e.placeOf(ctx, host, in.lookup(uuid.Nil, 0))
 	if stalled := host.stalled(); stalled != nil {
@@ -183,7 +195,9 @@ func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow
 	byID := make(map[uuid.UUID]store.LoadWaitingRow, len(waiting))
 	tries := make(map[uuid.UUID]int, len(waiting))
 	for i, w := range waiting {
-		ids[i], byID[w.SubscriptionID], tries[w.SubscriptionID] = w.SubscriptionID, w, w.Tries
+		ids[i] = w.SubscriptionID
+		byID[w.SubscriptionID] = w
+		tries[w.SubscriptionID] = w.Tries
 	}
 	subs, err := e.subs.GetMany(ctx, ids)
 	if err != nil {
@@ -192,7 +206,11 @@ func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow
 	matches := make([]hierarchy.Match, len(subs))
 	for i, sub := range subs {
 		w := byID[sub.ID]
-		matches[i] = hierarchy.Match{Subscription: sub, Site: hierarchy.Path(w.MatchedSite), Pattern: w.MatchedPattern}
+		matches[i] = hierarchy.Match{
+			Subscription: sub,
+			Site:         hierarchy.Path(w.MatchedSite),
+			Pattern:      w.MatchedPattern,
+		}
 	}
 	return matches, tries, nil
 }
@@ -207,21 +225,35 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 	var out []store.CommitExpansionsRow
 	err := e.inTx(ctx, true, func(q *store.Queries) error {
 		rows, err := q.CommitRedecisions(ctx, &store.CommitRedecisionsParams{
-			IntentID: ex.Intent.ID, JobID: ex.JobID,
-			DecisionSubscriptions: p.DecisionSubscriptions, DecisionOutcomes: p.DecisionOutcomes,
-			DecisionReasons: p.DecisionReasons, DecisionTries: p.DecisionTries,
-			MessageDialects: p.MessageDialects, MessageTypes: p.MessageTypes, MessageHeaders: p.MessageHeaders,
-			MessageBodies: p.MessageBodies,
-			DeliveryIds:   p.DeliveryIds, DeliverySubscriptions: p.DeliverySubscriptions, DeliveryDialects: p.DeliveryDialects,
-			DeliverySites: p.DeliverySites, DeliveryPatterns: p.DeliveryPatterns, DeliveryEpochs: p.DeliveryEpochs,
-			DeliveryAccessMs: p.DeliveryAccessMs, DeliveryHolds: p.DeliveryHolds,
+			IntentID:              ex.Intent.ID,
+			JobID:                 ex.JobID,
+			DecisionSubscriptions: p.DecisionSubscriptions,
+			DecisionOutcomes:      p.DecisionOutcomes,
+			DecisionReasons:       p.DecisionReasons,
+			DecisionTries:         p.DecisionTries,
+			MessageDialects:       p.MessageDialects,
+			MessageTypes:          p.MessageTypes,
+			MessageHeaders:        p.MessageHeaders,
+			MessageBodies:         p.MessageBodies,
+			DeliveryIds:           p.DeliveryIds,
+			DeliverySubscriptions: p.DeliverySubscriptions,
+			DeliveryDialects:      p.DeliveryDialects,
+			DeliverySites:         p.DeliverySites,
+			DeliveryPatterns:      p.DeliveryPatterns,
+			DeliveryEpochs:        p.DeliveryEpochs,
+			DeliveryAccessMs:      p.DeliveryAccessMs,
+			DeliveryHolds:         p.DeliveryHolds,
 		})
 		if err != nil {
 			return fmt.Errorf("delivery: commit decisions: %w", err)
 		}
 		for _, row := range rows {
 			out = append(out, store.CommitExpansionsRow{
-				ID: row.ID, Secrets: row.Secrets, CircuitOpened: row.CircuitOpened, Gone: row.Gone, Failing: row.Failing,
+				ID:            row.ID,
+				Secrets:       row.Secrets,
+				CircuitOpened: row.CircuitOpened,
+				Gone:          row.Gone,
+				Failing:       row.Failing,
 			})
 		}
 		_, err = health.write(ctx, q)
@@ -234,7 +266,11 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 func (e *Engine) failIntent(ctx context.Context, by carrier, id uuid.UUID, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	if err := e.store.FailIntent(ctx, &store.FailIntentParams{IntentID: id, JobID: by.JobID, Reason: brief(cause)}); err != nil {
+	if err := e.store.FailIntent(ctx, &store.FailIntentParams{
+		IntentID: id,
+		JobID:    by.JobID,
+		Reason:   brief(cause),
+	}); err != nil {
 		return fmt.Errorf("delivery: fail intent %s: %w", id, err)
 	}
 	return nil

@@ -48,7 +48,11 @@ func TestErrNotMigrated_IsSaidByEachStore(t *testing.T) {
 	require.NoError(t, err)
 	for name, do := range map[string]func() error{
 		"create": func() error {
-			_, err := subs.Create(ctx, hierarchy.SubscriptionSpec{URL: "https://example.com", Events: []string{"**"}, Operator: true})
+			_, err := subs.Create(ctx, hierarchy.SubscriptionSpec{
+				URL:      "https://example.com",
+				Events:   []string{"**"},
+				Operator: true,
+			})
 			return err
 		},
 		"get":        func() error { _, err := subs.Get(ctx, uuid.New()); return err },
@@ -73,7 +77,11 @@ func TestCreate_TheURLOfAReceiverOnThisMachineNamesLocalPolicy(t *testing.T) {
 	b := newBundle(t)
 	strict := b.engine(func(cfg *delivery.Config) { cfg.Egress = nil }).Subscriptions()
 	create := func(url string) error {
-		_, err := strict.Create(t.Context(), hierarchy.SubscriptionSpec{URL: url, Events: []string{"**"}, Operator: true})
+		_, err := strict.Create(t.Context(), hierarchy.SubscriptionSpec{
+			URL:      url,
+			Events:   []string{"**"},
+			Operator: true,
+		})
 		return err
 	}
 	for _, url := range []string{

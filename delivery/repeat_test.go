@@ -61,7 +61,13 @@ func (b *bundle) speakKeyed() {
 // subscribeURL subscribes a URL in a dialect.
 func (b *bundle) subscribeURL(url, dialectName string, change func(spec *hierarchy.SubscriptionSpec)) uuid.UUID {
 	b.t.Helper()
-	spec := hierarchy.SubscriptionSpec{URL: url, Events: []string{"**"}, Owner: "owner", Schedule: "soon", Dialect: dialectName}
+	spec := hierarchy.SubscriptionSpec{
+		URL:      url,
+		Events:   []string{"**"},
+		Owner:    "owner",
+		Schedule: "soon",
+		Dialect:  dialectName,
+	}
 	if change != nil {
 		change(&spec)
 	}

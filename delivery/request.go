@@ -30,7 +30,12 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 	}
 	schedule, _ := e.schedule(t)
 	d, _ := e.cfg.Dialects.Get(t.Dialect)
-	a := &attempt{Number: t.number(), Manual: t.Manual, StartedAt: time.Now(), URL: publicURL(t.Sub.URL)}
+	a := &attempt{
+		Number:    t.number(),
+		Manual:    t.Manual,
+		StartedAt: time.Now(),
+		URL:       publicURL(t.Sub.URL),
+	}
 	built, err := e.build(ctx, d, t, a)
 	if tr := t.notCalled(err); tr != nil {
 		return tr, false
@@ -91,7 +96,10 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 		err = context.Canceled // net/http tells the cause instead, which is any error of River's
 	}
 	v := classify(a.Status, header, err, time.Now())
-	a.Outcome, a.Reason, a.RetryAfter, a.Asked = v.Outcome, v.Reason, v.RetryAfter, v.RetryAfter
+	a.Outcome = v.Outcome
+	a.Reason = v.Reason
+	a.RetryAfter = v.RetryAfter
+	a.Asked = v.RetryAfter
 	a.Unanswered = v.Outcome == OutcomeUnreachable && x.Unanswered
 	if !v.Named && (v.Status == http.StatusTooManyRequests || v.Status == http.StatusServiceUnavailable) {
 		a.Asked = e.cfg.ThrottleWait

@@ -117,10 +117,21 @@ func (t *target) hasRow() bool { return t.ID != uuid.Nil && !t.Question }
 
 func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
 	sub := hierarchy.Subscription{
-		ID: t.Sub.ID, URL: row.URL, PendingURL: row.PendingURL, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
-		Dialect: t.Sub.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-		MaxInFlight: row.MaxInFlight, CredentialsVersion: row.CredentialsVersion, URLVersion: row.URLVersion,
-		State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: row.SubscriptionEpoch,
+		ID:                 t.Sub.ID,
+		URL:                row.URL,
+		PendingURL:         row.PendingURL,
+		Owner:              row.Owner,
+		Operator:           row.Operator,
+		Permission:         row.Permission,
+		Dialect:            t.Sub.Dialect,
+		Schedule:           row.Schedule,
+		Timeout:            time.Duration(row.TimeoutMs) * time.Millisecond,
+		MaxInFlight:        row.MaxInFlight,
+		CredentialsVersion: row.CredentialsVersion,
+		URLVersion:         row.URLVersion,
+		State:              hierarchy.State(row.SubscriptionState),
+		StateReason:        row.StateReason,
+		Epoch:              row.SubscriptionEpoch,
 	}
 	if err := json.Unmarshal(row.Headers, &sub.Headers); err != nil {
 		return fmt.Errorf("headers of subscription %s: %w", sub.ID, err)
@@ -130,10 +141,17 @@ func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
 	}
 	t.Sub = sub
 	if stored := storedSecrets(row.Secrets); !slices.EqualFunc(stored, t.Stored, sameSecret) {
-		t.Stored, t.Secrets, t.Opened = stored, nil, false
+		t.Stored = stored
+		t.Secrets = nil
+		t.Opened = false
 	}
 	t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
-	t.CircuitOpened, t.Trial, t.Probed, t.Probe, t.Gone, t.Failing = row.CircuitOpened, row.Trial, row.Probed, row.Probe, row.Gone, row.Failing
+	t.CircuitOpened = row.CircuitOpened
+	t.Trial = row.Trial
+	t.Probed = row.Probed
+	t.Probe = row.Probe
+	t.Gone = row.Gone
+	t.Failing = row.Failing
 	t.MessageGone = row.MessageGone
 	return nil
 }

@@ -67,29 +67,35 @@ func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) {
 				require.NoError(b.t, b.subs.Delete(b.t.Context(), sub.ID))
 			},
-			state: "cancelled", reason: "the subscription was deleted",
+			state:  "cancelled",
+			reason: "the subscription was deleted",
 		},
 		"paused": {
 			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) { b.pause(sub.ID) },
-			state:  "pending", hold: "paused", reason: "the subscription is paused",
+			state:  "pending",
+			hold:   "paused",
+			reason: "the subscription is paused",
 		},
 		"deactivated": {
 			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) { b.deactivate(sub.ID, "no") },
-			state:  "cancelled", reason: "the subscription is deactivated: no",
+			state:  "cancelled",
+			reason: "the subscription is deactivated: no",
 		},
 		"deactivated and activated": {
 			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) {
 				b.deactivate(sub.ID, "no")
 				b.activate(sub.ID)
 			},
-			state: "cancelled", reason: "the subscription was deactivated meanwhile",
+			state:  "cancelled",
+			reason: "the subscription was deactivated meanwhile",
 		},
 		"another URL": {
 			change: func(b *bundle, sub hierarchy.Subscription, _, now *deliverytest.Receiver) {
 				_, err := b.subs.Update(b.t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(now.URL())})
 				require.NoError(b.t, err)
 			},
-			state: "delivered", requests: [2]int{0, 1},
+			state:    "delivered",
+			requests: [2]int{0, 1},
 		},
 		"another secret": {
 			change: func(b *bundle, sub hierarchy.Subscription, former, _ *deliverytest.Receiver) {
@@ -97,7 +103,8 @@ func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 				_, err := b.subs.RotateSecret(b.t.Context(), sub.ID, &hierarchy.RotateOpts{Immediate: true, Secret: laterSecret})
 				require.NoError(b.t, err)
 			},
-			state: "delivered", requests: [2]int{1, 0},
+			state:    "delivered",
+			requests: [2]int{1, 0},
 		},
 		"other credentials": {
 			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) {
@@ -106,7 +113,8 @@ func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 				})
 				require.NoError(b.t, err)
 			},
-			state: "delivered", requests: [2]int{1, 0},
+			state:    "delivered",
+			requests: [2]int{1, 0},
 		},
 		"moved on": {
 			change: func(b *bundle, _ hierarchy.Subscription, _, _ *deliverytest.Receiver) {
@@ -168,7 +176,12 @@ func TestReread_AfterAProcessWasStoppedNothingGoesToDeletedSubscriptions(t *test
 			later(spec)
 		})
 	}
-	engine := startChild(t, childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "engine", MaxInFlight: 1})
+	engine := startChild(t, childTask{
+		Role:        "engine",
+		Database:    b.pool.Config().ConnString(),
+		EngineID:    "engine",
+		MaxInFlight: 1,
+	})
 	engine.awaitStart(t)
 	b.enqueue(func(in *outbox.Intent) { in.Type = "first.event" })
 	b.wait(hanging, 1)
@@ -214,7 +227,8 @@ func TestReread_AGateThatIsNotInForceAnyMoreIsNotAsked(t *testing.T) {
 				_, err := b.subs.Update(b.t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(now.URL())})
 				require.NoError(b.t, err)
 			},
-			said: "agreed", asked: [2]int{0, 1},
+			said:  "agreed",
+			asked: [2]int{0, 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -312,7 +326,11 @@ func TestReread_ARequestIsNotRepeatedToADeletedSubscription(t *testing.T) {
 	}))
 	t.Cleanup(r.Close)
 	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: r.URL, Events: []string{"**"}, Operator: true, Credentials: oauth2(newTokenServer(t).URL), Schedule: "twice",
+		URL:         r.URL,
+		Events:      []string{"**"},
+		Operator:    true,
+		Credentials: oauth2(newTokenServer(t).URL),
+		Schedule:    "twice",
 	})
 	require.NoError(t, err)
 	refused = func() { b.exec(`UPDATE riverhook.subscription SET deleted_at = now() WHERE id = $1`, created.ID) }
@@ -394,11 +412,13 @@ func TestReread_ARequestThatWasNotProcessedIsSentAgainByWhatIsTrueThen(t *testin
 			change: func(b *bundle, sub uuid.UUID, _ *http2test.Server) {
 				require.NoError(b.t, b.subs.Delete(b.t.Context(), sub))
 			},
-			state: "cancelled", reason: "the subscription was deleted",
+			state:  "cancelled",
+			reason: "the subscription was deleted",
 		},
 		"another URL": {
 			change: func(b *bundle, sub uuid.UUID, now *http2test.Server) { b.moveTo(sub, now.URL) },
-			state:  "delivered", later: 1,
+			state:  "delivered",
+			later:  1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

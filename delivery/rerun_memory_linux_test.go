@@ -51,7 +51,10 @@ func newFanOut(t *testing.T) *fanOut {
 	}))
 	t.Cleanup(receiver.Close)
 	_, err := f.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: receiver.URL, Events: []string{"**"}, Operator: true, Schedule: "twice",
+		URL:      receiver.URL,
+		Events:   []string{"**"},
+		Operator: true,
+		Schedule: "twice",
 	})
 	require.NoError(t, err)
 	f.exec(`INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect, schedule)

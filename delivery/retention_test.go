@@ -16,7 +16,10 @@ import (
 func TestWhatRiverForgetsChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	delivered, exhausted, paused, retried := b.receiver(nil), b.receiver(nil), b.receiver(nil), b.receiver(nil)
+	delivered := b.receiver(nil)
+	exhausted := b.receiver(nil)
+	paused := b.receiver(nil)
+	retried := b.receiver(nil)
 	exhausted.Script(deliverytest.Answer{Status: 400})
 	retried.Script(deliverytest.Answer{Status: 500})
 	b.subscribe(delivered, nil)

@@ -74,9 +74,18 @@ func (e *Engine) retryFailedMany(ctx context.Context, f *IntentFilter) (retried 
 		return 0, err
 	}
 	p := &store.FailedIntentsParams{
-		After: list.After, Before: list.Before, TypeRegex: list.TypeRegex, Channel: list.Channel, Site: list.Site, Under: list.Under,
-		ResourceKind: list.ResourceKind, ResourceID: list.ResourceID, State: list.State, Since: list.Since, Until: list.Until,
-		MaxRows: retryStep,
+		After:        list.After,
+		Before:       list.Before,
+		TypeRegex:    list.TypeRegex,
+		Channel:      list.Channel,
+		Site:         list.Site,
+		Under:        list.Under,
+		ResourceKind: list.ResourceKind,
+		ResourceID:   list.ResourceID,
+		State:        list.State,
+		Since:        list.Since,
+		Until:        list.Until,
+		MaxRows:      retryStep,
 	}
 	for intents := 0; ; {
 		step, err := e.store.FailedIntents(ctx, p)

@@ -39,7 +39,9 @@ func TestRetryFailed_GoesThroughALargeFanOutWithoutWaiting(t *testing.T) {
 		b.subscribe(receiver, nil)
 	}
 	var mended atomic.Bool
-	b.cfg.ChunkSize, b.cfg.Externalizers, b.cfg.ExternalizeTries = 2, b.brokenTemplate(&mended), 1
+	b.cfg.ChunkSize = 2
+	b.cfg.Externalizers = b.brokenTemplate(&mended)
+	b.cfg.ExternalizeTries = 1
 	id := b.enqueue(nil)
 	b.drain(b.engine(nil))
 	require.Equal(t, subscriptions, b.count(`SELECT count(*) FROM riverhook.decision WHERE outcome = 'failed'`))
@@ -72,7 +74,9 @@ func TestRetryFailed_SlowEndpointsDelayNoOthers(t *testing.T) {
 		b.subscribe(quick, nil)
 	}
 	var mended atomic.Bool
-	b.cfg.ChunkSize, b.cfg.Externalizers, b.cfg.ExternalizeTries = 2, b.brokenTemplate(&mended), 1
+	b.cfg.ChunkSize = 2
+	b.cfg.Externalizers = b.brokenTemplate(&mended)
+	b.cfg.ExternalizeTries = 1
 	b.cfg.StopTimeout = time.Millisecond
 	id := b.enqueue(nil)
 	b.drain(b.engine(nil))

@@ -178,7 +178,11 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 	if err := json.Unmarshal(job.EncodedArgs, &args); err != nil {
 		return fmt.Errorf("delivery: arguments of job %d: %w", job.ID, err)
 	}
-	by := carrier{JobID: job.ID, Rerun: job.Attempt > 1, Died: job.Attempt > 1+len(job.Errors)}
+	by := carrier{
+		JobID: job.ID,
+		Rerun: job.Attempt > 1,
+		Died:  job.Attempt > 1+len(job.Errors),
+	}
 	switch job.Kind {
 	case jobs.Expand{}.Kind(), jobs.Chunk{}.Kind():
 		err := e.expandAfter(ctx, by, args.IntentID, args.AfterID)

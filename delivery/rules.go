@@ -13,8 +13,13 @@ import (
 type DeactivationRules = hierarchy.DeactivationRules
 
 var defaultRules = DeactivationRules{
-	Attempts: 10, Exhausted: 50, ExhaustedWindow: time.Hour, Failures: hierarchy.NoRule, Unresolvable: 50, Warning: 50,
-	Window: 5 * 24 * time.Hour,
+	Attempts:        10,
+	Exhausted:       50,
+	ExhaustedWindow: time.Hour,
+	Failures:        hierarchy.NoRule,
+	Unresolvable:    50,
+	Warning:         50,
+	Window:          5 * 24 * time.Hour,
 }
 
 func checkRules(r DeactivationRules) error {
@@ -42,7 +47,9 @@ func tallyOf(row *store.TroubledRow) tally {
 		t.Unresolvable = row.Unresolvable
 	}
 	if row.Failing && row.FailingSince != nil {
-		t.Failed, t.FailingFor, t.FailingSince = row.FailedAttempts, time.Duration(row.FailingMs)*time.Millisecond, *row.FailingSince
+		t.Failed = row.FailedAttempts
+		t.FailingFor = time.Duration(row.FailingMs) * time.Millisecond
+		t.FailingSince = *row.FailingSince
 		t.Exhausted, t.ExhaustedFor = row.ExhaustedRow, time.Duration(row.ExhaustedMs)*time.Millisecond
 	}
 	return t
@@ -50,9 +57,13 @@ func tallyOf(row *store.TroubledRow) tally {
 
 func rulesOf(row *store.TroubledRow) DeactivationRules {
 	return DeactivationRules{
-		Attempts: int(row.AttemptsRule), Exhausted: int(row.ExhaustedRule), Failures: int(row.FailuresRule),
-		Unresolvable: int(row.UnresolvableRule), Warning: int(row.WarningRule),
-		ExhaustedWindow: time.Duration(row.ExhaustedWindowMs) * time.Millisecond, Window: time.Duration(row.WindowMs) * time.Millisecond,
+		Attempts:        int(row.AttemptsRule),
+		Exhausted:       int(row.ExhaustedRule),
+		Failures:        int(row.FailuresRule),
+		Unresolvable:    int(row.UnresolvableRule),
+		Warning:         int(row.WarningRule),
+		ExhaustedWindow: time.Duration(row.ExhaustedWindowMs) * time.Millisecond,
+		Window:          time.Duration(row.WindowMs) * time.Millisecond,
 	}
 }
 

@@ -21,10 +21,16 @@ func TestARuleHoldsFromItsEdgeOn(t *testing.T) {
 	t.Parallel()
 	const hour = time.Hour
 	off := DeactivationRules{
-		Attempts: hierarchy.NoRule, Exhausted: hierarchy.NoRule, Failures: hierarchy.NoRule, Unresolvable: hierarchy.NoRule,
-		Warning: hierarchy.NoRule,
+		Attempts:     hierarchy.NoRule,
+		Exhausted:    hierarchy.NoRule,
+		Failures:     hierarchy.NoRule,
+		Unresolvable: hierarchy.NoRule,
+		Warning:      hierarchy.NoRule,
 	}
-	window, failures, exhausted, unresolvable := off, off, off, off
+	window := off
+	failures := off
+	exhausted := off
+	unresolvable := off
 	window.Attempts, window.Window = 10, hour
 	failures.Failures = 250
 	exhausted.Exhausted, exhausted.ExhaustedWindow = 50, hour
@@ -41,7 +47,13 @@ func TestARuleHoldsFromItsEdgeOn(t *testing.T) {
 		"unresolvable":  {unresolvable, tally{Unresolvable: 49}, tally{Unresolvable: 50}},
 		"gone": {
 			off,
-			tally{Failed: 1000, Exhausted: 1000, Unresolvable: 1000, FailingFor: 9999 * hour, ExhaustedFor: 9999 * hour},
+			tally{
+				Failed:       1000,
+				Exhausted:    1000,
+				Unresolvable: 1000,
+				FailingFor:   9999 * hour,
+				ExhaustedFor: 9999 * hour,
+			},
 			tally{Gone: true},
 		},
 	} {
@@ -93,7 +105,11 @@ func (m *lifeModel) reset() {
 	m.unresolvable = 0
 }
 
-func (m *lifeModel) resetWindow() { m.failed, m.appFailed, m.inWindow = 0, false, false }
+func (m *lifeModel) resetWindow() {
+	m.failed = 0
+	m.appFailed = false
+	m.inWindow = false
+}
 
 func (m *lifeModel) judge() {
 	switch {
@@ -118,12 +134,19 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 	})
 	require.NoError(t, err)
 	rapid.Check(t, func(t *rapid.T) {
-		m := lifeModel{state: hierarchy.StateActive, epoch: 1, version: 1}
+		m := lifeModel{
+			state:   hierarchy.StateActive,
+			epoch:   1,
+			version: 1,
+		}
 		m.rules = DeactivationRules{
 			Failures: rapid.IntRange(2, 8).Draw(t, "failures"), Unresolvable: rapid.IntRange(2, 5).Draw(t, "unresolvable"),
 		}
 		sub, err := e.subs.Create(ctx, hierarchy.SubscriptionSpec{
-			URL: "https://example.com", Events: []string{"**"}, Operator: true, Deactivation: &m.rules,
+			URL:          "https://example.com",
+			Events:       []string{"**"},
+			Operator:     true,
+			Deactivation: &m.rules,
 		})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, e.subs.Delete(ctx, sub.ID)) }()
@@ -133,7 +156,11 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 				batch := rapid.SliceOfN(rapid.SampledFrom([]rune("fffosu")), 1, 5).Draw(t, "batch")
 				epoch := rapid.IntRange(max(1, m.epoch-1), m.epoch).Draw(t, "epoch")
 				version := rapid.IntRange(max(1, m.version-1), m.version).Draw(t, "version")
-				ended, err := e.recordBatch(ctx, healthKey{SubscriptionID: sub.ID, Epoch: epoch, URLVersion: version}, batch)
+				ended, err := e.recordBatch(ctx, healthKey{
+					SubscriptionID: sub.ID,
+					Epoch:          epoch,
+					URLVersion:     version,
+				}, batch)
 				require.NoError(t, err)
 				recovered += ended
 				m.write(batch, epoch, version)
@@ -176,7 +203,11 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 func (e *Engine) recordBatch(ctx context.Context, key healthKey, batch []rune) (ended int, err error) {
 	book := healthBook{}
 	for _, r := range batch {
-		tr := &transition{Target: &target{Epoch: key.Epoch}, State: statePending, Attempt: &attempt{Outcome: OutcomeFailed}}
+		tr := &transition{
+			Target:  &target{Epoch: key.Epoch},
+			State:   statePending,
+			Attempt: &attempt{Outcome: OutcomeFailed},
+		}
 		tr.Target.Sub.ID, tr.Target.Sub.URLVersion = key.SubscriptionID, key.URLVersion
 		tr.Target.Event.Type = "user.created"
 		switch r {
@@ -209,16 +240,31 @@ func TestAJudgmentThatIsLateDeactivatesNothing(t *testing.T) {
 		counted, meanwhile string
 		activated          bool
 	}{
-		"after a success":       {counted: "ff", meanwhile: "s"},
-		"after a new window":    {counted: "ff", meanwhile: "sf"},
-		"in the next epoch":     {counted: "uu", meanwhile: "u", activated: true},
-		"in its own epoch only": {counted: "ff", meanwhile: "f", activated: true},
+		"after a success":    {counted: "ff", meanwhile: "s"},
+		"after a new window": {counted: "ff", meanwhile: "sf"},
+		"in the next epoch": {
+			counted:   "uu",
+			meanwhile: "u",
+			activated: true,
+		},
+		"in its own epoch only": {
+			counted:   "ff",
+			meanwhile: "f",
+			activated: true,
+		},
 	} {
 		sub, err := e.subs.Create(ctx, hierarchy.SubscriptionSpec{
-			URL: "https://example.com", Events: []string{"**"}, Operator: true, Deactivation: &DeactivationRules{Failures: 2, Unresolvable: 2},
+			URL:          "https://example.com",
+			Events:       []string{"**"},
+			Operator:     true,
+			Deactivation: &DeactivationRules{Failures: 2, Unresolvable: 2},
 		})
 		require.NoError(t, err)
-		_, err = e.recordBatch(ctx, healthKey{SubscriptionID: sub.ID, Epoch: 1, URLVersion: 1}, []rune(c.counted))
+		_, err = e.recordBatch(ctx, healthKey{
+			SubscriptionID: sub.ID,
+			Epoch:          1,
+			URLVersion:     1,
+		}, []rune(c.counted))
 		require.NoError(t, err)
 		rows, err := e.store.Troubled(ctx, uuid.Nil)
 		require.NoError(t, err)
@@ -234,7 +280,11 @@ func TestAJudgmentThatIsLateDeactivatesNothing(t *testing.T) {
 			epoch = 2
 		}
 		for _, r := range c.meanwhile {
-			_, err = e.recordBatch(ctx, healthKey{SubscriptionID: sub.ID, Epoch: epoch, URLVersion: 1}, []rune{r})
+			_, err = e.recordBatch(ctx, healthKey{
+				SubscriptionID: sub.ID,
+				Epoch:          epoch,
+				URLVersion:     1,
+			}, []rune{r})
 			require.NoError(t, err)
 		}
 
@@ -255,10 +305,17 @@ func TestA410IsNotForgottenForASuccessBehindIt(t *testing.T) {
 	e, err := New(pool, &Config{Logger: slog.New(slog.DiscardHandler), Sealer: seal.Clear()})
 	require.NoError(t, err)
 	sub, err := e.subs.Create(ctx, hierarchy.SubscriptionSpec{
-		URL: "https://example.com", Events: []string{"**"}, Operator: true, Deactivation: &DeactivationRules{Failures: hierarchy.NoRule},
+		URL:          "https://example.com",
+		Events:       []string{"**"},
+		Operator:     true,
+		Deactivation: &DeactivationRules{Failures: hierarchy.NoRule},
 	})
 	require.NoError(t, err)
-	_, err = e.recordBatch(ctx, healthKey{SubscriptionID: sub.ID, Epoch: 1, URLVersion: 1}, []rune("gs"))
+	_, err = e.recordBatch(ctx, healthKey{
+		SubscriptionID: sub.ID,
+		Epoch:          1,
+		URLVersion:     1,
+	}, []rune("gs"))
 	require.NoError(t, err)
 	_, err = e.deactivateDue(ctx)
 	require.NoError(t, err)

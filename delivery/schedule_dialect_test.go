@@ -14,7 +14,11 @@ import (
 
 func ofBase(t *testing.T, name string, base *dialect.Custom, schedule string) *dialect.Custom {
 	t.Helper()
-	d, err := dialect.NewCustom(&dialect.CustomConfig{Base: base, Name: name, Schedule: schedule})
+	d, err := dialect.NewCustom(&dialect.CustomConfig{
+		Base:     base,
+		Name:     name,
+		Schedule: schedule,
+	})
 	require.NoError(t, err)
 	return d
 }
@@ -44,8 +48,16 @@ func TestSchedule_OfADialectIsThatOfASubscriptionThatNamesNone(t *testing.T) {
 		{"pywebhooks", "", want{wait: 2 * time.Minute, attempts: 4}},
 		{"py-based", "", want{wait: 2 * time.Minute}},
 		{"py-standard", "", want{wait: 5 * time.Second, jitter: 0.2}},
-		{"servo", "", want{wait: time.Second, jitter: 0.3, attempts: 12}},
-		{"servo", "servo-3-9s", want{wait: time.Second, jitter: 0.3, attempts: 3}},
+		{"servo", "", want{
+			wait:     time.Second,
+			jitter:   0.3,
+			attempts: 12,
+		}},
+		{"servo", "servo-3-9s", want{
+			wait:     time.Second,
+			jitter:   0.3,
+			attempts: 3,
+		}},
 		{"own", "", want{wait: time.Hour}},
 		{"pywebhooks", "hourly", want{wait: time.Hour}},
 		{"hub", "", want{wait: 5 * time.Second, jitter: 0.2}},
@@ -68,7 +80,10 @@ func TestSchedule_OfADialectIsThatOfASubscriptionThatNamesNone(t *testing.T) {
 		require.NoError(t, b.subs.Delete(t.Context(), sub.ID))
 	}
 	_, err = b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: "https://example.com", Events: []string{"**"}, Owner: "owner", Schedule: "servo-500-9s",
+		URL:      "https://example.com",
+		Events:   []string{"**"},
+		Owner:    "owner",
+		Schedule: "servo-500-9s",
 	})
 	require.ErrorContains(t, err, `Schedule: "servo-500-9s" is not known; known are hourly, none`)
 }

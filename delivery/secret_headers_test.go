@@ -84,7 +84,10 @@ func TestASealedHeaderReplacesNothingOfTheDialects(t *testing.T) {
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Dialects = dialects })
 	r := b.receiver(nil)
 	_, err = engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: r.URL(), Events: []string{"**"}, Owner: "owner", Dialect: "own",
+		URL:           r.URL(),
+		Events:        []string{"**"},
+		Owner:         "owner",
+		Dialect:       "own",
 		SecretHeaders: map[string]string{"x_own_source": "evil", "X-Own-Actor": "evil", "X-Mine": "mine"},
 	})
 	require.NoError(t, err)

@@ -117,7 +117,10 @@ func TestRequestsAreSignedByTheSecretsInForceNewestFirst(t *testing.T) {
 	engine := b.engine(nil)
 	r := b.receiver(nil)
 	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: r.URL(), Events: []string{"**"}, Operator: true, Schedule: "twice",
+		URL:      r.URL(),
+		Events:   []string{"**"},
+		Operator: true,
+		Schedule: "twice",
 	})
 	require.NoError(t, err)
 	second, err := b.subs.RotateSecret(t.Context(), created.ID, nil)
@@ -261,7 +264,10 @@ func TestAnEd25519SecretSignsForWhoeverHasThePublicKey(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: r.URL(), Events: []string{"**"}, Operator: true, SecretKind: hierarchy.SecretEd25519,
+		URL:        r.URL(),
+		Events:     []string{"**"},
+		Operator:   true,
+		SecretKind: hierarchy.SecretEd25519,
 	})
 	require.NoError(t, err)
 	r.TrustKeys(created.Secret.PublicKey())
@@ -356,7 +362,11 @@ func TestAConfirmationThatWasOvertakenConfirmsNothing(t *testing.T) {
 		_, rotated = b.subs.RotateSecret(context.Background(), subID, &hierarchy.RotateOpts{Confirm: true})
 		return deliverytest.Answer{}
 	}})
-	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{URL: r.URL(), Events: []string{"**"}, Operator: true})
+	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		URL:      r.URL(),
+		Events:   []string{"**"},
+		Operator: true,
+	})
 	require.NoError(t, err)
 	subID = created.ID
 	_, err = b.subs.RotateSecret(t.Context(), subID, &hierarchy.RotateOpts{Confirm: true})

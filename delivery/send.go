@@ -70,7 +70,9 @@ func (e *Engine) spare(ctx context.Context, tr *transition) *transition {
 		return tr
 	}
 	spared := t.postpone(changedWait, errAuthChanged.Error())
-	spared.Attempt, spared.Interrupted, spared.Attempts = a, 0, t.Attempts+1
+	spared.Attempt = a
+	spared.Interrupted = 0
+	spared.Attempts = t.Attempts + 1
 	return spared
 }
 
@@ -145,7 +147,9 @@ func (e *Engine) bodyFor(ctx context.Context, t *target) *transition {
 	case err != nil:
 		return e.unloaded(ctx, t, err)
 	}
-	t.Message.Body, t.BodyLater, t.MessageGone = body, false, body == nil
+	t.Message.Body = body
+	t.BodyLater = false
+	t.MessageGone = body == nil
 	return t.subscriptionGate(time.Now())
 }
 
@@ -164,8 +168,12 @@ func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, 
 		return false, nil
 	}
 	a := &attempt{
-		Number: t.number(), Manual: t.Manual, Outcome: OutcomeInterrupted,
-		Error: "the engine ended before the answer was recorded", URL: publicURL(t.Sub.URL), StartedAt: time.Now(),
+		Number:    t.number(),
+		Manual:    t.Manual,
+		Outcome:   OutcomeInterrupted,
+		Error:     "the engine ended before the answer was recorded",
+		URL:       publicURL(t.Sub.URL),
+		StartedAt: time.Now(),
 	}
 	tr := t.interruptedBy(a, schedule, e.random)
 	tr.Stay = tr.State == statePending && !tr.Again
@@ -174,7 +182,9 @@ func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, 
 	}
 	t.Seq++
 	t.Ended.Unsent = true
-	t.Interrupted, t.Attempts, t.Manual = tr.Interrupted, tr.Attempts, t.Manual && tr.Attempts == 0
+	t.Interrupted = tr.Interrupted
+	t.Attempts = tr.Attempts
+	t.Manual = t.Manual && tr.Attempts == 0
 	return !tr.Stay, nil
 }
 

@@ -24,9 +24,17 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	r := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
 	defer r.Close()
 	defer release()
-	policy, err := egress.New(&egress.Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowHTTP: true, AnyPort: true})
+	policy, err := egress.New(&egress.Config{
+		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		AllowHTTP:  true,
+		AnyPort:    true,
+	})
 	require.NoError(t, err)
-	e, err := New(pgtest.Pool(t), &Config{Egress: policy, MaxInFlight: 1, Sealer: seal.Clear()})
+	e, err := New(pgtest.Pool(t), &Config{
+		Egress:      policy,
+		MaxInFlight: 1,
+		Sealer:      seal.Clear(),
+	})
 	require.NoError(t, err)
 	intent := uuid.New()
 	targets := make([]*target, 20)
@@ -38,7 +46,9 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 			Message:  dialect.Message{Body: []byte("{}")},
 			State:    statePending,
 		}
-		targets[i].Sub.ID, targets[i].Sub.URL, targets[i].Sub.Operator = uuid.New(), r.URL, true
+		targets[i].Sub.ID = uuid.New()
+		targets[i].Sub.URL = r.URL
+		targets[i].Sub.Operator = true
 		targets[i].ReadAt = time.Now().Add(time.Minute) // it is in no table that could be read again
 	}
 	done := make(chan error, 1)

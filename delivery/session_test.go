@@ -40,7 +40,10 @@ func (b *bundle) requireAllOf(pool *pgxpool.Pool) {
 	tx, err := pool.Begin(ctx)
 	require.NoError(b.t, err)
 	inTx, err := b.subs.CreateTx(ctx, tx, hierarchy.SubscriptionSpec{
-		Name: "in a transaction", URL: receiver.URL(), Events: []string{"another.type"}, Owner: "owner",
+		Name:   "in a transaction",
+		URL:    receiver.URL(),
+		Events: []string{"another.type"},
+		Owner:  "owner",
 	})
 	require.NoError(b.t, err)
 	require.WithinDuration(b.t, time.Now(), inTx.CreatedAt, time.Hour)

@@ -93,7 +93,11 @@ type grove struct {
 
 func newGrove(b *bundle, sites *hierarchy.Sites, top hierarchy.Path, subscribe func(at hierarchy.Path) uuid.UUID) *grove {
 	b.t.Helper()
-	g := &grove{bundle: b, sites: sites, subs: map[uuid.UUID]uuid.UUID{}}
+	g := &grove{
+		bundle: b,
+		sites:  sites,
+		subs:   map[uuid.UUID]uuid.UUID{},
+	}
 	for _, p := range []hierarchy.Path{top, top + "/a", top + "/b", top + "/c", top + "/a/s"} {
 		site, err := sites.Create(b.t.Context(), p)
 		require.NoError(b.t, err)

@@ -108,7 +108,11 @@ func TestABulkOperationOverTwoOfficesTellsEachOfficeItsOwn(t *testing.T) {
 	told := b.audience("/", "/noaa/nws", "/noaa/nws/oun", "/noaa/nws/ama")
 	person := func(id string, site hierarchy.Path) outbox.Intent {
 		return outbox.Intent{
-			ID: id, Type: "user.deleted", Site: site, ActiveSite: "/", Resource: access.Resource{Kind: "user", ID: id},
+			ID:         id,
+			Type:       "user.deleted",
+			Site:       site,
+			ActiveSite: "/",
+			Resource:   access.Resource{Kind: "user", ID: id},
 		}
 	}
 
@@ -132,7 +136,11 @@ func TestSeveralEventsOfOneResourceAreNotMerged(t *testing.T) {
 	var results []outbox.Result
 
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) (err error) {
-		in := outbox.Intent{Type: "user.updated", Site: "/noaa", Resource: access.Resource{Kind: "user", ID: "ada"}}
+		in := outbox.Intent{
+			Type:     "user.updated",
+			Site:     "/noaa",
+			Resource: access.Resource{Kind: "user", ID: "ada"},
+		}
 		results, err = b.outbox.EnqueueMany(t.Context(), tx, []outbox.Intent{in, in})
 		return err
 	}))

@@ -270,7 +270,11 @@ func TestWithRulesThatNoCountReachesNothingIsDeactivatedOrPruned(t *testing.T) {
 	_, subID := b.rejecting()
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Deactivation = delivery.DeactivationRules{
-			Attempts: math.MaxInt, Exhausted: math.MaxInt, Unresolvable: math.MaxInt, Window: time.Hour, ExhaustedWindow: time.Hour,
+			Attempts:        math.MaxInt,
+			Exhausted:       math.MaxInt,
+			Unresolvable:    math.MaxInt,
+			Window:          time.Hour,
+			ExhaustedWindow: time.Hour,
 		}
 		cfg.History.PerSubscription = math.MaxInt
 	})

@@ -32,12 +32,16 @@ func (h *History) Stats(ctx context.Context) (*Stats, error) {
 		return nil, fmt.Errorf("delivery: stats: %w", migration.Explain(err))
 	}
 	return &Stats{
-		Due: int(row.Due), Scheduled: int(row.Scheduled),
-		HeldByCircuit: int(row.Circuit), HeldByPause: int(row.Paused), HeldBySlots: int(row.Slots),
-		PendingIntents: int(row.PendingIntents), WaitingDecisions: int(row.WaitingDecisions),
-		OldestDue:    time.Duration(row.OldestMs) * time.Millisecond,
-		OldestIntent: time.Duration(row.OldestIntentMs) * time.Millisecond,
-		Engines:      int(row.Engines),
+		Due:              int(row.Due),
+		Scheduled:        int(row.Scheduled),
+		HeldByCircuit:    int(row.Circuit),
+		HeldByPause:      int(row.Paused),
+		HeldBySlots:      int(row.Slots),
+		PendingIntents:   int(row.PendingIntents),
+		WaitingDecisions: int(row.WaitingDecisions),
+		OldestDue:        time.Duration(row.OldestMs) * time.Millisecond,
+		OldestIntent:     time.Duration(row.OldestIntentMs) * time.Millisecond,
+		Engines:          int(row.Engines),
 	}, nil
 }
 

@@ -52,7 +52,12 @@ func TestStatsCountWhatIsUnderWay(t *testing.T) {
 	require.InDelta(t, 20*time.Minute, s.OldestIntent, float64(time.Minute))
 	s.OldestDue, s.OldestIntent = 0, 0
 	require.Equal(t, delivery.Stats{
-		Due: 1, Scheduled: 1, HeldByPause: 2, PendingIntents: 2, WaitingDecisions: 2, Engines: 1,
+		Due:              1,
+		Scheduled:        1,
+		HeldByPause:      2,
+		PendingIntents:   2,
+		WaitingDecisions: 2,
+		Engines:          1,
 	}, *s)
 }
 

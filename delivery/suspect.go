@@ -136,7 +136,12 @@ func (e *Engine) caller(by carrier, of uuid.UUID, ended endedRuns, write func(co
 	}
 	r := run{JobID: by.JobID, Of: of}
 	ended.Runs = e.quiet.endedOf(r, ended.Runs)
-	return &caller{quiet: &e.quiet, suspect: &suspect{quiet: &e.quiet, run: r, ended: ended, write: write}}
+	return &caller{quiet: &e.quiet, suspect: &suspect{
+		quiet: &e.quiet,
+		run:   r,
+		ended: ended,
+		write: write,
+	}}
 }
 
 // call calls f, which is host code. The error is an endedError where f is given up, or a
@@ -275,7 +280,11 @@ func (q *quiet) stop(ctx context.Context) error {
 // expansionCaller is how a run calls host code for an expansion.
 func (e *Engine) expansionCaller(by carrier, in *intent) *caller {
 	return e.caller(by, in.ID, in.Ended, func(ctx context.Context, text string) (int64, error) {
-		return e.store.MarkExpansion(ctx, &store.MarkExpansionParams{IntentID: in.ID, After: in.After, EndedRuns: text})
+		return e.store.MarkExpansion(ctx, &store.MarkExpansionParams{
+			IntentID:  in.ID,
+			After:     in.After,
+			EndedRuns: text,
+		})
 	})
 }
 
@@ -284,7 +293,10 @@ func (e *Engine) expansionCaller(by carrier, in *intent) *caller {
 func (e *Engine) decisionCaller(by carrier, in *intent, ended endedRuns, first uuid.UUID) *caller {
 	return e.caller(by, first, ended, func(ctx context.Context, text string) (int64, error) {
 		return e.store.MarkDecision(ctx, &store.MarkDecisionParams{
-			IntentID: in.ID, SubscriptionID: first, JobID: by.JobID, EndedRuns: text,
+			IntentID:       in.ID,
+			SubscriptionID: first,
+			JobID:          by.JobID,
+			EndedRuns:      text,
 		})
 	})
 }
@@ -292,7 +304,11 @@ func (e *Engine) decisionCaller(by carrier, in *intent, ended endedRuns, first u
 // attemptCaller is how a run calls host code for an attempt.
 func (e *Engine) attemptCaller(by carrier, t *target) *caller {
 	return e.caller(by, t.ID, t.Ended, func(ctx context.Context, text string) (int64, error) {
-		return e.store.MarkDelivery(ctx, &store.MarkDeliveryParams{ID: t.ID, Seq: t.Seq, EndedRuns: text})
+		return e.store.MarkDelivery(ctx, &store.MarkDeliveryParams{
+			ID:        t.ID,
+			Seq:       t.Seq,
+			EndedRuns: text,
+		})
 	})
 }
 

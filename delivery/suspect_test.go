@@ -274,7 +274,12 @@ func TestHostCode_KillsDuringRequestsDoNotCount(t *testing.T) {
 	}
 	id := b.enqueue(nil)
 	for n := range kills {
-		task := childTask{Role: "engine", Database: b.pool.Config().ConnString(), EngineID: fmt.Sprintf("engine %d", n), Deadly: "none"}
+		task := childTask{
+			Role:     "engine",
+			Database: b.pool.Config().ConnString(),
+			EngineID: fmt.Sprintf("engine %d", n),
+			Deadly:   "none",
+		}
 		c := startChild(t, task)
 		c.awaitStart(t)
 		b.wait(r, n+1)
@@ -305,7 +310,10 @@ func TestHostCode_KillsAtRandomMoments(t *testing.T) {
 		b.enqueueMany("some.event", 40)
 		events += 40
 		c := startChild(t, childTask{
-			Role: "engine", Database: b.pool.Config().ConnString(), EngineID: fmt.Sprintf("engine %d", n), Deadly: "slow externalizer",
+			Role:     "engine",
+			Database: b.pool.Config().ConnString(),
+			EngineID: fmt.Sprintf("engine %d", n),
+			Deadly:   "slow externalizer",
 		})
 		c.awaitStart(t)
 		moment := time.NewTimer(time.Duration(random.IntN(300)) * time.Millisecond)
@@ -332,7 +340,11 @@ func TestSuspect_SIGTERMDoesNotCount(t *testing.T) {
 	b.exec(`UPDATE riverhook.intent_state SET ended_runs = '{"runs": {"the externalizer of dialect \"deadly\"": 2}}'`)
 	const counted = `SELECT ended_runs -> 'runs' ->> 'the externalizer of dialect "deadly"' FROM riverhook.intent_state`
 	c := startChild(t, childTask{
-		Role: "engine", Database: b.pool.Config().ConnString(), EngineID: "first", Deadly: "hanging externalizer", StopTimeout: time.Minute,
+		Role:        "engine",
+		Database:    b.pool.Config().ConnString(),
+		EngineID:    "first",
+		Deadly:      "hanging externalizer",
+		StopTimeout: time.Minute,
 	})
 	c.awaitStart(t)
 	b.eventually(func() bool { return b.text(counted) == "3" })

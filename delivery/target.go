@@ -33,16 +33,30 @@ type intent struct {
 // lookup asks for the subscriptions behind one, at most that many.
 func (in *intent) lookup(after uuid.UUID, limit int) hierarchy.Lookup {
 	return hierarchy.Lookup{
-		IntentID: in.ID, Type: in.Event.Type, Site: hierarchy.Path(in.Event.Site), ActiveSite: hierarchy.Path(in.Event.ActiveSite),
-		TreeVersion: in.TreeVersion, Channel: in.Event.Channel, After: after, Limit: limit,
+		IntentID:    in.ID,
+		Type:        in.Event.Type,
+		Site:        hierarchy.Path(in.Event.Site),
+		ActiveSite:  hierarchy.Path(in.Event.ActiveSite),
+		TreeVersion: in.TreeVersion,
+		Channel:     in.Event.Channel,
+		After:       after,
+		Limit:       limit,
 	}
 }
 
 func newIntent(row store.LoadIntentsRow) (*intent, error) {
 	ev := dialect.Event{
-		ID: row.WireID, Type: row.Type, Site: row.Site, ActiveSite: row.ActiveSite,
-		ResourceKind: row.ResourceKind, ResourceID: row.ResourceID, Actor: row.Actor, Channel: row.Channel,
-		SchemaVersion: row.SchemaVersion, Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
+		ID:            row.WireID,
+		Type:          row.Type,
+		Site:          row.Site,
+		ActiveSite:    row.ActiveSite,
+		ResourceKind:  row.ResourceKind,
+		ResourceID:    row.ResourceID,
+		Actor:         row.Actor,
+		Channel:       row.Channel,
+		SchemaVersion: row.SchemaVersion,
+		Data:          row.Data,
+		OccurredAt:    row.OccurredAt.UTC(),
 	}
 	if err := json.Unmarshal(row.Attributes, &ev.Attributes); err != nil {
 		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
@@ -53,17 +67,33 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 		return nil, fmt.Errorf("intent %s: %w", row.WireID, err)
 	}
 	return &intent{
-		ID: row.ID, State: row.State, After: row.After, Chain: row.Chain, Event: ev, Ended: ended, Keep: keep, TreeVersion: row.TreeVersion,
+		ID:          row.ID,
+		State:       row.State,
+		After:       row.After,
+		Chain:       row.Chain,
+		Event:       ev,
+		Ended:       ended,
+		Keep:        keep,
+		TreeVersion: row.TreeVersion,
 	}, nil
 }
 
 // accessRequest asks for one principal and the intent's resource, which is at a place.
 func accessRequest(ev dialect.Event, at hierarchy.Place, principal, permission string) access.Request {
 	return access.Request{
-		Principal: principal, Permission: permission, Site: at.Site, RecordedSite: access.Path(ev.Site), ActiveSite: at.ActiveSite,
-		Channel: ev.Channel, EventType: ev.Type, IntentID: ev.ID,
-		Actor: ev.Actor, Resource: access.Resource{Kind: ev.ResourceKind, ID: ev.ResourceID},
-		Attributes: ev.Attributes, Data: ev.Data, OccurredAt: ev.OccurredAt,
+		Principal:    principal,
+		Permission:   permission,
+		Site:         at.Site,
+		RecordedSite: access.Path(ev.Site),
+		ActiveSite:   at.ActiveSite,
+		Channel:      ev.Channel,
+		EventType:    ev.Type,
+		IntentID:     ev.ID,
+		Actor:        ev.Actor,
+		Resource:     access.Resource{Kind: ev.ResourceKind, ID: ev.ResourceID},
+		Attributes:   ev.Attributes,
+		Data:         ev.Data,
+		OccurredAt:   ev.OccurredAt,
 	}
 }
 
@@ -116,31 +146,76 @@ type target struct {
 
 // lookup asks for the place of the target's event.
 func (t *target) lookup() hierarchy.Lookup {
-	in := intent{ID: t.IntentID, Event: t.Event, TreeVersion: t.TreeVersion}
+	in := intent{
+		ID:          t.IntentID,
+		Event:       t.Event,
+		TreeVersion: t.TreeVersion,
+	}
 	return in.lookup(uuid.Nil, 0)
 }
 
 func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, error) {
 	t := &target{
-		ID: row.ID, IntentID: row.IntentID, Dialect: row.Dialect, ReadAt: readAt, BodyLater: row.BodyLater, DataLater: row.DataLater,
+		ID:        row.ID,
+		IntentID:  row.IntentID,
+		Dialect:   row.Dialect,
+		ReadAt:    readAt,
+		BodyLater: row.BodyLater,
+		DataLater: row.DataLater,
 		Event: dialect.Event{
-			ID: row.WireID, Type: row.Type, Site: row.Site, ActiveSite: row.ActiveSite,
-			ResourceKind: row.ResourceKind, ResourceID: row.ResourceID, Actor: row.Actor, Channel: row.Channel,
-			SchemaVersion: row.SchemaVersion, Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
+			ID:            row.WireID,
+			Type:          row.Type,
+			Site:          row.Site,
+			ActiveSite:    row.ActiveSite,
+			ResourceKind:  row.ResourceKind,
+			ResourceID:    row.ResourceID,
+			Actor:         row.Actor,
+			Channel:       row.Channel,
+			SchemaVersion: row.SchemaVersion,
+			Data:          row.Data,
+			OccurredAt:    row.OccurredAt.UTC(),
 		},
 		Message: dialect.Message{
-			ID: row.WireID, Type: row.Type, ContentType: row.ContentType, Body: row.Body, OccurredAt: row.OccurredAt.UTC(),
+			ID:          row.WireID,
+			Type:        row.Type,
+			ContentType: row.ContentType,
+			Body:        row.Body,
+			OccurredAt:  row.OccurredAt.UTC(),
 		},
 		Sub: hierarchy.Subscription{
-			ID: row.SubscriptionID, URL: row.URL, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission,
-			Dialect: row.Dialect, Schedule: row.Schedule, Timeout: time.Duration(row.TimeoutMs) * time.Millisecond,
-			MaxInFlight: row.MaxInFlight, CredentialsVersion: row.CredentialsVersion, URLVersion: row.URLVersion,
-			State: hierarchy.State(row.SubscriptionState), StateReason: row.StateReason, Epoch: row.SubscriptionEpoch,
+			ID:                 row.SubscriptionID,
+			URL:                row.URL,
+			Owner:              row.Owner,
+			Operator:           row.Operator,
+			Permission:         row.Permission,
+			Dialect:            row.Dialect,
+			Schedule:           row.Schedule,
+			Timeout:            time.Duration(row.TimeoutMs) * time.Millisecond,
+			MaxInFlight:        row.MaxInFlight,
+			CredentialsVersion: row.CredentialsVersion,
+			URLVersion:         row.URLVersion,
+			State:              hierarchy.State(row.SubscriptionState),
+			StateReason:        row.StateReason,
+			Epoch:              row.SubscriptionEpoch,
 		},
-		Epoch: row.Epoch, State: row.State, Hold: row.Hold, JobID: row.JobID, Round: row.Round,
-		Seq: row.AttemptSeq, Attempts: row.Attempts, Interrupted: row.Interrupted, Manual: row.Manual, AtOnce: row.AtOnce,
-		CircuitOpened: row.CircuitOpened, Trial: row.Trial, Probed: row.Probed, Probe: row.Probe, Gone: row.Gone, Failing: row.Failing,
-		MessageGone: row.MessageGone, TreeVersion: row.TreeVersion,
+		Epoch:         row.Epoch,
+		State:         row.State,
+		Hold:          row.Hold,
+		JobID:         row.JobID,
+		Round:         row.Round,
+		Seq:           row.AttemptSeq,
+		Attempts:      row.Attempts,
+		Interrupted:   row.Interrupted,
+		Manual:        row.Manual,
+		AtOnce:        row.AtOnce,
+		CircuitOpened: row.CircuitOpened,
+		Trial:         row.Trial,
+		Probed:        row.Probed,
+		Probe:         row.Probe,
+		Gone:          row.Gone,
+		Failing:       row.Failing,
+		MessageGone:   row.MessageGone,
+		TreeVersion:   row.TreeVersion,
 	}
 	if row.Deleted {
 		t.Sub.DeletedAt = &now

@@ -39,7 +39,11 @@ func TestTextSecret_OfAnExistingReceiverIsKept(t *testing.T) {
 			require.NoError(t, err)
 			r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{has}, Verifier: verifier})
 			created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-				URL: r.URL(), Events: []string{"**"}, Owner: "owner", Dialect: name, Secret: secretOf(text),
+				URL:     r.URL(),
+				Events:  []string{"**"},
+				Owner:   "owner",
+				Dialect: name,
+				Secret:  secretOf(text),
 			})
 			require.NoError(t, err)
 			require.Equal(t, text, created.Secret.Reveal())
@@ -64,7 +68,11 @@ func TestTextSecret_IsRotatedAndResealedAsTheOthers(t *testing.T) {
 	old, next := secretOf("s3cr3t-the-first"), secretOf("s3cr3t-the-next")
 	r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{next, old}, Verifier: dialect.StripeVerifier{}})
 	created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: r.URL(), Events: []string{"**"}, Owner: "owner", Dialect: "stripe", Secret: old,
+		URL:     r.URL(),
+		Events:  []string{"**"},
+		Owner:   "owner",
+		Dialect: "stripe",
+		Secret:  old,
 	})
 	require.NoError(t, err)
 	secret, err := b.subs.RotateSecret(t.Context(), created.ID, &hierarchy.RotateOpts{Secret: next})
@@ -104,7 +112,11 @@ func TestStandardSecret_IsTakenAsTheLibrariesTakeIt(t *testing.T) {
 		for _, text := range []string{encoded, "whsec_" + encoded} {
 			r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{has}, Verifier: dialect.StandardVerifier{}})
 			created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-				URL: r.URL(), Events: []string{"**"}, Owner: "owner", Dialect: name, Secret: secretOf(text),
+				URL:     r.URL(),
+				Events:  []string{"**"},
+				Owner:   "owner",
+				Dialect: name,
+				Secret:  secretOf(text),
 			})
 			require.NoError(t, err)
 			require.Equal(t, text, created.Secret.Reveal())
@@ -114,7 +126,11 @@ func TestStandardSecret_IsTakenAsTheLibrariesTakeIt(t *testing.T) {
 			require.NoError(t, b.subs.Delete(t.Context(), created.ID))
 		}
 		_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-			URL: "https://example.com", Events: []string{"**"}, Owner: "owner", Dialect: name, Secret: secretOf("s3cr3t!"),
+			URL:     "https://example.com",
+			Events:  []string{"**"},
+			Owner:   "owner",
+			Dialect: name,
+			Secret:  secretOf("s3cr3t!"),
 		})
 		require.ErrorContains(t, err, `Secret: must begin with "whsec_" or "whsk_", or be base64 of 24 to 64 bytes; `+
 			`dialects such as "hub" and "stripe" take any text`)
@@ -125,7 +141,11 @@ func TestEd25519Secret_WithAnHMACDialectIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	const noHMAC = "an Ed25519 key makes no HMAC"
-	spec := hierarchy.SubscriptionSpec{URL: "https://example.com", Events: []string{"**"}, Owner: "owner"}
+	spec := hierarchy.SubscriptionSpec{
+		URL:    "https://example.com",
+		Events: []string{"**"},
+		Owner:  "owner",
+	}
 	for name := range textVerifiers {
 		given, made := spec, spec
 		given.Dialect, given.Secret = name, secretOf(leakPrivate)
@@ -156,7 +176,11 @@ func TestUpdate_OfTheDialectNeedsASecretThatFits(t *testing.T) {
 	create := func(dialect, secret string) hierarchy.Subscription {
 		t.Helper()
 		created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-			URL: "https://example.com", Events: []string{"**"}, Owner: "owner", Dialect: dialect, Secret: secretOf(secret),
+			URL:     "https://example.com",
+			Events:  []string{"**"},
+			Owner:   "owner",
+			Dialect: dialect,
+			Secret:  secretOf(secret),
 		})
 		require.NoError(t, err)
 		return created.Subscription
@@ -238,7 +262,11 @@ func TestSecret_OfADialectOfTheApplication(t *testing.T) {
 	} {
 		for i, text := range []string{"s3cr3t!", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", leakSecret, leakPrivate} {
 			_, err := subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-				URL: "https://example.com", Events: []string{"**"}, Owner: "owner", Dialect: name, Secret: secretOf(text),
+				URL:     "https://example.com",
+				Events:  []string{"**"},
+				Owner:   "owner",
+				Dialect: name,
+				Secret:  secretOf(text),
 			})
 			require.Equal(t, takes[i], err == nil, "%s: %d: %v", name, i, err)
 		}

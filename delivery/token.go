@@ -31,7 +31,10 @@ type tokens struct {
 
 func newTokens(o *endpointauth.OAuth2) *tokens {
 	s := &tokens{turn: make(chan struct{}, 1), cfg: clientcredentials.Config{
-		ClientID: o.ClientID, ClientSecret: o.ClientSecret, TokenURL: o.TokenURL, Scopes: o.Scopes,
+		ClientID:       o.ClientID,
+		ClientSecret:   o.ClientSecret,
+		TokenURL:       o.TokenURL,
+		Scopes:         o.Scopes,
 		EndpointParams: url.Values{},
 	}}
 	for name, value := range o.Params {

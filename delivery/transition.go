@@ -85,7 +85,12 @@ type attempt struct {
 
 // keep is a transition that changes nothing but the fence.
 func (t *target) keep() *transition {
-	return &transition{Target: t, State: statePending, Attempts: t.Attempts, Interrupted: t.Interrupted}
+	return &transition{
+		Target:      t,
+		State:       statePending,
+		Attempts:    t.Attempts,
+		Interrupted: t.Interrupted,
+	}
 }
 
 // cancel ends the delivery without a failure of the endpoint.
@@ -105,7 +110,9 @@ func (t *target) hold(hold, reason string) *transition {
 // postpone lets another River job try later; no attempt is used.
 func (t *target) postpone(wait time.Duration, reason string) *transition {
 	tr := t.keep()
-	tr.Again, tr.Wait, tr.Reason = true, wait, reason
+	tr.Again = true
+	tr.Wait = wait
+	tr.Reason = reason
 	return tr
 }
 
@@ -137,7 +144,9 @@ func (t *target) interruptedBy(a *attempt, s Schedule, rnd func() float64) *tran
 // failed uses up one attempt of the schedule.
 func (t *target) failed(a *attempt, s Schedule, rnd func() float64) *transition {
 	tr := t.keep()
-	tr.Attempt, tr.Interrupted, tr.Attempts = a, 0, t.Attempts+1
+	tr.Attempt = a
+	tr.Interrupted = 0
+	tr.Attempts = t.Attempts + 1
 	wait, more := s.next(tr.Attempts, rnd)
 	if !more {
 		tr.State = stateExhausted
@@ -156,11 +165,16 @@ func (t *target) after(a *attempt, s Schedule, rnd func() float64) *transition {
 	switch a.Outcome {
 	case OutcomeDelivered:
 		tr := t.keep()
-		tr.Attempt, tr.Interrupted, tr.Attempts, tr.State = a, 0, t.Attempts+1, stateDelivered
+		tr.Attempt = a
+		tr.Interrupted = 0
+		tr.Attempts = t.Attempts + 1
+		tr.State = stateDelivered
 		return tr
 	case OutcomeGone:
 		tr := t.cancel("the endpoint answered 410 Gone")
-		tr.Attempt, tr.Interrupted, tr.Attempts = a, 0, t.Attempts+1
+		tr.Attempt = a
+		tr.Interrupted = 0
+		tr.Attempts = t.Attempts + 1
 		return tr
 	case OutcomeInterrupted:
 		tr := t.interruptedBy(a, s, rnd)

@@ -73,7 +73,11 @@ func TestAnotherURL_BeginsWithItsOwnRecord(t *testing.T) {
 				require.Equal(t, "delivered", b.deliveries(id)[0].State)
 			}
 			require.Len(t, from.Requests(), 5)
-			require.Equal(t, delivery.Health{State: hierarchy.StateActive, StateSince: b.subscription(sub).StateSince, Epoch: 1},
+			require.Equal(t, delivery.Health{
+				State:      hierarchy.StateActive,
+				StateSince: b.subscription(sub).StateSince,
+				Epoch:      1,
+			},
 				b.health(engine, sub))
 			require.Equal(t, 2, b.subscription(sub).URLVersion)
 		})

@@ -59,8 +59,10 @@ func (e *Engine) VerifyEndpoint(ctx context.Context, subscription uuid.UUID) (*A
 
 func (e *Engine) verifyEndpoint(ctx context.Context, id uuid.UUID) (*attempt, error) {
 	rows, err := e.store.ClaimChallenge(ctx, &store.ClaimChallengeParams{
-		SubscriptionID: id, ClaimMs: claimTime.Milliseconds(), HostMs: e.cfg.Verification.hostInterval().Milliseconds(),
-		IntervalMs: e.cfg.Verification.Interval.Milliseconds(),
+		SubscriptionID: id,
+		ClaimMs:        claimTime.Milliseconds(),
+		HostMs:         e.cfg.Verification.hostInterval().Milliseconds(),
+		IntervalMs:     e.cfg.Verification.Interval.Milliseconds(),
 	})
 	if err != nil {
 		return nil, err
@@ -87,8 +89,11 @@ func (e *Engine) challengeDue(ctx context.Context, spawn func(func())) (int, err
 		return 0, nil
 	}
 	rows, err := e.frequent.ClaimChallenges(ctx, &store.ClaimChallengesParams{
-		ClaimMs: claimTime.Milliseconds(), HostMs: e.cfg.Verification.hostInterval().Milliseconds(),
-		IntervalMs: e.cfg.Verification.Interval.Milliseconds(), MaxAsked: maxAskingHost, MaxRows: free,
+		ClaimMs:    claimTime.Milliseconds(),
+		HostMs:     e.cfg.Verification.hostInterval().Milliseconds(),
+		IntervalMs: e.cfg.Verification.Interval.Milliseconds(),
+		MaxAsked:   maxAskingHost,
+		MaxRows:    free,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("delivery: claim challenges: %w", err)
@@ -114,14 +119,23 @@ type challenge struct {
 }
 
 func newChallenge(row store.EndpointChallenge) challenge {
-	return challenge{ID: *row.ID, Subscription: row.SubscriptionID, URL: row.URL, Tries: row.Tries}
+	return challenge{
+		ID:           *row.ID,
+		Subscription: row.SubscriptionID,
+		URL:          row.URL,
+		Tries:        row.Tries,
+	}
 }
 
 // challenge puts the question and records what came of it. After an error, or where the
 // engine dies, the endpoint is asked again when the claim is over.
 func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt, error) {
 	if c.Tries >= e.cfg.Verification.Schedule.Attempts()+maxEndedRuns { // each is counted before it begins
-		a := &attempt{Number: c.Tries, Outcome: OutcomeInterrupted, Error: "the process ended each time"}
+		a := &attempt{
+			Number:  c.Tries,
+			Outcome: OutcomeInterrupted,
+			Error:   "the process ended each time",
+		}
 		return a, e.recordProof(ctx, c, a)
 	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
@@ -150,7 +164,11 @@ func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt, erro
 		if t, err = e.challengeTarget(ctx, c); err != nil {
 			return nil, built, nil, err
 		}
-		a = &attempt{Number: c.Tries, StartedAt: time.Now(), URL: publicURL(c.URL)}
+		a = &attempt{
+			Number:    c.Tries,
+			StartedAt: time.Now(),
+			URL:       publicURL(c.URL),
+		}
 		built, err = e.challengeRequest(ctx, t, nonce, a)
 		return t, built, a, err
 	})
@@ -189,7 +207,12 @@ func (e *Engine) recordProof(ctx context.Context, c challenge, a *attempt) error
 		err      error
 		next     time.Duration
 	)
-	p := &store.RecordUnprovenParams{SubscriptionID: c.Subscription, ID: &c.ID, Tries: c.Tries, Error: unprovenReason(a)}
+	p := &store.RecordUnprovenParams{
+		SubscriptionID: c.Subscription,
+		ID:             &c.ID,
+		Tries:          c.Tries,
+		Error:          unprovenReason(a),
+	}
 	switch {
 	case a == nil: // another process may have what this one lacks
 		next, p.NotAsked = e.troubleWait(wiringWait), true

@@ -55,7 +55,11 @@ func newProving(t *testing.T, answer http.HandlerFunc) *proving {
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		p.mu.Lock()
 		p.requests = append(p.requests, deliverytest.Request{
-			At: time.Now(), Body: body, Header: r.Header, Method: r.Method, Path: r.URL.RequestURI(),
+			At:     time.Now(),
+			Body:   body,
+			Header: r.Header,
+			Method: r.Method,
+			Path:   r.URL.RequestURI(),
 		})
 		p.mu.Unlock()
 		p.answer(w, r)
@@ -75,7 +79,11 @@ func (p *proving) asked() []deliverytest.Request {
 func (b *bundle) toProve(url string, method hierarchy.Verification) *hierarchy.Created {
 	b.t.Helper()
 	created, err := b.engine(withOrigin).Subscriptions().Create(b.t.Context(), hierarchy.SubscriptionSpec{
-		URL: url, Events: []string{"**"}, Owner: "owner", Schedule: "soon", Verification: method,
+		URL:          url,
+		Events:       []string{"**"},
+		Owner:        "owner",
+		Schedule:     "soon",
+		Verification: method,
 	})
 	require.NoError(b.t, err)
 	return created
@@ -239,8 +247,12 @@ func TestANewURLIsAskedWhileTheFormerOneIsInForce(t *testing.T) {
 	engine := b.engine(nil)
 	from, to := newProving(t, nil), newProving(t, nil)
 	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: from.URL, Events: []string{"**"}, Owner: "owner", Verification: hierarchy.VerificationChallenge,
-		Credentials: hierarchy.Credentials{Bearer: "hunter2"}, SecretHeaders: map[string]string{"X-Key": "hunter3"},
+		URL:           from.URL,
+		Events:        []string{"**"},
+		Owner:         "owner",
+		Verification:  hierarchy.VerificationChallenge,
+		Credentials:   hierarchy.Credentials{Bearer: "hunter2"},
+		SecretHeaders: map[string]string{"X-Key": "hunter3"},
 	})
 	require.NoError(t, err)
 	b.drain(engine)
@@ -558,7 +570,10 @@ func TestAnEngineKnowsTheMethodsThatItCanAskBy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	spec := hierarchy.SubscriptionSpec{
-		URL: "https://example.com/", Events: []string{"**"}, Operator: true, Verification: hierarchy.VerificationCloudEvents,
+		URL:          "https://example.com/",
+		Events:       []string{"**"},
+		Operator:     true,
+		Verification: hierarchy.VerificationCloudEvents,
 	}
 	_, err := b.engine(nil).Subscriptions().Create(t.Context(), spec)
 	require.ErrorContains(t, err, `Verification: "cloudevents" is not known`)
@@ -585,7 +600,10 @@ func TestAGateThatIsNotVerifiedIsNotAsked(t *testing.T) {
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	engine := b.engine(nil)
 	gate, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		URL: p.URL, Events: []string{"before:user.delete"}, Operator: true, Verification: hierarchy.VerificationEcho,
+		URL:          p.URL,
+		Events:       []string{"before:user.delete"},
+		Operator:     true,
+		Verification: hierarchy.VerificationEcho,
 	})
 	require.NoError(t, err)
 

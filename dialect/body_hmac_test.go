@@ -84,7 +84,9 @@ func TestBodyHMAC(t *testing.T) {
 
 func TestVerifiers_HexInUpperCasePasses(t *testing.T) {
 	t.Parallel()
-	body, secrets, at := []byte("{}"), []dialect.Secret{parse(t, secretText)}, time.Unix(1700000000, 0)
+	body := []byte("{}")
+	secrets := []dialect.Secret{parse(t, secretText)}
+	at := time.Unix(1700000000, 0)
 	for name, tt := range map[string]struct {
 		signer   dialect.Signer
 		verifier dialect.Verifier
@@ -97,7 +99,11 @@ func TestVerifiers_HexInUpperCasePasses(t *testing.T) {
 		"Servo":      {dialect.ServoSigner{}, dialect.ServoVerifier{}, "X-Servo-Signature", ""},
 		"Stripe":     {dialect.StripeSigner{}, dialect.StripeVerifier{}, "Stripe-Signature", "t=1700000000,v1="},
 	} {
-		h, err := tt.signer.Sign(dialect.SignInput{At: at, Body: body, Secrets: secrets})
+		h, err := tt.signer.Sign(dialect.SignInput{
+			At:      at,
+			Body:    body,
+			Secrets: secrets,
+		})
 		require.NoError(t, err)
 		signature, ok := strings.CutPrefix(h.Get(tt.header), tt.prefix)
 		require.True(t, ok)

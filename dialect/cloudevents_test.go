@@ -19,7 +19,12 @@ import (
 func TestCloudEventsEnvelope(t *testing.T) {
 	t.Parallel()
 	ev := dialect.Event{
-		ID: "msg_1", Type: "user.created", Site: "/noaa", ResourceKind: "user", ResourceID: "42", OccurredAt: time.Unix(1700000000, 0),
+		ID:           "msg_1",
+		Type:         "user.created",
+		Site:         "/noaa",
+		ResourceKind: "user",
+		ResourceID:   "42",
+		OccurredAt:   time.Unix(1700000000, 0),
 	}
 	only := func(value string) func(dialect.Event) string { return func(dialect.Event) string { return value } }
 
@@ -27,7 +32,8 @@ func TestCloudEventsEnvelope(t *testing.T) {
 		t.Parallel()
 		envelope := dialect.CloudEventsEnvelope{
 			Extensions: map[string]func(dialect.Event) string{"traceparent": only("00-1"), "actor": only(""), "channel": only("people")},
-			Source:     only("https://example.com/directory"), Subject: only(""),
+			Source:     only("https://example.com/directory"),
+			Subject:    only(""),
 		}
 		content, err := envelope.Structured(ev, []byte(`1`))
 		require.NoError(t, err)
@@ -101,15 +107,51 @@ func TestCloudEventsEnvelope(t *testing.T) {
 				ev:   without(func(ev *dialect.Event) { ev.OccurredAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }),
 				want: "time of the event: the year 10000 has no form in RFC 3339",
 			},
-			{envelope: dialect.CloudEventsEnvelope{Source: only("")}, ev: ev, want: "CloudEvents: source is empty"},
-			{envelope: dialect.CloudEventsEnvelope{Source: only("http://[")}, ev: ev, want: "CloudEvents: source is not a URI reference"},
-			{envelope: extension("id"), ev: ev, want: `CloudEvents: no extension can be named "id"`},
-			{envelope: extension("data"), ev: ev, want: `CloudEvents: no extension can be named "data"`},
-			{envelope: extension("datacontenttype"), ev: ev, want: `CloudEvents: no extension can be named "datacontenttype"`},
-			{envelope: extension("traceParent"), ev: ev, want: `CloudEvents: no extension can be named "traceParent"`},
-			{envelope: extension(""), ev: ev, want: `CloudEvents: no extension can be named ""`},
-			{ev: ev, data: "{", want: "the data is not JSON"},
-			{ev: ev, data: "\"\xff\"", want: "the data is not UTF-8"},
+			{
+				envelope: dialect.CloudEventsEnvelope{Source: only("")},
+				ev:       ev,
+				want:     "CloudEvents: source is empty",
+			},
+			{
+				envelope: dialect.CloudEventsEnvelope{Source: only("http://[")},
+				ev:       ev,
+				want:     "CloudEvents: source is not a URI reference",
+			},
+			{
+				envelope: extension("id"),
+				ev:       ev,
+				want:     `CloudEvents: no extension can be named "id"`,
+			},
+			{
+				envelope: extension("data"),
+				ev:       ev,
+				want:     `CloudEvents: no extension can be named "data"`,
+			},
+			{
+				envelope: extension("datacontenttype"),
+				ev:       ev,
+				want:     `CloudEvents: no extension can be named "datacontenttype"`,
+			},
+			{
+				envelope: extension("traceParent"),
+				ev:       ev,
+				want:     `CloudEvents: no extension can be named "traceParent"`,
+			},
+			{
+				envelope: extension(""),
+				ev:       ev,
+				want:     `CloudEvents: no extension can be named ""`,
+			},
+			{
+				ev:   ev,
+				data: "{",
+				want: "the data is not JSON",
+			},
+			{
+				ev:   ev,
+				data: "\"\xff\"",
+				want: "the data is not UTF-8",
+			},
 		} {
 			for _, envelope := range []dialect.Envelope{tc.envelope.Structured, tc.envelope.Binary} {
 				_, err := envelope(tc.ev, []byte(tc.data))
@@ -149,7 +191,12 @@ func TestCloudEventsVerifierInBinaryModeNeedsWhatCloudEventsRequires(t *testing.
 	t.Parallel()
 	at, secrets := time.Unix(1700000000, 0), []dialect.Secret{parse(t, secretText)}
 	d := dialect.CloudEventsBinary()
-	msg, err := d.Envelope(dialect.Event{ID: "msg_1", Type: "a.b", Site: "/a b", OccurredAt: at}, []byte(`{}`))
+	msg, err := d.Envelope(dialect.Event{
+		ID:         "msg_1",
+		Type:       "a.b",
+		Site:       "/a b",
+		OccurredAt: at,
+	}, []byte(`{}`))
 	require.NoError(t, err)
 	req, err := d.Request(msg, dialect.Destination{Secrets: secrets}, dialect.Attempt{Number: 1, At: at})
 	require.NoError(t, err)
@@ -158,13 +205,29 @@ func TestCloudEventsVerifierInBinaryModeNeedsWhatCloudEventsRequires(t *testing.
 		want        error
 	}{
 		{name: "Ce-Id", want: dialect.ErrMissingHeader},
-		{name: "Ce-Id", value: "msg_2", want: dialect.ErrBadSignature},
+		{
+			name:  "Ce-Id",
+			value: "msg_2",
+			want:  dialect.ErrBadSignature,
+		},
 		{name: "Ce-Id", value: "%6dsg_1"},
 		{name: "Ce-Source", want: dialect.ErrMissingHeader},
-		{name: "Ce-Source", value: "%zz", want: dialect.ErrMalformed},
-		{name: "Ce-Specversion", value: "0.3", want: dialect.ErrMalformed},
+		{
+			name:  "Ce-Source",
+			value: "%zz",
+			want:  dialect.ErrMalformed,
+		},
+		{
+			name:  "Ce-Specversion",
+			value: "0.3",
+			want:  dialect.ErrMalformed,
+		},
 		{name: "Ce-Type", want: dialect.ErrMissingHeader},
-		{name: "Webhook-Id", value: "msg_2", want: dialect.ErrBadSignature},
+		{
+			name:  "Webhook-Id",
+			value: "msg_2",
+			want:  dialect.ErrBadSignature,
+		},
 		{name: "X-Other", value: "1"},
 	} {
 		h := req.Header.Clone()

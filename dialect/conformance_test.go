@@ -17,16 +17,20 @@ var standardHeaders = []string{"webhook-id", "webhook-timestamp", "webhook-signa
 func TestStandardKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: dialect.Standard(), SignedHeaders: standardHeaders,
-		Tolerance: dialect.DefaultTolerance, Verifier: dialect.StandardVerifier{},
+		Dialect:       dialect.Standard(),
+		SignedHeaders: standardHeaders,
+		Tolerance:     dialect.DefaultTolerance,
+		Verifier:      dialect.StandardVerifier{},
 	})
 }
 
 func TestStandardKeepsTheContractWithAnotherTolerance(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: dialect.Standard(), SignedHeaders: standardHeaders,
-		Tolerance: time.Minute, Verifier: dialect.StandardVerifier{Tolerance: time.Minute},
+		Dialect:       dialect.Standard(),
+		SignedHeaders: standardHeaders,
+		Tolerance:     time.Minute,
+		Verifier:      dialect.StandardVerifier{Tolerance: time.Minute},
 	})
 }
 
@@ -38,16 +42,26 @@ func TestPlainKeepsTheContract(t *testing.T) {
 func TestHubKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: dialect.Hub(), SignedHeaders: []string{"X-Hub-Signature-256"}, SingleSignature: true, Verifier: dialect.HubVerifier{},
+		Dialect:         dialect.Hub(),
+		SignedHeaders:   []string{"X-Hub-Signature-256"},
+		SingleSignature: true,
+		Verifier:        dialect.HubVerifier{},
 	})
 }
 
 func TestHubWithSHA1KeepsTheContract(t *testing.T) {
 	t.Parallel()
-	d, err := dialect.NewCustom(&dialect.CustomConfig{Base: dialect.Hub(), Name: "websub", Signer: dialect.HubSigner{SHA1: true}})
+	d, err := dialect.NewCustom(&dialect.CustomConfig{
+		Base:   dialect.Hub(),
+		Name:   "websub",
+		Signer: dialect.HubSigner{SHA1: true},
+	})
 	require.NoError(t, err)
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: d, SignedHeaders: []string{"X-Hub-Signature"}, SingleSignature: true, Verifier: sha1Alone{},
+		Dialect:         d,
+		SignedHeaders:   []string{"X-Hub-Signature"},
+		SingleSignature: true,
+		Verifier:        sha1Alone{},
 	})
 }
 
@@ -67,39 +81,50 @@ func (sha1Alone) Verify(h http.Header, body []byte, secrets []dialect.Secret, no
 func TestStripeKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: dialect.Stripe(), SignedHeaders: []string{"Stripe-Signature"},
-		Tolerance: dialect.DefaultTolerance, Verifier: dialect.StripeVerifier{},
+		Dialect:       dialect.Stripe(),
+		SignedHeaders: []string{"Stripe-Signature"},
+		Tolerance:     dialect.DefaultTolerance,
+		Verifier:      dialect.StripeVerifier{},
 	})
 }
 
 func TestPyWebhooksKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: dialect.PyWebhooks(), SignedHeaders: []string{"pywebhooks-signature"}, SingleSignature: true,
-		Verifier: dialect.PyWebhooksVerifier{},
+		Dialect:         dialect.PyWebhooks(),
+		SignedHeaders:   []string{"pywebhooks-signature"},
+		SingleSignature: true,
+		Verifier:        dialect.PyWebhooksVerifier{},
 	})
 }
 
 func TestServoKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: dialect.Servo(), SignedHeaders: []string{"X-Servo-Signature"}, SingleSignature: true, Verifier: dialect.ServoVerifier{},
+		Dialect:         dialect.Servo(),
+		SignedHeaders:   []string{"X-Servo-Signature"},
+		SingleSignature: true,
+		Verifier:        dialect.ServoVerifier{},
 	})
 }
 
 func TestCloudEventsKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: dialect.CloudEvents(), SignedHeaders: standardHeaders,
-		Tolerance: dialect.DefaultTolerance, Verifier: dialect.CloudEventsVerifier{},
+		Dialect:       dialect.CloudEvents(),
+		SignedHeaders: standardHeaders,
+		Tolerance:     dialect.DefaultTolerance,
+		Verifier:      dialect.CloudEventsVerifier{},
 	})
 }
 
 func TestCloudEventsBinaryKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: dialect.CloudEventsBinary(), SignedHeaders: append([]string{"ce-id", "ce-specversion"}, standardHeaders...),
-		Tolerance: dialect.DefaultTolerance, Verifier: dialect.CloudEventsVerifier{},
+		Dialect:       dialect.CloudEventsBinary(),
+		SignedHeaders: append([]string{"ce-id", "ce-specversion"}, standardHeaders...),
+		Tolerance:     dialect.DefaultTolerance,
+		Verifier:      dialect.CloudEventsVerifier{},
 	})
 }
 
@@ -107,14 +132,21 @@ func TestACustomDialectOfAllPartsKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	signature := dialect.BodyHMAC{Header: "X-Signature", Prefix: "hmac "}
 	d, err := dialect.NewCustom(&dialect.CustomConfig{
-		ContentType: "application/vnd.example+json", Envelope: dialect.EnvelopeThin,
+		ContentType:  "application/vnd.example+json",
+		Envelope:     dialect.EnvelopeThin,
 		EventHeaders: map[string]func(dialect.Event) string{"X-Event": func(ev dialect.Event) string { return ev.Type }},
-		Headers:      map[string]string{"X-Source": "directory"}, Method: http.MethodPut,
-		Name: "hub_like", Signer: signature, UserAgent: "directory/2",
+		Headers:      map[string]string{"X-Source": "directory"},
+		Method:       http.MethodPut,
+		Name:         "hub_like",
+		Signer:       signature,
+		UserAgent:    "directory/2",
 	})
 	require.NoError(t, err)
 	dialecttest.Run(t, dialecttest.Case{
-		Dialect: d, SignedHeaders: []string{"X-Signature"}, SingleSignature: true, Verifier: signature,
+		Dialect:         d,
+		SignedHeaders:   []string{"X-Signature"},
+		SingleSignature: true,
+		Verifier:        signature,
 	})
 }
 
@@ -138,19 +170,28 @@ func TestADialectWithTheStandardHeadersBesideItsOwnKeepsBothContracts(t *testing
 		t.Run(c.base.Name(), func(t *testing.T) {
 			t.Parallel()
 			d, err := dialect.NewCustom(&dialect.CustomConfig{
-				Base: c.base, Name: "both", Signer: dialect.Signers{c.signer, dialect.StandardSigner{}},
+				Base:   c.base,
+				Name:   "both",
+				Signer: dialect.Signers{c.signer, dialect.StandardSigner{}},
 			})
 			require.NoError(t, err)
 			t.Run("its own", func(t *testing.T) {
 				t.Parallel()
 				dialecttest.Run(t, dialecttest.Case{
-					Dialect: d, SignedHeaders: []string{c.own}, SingleSignature: !c.overlaps, Tolerance: c.tolerant, Verifier: c.verifier,
+					Dialect:         d,
+					SignedHeaders:   []string{c.own},
+					SingleSignature: !c.overlaps,
+					Tolerance:       c.tolerant,
+					Verifier:        c.verifier,
 				})
 			})
 			t.Run("that of Standard Webhooks", func(t *testing.T) {
 				t.Parallel()
 				dialecttest.Run(t, dialecttest.Case{
-					Dialect: d, SignedHeaders: standardHeaders, Tolerance: dialect.DefaultTolerance, Verifier: dialect.StandardVerifier{},
+					Dialect:       d,
+					SignedHeaders: standardHeaders,
+					Tolerance:     dialect.DefaultTolerance,
+					Verifier:      dialect.StandardVerifier{},
 				})
 			})
 		})

@@ -36,8 +36,12 @@ func (c *Custom) Envelope(ev Event, data []byte) (Message, error) {
 		return Message{}, fmt.Errorf("dialect %s: envelope: %w", c.cfg.Name, err)
 	}
 	msg := Message{
-		ID: ev.ID, Type: ev.Type, ContentType: content.Type,
-		Headers: map[string]string{}, Body: content.Body, OccurredAt: ev.OccurredAt,
+		ID:          ev.ID,
+		Type:        ev.Type,
+		ContentType: content.Type,
+		Headers:     map[string]string{},
+		Body:        content.Body,
+		OccurredAt:  ev.OccurredAt,
 	}
 	if c.cfg.ContentType != "" {
 		msg.ContentType = c.cfg.ContentType
@@ -73,7 +77,13 @@ func (c *Custom) Request(msg Message, to Destination, at Attempt) (Request, erro
 	if err != nil {
 		return Request{}, fmt.Errorf("dialect %s: request: %w", c.cfg.Name, err)
 	}
-	signed, err := c.cfg.Signer.Sign(SignInput{ID: msg.ID, Type: msg.Type, At: at.At, Body: msg.Body, Secrets: to.Secrets})
+	signed, err := c.cfg.Signer.Sign(SignInput{
+		ID:      msg.ID,
+		Type:    msg.Type,
+		At:      at.At,
+		Body:    msg.Body,
+		Secrets: to.Secrets,
+	})
 	if err != nil {
 		return Request{}, fmt.Errorf("dialect %s: sign: %w", c.cfg.Name, err)
 	}
@@ -89,7 +99,12 @@ func (c *Custom) Request(msg Message, to Destination, at Attempt) (Request, erro
 	if err := c.addDestination(h, to.Headers); err != nil {
 		return Request{}, fmt.Errorf("dialect %s: request: %w", c.cfg.Name, err)
 	}
-	return Request{Method: c.cfg.Method, URL: to.URL, Header: h, Body: msg.Body}, nil
+	return Request{
+		Method: c.cfg.Method,
+		URL:    to.URL,
+		Header: h,
+		Body:   msg.Body,
+	}, nil
 }
 
 // header is what the dialect sets without the signature.

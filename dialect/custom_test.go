@@ -26,7 +26,9 @@ func TestNewCustomRefusesWhatMakesNoSenseAndNamesTheField(t *testing.T) {
 			Name: "a", EventHeaders: map[string]func(dialect.Event) string{"X-A": nil},
 		},
 		"dialect: CustomConfig.Headers: header x-a is there twice": {
-			Name: "a", Headers: map[string]string{"x-a": "1"}, EventHeaders: map[string]func(dialect.Event) string{"X-A": eventType},
+			Name:         "a",
+			Headers:      map[string]string{"x-a": "1"},
+			EventHeaders: map[string]func(dialect.Event) string{"X-A": eventType},
 		},
 		`dialect: CustomConfig.Headers: header "": the name is empty`: {Name: "a", Headers: map[string]string{"": "1"}},
 		"dialect: CustomConfig.Headers: header X-A: the value has a control character (byte 0)": {
@@ -53,7 +55,13 @@ func TestNewCustomRefusesWhatMakesNoSenseAndNamesTheField(t *testing.T) {
 func TestCustom(t *testing.T) {
 	t.Parallel()
 	at := dialect.Attempt{Number: 1, At: time.Unix(1700000000, 0)}
-	ev := dialect.Event{ID: "msg_1", Type: "user.created", ResourceKind: "user", ResourceID: "42", OccurredAt: at.At}
+	ev := dialect.Event{
+		ID:           "msg_1",
+		Type:         "user.created",
+		ResourceKind: "user",
+		ResourceID:   "42",
+		OccurredAt:   at.At,
+	}
 	setup := func(t *testing.T, cfg *dialect.CustomConfig) *dialect.Custom {
 		t.Helper()
 		d, err := dialect.NewCustom(cfg)
@@ -81,19 +89,31 @@ func TestCustom(t *testing.T) {
 		for _, base := range []*dialect.Custom{
 			dialect.CloudEvents(), dialect.CloudEventsBinary(), dialect.Hub(), dialect.Plain(), dialect.PyWebhooks(), dialect.Servo(),
 			dialect.Standard(), dialect.Stripe(),
-			setup(t, &dialect.CustomConfig{ContentType: "a/b", Method: http.MethodPut, Name: "a", UserAgent: "b"}),
+			setup(t, &dialect.CustomConfig{
+				ContentType: "a/b",
+				Method:      http.MethodPut,
+				Name:        "a",
+				UserAgent:   "b",
+			}),
 		} {
 			d := setup(t, &dialect.CustomConfig{Base: base, Name: "mine"})
 			require.Equal(t, "mine", d.Name())
 			dialecttest.RequireRequest(t, build(t, base, to), build(t, d, to))
 		}
 		d := setup(t, &dialect.CustomConfig{
-			Base: dialect.Hub(), ContentType: "a/b", Envelope: dialect.EnvelopeThin, Headers: map[string]string{"X-Source": "directory"},
+			Base:         dialect.Hub(),
+			ContentType:  "a/b",
+			Envelope:     dialect.EnvelopeThin,
+			Headers:      map[string]string{"X-Source": "directory"},
 			EventHeaders: map[string]func(dialect.Event) string{"X-GitHub-Event": func(ev dialect.Event) string { return ev.Type }},
-			Method:       http.MethodPut, Name: "mine", Signer: dialect.Unsigned{}, UserAgent: "me/1",
+			Method:       http.MethodPut,
+			Name:         "mine",
+			Signer:       dialect.Unsigned{},
+			UserAgent:    "me/1",
 		})
 		dialecttest.RequireRequest(t, dialect.Request{
-			Method: "PUT", URL: "https://example.com",
+			Method: "PUT",
+			URL:    "https://example.com",
 			Header: http.Header{"Content-Type": {"a/b"}, "User-Agent": {"me/1"}, "X-Github-Event": {"user.created"}, "X-Source": {"directory"}},
 			Body:   []byte(`{"type":"user.created","timestamp":"2023-11-14T22:13:20Z","data":{"kind":"user","id":"42"}}`),
 		}, build(t, d, to))
@@ -121,12 +141,15 @@ func TestCustom(t *testing.T) {
 	t.Run("SendsWhatItsPartsSay", func(t *testing.T) {
 		t.Parallel()
 		cfg := &dialect.CustomConfig{
-			ContentType: "application/vnd.x+json", Envelope: dialect.EnvelopeThin,
+			ContentType: "application/vnd.x+json",
+			Envelope:    dialect.EnvelopeThin,
 			EventHeaders: map[string]func(dialect.Event) string{
 				"x-event": func(ev dialect.Event) string { return ev.Type },
 				"x-actor": func(ev dialect.Event) string { return ev.Actor },
 			},
-			Headers: map[string]string{"x-source": "directory"}, Method: http.MethodPatch, Name: "mine",
+			Headers: map[string]string{"x-source": "directory"},
+			Method:  http.MethodPatch,
+			Name:    "mine",
 			Signer: dialect.SignerFunc(func(in dialect.SignInput) (http.Header, error) {
 				return http.Header{"x-signed": {in.ID + " " + in.Type + " " + in.At.UTC().Format(time.RFC3339), "twice"}}, nil
 			}),
@@ -136,7 +159,8 @@ func TestCustom(t *testing.T) {
 		cfg.Headers["x-source"], cfg.EventHeaders["x-event"] = "changed", nil
 		require.Equal(t, "mine", d.Name())
 		dialecttest.RequireRequest(t, dialect.Request{
-			Method: "PATCH", URL: "https://example.com",
+			Method: "PATCH",
+			URL:    "https://example.com",
 			Header: http.Header{
 				"Content-Type": {"application/vnd.x+json"}, "User-Agent": {"me/1"}, "X-Event": {"user.created"}, "X-Source": {"directory"},
 				"X-Signed": {"msg_1 user.created 2023-11-14T22:13:20Z", "twice"},
@@ -193,8 +217,9 @@ func TestCustom(t *testing.T) {
 		t.Parallel()
 		cause := errors.New("broken")
 		d := setup(t, &dialect.CustomConfig{
-			Envelope: func(dialect.Event, []byte) (dialect.Content, error) { return dialect.Content{}, cause }, Name: "mine",
-			Signer: dialect.SignerFunc(func(dialect.SignInput) (http.Header, error) { return nil, cause }),
+			Envelope: func(dialect.Event, []byte) (dialect.Content, error) { return dialect.Content{}, cause },
+			Name:     "mine",
+			Signer:   dialect.SignerFunc(func(dialect.SignInput) (http.Header, error) { return nil, cause }),
 		})
 		_, err := d.Envelope(ev, nil)
 		require.ErrorIs(t, err, cause)

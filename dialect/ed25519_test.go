@@ -81,7 +81,12 @@ func TestKeysThatAreNoneAreRefused(t *testing.T) {
 // signAt signs "{}" at a fixed time.
 func signAt(t *testing.T, secrets ...dialect.Secret) http.Header {
 	t.Helper()
-	h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{ID: "msg_1", At: time.Unix(1700000000, 0), Body: []byte("{}"), Secrets: secrets})
+	h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+		ID:      "msg_1",
+		At:      time.Unix(1700000000, 0),
+		Body:    []byte("{}"),
+		Secrets: secrets,
+	})
 	require.NoError(t, err)
 	return h
 }
@@ -89,7 +94,9 @@ func signAt(t *testing.T, secrets ...dialect.Secret) http.Header {
 func TestAV1aSignaturePassesByThePublicKeyAlone(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1700000000, 0)
-	pair, other, shared := newPair(t), newPair(t), parse(t, secretText)
+	pair := newPair(t)
+	other := newPair(t)
+	shared := parse(t, secretText)
 	verify := func(h http.Header, body string, secrets []dialect.Secret, keys ...dialect.PublicKey) error {
 		return dialect.StandardVerifier{PublicKeys: keys}.Verify(h, []byte(body), secrets, now)
 	}

@@ -122,7 +122,11 @@ func TestEachEnvelopeThatHasDataKeepsItByteForByte(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				data := jsonText().Draw(t, "data")
 				given := []byte(data)
-				content, err := tc.envelope(dialect.Event{ID: "msg_1", Type: "a.b", OccurredAt: time.Unix(1700000000, 0)}, given)
+				content, err := tc.envelope(dialect.Event{
+					ID:         "msg_1",
+					Type:       "a.b",
+					OccurredAt: time.Unix(1700000000, 0),
+				}, given)
 				require.NoError(t, err)
 				require.Equal(t, data, string(given), "its input")
 				require.True(t, json.Valid(content.Body))
@@ -137,8 +141,10 @@ func TestEachEnvelopeThatHasDataKeepsItByteForByte(t *testing.T) {
 func TestEnvelopes(t *testing.T) {
 	t.Parallel()
 	ev := dialect.Event{
-		Type: "user.created", ResourceKind: "user", ResourceID: `4"2<&>é`,
-		OccurredAt: time.Date(2026, 5, 1, 14, 0, 0, 0, time.FixedZone("", 7200)),
+		Type:         "user.created",
+		ResourceKind: "user",
+		ResourceID:   `4"2<&>é`,
+		OccurredAt:   time.Date(2026, 5, 1, 14, 0, 0, 0, time.FixedZone("", 7200)),
 	}
 
 	t.Run("StandardWritesTheTimeOfTheEventInUTC", func(t *testing.T) {

@@ -33,7 +33,10 @@ func ExampleVerifyRequest() {
 	// What a sender does, here in a test of the receiver.
 	send := func(body, signed string) int {
 		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
-			ID: "msg_1", At: time.Now(), Body: []byte(signed), Secrets: []dialect.Secret{secret},
+			ID:      "msg_1",
+			At:      time.Now(),
+			Body:    []byte(signed),
+			Secrets: []dialect.Secret{secret},
 		})
 		if err != nil {
 			panic(err)

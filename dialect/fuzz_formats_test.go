@@ -127,7 +127,11 @@ func FuzzCloudEventsVerifierPassesNoOtherIDThanWasSigned(f *testing.F) {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
 	f.Fuzz(func(t *testing.T, id, version, source, contentType string) {
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{ID: "msg_1", At: now, Secrets: secrets})
+		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+			ID:      "msg_1",
+			At:      now,
+			Secrets: secrets,
+		})
 		require.NoError(t, err)
 		for name, value := range map[string]string{
 			"ce-id": id, "CE-SPECVERSION": version, "Ce-Source": source, "ce-Type": "a.b", "content-type": contentType,

@@ -21,8 +21,16 @@ func TestBuiltInDialectsSendEventsThatNameAnything(t *testing.T) {
 			data, err := json.Marshal(text)
 			require.NoError(t, err)
 			msg, err := d.Envelope(dialect.Event{
-				ID: "msg_1", Type: "user.created", Site: "/" + text, ActiveSite: text, Channel: text, Actor: text,
-				ResourceKind: text, ResourceID: text, Attributes: map[string]string{text: text}, OccurredAt: at,
+				ID:           "msg_1",
+				Type:         "user.created",
+				Site:         "/" + text,
+				ActiveSite:   text,
+				Channel:      text,
+				Actor:        text,
+				ResourceKind: text,
+				ResourceID:   text,
+				Attributes:   map[string]string{text: text},
+				OccurredAt:   at,
 			}, data)
 			require.NoError(t, err, "%s: %s", d.Name(), name)
 			require.True(t, json.Valid(msg.Body), "%s: %s", d.Name(), name)

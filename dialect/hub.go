@@ -63,9 +63,17 @@ func (v HubVerifier) Verify(h http.Header, body []byte, secrets []Secret, now ti
 }
 
 func hubSHA256() BodyHMAC {
-	return BodyHMAC{Hash: crypto.SHA256, Header: "X-Hub-Signature-256", Prefix: "sha256="}
+	return BodyHMAC{
+		Hash:   crypto.SHA256,
+		Header: "X-Hub-Signature-256",
+		Prefix: "sha256=",
+	}
 }
 
 func hubSHA1() BodyHMAC {
-	return BodyHMAC{Hash: crypto.SHA1, Header: "X-Hub-Signature", Prefix: "sha1="}
+	return BodyHMAC{
+		Hash:   crypto.SHA1,
+		Header: "X-Hub-Signature",
+		Prefix: "sha1=",
+	}
 }

@@ -55,7 +55,9 @@ func TestEachBuiltInDialectHasAPage(t *testing.T) {
 // The programs lie in a folder of this module for the compiler alone.
 func TestTheReceiversInGoVerifyWhatDialectsSend(t *testing.T) {
 	t.Parallel()
-	dir, replace, addresses := t.TempDir(), map[string]string{}, map[string]string{}
+	dir := t.TempDir()
+	replace := map[string]string{}
+	addresses := map[string]string{}
 	programs := receivers(t, "Go")
 	for page, program := range programs {
 		addresses[page] = reserve(t)
@@ -106,7 +108,9 @@ func listening(program, address string) string {
 // dialects that the page is about: as they are, by an older secret, and changed.
 func requireVerifies(t *testing.T, page, address string, command ...string) {
 	t.Helper()
-	older, newer, other := parse(t, secretText), parse(t, "whsec_"+strings.Repeat("a", 32)), parse(t, "whsec_"+strings.Repeat("b", 32))
+	older := parse(t, secretText)
+	newer := parse(t, "whsec_"+strings.Repeat("a", 32))
+	other := parse(t, "whsec_"+strings.Repeat("b", 32))
 	url := "http://" + address + "/hook"
 	said := startReceiver(t, address, newer.Reveal()+" "+older.Reveal(), command...)
 	for _, d := range dialect.BuiltIn() {
@@ -114,7 +118,11 @@ func requireVerifies(t *testing.T, page, address string, command ...string) {
 			continue
 		}
 		post := func(change func(*dialect.Request), secrets ...dialect.Secret) int {
-			ev := dialect.Event{ID: "msg_1", Type: "user.created", OccurredAt: time.Now()}
+			ev := dialect.Event{
+				ID:         "msg_1",
+				Type:       "user.created",
+				OccurredAt: time.Now(),
+			}
 			msg, err := d.Envelope(ev, []byte(`{"name":"Zoë of `+d.Name()+`"}`))
 			require.NoError(t, err)
 			req, err := d.Request(msg, dialect.Destination{URL: url, Secrets: secrets}, dialect.Attempt{Number: 1, At: time.Now()})
@@ -157,7 +165,11 @@ func startReceiver(t *testing.T, address, secret string, command ...string) *out
 	// To listen is not enough: a process that is just being started can still hold
 	// the socket with which the port was found to be free.
 	require.Eventually(t, func() bool {
-		return send(t, dialect.Request{Method: http.MethodGet, URL: "http://" + address, Header: http.Header{}}) != brokenOff
+		return send(t, dialect.Request{
+			Method: http.MethodGet,
+			URL:    "http://" + address,
+			Header: http.Header{},
+		}) != brokenOff
 	}, 30*time.Second, 10*time.Millisecond, "it does not answer")
 	return said
 }

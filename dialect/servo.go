@@ -16,7 +16,12 @@ const ContentTypeServo = "application/vnd.opsani.servo-webhooks+json"
 // [EnvelopeServo] as [ContentTypeServo], signed by [ServoSigner]. Its schedule is "servo",
 // what servo-webhooks has where no backoff is configured.
 func Servo() *Custom {
-	return builtIn(&CustomConfig{Envelope: EnvelopeServo, Name: "servo", Schedule: "servo", Signer: ServoSigner{}})
+	return builtIn(&CustomConfig{
+		Envelope: EnvelopeServo,
+		Name:     "servo",
+		Schedule: "servo",
+		Signer:   ServoSigner{},
+	})
 }
 
 // EnvelopeServo is the body of servo-webhooks:

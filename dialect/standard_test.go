@@ -19,7 +19,10 @@ func TestStandardSigner(t *testing.T) {
 	setup := func(t *testing.T) dialect.SignInput {
 		t.Helper()
 		return dialect.SignInput{
-			ID: "msg_1", At: time.Unix(1700000000, 0), Body: []byte("{}"), Secrets: []dialect.Secret{parse(t, secretText)},
+			ID:      "msg_1",
+			At:      time.Unix(1700000000, 0),
+			Body:    []byte("{}"),
+			Secrets: []dialect.Secret{parse(t, secretText)},
 		}
 	}
 
@@ -68,9 +71,18 @@ func TestStandardVerifier(t *testing.T) {
 	setup := func(t *testing.T) *bundle {
 		t.Helper()
 		secrets := []dialect.Secret{parse(t, secretText)}
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{ID: "msg_1", At: now, Body: body, Secrets: secrets})
+		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+			ID:      "msg_1",
+			At:      now,
+			Body:    body,
+			Secrets: secrets,
+		})
 		require.NoError(t, err)
-		return &bundle{header: h, secrets: secrets, signature: h.Get("Webhook-Signature")}
+		return &bundle{
+			header:    h,
+			secrets:   secrets,
+			signature: h.Get("Webhook-Signature"),
+		}
 	}
 	verify := func(b *bundle) error { return dialect.StandardVerifier{}.Verify(b.header, body, b.secrets, now) }
 
@@ -162,7 +174,10 @@ func TestStandardVerifier(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
-			ID: "msg_1", At: now, Body: []byte("1700000001." + string(body)), Secrets: b.secrets,
+			ID:      "msg_1",
+			At:      now,
+			Body:    []byte("1700000001." + string(body)),
+			Secrets: b.secrets,
 		})
 		require.NoError(t, err)
 		h.Set("Webhook-Id", "msg_1.1700000000")
@@ -201,7 +216,12 @@ func FuzzStandardVerifierSignatureHeader(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	body := []byte(`{"a":1}`)
 	secrets := []dialect.Secret{parse(f, secretText)}
-	good, err := dialect.StandardSigner{}.Sign(dialect.SignInput{ID: "msg_1", At: now, Body: body, Secrets: secrets})
+	good, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+		ID:      "msg_1",
+		At:      now,
+		Body:    body,
+		Secrets: secrets,
+	})
 	require.NoError(f, err)
 	want := good.Get("Webhook-Signature")
 	for _, seed := range []string{"", want, "v1,", "v1a," + want[3:] + " " + want, "v1," + want, ",,, ,", want + "," + want} {

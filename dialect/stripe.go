@@ -18,7 +18,11 @@ const HeaderStripeSignature = "Stripe-Signature"
 // Stripe returns the dialect "stripe", in the style of Stripe: a POST of
 // [EnvelopeStripe], signed by [StripeSigner].
 func Stripe() *Custom {
-	return builtIn(&CustomConfig{Envelope: EnvelopeStripe, Name: "stripe", Signer: StripeSigner{}})
+	return builtIn(&CustomConfig{
+		Envelope: EnvelopeStripe,
+		Name:     "stripe",
+		Signer:   StripeSigner{},
+	})
 }
 
 // EnvelopeStripe has the form of Stripe's events:

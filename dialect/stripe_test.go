@@ -16,8 +16,14 @@ import (
 
 func TestStripeVerifier(t *testing.T) {
 	t.Parallel()
-	at, body, secret := time.Unix(1700000000, 0), []byte(`{"id":"msg_1"}`), parse(t, secretText)
-	h, err := dialect.StripeSigner{}.Sign(dialect.SignInput{At: at, Body: body, Secrets: []dialect.Secret{newPair(t), secret}})
+	at := time.Unix(1700000000, 0)
+	body := []byte(`{"id":"msg_1"}`)
+	secret := parse(t, secretText)
+	h, err := dialect.StripeSigner{}.Sign(dialect.SignInput{
+		At:      at,
+		Body:    body,
+		Secrets: []dialect.Secret{newPair(t), secret},
+	})
 	require.NoError(t, err)
 	good := h.Get("Stripe-Signature")
 	signature := strings.TrimPrefix(good, "t=1700000000,v1=")
@@ -66,7 +72,11 @@ func TestStripeVerifier(t *testing.T) {
 
 	t.Run("HasAHeaderAndAToleranceOfItsOwn", func(t *testing.T) {
 		t.Parallel()
-		mine, err := dialect.StripeSigner{Header: "acme-signature"}.Sign(dialect.SignInput{At: at, Body: body, Secrets: []dialect.Secret{secret}})
+		mine, err := dialect.StripeSigner{Header: "acme-signature"}.Sign(dialect.SignInput{
+			At:      at,
+			Body:    body,
+			Secrets: []dialect.Secret{secret},
+		})
 		require.NoError(t, err)
 		require.Equal(t, http.Header{"Acme-Signature": {good}}, mine)
 		v := dialect.StripeVerifier{Header: "Acme-Signature", Tolerance: time.Second}

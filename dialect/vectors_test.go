@@ -48,7 +48,10 @@ func TestStandardSignsAndVerifiesThePublishedVectors(t *testing.T) {
 			at := time.Unix(v.Timestamp, 0)
 
 			h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
-				ID: v.MsgID, At: at, Body: []byte(v.Body), Secrets: []dialect.Secret{secret},
+				ID:      v.MsgID,
+				At:      at,
+				Body:    []byte(v.Body),
+				Secrets: []dialect.Secret{secret},
 			})
 			require.NoError(t, err)
 			require.Equal(t, v.Value, h.Get("Webhook-Signature"))
@@ -103,15 +106,22 @@ func TestBuiltInDialectsMakeTheGoldenRequests(t *testing.T) {
 				to.Secrets = append(to.Secrets, secret)
 			}
 			want := dialect.Request{
-				Method: g.Request.Method, URL: g.Request.URL, Header: http.Header{}, Body: []byte(g.Request.Body),
+				Method: g.Request.Method,
+				URL:    g.Request.URL,
+				Header: http.Header{},
+				Body:   []byte(g.Request.Body),
 			}
 			for name, value := range g.Request.Headers {
 				want.Header.Set(name, value)
 			}
 
 			ev := dialect.Event{
-				ID: g.Event.ID, Type: g.Event.Type, Site: g.Event.Site, ResourceKind: g.Event.ResourceKind,
-				ResourceID: g.Event.ResourceID, OccurredAt: g.Event.OccurredAt,
+				ID:           g.Event.ID,
+				Type:         g.Event.Type,
+				Site:         g.Event.Site,
+				ResourceKind: g.Event.ResourceKind,
+				ResourceID:   g.Event.ResourceID,
+				OccurredAt:   g.Event.OccurredAt,
 			}
 			msg, err := d.Envelope(ev, []byte(g.Data))
 			require.NoError(t, err)
@@ -151,7 +161,11 @@ func TestTheFormatsThatSignTheBodyPassThePublishedVectors(t *testing.T) {
 			secret, err := dialect.NewTextSecret(v.Key)
 			require.NoError(t, err)
 			f := formats[v.Scheme]
-			h, err := f.signer.Sign(dialect.SignInput{ID: "msg_1", Body: []byte(v.Body), Secrets: []dialect.Secret{secret}})
+			h, err := f.signer.Sign(dialect.SignInput{
+				ID:      "msg_1",
+				Body:    []byte(v.Body),
+				Secrets: []dialect.Secret{secret},
+			})
 			require.NoError(t, err)
 			require.Equal(t, v.Value, h.Get(v.Header))
 			alone := http.Header{v.Header: {v.Value}}

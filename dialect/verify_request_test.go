@@ -23,7 +23,12 @@ func TestVerifyRequest(t *testing.T) {
 	opts := &dialect.VerifyRequestOpts{Now: func() time.Time { return at }}
 	signed := func(t *testing.T, body string) http.Header {
 		t.Helper()
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{ID: "msg_1", At: at, Body: []byte(body), Secrets: secrets})
+		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+			ID:      "msg_1",
+			At:      at,
+			Body:    []byte(body),
+			Secrets: secrets,
+		})
 		require.NoError(t, err)
 		return h
 	}
@@ -159,7 +164,12 @@ func TestVerifyRequestBehindAServer(t *testing.T) {
 	t.Cleanup(server.Close)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Minute}}
 	send := func(body, sent string) int {
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{ID: "msg_1", At: time.Now(), Body: []byte(body), Secrets: secrets})
+		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+			ID:      "msg_1",
+			At:      time.Now(),
+			Body:    []byte(body),
+			Secrets: secrets,
+		})
 		require.NoError(t, err)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(sent))
 		require.NoError(t, err)

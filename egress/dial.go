@@ -79,14 +79,26 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	defer cancel()
 	addrs, err := lookUp(ctx, resolver, host)
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: asDNSError(err, host)}
+		return nil, &net.OpError{
+			Op:  "dial",
+			Net: network,
+			Err: asDNSError(err, host),
+		}
 	}
 	if len(addrs) == 0 {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: asDNSError(errors.New("no such host"), host)}
+		return nil, &net.OpError{
+			Op:  "dial",
+			Net: network,
+			Err: asDNSError(errors.New("no such host"), host),
+		}
 	}
 	number, err := net.DefaultResolver.LookupPort(ctx, network, port)
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+		return nil, &net.OpError{
+			Op:  "dial",
+			Net: network,
+			Err: err,
+		}
 	}
 	targets := make([]netip.AddrPort, len(addrs))
 	for i, addr := range addrs {

@@ -88,7 +88,11 @@ func TestANameThatResolvesToAClosedAddressIsNeverConnectedTo(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 
-	cfg := &Config{AllowHTTP: true, AnyPort: true, Resolver: resolveTo("127.0.0.1")}
+	cfg := &Config{
+		AllowHTTP: true,
+		AnyPort:   true,
+		Resolver:  resolveTo("127.0.0.1"),
+	}
 	url := "http://hooks.example.com:" + portOf(t, server) + "/"
 	require.NoError(t, newPolicy(t, cfg).CheckURL(url))
 	_, err := post(t, newClient(t, cfg), url)
@@ -226,7 +230,11 @@ func TestAFailedLookupIsADNSErrorWhateverTheResolverReturned(t *testing.T) {
 		"its own error": {resolver: func(context.Context, string, string) ([]netip.Addr, error) { return nil, errors.New("zone broken") }},
 		"no address":    {resolver: resolveTo()},
 		"a DNS error": {resolver: func(_ context.Context, _, host string) ([]netip.Addr, error) {
-			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+			return nil, &net.DNSError{
+				Err:        "no such host",
+				Name:       host,
+				IsNotFound: true,
+			}
 		}},
 		"a panic":      {resolver: func(context.Context, string, string) ([]netip.Addr, error) { panic("zone broken") }},
 		"no goroutine": {resolver: func(context.Context, string, string) ([]netip.Addr, error) { runtime.Goexit(); return nil, nil }},

@@ -105,7 +105,9 @@ func (s *sending) putIdleConn(err error) {
 func (s *sending) gotFrames(f *frames) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.line, s.frames, s.stream = nil, f, 0
+	s.line = nil
+	s.frames = f
+	s.stream = 0
 }
 
 // wroteHeaders is called, over HTTP/2, before the headers of another request are

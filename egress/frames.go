@@ -40,7 +40,12 @@ type frames struct {
 }
 
 func newFrames(conn *tls.Conn) *frames {
-	return &frames{Conn: conn, out: frameReader{skip: preface}, open: map[uint32]bool{}, last: math.MaxUint32}
+	return &frames{
+		Conn: conn,
+		out:  frameReader{skip: preface},
+		open: map[uint32]bool{},
+		last: math.MaxUint32,
+	}
 }
 
 func (f *frames) Read(p []byte) (int, error) {

@@ -93,7 +93,12 @@ func fragileClient(t *testing.T, server *httptest.Server, secured, deaf bool) (c
 			return nil, err
 		}
 		outer := conn.(*line)
-		inner := &fragile{Conn: outer.Conn, cut: make(chan struct{}), closed: make(chan struct{}), deaf: deaf}
+		inner := &fragile{
+			Conn:   outer.Conn,
+			cut:    make(chan struct{}),
+			closed: make(chan struct{}),
+			deaf:   deaf,
+		}
 		newest.Store(inner)
 		outer.Conn = inner
 		return outer, nil
@@ -106,11 +111,15 @@ func fragileClient(t *testing.T, server *httptest.Server, secured, deaf bool) (c
 func TestClient_FindsAKeptConnectionClosed(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ secured, deaf, noticed bool }{
-		"plain, at the first write":        {deaf: true},
-		"plain, before the first write":    {noticed: true},
-		"secured, at the first write":      {secured: true, deaf: true},
-		"secured, before the first one":    {secured: true, noticed: true},
-		"secured, and nothing can be said": {secured: true, deaf: true, noticed: true},
+		"plain, at the first write":     {deaf: true},
+		"plain, before the first write": {noticed: true},
+		"secured, at the first write":   {secured: true, deaf: true},
+		"secured, before the first one": {secured: true, noticed: true},
+		"secured, and nothing can be said": {
+			secured: true,
+			deaf:    true,
+			noticed: true,
+		},
 	} {
 		eachKey(t, name, func(t *testing.T, key bool) {
 			var posts atomic.Int32

@@ -63,7 +63,9 @@ func TestNetHTTP_SaysOfNoErrorWithoutGetBodyWhatItIs(t *testing.T) {
 func clientConn(t *testing.T, server *http2test.Server) (*http.ClientConn, *frames) {
 	t.Helper()
 	conn, err := (&tls.Dialer{Config: &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}, RootCAs: server.Roots,
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2"},
+		RootCAs:    server.Roots,
 	}}).DialContext(t.Context(), "tcp", strings.TrimPrefix(server.URL, "https://"))
 	require.NoError(t, err)
 	watched := newFrames(conn.(*tls.Conn))

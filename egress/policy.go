@@ -158,7 +158,11 @@ func New(cfg *Config) (*Policy, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Policy{cfg: cfg, ports: allowedPorts(cfg), own: newOwnAddrs(ownAddrsMaxAge)}, nil
+	return &Policy{
+		cfg:   cfg,
+		ports: allowedPorts(cfg),
+		own:   newOwnAddrs(ownAddrsMaxAge),
+	}, nil
 }
 
 func allowedPorts(cfg *Config) map[int]bool {

@@ -155,13 +155,20 @@ func (p Proxy) tunnels(timeout time.Duration) *tunnels {
 	if port == "" {
 		port = proxyPorts[u.Scheme]
 	}
-	t := &tunnels{address: net.JoinHostPort(u.Hostname(), port), net: &net.Dialer{Timeout: timeout}, open: p.connect}
+	t := &tunnels{
+		address: net.JoinHostPort(u.Hostname(), port),
+		net:     &net.Dialer{Timeout: timeout},
+		open:    p.connect,
+	}
 	switch u.Scheme {
 	case "socks5":
 		t.open = p.socks
 	case "https":
 		t.tls = &tls.Config{
-			Certificates: p.Certificates, MinVersion: tls.VersionTLS12, RootCAs: p.RootCAs, ServerName: u.Hostname(),
+			Certificates: p.Certificates,
+			MinVersion:   tls.VersionTLS12,
+			RootCAs:      p.RootCAs,
+			ServerName:   u.Hostname(),
 		}
 	}
 	return t
@@ -209,7 +216,11 @@ func (t *tunnels) enter(ctx context.Context, conn net.Conn, target string) (net.
 // unreachedTarget is the error for an endpoint that a proxy could not reach: one of
 // a dial, as without a proxy.
 func unreachedTarget(err error) error {
-	return &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	return &net.OpError{
+		Op:  "dial",
+		Net: "tcp",
+		Err: err,
+	}
 }
 
 // unanswered is the error where a proxy does not say whether it has reached the

@@ -26,7 +26,11 @@ import (
 // on this machine, behind a proxy.
 func throughProxy(t *testing.T, p *Proxy, cfg *TransportConfig) *http.Client {
 	t.Helper()
-	client, err := newPolicy(t, &Config{AllowHTTP: true, AnyPort: true, Proxy: p}).Client(cfg)
+	client, err := newPolicy(t, &Config{
+		AllowHTTP: true,
+		AnyPort:   true,
+		Proxy:     p,
+	}).Client(cfg)
 	require.NoError(t, err)
 	t.Cleanup(client.CloseIdleConnections)
 	return client
@@ -80,7 +84,11 @@ func TestAProxyIsNotJudgedByTheRulesForEndpoints(t *testing.T) {
 	t.Parallel()
 	s := newConnectProxy(t, false, "", 0)
 	server, _ := countingServer(t)
-	policy := newPolicy(t, &Config{AllowHTTP: true, AllowPorts: []int{portNumber(t, server)}, Proxy: s.proxy()})
+	policy := newPolicy(t, &Config{
+		AllowHTTP:  true,
+		AllowPorts: []int{portNumber(t, server)},
+		Proxy:      s.proxy(),
+	})
 
 	require.ErrorIs(t, policy.CheckURL("http://"+s.address+"/"), ErrBlocked, "as an endpoint it is closed, port and address")
 	client, err := policy.Client(nil)
@@ -303,7 +311,11 @@ func TestTheClientCertificateForEndpointsIsNotShownToTheProxy(t *testing.T) {
 
 func TestABadProxyIsNamed(t *testing.T) {
 	t.Parallel()
-	long := &Proxy{URL: "socks5://proxy.internal", Username: strings.Repeat("a", 256), Password: "s3cret"}
+	long := &Proxy{
+		URL:      "socks5://proxy.internal",
+		Username: strings.Repeat("a", 256),
+		Password: "s3cret",
+	}
 
 	for reason, cfg := range map[string]*Config{
 		"Proxy.URL: must begin with":              {Proxy: &Proxy{URL: "ftp://proxy.internal"}},
@@ -331,7 +343,11 @@ func TestABadProxyIsNamed(t *testing.T) {
 
 func TestAProxyNeverShowsItsPassword(t *testing.T) {
 	t.Parallel()
-	p := Proxy{URL: "http://proxy.internal:3128", Username: "hooks", Password: "s3cret"}
+	p := Proxy{
+		URL:      "http://proxy.internal:3128",
+		Username: "hooks",
+		Password: "s3cret",
+	}
 	cfg := Config{Proxy: &p}
 
 	text, err := json.Marshal(map[string]any{"value": p, "pointer": &p})
@@ -344,5 +360,9 @@ func TestAProxyNeverShowsItsPassword(t *testing.T) {
 	} {
 		require.NotContains(t, shown, "s3cret")
 	}
-	require.Equal(t, (&url.URL{Scheme: "http", User: url.User("hooks"), Host: "proxy.internal:3128"}).String(), p.String())
+	require.Equal(t, (&url.URL{
+		Scheme: "http",
+		User:   url.User("hooks"),
+		Host:   "proxy.internal:3128",
+	}).String(), p.String())
 }

@@ -30,7 +30,9 @@ func race(
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make(chan result, len(addrs)) // nobody who loses waits to say so
-	begun, ended, next := 0, 0, time.NewTimer(0)
+	begun := 0
+	ended := 0
+	next := time.NewTimer(0)
 	defer next.Stop()
 	defer func() {
 		pending := begun - ended

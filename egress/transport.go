@@ -133,7 +133,9 @@ func (p *Policy) Transport(cfg *TransportConfig) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    cfg.MaxIdleConnsPerHost,
 		MaxResponseHeaderBytes: cfg.MaxResponseHeaderBytes,
 		TLSClientConfig: &tls.Config{
-			Certificates: cfg.Certificates, MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs,
+			Certificates: cfg.Certificates,
+			MinVersion:   tls.VersionTLS12,
+			RootCAs:      cfg.RootCAs,
 		},
 		TLSHandshakeTimeout: cfg.TLSHandshakeTimeout,
 	}, nil
@@ -176,7 +178,11 @@ func (p *Policy) Client(cfg *TransportConfig) (*http.Client, error) {
 	}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &guard{policy: p, transport: transport, http2: useHTTP2(transport)},
+		Transport: &guard{
+			policy:    p,
+			transport: transport,
+			http2:     useHTTP2(transport),
+		},
 	}, nil
 }
 

@@ -283,7 +283,11 @@ func TestChildThatPostsWithAProxyInItsEnvironment(t *testing.T) {
 	if url == "" {
 		return // the parent's part is in the test above
 	}
-	cfg := &Config{AllowHTTP: true, AnyPort: true, Resolver: resolveTo("127.0.0.1")}
+	cfg := &Config{
+		AllowHTTP: true,
+		AnyPort:   true,
+		Resolver:  resolveTo("127.0.0.1"),
+	}
 	_, err := post(t, newClient(t, cfg), url)
 	requireBlocked(t, err, RuleAddress, "loopback")
 

@@ -36,7 +36,11 @@ func errorOf(issues *cel.Issues) error {
 	if len(reason) > limit {
 		reason = strings.ToValidUTF8(reason[:limit], "") + "..."
 	}
-	return &Error{Line: first.Location.Line(), Column: first.Location.Column() + 1, Reason: reason}
+	return &Error{
+		Line:   first.Location.Line(),
+		Column: first.Location.Column() + 1,
+		Reason: reason,
+	}
 }
 
 func typeName(t *cel.Type) string {

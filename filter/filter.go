@@ -99,7 +99,11 @@ func Compile(expr string, opts *Opts) (_ *Program, err error) {
 	if err != nil {
 		return nil, refused("%s", err)
 	}
-	return &Program{ast: ast, maxCost: o.MaxCost, program: program}, nil
+	return &Program{
+		ast:     ast,
+		maxCost: o.MaxCost,
+		program: program,
+	}, nil
 }
 
 // Matches evaluates the expression for an event. An error says where the
@@ -142,5 +146,9 @@ func (p *Program) failure(ctx context.Context, err error) error {
 		return refused("%s", kindOf(err))
 	}
 	place := p.ast.NativeRep().SourceInfo().GetStartLocation(failed.NodeID())
-	return &Error{Line: place.Line(), Column: place.Column() + 1, Reason: kindOf(failed)}
+	return &Error{
+		Line:   place.Line(),
+		Column: place.Column() + 1,
+		Reason: kindOf(failed),
+	}
 }

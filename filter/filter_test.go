@@ -12,8 +12,14 @@ import (
 // order is an event whose data has one of everything.
 func order() *Event {
 	return &Event{
-		Type: "order.paid", Site: "/shop/eu", ActiveSite: "/hq", ResourceKind: "order", ResourceID: "o-17", Actor: "ada",
-		Channel: "c1", Attributes: map[string]string{"tier": "gold"},
+		Type:         "order.paid",
+		Site:         "/shop/eu",
+		ActiveSite:   "/hq",
+		ResourceKind: "order",
+		ResourceID:   "o-17",
+		Actor:        "ada",
+		Channel:      "c1",
+		Attributes:   map[string]string{"tier": "gold"},
 		Data: []byte(`{
 			"total": 120, "rate": 1.5, "exact": 2.0, "big": 9007199254740993, "huge": 18446744073709551616, "zero": 0,
 			"currency": "EUR", "paid": true, "note": null, "secret": "hunter2",

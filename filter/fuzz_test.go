@@ -37,7 +37,11 @@ func FuzzFilter(f *testing.F) {
 			return
 		}
 		require.LessOrEqual(t, utf8.RuneCountInString(expr), MaxLength)
-		ev := &Event{Type: "order.paid", Attributes: map[string]string{"a": data}, Data: []byte(data)}
+		ev := &Event{
+			Type:       "order.paid",
+			Attributes: map[string]string{"a": data},
+			Data:       []byte(data),
+		}
 		first, firstErr := p.Matches(t.Context(), ev)
 		if firstErr != nil {
 			require.False(t, first)

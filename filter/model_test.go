@@ -69,9 +69,15 @@ func TestExpressionsAreWhatTheirModelIs(t *testing.T) {
 		raw, err := json.Marshal(data)
 		require.NoError(t, err)
 		ev := &Event{
-			ActiveSite: text.Draw(t, "active site"), Actor: text.Draw(t, "actor"), Channel: text.Draw(t, "channel"),
-			ResourceID: text.Draw(t, "id"), ResourceKind: text.Draw(t, "kind"), Site: text.Draw(t, "site"), Type: text.Draw(t, "type"),
-			Attributes: map[string]string{"k": text.Draw(t, "attribute")}, Data: raw,
+			ActiveSite:   text.Draw(t, "active site"),
+			Actor:        text.Draw(t, "actor"),
+			Channel:      text.Draw(t, "channel"),
+			ResourceID:   text.Draw(t, "id"),
+			ResourceKind: text.Draw(t, "kind"),
+			Site:         text.Draw(t, "site"),
+			Type:         text.Draw(t, "type"),
+			Attributes:   map[string]string{"k": text.Draw(t, "attribute")},
+			Data:         raw,
 		}
 		want := terms(t, ev, data, 3)
 		p, err := Compile(want.expr, nil)

@@ -150,8 +150,12 @@ func (c Credentials) stored() endpointauth.Credentials {
 	}
 	if o := c.OAuth2; o != nil {
 		out.OAuth2 = &endpointauth.OAuth2{
-			AuthStyle: o.AuthStyle, ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(),
-			Params: maps.Clone(o.Params), Scopes: slices.Clone(o.Scopes), TokenURL: o.TokenURL,
+			AuthStyle:    o.AuthStyle,
+			ClientID:     o.ClientID,
+			ClientSecret: o.ClientSecret.Reveal(),
+			Params:       maps.Clone(o.Params),
+			Scopes:       slices.Clone(o.Scopes),
+			TokenURL:     o.TokenURL,
 		}
 	}
 	return out
@@ -210,7 +214,11 @@ func (c SubscriptionsConfig) checkOAuth2(o *OAuth2Credentials) error {
 func named(name string, check func() error) func() error {
 	return func() error {
 		if err := check(); err != nil {
-			return &InvalidSubscriptionError{Field: name, Reason: err.Error(), err: err}
+			return &InvalidSubscriptionError{
+				Field:  name,
+				Reason: err.Error(),
+				err:    err,
+			}
 		}
 		return nil
 	}

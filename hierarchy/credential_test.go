@@ -35,7 +35,11 @@ func newCertificate(t *testing.T) (cert, key string) {
 }
 
 func goodOAuth2(change func(o *OAuth2Credentials)) Credentials {
-	o := OAuth2Credentials{ClientID: "hooks", ClientSecret: "s3cret", TokenURL: "https://example.com/token"}
+	o := OAuth2Credentials{
+		ClientID:     "hooks",
+		ClientSecret: "s3cret",
+		TokenURL:     "https://example.com/token",
+	}
 	change(&o)
 	return Credentials{OAuth2: &o}
 }
@@ -136,7 +140,11 @@ func TestASubscriptionSaysWhatItHasAndNothingMore(t *testing.T) {
 		[]any{created.Credentials, created.OwnRootCAs, created.ClientCertificate, created.CredentialsVersion})
 
 	spec.Credentials = goodOAuth2(func(*OAuth2Credentials) {})
-	spec.TLS = EndpointTLS{RootCAs: cert + "\n" + cert, Certificate: cert, Key: Credential(key)}
+	spec.TLS = EndpointTLS{
+		RootCAs:     cert + "\n" + cert,
+		Certificate: cert,
+		Key:         Credential(key),
+	}
 	created, err = subs.Create(ctx, spec)
 	require.NoError(t, err)
 	require.Equal(t, []any{CredentialsOAuth2, true, true, 1},
@@ -251,7 +259,11 @@ func TestCredentialsAreSealedAnewWithTheSecrets(t *testing.T) {
 func TestACredentialIsNeverShownUnlessItIsRevealed(t *testing.T) {
 	t.Parallel()
 	c := Credential("s3cret")
-	all := Credentials{Basic: &BasicCredentials{Username: "u", Password: c}, Bearer: c, OAuth2: &OAuth2Credentials{ClientSecret: c}}
+	all := Credentials{
+		Basic:  &BasicCredentials{Username: "u", Password: c},
+		Bearer: c,
+		OAuth2: &OAuth2Credentials{ClientSecret: c},
+	}
 	tls := EndpointTLS{Key: c}
 
 	text, err := json.Marshal([]any{c, &c, all, tls, SubscriptionSpec{Credentials: all, TLS: tls}})

@@ -149,7 +149,12 @@ func deactivationOf(stored []byte) (*DeactivationRules, error) {
 		return nil, nil //nolint:nilnil // no rules
 	}
 	return &DeactivationRules{
-		Attempts: s.Attempts, Exhausted: s.Exhausted, ExhaustedWindow: time.Duration(s.ExhaustedWindowMs) * time.Millisecond,
-		Failures: s.Failures, Unresolvable: s.Unresolvable, Warning: s.Warning, Window: time.Duration(s.WindowMs) * time.Millisecond,
+		Attempts:        s.Attempts,
+		Exhausted:       s.Exhausted,
+		ExhaustedWindow: time.Duration(s.ExhaustedWindowMs) * time.Millisecond,
+		Failures:        s.Failures,
+		Unresolvable:    s.Unresolvable,
+		Warning:         s.Warning,
+		Window:          time.Duration(s.WindowMs) * time.Millisecond,
 	}, nil
 }

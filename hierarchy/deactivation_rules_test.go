@@ -15,8 +15,13 @@ func TestRulesOfItsOwnAreKeptAndGivenUp(t *testing.T) {
 	t.Parallel()
 	subs, ctx := newSubscriptions(t, pgtest.Pool(t)), t.Context()
 	all := &DeactivationRules{
-		Attempts: 3, Exhausted: NoRule, ExhaustedWindow: time.Hour, Failures: 250, Unresolvable: math.MaxInt, Warning: 99,
-		Window: 1500 * time.Millisecond,
+		Attempts:        3,
+		Exhausted:       NoRule,
+		ExhaustedWindow: time.Hour,
+		Failures:        250,
+		Unresolvable:    math.MaxInt,
+		Warning:         99,
+		Window:          1500 * time.Millisecond,
 	}
 	spec := specAt("/a")
 	spec.Deactivation = all
@@ -62,8 +67,24 @@ func TestRulesThatAreRefusedNameTheirField(t *testing.T) {
 
 func TestARuleThatIsNotGivenIsThatOfTheBase(t *testing.T) {
 	t.Parallel()
-	base := DeactivationRules{Attempts: 1, Exhausted: 2, ExhaustedWindow: 3, Failures: 4, Unresolvable: 5, Warning: 6, Window: 7}
+	base := DeactivationRules{
+		Attempts:        1,
+		Exhausted:       2,
+		ExhaustedWindow: 3,
+		Failures:        4,
+		Unresolvable:    5,
+		Warning:         6,
+		Window:          7,
+	}
 	require.Equal(t, base, DeactivationRules{}.Over(base))
-	own := DeactivationRules{Attempts: -1, Exhausted: 20, ExhaustedWindow: 30, Failures: -1, Unresolvable: 50, Warning: 60, Window: 70}
+	own := DeactivationRules{
+		Attempts:        -1,
+		Exhausted:       20,
+		ExhaustedWindow: 30,
+		Failures:        -1,
+		Unresolvable:    50,
+		Warning:         60,
+		Window:          70,
+	}
 	require.Equal(t, own, own.Over(base))
 }

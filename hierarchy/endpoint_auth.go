@@ -74,7 +74,12 @@ func (s *Subscriptions) sealAuth(ctx context.Context, db store.DBTX, id uuid.UUI
 		return nil, nil
 	}
 	a := &sealedAuth{SetEndpointAuthParams: &store.SetEndpointAuthParams{
-		SubscriptionID: id, Removed: []string{}, Ids: []string{}, Kinds: []string{}, Stored: [][]byte{}, IsSealed: []bool{},
+		SubscriptionID: id,
+		Removed:        []string{},
+		Ids:            []string{},
+		Kinds:          []string{},
+		Stored:         [][]byte{},
+		IsSealed:       []bool{},
 	}}
 	if values[endpointauth.KindCredentials] != nil || values[endpointauth.KindHeaders] != nil {
 		switch {

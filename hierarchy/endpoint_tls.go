@@ -28,7 +28,11 @@ func (t EndpointTLS) Format(f fmt.State, _ rune) {
 }
 
 func (t EndpointTLS) stored() endpointauth.TLS {
-	return endpointauth.TLS{Certificate: t.Certificate, Key: t.Key.Reveal(), RootCAs: t.RootCAs}
+	return endpointauth.TLS{
+		Certificate: t.Certificate,
+		Key:         t.Key.Reveal(),
+		RootCAs:     t.RootCAs,
+	}
 }
 
 func checkEndpointTLS(t *EndpointTLS) error {

@@ -40,7 +40,10 @@ func ExampleSubscriptions_As() {
 
 	ada := subs.As("ada@noaa.example", rules)
 	created, err := ada.Create(ctx, hierarchy.SubscriptionSpec{
-		Events: []string{"user.created"}, Owner: "ada@noaa.example", Site: "/noaa/nws", URL: "https://example.com/hook",
+		Events: []string{"user.created"},
+		Owner:  "ada@noaa.example",
+		Site:   "/noaa/nws",
+		URL:    "https://example.com/hook",
 	})
 	if err != nil {
 		panic(err)

@@ -73,10 +73,18 @@ func FuzzHeadersAddNothingButThemselvesOnTheWire(f *testing.F) {
 	secret, err := dialect.NewSecret(bytes.Repeat([]byte("k"), 32))
 	require.NoError(f, err)
 	d, at := dialect.Standard(), time.Unix(1700000000, 0)
-	msg, err := d.Envelope(dialect.Event{ID: "msg_1", Type: "a.b", OccurredAt: at}, []byte(`{}`))
+	msg, err := d.Envelope(dialect.Event{
+		ID:         "msg_1",
+		Type:       "a.b",
+		OccurredAt: at,
+	}, []byte(`{}`))
 	require.NoError(f, err)
 	build := func(headers map[string]string) (*http.Request, error) {
-		to := dialect.Destination{URL: "https://example.com/hook", Headers: headers, Secrets: []dialect.Secret{secret}}
+		to := dialect.Destination{
+			URL:     "https://example.com/hook",
+			Headers: headers,
+			Secrets: []dialect.Secret{secret},
+		}
 		built, err := d.Request(msg, to, dialect.Attempt{Number: 1, At: at})
 		if err != nil {
 			return nil, err

@@ -205,7 +205,9 @@ func TestAnInternationalHostIsStoredInASCII(t *testing.T) {
 // tokensFrom is an update to credentials that are asked for at a URL.
 func tokensFrom(url string) *SubscriptionUpdate {
 	return &SubscriptionUpdate{Credentials: &Credentials{OAuth2: &OAuth2Credentials{
-		ClientID: "hooks", ClientSecret: "s3cret", TokenURL: url,
+		ClientID:     "hooks",
+		ClientSecret: "s3cret",
+		TokenURL:     url,
 	}}}
 }
 
@@ -220,8 +222,17 @@ func requireRefused(t *testing.T, err error, field, name string) {
 // specOf is the part of a subscription that a specification of the tests has.
 func specOf(s Subscription, given SubscriptionSpec) SubscriptionSpec {
 	got := given
-	got.Channels, got.Description, got.Events, got.Headers, got.Metadata = s.Channels, s.Description, s.Events, s.Headers, s.Metadata
-	got.Filter, got.Name, got.Owner, got.Schedule, got.Site, got.URL = s.Filter, s.Name, s.Owner, s.Schedule, s.Site, s.URL
+	got.Channels = s.Channels
+	got.Description = s.Description
+	got.Events = s.Events
+	got.Headers = s.Headers
+	got.Metadata = s.Metadata
+	got.Filter = s.Filter
+	got.Name = s.Name
+	got.Owner = s.Owner
+	got.Schedule = s.Schedule
+	got.Site = s.Site
+	got.URL = s.URL
 	if given.Dialect != "" {
 		got.Dialect = s.Dialect
 	}

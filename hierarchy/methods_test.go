@@ -35,7 +35,13 @@ func aimAt(t *testing.T, subs *Subscriptions, site Path) aim {
 	const url = "https://example.com/other"
 	_, err = subs.Update(t.Context(), created.ID, SubscriptionUpdate{URL: new(url), Verification: new(VerificationChallenge)})
 	require.NoError(t, err)
-	return aim{id: created.ID, owner: created.Owner, pending: infos[0].ID, site: site, url: url}
+	return aim{
+		id:      created.ID,
+		owner:   created.Owner,
+		pending: infos[0].ID,
+		site:    site,
+		url:     url,
+	}
 }
 
 // methodsOf are the names of the exported methods of a store.

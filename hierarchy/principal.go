@@ -42,14 +42,26 @@ type PrincipalSubscriptions struct {
 // As returns the store in the hands of a principal, as auth allows. A nil auth
 // and the principal "" are denied everything.
 func (s *Subscriptions) As(principal string, auth access.Authorizer) *PrincipalSubscriptions {
-	return &PrincipalSubscriptions{guard: access.NewGuard(auth), principal: principal, subs: s}
+	return &PrincipalSubscriptions{
+		guard:     access.NewGuard(auth),
+		principal: principal,
+		subs:      s,
+	}
 }
 
 // Action is the question whether a principal may do this with the subscription.
 func (s Subscription) Action(principal string, verb access.Verb) access.Action {
 	a := access.Action{
-		Principal: principal, Verb: verb, Site: s.Site, Owner: s.Owner, Operator: s.Operator, Permission: s.Permission,
-		Events: s.Events, Channels: s.Channels, Filter: s.Filter, FailClosed: s.FailClosed,
+		Principal:  principal,
+		Verb:       verb,
+		Site:       s.Site,
+		Owner:      s.Owner,
+		Operator:   s.Operator,
+		Permission: s.Permission,
+		Events:     s.Events,
+		Channels:   s.Channels,
+		Filter:     s.Filter,
+		FailClosed: s.FailClosed,
 	}
 	if s.ID != uuid.Nil {
 		a.SubscriptionID = s.ID.String()
@@ -77,9 +89,14 @@ func (p *PrincipalSubscriptions) DoTx(ctx context.Context, tx pgx.Tx, id uuid.UU
 func (p *PrincipalSubscriptions) with(
 	ctx context.Context, tx pgx.Tx, name string, id uuid.UUID, verb access.Verb, do func(tx pgx.Tx) error,
 ) error {
-	_, err := act(ctx, p, tx, deed[struct{}]{name: name, id: id, verb: verb, do: func(tx pgx.Tx) (struct{}, error) {
-		return struct{}{}, do(tx)
-	}})
+	_, err := act(ctx, p, tx, deed[struct{}]{
+		name: name,
+		id:   id,
+		verb: verb,
+		do: func(tx pgx.Tx) (struct{}, error) {
+			return struct{}{}, do(tx)
+		},
+	})
 	return err
 }
 

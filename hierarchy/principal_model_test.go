@@ -83,11 +83,17 @@ func TestPrincipalsDoWhatAModelLetsThem(t *testing.T) {
 		sites, err := NewSites(pool, nil)
 		require.NoError(t, err)
 		subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
-			CheckURL: checkHTTPS, MaxPerOwner: noLimit, MaxPerSite: noLimit, Sealer: keys, Tree: sites,
+			CheckURL:    checkHTTPS,
+			MaxPerOwner: noLimit,
+			MaxPerSite:  noLimit,
+			Sealer:      keys,
+			Tree:        sites,
 		})
 		require.NoError(t, err)
 		m := &rightsModel{
-			parents: map[string]string{}, managers: map[string]string{}, subs: map[uuid.UUID]*modelSub{},
+			parents:  map[string]string{},
+			managers: map[string]string{},
+			subs:     map[uuid.UUID]*modelSub{},
 			operator: rapid.SampledFrom(people).Draw(t, "operator"),
 		}
 		first, err := subs.Create(ctx, specAt("/")) // so that there always is one to act on
@@ -147,7 +153,9 @@ func TestPrincipalsDoWhatAModelLetsThem(t *testing.T) {
 			"appoint": func(t *rapid.T) { m.managers[anyPerson(t)] = anySite(t) },
 			"dismiss": func(t *rapid.T) { delete(m.managers, anyPerson(t)) },
 			"create": func(t *rapid.T) {
-				person, owner, site := anyPerson(t), anyPerson(t), anySite(t)
+				person := anyPerson(t)
+				owner := anyPerson(t)
+				site := anySite(t)
 				spec := specAt(m.path(site))
 				spec.Owner = owner
 				created, err := subs.As(person, auth).Create(ctx, spec)

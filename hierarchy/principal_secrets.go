@@ -78,7 +78,9 @@ func (p *PrincipalSubscriptions) listSecrets(ctx context.Context, db store.DBTX,
 func (p *PrincipalSubscriptions) secrets(ctx context.Context, tx pgx.Tx, id uuid.UUID) ([]Secret, error) {
 	var secrets []Secret
 	return act(ctx, p, tx, deed[[]Secret]{
-		name: "read secrets", id: id, verb: access.VerbSecret,
+		name: "read secrets",
+		id:   id,
+		verb: access.VerbSecret,
 		prepare: func() (err error) {
 			secrets, err = p.subs.secrets(ctx, p.db(tx), id)
 			return err
@@ -90,7 +92,9 @@ func (p *PrincipalSubscriptions) secrets(ctx context.Context, tx pgx.Tx, id uuid
 func (p *PrincipalSubscriptions) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *RotateOpts) (Secret, error) {
 	var r *rotation
 	return act(ctx, p, tx, deed[Secret]{
-		name: "rotate secret", id: id, verb: access.VerbSecret,
+		name: "rotate secret",
+		id:   id,
+		verb: access.VerbSecret,
 		prepare: func() (err error) {
 			r, err = p.subs.prepareRotation(ctx, p.db(tx), id, opts)
 			return err
@@ -106,7 +110,9 @@ func (p *PrincipalSubscriptions) confirm(ctx context.Context, tx pgx.Tx, id, sec
 func (p *PrincipalSubscriptions) revoke(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
 	var r *revocation
 	_, err := act(ctx, p, tx, deed[struct{}]{
-		name: "revoke secret", id: id, verb: access.VerbSecret,
+		name: "revoke secret",
+		id:   id,
+		verb: access.VerbSecret,
 		prepare: func() (err error) {
 			r, err = p.subs.prepareRevocation(ctx, p.db(tx), id, secret)
 			return err

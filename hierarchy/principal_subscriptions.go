@@ -146,7 +146,11 @@ func (p *PrincipalSubscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.
 	}
 	var prepared *preparedUpdate
 	return act(ctx, p, tx, deed[*Subscription]{
-		name: action, id: id, verb: access.VerbChange, becomes: u.apply, site: u.Site,
+		name:    action,
+		id:      id,
+		verb:    access.VerbChange,
+		becomes: u.apply,
+		site:    u.Site,
 		prepare: func() (err error) {
 			prepared, err = p.subs.prepareUpdate(ctx, p.db(tx), id, u)
 			return err
@@ -157,22 +161,28 @@ func (p *PrincipalSubscriptions) update(ctx context.Context, tx pgx.Tx, id uuid.
 
 func (p *PrincipalSubscriptions) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *ActivateOpts) (bool, error) {
 	return act(ctx, p, tx, deed[bool]{
-		name: "activate subscription", id: id, verb: access.VerbChange,
-		do: func(tx pgx.Tx) (bool, error) { return p.subs.activate(ctx, tx, id, opts) },
+		name: "activate subscription",
+		id:   id,
+		verb: access.VerbChange,
+		do:   func(tx pgx.Tx) (bool, error) { return p.subs.activate(ctx, tx, id, opts) },
 	})
 }
 
 func (p *PrincipalSubscriptions) deactivate(ctx context.Context, tx pgx.Tx, id uuid.UUID, reason string) (bool, error) {
 	return act(ctx, p, tx, deed[bool]{
-		name: "deactivate subscription", id: id, verb: access.VerbChange,
-		do: func(tx pgx.Tx) (bool, error) { return p.subs.deactivate(ctx, tx, id, reason) },
+		name: "deactivate subscription",
+		id:   id,
+		verb: access.VerbChange,
+		do:   func(tx pgx.Tx) (bool, error) { return p.subs.deactivate(ctx, tx, id, reason) },
 	})
 }
 
 func (p *PrincipalSubscriptions) pause(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
 	return act(ctx, p, tx, deed[bool]{
-		name: "pause subscription", id: id, verb: access.VerbChange,
-		do: func(tx pgx.Tx) (bool, error) { return p.subs.pause(ctx, tx, id) },
+		name: "pause subscription",
+		id:   id,
+		verb: access.VerbChange,
+		do:   func(tx pgx.Tx) (bool, error) { return p.subs.pause(ctx, tx, id) },
 	})
 }
 

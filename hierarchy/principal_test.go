@@ -126,12 +126,22 @@ func TestTheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	auth := &asked{}
 	created, err := subs.As("max", auth).Create(t.Context(), SubscriptionSpec{
-		Channels: []string{"c"}, Events: []string{"user.*"}, Owner: "ann", Site: "/a", URL: "https://ann:secret@example.com:8443/x?key=secret",
+		Channels: []string{"c"},
+		Events:   []string{"user.*"},
+		Owner:    "ann",
+		Site:     "/a",
+		URL:      "https://ann:secret@example.com:8443/x?key=secret",
 	})
 	require.NoError(t, err)
 	want := access.Action{
-		Principal: "max", Verb: access.VerbCreate, Site: "/a", Owner: "ann", Permission: "view", Host: "example.com:8443",
-		Events: []string{"user.*"}, Channels: []string{"c"},
+		Principal:  "max",
+		Verb:       access.VerbCreate,
+		Site:       "/a",
+		Owner:      "ann",
+		Permission: "view",
+		Host:       "example.com:8443",
+		Events:     []string{"user.*"},
+		Channels:   []string{"c"},
 	}
 	require.Equal(t, []access.Action{want}, auth.actions)
 
@@ -140,10 +150,19 @@ func TestTheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
 	want.Verb, want.SubscriptionID = access.VerbView, created.ID.String()
 	require.Equal(t, want, auth.actions[1])
 	auth.actions = nil
-	_, err = subs.As("max", auth).Create(t.Context(), SubscriptionSpec{Events: []string{"**"}, Operator: true, URL: "https://example.com"})
+	_, err = subs.As("max", auth).Create(t.Context(), SubscriptionSpec{
+		Events:   []string{"**"},
+		Operator: true,
+		URL:      "https://example.com",
+	})
 	require.NoError(t, err)
 	require.Equal(t, []access.Action{{
-		Principal: "max", Verb: access.VerbCreate, Site: "/", Operator: true, Host: "example.com", Events: []string{"**"},
+		Principal: "max",
+		Verb:      access.VerbCreate,
+		Site:      "/",
+		Operator:  true,
+		Host:      "example.com",
+		Events:    []string{"**"},
 	}}, auth.actions)
 }
 

@@ -181,17 +181,42 @@ func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.Resolv
 
 func matchOf(row store.ResolveRow, l *Lookup, sites *reach) (Match, error) {
 	sub, err := subscriptionOf(store.Subscription{
-		ID: row.ID, Name: row.Name, Description: row.Description, Site: row.Site, URL: row.URL, Events: row.Events,
-		Channels: row.Channels, Filter: row.Filter, Owner: row.Owner, Operator: row.Operator, Permission: row.Permission, Dialect: row.Dialect,
-		Headers: row.Headers, Schedule: row.Schedule, TimeoutMs: row.TimeoutMs, FailClosed: row.FailClosed, MaxInFlight: row.MaxInFlight,
-		CredentialsVersion: row.CredentialsVersion, URLVersion: row.URLVersion,
-		Metadata: row.Metadata, State: row.State, StateReason: row.StateReason, StateSince: row.StateSince, Epoch: row.Epoch,
-		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DeletedAt: row.DeletedAt,
+		ID:                 row.ID,
+		Name:               row.Name,
+		Description:        row.Description,
+		Site:               row.Site,
+		URL:                row.URL,
+		Events:             row.Events,
+		Channels:           row.Channels,
+		Filter:             row.Filter,
+		Owner:              row.Owner,
+		Operator:           row.Operator,
+		Permission:         row.Permission,
+		Dialect:            row.Dialect,
+		Headers:            row.Headers,
+		Schedule:           row.Schedule,
+		TimeoutMs:          row.TimeoutMs,
+		FailClosed:         row.FailClosed,
+		MaxInFlight:        row.MaxInFlight,
+		CredentialsVersion: row.CredentialsVersion,
+		URLVersion:         row.URLVersion,
+		Metadata:           row.Metadata,
+		State:              row.State,
+		StateReason:        row.StateReason,
+		StateSince:         row.StateSince,
+		Epoch:              row.Epoch,
+		CreatedAt:          row.CreatedAt,
+		UpdatedAt:          row.UpdatedAt,
+		DeletedAt:          row.DeletedAt,
 	})
 	if err != nil {
 		return Match{}, err
 	}
-	m := Match{Subscription: *sub, Site: sub.Site, Pattern: row.Pattern}
+	m := Match{
+		Subscription: *sub,
+		Site:         sub.Site,
+		Pattern:      row.Pattern,
+	}
 	why := "a type that " + l.Type + " extends matches"
 	for _, pattern := range sub.Events {
 		if MatchPattern(pattern, l.Type) {

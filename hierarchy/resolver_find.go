@@ -170,7 +170,11 @@ type questions struct {
 }
 
 func newQuestions(lookups []Lookup, reaches []reach) *questions {
-	return &questions{lookups: lookups, reaches: reaches, first: alike(lookups, reaches)}
+	return &questions{
+		lookups: lookups,
+		reaches: reaches,
+		first:   alike(lookups, reaches),
+	}
 }
 
 func (q *questions) params() *store.ResolveParams {

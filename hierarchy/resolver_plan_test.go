@@ -110,7 +110,11 @@ func TestALookupTouchesNoMoreThanItsChain(t *testing.T) {
 	require.NoError(t, err)
 	lookups := make([]Lookup, 5)
 	for i, site := range []Path{"/t1/o1", "/t2/o102", "/t3/o303", "/t4/o4", "/t5/o5"} {
-		lookups[i] = Lookup{Limit: 500, Site: site, Type: "user.created"}
+		lookups[i] = Lookup{
+			Limit: 500,
+			Site:  site,
+			Type:  "user.created",
+		}
 	}
 	for _, planCache := range []string{"force_generic_plan", "force_custom_plan"} {
 		plan := explain(t, pool, planCache, lookups)
@@ -134,7 +138,11 @@ func TestAPageOfALargeFanOutTouchesNoMoreThanThePage(t *testing.T) {
 	_, err = pool.Exec(t.Context(), `ANALYZE riverhook.subscription`)
 	require.NoError(t, err)
 	for _, planCache := range []string{"force_generic_plan", "force_custom_plan"} {
-		rows := explain(t, pool, planCache, []Lookup{{Limit: 100, Site: "/s1", Type: "user.created"}}).touched(map[string]bool{})
+		rows := explain(t, pool, planCache, []Lookup{{
+			Limit: 100,
+			Site:  "/s1",
+			Type:  "user.created",
+		}}).touched(map[string]bool{})
 		require.LessOrEqual(t, rows, 110.0, planCache)
 	}
 }
@@ -157,7 +165,13 @@ func TestALaterPageOfAnIntentTouchesNoMoreRecordsThanThePage(t *testing.T) {
 	_, err = pool.Exec(t.Context(), `ANALYZE riverhook.subscription, riverhook.delivery`)
 	require.NoError(t, err)
 	for _, planCache := range []string{"force_generic_plan", "force_custom_plan"} {
-		plan := explain(t, pool, planCache, []Lookup{{IntentID: uuid.New(), Limit: 100, Site: "/s1", Type: "user.created", Unrecorded: true}})
+		plan := explain(t, pool, planCache, []Lookup{{
+			IntentID:   uuid.New(),
+			Limit:      100,
+			Site:       "/s1",
+			Type:       "user.created",
+			Unrecorded: true,
+		}})
 		scans := map[string]bool{}
 		rows := plan.touchedOf("delivery", scans)
 		require.LessOrEqual(t, rows, 110.0, "%s: %v", planCache, scans)

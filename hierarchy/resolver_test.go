@@ -67,7 +67,11 @@ func TestTheSitesRule(t *testing.T) {
 		{"an active site above", "/noaa/nws/oun", "/noaa", []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"}, nil},
 		{"an active site that is the same", "/noaax", "/noaax", []Path{"/", "/noaax"}, nil},
 	} {
-		l := Lookup{ActiveSite: c.active, Site: c.site, Type: "user.created"}
+		l := Lookup{
+			ActiveSite: c.active,
+			Site:       c.site,
+			Type:       "user.created",
+		}
 		require.Equal(t, c.want, matchedSites(resolveOne(t, near, l)), c.name)
 		if c.activeChain == nil {
 			c.activeChain = c.want
@@ -93,7 +97,10 @@ func TestAMatchSaysWhy(t *testing.T) {
 	subscribeAt(t, subs, "/", "person.deleted")
 
 	matches := resolveOne(t, newResolver(t, pool, &ResolverConfig{ActiveChain: true}), Lookup{
-		ActiveSite: "/x/y", Channel: "d", Site: "/a/b", Type: "user.created",
+		ActiveSite: "/x/y",
+		Channel:    "d",
+		Site:       "/a/b",
+		Type:       "user.created",
 	})
 	got := make([][3]string, len(matches))
 	for i, m := range matches {
@@ -133,7 +140,11 @@ func TestChannelsFollowTheirTruthTable(t *testing.T) {
 		spec.Channels = c.channels
 		_, err := subs.Create(t.Context(), spec)
 		require.NoError(t, err)
-		got := resolveOne(t, r, Lookup{Channel: c.channel, Site: spec.Site, Type: "a.b"})
+		got := resolveOne(t, r, Lookup{
+			Channel: c.channel,
+			Site:    spec.Site,
+			Type:    "a.b",
+		})
 		require.Equal(t, c.hears, len(got) == 1, "%+v", c)
 	}
 }
@@ -177,7 +188,11 @@ func TestALookupGoesOnBehindASubscriptionAndEndsAtItsLimit(t *testing.T) {
 		subscribeAt(t, subs, site, "other.type")
 	}
 	for _, limit := range []int{0, 1, 3, 10, 11} {
-		l := Lookup{Limit: limit, Site: "/a/b", Type: "user.created"}
+		l := Lookup{
+			Limit: limit,
+			Site:  "/a/b",
+			Type:  "user.created",
+		}
 		var got []uuid.UUID
 		for {
 			page := resolveOne(t, r, l)
@@ -215,7 +230,10 @@ func TestManyLookupsAreOneStatementInEachExecMode(t *testing.T) {
 			lookups := make([]Lookup, 60)
 			for i := range lookups {
 				lookups[i] = Lookup{
-					Channel: `"{}',`, Limit: i % 3, Site: Path(fmt.Sprintf("/s%d", i)), Type: fmt.Sprintf("user.e%d", i),
+					Channel: `"{}',`,
+					Limit:   i % 3,
+					Site:    Path(fmt.Sprintf("/s%d", i)),
+					Type:    fmt.Sprintf("user.e%d", i),
 				}
 			}
 			_, err := r.Resolve(t.Context(), lookups[:1]) // the first one looks at how the session is set
@@ -295,7 +313,15 @@ func TestATreeIsAskedOnceForEachPathWhileNoConnectionIsHeld(t *testing.T) {
 	pool := pgtest.Pool(t)
 	subscribeAt(t, newSubscriptions(t, pool), "/top")
 	lookups := []Lookup{
-		{ActiveSite: "/b", Site: "/a", Type: "a.b"}, {ActiveSite: "/a", Site: "/b", Type: "a.b"}, {Site: "/a", Type: "a.b"},
+		{
+			ActiveSite: "/b",
+			Site:       "/a",
+			Type:       "a.b",
+		}, {
+			ActiveSite: "/a",
+			Site:       "/b",
+			Type:       "a.b",
+		}, {Site: "/a", Type: "a.b"},
 	}
 	asked := 0
 	one := treeFunc(func(ctx context.Context, p Path) ([]Path, error) {
@@ -356,8 +382,12 @@ func TestALookupThatCannotBeIsRefusedByItsIntent(t *testing.T) {
 	r := newResolver(t, pgtest.Pool(t), nil)
 	id := uuid.Must(uuid.NewV7())
 	for why, l := range map[string]Lookup{
-		"Limit: is -1": {IntentID: id, Limit: -1, Type: "a.b"},
-		"event type":   {IntentID: id, Type: "a"},
+		"Limit: is -1": {
+			IntentID: id,
+			Limit:    -1,
+			Type:     "a.b",
+		},
+		"event type": {IntentID: id, Type: "a"},
 	} {
 		_, err := r.Resolve(t.Context(), []Lookup{{Type: "a.b"}, l})
 		require.ErrorContains(t, err, "hierarchy: resolve: intent "+id.String()+": "+why)

@@ -36,7 +36,11 @@ func checkEqual(expr string) error {
 func newSubscriptions(t *testing.T, pool *pgxpool.Pool) *Subscriptions {
 	t.Helper()
 	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
-		CheckFilter: checkEqual, CheckURL: checkHTTPS, MaxPerOwner: noLimit, MaxPerSite: noLimit, Sealer: testSealer(t),
+		CheckFilter: checkEqual,
+		CheckURL:    checkHTTPS,
+		MaxPerOwner: noLimit,
+		MaxPerSite:  noLimit,
+		Sealer:      testSealer(t),
 	})
 	require.NoError(t, err)
 	return subs
@@ -72,7 +76,12 @@ func specAt(site Path, events ...string) SubscriptionSpec {
 	if len(events) == 0 {
 		events = []string{"**"}
 	}
-	return SubscriptionSpec{Events: events, Owner: "ada@example.com", Site: site, URL: "https://example.com/hook"}
+	return SubscriptionSpec{
+		Events: events,
+		Owner:  "ada@example.com",
+		Site:   site,
+		URL:    "https://example.com/hook",
+	}
 }
 
 func subscribeAt(t *testing.T, subs *Subscriptions, site Path, events ...string) *Created {

@@ -131,7 +131,12 @@ func (s *Sites) create(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
 	if err := q.MakeWay(ctx, &store.MakeWayParams{Heir: parent.Path, Path: string(p)}); err != nil {
 		return nil, err
 	}
-	row, err := q.InsertSite(ctx, &store.InsertSiteParams{Change: change, ID: id, ParentID: &parent.ID, Path: string(p)})
+	row, err := q.InsertSite(ctx, &store.InsertSiteParams{
+		Change:   change,
+		ID:       id,
+		ParentID: &parent.ID,
+		Path:     string(p),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -183,5 +188,9 @@ func (s *Sites) checkFree(ctx context.Context, q *store.Queries, p Path) error {
 }
 
 func siteOf(row store.Site) *Site {
-	return &Site{ID: row.ID, Path: Path(row.Path), CreatedAt: row.CreatedAt}
+	return &Site{
+		ID:        row.ID,
+		Path:      Path(row.Path),
+		CreatedAt: row.CreatedAt,
+	}
 }

@@ -56,7 +56,11 @@ func (s *Sites) remove(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteO
 	if err != nil {
 		return err
 	}
-	inherited := &store.BequeathAliasesParams{Change: change, HeirID: *site.ParentID, Path: string(p)}
+	inherited := &store.BequeathAliasesParams{
+		Change: change,
+		HeirID: *site.ParentID,
+		Path:   string(p),
+	}
 	if err := q.BequeathAliases(ctx, inherited); err != nil {
 		return err
 	}

@@ -93,11 +93,15 @@ func (s *Sites) list(ctx context.Context, db store.DBTX, opts *SiteListOpts) (*S
 	var rows []store.Site
 	if o.Parent != "" {
 		rows, err = s.in(db).ListSiteChildren(ctx, &store.ListSiteChildrenParams{
-			After: after, MaxRows: o.Limit + 1, Parent: string(o.Parent),
+			After:   after,
+			MaxRows: o.Limit + 1,
+			Parent:  string(o.Parent),
 		})
 	} else {
 		rows, err = s.in(db).ListSites(ctx, &store.ListSitesParams{
-			After: after, MaxRows: o.Limit + 1, Under: string(o.Under),
+			After:   after,
+			MaxRows: o.Limit + 1,
+			Under:   string(o.Under),
 		})
 	}
 	if err != nil {

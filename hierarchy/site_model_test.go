@@ -212,8 +212,10 @@ func TestSitesFollowTheirModel(t *testing.T) {
 			DELETE FROM riverhook.secret; DELETE FROM riverhook.subscription; DELETE FROM riverhook.intent`)
 		require.NoError(t, err)
 		model := &siteModel{
-			paths: map[uuid.UUID]Path{{}: Root}, aliases: map[Path]uuid.UUID{},
-			subs: map[uuid.UUID]Path{}, off: map[uuid.UUID]bool{},
+			paths:   map[uuid.UUID]Path{{}: Root},
+			aliases: map[Path]uuid.UUID{},
+			subs:    map[uuid.UUID]Path{},
+			off:     map[uuid.UUID]bool{},
 		}
 		for _, p := range []Path{"/a", "/b", "/a/a", "/a/b"} {
 			site, err := sites.Create(ctx, p)

@@ -76,7 +76,12 @@ func (s *Sites) move(ctx context.Context, tx pgx.Tx, p, newParent Path, segment 
 	if err := q.MakeWay(ctx, &store.MakeWayParams{Heir: parent.Path, Path: string(to)}); err != nil {
 		return nil, err
 	}
-	moved := &store.MoveSitesParams{Change: change, NewPath: string(to), ParentID: parent.ID, Path: string(p)}
+	moved := &store.MoveSitesParams{
+		Change:   change,
+		NewPath:  string(to),
+		ParentID: parent.ID,
+		Path:     string(p),
+	}
 	if err := q.MoveSites(ctx, moved); err != nil {
 		return nil, err
 	}

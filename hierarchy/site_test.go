@@ -99,7 +99,9 @@ func TestARenamedSiteIsFoundUnderItsFormerPaths(t *testing.T) {
 	sites := newSites(t, pool, "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaax")
 	subs := newSubscriptions(t, pool)
 	ctx := t.Context()
-	at, below, beside := subscribeAt(t, subs, "/noaa/nws"), subscribeAt(t, subs, "/noaa/nws/oun"), subscribeAt(t, subs, "/noaax")
+	at := subscribeAt(t, subs, "/noaa/nws")
+	below := subscribeAt(t, subs, "/noaa/nws/oun")
+	beside := subscribeAt(t, subs, "/noaax")
 	before, err := sites.Get(ctx, "/noaa/nws")
 	require.NoError(t, err)
 
@@ -218,7 +220,9 @@ func TestADeletedSiteLeadsToTheNearestAncestorThatLives(t *testing.T) {
 	sites := newSites(t, pool, "/a", "/a/b", "/a/b/c", "/a/d")
 	subs := newSubscriptions(t, pool)
 	ctx := t.Context()
-	above, at, below := subscribeAt(t, subs, "/a"), subscribeAt(t, subs, "/a/b"), subscribeAt(t, subs, "/a/b/c")
+	above := subscribeAt(t, subs, "/a")
+	at := subscribeAt(t, subs, "/a/b")
+	below := subscribeAt(t, subs, "/a/b/c")
 	_, err := subs.Deactivate(ctx, below.ID, "before")
 	require.NoError(t, err)
 	_, err = subs.Pause(ctx, at.ID)
@@ -286,7 +290,11 @@ func TestASubscriptionIsNotPlacedAtAFormerPath(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, changed)
 
-	strict, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, RequireSite: true, Sealer: seal.Clear()})
+	strict, err := NewSubscriptions(pool, &SubscriptionsConfig{
+		CheckURL:    checkHTTPS,
+		RequireSite: true,
+		Sealer:      seal.Clear(),
+	})
 	require.NoError(t, err)
 	_, err = strict.Create(ctx, specAt("/a/unknown"))
 	require.ErrorContains(t, err, `Site: there is no site "/a/unknown"`)

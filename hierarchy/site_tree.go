@@ -75,7 +75,11 @@ func siteChains(ctx context.Context, q *store.Queries, list []askedPath) ([]chai
 }
 
 func chainsParams(list []askedPath) *store.SiteChainsParams {
-	p := &store.SiteChainsParams{Ords: []int{}, Paths: []string{}, TreeVersions: []int64{}}
+	p := &store.SiteChainsParams{
+		Ords:         []int{},
+		Paths:        []string{},
+		TreeVersions: []int64{},
+	}
 	for i, a := range list {
 		p.Ords = append(p.Ords, i)
 		p.Paths = append(p.Paths, string(nearestValid(a.path)))

@@ -37,18 +37,36 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		return nil, err
 	}
 	u := SubscriptionUpdate{
-		Channels: &spec.Channels, Deactivation: spec.Deactivation, Description: &spec.Description, Dialect: &spec.Dialect, Events: &spec.Events,
-		FailClosed: &spec.FailClosed, Filter: &spec.Filter, Headers: &spec.Headers,
-		MaxInFlight: &spec.MaxInFlight, Metadata: &spec.Metadata, Name: &spec.Name,
-		Permission: &spec.Permission, Schedule: &spec.Schedule, Site: &spec.Site, Timeout: &spec.Timeout, URL: &spec.URL,
+		Channels:     &spec.Channels,
+		Deactivation: spec.Deactivation,
+		Description:  &spec.Description,
+		Dialect:      &spec.Dialect,
+		Events:       &spec.Events,
+		FailClosed:   &spec.FailClosed,
+		Filter:       &spec.Filter,
+		Headers:      &spec.Headers,
+		MaxInFlight:  &spec.MaxInFlight,
+		Metadata:     &spec.Metadata,
+		Name:         &spec.Name,
+		Permission:   &spec.Permission,
+		Schedule:     &spec.Schedule,
+		Site:         &spec.Site,
+		Timeout:      &spec.Timeout,
+		URL:          &spec.URL,
 		Verification: &spec.Verification,
 	}
 	given := spec.given()
-	u.Credentials, u.SecretHeaders, u.TLS = given.Credentials, given.SecretHeaders, given.TLS
+	u.Credentials = given.Credentials
+	u.SecretHeaders = given.SecretHeaders
+	u.TLS = given.TLS
 	if err := c.checkUpdate(&u); err != nil {
 		return nil, err
 	}
-	n := &newSubscription{sub: Subscription{Owner: spec.Owner, Operator: spec.Operator, State: StateActive}}
+	n := &newSubscription{sub: Subscription{
+		Owner:    spec.Owner,
+		Operator: spec.Operator,
+		State:    StateActive,
+	}}
 	if spec.Paused {
 		n.sub.State = StatePaused
 	}
@@ -57,7 +75,11 @@ func (c SubscriptionsConfig) prepare(spec SubscriptionSpec) (*newSubscription, e
 		return nil, err
 	}
 	c.settleNew(&n.sub)
-	n.given = SubscriptionUpdate{Credentials: u.Credentials, SecretHeaders: u.SecretHeaders, TLS: u.TLS}
+	n.given = SubscriptionUpdate{
+		Credentials:   u.Credentials,
+		SecretHeaders: u.SecretHeaders,
+		TLS:           u.TLS,
+	}
 	err := u.checkCarried(&n.sub, n.sub.URL)
 	if err != nil {
 		return nil, err
@@ -192,7 +214,11 @@ func field[T any](name string, value *T, check func(T) error) func() error {
 			return nil
 		}
 		if err := check(*value); err != nil {
-			return &InvalidSubscriptionError{Field: name, Reason: err.Error(), err: err}
+			return &InvalidSubscriptionError{
+				Field:  name,
+				Reason: err.Error(),
+				err:    err,
+			}
 		}
 		return nil
 	}

@@ -30,7 +30,10 @@ func manyKeys(n int) map[string]string {
 
 func testConfig() SubscriptionsConfig {
 	return SubscriptionsConfig{
-		CheckFilter: checkEqual, CheckURL: checkHTTPS, Dialects: []string{"standard", "plain"}, Schedules: []string{"standard", "none"},
+		CheckFilter: checkEqual,
+		CheckURL:    checkHTTPS,
+		Dialects:    []string{"standard", "plain"},
+		Schedules:   []string{"standard", "none"},
 	}.withDefaults()
 }
 
@@ -112,7 +115,11 @@ func TestARefusedFieldIsNamedWithTheReason(t *testing.T) {
 		{"Owner", "must not hold white space", func(s *SubscriptionSpec) { s.Owner = "ada\u00a0" }},
 		{"Owner", "must not hold NUL", func(s *SubscriptionSpec) { s.Owner = "ada\x00" }},
 		{"Owner", "has 513 characters", func(s *SubscriptionSpec) { s.Owner = strings.Repeat("é", 513) }},
-		{"Permission", "must be empty: with Operator", func(s *SubscriptionSpec) { s.Operator, s.Owner, s.Permission = true, "", "view" }},
+		{"Permission", "must be empty: with Operator", func(s *SubscriptionSpec) {
+			s.Operator = true
+			s.Owner = ""
+			s.Permission = "view"
+		}},
 		{"Permission", "has 513 characters", func(s *SubscriptionSpec) { s.Permission = strings.Repeat("p", 513) }},
 		{"Schedule", `"svix" is not known`, func(s *SubscriptionSpec) { s.Schedule = "svix" }},
 		{"Secret", `must begin with "whsec_"`, func(s *SubscriptionSpec) { s.Secret = secretOf("hunter2") }},
@@ -167,14 +174,23 @@ func TestTheErrorOfCheckURLIsBehindTheRefusal(t *testing.T) {
 
 func TestDefaultsOfASubscription(t *testing.T) {
 	t.Parallel()
-	n, err := testConfig().prepare(SubscriptionSpec{Events: []string{"**"}, Owner: "ada", URL: "https://e.com"})
+	n, err := testConfig().prepare(SubscriptionSpec{
+		Events: []string{"**"},
+		Owner:  "ada",
+		URL:    "https://e.com",
+	})
 	require.NoError(t, err)
 	require.Equal(t, "standard", n.sub.Dialect)
 	require.Equal(t, "view", n.sub.Permission)
 	require.Equal(t, Root, n.sub.Site)
 	require.Equal(t, StateActive, n.sub.State)
 	require.Equal(t, SecretHMAC, n.secret.Kind())
-	n, err = testConfig().prepare(SubscriptionSpec{Events: []string{"**"}, Operator: true, Paused: true, URL: "https://e.com"})
+	n, err = testConfig().prepare(SubscriptionSpec{
+		Events:   []string{"**"},
+		Operator: true,
+		Paused:   true,
+		URL:      "https://e.com",
+	})
 	require.NoError(t, err)
 	require.Empty(t, n.sub.Permission)
 	require.Equal(t, StatePaused, n.sub.State)

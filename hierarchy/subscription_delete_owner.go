@@ -123,7 +123,11 @@ func (s *Subscriptions) removalOf(ctx context.Context, db store.DBTX, owner stri
 	if !overlaps {
 		return nil, nil //nolint:nilnil // it is no error
 	}
-	r := &removal{owner: owner, above: o.Above, under: under}
+	r := &removal{
+		owner: owner,
+		above: o.Above,
+		under: under,
+	}
 	if o.Above == "" || !s.cfg.asksTree() {
 		return r, nil
 	}
@@ -138,7 +142,11 @@ func (s *Subscriptions) removalOf(ctx context.Context, db store.DBTX, owner stri
 }
 
 func (r *removal) params(chain []Path) *store.LockSubscriptionsOfParams {
-	p := &store.LockSubscriptionsOfParams{Owner: r.owner, Sites: []string{}, Under: string(r.under)}
+	p := &store.LockSubscriptionsOfParams{
+		Owner: r.owner,
+		Sites: []string{},
+		Under: string(r.under),
+	}
 	for _, site := range chain {
 		p.Sites = append(p.Sites, string(site))
 	}

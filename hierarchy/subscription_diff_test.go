@@ -18,10 +18,22 @@ func TestADifferenceIsWhatAnUpdateHasToChange(t *testing.T) {
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
 	spec := SubscriptionSpec{
-		Channels: []string{"a"}, Credentials: Credentials{Bearer: "hunter2"}, Description: "a", Dialect: "cloudevents",
-		Events: []string{"user.*"}, Headers: map[string]string{"X-A": "a"}, MaxInFlight: 1, Metadata: map[string]string{"a": "a"}, Name: "a",
-		Owner: "ada", Permission: "edit", Schedule: "none", SecretHeaders: map[string]string{"X-B": "hunter2"}, Site: "/a", Timeout: time.Second,
-		URL: "https://bücher.example/",
+		Channels:      []string{"a"},
+		Credentials:   Credentials{Bearer: "hunter2"},
+		Description:   "a",
+		Dialect:       "cloudevents",
+		Events:        []string{"user.*"},
+		Headers:       map[string]string{"X-A": "a"},
+		MaxInFlight:   1,
+		Metadata:      map[string]string{"a": "a"},
+		Name:          "a",
+		Owner:         "ada",
+		Permission:    "edit",
+		Schedule:      "none",
+		SecretHeaders: map[string]string{"X-B": "hunter2"},
+		Site:          "/a",
+		Timeout:       time.Second,
+		URL:           "https://bücher.example/",
 	}
 	created, err := subs.Create(t.Context(), spec)
 	require.NoError(t, err)

@@ -68,9 +68,17 @@ func (s *Subscriptions) checkLimits(ctx context.Context, tx pgx.Tx, owner string
 	case err != nil:
 		return err
 	case p.Owner != "" && have.OfOwner >= s.cfg.MaxPerOwner:
-		return &LimitError{Limit: "MaxPerOwner", Max: s.cfg.MaxPerOwner, Of: owner}
+		return &LimitError{
+			Limit: "MaxPerOwner",
+			Max:   s.cfg.MaxPerOwner,
+			Of:    owner,
+		}
 	case s.cfg.MaxPerSite != noLimit && have.AtSite >= s.cfg.MaxPerSite:
-		return &LimitError{Limit: "MaxPerSite", Max: s.cfg.MaxPerSite, Of: string(site)}
+		return &LimitError{
+			Limit: "MaxPerSite",
+			Max:   s.cfg.MaxPerSite,
+			Of:    string(site),
+		}
 	}
 	return nil
 }

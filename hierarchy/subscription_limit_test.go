@@ -16,7 +16,10 @@ import (
 func limited(t *testing.T, pool *pgxpool.Pool, perOwner, perSite int) *Subscriptions {
 	t.Helper()
 	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
-		CheckURL: checkHTTPS, MaxPerOwner: perOwner, MaxPerSite: perSite, Sealer: testSealer(t),
+		CheckURL:    checkHTTPS,
+		MaxPerOwner: perOwner,
+		MaxPerSite:  perSite,
+		Sealer:      testSealer(t),
 	})
 	require.NoError(t, err)
 	return subs
@@ -43,7 +46,11 @@ func TestAnOwnerHasNoMoreSubscriptionsThanTheLimit(t *testing.T) {
 	require.ErrorIs(t, err, ErrLimit)
 	var limit *LimitError
 	require.ErrorAs(t, err, &limit)
-	require.Equal(t, LimitError{Limit: "MaxPerOwner", Max: 2, Of: "ada"}, *limit)
+	require.Equal(t, LimitError{
+		Limit: "MaxPerOwner",
+		Max:   2,
+		Of:    "ada",
+	}, *limit)
 	require.EqualError(t, err,
 		`hierarchy: create subscription: owner "ada" has as many subscriptions as SubscriptionsConfig.MaxPerOwner allows, which is 2`)
 
@@ -83,7 +90,11 @@ func TestASiteHasNoMoreSubscriptionsThanTheLimit(t *testing.T) {
 	} {
 		var limit *LimitError
 		require.ErrorAs(t, create(), &limit)
-		require.Equal(t, LimitError{Limit: "MaxPerSite", Max: 2, Of: "/a"}, *limit)
+		require.Equal(t, LimitError{
+			Limit: "MaxPerSite",
+			Max:   2,
+			Of:    "/a",
+		}, *limit)
 		require.ErrorContains(t, create(), `site "/a" has as many`)
 	}
 	_, err = subs.Update(t.Context(), below.ID, SubscriptionUpdate{Site: new(Path("/a/b")), Name: new("stays where it is")})

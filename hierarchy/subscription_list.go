@@ -165,18 +165,41 @@ func (s *Subscriptions) listBefore(ctx context.Context, db store.DBTX, o ListOpt
 	switch {
 	case o.Owner != "" && !o.IncludeDeleted:
 		rows, err = q.ListSubscriptionsOf(ctx, &store.ListSubscriptionsOfParams{
-			Before: before, Channel: o.Channel, EventType: name, MaxRows: limit, Owner: o.Owner,
-			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
+			Before:    before,
+			Channel:   o.Channel,
+			EventType: name,
+			MaxRows:   limit,
+			Owner:     o.Owner,
+			Patterns:  patterns,
+			Prefix:    prefix,
+			Site:      string(o.Site),
+			State:     string(o.State),
+			Under:     string(o.Under),
 		})
 	case o.Site != "" && o.Under.Contains(o.Site) && !o.IncludeDeleted:
 		rows, err = q.ListSubscriptionsAt(ctx, &store.ListSubscriptionsAtParams{
-			Before: before, Channel: o.Channel, EventType: name, MaxRows: limit,
-			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State),
+			Before:    before,
+			Channel:   o.Channel,
+			EventType: name,
+			MaxRows:   limit,
+			Patterns:  patterns,
+			Prefix:    prefix,
+			Site:      string(o.Site),
+			State:     string(o.State),
 		})
 	default:
 		rows, err = q.ListSubscriptions(ctx, &store.ListSubscriptionsParams{
-			Before: before, Channel: o.Channel, EventType: name, IncludeDeleted: o.IncludeDeleted, MaxRows: limit, Owner: o.Owner,
-			Patterns: patterns, Prefix: prefix, Site: string(o.Site), State: string(o.State), Under: string(o.Under),
+			Before:         before,
+			Channel:        o.Channel,
+			EventType:      name,
+			IncludeDeleted: o.IncludeDeleted,
+			MaxRows:        limit,
+			Owner:          o.Owner,
+			Patterns:       patterns,
+			Prefix:         prefix,
+			Site:           string(o.Site),
+			State:          string(o.State),
+			Under:          string(o.Under),
 		})
 	}
 	if err != nil {

@@ -14,7 +14,11 @@ import (
 func TestPermissions_UnknownOnesAreRefused(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
-	cfg := SubscriptionsConfig{CheckURL: checkHTTPS, Permissions: []string{"view", "audit"}, Sealer: seal.Clear()}
+	cfg := SubscriptionsConfig{
+		CheckURL:    checkHTTPS,
+		Permissions: []string{"view", "audit"},
+		Sealer:      seal.Clear(),
+	}
 	subs, err := NewSubscriptions(pool, &cfg)
 	require.NoError(t, err)
 	refused := func(err error, reason string) {

@@ -57,7 +57,9 @@ func (s *Subscriptions) Reseal(ctx context.Context, opts *ResealOpts) (ResealRes
 	var why error
 	for {
 		rows, err := s.in(s.pool).SecretsAfter(ctx, &store.SecretsAfterParams{
-			After: result.Last, MaxRows: int64(o.BatchSize), Under: string(s.cfg.RootSite),
+			After:   result.Last,
+			MaxRows: int64(o.BatchSize),
+			Under:   string(s.cfg.RootSite),
 		})
 		if err != nil {
 			return result, failed(action, err)
@@ -113,11 +115,17 @@ func (s *Subscriptions) resealOne(ctx context.Context, row store.SecretsAfterRow
 	var n int64
 	if row.Kind != "" {
 		n, err = s.in(s.pool).ResealEndpointAuth(ctx, &store.ResealEndpointAuthParams{
-			ID: row.ID, Former: row.Value, Fresh: fresh.Bytes, Sealed: fresh.Sealed,
+			ID:     row.ID,
+			Former: row.Value,
+			Fresh:  fresh.Bytes,
+			Sealed: fresh.Sealed,
 		})
 	} else {
 		n, err = s.in(s.pool).ResealSecret(ctx, &store.ResealSecretParams{
-			ID: row.ID, Former: row.Value, Fresh: fresh.Bytes, Sealed: fresh.Sealed,
+			ID:     row.ID,
+			Former: row.Value,
+			Fresh:  fresh.Bytes,
+			Sealed: fresh.Sealed,
 		})
 	}
 	result.Resealed += int(n)

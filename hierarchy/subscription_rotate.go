@@ -137,7 +137,11 @@ func (s *Subscriptions) prepareRotation(ctx context.Context, db store.DBTX, id u
 		return nil, err
 	}
 	made, err := s.seal(ctx, id, secret)
-	return &rotation{sealedSecret: made, dialect: sub.Dialect, opts: o}, err
+	return &rotation{
+		sealedSecret: made,
+		dialect:      sub.Dialect,
+		opts:         o,
+	}, err
 }
 
 func (s *Subscriptions) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *rotation) (Secret, error) {
@@ -150,13 +154,22 @@ func (s *Subscriptions) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *
 	}
 	if r.opts.Confirm {
 		return r.secret, s.in(tx).AddPendingSecret(ctx, &store.AddPendingSecretParams{
-			ID: r.id, OverlapMs: r.opts.Overlap.Milliseconds(), PublicKey: r.secret.PublicKey().String(), Sealed: r.value.Sealed,
-			SubscriptionID: id, Value: r.value.Bytes,
+			ID:             r.id,
+			OverlapMs:      r.opts.Overlap.Milliseconds(),
+			PublicKey:      r.secret.PublicKey().String(),
+			Sealed:         r.value.Sealed,
+			SubscriptionID: id,
+			Value:          r.value.Bytes,
 		})
 	}
 	return r.secret, s.in(tx).RotateSecret(ctx, &store.RotateSecretParams{
-		ID: r.id, MaxLive: maxLiveSecrets, OverlapMs: r.opts.Overlap.Milliseconds(), PublicKey: r.secret.PublicKey().String(),
-		Sealed: r.value.Sealed, SubscriptionID: id, Value: r.value.Bytes,
+		ID:             r.id,
+		MaxLive:        maxLiveSecrets,
+		OverlapMs:      r.opts.Overlap.Milliseconds(),
+		PublicKey:      r.secret.PublicKey().String(),
+		Sealed:         r.value.Sealed,
+		SubscriptionID: id,
+		Value:          r.value.Bytes,
 	})
 }
 
@@ -164,7 +177,11 @@ func (s *Subscriptions) confirm(ctx context.Context, tx pgx.Tx, id, secret uuid.
 	if _, err := s.lock(ctx, tx, id); err != nil {
 		return err
 	}
-	n, err := s.in(tx).ConfirmSecret(ctx, &store.ConfirmSecretParams{ID: secret, MaxLive: maxLiveSecrets, SubscriptionID: id})
+	n, err := s.in(tx).ConfirmSecret(ctx, &store.ConfirmSecretParams{
+		ID:             secret,
+		MaxLive:        maxLiveSecrets,
+		SubscriptionID: id,
+	})
 	if err == nil && n == 0 {
 		err = fmt.Errorf("secret %s of subscription %s, waiting to be confirmed: %w", secret, id, ErrNotFound)
 	}

@@ -24,7 +24,12 @@ func newSecretBundle(t *testing.T) *secretBundle {
 	t.Helper()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
-	return &secretBundle{t: t, pool: pool, subs: subs, created: subscribeAt(t, subs, "/a")}
+	return &secretBundle{
+		t:       t,
+		pool:    pool,
+		subs:    subs,
+		created: subscribeAt(t, subs, "/a"),
+	}
 }
 
 func (b *secretBundle) rotate(opts *RotateOpts) Secret {
@@ -180,7 +185,9 @@ func TestASecretThatWaitsForItsConfirmationSignsNothingUntilThen(t *testing.T) {
 func TestARevokedSecretSignsNoMore(t *testing.T) {
 	t.Parallel()
 	b := newSecretBundle(t)
-	ctx, id, first := t.Context(), b.created.ID, b.created.Secret
+	ctx := t.Context()
+	id := b.created.ID
+	first := b.created.Secret
 	require.ErrorIs(t, b.subs.RevokeSecret(ctx, id, b.infos()[0].ID), ErrLastSecret)
 	second := b.rotate(nil)
 	third := b.rotate(nil)

@@ -214,7 +214,11 @@ func TestASecretThatDoesNotOpenKeepsNoOtherFromBeingResealed(t *testing.T) {
 
 	require.ErrorIs(t, err, seal.ErrNoKey)
 	require.ErrorContains(t, err, "hierarchy: reseal: 1 secret could not be opened: secret "+before[0].ID.String())
-	require.Equal(t, ResealResult{Resealed: 1, Unopened: 1, Last: before[1].ID}, result)
+	require.Equal(t, ResealResult{
+		Resealed: 1,
+		Unopened: 1,
+		Last:     before[1].ID,
+	}, result)
 	require.Equal(t, before[0], storedRows(t, pool)[0])
 	_, err = subs.Secrets(t.Context(), found.ID)
 	require.NoError(t, err)

@@ -68,8 +68,13 @@ func (s *Subscriptions) secretInfos(ctx context.Context, db store.DBTX, id uuid.
 	infos := make([]SecretInfo, len(rows))
 	for i, row := range rows {
 		infos[i] = SecretInfo{
-			ID: row.ID, Kind: kindOf(row.PublicKey), PublicKey: row.PublicKey, Pending: row.Pending, Sealed: row.Sealed,
-			CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt,
+			ID:        row.ID,
+			Kind:      kindOf(row.PublicKey),
+			PublicKey: row.PublicKey,
+			Pending:   row.Pending,
+			Sealed:    row.Sealed,
+			CreatedAt: row.CreatedAt,
+			ExpiresAt: row.ExpiresAt,
 		}
 	}
 	return infos, err
@@ -123,5 +128,9 @@ func (s *Subscriptions) seal(ctx context.Context, subscription uuid.UUID, secret
 	if err != nil {
 		return nil, err
 	}
-	return &sealedSecret{id: id, secret: secret, value: value}, nil
+	return &sealedSecret{
+		id:     id,
+		secret: secret,
+		value:  value,
+	}, nil
 }

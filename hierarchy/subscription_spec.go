@@ -132,7 +132,9 @@ type SubscriptionSpec struct {
 type plainSpec SubscriptionSpec
 
 func (s SubscriptionSpec) redacted() plainSpec {
-	s.Headers, s.SecretHeaders, s.URL = redactValues(s.Headers), redactValues(s.SecretHeaders), redactURL(s.URL)
+	s.Headers = redactValues(s.Headers)
+	s.SecretHeaders = redactValues(s.SecretHeaders)
+	s.URL = redactURL(s.URL)
 	return plainSpec(s)
 }
 

@@ -148,5 +148,9 @@ func (s *Subscriptions) pause(ctx context.Context, tx pgx.Tx, id uuid.UUID) (boo
 }
 
 func (s *Subscriptions) setState(ctx context.Context, tx pgx.Tx, id uuid.UUID, state State, reason string) error {
-	return s.in(tx).SetSubscriptionState(ctx, &store.SetSubscriptionStateParams{ID: id, Reason: reason, State: string(state)})
+	return s.in(tx).SetSubscriptionState(ctx, &store.SetSubscriptionStateParams{
+		ID:     id,
+		Reason: reason,
+		State:  string(state),
+	})
 }

@@ -109,7 +109,9 @@ func TestDeleteByOwnerTakesThatOwnersSubscriptionsBelowASite(t *testing.T) {
 		require.NoError(t, err)
 		return created.ID
 	}
-	root, other, near := add("ada", "/"), add("bob", "/a"), add("ada", "/ab")
+	root := add("ada", "/")
+	other := add("bob", "/a")
+	near := add("ada", "/ab")
 	add("ada", "/a")
 	add("ada", "/a/b/c")
 	remaining := func() (ids []uuid.UUID) {

@@ -14,7 +14,11 @@ func (u SubscriptionUpdate) inASCII() (SubscriptionUpdate, error) {
 	if u.URL != nil {
 		ascii, err := asciiURL(*u.URL)
 		if err != nil {
-			return u, &InvalidSubscriptionError{Field: "URL", Reason: err.Error(), err: err}
+			return u, &InvalidSubscriptionError{
+				Field:  "URL",
+				Reason: err.Error(),
+				err:    err,
+			}
 		}
 		u.URL = &ascii
 	}
@@ -22,7 +26,11 @@ func (u SubscriptionUpdate) inASCII() (SubscriptionUpdate, error) {
 		credentials, oauth2 := *u.Credentials, *u.Credentials.OAuth2
 		ascii, err := asciiURL(oauth2.TokenURL)
 		if err != nil {
-			return u, &InvalidSubscriptionError{Field: "Credentials.OAuth2.TokenURL", Reason: err.Error(), err: err}
+			return u, &InvalidSubscriptionError{
+				Field:  "Credentials.OAuth2.TokenURL",
+				Reason: err.Error(),
+				err:    err,
+			}
 		}
 		oauth2.TokenURL = ascii
 		credentials.OAuth2 = &oauth2

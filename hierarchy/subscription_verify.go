@@ -141,7 +141,9 @@ func (s *Subscriptions) setChallenge(ctx context.Context, tx pgx.Tx, sub *Subscr
 		if err != nil {
 			return err
 		}
-		p.ID, p.Host, p.Elsewhere = &id, strings.ToLower(u.Host), !sameOrigin(sub.URL, p.URL)
+		p.ID = &id
+		p.Host = strings.ToLower(u.Host)
+		p.Elsewhere = !sameOrigin(sub.URL, p.URL)
 		p.Due = sub.State == StatePendingVerification || sub.PendingURL != "" && sub.State != StateDeactivated
 	}
 	return s.in(tx).SetChallenge(ctx, p)

@@ -150,8 +150,10 @@ func TestAStoreRequiresProofWhereNoneIsNamed(t *testing.T) {
 	old := subscribeAt(t, newSubscriptions(t, pool), "/a")
 	require.Equal(t, StateActive, old.State)
 	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
-		CheckURL: checkHTTPS, RequireVerification: VerificationEcho, Sealer: testSealer(t),
-		Verifications: []Verification{VerificationChallenge, VerificationEcho},
+		CheckURL:            checkHTTPS,
+		RequireVerification: VerificationEcho,
+		Sealer:              testSealer(t),
+		Verifications:       []Verification{VerificationChallenge, VerificationEcho},
 	})
 	require.NoError(t, err)
 
@@ -253,7 +255,9 @@ func (m *urlModel) setURL(url string) {
 	case m.inForce():
 		m.pending = url
 	default:
-		m.url, m.pending, m.proven = url, "", false
+		m.url = url
+		m.pending = ""
+		m.proven = false
 	}
 }
 
@@ -282,7 +286,9 @@ func TestURLsFollowTheirModel(t *testing.T) {
 	ctx := t.Context()
 	rapid.Check(t, func(t *rapid.T) {
 		spec := specAt("/a")
-		spec.URL, spec.Verification, spec.Paused = urlA, VerificationChallenge, rapid.Bool().Draw(t, "paused")
+		spec.URL = urlA
+		spec.Verification = VerificationChallenge
+		spec.Paused = rapid.Bool().Draw(t, "paused")
 		created, err := subs.Create(ctx, spec)
 		require.NoError(t, err)
 		id, model := created.ID, urlModel{state: StatePendingVerification, url: urlA}
@@ -377,7 +383,10 @@ func TestRequireVerification_RefusesWhatProvesLess(t *testing.T) {
 	}
 	for required, methods := range allowed {
 		subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
-			CheckURL: checkHTTPS, MaxPerOwner: -1, RequireVerification: required, Sealer: testSealer(t),
+			CheckURL:            checkHTTPS,
+			MaxPerOwner:         -1,
+			RequireVerification: required,
+			Sealer:              testSealer(t),
 		})
 		require.NoError(t, err)
 		user := subs.As("ada@example.com", access.AuthorizerFunc(func(context.Context, access.Action) error { return nil }))
@@ -404,7 +413,10 @@ func TestRequireVerification_RefusesWhatProvesLess(t *testing.T) {
 
 	// The next URL of one from before is proven as it is required by now.
 	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
-		CheckURL: checkHTTPS, MaxPerOwner: -1, RequireVerification: VerificationChallenge, Sealer: testSealer(t),
+		CheckURL:            checkHTTPS,
+		MaxPerOwner:         -1,
+		RequireVerification: VerificationChallenge,
+		Sealer:              testSealer(t),
 	})
 	require.NoError(t, err)
 	changed, err := subs.Update(ctx, before.ID, SubscriptionUpdate{Name: new("old")})

@@ -163,7 +163,12 @@ func TestTheLimitsOfAConfinedStoreCountItsOwn(t *testing.T) {
 	for range 3 {
 		subscribeAt(t, all, "/b")
 	}
-	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, MaxPerOwner: 2, RootSite: "/a", Sealer: testSealer(t)})
+	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
+		CheckURL:    checkHTTPS,
+		MaxPerOwner: 2,
+		RootSite:    "/a",
+		Sealer:      testSealer(t),
+	})
 	require.NoError(t, err)
 	subscribeAt(t, subs, "/a")
 	subscribeAt(t, subs, "/a/b")
@@ -199,7 +204,11 @@ func TestAConfinedStoreIsConfinedFurther(t *testing.T) {
 	}
 	_, err = all.Within("a")
 	require.ErrorIs(t, err, ErrInvalidPath)
-	_, err = NewSubscriptions(pool, &SubscriptionsConfig{CheckURL: checkHTTPS, RootSite: "/a/", Sealer: testSealer(t)})
+	_, err = NewSubscriptions(pool, &SubscriptionsConfig{
+		CheckURL: checkHTTPS,
+		RootSite: "/a/",
+		Sealer:   testSealer(t),
+	})
 	require.ErrorContains(t, err, "RootSite: ")
 
 	// A principal has no more of it than the store.

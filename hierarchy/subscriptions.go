@@ -184,7 +184,11 @@ func NewSubscriptions(pool *pgxpool.Pool, cfg *SubscriptionsConfig) (*Subscripti
 	if pool == nil {
 		return nil, failed("new subscriptions", errNoPool)
 	}
-	return &Subscriptions{box: sealed.NewBox(c.Sealer), cfg: c, pool: pool}, nil
+	return &Subscriptions{
+		box:  sealed.NewBox(c.Sealer),
+		cfg:  c,
+		pool: pool,
+	}, nil
 }
 
 // Create checks the specification and stores it as a new subscription, with its

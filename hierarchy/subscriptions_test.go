@@ -49,11 +49,28 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 			require.Equal(t, uuid.Version(7), created.ID.Version())
 			require.WithinDuration(t, time.Now(), created.CreatedAt, time.Minute)
 			require.Equal(t, Subscription{
-				ID: created.ID, Name: spec.Name, Description: spec.Description, Site: spec.Site, URL: spec.URL,
-				Events: spec.Events, Channels: spec.Channels, Owner: spec.Owner, Permission: spec.Permission, Dialect: spec.Dialect,
-				Headers: spec.Headers, Schedule: spec.Schedule, Timeout: spec.Timeout, FailClosed: spec.FailClosed, MaxInFlight: spec.MaxInFlight,
-				Metadata: spec.Metadata, State: StateActive, StateSince: created.StateSince, Epoch: 1, URLVersion: 1,
-				CreatedAt: created.CreatedAt, UpdatedAt: created.UpdatedAt,
+				ID:          created.ID,
+				Name:        spec.Name,
+				Description: spec.Description,
+				Site:        spec.Site,
+				URL:         spec.URL,
+				Events:      spec.Events,
+				Channels:    spec.Channels,
+				Owner:       spec.Owner,
+				Permission:  spec.Permission,
+				Dialect:     spec.Dialect,
+				Headers:     spec.Headers,
+				Schedule:    spec.Schedule,
+				Timeout:     spec.Timeout,
+				FailClosed:  spec.FailClosed,
+				MaxInFlight: spec.MaxInFlight,
+				Metadata:    spec.Metadata,
+				State:       StateActive,
+				StateSince:  created.StateSince,
+				Epoch:       1,
+				URLVersion:  1,
+				CreatedAt:   created.CreatedAt,
+				UpdatedAt:   created.UpdatedAt,
 			}, created.Subscription)
 
 			got, err := subs.Get(ctx, created.ID)
@@ -87,7 +104,13 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 				{Under: "/c", IncludeDeleted: true},
 				{EventType: "user.created"},
 				{EventType: "order.paid", Site: "/c"},
-				{EventType: "order.paid", Owner: spec.Owner, Site: "/c", State: StateDeactivated, Under: "/c"},
+				{
+					EventType: "order.paid",
+					Owner:     spec.Owner,
+					Site:      "/c",
+					State:     StateDeactivated,
+					Under:     "/c",
+				},
 			} {
 				list, err := listed(subs.List(ctx, opts))
 				require.NoError(t, err)
@@ -255,7 +278,11 @@ func TestAnOperatorsSubscriptionCannotGetAPermission(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()
-	created, err := subs.Create(ctx, SubscriptionSpec{Events: []string{"**"}, Operator: true, URL: "https://e.com"})
+	created, err := subs.Create(ctx, SubscriptionSpec{
+		Events:   []string{"**"},
+		Operator: true,
+		URL:      "https://e.com",
+	})
 	require.NoError(t, err)
 	require.True(t, created.Operator)
 	require.Empty(t, created.Permission)

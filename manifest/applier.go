@@ -54,7 +54,13 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Applier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manifest: Config: %w", err)
 	}
-	return &Applier{pool: pool, schema: schema, sites: sites, subs: cfg.Subscriptions, types: types}, nil
+	return &Applier{
+		pool:   pool,
+		schema: schema,
+		sites:  sites,
+		subs:   cfg.Subscriptions,
+		types:  types,
+	}, nil
 }
 
 // errPlanned rolls a plan back.

@@ -24,7 +24,12 @@ type application struct {
 // apply locks in the order in which all of this schema do: sites, event types,
 // subscriptions in the order of their ids.
 func (a *Applier) apply(ctx context.Context, tx pgx.Tx, m *Manifest) (*Plan, error) {
-	run := &application{Applier: a, m: m, plan: &Plan{Manifest: m.name}, tx: tx}
+	run := &application{
+		Applier: a,
+		m:       m,
+		plan:    &Plan{Manifest: m.name},
+		tx:      tx,
+	}
 	if err := run.queries().LockManifest(ctx, m.name); err != nil {
 		return nil, err
 	}
@@ -61,7 +66,14 @@ func (r *application) refused(field string, err error) error {
 	}
 	if len(r.errs) < maxErrors {
 		at := r.m.places.of(field)
-		r.errs = append(r.errs, &Error{File: r.m.file, Line: at.line, Column: at.column, Field: field, Reason: reason, err: err})
+		r.errs = append(r.errs, &Error{
+			File:   r.m.file,
+			Line:   at.line,
+			Column: at.column,
+			Field:  field,
+			Reason: reason,
+			err:    err,
+		})
 	}
 	return nil
 }

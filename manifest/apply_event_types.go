@@ -30,7 +30,11 @@ func (r *application) applyEventTypes(ctx context.Context) error {
 		return err
 	}
 	for _, t := range r.m.eventTypes {
-		c := Change{Action: ActionUnchanged, Kind: KindEventType, Key: t.typ.Name}
+		c := Change{
+			Action: ActionUnchanged,
+			Kind:   KindEventType,
+			Key:    t.typ.Name,
+		}
 		old, known := before[t.typ.Name]
 		if !known {
 			c.Action = ActionAdded

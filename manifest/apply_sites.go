@@ -23,7 +23,11 @@ func (r *application) applySites(ctx context.Context) error {
 		}
 	}
 	for _, s := range r.m.sites {
-		c := Change{Action: ActionUnchanged, Kind: KindSite, Key: string(s.path)}
+		c := Change{
+			Action: ActionUnchanged,
+			Kind:   KindSite,
+			Key:    string(s.path),
+		}
 		now, ok := there[s.path]
 		if ok && now != s.path {
 			c.Note = "is " + string(now) + " now"

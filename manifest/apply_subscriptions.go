@@ -49,14 +49,28 @@ func (r *application) create(ctx context.Context, s *subscription) (*Change, err
 	if err != nil {
 		return nil, err
 	}
-	err = r.queries().SetManifestKey(ctx, &store.SetManifestKeyParams{ID: created.ID, Manifest: r.m.name, ManifestKey: s.key})
-	return &Change{Action: ActionAdded, Kind: KindSubscription, Key: s.key, ID: created.ID}, err
+	err = r.queries().SetManifestKey(ctx, &store.SetManifestKeyParams{
+		ID:          created.ID,
+		Manifest:    r.m.name,
+		ManifestKey: s.key,
+	})
+	return &Change{
+		Action: ActionAdded,
+		Kind:   KindSubscription,
+		Key:    s.key,
+		ID:     created.ID,
+	}, err
 }
 
 // keep changes a subscription to what the file says. It reactivates those alone that
 // were deactivated because the file did not have them.
 func (r *application) keep(ctx context.Context, s *subscription, row store.LockManifestSubscriptionsRow) (*Change, error) {
-	c := &Change{Action: ActionUnchanged, Kind: KindSubscription, Key: s.key, ID: row.ID}
+	c := &Change{
+		Action: ActionUnchanged,
+		Kind:   KindSubscription,
+		Key:    s.key,
+		ID:     row.ID,
+	}
 	u, err := r.subs.DiffTx(ctx, r.tx, row.ID, s.spec)
 	if err != nil {
 		return nil, err
@@ -159,7 +173,12 @@ func (r *application) deactivate(
 			return err
 		}
 		if stopped {
-			r.add(Change{Action: ActionDeactivated, Kind: KindSubscription, Key: row.ManifestKey, ID: row.ID})
+			r.add(Change{
+				Action: ActionDeactivated,
+				Kind:   KindSubscription,
+				Key:    row.ManifestKey,
+				ID:     row.ID,
+			})
 		}
 	}
 	return nil

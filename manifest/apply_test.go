@@ -222,7 +222,10 @@ func TestWhatAManifestDoesNotKeepIsNotTouched(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-		Name: "crm", Operator: true, Events: []string{"**"}, URL: "https://crm.example/",
+		Name:     "crm",
+		Operator: true,
+		Events:   []string{"**"},
+		URL:      "https://crm.example/",
 	})
 	require.NoError(t, err)
 	b.apply("name: other\n"+one(""), nil)
@@ -354,7 +357,9 @@ func TestALimitIsNamedByTheSubscriptionThatExceedsIt(t *testing.T) {
 	b := setup(t)
 	var err error
 	b.subs, err = hierarchy.NewSubscriptions(b.pool, &hierarchy.SubscriptionsConfig{
-		CheckURL: checkHTTPS, MaxPerSite: 1, Sealer: testSealer(t),
+		CheckURL:   checkHTTPS,
+		MaxPerSite: 1,
+		Sealer:     testSealer(t),
 	})
 	require.NoError(t, err)
 	applier, err := New(b.pool, &Config{Subscriptions: b.subs})
@@ -490,12 +495,18 @@ func TestSecret_InAManifest(t *testing.T) {
 			}
 			return nil
 		},
-		CheckURL: checkHTTPS, Sealer: testSealer(t),
+		CheckURL: checkHTTPS,
+		Sealer:   testSealer(t),
 	})
 	require.NoError(t, err)
 	applier, err := New(pool, &Config{Subscriptions: subs})
 	require.NoError(t, err)
-	b := &bundle{t: t, applier: applier, pool: pool, subs: subs}
+	b := &bundle{
+		t:       t,
+		applier: applier,
+		pool:    pool,
+		subs:    subs,
+	}
 	of := func(dialect string) string {
 		return "subscriptions: {a: {url: 'https://a.example', events: ['**'], operator: true, dialect: " + dialect + ", secret: '${S}'}}"
 	}

@@ -64,11 +64,20 @@ func Load(path string, opts *ParseOpts) (*Manifest, error) {
 // "${NAME}" in a secret is the value of a variable, see ParseOpts.Env; "$${" is
 // "${" itself. Anchors and aliases are followed, merge keys ("<<") are not known.
 func Parse(file string, text []byte, opts *ParseOpts) (*Manifest, error) {
-	r := &reader{env: os.LookupEnv, file: file, keys: map[string]string{}, places: places{}}
+	r := &reader{
+		env:    os.LookupEnv,
+		file:   file,
+		keys:   map[string]string{},
+		places: places{},
+	}
 	if opts != nil && opts.Env != nil {
 		r.env = opts.Env
 	}
-	m := &Manifest{file: file, name: defaultName, places: r.places}
+	m := &Manifest{
+		file:   file,
+		name:   defaultName,
+		places: r.places,
+	}
 	if root := r.load(text); root != nil {
 		r.manifest(value{node: root}, m)
 	}

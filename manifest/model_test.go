@@ -86,7 +86,11 @@ func (b *bundle) byHand(rt *rapid.T, m model, manifest string) {
 	for key, k := range m {
 		sub := b.subscription(manifest, key)
 		reason := strings.Replace(sub.StateReason, fmt.Sprintf("removed from manifest %q", manifest), "manifest", 1)
-		have := kept{name: sub.Name, reason: reason, state: sub.State}
+		have := kept{
+			name:   sub.Name,
+			reason: reason,
+			state:  sub.State,
+		}
 		require.Equal(rt, *k, have)
 	}
 	key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")

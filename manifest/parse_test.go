@@ -33,59 +33,132 @@ func TestAFileIsReadWhole(t *testing.T) {
 		`"since":{"default":null,"type":["string","null"]}},"required":["name"],"type":"object"}`
 	require.Equal(t, []eventType{
 		{field: `event_types["person.created"]`, typ: outbox.EventType{Name: "person.created", Description: "Somebody is there"}},
-		{field: `event_types["user.created"]`, archived: new(bool), typ: outbox.EventType{
-			Name: "user.created", Description: "A user was created",
-			Extends: []string{"person.created"}, Payloads: "hash", PayloadAge: 24 * time.Hour,
-			Schemas: []outbox.EventSchema{
-				{
-					Version: 1, Draft: "2020-12", Schema: []byte(schema),
-					Example: []byte(`{"more":{},"name":"Ada","ok":true,"score":1,"since":"2026-05-01","tags":[]}`),
+		{
+			field:    `event_types["user.created"]`,
+			archived: new(bool),
+			typ: outbox.EventType{
+				Name:        "user.created",
+				Description: "A user was created",
+				Extends:     []string{"person.created"},
+				Payloads:    "hash",
+				PayloadAge:  24 * time.Hour,
+				Schemas: []outbox.EventSchema{
+					{
+						Version: 1,
+						Draft:   "2020-12",
+						Schema:  []byte(schema),
+						Example: []byte(`{"more":{},"name":"Ada","ok":true,"score":1,"since":"2026-05-01","tags":[]}`),
+					},
+					{Version: 2, Schema: []byte(schema)},
 				},
-				{Version: 2, Schema: []byte(schema)},
 			},
-		}},
+		},
 	}, m.eventTypes)
 
 	servo := hierarchy.SubscriptionSpec{
-		Dialect: "servo", Events: []string{"after.measure"}, Name: "My Webhook", Owner: "opsani", Schedule: "servo",
-		Secret: secretOf(testSecret), Site: "/noaa/nws", URL: "https://example.com/",
+		Dialect:  "servo",
+		Events:   []string{"after.measure"},
+		Name:     "My Webhook",
+		Owner:    "opsani",
+		Schedule: "servo",
+		Secret:   secretOf(testSecret),
+		Site:     "/noaa/nws",
+		URL:      "https://example.com/",
 	}
 	other, channel := servo, servo
-	other.Name, other.Events, other.Schedule = "The other", []string{"before:adjust", "after.measure"}, "none"
-	channel.Name, channel.Events, channel.Channels = "A channel", []string{"**"}, []string{"metrics"}
+	other.Name = "The other"
+	other.Events = []string{"before:adjust", "after.measure"}
+	other.Schedule = "none"
+	channel.Name = "A channel"
+	channel.Events = []string{"**"}
+	channel.Channels = []string{"metrics"}
 	servo.Description, servo.Headers = "After each measurement", map[string]string{"X-One": "1"}
 	servo.SecretHeaders = map[string]string{"X-Two": "tok"}
 	require.Equal(t, []subscription{
-		{field: "subscriptions.crm", key: "crm", spec: hierarchy.SubscriptionSpec{
-			Channels: []string{"alpha"},
-			Credentials: hierarchy.Credentials{OAuth2: &hierarchy.OAuth2Credentials{
-				AuthStyle: "header", ClientID: "riverhook", ClientSecret: "cs", Params: map[string]string{"audience": "crm"},
-				Scopes: []string{"hooks"}, TokenURL: "https://login.example/token",
-			}},
-			Description: "Two\nlines\n", Dialect: "cloudevents",
-			Events: []string{"user.created", "office.*", "**", "before:measure", "before:*", "before:**", "before:user.*.**"},
-			Deactivation: &hierarchy.DeactivationRules{
-				Attempts: 20, Exhausted: -1, ExhaustedWindow: 2 * time.Hour, Failures: 250, Unresolvable: 10, Warning: 80,
-				Window: 5 * 24 * time.Hour,
+		{
+			field: "subscriptions.crm",
+			key:   "crm",
+			spec: hierarchy.SubscriptionSpec{
+				Channels: []string{"alpha"},
+				Credentials: hierarchy.Credentials{OAuth2: &hierarchy.OAuth2Credentials{
+					AuthStyle:    "header",
+					ClientID:     "riverhook",
+					ClientSecret: "cs",
+					Params:       map[string]string{"audience": "crm"},
+					Scopes:       []string{"hooks"},
+					TokenURL:     "https://login.example/token",
+				}},
+				Description: "Two\nlines\n",
+				Dialect:     "cloudevents",
+				Events:      []string{"user.created", "office.*", "**", "before:measure", "before:*", "before:**", "before:user.*.**"},
+				Deactivation: &hierarchy.DeactivationRules{
+					Attempts:        20,
+					Exhausted:       -1,
+					ExhaustedWindow: 2 * time.Hour,
+					Failures:        250,
+					Unresolvable:    10,
+					Warning:         80,
+					Window:          5 * 24 * time.Hour,
+				},
+				Verification:  "echo",
+				FailClosed:    true,
+				Filter:        "data.total > 100",
+				Headers:       map[string]string{"X-From": "Riverhook"},
+				MaxInFlight:   3,
+				Metadata:      map[string]string{"team": "blue"},
+				Name:          "CRM",
+				Owner:         "ada@example.com",
+				Paused:        true,
+				Permission:    "edit",
+				Schedule:      "svix",
+				Secret:        secretOf(testSecret),
+				SecretKind:    "v1",
+				SecretHeaders: map[string]string{"X-Api-Key": "key k", "X-Literal": "${API_KEY}"},
+				Site:          "/noaa",
+				TLS: hierarchy.EndpointTLS{
+					Certificate: "cert",
+					Key:         "pem",
+					RootCAs:     "roots",
+				},
+				Timeout: time.Minute + time.Second/2,
+				URL:     "https://crm.example/hooks",
 			},
-			Verification: "echo",
-			FailClosed:   true, Filter: "data.total > 100",
-			Headers: map[string]string{"X-From": "Riverhook"}, MaxInFlight: 3, Metadata: map[string]string{"team": "blue"}, Name: "CRM",
-			Owner: "ada@example.com", Paused: true, Permission: "edit", Schedule: "svix", Secret: secretOf(testSecret), SecretKind: "v1",
-			SecretHeaders: map[string]string{"X-Api-Key": "key k", "X-Literal": "${API_KEY}"}, Site: "/noaa",
-			TLS:     hierarchy.EndpointTLS{Certificate: "cert", Key: "pem", RootCAs: "roots"},
-			Timeout: time.Minute + time.Second/2, URL: "https://crm.example/hooks",
-		}},
-		{field: `subscriptions["billing (EU)"]`, key: "billing (EU)", spec: hierarchy.SubscriptionSpec{
-			Credentials: hierarchy.Credentials{Basic: &hierarchy.BasicCredentials{Username: "riverhook", Password: "pw"}},
-			Events:      []string{"**"}, Operator: true, URL: "https://billing.example/hooks",
-		}},
-		{field: "subscriptions.audit", key: "audit", spec: hierarchy.SubscriptionSpec{
-			Credentials: hierarchy.Credentials{Bearer: "tok"}, Events: []string{"**"}, Operator: true, URL: "https://audit.example/hooks",
-		}},
-		{field: "webhooks[0]", key: "My Webhook", spec: servo},
-		{field: "webhooks[1]", key: "The other", spec: other},
-		{field: "webhooks[2]", key: "A channel", spec: channel},
+		},
+		{
+			field: `subscriptions["billing (EU)"]`,
+			key:   "billing (EU)",
+			spec: hierarchy.SubscriptionSpec{
+				Credentials: hierarchy.Credentials{Basic: &hierarchy.BasicCredentials{Username: "riverhook", Password: "pw"}},
+				Events:      []string{"**"},
+				Operator:    true,
+				URL:         "https://billing.example/hooks",
+			},
+		},
+		{
+			field: "subscriptions.audit",
+			key:   "audit",
+			spec: hierarchy.SubscriptionSpec{
+				Credentials: hierarchy.Credentials{Bearer: "tok"},
+				Events:      []string{"**"},
+				Operator:    true,
+				URL:         "https://audit.example/hooks",
+			},
+		},
+		{
+			field: "webhooks[0]",
+			key:   "My Webhook",
+			spec:  servo,
+		},
+		{
+			field: "webhooks[1]",
+			key:   "The other",
+			spec:  other,
+		},
+		{
+			field: "webhooks[2]",
+			key:   "A channel",
+			spec:  channel,
+		},
 	}, m.subscriptions)
 }
 

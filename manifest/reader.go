@@ -61,7 +61,13 @@ type reader struct {
 
 func (r *reader) refuseAtf(at place, field, format string, args ...any) {
 	if len(r.errs) < maxErrors {
-		r.errs = append(r.errs, &Error{File: r.file, Line: at.line, Column: at.column, Field: field, Reason: fmt.Sprintf(format, args...)})
+		r.errs = append(r.errs, &Error{
+			File:   r.file,
+			Line:   at.line,
+			Column: at.column,
+			Field:  field,
+			Reason: fmt.Sprintf(format, args...),
+		})
 	}
 }
 

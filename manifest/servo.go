@@ -62,7 +62,9 @@ func (r *reader) webhooks(v value) []subscription {
 
 // with completes a subscription by the options.
 func (s subscription) with(o servoOptions) subscription {
-	s.spec.Owner, s.spec.Operator, s.spec.Site = o.owner, o.owner == "", o.site
+	s.spec.Owner = o.owner
+	s.spec.Operator = o.owner == ""
+	s.spec.Site = o.site
 	return s
 }
 

@@ -73,12 +73,19 @@ func setup(t *testing.T) *bundle {
 func setupIn(t *testing.T, pool *pgxpool.Pool) *bundle {
 	t.Helper()
 	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{
-		CheckFilter: filter.Check, CheckURL: checkHTTPS, Sealer: testSealer(t),
+		CheckFilter: filter.Check,
+		CheckURL:    checkHTTPS,
+		Sealer:      testSealer(t),
 	})
 	require.NoError(t, err)
 	applier, err := New(pool, &Config{Subscriptions: subs})
 	require.NoError(t, err)
-	return &bundle{t: t, applier: applier, pool: pool, subs: subs}
+	return &bundle{
+		t:       t,
+		applier: applier,
+		pool:    pool,
+		subs:    subs,
+	}
 }
 
 // testSealer is another at each call, with the same key.
@@ -106,7 +113,11 @@ func authority(t *testing.T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotAfter:     time.Now().Add(time.Hour),
+		IsCA:         true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))

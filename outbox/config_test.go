@@ -30,7 +30,11 @@ func TestTheConfigOfTheCallerIsNotChanged(t *testing.T) {
 	client, err := New(&cfg)
 	require.NoError(t, err)
 	require.Equal(t, Config{}, cfg)
-	require.Equal(t, Config{MaxDataBytes: 256 << 10, NotifyInterval: 10 * time.Millisecond, Schema: "riverhook"}, client.cfg)
+	require.Equal(t, Config{
+		MaxDataBytes:   256 << 10,
+		NotifyInterval: 10 * time.Millisecond,
+		Schema:         "riverhook",
+	}, client.cfg)
 }
 
 func TestWakesComeInShortBurstsAndAtTheIntervalOnAverage(t *testing.T) {

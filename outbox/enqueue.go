@@ -55,7 +55,13 @@ func (c *Client) enqueue(ctx context.Context, tx pgx.Tx, records []*record, noti
 		if err != nil {
 			return nil, c.databaseError(err)
 		}
-		return []store.EnqueueBatchRow{{Ord: 1, WireID: row.WireID, Outcome: row.Outcome, Field: row.Field, Reason: row.Reason}}, nil
+		return []store.EnqueueBatchRow{{
+			Ord:     1,
+			WireID:  row.WireID,
+			Outcome: row.Outcome,
+			Field:   row.Field,
+			Reason:  row.Reason,
+		}}, nil
 	}
 	params, err := c.forMany(records, notify)
 	if err != nil {
@@ -97,7 +103,11 @@ func results(rows []store.EnqueueBatchRow, n int) ([]Result, error) {
 	case refused != nil && refused.Outcome == "conflict":
 		return nil, &IDConflictError{Index: refused.Ord - 1, ID: refused.WireID}
 	case refused != nil:
-		return nil, &InvalidIntentError{Index: refused.Ord - 1, Field: refused.Field, Reason: refused.Reason}
+		return nil, &InvalidIntentError{
+			Index:  refused.Ord - 1,
+			Field:  refused.Field,
+			Reason: refused.Reason,
+		}
 	case seen != n:
 		return nil, fmt.Errorf("outbox: enqueue: the database answered for %d of %d intents", seen, n)
 	}

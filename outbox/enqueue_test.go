@@ -68,9 +68,17 @@ func TestEnqueue(t *testing.T) {
 		b := setup(t)
 		at := time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.FixedZone("", 3600))
 		_, err := b.client.Enqueue(t.Context(), b.tx, Intent{
-			ActiveSite: "/noaa", Actor: "ün\"icode\\", Attributes: map[string]string{"a": "<&>", "": "'"}, Channel: "c",
-			Data: json.RawMessage(`{"x": 1}`), ID: "id_-1", NotBefore: at.Add(time.Hour), OccurredAt: at,
-			Resource: access.Resource{Kind: "k", ID: "i"}, Site: "/noaa/nws", Type: "a.b",
+			ActiveSite: "/noaa",
+			Actor:      "ün\"icode\\",
+			Attributes: map[string]string{"a": "<&>", "": "'"},
+			Channel:    "c",
+			Data:       json.RawMessage(`{"x": 1}`),
+			ID:         "id_-1",
+			NotBefore:  at.Add(time.Hour),
+			OccurredAt: at,
+			Resource:   access.Resource{Kind: "k", ID: "i"},
+			Site:       "/noaa/nws",
+			Type:       "a.b",
 		})
 		require.NoError(t, err)
 		var got [9]string

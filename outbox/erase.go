@@ -105,7 +105,11 @@ func checkErase(r access.Resource) error {
 }
 
 func eraseParams(r access.Resource) *store.EraseParams {
-	return &store.EraseParams{ResourceKind: r.Kind, ResourceID: r.ID, Client: migration.Version}
+	return &store.EraseParams{
+		ResourceKind: r.Kind,
+		ResourceID:   r.ID,
+		Client:       migration.Version,
+	}
 }
 
 func erased(row store.EraseRow) (Erased, error) {
@@ -113,7 +117,10 @@ func erased(row store.EraseRow) (Erased, error) {
 		return Erased{}, fmt.Errorf("outbox: erase: %w", ErrIsolation)
 	}
 	return Erased{
-		Attempts: row.Attempts, Deliveries: row.Deliveries, Intents: row.Intents, Messages: row.Messages,
+		Attempts:   row.Attempts,
+		Deliveries: row.Deliveries,
+		Intents:    row.Intents,
+		Messages:   row.Messages,
 	}, nil
 }
 

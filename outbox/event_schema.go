@@ -90,16 +90,27 @@ func newSchemas(known map[schemaKey]store.EventSchema, types []EventType) ([]*st
 			row, ok := known[key]
 			if ok && (row.Draft != s.Draft || !sameJSON(row.Schema, s.Schema)) {
 				return nil, &InvalidEventTypeError{
-					Name: key.eventType, Field: "Schemas",
+					Name:   key.eventType,
+					Field:  "Schemas",
 					Reason: fmt.Sprintf("version %d: is registered with another schema, which stays: give this one a version of its own", key.version),
 				}
 			}
 			if ok && sameJSON(row.Example, s.Example) {
 				continue
 			}
-			known[key] = store.EventSchema{Type: key.eventType, Version: key.version, Draft: s.Draft, Schema: s.Schema, Example: s.Example}
+			known[key] = store.EventSchema{
+				Type:    key.eventType,
+				Version: key.version,
+				Draft:   s.Draft,
+				Schema:  s.Schema,
+				Example: s.Example,
+			}
 			put = append(put, &store.PutEventSchemaParams{
-				Type: key.eventType, Version: key.version, Draft: s.Draft, Schema: string(s.Schema), Example: string(s.Example),
+				Type:    key.eventType,
+				Version: key.version,
+				Draft:   s.Draft,
+				Schema:  string(s.Schema),
+				Example: string(s.Example),
 			})
 		}
 	}
@@ -131,7 +142,11 @@ func withSchemas(ctx context.Context, q *store.Queries, rows []store.EventType) 
 	for _, row := range schemas {
 		t := at[row.Type]
 		t.Schemas = append(t.Schemas, EventSchema{
-			CreatedAt: row.CreatedAt, Draft: row.Draft, Example: row.Example, Schema: row.Schema, Version: row.Version,
+			CreatedAt: row.CreatedAt,
+			Draft:     row.Draft,
+			Example:   row.Example,
+			Schema:    row.Schema,
+			Version:   row.Version,
 		})
 	}
 	return types, nil

@@ -38,11 +38,19 @@ func TestEventSchemas(t *testing.T) {
 		b := setup(t)
 		types := eventTypes(t, b)
 		first := EventType{Name: "a.b", Schemas: []EventSchema{
-			{Version: 1, Schema: json.RawMessage(personSchema), Example: json.RawMessage(`{"email": "\u0061nn@example.com"}`)},
+			{
+				Version: 1,
+				Schema:  json.RawMessage(personSchema),
+				Example: json.RawMessage(`{"email": "\u0061nn@example.com"}`),
+			},
 		}}
 		require.NoError(t, types.Register(t.Context(), first, EventType{Name: "c.d"}))
 		require.Empty(t, first.Schemas[0].Draft, "the caller's value is left alone")
-		second := EventSchema{Version: 3, Draft: Draft7, Schema: json.RawMessage(" true ")}
+		second := EventSchema{
+			Version: 3,
+			Draft:   Draft7,
+			Schema:  json.RawMessage(" true "),
+		}
 		require.NoError(t, types.Register(t.Context(), EventType{Name: "a.b", Schemas: []EventSchema{second}}))
 		require.NoError(t, types.Register(t.Context(), EventType{Name: "a.b"}))
 
@@ -104,17 +112,25 @@ func TestEventSchemas(t *testing.T) {
 		types := eventTypes(t, setup(t))
 		large := json.RawMessage(`"` + strings.Repeat("a", maxSchemaBytes) + `"`)
 		for reason, bad := range map[string]EventSchema{
-			`version 0: must be from 1`:                        {Schema: json.RawMessage("true")},
-			`version 1: Schema: has 262146 bytes`:              {Version: 1, Schema: large},
-			`version 1: Example: has 262146 bytes`:             {Version: 1, Schema: json.RawMessage("true"), Example: large},
+			`version 0: must be from 1`:           {Schema: json.RawMessage("true")},
+			`version 1: Schema: has 262146 bytes`: {Version: 1, Schema: large},
+			`version 1: Example: has 262146 bytes`: {
+				Version: 1,
+				Schema:  json.RawMessage("true"),
+				Example: large,
+			},
 			`version 1: Schema: at "": must be valid JSON`:     {Version: 1},
 			`version 2: Schema: at "/properties/a/type": `:     {Version: 2, Schema: json.RawMessage(`{"properties": {"a": {"type": "text"}}}`)},
 			`Schema: at "": refers to "https://example.com/x"`: {Version: 1, Schema: json.RawMessage(`{"$ref": "https://example.com/x"}`)},
 			`version 1: Example: at "/email": is not of the fo`: {
-				Version: 1, Schema: json.RawMessage(personSchema), Example: json.RawMessage(`{"email": 1, "email": "x"}`),
+				Version: 1,
+				Schema:  json.RawMessage(personSchema),
+				Example: json.RawMessage(`{"email": 1, "email": "x"}`),
 			},
 			`version 1: Example: must be valid JSON`: {
-				Version: 1, Schema: json.RawMessage(personSchema), Example: json.RawMessage(`{} {}`),
+				Version: 1,
+				Schema:  json.RawMessage(personSchema),
+				Example: json.RawMessage(`{} {}`),
 			},
 		} {
 			err := types.Register(t.Context(), EventType{Name: "a.b", Schemas: []EventSchema{bad}})

@@ -80,7 +80,11 @@ func eventTypeOf(row *store.EventType) EventType {
 
 func (t *EventType) validate() error {
 	refuse := func(field, reason string, args ...any) error {
-		return &InvalidEventTypeError{Name: t.Name, Field: field, Reason: fmt.Sprintf(reason, args...)}
+		return &InvalidEventTypeError{
+			Name:   t.Name,
+			Field:  field,
+			Reason: fmt.Sprintf(reason, args...),
+		}
 	}
 	if err := hierarchy.CheckEventType(t.Name); err != nil {
 		return refuse("Name", "%v", err)
@@ -136,7 +140,8 @@ func (e extensions) umbrellas(name string) ([]string, error) {
 		for _, umbrella := range e[path[len(path)-1]] {
 			if umbrella == name {
 				return &InvalidEventTypeError{
-					Name: name, Field: "Extends",
+					Name:   name,
+					Field:  "Extends",
 					Reason: "is a cycle: " + strings.Join(append(path, name), " extends "),
 				}
 			}

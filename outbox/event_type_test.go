@@ -46,7 +46,11 @@ func TestEventTypes(t *testing.T) {
 		require.False(t, first.CreatedAt.IsZero())
 
 		require.NoError(t, types.Register(t.Context(),
-			EventType{Name: "user.created", Description: "Another.", Extends: []string{"user.changed"}}))
+			EventType{
+				Name:        "user.created",
+				Description: "Another.",
+				Extends:     []string{"user.changed"},
+			}))
 		second, err := types.GetTx(t.Context(), b.tx, "user.created")
 		require.NoError(t, err)
 		require.Equal(t, "Another.", second.Description)
@@ -162,9 +166,21 @@ func TestEventTypes(t *testing.T) {
 			{"Extends", "x.y extends x.y", EventType{Name: "x.y", Extends: []string{"x.y"}}},
 			{"Extends", "b.b extends a.a extends b.b", EventType{Name: "b.b", Extends: []string{"a.a"}}},
 			{"PayloadAge", "needs Payloads", EventType{Name: "x.y", PayloadAge: time.Hour}},
-			{"PayloadAge", "needs Payloads", EventType{Name: "x.y", Payloads: KeepBody, PayloadAge: time.Hour}},
-			{"PayloadAge", "-1h0m0s is not", EventType{Name: "x.y", Payloads: KeepHash, PayloadAge: -time.Hour}},
-			{"PayloadAge", "1ns is not", EventType{Name: "x.y", Payloads: KeepHash, PayloadAge: 1}},
+			{"PayloadAge", "needs Payloads", EventType{
+				Name:       "x.y",
+				Payloads:   KeepBody,
+				PayloadAge: time.Hour,
+			}},
+			{"PayloadAge", "-1h0m0s is not", EventType{
+				Name:       "x.y",
+				Payloads:   KeepHash,
+				PayloadAge: -time.Hour,
+			}},
+			{"PayloadAge", "1ns is not", EventType{
+				Name:       "x.y",
+				Payloads:   KeepHash,
+				PayloadAge: 1,
+			}},
 			{"Payloads", `"all" is none of body, hash and nothing`, EventType{Name: "x.y", Payloads: "all"}},
 		} {
 			err := types.Register(t.Context(), EventType{Name: "good.one"}, c.bad)

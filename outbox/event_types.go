@@ -126,7 +126,11 @@ func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTyp
 		return nil, fmt.Errorf("outbox: ListEventTypesOpts.Cursor: %w", err)
 	}
 	q := store.In(db, e.schema)
-	rows, err := q.ListEventTypes(ctx, &store.ListEventTypesParams{After: after, IncludeArchived: o.IncludeArchived, MaxRows: limit + 1})
+	rows, err := q.ListEventTypes(ctx, &store.ListEventTypesParams{
+		After:           after,
+		IncludeArchived: o.IncludeArchived,
+		MaxRows:         limit + 1,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("outbox: list event types: %w", err)
 	}

@@ -57,8 +57,11 @@ func (k *knownTypes) changes(types []EventType) (*typeChanges, error) {
 		if !ok || row.Description != t.Description || !slices.Equal(row.Extends, t.Extends) ||
 			row.Payloads != string(t.Payloads) || row.PayloadAgeMs != t.PayloadAge.Milliseconds() {
 			c.types = append(c.types, &store.PutEventTypeParams{
-				Name: t.Name, Description: t.Description, Extends: append([]string{}, t.Extends...),
-				Payloads: string(t.Payloads), PayloadAgeMs: t.PayloadAge.Milliseconds(),
+				Name:         t.Name,
+				Description:  t.Description,
+				Extends:      append([]string{}, t.Extends...),
+				Payloads:     string(t.Payloads),
+				PayloadAgeMs: t.PayloadAge.Milliseconds(),
 			})
 		}
 	}

@@ -67,7 +67,11 @@ func Example_repository() {
 	if err != nil {
 		panic(err)
 	}
-	people := &People{pool: pool, queries: &Queries{db: pool}, outbox: client}
+	people := &People{
+		pool:    pool,
+		queries: &Queries{db: pool},
+		outbox:  client,
+	}
 	if err := people.Hire(ctx, Person{ID: "1", Name: "Ann"}, Person{ID: "2", Name: "Bob"}); err != nil {
 		panic(err)
 	}

@@ -23,8 +23,12 @@ import (
 // hostileIntent has a text in each field that takes any.
 func hostileIntent(text string) Intent {
 	return Intent{
-		Type: "user.created", Resource: access.Resource{Kind: firstChars(text, maxKindChars), ID: text}, Actor: text, Channel: text,
-		Attributes: map[string]string{text: text, "plain": text}, Data: map[string]string{text: text},
+		Type:       "user.created",
+		Resource:   access.Resource{Kind: firstChars(text, maxKindChars), ID: text},
+		Actor:      text,
+		Channel:    text,
+		Attributes: map[string]string{text: text, "plain": text},
+		Data:       map[string]string{text: text},
 	}
 }
 
@@ -51,8 +55,12 @@ func TestHostileTextComesBackAsItWasWritten(t *testing.T) {
 		).Scan(&kind, &resource, &actor, &channel, &attributes, &raw), name)
 		require.NoError(t, json.Unmarshal(raw, &data))
 		require.Equal(t, want, Intent{
-			Type: "user.created", Resource: access.Resource{Kind: kind, ID: resource}, Actor: actor, Channel: channel,
-			Attributes: attributes, Data: data,
+			Type:       "user.created",
+			Resource:   access.Resource{Kind: kind, ID: resource},
+			Actor:      actor,
+			Channel:    channel,
+			Attributes: attributes,
+			Data:       data,
 		}, name)
 	}
 

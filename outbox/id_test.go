@@ -27,7 +27,9 @@ func TestTheSameIDAgain(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, Result{ID: "x"}, first)
 		again := named("x")
-		again.Actor, again.Channel, again.Attributes = "other", "other", map[string]string{"not": "counted"}
+		again.Actor = "other"
+		again.Channel = "other"
+		again.Attributes = map[string]string{"not": "counted"}
 		second, err := b.client.Enqueue(t.Context(), b.tx, again)
 		require.NoError(t, err)
 		require.Equal(t, Result{ID: "x", Duplicate: true}, second)

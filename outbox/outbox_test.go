@@ -27,7 +27,11 @@ func setup(t *testing.T) *bench {
 	pool := pgtest.Pool(t)
 	client, err := New(nil)
 	require.NoError(t, err)
-	return &bench{client: client, pool: pool, tx: begin(t, pool)}
+	return &bench{
+		client: client,
+		pool:   pool,
+		tx:     begin(t, pool),
+	}
 }
 
 // begin returns a transaction that is rolled back when the test ends.
@@ -43,7 +47,12 @@ func begin(t *testing.T, db interface {
 }
 
 func valid() Intent {
-	return Intent{Type: "user.created", Site: "/noaa/nws/oun", Resource: access.Resource{Kind: "user", ID: "42"}, Data: map[string]int{"n": 1}}
+	return Intent{
+		Type:     "user.created",
+		Site:     "/noaa/nws/oun",
+		Resource: access.Resource{Kind: "user", ID: "42"},
+		Data:     map[string]int{"n": 1},
+	}
 }
 
 // count returns the numbers of intents, of their states and of jobs.

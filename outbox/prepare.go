@@ -27,7 +27,11 @@ func (c *Client) prepare(ctx context.Context, in []Intent) (records []*record, n
 			return nil, false, bad
 		}
 		if c.registry == nil && in[i].SchemaVersion != 0 {
-			return nil, false, &InvalidIntentError{Index: i, Field: "SchemaVersion", Reason: "needs Config.Pool"}
+			return nil, false, &InvalidIntentError{
+				Index:  i,
+				Field:  "SchemaVersion",
+				Reason: "needs Config.Pool",
+			}
 		}
 		records[i] = rec
 		due = due || rec.NotBefore == nil || !rec.NotBefore.After(c.wakes.now())

@@ -45,8 +45,12 @@ type loadedTypes struct {
 
 func newRegistry(cfg *Config) *registry {
 	return &registry{
-		pool: cfg.Pool, schema: cfg.Schema, strict: cfg.Strict, timeout: registryTimeout,
-		now: time.Now, loading: make(chan struct{}, 1),
+		pool:    cfg.Pool,
+		schema:  cfg.Schema,
+		strict:  cfg.Strict,
+		timeout: registryTimeout,
+		now:     time.Now,
+		loading: make(chan struct{}, 1),
 	}
 }
 
@@ -118,7 +122,11 @@ func (r *registry) load(ctx context.Context) (map[string]store.ListNewestVersion
 	if types := r.young(); types != nil {
 		return types, nil
 	}
-	next := &loadedTypes{at: r.now(), generation: r.generation.Load(), types: map[string]store.ListNewestVersionsRow{}}
+	next := &loadedTypes{
+		at:         r.now(),
+		generation: r.generation.Load(),
+		types:      map[string]store.ListNewestVersionsRow{},
+	}
 	rows, err := store.In(r.pool, r.schema).ListNewestVersions(ctx)
 	if err != nil {
 		return nil, err

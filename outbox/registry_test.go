@@ -124,7 +124,11 @@ func TestDataIsCheckedBySchema(t *testing.T) {
 		client, _ := clocked(t, b.pool, false)
 		require.NoError(t, ofClient(t, client).Register(t.Context(),
 			EventType{Name: "draft.seven", Schemas: []EventSchema{
-				{Version: 1, Draft: Draft7, Schema: json.RawMessage(`{"items": [{"type": "null"}], "additionalItems": false}`)},
+				{
+					Version: 1,
+					Draft:   Draft7,
+					Schema:  json.RawMessage(`{"items": [{"type": "null"}], "additionalItems": false}`),
+				},
 			}},
 			EventType{Name: "draft.new", Schemas: []EventSchema{
 				{Version: 1, Schema: json.RawMessage(`{"prefixItems": [{"type": "null"}], "items": false}`)},

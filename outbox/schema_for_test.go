@@ -49,9 +49,20 @@ func TestASchemaOfATypeTakesWhatItsValuesAreEncodedAs(t *testing.T) {
 	require.NoError(t, err)
 	nick, now := "a", time.Now()
 	full := derived{
-		named1: named1{ID: uuid.New()}, Address: netip.IPv6Loopback(), Any: []int{1}, At: now, Bytes: []byte("a"), Count: 255, Gone: &now,
-		Map: map[string]map[string]int{"a": nil, "b": {"c": 1}}, Nick: &nick, Number: "1.5", Raw: json.RawMessage(`{"a": 1}`),
-		Resources: []access.Resource{{Kind: "k", ID: "i"}}, Sum: big.NewInt(7), unseen: func() {},
+		named1:    named1{ID: uuid.New()},
+		Address:   netip.IPv6Loopback(),
+		Any:       []int{1},
+		At:        now,
+		Bytes:     []byte("a"),
+		Count:     255,
+		Gone:      &now,
+		Map:       map[string]map[string]int{"a": nil, "b": {"c": 1}},
+		Nick:      &nick,
+		Number:    "1.5",
+		Raw:       json.RawMessage(`{"a": 1}`),
+		Resources: []access.Resource{{Kind: "k", ID: "i"}},
+		Sum:       big.NewInt(7),
+		unseen:    func() {},
 	}
 	for _, v := range []any{derived{}, full} {
 		data, err := payload.Marshal(v)

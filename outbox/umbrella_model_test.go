@@ -41,7 +41,10 @@ func TestUmbrellaTypesFindTheSubscriptionsOfTheModel(t *testing.T) {
 	patterns := map[uuid.UUID]string{}
 	for _, pattern := range append([]string{"a.*", "*.b", "b.**", "*.*.*", "**"}, names...) {
 		created, err := subs.Create(t.Context(), hierarchy.SubscriptionSpec{
-			Events: []string{pattern}, Operator: true, Site: "/", URL: "https://example.com/" + pattern[:1],
+			Events:   []string{pattern},
+			Operator: true,
+			Site:     "/",
+			URL:      "https://example.com/" + pattern[:1],
 		})
 		require.NoError(t, err)
 		patterns[created.ID] = pattern

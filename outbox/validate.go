@@ -75,7 +75,11 @@ func refuse(field, reason string, args ...any) *InvalidIntentError {
 }
 
 func refuseErr(field string, err error) *InvalidIntentError {
-	return &InvalidIntentError{Field: field, Reason: err.Error(), err: err}
+	return &InvalidIntentError{
+		Field:  field,
+		Reason: err.Error(),
+		err:    err,
+	}
 }
 
 func checkID(in *Intent) *InvalidIntentError {

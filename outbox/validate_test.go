@@ -148,7 +148,12 @@ func TestTheSQLFunctionRefusesByItself(t *testing.T) {
 		require.NotEmpty(t, rows[0].Reason)
 
 		alone := enqueueUnchecked(t, b.tx, bad)
-		require.Equal(t, []store.EnqueueBatchRow{{Ord: 1, Outcome: "invalid", Field: r.field, Reason: rows[0].Reason}}, alone, r.name)
+		require.Equal(t, []store.EnqueueBatchRow{{
+			Ord:     1,
+			Outcome: "invalid",
+			Field:   r.field,
+			Reason:  rows[0].Reason,
+		}}, alone, r.name)
 	}
 	require.Equal(t, [3]int{}, count(t, b.tx))
 }
@@ -252,8 +257,16 @@ func enqueueUnchecked(t *testing.T, tx pgx.Tx, in ...Intent) []store.EnqueueBatc
 		data, err := json.Marshal(one.Data)
 		require.NoError(t, err)
 		records[i] = &record{
-			ActiveSite: one.ActiveSite, Actor: one.Actor, Attributes: one.Attributes, Channel: one.Channel, Data: string(data), ID: one.ID,
-			ResourceID: one.Resource.ID, ResourceKind: one.Resource.Kind, Site: one.Site, Type: one.Type,
+			ActiveSite:   one.ActiveSite,
+			Actor:        one.Actor,
+			Attributes:   one.Attributes,
+			Channel:      one.Channel,
+			Data:         string(data),
+			ID:           one.ID,
+			ResourceID:   one.Resource.ID,
+			ResourceKind: one.Resource.Kind,
+			Site:         one.Site,
+			Type:         one.Type,
 		}
 	}
 	rows, err := client.enqueue(t.Context(), tx, records, false)
@@ -268,7 +281,14 @@ func FuzzRefusalsNeverPanic(f *testing.F) {
 		f.Add(in.ID, in.Type, string(in.Site), in.Actor, fmt.Appendf(nil, "%d", i))
 	}
 	f.Fuzz(func(t *testing.T, id, typ, site, text string, data []byte) {
-		in := Intent{ID: id, Type: typ, Site: hierarchy.Path(site), Actor: text, Attributes: map[string]string{text: id}, Data: data}
+		in := Intent{
+			ID:         id,
+			Type:       typ,
+			Site:       hierarchy.Path(site),
+			Actor:      text,
+			Attributes: map[string]string{text: id},
+			Data:       data,
+		}
 		rec, bad := newRecord(&in, 100)
 		require.NotEqual(t, rec == nil, bad == nil)
 		if rec != nil {

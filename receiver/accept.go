@@ -35,8 +35,13 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	ev := Event{
-		ID: newEventID(), Receiver: t.rec.Name, Owner: t.owner, DeliveryID: t.rec.DeliveryID(r.Header, body),
-		ContentType: strings.ToValidUTF8(contentType, ""), Header: redact(r.Header, t.rec.RedactHeaders), Body: body,
+		ID:          newEventID(),
+		Receiver:    t.rec.Name,
+		Owner:       t.owner,
+		DeliveryID:  t.rec.DeliveryID(r.Header, body),
+		ContentType: strings.ToValidUTF8(contentType, ""),
+		Header:      redact(r.Header, t.rec.RedactHeaders),
+		Body:        body,
 	}
 	if err := t.rec.check(ev); errors.Is(err, errCharset) {
 		unsupported(w)
@@ -54,7 +59,11 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	if added && t.rec.Sync {
-		ran, err := h.inbox.Run(context.WithoutCancel(r.Context()), Ref{Receiver: ev.Receiver, Owner: ev.Owner, ID: status.ID})
+		ran, err := h.inbox.Run(context.WithoutCancel(r.Context()), Ref{
+			Receiver: ev.Receiver,
+			Owner:    ev.Owner,
+			ID:       status.ID,
+		})
 		if err != nil { // it is stored, and the inbox will see to it
 			h.cfg.Logger.ErrorContext(r.Context(), "receiver: could not process an event at once", "event", status.ID, "error", err)
 		} else {

@@ -20,7 +20,11 @@ type summary struct {
 func answerPost(w http.ResponseWriter, t target, s Status) {
 	if s.State == Gone {
 		headers(w, t, s)
-		writeJSON(w, http.StatusOK, summary{ID: s.ID, Message: "Deleted.", Status: http.StatusOK})
+		writeJSON(w, http.StatusOK, summary{
+			ID:      s.ID,
+			Message: "Deleted.",
+			Status:  http.StatusOK,
+		})
 		return
 	}
 	answer(w, t, s)
@@ -41,7 +45,11 @@ func answer(w http.ResponseWriter, t target, s Status) {
 		if message == "" {
 			message = "Accepted."
 		}
-		writeJSON(w, http.StatusAccepted, summary{ID: s.ID, Message: message, Status: http.StatusAccepted})
+		writeJSON(w, http.StatusAccepted, summary{
+			ID:      s.ID,
+			Message: message,
+			Status:  http.StatusAccepted,
+		})
 	}
 }
 
@@ -51,7 +59,11 @@ func answerDone(w http.ResponseWriter, s Status) {
 		resp.Status = http.StatusCreated
 	}
 	if len(resp.Body) == 0 && resp.ContentType == "" {
-		writeJSON(w, resp.Status, summary{ID: s.ID, Message: http.StatusText(resp.Status) + ".", Status: resp.Status})
+		writeJSON(w, resp.Status, summary{
+			ID:      s.ID,
+			Message: http.StatusText(resp.Status) + ".",
+			Status:  resp.Status,
+		})
 		return
 	}
 	if resp.ContentType == "" {

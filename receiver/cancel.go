@@ -12,5 +12,9 @@ import (
 // Sync, since any other answer of 2xx agrees, the 202 of one that is not among them.
 func Cancel(reason string) Response {
 	body, _ := json.Marshal(map[string]string{"reason": reason}) //nolint:errchkjson // a text always encodes
-	return Response{Status: http.StatusOK, ContentType: dialect.ContentTypeCancel, Body: body}
+	return Response{
+		Status:      http.StatusOK,
+		ContentType: dialect.ContentTypeCancel,
+		Body:        body,
+	}
 }

@@ -51,17 +51,25 @@ func TestAReceiverAcceptsWhatClientsOfOthersSigned(t *testing.T) {
 					processed[client] += string(ev.Body)
 					return receiver.Response{}, nil
 				},
-				Name: client, Secrets: receiver.StaticSecrets(secret), Sync: true, Verifier: verifiers[client],
+				Name:     client,
+				Secrets:  receiver.StaticSecrets(secret),
+				Sync:     true,
+				Verifier: verifiers[client],
 			})
 			require.NoError(t, err)
 			inbox := receiver.NewMemory(registry)
 			t.Cleanup(inbox.Close)
 			handler, err := receiver.NewHandler(registry, inbox, &receiver.Config{
-				BaseURL: "https://app.example.com", Logger: slog.New(slog.DiscardHandler),
-				Now: func() time.Time { return time.Unix(file.Timestamp, 0) },
+				BaseURL: "https://app.example.com",
+				Logger:  slog.New(slog.DiscardHandler),
+				Now:     func() time.Time { return time.Unix(file.Timestamp, 0) },
 			})
 			require.NoError(t, err)
-			req := dialect.Request{Method: http.MethodPost, URL: "/" + client, Header: http.Header{}}
+			req := dialect.Request{
+				Method: http.MethodPost,
+				URL:    "/" + client,
+				Header: http.Header{},
+			}
 			for header, value := range signed.Headers {
 				req.Header.Set(header, value)
 			}

@@ -33,7 +33,13 @@ var added = []http.Header{
 func sent(t *testing.T, verifier dialect.Verifier, at time.Time, secrets []dialect.Secret) (h http.Header, body []byte) {
 	t.Helper()
 	body = []byte(`{"id":"evt_1","source":"/s","type":"a.b"}`)
-	in := dialect.SignInput{ID: "msg_1", Type: "a.b", At: at, Body: body, Secrets: secrets}
+	in := dialect.SignInput{
+		ID:      "msg_1",
+		Type:    "a.b",
+		At:      at,
+		Body:    body,
+		Secrets: secrets,
+	}
 	var signer dialect.Signer
 	own := http.Header{"Content-Type": {"application/json"}}
 	switch v := verifier.(type) {
@@ -88,13 +94,18 @@ func TestDeliveryID_IsLookedForInTheOnePlaceOfTheScheme(t *testing.T) {
 					runs = append(runs, ev)
 					return receiver.Response{}, nil
 				},
-				Name: "in", Secrets: receiver.StaticSecrets(secret), Sync: true, Verifier: tt.verifier,
+				Name:     "in",
+				Secrets:  receiver.StaticSecrets(secret),
+				Sync:     true,
+				Verifier: tt.verifier,
 			})
 			require.NoError(t, err)
 			inbox := receiver.NewMemory(registry)
 			t.Cleanup(inbox.Close)
 			handler, err := receiver.NewHandler(registry, inbox, &receiver.Config{
-				BaseURL: "https://app.example.com", Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at },
+				BaseURL: "https://app.example.com",
+				Logger:  slog.New(slog.DiscardHandler),
+				Now:     func() time.Time { return at },
 			})
 			require.NoError(t, err)
 			h, body := sent(t, tt.verifier, at, []dialect.Secret{secret})

@@ -39,7 +39,10 @@ func TestRequestsOfEachDialectAreVerified(t *testing.T) {
 					runs = append(runs, ev)
 					return receiver.Response{}, nil
 				},
-				Name: "in", Secrets: receiver.StaticSecrets(secret), Sync: true, Verifier: verifiers[d.Name()],
+				Name:     "in",
+				Secrets:  receiver.StaticSecrets(secret),
+				Sync:     true,
+				Verifier: verifiers[d.Name()],
 			})
 			require.NoError(t, err)
 			inbox := receiver.NewMemory(registry)
@@ -48,7 +51,12 @@ func TestRequestsOfEachDialectAreVerified(t *testing.T) {
 				BaseURL: "https://app.example.com", Now: func() time.Time { return at.Add(time.Minute) },
 			})
 			require.NoError(t, err)
-			msg, err := d.Envelope(dialect.Event{ID: "msg_1", Type: "user.created", Site: "/noaa", OccurredAt: at}, []byte(`{"id":7}`))
+			msg, err := d.Envelope(dialect.Event{
+				ID:         "msg_1",
+				Type:       "user.created",
+				Site:       "/noaa",
+				OccurredAt: at,
+			}, []byte(`{"id":7}`))
 			require.NoError(t, err)
 			req, err := d.Request(msg, dialect.Destination{URL: "/in", Secrets: []dialect.Secret{secret}}, dialect.Attempt{Number: 1, At: at})
 			require.NoError(t, err)

@@ -23,7 +23,10 @@ func Example_sns() {
 	}
 	token, hash := receiver.NewToken()
 	receivers, err := receiver.NewRegistry(receiver.Receiver{
-		Name: "sns", Raw: true, Sync: true, Tokens: receiver.StaticTokens{"alarms": hash},
+		Name:       "sns",
+		Raw:        true,
+		Sync:       true,
+		Tokens:     receiver.StaticTokens{"alarms": hash},
 		DeliveryID: func(h http.Header, _ []byte) string { return h.Get("X-Amz-Sns-Message-Id") },
 		Func: func(ctx context.Context, ev receiver.Event) (receiver.Response, error) {
 			var message struct{ Type, Message, SubscribeURL string }
@@ -89,7 +92,9 @@ func Example_sharePoint() {
 	}
 	token, hash := receiver.NewToken()
 	receivers, err := receiver.NewRegistry(receiver.Receiver{
-		Name: "sharepoint", Sync: true, Tokens: receiver.StaticTokens{"lists": hash},
+		Name:   "sharepoint",
+		Sync:   true,
+		Tokens: receiver.StaticTokens{"lists": hash},
 		Func: func(_ context.Context, ev receiver.Event) (receiver.Response, error) {
 			var notification struct {
 				Value []struct{ ClientState, Resource string }

@@ -14,7 +14,9 @@ import (
 func Example() {
 	token, hash := receiver.NewToken()
 	receivers, err := receiver.NewRegistry(receiver.Receiver{
-		Name: "orders", Sync: true, Tokens: receiver.StaticTokens{"ann": hash},
+		Name:   "orders",
+		Sync:   true,
+		Tokens: receiver.StaticTokens{"ann": hash},
 		Func: func(_ context.Context, ev receiver.Event) (receiver.Response, error) {
 			fmt.Printf("%s's: %s\n", ev.Owner, ev.Body)
 			return receiver.Response{}, nil
@@ -52,7 +54,9 @@ func Example() {
 func ExampleCancel() {
 	token, hash := receiver.NewToken()
 	receivers, err := receiver.NewRegistry(receiver.Receiver{
-		Name: "gate", Sync: true, Tokens: receiver.StaticTokens{"legal": hash},
+		Name:   "gate",
+		Sync:   true,
+		Tokens: receiver.StaticTokens{"legal": hash},
 		Func: func(context.Context, receiver.Event) (receiver.Response, error) {
 			return receiver.Cancel("a legal hold is on the record"), nil
 		},

@@ -63,7 +63,12 @@ func NewHandler(registry *Registry, inbox Inbox, cfg *Config) (*Handler, error) 
 	for name := range c.DebugURLs {
 		c.Logger.Warn("receiver: a debug URL takes the place of a hook URL", "receiver", name)
 	}
-	return &Handler{cfg: c, inbox: inbox, prefix: base.Path + "/", registry: registry}, nil
+	return &Handler{
+		cfg:      c,
+		inbox:    inbox,
+		prefix:   base.Path + "/",
+		registry: registry,
+	}, nil
 }
 
 // HookURL returns the URL to give to a sender. It is a credential where it has a token;
@@ -185,7 +190,11 @@ func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request, t target) {
 	err := ErrNotFound
 	var status Status
 	if t.rec.Authorize(r) {
-		status, err = ask(r.Context(), Ref{Receiver: t.rec.Name, Owner: t.owner, ID: t.id})
+		status, err = ask(r.Context(), Ref{
+			Receiver: t.rec.Name,
+			Owner:    t.owner,
+			ID:       t.id,
+		})
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):

@@ -51,11 +51,22 @@ func newBundle(t *testing.T, change func(rec *receiver.Receiver)) *bundle {
 	require.NoError(t, err)
 	registry := &receiver.Registry{}
 	for _, rec := range []receiver.Receiver{
-		{Name: "async", Verifier: dialect.HubVerifier{}, Secrets: receiver.StaticSecrets(secret)},
-		{Name: "sync", Sync: true, Verifier: dialect.HubVerifier{}, Secrets: receiver.StaticSecrets(secret)},
+		{
+			Name:     "async",
+			Verifier: dialect.HubVerifier{},
+			Secrets:  receiver.StaticSecrets(secret),
+		},
+		{
+			Name:     "sync",
+			Sync:     true,
+			Verifier: dialect.HubVerifier{},
+			Secrets:  receiver.StaticSecrets(secret),
+		},
 		{Name: "mine", Tokens: receiver.StaticTokens{"ann": annHash, "bob": bobHash}},
 	} {
-		rec.Backoff, rec.Func, rec.MaxAttempts = func(int) time.Duration { return time.Millisecond }, b.run, 2
+		rec.Backoff = func(int) time.Duration { return time.Millisecond }
+		rec.Func = b.run
+		rec.MaxAttempts = 2
 		if change != nil {
 			change(&rec)
 		}
@@ -66,7 +77,8 @@ func newBundle(t *testing.T, change func(rec *receiver.Receiver)) *bundle {
 	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.handler.ServeHTTP(w, r) }))
 	t.Cleanup(b.server.Close)
 	b.handler, err = receiver.NewHandler(registry, b.inbox, &receiver.Config{
-		BaseURL: b.server.URL + "/hooks/", Logger: slog.New(slog.NewTextHandler(b.log, nil)),
+		BaseURL:   b.server.URL + "/hooks/",
+		Logger:    slog.New(slog.NewTextHandler(b.log, nil)),
 		DebugURLs: map[string]string{"sync": "https://tunnel.example/{token}"},
 	})
 	require.NoError(t, err)
@@ -217,7 +229,11 @@ func TestASyncReceiverAnswersItself(t *testing.T) {
 	b := newBundle(t, nil)
 	require.Equal(t, http.StatusCreated, b.post("sync", "d0", `{}`).StatusCode)
 	b.does(func(_ context.Context, ev receiver.Event) (receiver.Response, error) {
-		return receiver.Response{Status: http.StatusTeapot, ContentType: "text/plain", Body: append([]byte("got "), ev.Body...)}, nil
+		return receiver.Response{
+			Status:      http.StatusTeapot,
+			ContentType: "text/plain",
+			Body:        append([]byte("got "), ev.Body...),
+		}, nil
 	})
 
 	for range 2 {

@@ -49,8 +49,11 @@ var (
 func NewMemory(registry *Registry) *Memory {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Memory{
-		ctx: ctx, stop: stop, registry: registry,
-		byID: map[string]*memoryEvent{}, byKey: map[memoryKey]*memoryEvent{},
+		ctx:      ctx,
+		stop:     stop,
+		registry: registry,
+		byID:     map[string]*memoryEvent{},
+		byKey:    map[memoryKey]*memoryEvent{},
 	}
 }
 
@@ -91,7 +94,12 @@ func (m *Memory) Add(_ context.Context, ev Event) (Status, bool, error) {
 		return e.status, reopened, nil
 	}
 	ev.ReceivedAt = time.Now()
-	e := &memoryEvent{event: ev, status: Status{ID: ev.ID, Receiver: ev.Receiver, Owner: ev.Owner, State: Pending}}
+	e := &memoryEvent{event: ev, status: Status{
+		ID:       ev.ID,
+		Receiver: ev.Receiver,
+		Owner:    ev.Owner,
+		State:    Pending,
+	}}
 	m.byID[ev.ID] = e
 	if ev.DeliveryID != "" {
 		m.byKey[key] = e
@@ -107,7 +115,10 @@ func (m *Memory) schedule(e *memoryEvent, wait time.Duration) {
 
 // reopen opens a new round of an event that has failed.
 func (m *Memory) reopen(e *memoryEvent, wait time.Duration) {
-	e.before, e.ended, e.status.State, e.status.Error = e.status.Attempts, time.Time{}, Pending, ""
+	e.before = e.status.Attempts
+	e.ended = time.Time{}
+	e.status.State = Pending
+	e.status.Error = ""
 	m.schedule(e, wait)
 }
 
@@ -153,7 +164,13 @@ func (m *Memory) Delete(_ context.Context, ref Ref) (Status, error) {
 	if e.cancel != nil {
 		e.cancel()
 	}
-	e.end(Status{ID: ref.ID, Receiver: ref.Receiver, Owner: ref.Owner, State: Gone, Attempts: e.status.Attempts})
+	e.end(Status{
+		ID:       ref.ID,
+		Receiver: ref.Receiver,
+		Owner:    ref.Owner,
+		State:    Gone,
+		Attempts: e.status.Attempts,
+	})
 	return e.status, nil
 }
 
@@ -183,10 +200,14 @@ func (m *Memory) attempt(ctx context.Context, e *memoryEvent) {
 	switch {
 	case e.status.State != Pending: // it was deleted meanwhile
 	case err == nil:
-		status.State, status.Response, status.Error = Done, resp, ""
+		status.State = Done
+		status.Response = resp
+		status.Error = ""
 		e.end(status)
 	case rec.Final(number, err):
-		e.status.State, e.status.Error, e.ended = Failed, err.Error(), time.Now()
+		e.status.State = Failed
+		e.status.Error = err.Error()
+		e.ended = time.Now()
 	default:
 		e.status.Error = err.Error()
 		if !m.closed {
@@ -207,7 +228,9 @@ func (m *Memory) begin(e *memoryEvent, cancel context.CancelFunc) (Receiver, Eve
 		return Receiver{}, Event{}, false
 	}
 	e.status.Attempts++
-	e.cancel, e.running, e.event.Attempt = cancel, true, e.status.Attempts
+	e.cancel = cancel
+	e.running = true
+	e.event.Attempt = e.status.Attempts
 	m.attempts.Add(1)
 	return rec, e.event, true
 }
@@ -224,5 +247,8 @@ func (m *Memory) report(e *memoryEvent, message string) error {
 
 // end forgets the payload of an event that nobody will process any more.
 func (e *memoryEvent) end(status Status) {
-	e.status, e.event.Body, e.event.Header, e.ended = status, nil, nil, time.Now()
+	e.status = status
+	e.event.Body = nil
+	e.event.Header = nil
+	e.ended = time.Now()
 }

@@ -29,9 +29,17 @@ func (r EventRecord) place() EventPlace { return EventPlace{ID: r.ID, At: r.Rece
 
 func (e *memoryEvent) record() EventRecord {
 	r := EventRecord{
-		ID: e.event.ID, Receiver: e.event.Receiver, Owner: e.event.Owner, DeliveryID: e.event.DeliveryID, ContentType: e.event.ContentType,
-		State: e.status.State, Attempts: e.status.Attempts, Message: e.status.Message, Error: e.status.Error,
-		ResponseStatus: e.status.Response.Status, ReceivedAt: e.event.ReceivedAt,
+		ID:             e.event.ID,
+		Receiver:       e.event.Receiver,
+		Owner:          e.event.Owner,
+		DeliveryID:     e.event.DeliveryID,
+		ContentType:    e.event.ContentType,
+		State:          e.status.State,
+		Attempts:       e.status.Attempts,
+		Message:        e.status.Message,
+		Error:          e.status.Error,
+		ResponseStatus: e.status.Response.Status,
+		ReceivedAt:     e.event.ReceivedAt,
 	}
 	if r.State == Pending {
 		due := e.due

@@ -17,8 +17,10 @@ func TestUnregister_AReceiverIsGoneAndItsEventsWait(t *testing.T) {
 	registry := &receiver.Registry{}
 	ran := make(chan receiver.Event, 1)
 	failing := receiver.Receiver{
-		Backoff: func(int) time.Duration { return time.Millisecond }, Name: "in", Raw: true,
-		Tokens: receiver.StaticTokens{"ann": receiver.HashToken("token")},
+		Backoff: func(int) time.Duration { return time.Millisecond },
+		Name:    "in",
+		Raw:     true,
+		Tokens:  receiver.StaticTokens{"ann": receiver.HashToken("token")},
 		Func: func(context.Context, receiver.Event) (receiver.Response, error) {
 			require.True(t, registry.Unregister("in"))
 			return receiver.Response{}, errors.New("not yet")

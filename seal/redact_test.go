@@ -26,7 +26,13 @@ func TestKeysAreRedactedHoweverTheyArePrinted(t *testing.T) {
 		key    seal.Key
 		set    *seal.Keyset
 	}
-	held := holder{Key: key, Keys: []seal.Key{key}, Sealer: set, key: key, set: set}
+	held := holder{
+		Key:    key,
+		Keys:   []seal.Key{key},
+		Sealer: set,
+		key:    key,
+		set:    set,
+	}
 	var log strings.Builder
 	for _, logger := range []*slog.Logger{slog.New(slog.NewTextHandler(&log, nil)), slog.New(slog.NewJSONHandler(&log, nil))} {
 		logger.Info("x", slog.Any("key", key), slog.Any("pointer", &key), slog.Any("set", set), slog.Any("held", held))

@@ -172,7 +172,13 @@ func Random(kind Kind) Secret {
 	return newSecret(secretPrefix+base64.StdEncoding.EncodeToString(seed), string(seed), sharedForm)
 }
 
-func newSecret(text, key string, f form) Secret { return Secret{text: &text, key: &key, form: f} }
+func newSecret(text, key string, f form) Secret {
+	return Secret{
+		text: &text,
+		key:  &key,
+		form: f,
+	}
+}
 
 func checkShared(n int) error {
 	if n < MinSecretBytes || n > MaxSecretBytes {

@@ -21,8 +21,16 @@ func desk(_ context.Context, a access.Action) error {
 
 func actions() []ActionCase {
 	return []ActionCase{
-		{Name: "ann views", Action: access.Action{Principal: "ann", Verb: access.VerbView, Events: []string{"user.*"}}},
-		{Name: "ann deletes", Action: access.Action{Principal: "ann", Verb: access.VerbDelete}, Want: access.ErrDenied},
+		{Name: "ann views", Action: access.Action{
+			Principal: "ann",
+			Verb:      access.VerbView,
+			Events:    []string{"user.*"},
+		}},
+		{
+			Name:   "ann deletes",
+			Action: access.Action{Principal: "ann", Verb: access.VerbDelete},
+			Want:   access.ErrDenied,
+		},
 	}
 }
 

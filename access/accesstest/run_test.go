@@ -24,9 +24,21 @@ func (b batch) CheckMany(_ context.Context, rs []access.Request) []error { retur
 
 func cases() []Case {
 	return []Case{
-		{Name: "the owner", Request: access.Request{Principal: "ann", Attributes: map[string]string{"a": "1"}, Data: []byte(`1`)}},
-		{Name: "a stranger", Request: access.Request{Principal: "bob"}, Want: access.ErrDenied},
-		{Name: "nobody", Request: access.Request{Principal: "eve"}, Want: access.ErrUnknownPrincipal},
+		{Name: "the owner", Request: access.Request{
+			Principal:  "ann",
+			Attributes: map[string]string{"a": "1"},
+			Data:       []byte(`1`),
+		}},
+		{
+			Name:    "a stranger",
+			Request: access.Request{Principal: "bob"},
+			Want:    access.ErrDenied,
+		},
+		{
+			Name:    "nobody",
+			Request: access.Request{Principal: "eve"},
+			Want:    access.ErrUnknownPrincipal,
+		},
 	}
 }
 

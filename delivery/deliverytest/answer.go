@@ -55,7 +55,11 @@ type Answer struct {
 // Veto is the answer of a gate that says no to a question.
 func Veto(reason string) Answer {
 	body, _ := json.Marshal(map[string]string{"reason": reason}) //nolint:errchkjson // a text always encodes
-	return Answer{Status: http.StatusOK, Header: http.Header{"Content-Type": {dialect.ContentTypeCancel}}, Body: body}
+	return Answer{
+		Status: http.StatusOK,
+		Header: http.Header{"Content-Type": {dialect.ContentTypeCancel}},
+		Body:   body,
+	}
 }
 
 func (r *Receiver) answer(w http.ResponseWriter, req *http.Request, a *Answer) {

@@ -40,5 +40,9 @@ func newCertificate() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("deliverytest: parse certificate: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, Leaf: leaf, PrivateKey: key}, nil
+	return tls.Certificate{
+		Certificate: [][]byte{der},
+		Leaf:        leaf,
+		PrivateKey:  key,
+	}, nil
 }

@@ -54,7 +54,9 @@ func ExampleHostileServers() {
 			t.Run(server.Name, func(t *testing.T) {
 				t.Parallel()
 				created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-					Events: []string{"**"}, Operator: true, URL: server.Start(t),
+					Events:   []string{"**"},
+					Operator: true,
+					URL:      server.Start(t),
 				})
 				require.NoError(t, err)
 

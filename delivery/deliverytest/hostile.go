@@ -77,7 +77,9 @@ func (s HostileServer) Start(tb TB) (url string) {
 			return ""
 		}
 		listener = tls.NewListener(listener, &tls.Config{
-			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
+			Certificates: []tls.Certificate{cert},
+			MinVersion:   tls.VersionTLS12,
+			NextProtos:   []string{"h2"},
 		})
 		url = "https://" + listener.Addr().String()
 	}
@@ -117,7 +119,11 @@ func (s HostileServer) accept(listener net.Listener) (stop func()) {
 			running.Go(func() {
 				defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 				defer conn.Close()
-				s.converse(&hostileConn{Conn: conn, in: bufio.NewReader(conn), closed: ctx.Done()})
+				s.converse(&hostileConn{
+					Conn:   conn,
+					in:     bufio.NewReader(conn),
+					closed: ctx.Done(),
+				})
 			})
 		}
 	})

@@ -37,7 +37,12 @@ var bomb = sync.OnceValue(func() string {
 
 func hostileHTTP1() []HostileServer {
 	server := func(name string, outcome delivery.Outcome, class string, converse func(c *hostileConn)) HostileServer {
-		return HostileServer{Name: name, Outcome: outcome, Class: class, converse: converse}
+		return HostileServer{
+			Name:     name,
+			Outcome:  outcome,
+			Class:    class,
+			converse: converse,
+		}
 	}
 	return []HostileServer{
 		server("silence", delivery.OutcomeTimeout, "timeout", (*hostileConn).linger),

@@ -10,14 +10,26 @@ import (
 
 func hostileHTTP2() []HostileServer {
 	server := func(name string, outcome delivery.Outcome, class string, converse func(c *frames)) HostileServer {
-		return HostileServer{Name: "HTTP/2: " + name, Outcome: outcome, Class: class, HTTP2: true, converse: func(c *hostileConn) {
-			if f := (&frames{hostileConn: c}); f.begin() {
-				converse(f)
-			}
-		}}
+		return HostileServer{
+			Name:    "HTTP/2: " + name,
+			Outcome: outcome,
+			Class:   class,
+			HTTP2:   true,
+			converse: func(c *hostileConn) {
+				if f := (&frames{hostileConn: c}); f.begin() {
+					converse(f)
+				}
+			},
+		}
 	}
 	handler := func(name string, outcome delivery.Outcome, class string, handle http.HandlerFunc) HostileServer {
-		return HostileServer{Name: "HTTP/2: " + name, Outcome: outcome, Class: class, HTTP2: true, handle: handle}
+		return HostileServer{
+			Name:    "HTTP/2: " + name,
+			Outcome: outcome,
+			Class:   class,
+			HTTP2:   true,
+			handle:  handle,
+		}
 	}
 	return []HostileServer{
 		server("silence", delivery.OutcomeTimeout, "timeout", func(c *frames) { c.linger() }),

@@ -70,7 +70,11 @@ func post(t *testing.T, client *http.Client, url string, header http.Header, bod
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
-	return answer{status: resp.StatusCode, header: resp.Header, body: string(got)}, err
+	return answer{
+		status: resp.StatusCode,
+		header: resp.Header,
+		body:   string(got),
+	}, err
 }
 
 func parsed(t *testing.T, text string) dialect.Secret {
@@ -84,7 +88,11 @@ func parsed(t *testing.T, text string) dialect.Secret {
 func signed(t *testing.T, secret, url string) dialect.Request {
 	t.Helper()
 	standard := dialect.Standard()
-	message, err := standard.Envelope(dialect.Event{ID: "msg_1", Type: "user.created", OccurredAt: time.Now()}, []byte(`{}`))
+	message, err := standard.Envelope(dialect.Event{
+		ID:         "msg_1",
+		Type:       "user.created",
+		OccurredAt: time.Now(),
+	}, []byte(`{}`))
 	require.NoError(t, err)
 	req, err := standard.Request(message,
 		dialect.Destination{URL: url, Secrets: []dialect.Secret{parsed(t, secret)}}, dialect.Attempt{Number: 1, At: time.Now()})

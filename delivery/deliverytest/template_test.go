@@ -25,14 +25,20 @@ import (
 func story(t *testing.T, pool *pgxpool.Pool, schema string, n int) {
 	t.Helper()
 	ctx := t.Context()
-	engine, err := delivery.New(pool, &delivery.Config{Egress: deliverytest.LocalPolicy(), Schema: schema, Sealer: seal.Clear()})
+	engine, err := delivery.New(pool, &delivery.Config{
+		Egress: deliverytest.LocalPolicy(),
+		Schema: schema,
+		Sealer: seal.Clear(),
+	})
 	require.NoError(t, err)
 	client, err := outbox.New(&outbox.Config{Schema: schema})
 	require.NoError(t, err)
 	r := deliverytest.NewReceiver(t, nil)
 	r.Script(deliverytest.Answer{Status: 500})
 	created, err := engine.Subscriptions().Create(ctx, hierarchy.SubscriptionSpec{
-		Events: []string{"user.*"}, Operator: true, URL: r.URL(),
+		Events:   []string{"user.*"},
+		Operator: true,
+		URL:      r.URL(),
 	})
 	require.NoError(t, err)
 	require.NoError(t, r.Trust(created.Secret))

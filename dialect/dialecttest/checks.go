@@ -59,7 +59,12 @@ func checkRequest(c Case) error {
 	if first.Method == "" || first.URL != to.URL {
 		return fmt.Errorf("the request is %q %q, want a method and %q", first.Method, first.URL, to.URL)
 	}
-	snapshot := dialect.Request{Method: first.Method, URL: first.URL, Header: first.Header.Clone(), Body: slices.Clone(first.Body)}
+	snapshot := dialect.Request{
+		Method: first.Method,
+		URL:    first.URL,
+		Header: first.Header.Clone(),
+		Body:   slices.Clone(first.Body),
+	}
 	if err := always(snapshot, func() (dialect.Request, error) {
 		return c.Dialect.Request(msg, destination(c.Secrets...), attempt())
 	}); err != nil {
@@ -92,8 +97,12 @@ func always[T any](want T, call func() (T, error)) error {
 // stored is a message as it comes back from the database.
 func stored(msg dialect.Message) dialect.Message {
 	return dialect.Message{
-		ID: msg.ID, Type: msg.Type, ContentType: msg.ContentType, Headers: maps.Clone(msg.Headers),
-		Body: slices.Clone(msg.Body), OccurredAt: msg.OccurredAt,
+		ID:          msg.ID,
+		Type:        msg.Type,
+		ContentType: msg.ContentType,
+		Headers:     maps.Clone(msg.Headers),
+		Body:        slices.Clone(msg.Body),
+		OccurredAt:  msg.OccurredAt,
 	}
 }
 

@@ -49,7 +49,9 @@ func checkVerifier(t *testing.T, c Case) error {
 	if err != nil {
 		return err
 	}
-	header, body, secrets := req.Header.Clone(), slices.Clone(req.Body), slices.Clone(c.Secrets)
+	header := req.Header.Clone()
+	body := slices.Clone(req.Body)
+	secrets := slices.Clone(c.Secrets)
 	if err := always(true, func() (bool, error) {
 		return true, c.Verifier.Verify(req.Header, req.Body, secrets, attempt().At)
 	}); err != nil {
@@ -175,7 +177,9 @@ func checkTimes(c Case) error {
 }
 
 func checkRotation(c Case) error {
-	newest, oldest, other := c.Secrets[0], c.Secrets[1], c.Secrets[2]
+	newest := c.Secrets[0]
+	oldest := c.Secrets[1]
+	other := c.Secrets[2]
 	both, err := build(c, destination(newest, oldest))
 	if err != nil {
 		return err

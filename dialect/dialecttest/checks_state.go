@@ -24,8 +24,9 @@ func calls(c Case) []call {
 	var out []call
 	for i, secret := range c.Secrets {
 		out = append(out, call{
-			data: []byte(`{"n": ` + strconv.Itoa(i) + `}`), secret: secret,
-			at: dialect.Attempt{Number: i + 1, At: attempt().At.Add(time.Duration(i) * time.Hour)},
+			data:   []byte(`{"n": ` + strconv.Itoa(i) + `}`),
+			secret: secret,
+			at:     dialect.Attempt{Number: i + 1, At: attempt().At.Add(time.Duration(i) * time.Hour)},
 		})
 	}
 	return out

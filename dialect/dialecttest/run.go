@@ -128,10 +128,17 @@ type check struct {
 // over: decimals in times, escapes, white space and non-ASCII in the data.
 func event() dialect.Event {
 	return dialect.Event{
-		ID: "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", Type: "user.created", Site: "/noaa/nws/oun", ActiveSite: "/noaa",
-		Channel: "people", Actor: "head", ResourceKind: "user", ResourceID: "42",
-		Attributes: map[string]string{"class": "public"}, Data: data(),
-		OccurredAt: time.Date(2026, 5, 1, 14, 0, 0, 123456000, time.FixedZone("", 2*60*60)),
+		ID:           "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+		Type:         "user.created",
+		Site:         "/noaa/nws/oun",
+		ActiveSite:   "/noaa",
+		Channel:      "people",
+		Actor:        "head",
+		ResourceKind: "user",
+		ResourceID:   "42",
+		Attributes:   map[string]string{"class": "public"},
+		Data:         data(),
+		OccurredAt:   time.Date(2026, 5, 1, 14, 0, 0, 123456000, time.FixedZone("", 2*60*60)),
 	}
 }
 
@@ -143,7 +150,8 @@ func attempt() dialect.Attempt {
 
 func destination(secrets ...dialect.Secret) dialect.Destination {
 	return dialect.Destination{
-		URL: "https://example.com/hook?a=b", Secrets: secrets,
+		URL:     "https://example.com/hook?a=b",
+		Secrets: secrets,
 		Headers: map[string]string{"X-Dialecttest": "yes"},
 	}
 }

@@ -64,7 +64,10 @@ var errBroken = errors.New("broken")
 
 func standard() Case {
 	return Case{
-		Dialect: broken{}, Secrets: secrets(), Tolerance: dialect.DefaultTolerance, Verifier: dialect.StandardVerifier{},
+		Dialect:       broken{},
+		Secrets:       secrets(),
+		Tolerance:     dialect.DefaultTolerance,
+		Verifier:      dialect.StandardVerifier{},
 		SignedHeaders: []string{"webhook-id", "webhook-timestamp", "webhook-signature"},
 	}
 }
@@ -149,7 +152,12 @@ func TestRunFindsBrokenDialects(t *testing.T) {
 		"a header map that is shared": {of(func() dialect.Dialect {
 			shared := http.Header{}
 			return broken{request: func(msg dialect.Message, to dialect.Destination, _ dialect.Attempt) (dialect.Request, error) {
-				return dialect.Request{Method: "POST", URL: to.URL, Header: shared, Body: msg.Body}, nil
+				return dialect.Request{
+					Method: "POST",
+					URL:    to.URL,
+					Header: shared,
+					Body:   msg.Body,
+				}, nil
 			}}
 		}()), checkRequest, "another dialect.Request"},
 		"a signature of another time": {of(after(func(req *dialect.Request, _ dialect.Message, _ dialect.Destination, at dialect.Attempt) {
@@ -398,10 +406,16 @@ func TestRunAcceptsStandardWithItsDefaults(t *testing.T) {
 func TestRequireRequestReportsEachDifference(t *testing.T) {
 	t.Parallel()
 	want := dialect.Request{
-		Method: "POST", URL: "https://a", Header: http.Header{"webhook-id": {"1"}, "X-A": {"1"}}, Body: []byte("a"),
+		Method: "POST",
+		URL:    "https://a",
+		Header: http.Header{"webhook-id": {"1"}, "X-A": {"1"}},
+		Body:   []byte("a"),
 	}
 	got := dialect.Request{
-		Method: "PUT", URL: "https://b", Header: http.Header{"Webhook-Id": {"1"}, "X-B": {"1"}}, Body: []byte("b"),
+		Method: "PUT",
+		URL:    "https://b",
+		Header: http.Header{"Webhook-Id": {"1"}, "X-B": {"1"}},
+		Body:   []byte("b"),
 	}
 	require.Len(t, differences(want, got), 5)
 	report := strings.Join(differences(want, got), "\n")

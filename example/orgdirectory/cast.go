@@ -44,13 +44,50 @@ func (r role) principal() string { return strings.ReplaceAll(r.name, " ", "-") }
 func cast() []role {
 	comings := []string{"user.created", "user.deleted"}
 	return []role{
-		{name: president, site: hierarchy.Root, events: comings, confidential: true},
-		{name: head, site: noaa, events: comings, confidential: true},
-		{name: payroll, site: nws, events: comings, confidential: true, dialect: "payroll", verifier: payrollVerifier{}},
-		{name: ounManager, site: oun, events: []string{"user.*"}, confidential: true},
-		{name: amaManager, site: ama, events: []string{"user.*"}, confidential: true},
-		{name: contractor, site: noaa, events: comings},
-		{name: badgeDesk, site: oun, events: []string{"user.updated"}, confidential: true, schedule: "quick"},
+		{
+			name:         president,
+			site:         hierarchy.Root,
+			events:       comings,
+			confidential: true,
+		},
+		{
+			name:         head,
+			site:         noaa,
+			events:       comings,
+			confidential: true,
+		},
+		{
+			name:         payroll,
+			site:         nws,
+			events:       comings,
+			confidential: true,
+			dialect:      "payroll",
+			verifier:     payrollVerifier{},
+		},
+		{
+			name:         ounManager,
+			site:         oun,
+			events:       []string{"user.*"},
+			confidential: true,
+		},
+		{
+			name:         amaManager,
+			site:         ama,
+			events:       []string{"user.*"},
+			confidential: true,
+		},
+		{
+			name:   contractor,
+			site:   noaa,
+			events: comings,
+		},
+		{
+			name:         badgeDesk,
+			site:         oun,
+			events:       []string{"user.updated"},
+			confidential: true,
+			schedule:     "quick",
+		},
 	}
 }
 

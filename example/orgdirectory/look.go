@@ -38,7 +38,10 @@ func (s *story) expect(ctx context.Context, enqueued outbox.Result, want expecte
 	}
 	for _, x := range explained.Subscriptions {
 		s.result.Decisions = append(s.result.Decisions, decisionOf{
-			EventID: ev.ID, Subscription: x.Name, Outcome: string(x.Outcome), Why: x.Why,
+			EventID:      ev.ID,
+			Subscription: x.Name,
+			Outcome:      string(x.Outcome),
+			Why:          x.Why,
 		})
 	}
 	s.want[ev.ID] = want
@@ -96,7 +99,9 @@ func (w *world) waitFor(ctx context.Context, eventID string, done func([]deliver
 func (w *world) settled(ctx context.Context, m *member) error {
 	for {
 		pending, err := w.engine.History().Deliveries(ctx, &delivery.DeliveryFilter{
-			SubscriptionID: m.sub.ID, State: delivery.DeliveryPending, Limit: 1,
+			SubscriptionID: m.sub.ID,
+			State:          delivery.DeliveryPending,
+			Limit:          1,
 		})
 		if err != nil || len(pending.Deliveries) == 0 {
 			return err
@@ -127,12 +132,22 @@ func (s *story) deliveryOf(ctx context.Context, d delivery.Delivery) (deliveryOf
 		return deliveryOf{}, err
 	}
 	shown := deliveryOf{
-		EventID: d.IntentID, ID: d.ID.String(), Subscription: d.SubscriptionName, Site: string(d.MatchedSite), Dialect: d.Dialect,
-		State: string(d.State), WasHeld: s.held[d.ID], Attempts: make([]attemptOf, len(attempts)),
+		EventID:      d.IntentID,
+		ID:           d.ID.String(),
+		Subscription: d.SubscriptionName,
+		Site:         string(d.MatchedSite),
+		Dialect:      d.Dialect,
+		State:        string(d.State),
+		WasHeld:      s.held[d.ID],
+		Attempts:     make([]attemptOf, len(attempts)),
 	}
 	for i, a := range attempts {
 		shown.Attempts[i] = attemptOf{
-			Number: a.Number, Outcome: string(a.Outcome), Status: a.Status, At: a.StartedAt, Micros: a.Duration.Microseconds(),
+			Number:  a.Number,
+			Outcome: string(a.Outcome),
+			Status:  a.Status,
+			At:      a.StartedAt,
+			Micros:  a.Duration.Microseconds(),
 		}
 	}
 	return shown, nil
@@ -140,7 +155,12 @@ func (s *story) deliveryOf(ctx context.Context, d delivery.Delivery) (deliveryOf
 
 func eventOf(act string, in *delivery.IntentRecord) event {
 	return event{
-		Act: act, ID: in.ID, Type: in.Type, Resource: in.ResourceKind + ":" + in.ResourceID,
-		Site: string(in.Site), ActiveSite: string(in.ActiveSite), OccurredAt: in.OccurredAt,
+		Act:        act,
+		ID:         in.ID,
+		Type:       in.Type,
+		Resource:   in.ResourceKind + ":" + in.ResourceID,
+		Site:       string(in.Site),
+		ActiveSite: string(in.ActiveSite),
+		OccurredAt: in.OccurredAt,
 	}
 }

@@ -109,7 +109,11 @@ func TestEachLineOfAFileOfPayloadsArrivesByteForByte(t *testing.T) {
 	var r report
 	p.Report(&r)
 	require.True(t, r.OK)
-	require.Equal(t, &payloads{Sent: 6, Delivered: 6, Bytes: size}, r.Payloads)
+	require.Equal(t, &payloads{
+		Sent:      6,
+		Delivered: 6,
+		Bytes:     size,
+	}, r.Payloads)
 	require.Len(t, r.Events, 5, "the story is told as well")
 	p.RequireClean(p.Stderr.String())
 }
@@ -142,14 +146,33 @@ func TestABadLineIsNamedBeforeAnythingIsSent(t *testing.T) {
 
 func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {
 	t.Parallel()
-	ev := event{ID: "1", Type: "user.created", Resource: "user:ada"}
+	ev := event{
+		ID:       "1",
+		Type:     "user.created",
+		Resource: "user:ada",
+	}
 	good := func() *report {
 		r := newReport()
 		r.Events = []event{ev}
-		r.Deliveries = []deliveryOf{{EventID: "1", Subscription: president, State: "delivered", Attempts: []attemptOf{{Status: 204}}}}
+		r.Deliveries = []deliveryOf{{
+			EventID:      "1",
+			Subscription: president,
+			State:        "delivered",
+			Attempts:     []attemptOf{{Status: 204}},
+		}}
 		r.Decisions = []decisionOf{
-			{EventID: "1", Subscription: president, Outcome: "delivered", Why: "matches"},
-			{EventID: "1", Subscription: contractor, Outcome: denied, Why: "may not"},
+			{
+				EventID:      "1",
+				Subscription: president,
+				Outcome:      "delivered",
+				Why:          "matches",
+			},
+			{
+				EventID:      "1",
+				Subscription: contractor,
+				Outcome:      denied,
+				Why:          "may not",
+			},
 		}
 		return r
 	}

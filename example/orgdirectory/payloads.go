@@ -32,7 +32,12 @@ func playSamples(ctx context.Context, w *world, samples []sample, show *console,
 	// A budget that grows with the work: what hangs must not hang for ever.
 	ctx, cancel := context.WithTimeout(ctx, actTime+time.Duration(len(samples))*20*time.Millisecond)
 	defer cancel()
-	if err := w.subscribe(ctx, role{name: archive, site: github, events: []string{"**"}, operator: true}); err != nil {
+	if err := w.subscribe(ctx, role{
+		name:     archive,
+		site:     github,
+		events:   []string{"**"},
+		operator: true,
+	}); err != nil {
 		return err
 	}
 	m := w.member(archive)

@@ -70,8 +70,11 @@ type receiverOf struct {
 // newReport has no list that is null.
 func newReport() *report {
 	return &report{
-		Verdict: program.Good(), Events: []event{}, Deliveries: []deliveryOf{},
-		Decisions: []decisionOf{}, Receivers: []receiverOf{},
+		Verdict:    program.Good(),
+		Events:     []event{},
+		Deliveries: []deliveryOf{},
+		Decisions:  []decisionOf{},
+		Receivers:  []receiverOf{},
 	}
 }
 

@@ -71,7 +71,13 @@ func acts() []act {
 func playStory(ctx context.Context, w *world, show *console, result *report) error {
 	ctx, cancel := context.WithTimeout(ctx, actTime)
 	defer cancel()
-	s := &story{world: w, result: result, show: show, held: map[uuid.UUID]string{}, want: map[string]expected{}}
+	s := &story{
+		world:  w,
+		result: result,
+		show:   show,
+		held:   map[uuid.UUID]string{},
+		want:   map[string]expected{},
+	}
 	for i, a := range acts() {
 		s.act = a.title
 		show.Act(i+1, a.title, a.says)
@@ -87,7 +93,13 @@ func playStory(ctx context.Context, w *world, show *console, result *report) err
 func (s *story) createAndCommit(ctx context.Context) error {
 	var created outbox.Result
 	err := s.commit(ctx, func(tx pgx.Tx) (err error) {
-		created, err = s.people.Create(ctx, tx, directory.Person{ID: "ada", Name: "Ada", Office: oun, Title: "forecaster", Confidential: true})
+		created, err = s.people.Create(ctx, tx, directory.Person{
+			ID:           "ada",
+			Name:         "Ada",
+			Office:       oun,
+			Title:        "forecaster",
+			Confidential: true,
+		})
 		return err
 	})
 	if err != nil {
@@ -103,7 +115,12 @@ func (s *story) createAndRollBack(ctx context.Context) error {
 	}
 	errNoBudget := errors.New("no budget for another forecaster")
 	err = s.commit(ctx, func(tx pgx.Tx) error {
-		if _, err := s.people.Create(ctx, tx, directory.Person{ID: "ben", Name: "Ben", Office: oun, Title: "forecaster"}); err != nil {
+		if _, err := s.people.Create(ctx, tx, directory.Person{
+			ID:     "ben",
+			Name:   "Ben",
+			Office: oun,
+			Title:  "forecaster",
+		}); err != nil {
 			return err
 		}
 		return errNoBudget
@@ -167,7 +184,12 @@ func (s *story) pauseAndResume(ctx context.Context) error {
 	before := len(manager.receiver.Requests())
 	var created outbox.Result
 	err := s.commit(ctx, func(tx pgx.Tx) (err error) {
-		created, err = s.people.Create(ctx, tx, directory.Person{ID: "dora", Name: "Dora", Office: ama, Title: "forecaster"})
+		created, err = s.people.Create(ctx, tx, directory.Person{
+			ID:     "dora",
+			Name:   "Dora",
+			Office: ama,
+			Title:  "forecaster",
+		})
 		return err
 	})
 	if err != nil {

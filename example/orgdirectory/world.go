@@ -115,7 +115,13 @@ func (w *world) subscribe(ctx context.Context, r role) error {
 		}
 	}
 	spec := hierarchy.SubscriptionSpec{
-		Name: r.name, Site: r.site, URL: receiver.URL(), Events: r.events, Dialect: r.dialect, Schedule: r.schedule, Operator: r.operator,
+		Name:     r.name,
+		Site:     r.site,
+		URL:      receiver.URL(),
+		Events:   r.events,
+		Dialect:  r.dialect,
+		Schedule: r.schedule,
+		Operator: r.operator,
 	}
 	if !r.operator {
 		spec.Owner = r.principal()

@@ -19,7 +19,10 @@ type report struct {
 
 func newReport() *report {
 	return &report{
-		Verdict: program.Good(), Challenges: map[string]int{}, Posts: map[string]int{}, States: map[string]string{},
+		Verdict:    program.Good(),
+		Challenges: map[string]int{},
+		Posts:      map[string]int{},
+		States:     map[string]string{},
 	}
 }
 

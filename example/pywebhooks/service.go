@@ -62,7 +62,11 @@ func (s *service) register(ctx context.Context, owner, event, description, data 
 // requires an echo of it.
 func (s *service) subscribe(ctx context.Context, username, event string) (*hierarchy.Created, error) {
 	spec := hierarchy.SubscriptionSpec{
-		Name: username, Owner: username, Events: []string{event}, Dialect: "pywebhooks", Schedule: "pywebhooks",
+		Name:         username,
+		Owner:        username,
+		Events:       []string{event},
+		Dialect:      "pywebhooks",
+		Schedule:     "pywebhooks",
 		Deactivation: &hierarchy.DeactivationRules{Failures: mostFailures},
 	}
 	err := s.pool.QueryRow(ctx, `SELECT endpoint FROM pywebhooks.account WHERE username = $1`, username).Scan(&spec.URL)
@@ -83,7 +87,10 @@ func (s *service) trigger(ctx context.Context, username, event string) (id strin
 			return err
 		}
 		enqueued, err := s.events.Enqueue(ctx, tx, outbox.Intent{
-			Type: event, Actor: username, Resource: access.Resource{Kind: registrationKind, ID: event}, Data: data,
+			Type:     event,
+			Actor:    username,
+			Resource: access.Resource{Kind: registrationKind, ID: event},
+			Data:     data,
 		})
 		id = enqueued.ID
 		return err

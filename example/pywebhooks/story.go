@@ -60,7 +60,11 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 	if err != nil {
 		return nil, err
 	}
-	app := &service{events: events, pool: pool, types: types}
+	app := &service{
+		events: events,
+		pool:   pool,
+		types:  types,
+	}
 	checkers, err := access.NewRegistry(nil)
 	if err != nil {
 		return nil, err
@@ -84,7 +88,12 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 	}
 	app.subs = engine.Subscriptions()
 	s := &story{
-		service: app, created: map[string]*hierarchy.Created{}, endpoints: map[string]*endpoint{}, engine: engine, result: result, show: show,
+		service:   app,
+		created:   map[string]*hierarchy.Created{},
+		endpoints: map[string]*endpoint{},
+		engine:    engine,
+		result:    result,
+		show:      show,
 	}
 	err = s.listen() //nolint:contextcheck // endpoints last until they are closed
 	return s, err

@@ -40,8 +40,18 @@ func (s *story) play(ctx context.Context) error {
 
 func (s *story) create(ctx context.Context) error {
 	for _, p := range []directory.Person{
-		{ID: "ada", Name: "Ada", Office: oun, Title: "forecaster"},
-		{ID: "ben", Name: "Ben", Office: oun, Title: "observer"},
+		{
+			ID:     "ada",
+			Name:   "Ada",
+			Office: oun,
+			Title:  "forecaster",
+		},
+		{
+			ID:     "ben",
+			Name:   "Ben",
+			Office: oun,
+			Title:  "observer",
+		},
 	} {
 		err := s.commit(ctx, func(tx pgx.Tx) error {
 			_, err := s.people.Create(ctx, tx, p)

@@ -17,7 +17,14 @@ func (s *story) forge(ctx context.Context) error {
 		return err
 	}
 	otherToken, _ := receiver.NewToken()
-	ev := dialect.Event{ID: "forged", Type: "user.created", Site: string(oun), ResourceKind: "user", ResourceID: "eve", OccurredAt: time.Now()}
+	ev := dialect.Event{
+		ID:           "forged",
+		Type:         "user.created",
+		Site:         string(oun),
+		ResourceKind: "user",
+		ResourceID:   "eve",
+		OccurredAt:   time.Now(),
+	}
 	for _, d := range s.dialects {
 		msg, err := d.Envelope(ev, []byte(`{"id":"eve"}`))
 		if err != nil {

@@ -22,10 +22,18 @@ var formats = map[string]format{
 	"cloudevents-binary": {verifier: dialect.CloudEventsVerifier{}, proof: "webhook-signature"},
 	"hub":                {verifier: dialect.HubVerifier{}, proof: "X-Hub-Signature-256"},
 	"plain":              {proof: "token in the URL"},
-	"pywebhooks":         {verifier: dialect.PyWebhooksVerifier{}, deliveryID: idInData, proof: "pywebhooks-signature"},
-	"servo":              {verifier: dialect.ServoVerifier{}, deliveryID: idInData, proof: "X-Servo-Signature"},
-	"standard":           {verifier: dialect.StandardVerifier{}, proof: "webhook-signature"},
-	"stripe":             {verifier: dialect.StripeVerifier{}, proof: "Stripe-Signature"},
+	"pywebhooks": {
+		verifier:   dialect.PyWebhooksVerifier{},
+		deliveryID: idInData,
+		proof:      "pywebhooks-signature",
+	},
+	"servo": {
+		verifier:   dialect.ServoVerifier{},
+		deliveryID: idInData,
+		proof:      "X-Servo-Signature",
+	},
+	"standard": {verifier: dialect.StandardVerifier{}, proof: "webhook-signature"},
+	"stripe":   {verifier: dialect.StripeVerifier{}, proof: "Stripe-Signature"},
 }
 
 // identified is the data of formats that have no place for the id of an event.
@@ -55,7 +63,12 @@ func idInData(_ http.Header, body []byte) string {
 // receiverOf is the receiving half of a dialect.
 func receiverOf(name string, t task, process receiver.Func) (receiver.Receiver, error) {
 	f := formats[name]
-	rec := receiver.Receiver{DeliveryID: f.deliveryID, Func: process, Name: name, Verifier: f.verifier}
+	rec := receiver.Receiver{
+		DeliveryID: f.deliveryID,
+		Func:       process,
+		Name:       name,
+		Verifier:   f.verifier,
+	}
 	if f.verifier == nil {
 		rec.Tokens = receiver.StaticTokens{"directory": receiver.HashToken(t.Token)}
 		return rec, nil

@@ -28,7 +28,15 @@ func TestEachEventIsProcessedOnceThoughItsReceiverIsKilled(t *testing.T) {
 		require.NotEmpty(t, c.Proof)
 		c.Dialect, c.Proof = "", ""
 		require.Equal(t, counts{
-			Sent: 4, Requests: 6, Verified: 5, Refused: 1, Stored: 4, Attempts: 5, Processed: 4, Effects: 4, Distinct: 4,
+			Sent:      4,
+			Requests:  6,
+			Verified:  5,
+			Refused:   1,
+			Stored:    4,
+			Attempts:  5,
+			Processed: 4,
+			Effects:   4,
+			Distinct:  4,
 		}, c)
 	}
 	p.RequireClean(p.Stderr.String())
@@ -65,7 +73,16 @@ func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {
 		r := newReport()
 		r.Events, r.Killed = 4, killed{Unanswered: 1, Unfinished: 1}
 		r.Formats = []counts{{
-			Dialect: "hub", Sent: 4, Requests: 6, Verified: 5, Refused: 1, Stored: 4, Attempts: 5, Processed: 4, Effects: 4, Distinct: 4,
+			Dialect:   "hub",
+			Sent:      4,
+			Requests:  6,
+			Verified:  5,
+			Refused:   1,
+			Stored:    4,
+			Attempts:  5,
+			Processed: 4,
+			Effects:   4,
+			Distinct:  4,
 		}}
 		return r
 	}

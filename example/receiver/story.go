@@ -47,8 +47,17 @@ func newStory(ctx context.Context, db *scratch.Database, show *program.Console, 
 	}
 	token, _ := receiver.NewToken()
 	s = &story{
-		db: db, dialects: dialect.BuiltIn(), people: &directory.People{Events: events}, result: result, show: show,
-		task: task{Address: "127.0.0.1:0", Database: db.Name(), Server: db.ServerURL(), Token: token},
+		db:       db,
+		dialects: dialect.BuiltIn(),
+		people:   &directory.People{Events: events},
+		result:   result,
+		show:     show,
+		task: task{
+			Address:  "127.0.0.1:0",
+			Database: db.Name(),
+			Server:   db.ServerURL(),
+			Token:    token,
+		},
 	}
 	if _, err := db.Pool.Exec(ctx, directory.Tables); err != nil {
 		return nil, err
@@ -105,8 +114,13 @@ func (s *story) subscribe(ctx context.Context) (err error) {
 	s.task.Address = s.child.address() // it comes back there
 	for _, d := range s.dialects {
 		_, err := s.engine.Subscriptions().Create(ctx, hierarchy.SubscriptionSpec{
-			Name: d.Name(), URL: s.url(d, s.task.Token), Events: []string{"user.*"}, Dialect: d.Name(), Schedule: "quick", Operator: true,
-			Secret: secret,
+			Name:     d.Name(),
+			URL:      s.url(d, s.task.Token),
+			Events:   []string{"user.*"},
+			Dialect:  d.Name(),
+			Schedule: "quick",
+			Operator: true,
+			Secret:   secret,
 		})
 		if err != nil {
 			return fmt.Errorf("subscribe in the dialect %s: %w", d.Name(), err)

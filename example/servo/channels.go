@@ -50,6 +50,9 @@ func (c *channels) handOn(ctx context.Context, ev delivery.DeliveredEvent) {
 func (c *channels) take() (all []published, errs []error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all, errs, c.all, c.errs = c.all, c.errs, nil, nil
+	all = c.all
+	errs = c.errs
+	c.all = nil
+	c.errs = nil
 	return all, errs
 }

@@ -28,8 +28,10 @@ func TestServosStoryIsToldAsJSON(t *testing.T) {
 	require.Empty(t, r.Problems)
 	require.Len(t, r.Adjustments, 4)
 	require.Equal(t, tried{
-		adjustment: adjustment{web, 9}, Made: false, Told: 0,
-		Gates: map[string]string{budget: "vetoed: 9 replicas are beyond the budget of 6", onCall: "agreed"},
+		adjustment: adjustment{web, 9},
+		Made:       false,
+		Told:       0,
+		Gates:      map[string]string{budget: "vetoed: 9 replicas are beyond the budget of 6", onCall: "agreed"},
 	}, r.Adjustments[1])
 	p.RequireClean(p.Stderr.String())
 }

@@ -38,7 +38,11 @@ type optimizer struct {
 // transaction begins; what was done is told by an event that is written in it.
 func (o *optimizer) adjust(ctx context.Context, a adjustment) (*delivery.Answer, error) {
 	component, results := access.Resource{Kind: "component", ID: a.Component}, []result{{"optimizer", a}}
-	answer, err := o.engine.Ask(ctx, delivery.Question{Type: "adjust", Resource: component, Data: results})
+	answer, err := o.engine.Ask(ctx, delivery.Question{
+		Type:     "adjust",
+		Resource: component,
+		Data:     results,
+	})
 	if err != nil {
 		return answer, err
 	}
@@ -46,7 +50,11 @@ func (o *optimizer) adjust(ctx context.Context, a adjustment) (*delivery.Answer,
 		if _, err := tx.Exec(ctx, `UPDATE servo.component SET replicas = $2 WHERE name = $1`, a.Component, a.Replicas); err != nil {
 			return err
 		}
-		_, err := outbox.Enqueue(ctx, tx, outbox.Intent{Type: "after.adjust", Resource: component, Data: results})
+		_, err := outbox.Enqueue(ctx, tx, outbox.Intent{
+			Type:     "after.adjust",
+			Resource: component,
+			Data:     results,
+		})
 		return err
 	})
 }

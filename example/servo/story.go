@@ -59,7 +59,9 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 	s := &story{
 		channels:  answers,
 		optimizer: &optimizer{engine: engine, pool: pool},
-		receivers: map[string]*deliverytest.Receiver{}, result: result, show: show,
+		receivers: map[string]*deliverytest.Receiver{},
+		result:    result,
+		show:      show,
 	}
 	err = s.listen() //nolint:contextcheck // receivers last until they are closed
 	return s, err

@@ -35,10 +35,15 @@ func (s *story) listen() (err error) {
 		return err
 	}
 	for name, answer := range map[string]func(deliverytest.Request) deliverytest.Answer{
-		budget: s.judge, onCall: nil, dashboard: nil, planner: plan,
+		budget:    s.judge,
+		onCall:    nil,
+		dashboard: nil,
+		planner:   plan,
 	} {
 		r, err := deliverytest.StartReceiver(&deliverytest.ReceiverConfig{
-			Answer: answer, Secrets: []dialect.Secret{s.secret}, Verifier: dialect.ServoVerifier{},
+			Answer:   answer,
+			Secrets:  []dialect.Secret{s.secret},
+			Verifier: dialect.ServoVerifier{},
 		})
 		if err != nil {
 			return err
@@ -67,7 +72,11 @@ func (s *story) judge(r deliverytest.Request) deliverytest.Answer {
 	}
 	if wanted := asked.Results[0].Value.Replicas; wanted > affordable {
 		no := receiver.Cancel(fmt.Sprintf("%d replicas are beyond the budget of %d", wanted, affordable))
-		return deliverytest.Answer{Status: no.Status, Header: http.Header{"Content-Type": {dialect.ContentTypeServoCancel}}, Body: no.Body}
+		return deliverytest.Answer{
+			Status: no.Status,
+			Header: http.Header{"Content-Type": {dialect.ContentTypeServoCancel}},
+			Body:   no.Body,
+		}
 	}
 	return deliverytest.Answer{}
 }
@@ -75,7 +84,9 @@ func (s *story) judge(r deliverytest.Request) deliverytest.Answer {
 // plan is what the planner answers: its answer is for a channel.
 func plan(deliverytest.Request) deliverytest.Answer {
 	return deliverytest.Answer{
-		Status: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"next":"measure"}`),
+		Status: http.StatusOK,
+		Header: http.Header{"Content-Type": {"application/json"}},
+		Body:   []byte(`{"next":"measure"}`),
 	}
 }
 

@@ -26,7 +26,12 @@ type archive struct {
 
 func (a *archive) create(ctx context.Context, origin string) (id string, err error) {
 	const insert = `INSERT INTO archive.origin VALUES ($1)`
-	in := outbox.Intent{ID: "new-" + path.Base(origin), Type: originCreate, Channel: origin, Data: created{origin}}
+	in := outbox.Intent{
+		ID:      "new-" + path.Base(origin),
+		Type:    originCreate,
+		Channel: origin,
+		Data:    created{origin},
+	}
 	return a.commit(ctx, in, insert, origin)
 }
 
@@ -34,7 +39,11 @@ func (a *archive) create(ctx context.Context, origin string) (id string, err err
 func (a *archive) visit(ctx context.Context, v visit, version int) (id string, err error) {
 	const insert = `INSERT INTO archive.visit VALUES ($1, $2, $3)`
 	in := outbox.Intent{
-		ID: fmt.Sprintf("%s-%d", path.Base(v.Origin), v.Number), Type: originVisit, SchemaVersion: version, Channel: v.Origin, Data: v,
+		ID:            fmt.Sprintf("%s-%d", path.Base(v.Origin), v.Number),
+		Type:          originVisit,
+		SchemaVersion: version,
+		Channel:       v.Origin,
+		Data:          v,
 	}
 	return a.commit(ctx, in, insert, v.Origin, v.Number, v.Status)
 }

@@ -32,7 +32,12 @@ func TestTheArchivesStoryIsToldAsJSON(t *testing.T) {
 	require.Empty(t, r.Problems)
 	require.Len(t, r.Refused, 5)
 	require.Len(t, r.Sent, 8)
-	require.Equal(t, sent{Event: "zlib-2", Type: "origin.visit", SchemaVersion: 2, To: []string{registry, zlibMirror}}, r.Sent[4])
+	require.Equal(t, sent{
+		Event:         "zlib-2",
+		Type:          "origin.visit",
+		SchemaVersion: 2,
+		To:            []string{registry, zlibMirror},
+	}, r.Sent[4])
 	p.RequireClean(p.Stderr.String())
 }
 

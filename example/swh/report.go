@@ -36,7 +36,11 @@ type sent struct {
 }
 
 func newReport() *report {
-	return &report{Verdict: program.Good(), Sent: []sent{}, Refused: []string{}}
+	return &report{
+		Verdict: program.Good(),
+		Sent:    []sent{},
+		Refused: []string{},
+	}
 }
 
 // String implements fmt.Stringer.
@@ -96,7 +100,11 @@ func (s *story) expect(ctx context.Context, id string, to []string) error {
 	if err != nil {
 		return err
 	}
-	got := sent{Event: id, Type: intent.Type, SchemaVersion: intent.SchemaVersion}
+	got := sent{
+		Event:         id,
+		Type:          intent.Type,
+		SchemaVersion: intent.SchemaVersion,
+	}
 	for _, d := range slices.Backward(page.Deliveries) {
 		got.To = append(got.To, d.SubscriptionName)
 	}

@@ -63,8 +63,12 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 		Sealer: keys,
 	})
 	return &story{
-		archive: &archive{events: events, pool: pool}, engine: engine, followers: map[string]*follower{},
-		result: result, show: show, types: types,
+		archive:   &archive{events: events, pool: pool},
+		engine:    engine,
+		followers: map[string]*follower{},
+		result:    result,
+		show:      show,
+		types:     types,
 	}, err
 }
 
@@ -107,9 +111,21 @@ func (s *story) register(ctx context.Context) error {
 func (s *story) subscribe(ctx context.Context) error {
 	t := program.NewTable("subscription", "hears", "on the channel", "contact")
 	for _, spec := range []hierarchy.SubscriptionSpec{
-		{Name: registry, Events: []string{originChange}, Metadata: map[string]string{"contact": "registry@example.org"}},
-		{Name: zlibMirror, Events: []string{originVisit}, Channels: []string{zlib}},
-		{Name: kernelMirror, Events: []string{"origin.*"}, Channels: []string{kernel}},
+		{
+			Name:     registry,
+			Events:   []string{originChange},
+			Metadata: map[string]string{"contact": "registry@example.org"},
+		},
+		{
+			Name:     zlibMirror,
+			Events:   []string{originVisit},
+			Channels: []string{zlib},
+		},
+		{
+			Name:     kernelMirror,
+			Events:   []string{"origin.*"},
+			Channels: []string{kernel},
+		},
 	} {
 		receiver, err := deliverytest.StartReceiver(nil) //nolint:contextcheck // it lasts until it is closed
 		if err != nil {
@@ -220,10 +236,18 @@ func (s *story) history(ctx context.Context) error {
 		want      string
 	}{
 		{registry, "the newest 3", delivery.DeliveryFilter{SubscriptionID: id, Limit: 3}, "zlib-5 zlib-4 zlib-3"},
-		{registry, "3 before these", delivery.DeliveryFilter{SubscriptionID: id, Limit: 3, Cursor: newest.Next}, "zlib-2 kernel-1 zlib-1"},
+		{registry, "3 before these", delivery.DeliveryFilter{
+			SubscriptionID: id,
+			Limit:          3,
+			Cursor:         newest.Next,
+		}, "zlib-2 kernel-1 zlib-1"},
 		{registry, "from a time on", delivery.DeliveryFilter{SubscriptionID: id, Since: all[1].CreatedAt}, "zlib-5 zlib-4"},
 		{registry, "before a time", delivery.DeliveryFilter{SubscriptionID: id, Until: all[5].CreatedAt}, "new-kernel new-zlib"},
-		{kernelMirror, "its visits", delivery.DeliveryFilter{SubscriptionID: mirror, EventType: originVisit, Channel: kernel}, "kernel-1"},
+		{kernelMirror, "its visits", delivery.DeliveryFilter{
+			SubscriptionID: mirror,
+			EventType:      originVisit,
+			Channel:        kernel,
+		}, "kernel-1"},
 	} {
 		page, err := s.engine.History().Deliveries(ctx, &ask.filter)
 		if err != nil {

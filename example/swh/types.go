@@ -38,12 +38,20 @@ var (
 func eventTypes(visits ...json.RawMessage) ([]outbox.EventType, error) {
 	schema, err := outbox.SchemaFor[created]()
 	create := outbox.EventType{
-		Name: originCreate, Description: "An origin is new to the archive.", Extends: []string{originChange},
-		Schemas: []outbox.EventSchema{{Version: 1, Schema: schema, Example: json.RawMessage(`{"origin": "https://example.org/zlib"}`)}},
+		Name:        originCreate,
+		Description: "An origin is new to the archive.",
+		Extends:     []string{originChange},
+		Schemas: []outbox.EventSchema{{
+			Version: 1,
+			Schema:  schema,
+			Example: json.RawMessage(`{"origin": "https://example.org/zlib"}`),
+		}},
 	}
 	visit := outbox.EventType{
-		Name: originVisit, Description: "The archive has visited an origin.", Extends: []string{originChange},
-		Payloads: outbox.KeepHash, // there are many
+		Name:        originVisit,
+		Description: "The archive has visited an origin.",
+		Extends:     []string{originChange},
+		Payloads:    outbox.KeepHash, // there are many
 	}
 	for i, schema := range visits {
 		visit.Schemas = append(visit.Schemas, outbox.EventSchema{Version: i + 1, Schema: schema})

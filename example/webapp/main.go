@@ -127,7 +127,10 @@ func (a *app) subscribe(w http.ResponseWriter, r *http.Request, u user) {
 		return
 	}
 	created, err := a.engine.Subscriptions().As(u.ID, a.rules).Create(r.Context(), hierarchy.SubscriptionSpec{
-		URL: form.URL, Events: form.Events, Owner: u.ID, Site: cmp.Or(form.Site, u.Office),
+		URL:    form.URL,
+		Events: form.Events,
+		Owner:  u.ID,
+		Site:   cmp.Or(form.Site, u.Office),
 	})
 	if err != nil {
 		reply(w, nil, err)
@@ -168,7 +171,10 @@ func (a *app) insertPerson(ctx context.Context, u user, p person) error {
 			return err
 		}
 		_, err := outbox.Enqueue(ctx, tx, outbox.Intent{
-			Type: "person.created", Site: u.Office, Actor: u.ID, Data: p,
+			Type:     "person.created",
+			Site:     u.Office,
+			Actor:    u.ID,
+			Data:     p,
 			Resource: access.Resource{Kind: "person", ID: p.ID},
 		})
 		return err

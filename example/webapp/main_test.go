@@ -51,12 +51,18 @@ func start(t *testing.T) *running {
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	r := &running{
-		t: t, url: "http://" + listener.Addr().String(), pool: pool, stop: stop, done: make(chan error, 1),
+		t:      t,
+		url:    "http://" + listener.Addr().String(),
+		pool:   pool,
+		stop:   stop,
+		done:   make(chan error, 1),
 		client: &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}, Timeout: time.Minute},
 	}
 	go func() {
 		r.done <- run(ctx, listener, database, delivery.Config{
-			Egress: deliverytest.LocalPolicy(), Logger: slog.New(slog.DiscardHandler), Sealer: seal.Clear(),
+			Egress: deliverytest.LocalPolicy(),
+			Logger: slog.New(slog.DiscardHandler),
+			Sealer: seal.Clear(),
 		})
 	}()
 	return r

@@ -314,7 +314,11 @@ func TestSettle_ABatchHasADeadlineInAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		entered, release := make(chan struct{}), make(chan struct{})
 		first := true
-		g := batch.New(batch.Config{Flushers: 1, Timeout: 30 * time.Second, Total: 45 * time.Second},
+		g := batch.New(batch.Config{
+			Flushers: 1,
+			Timeout:  30 * time.Second,
+			Total:    45 * time.Second,
+		},
 			func(ctx context.Context, items []int) ([]int, error) {
 				if first {
 					first = false

@@ -30,12 +30,13 @@ func backlog(ctx context.Context, b *bench) (*result, error) {
 	}
 	defer o.pool.Close()
 	s := &backlogRun{
-		oneEngine: o, result: newResult(),
-		events:  of(b.size, 5, 200, 1000),
-		fanout:  of(b.size, 50, 1000, 10_000),
-		history: of(b.size, 500, 100_000, 1_000_000),
-		held:    of(b.size, 200, 20_000, 100_000),
-		idle:    of(b.size, time.Millisecond, 15*time.Second, 3*time.Minute),
+		oneEngine: o,
+		result:    newResult(),
+		events:    of(b.size, 5, 200, 1000),
+		fanout:    of(b.size, 50, 1000, 10_000),
+		history:   of(b.size, 500, 100_000, 1_000_000),
+		held:      of(b.size, 200, 20_000, 100_000),
+		idle:      of(b.size, time.Millisecond, 15*time.Second, 3*time.Minute),
 	}
 	if s.worker, err = startEngine(ctx, o.url, "bench_worker"); err != nil {
 		return nil, err

@@ -11,27 +11,111 @@ type bar struct {
 
 // bars were set for two processors before anything was measured.
 var bars = []bar{
-	{scenario: "deliver", ratio: "fanout_1_of_ceiling", atLeast: 0.65},
-	{scenario: "deliver", ratio: "fanout_10_of_ceiling", atLeast: 1.4},
-	{scenario: "deliver", ratio: "fanout_100_of_ceiling", atLeast: 1.6},
-	{scenario: "deliver", ratio: "fanout_1_of_naive", atLeast: 1.7},
-	{scenario: "deliver", ratio: "fanout_10_of_naive", atLeast: 3.5},
-	{scenario: "enqueue", ratio: "enqueue_of_river_8", atLeast: 1.1},
-	{scenario: "enqueue", ratio: "extra_round_trips", atMost: 0},
-	{scenario: "latency", ratio: "p50_of_one_hop_20", atMost: 2},
-	{scenario: "latency", ratio: "p50_ms_20", atMost: 4},
-	{scenario: "latency", ratio: "ours_20_p99_ms", atMost: 20},
-	{scenario: "neighbour", ratio: "p50_of_quiet", atMost: 2},
-	{scenario: "neighbour", ratio: "p99_of_quiet", atMost: 2},
-	{scenario: "crash", ratio: "lost", atMost: 0},
-	{scenario: "crash", ratio: "duplicated", than: "in_flight_at_kills"},
-	{scenario: "crash", ratio: "resume_seconds_max", atMost: 60},
-	{scenario: "backlog", ratio: "worker_rss_mb", atMost: 200},
-	{scenario: "backlog", ratio: "p50_of_quiet", atMost: 2},
-	{scenario: "backlog", ratio: "resolve_100k_of_100", atMost: 1.5},
-	{scenario: "backlog", ratio: "river_rewrites_per_held_hour", atMost: 1},
-	{scenario: "resolve", ratio: "filtered_of_plain", atMost: 1.5},
-	{scenario: "resolve", ratio: "validation_of_unmarshal", atMost: 5},
+	{
+		scenario: "deliver",
+		ratio:    "fanout_1_of_ceiling",
+		atLeast:  0.65,
+	},
+	{
+		scenario: "deliver",
+		ratio:    "fanout_10_of_ceiling",
+		atLeast:  1.4,
+	},
+	{
+		scenario: "deliver",
+		ratio:    "fanout_100_of_ceiling",
+		atLeast:  1.6,
+	},
+	{
+		scenario: "deliver",
+		ratio:    "fanout_1_of_naive",
+		atLeast:  1.7,
+	},
+	{
+		scenario: "deliver",
+		ratio:    "fanout_10_of_naive",
+		atLeast:  3.5,
+	},
+	{
+		scenario: "enqueue",
+		ratio:    "enqueue_of_river_8",
+		atLeast:  1.1,
+	},
+	{
+		scenario: "enqueue",
+		ratio:    "extra_round_trips",
+		atMost:   0,
+	},
+	{
+		scenario: "latency",
+		ratio:    "p50_of_one_hop_20",
+		atMost:   2,
+	},
+	{
+		scenario: "latency",
+		ratio:    "p50_ms_20",
+		atMost:   4,
+	},
+	{
+		scenario: "latency",
+		ratio:    "ours_20_p99_ms",
+		atMost:   20,
+	},
+	{
+		scenario: "neighbour",
+		ratio:    "p50_of_quiet",
+		atMost:   2,
+	},
+	{
+		scenario: "neighbour",
+		ratio:    "p99_of_quiet",
+		atMost:   2,
+	},
+	{
+		scenario: "crash",
+		ratio:    "lost",
+		atMost:   0,
+	},
+	{
+		scenario: "crash",
+		ratio:    "duplicated",
+		than:     "in_flight_at_kills",
+	},
+	{
+		scenario: "crash",
+		ratio:    "resume_seconds_max",
+		atMost:   60,
+	},
+	{
+		scenario: "backlog",
+		ratio:    "worker_rss_mb",
+		atMost:   200,
+	},
+	{
+		scenario: "backlog",
+		ratio:    "p50_of_quiet",
+		atMost:   2,
+	},
+	{
+		scenario: "backlog",
+		ratio:    "resolve_100k_of_100",
+		atMost:   1.5,
+	},
+	{
+		scenario: "backlog",
+		ratio:    "river_rewrites_per_held_hour",
+		atMost:   1,
+	},
+	{
+		scenario: "resolve",
+		ratio:    "filtered_of_plain",
+		atMost:   1.5,
+	},
+	{
+		scenario: "resolve",
+		ratio:    "validation_of_unmarshal",
+		atMost:   5,
+	},
 }
 
 // demand is the bar in words.

@@ -120,10 +120,15 @@ func newBaseline(ctx context.Context, b *bench, name, url string, history bool, 
 	}
 	cfg.JobTimeout = -1
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	l := &baseline{pool: pool, river: cfg, worker: &barePoster{
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: cfg.Queues[river.QueueDefault].MaxWorkers}},
-		last:   make(chan struct{}, 1), url: url,
-	}}
+	l := &baseline{
+		pool:  pool,
+		river: cfg,
+		worker: &barePoster{
+			client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: cfg.Queues[river.QueueDefault].MaxWorkers}},
+			last:   make(chan struct{}, 1),
+			url:    url,
+		},
+	}
 	if history {
 		l.worker.history = pool
 	}

@@ -25,7 +25,11 @@ const (
 
 // of picks the value for the size of a run.
 func of[T any](s size, forTiny, forQuick, forFull T) T {
-	return [...]T{tiny: forTiny, quick: forQuick, full: forFull}[s]
+	return [...]T{
+		tiny:  forTiny,
+		quick: forQuick,
+		full:  forFull,
+	}[s]
 }
 
 // bench is what a scenario runs in: a server, a receiver and options.
@@ -50,8 +54,13 @@ func newBench(ctx context.Context, opts *options, progress io.Writer) (*bench, e
 		return nil, err
 	}
 	b := &bench{
-		only: opts.only, out: progress, profile: opts.profile, size: opts.size,
-		serverURL: server.URL(), source: server.Source(), stop: server.Close,
+		only:      opts.only,
+		out:       progress,
+		profile:   opts.profile,
+		size:      opts.size,
+		serverURL: server.URL(),
+		source:    server.Source(),
+		stop:      server.Close,
 	}
 	if err := b.open(ctx); err != nil {
 		return nil, errors.Join(err, server.Close())
@@ -88,8 +97,13 @@ func printf(to io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(to, f
 
 func (b *bench) environment(began time.Time) environment {
 	return environment{
-		At: began.UTC().Format(time.RFC3339), CPUs: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH,
-		Postgres: b.version, Quick: b.size != full, Seconds: time.Since(began).Round(time.Second).Seconds(),
+		At:       began.UTC().Format(time.RFC3339),
+		CPUs:     runtime.NumCPU(),
+		Go:       runtime.Version(),
+		OS:       runtime.GOOS + "/" + runtime.GOARCH,
+		Postgres: b.version,
+		Quick:    b.size != full,
+		Seconds:  time.Since(began).Round(time.Second).Seconds(),
 	}
 }
 

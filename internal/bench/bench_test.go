@@ -38,8 +38,11 @@ func TestEachScenarioRunsAndHasItsRatios(t *testing.T) {
 	setup := func(t *testing.T) *bench {
 		t.Helper()
 		b := &bench{
-			only: regexp.MustCompile(""), out: io.Discard, size: tiny,
-			serverURL: pgtest.EmptyDatabase(t), stop: func() error { return nil },
+			only:      regexp.MustCompile(""),
+			out:       io.Discard,
+			size:      tiny,
+			serverURL: pgtest.EmptyDatabase(t),
+			stop:      func() error { return nil },
 		}
 		require.NoError(t, b.open(t.Context()))
 		t.Cleanup(func() { require.NoError(t, b.close(context.Background())) })

@@ -5,16 +5,25 @@ func charts(results map[string]*result) map[string]*chart {
 	drawn := map[string]*chart{}
 	if r := results["deliver"]; r != nil {
 		drawn["deliver"] = &chart{
-			title: "Deliveries", unit: "a second, more is better", series: []string{"deliveries"},
-			rows: r.rows([]string{"_per_s"}, deliverLabels...),
+			title:  "Deliveries",
+			unit:   "a second, more is better",
+			series: []string{"deliveries"},
+			rows:   r.rows([]string{"_per_s"}, deliverLabels...),
 		}
 		drawn["deliver_cpu"] = &chart{
-			title: "Processor time of a delivery", unit: "µs, less is better", series: []string{"this process", "Postgres", "receiver"},
-			stacked: true, rows: r.rows([]string{"_cpu_us_engine", "_cpu_us_postgres", "_cpu_us_receiver"}, deliverLabels...),
+			title:   "Processor time of a delivery",
+			unit:    "µs, less is better",
+			series:  []string{"this process", "Postgres", "receiver"},
+			stacked: true,
+			rows:    r.rows([]string{"_cpu_us_engine", "_cpu_us_postgres", "_cpu_us_receiver"}, deliverLabels...),
 		}
 	}
 	if r := results["enqueue"]; r != nil {
-		c := &chart{title: "Transactions", unit: "a second, more is better", series: []string{"row", "+ InsertTx", "+ Enqueue"}}
+		c := &chart{
+			title:  "Transactions",
+			unit:   "a second, more is better",
+			series: []string{"row", "+ InsertTx", "+ Enqueue"},
+		}
 		for _, at := range [][2]string{{"1", "1 goroutine"}, {"8", "8 goroutines"}, {"32", "32 goroutines"}, {"8_processes", "8 processes"}} {
 			c.rows = append(c.rows, chartRow{label: at[1], bars: []float64{
 				r.Figures["row_"+at[0]+"_per_s"], r.Figures["river_"+at[0]+"_per_s"], r.Figures["ours_"+at[0]+"_per_s"],
@@ -38,7 +47,10 @@ func charts(results map[string]*result) map[string]*chart {
 	} {
 		if r := results[d.scenario]; r != nil {
 			drawn[d.scenario] = &chart{
-				title: d.title, unit: "ms, less is better", series: []string{"p50", "p95", "p99"}, rows: r.rows(percentiles, d.labels...),
+				title:  d.title,
+				unit:   "ms, less is better",
+				series: []string{"p50", "p95", "p99"},
+				rows:   r.rows(percentiles, d.labels...),
 			}
 		}
 	}

@@ -26,9 +26,12 @@ func crash(ctx context.Context, b *bench) (*result, error) {
 	ctx, cancel := context.WithTimeout(ctx, of(b.size, 2*time.Minute, 10*time.Minute, time.Hour))
 	defer cancel()
 	c := &crashRun{
-		bench: b, events: of(b.size, 100, 5000, 20_000), kills: of(b.size, 1, 3, 5),
+		bench:  b,
+		events: of(b.size, 100, 5000, 20_000),
+		kills:  of(b.size, 1, 3, 5),
 		// So that a load of 500/s, which two engines carry easily, goes on during all kills.
-		rate: of(b.size, 400.0, 500, 500), committed: map[string]time.Time{},
+		rate:      of(b.size, 400.0, 500, 500),
+		committed: map[string]time.Time{},
 	}
 	if err := c.prepare(ctx); err != nil {
 		return nil, err

@@ -11,7 +11,11 @@ func (c *crashRun) result() *result {
 	for _, a := range c.arrivals {
 		times[a.ID] = append(times[a.ID], time.Unix(0, a.At))
 	}
-	lost, duplicated, inFlight, underWay, leaders := 0, 0, 0, 0, 0
+	lost := 0
+	duplicated := 0
+	inFlight := 0
+	underWay := 0
+	leaders := 0
 	for id := range c.committed {
 		if len(times[id]) == 0 {
 			lost++

@@ -54,7 +54,11 @@ func deliver(ctx context.Context, b *bench) (*result, error) {
 func (c cost) each(n int) cost {
 	d := time.Duration(n)
 	return cost{
-		elapsed: c.elapsed / d, engine: c.engine / d, postgres: c.postgres / d, receiver: c.receiver / d, wal: c.wal / float64(n),
+		elapsed:  c.elapsed / d,
+		engine:   c.engine / d,
+		postgres: c.postgres / d,
+		receiver: c.receiver / d,
+		wal:      c.wal / float64(n),
 	}
 }
 
@@ -84,8 +88,9 @@ func deliverRuns(ctx context.Context, b *bench) (runs []*deliverRun, closeAll fu
 		}
 		base, err := newBaseline(ctx, b, v.name, b.receiver.url(pathCount, v.name), naive, river.Config{
 			// The best of what was tried with bare posts.
-			FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
-			Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1000}},
+			FetchCooldown:     10 * time.Millisecond,
+			FetchPollInterval: 100 * time.Millisecond,
+			Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1000}},
 		})
 		if base != nil {
 			pools = append(pools, base.pool)
@@ -106,17 +111,51 @@ func deliverRuns(ctx context.Context, b *bench) (runs []*deliverRun, closeAll fu
 		return nil, closeAll, err
 	}
 	ours := []ourDelivery{
-		{name: "fanout_1", events: n, fanout: 1},
-		{name: "fanout_1_spread", events: n, fanout: 1, types: 100},
-		{name: "fanout_10", events: n / 4, fanout: 10},
-		{name: "fanout_100", events: n / 40, fanout: 100},
-		{name: "producers_fanout_1", events: n / 4, fanout: 1, producers: 8},
-		{name: "producers_fanout_10", events: n / 8, fanout: 10, producers: 8},
-		{name: "producers_fanout_100", events: n / 80, fanout: 100, producers: 8},
+		{
+			name:   "fanout_1",
+			events: n,
+			fanout: 1,
+		},
+		{
+			name:   "fanout_1_spread",
+			events: n,
+			fanout: 1,
+			types:  100,
+		},
+		{
+			name:   "fanout_10",
+			events: n / 4,
+			fanout: 10,
+		},
+		{
+			name:   "fanout_100",
+			events: n / 40,
+			fanout: 100,
+		},
+		{
+			name:      "producers_fanout_1",
+			events:    n / 4,
+			fanout:    1,
+			producers: 8,
+		},
+		{
+			name:      "producers_fanout_10",
+			events:    n / 8,
+			fanout:    10,
+			producers: 8,
+		},
+		{
+			name:      "producers_fanout_100",
+			events:    n / 80,
+			fanout:    100,
+			producers: 8,
+		},
 	}
 	for i := range ours {
 		o := &ours[i]
-		o.bench, o.client, o.world = b, client, w
+		o.bench = b
+		o.client = client
+		o.world = w
 		if err := o.subscribe(ctx); err != nil {
 			return nil, closeAll, err
 		}

@@ -24,7 +24,9 @@ const sealingKey = "rhseal_dGhlIGtleSBvZiBhbGwgYmVuY2htYXJrcyBhbmQgcnU="
 // that writes nothing, and a key.
 func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 	policy, err := egress.New(&egress.Config{
-		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowHTTP: true, AnyPort: true,
+		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		AllowHTTP:  true,
+		AnyPort:    true,
 	})
 	if err != nil {
 		return nil, err
@@ -34,7 +36,11 @@ func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 		return nil, err
 	}
 	return delivery.New(pool, &delivery.Config{
-		Egress: policy, ID: id, Logger: slog.New(slog.DiscardHandler), Sealer: keys, SubscriptionsPerSite: -1,
+		Egress:               policy,
+		ID:                   id,
+		Logger:               slog.New(slog.DiscardHandler),
+		Sealer:               keys,
+		SubscriptionsPerSite: -1,
 	})
 }
 
@@ -42,7 +48,11 @@ func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 // same URL. Nobody is asked whether an operator may see a resource.
 func subscribe(ctx context.Context, subs *hierarchy.Subscriptions, eventType, url string, n int) error {
 	for range n {
-		_, err := subs.Create(ctx, hierarchy.SubscriptionSpec{Events: []string{eventType}, Operator: true, URL: url})
+		_, err := subs.Create(ctx, hierarchy.SubscriptionSpec{
+			Events:   []string{eventType},
+			Operator: true,
+			URL:      url,
+		})
 		if err != nil {
 			return err
 		}

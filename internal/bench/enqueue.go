@@ -59,7 +59,9 @@ func enqueue(ctx context.Context, b *bench) (*result, error) {
 		r.figure(name+"_per_s", median(all))
 	}
 	for _, c := range enqueueCases(b.size) {
-		ours, theirs, row := rates[writeOurs+"_"+c.name], rates[writeRiver+"_"+c.name], rates[writeRow+"_"+c.name]
+		ours := rates[writeOurs+"_"+c.name]
+		theirs := rates[writeRiver+"_"+c.name]
+		row := rates[writeRow+"_"+c.name]
 		r.figure("ours_of_river_"+c.name, medianRatio(ours, theirs))
 		if len(row) > 0 {
 			r.figure("ours_of_row_"+c.name, medianRatio(ours, row))
@@ -83,12 +85,37 @@ type enqueueCase struct {
 
 func enqueueCases(s size) []enqueueCase {
 	return []enqueueCase{
-		{name: "1", batch: 1, goroutines: 1},
-		{name: "8", batch: 1, goroutines: 8},
-		{name: "32", batch: 1, goroutines: 32},
-		{name: "8_processes", batch: 1, goroutines: 1, processes: of(s, 2, 8, 8)},
-		{name: "many_1", batch: enqueueBatch, goroutines: 1},
-		{name: "many_8", batch: enqueueBatch, goroutines: 8},
+		{
+			name:       "1",
+			batch:      1,
+			goroutines: 1,
+		},
+		{
+			name:       "8",
+			batch:      1,
+			goroutines: 8,
+		},
+		{
+			name:       "32",
+			batch:      1,
+			goroutines: 32,
+		},
+		{
+			name:       "8_processes",
+			batch:      1,
+			goroutines: 1,
+			processes:  of(s, 2, 8, 8),
+		},
+		{
+			name:       "many_1",
+			batch:      enqueueBatch,
+			goroutines: 1,
+		},
+		{
+			name:       "many_8",
+			batch:      enqueueBatch,
+			goroutines: 8,
+		},
 	}
 }
 

@@ -25,8 +25,9 @@ func latency(ctx context.Context, b *bench) (*result, error) {
 	defer ours.pool.Close()
 	oneHop, err := newBaseline(ctx, b, "one_hop", b.receiver.url(pathLog, "one_hop"), false, river.Config{
 		// The engine's own: see delivery's fetchCooldown and pollInterval.
-		FetchCooldown: time.Millisecond, FetchPollInterval: 100 * time.Millisecond,
-		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1000}},
+		FetchCooldown:     time.Millisecond,
+		FetchPollInterval: 100 * time.Millisecond,
+		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1000}},
 	})
 	if err != nil {
 		return nil, err

@@ -18,11 +18,23 @@ import (
 // site, one at the site above and one at "/". The ratio is the worse of that of
 // single lookups and that of a hundred at once, as the engine does them.
 func lookups(ctx context.Context, b *bench, r *result) error {
-	many := hierarchySize{sites: 10_000, perSite: 10, atRoot: 100}
-	if b.size == tiny {
-		many = hierarchySize{sites: 200, perSite: 10, atRoot: 20}
+	many := hierarchySize{
+		sites:   10_000,
+		perSite: 10,
+		atRoot:  100,
 	}
-	few := hierarchySize{sites: 10, perSite: 10, atRoot: 10}
+	if b.size == tiny {
+		many = hierarchySize{
+			sites:   200,
+			perSite: 10,
+			atRoot:  20,
+		}
+	}
+	few := hierarchySize{
+		sites:   10,
+		perSite: 10,
+		atRoot:  10,
+	}
 	worst := 0.0
 	resolvers := map[string]*resolverRun{}
 	for name, size := range map[string]hierarchySize{"100k": many, "100": few} {
@@ -115,8 +127,10 @@ func (r *resolverRun) once(ctx context.Context, n int) (float64, error) {
 	for i := range asked {
 		below := r.size.tops() + rand.IntN(r.size.sites-1-r.size.tops()) //nolint:gosec // no secret
 		asked[i] = hierarchy.Lookup{
-			IntentID: uuid.New(), Limit: 501, Site: r.size.site(below),
-			Type: resolveType(rand.IntN(r.size.perSite)), //nolint:gosec // no secret
+			IntentID: uuid.New(),
+			Limit:    501,
+			Site:     r.size.site(below),
+			Type:     resolveType(rand.IntN(r.size.perSite)), //nolint:gosec // no secret
 		}
 	}
 	began := time.Now()

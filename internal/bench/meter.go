@@ -37,8 +37,11 @@ func (m *meter) end(ctx context.Context) (cost, error) {
 	elapsed := time.Since(m.began)
 	now, err := m.read(ctx)
 	return cost{
-		elapsed: elapsed, engine: now.engine - m.start.engine, postgres: now.postgres - m.start.postgres,
-		receiver: now.receiver - m.start.receiver, wal: now.wal - m.start.wal,
+		elapsed:  elapsed,
+		engine:   now.engine - m.start.engine,
+		postgres: now.postgres - m.start.postgres,
+		receiver: now.receiver - m.start.receiver,
+		wal:      now.wal - m.start.wal,
 	}, err
 }
 

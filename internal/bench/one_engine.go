@@ -26,7 +26,11 @@ func newOneEngine(ctx context.Context, b *bench, name string) (*oneEngine, error
 	if err != nil {
 		return nil, err
 	}
-	o := &oneEngine{bench: b, name: name, world: w}
+	o := &oneEngine{
+		bench: b,
+		name:  name,
+		world: w,
+	}
 	if o.client, err = outbox.New(nil); err != nil {
 		return nil, err
 	}

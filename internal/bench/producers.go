@@ -27,7 +27,12 @@ type producers struct {
 
 // startProducers makes n producers that wait for begin; n may be 0.
 func (o *ourDelivery) startProducers(ctx context.Context, n int) (*producers, error) {
-	p := &producers{of: o, ready: make(chan struct{}), stop: func() {}, errs: make([]error, n)}
+	p := &producers{
+		of:    o,
+		ready: make(chan struct{}),
+		stop:  func() {},
+		errs:  make([]error, n),
+	}
 	if n == 0 {
 		return p, nil
 	}

@@ -58,8 +58,10 @@ func TestChartIsWellFormedWhateverItsTexts(t *testing.T) {
 	t.Parallel()
 
 	c := &chart{
-		title: "a < b & c", unit: `"µs"`, series: []string{"x", "y"},
-		rows: []chartRow{{label: "<one>", bars: []float64{1, 2000}}, {label: "none", bars: []float64{0, 0}}},
+		title:  "a < b & c",
+		unit:   `"µs"`,
+		series: []string{"x", "y"},
+		rows:   []chartRow{{label: "<one>", bars: []float64{1, 2000}}, {label: "none", bars: []float64{0, 0}}},
 	}
 	for _, stacked := range []bool{false, true} {
 		c.stacked = stacked

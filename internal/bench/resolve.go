@@ -146,7 +146,9 @@ func (a *audience) start(ctx context.Context) (*delivery.Engine, error) {
 // intent is one of the n-th type of a tenant.
 func (a *audience) intent(tenant, n int) outbox.Intent {
 	return outbox.Intent{
-		Type: resolveType((tenant*tenantTypes + n) % a.types), Site: hierarchy.Path(fmt.Sprintf("/t%d", tenant)), Data: payload,
+		Type: resolveType((tenant*tenantTypes + n) % a.types),
+		Site: hierarchy.Path(fmt.Sprintf("/t%d", tenant)),
+		Data: payload,
 	}
 }
 

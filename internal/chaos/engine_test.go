@@ -202,7 +202,11 @@ type running struct {
 // startEngine starts one, without waiting for it.
 func (w *world) startEngine(id string) {
 	w.t.Helper()
-	do := task{Database: w.url, EngineID: id, HostCode: w.hostCode}
+	do := task{
+		Database: w.url,
+		EngineID: id,
+		HostCode: w.hostCode,
+	}
 	if *logs != "" {
 		do.Log = filepath.Join(*logs, id+".log")
 	}
@@ -210,7 +214,11 @@ func (w *world) startEngine(id string) {
 	require.NoError(w.t, err)
 	exe, err := os.Executable()
 	require.NoError(w.t, err)
-	e := &running{id: id, said: &strings.Builder{}, started: make(chan struct{})}
+	e := &running{
+		id:      id,
+		said:    &strings.Builder{},
+		started: make(chan struct{}),
+	}
 	e.cmd = exec.CommandContext(context.WithoutCancel(w.t.Context()), exe)
 	e.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	e.cmd.Stderr = e.said

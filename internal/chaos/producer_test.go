@@ -98,7 +98,11 @@ func (w *world) enqueue(
 		return err
 	}
 	in := outbox.Intent{
-		ID: id, Type: eventType, Site: p, Resource: access.Resource{Kind: "person", ID: about.id}, Data: json.RawMessage(data),
+		ID:         id,
+		Type:       eventType,
+		Site:       p,
+		Resource:   access.Resource{Kind: "person", ID: about.id},
+		Data:       json.RawMessage(data),
 		Attributes: map[string]string{"name": about.marker()},
 	}
 	if chance(r, 5) {

@@ -43,7 +43,12 @@ type receiver struct {
 var eventID = regexp.MustCompile(`chaos-\d+-\d+`)
 
 func newReceiver() *receiver {
-	r := &receiver{random: random(1), gone: map[string]time.Time{}, vetoed: map[string]bool{}, asked: map[string]int{}}
+	r := &receiver{
+		random: random(1),
+		gone:   map[string]time.Time{},
+		vetoed: map[string]bool{},
+		asked:  map[string]int{},
+	}
 	r.server = httptest.NewServer(http.HandlerFunc(r.serve))
 	return r
 }

@@ -47,7 +47,11 @@ func (w *world) move(ctx context.Context, r *rand.Rand) {
 	if ok {
 		w.mu.Lock()
 		department.spans[len(department.spans)-1].end = at
-		department.spans = append(department.spans, span{parent: tenant, begin: at, end: never})
+		department.spans = append(department.spans, span{
+			parent: tenant,
+			begin:  at,
+			end:    never,
+		})
 		w.mu.Unlock()
 	}
 }
@@ -159,7 +163,11 @@ func (w *world) removeOwner(ctx context.Context, r *rand.Rand) {
 	defer w.mu.Unlock()
 	for _, s := range w.listeners {
 		if s.owner == owner && s.last().state != "deleted" {
-			s.touches = append(s.touches, touch{at: at, state: "deleted", url: s.last().url})
+			s.touches = append(s.touches, touch{
+				at:    at,
+				state: "deleted",
+				url:   s.last().url,
+			})
 		}
 	}
 }
@@ -199,8 +207,10 @@ func (w *world) ask(ctx context.Context, r *rand.Rand) {
 	about := one(r, w.resources)
 	w.mu.Unlock()
 	answer, err := w.console.Ask(context.WithoutCancel(ctx), delivery.Question{
-		Type: "person.delete", Resource: access.Resource{Kind: "person", ID: about.id}, Timeout: time.Second,
-		Data: map[string]string{"name": about.marker()},
+		Type:     "person.delete",
+		Resource: access.Resource{Kind: "person", ID: about.id},
+		Timeout:  time.Second,
+		Data:     map[string]string{"name": about.marker()},
 	})
 	if answer == nil || answer.ID == "" {
 		return

@@ -145,9 +145,15 @@ func (r *resource) marker() string { return "pii-" + r.id + "-" }
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, url: pgtest.Database(t), receiver: newReceiver(), producing: make(chan struct{}),
-		root: &node{spans: []span{{begin: always, end: never}}}, erased: map[string]bool{}, did: map[string]int{},
-		rolled: map[string]bool{}, vetoes: map[string]bool{},
+		t:         t,
+		url:       pgtest.Database(t),
+		receiver:  newReceiver(),
+		producing: make(chan struct{}),
+		root:      &node{spans: []span{{begin: always, end: never}}},
+		erased:    map[string]bool{},
+		did:       map[string]int{},
+		rolled:    map[string]bool{},
+		vetoes:    map[string]bool{},
 	}
 	t.Cleanup(func() { w.receiver.close(context.WithoutCancel(t.Context())) })
 	var err error
@@ -263,7 +269,11 @@ func (w *world) newTenant(p hierarchy.Path, departments []string) {
 			}
 			return err
 		})
-		n.spans = []span{{parent: parent, begin: at, end: never}}
+		n.spans = []span{{
+			parent: parent,
+			begin:  at,
+			end:    never,
+		}}
 		w.subscribe(n, steady, steadyOwner, patterns[int(w.number())%len(patterns)])
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -285,9 +295,17 @@ func (w *world) newTenant(p hierarchy.Path, departments []string) {
 // subscribe makes a subscription at a site whose key begins with a text.
 func (w *world) subscribe(at *node, prefix, owner, pattern string) *sub {
 	w.t.Helper()
-	s := &sub{key: fmt.Sprintf("%s%d", prefix, w.number()), site: at, pattern: pattern, owner: owner}
+	s := &sub{
+		key:     fmt.Sprintf("%s%d", prefix, w.number()),
+		site:    at,
+		pattern: pattern,
+		owner:   owner,
+	}
 	spec := hierarchy.SubscriptionSpec{
-		URL: w.receiver.url(s.key, 0), Events: []string{pattern}, Owner: owner, Schedule: chaosSchedule,
+		URL:      w.receiver.url(s.key, 0),
+		Events:   []string{pattern},
+		Owner:    owner,
+		Schedule: chaosSchedule,
 	}
 	if w.number()%3 == 0 {
 		spec.Dialect = externalized
@@ -303,7 +321,11 @@ func (w *world) subscribe(at *node, prefix, owner, pattern string) *sub {
 		}
 		return err
 	})
-	s.touches = []touch{{at: m, state: "active", url: endpoint(s.key, 0)}}
+	s.touches = []touch{{
+		at:    m,
+		state: "active",
+		url:   endpoint(s.key, 0),
+	}}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.listeners = append(w.listeners, s)
@@ -314,7 +336,10 @@ func (w *world) subscribe(at *node, prefix, owner, pattern string) *sub {
 func (w *world) operate() {
 	w.t.Helper()
 	_, err := w.subs.Create(w.t.Context(), hierarchy.SubscriptionSpec{
-		URL: w.receiver.url(steady+"operator", 0), Events: []string{"riverhook.**"}, Operator: true, Schedule: chaosSchedule,
+		URL:      w.receiver.url(steady+"operator", 0),
+		Events:   []string{"riverhook.**"},
+		Operator: true,
+		Schedule: chaosSchedule,
 	})
 	require.NoError(w.t, err)
 }
@@ -322,7 +347,9 @@ func (w *world) operate() {
 func (w *world) gate() {
 	w.t.Helper()
 	_, err := w.subs.Create(w.t.Context(), hierarchy.SubscriptionSpec{
-		URL: w.receiver.server.URL + "/gate", Events: []string{"before:**"}, Owner: steadyOwner,
+		URL:    w.receiver.server.URL + "/gate",
+		Events: []string{"before:**"},
+		Owner:  steadyOwner,
 	})
 	require.NoError(w.t, err)
 }

@@ -172,7 +172,9 @@ func (h *Heart) Beat(ctx context.Context) error {
 	}
 	h.handed = time.Now()
 	params := &store.ReleaseRunningJobsParams{
-		UnderWay: []int64{}, DeadAfterMs: DeadAfter.Milliseconds(), StuckAfterMs: stuckAfter.Milliseconds(),
+		UnderWay:     []int64{},
+		DeadAfterMs:  DeadAfter.Milliseconds(),
+		StuckAfterMs: stuckAfter.Milliseconds(),
 	}
 	if h.cfg.UnderWay != nil { // nobody has the empty name
 		params.Process, params.UnderWay = h.process, append(params.UnderWay, h.cfg.UnderWay()...)
@@ -197,7 +199,11 @@ func (h *Heart) Start(ctx context.Context) error {
 func (h *Heart) beat(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	row, err := h.store.Beat(bounded, &store.BeatParams{Process: h.process, ID: h.cfg.ID, Inbox: h.cfg.Inbox})
+	row, err := h.store.Beat(bounded, &store.BeatParams{
+		Process: h.process,
+		ID:      h.cfg.ID,
+		Inbox:   h.cfg.Inbox,
+	})
 	if err != nil {
 		if ctx.Err() == nil && h.Passing(err) {
 			h.fell(ctx, err)

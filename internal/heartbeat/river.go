@@ -23,7 +23,9 @@ func (h *Heart) RiverPool(ctx context.Context) (pool *pgxpool.Pool, closePool fu
 		return h.cfg.Pool, func() {}, nil
 	}
 	cfg := h.cfg.Pool.Config()
-	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = riverConns, 0, 0
+	cfg.MaxConns = riverConns
+	cfg.MinConns = 0
+	cfg.MinIdleConns = 0
 	prepare := cfg.AfterConnect
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		if prepare != nil {

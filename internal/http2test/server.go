@@ -63,10 +63,16 @@ func StartWith(tb testing.TB, settings []http2.Setting, script ...Act) *Server {
 		tb.Fatalf("http2test: %v", err)
 	}
 	s := &Server{
-		URL: "https://" + listener.Addr().String(), Roots: x509.NewCertPool(), settings: settings, script: script, conns: map[net.Conn]bool{},
+		URL:      "https://" + listener.Addr().String(),
+		Roots:    x509.NewCertPool(),
+		settings: settings,
+		script:   script,
+		conns:    map[net.Conn]bool{},
 	}
 	s.listener = tls.NewListener(listener, &tls.Config{
-		Certificates: signed.TLS.Certificates, MinVersion: tls.VersionTLS12, NextProtos: []string{http2.NextProtoTLS},
+		Certificates: signed.TLS.Certificates,
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{http2.NextProtoTLS},
 	})
 	s.Roots.AddCert(signed.Certificate())
 	var running sync.WaitGroup
@@ -102,7 +108,11 @@ func (s *Server) accept(running *sync.WaitGroup) {
 		s.mu.Lock()
 		s.opened++
 		s.conns[conn] = true
-		c := &Conn{Number: s.opened, conn: conn, server: s}
+		c := &Conn{
+			Number: s.opened,
+			conn:   conn,
+			server: s,
+		}
 		s.mu.Unlock()
 		running.Go(func() {
 			c.serve()
@@ -164,7 +174,11 @@ func (c *Conn) serve() {
 		}
 		switch f := frame.(type) {
 		case *http2.MetaHeadersFrame:
-			r := &Request{Conn: c.Number, Header: map[string][]string{}, Stream: f.StreamID}
+			r := &Request{
+				Conn:   c.Number,
+				Header: map[string][]string{},
+				Stream: f.StreamID,
+			}
 			for _, field := range f.Fields {
 				r.Header[field.Name] = append(r.Header[field.Name], field.Value)
 			}
@@ -214,7 +228,10 @@ func (c *Conn) answer(stream uint32, status int, header map[string]string, end b
 		_ = encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(name), Value: value})
 	}
 	_ = c.WriteHeaders(http2.HeadersFrameParam{
-		StreamID: stream, BlockFragment: c.header.Bytes(), EndHeaders: true, EndStream: end,
+		StreamID:      stream,
+		BlockFragment: c.header.Bytes(),
+		EndHeaders:    true,
+		EndStream:     end,
 	})
 }
 

@@ -61,7 +61,9 @@ func missing(doc string, have map[string][]test) []string {
 	var found []string
 	for i, line := range strings.Split(doc, "\n") {
 		for _, m := range named.FindAllStringSubmatch(line, -1) {
-			folder, name, sub := m[1], m[2], m[3]
+			folder := m[1]
+			name := m[2]
+			sub := m[3]
 			exists := slices.ContainsFunc(have[name], func(t test) bool {
 				return (folder == "" || folder == t.folder) && (sub == "" || t.literals[sub])
 			})

@@ -25,7 +25,9 @@ const lockRetry = 50 * time.Millisecond
 // one that they wait for.
 func locked(ctx context.Context, pool *pgxpool.Pool, schema string, do func(ctx context.Context, own *pgxpool.Pool) error) error {
 	cfg := pool.Config()
-	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = 2, 0, 0
+	cfg.MaxConns = 2
+	cfg.MinConns = 0
+	cfg.MinIdleConns = 0
 	own, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)

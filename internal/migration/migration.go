@@ -70,7 +70,12 @@ func RiverSteps() ([]Step, error) {
 	}
 	var steps []Step
 	for _, m := range migrator.AllVersions() {
-		steps = append(steps, Step{Version: m.Version, Name: m.Name, Up: m.SQLUp, Down: m.SQLDown})
+		steps = append(steps, Step{
+			Version: m.Version,
+			Name:    m.Name,
+			Up:      m.SQLUp,
+			Down:    m.SQLDown,
+		})
 	}
 	return steps, nil
 }

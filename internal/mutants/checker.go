@@ -40,7 +40,9 @@ func newChecker(ctx context.Context, databaseURL string) (*checker, error) {
 		return nil, err
 	}
 	return &checker{
-		root: strings.TrimSpace(string(out)), temp: temp, env: append(os.Environ(), "DATABASE_URL="+databaseURL),
+		root: strings.TrimSpace(string(out)),
+		temp: temp,
+		env:  append(os.Environ(), "DATABASE_URL="+databaseURL),
 	}, nil
 }
 
@@ -119,7 +121,12 @@ func (c *checker) checkAll(ctx context.Context, chosen []mutant) iter.Seq[*resul
 func (c *checker) check(ctx context.Context, m mutant) *result {
 	began := time.Now()
 	v, err := c.judge(ctx, &m)
-	return &result{mutant: m, verdict: v, err: err, took: time.Since(began)}
+	return &result{
+		mutant:  m,
+		verdict: v,
+		err:     err,
+		took:    time.Since(began),
+	}
 }
 
 func (c *checker) judge(ctx context.Context, m *mutant) (verdict, error) {

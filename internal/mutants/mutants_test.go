@@ -62,16 +62,50 @@ func TestAMutantChangesOnePlace(t *testing.T) {
 	for _, tt := range []struct {
 		name, decl, old, changed, err string
 	}{
-		{name: "in a constant", decl: "one", old: "a", changed: strings.Replace(source, "`a b`", "`c b`", 1)},
-		{name: "in the whole file", old: "a b", changed: strings.Replace(source, "`a b`", "`c`", 1)},
-		{name: "that is there twice", decl: "two", old: "a()", err: `p.go two: "a()" is there 2 times, not once`},
-		{name: "that is not there", decl: "two", old: "b", err: `p.go two: "b" is there 0 times, not once`},
-		{name: "in what is not declared", decl: "four", old: "a", err: `p.go: "four" is declared 0 times, not once`},
-		{name: "in what is declared twice", decl: "three", old: "a", err: `p.go: "three" is declared 2 times, not once`},
+		{
+			name:    "in a constant",
+			decl:    "one",
+			old:     "a",
+			changed: strings.Replace(source, "`a b`", "`c b`", 1),
+		},
+		{
+			name:    "in the whole file",
+			old:     "a b",
+			changed: strings.Replace(source, "`a b`", "`c`", 1),
+		},
+		{
+			name: "that is there twice",
+			decl: "two",
+			old:  "a()",
+			err:  `p.go two: "a()" is there 2 times, not once`,
+		},
+		{
+			name: "that is not there",
+			decl: "two",
+			old:  "b",
+			err:  `p.go two: "b" is there 0 times, not once`,
+		},
+		{
+			name: "in what is not declared",
+			decl: "four",
+			old:  "a",
+			err:  `p.go: "four" is declared 0 times, not once`,
+		},
+		{
+			name: "in what is declared twice",
+			decl: "three",
+			old:  "a",
+			err:  `p.go: "three" is declared 2 times, not once`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := mutant{file: "p.go", decl: tt.decl, old: tt.old, with: "c"}
+			m := mutant{
+				file: "p.go",
+				decl: tt.decl,
+				old:  tt.old,
+				with: "c",
+			}
 
 			changed, err := m.apply([]byte(source))
 
@@ -88,7 +122,11 @@ func TestAMutantChangesOnePlace(t *testing.T) {
 // A mutant counts as caught where its test fails, and in no other case.
 func TestAMutantIsCaughtByItsTestAlone(t *testing.T) {
 	t.Parallel()
-	c := &checker{root: t.TempDir(), temp: t.TempDir(), env: os.Environ()}
+	c := &checker{
+		root: t.TempDir(),
+		temp: t.TempDir(),
+		env:  os.Environ(),
+	}
 	for path, text := range map[string]string{
 		"go.mod":      "module m\n",
 		"p/p.go":      "package p\n\nfunc one() int { return 1 }\n",
@@ -104,16 +142,45 @@ func TestAMutantIsCaughtByItsTestAlone(t *testing.T) {
 		want       verdict
 		says       string
 	}{
-		{with: "2", test: "p.TestOne", want: caught},
-		{with: "2", test: "p.TestNothing", want: survived},
-		{with: "2", test: "p.TestNotThere", want: failed, says: "p.TestNotThere did not run to its end"},
-		{with: "two", test: "p.TestOne", want: failed, says: "undefined: two"},
-		{with: "func() int { go panic(1); select {} }()", test: "p.TestOne", want: failed, says: "panic"},
+		{
+			with: "2",
+			test: "p.TestOne",
+			want: caught,
+		},
+		{
+			with: "2",
+			test: "p.TestNothing",
+			want: survived,
+		},
+		{
+			with: "2",
+			test: "p.TestNotThere",
+			want: failed,
+			says: "p.TestNotThere did not run to its end",
+		},
+		{
+			with: "two",
+			test: "p.TestOne",
+			want: failed,
+			says: "undefined: two",
+		},
+		{
+			with: "func() int { go panic(1); select {} }()",
+			test: "p.TestOne",
+			want: failed,
+			says: "panic",
+		},
 	} {
 		t.Run(tt.with+" and "+tt.test, func(t *testing.T) {
 			t.Parallel()
 
-			r := c.check(t.Context(), mutant{file: "p/p.go", decl: "one", old: "1", with: tt.with, test: tt.test})
+			r := c.check(t.Context(), mutant{
+				file: "p/p.go",
+				decl: "one",
+				old:  "1",
+				with: tt.with,
+				test: tt.test,
+			})
 
 			require.Equal(t, tt.want, r.verdict, r.err)
 			if tt.says != "" {

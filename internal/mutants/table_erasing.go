@@ -4,20 +4,25 @@ package main
 var erasing = []mutant{
 	{
 		name: "an answer is recorded whose delivery was pruned",
-		file: "internal/store/delivery.sql.gen.go", decl: "recordAttempts",
-		old: "WHERE i.tried AND i.place IS NOT NULL", with: "WHERE i.tried AND NOT i.busy",
+		file: "internal/store/delivery.sql.gen.go",
+		decl: "recordAttempts",
+		old:  "WHERE i.tried AND i.place IS NOT NULL",
+		with: "WHERE i.tried AND NOT i.busy",
 		test: "delivery.TestErase_AnswersThatArriveLate",
 	},
 	{
 		name: "a question is recorded whole while its resource is being erased",
-		file: "delivery/question_record.go", decl: "wasErased",
-		old: "!locked", with: "!locked && false",
+		file: "delivery/question_record.go",
+		decl: "wasErased",
+		old:  "!locked",
+		with: "!locked && false",
 		test: "delivery.TestErase_QuestionsUnderWay",
 	},
 	{
 		name: "an answer outlives the resource that it is about",
 		file: "internal/migration/sql/001_initial.up.sql",
-		old:  "response_headers = '{}', response_body = NULL, response_sha256 = NULL", with: "response_headers = '{}'",
+		old:  "response_headers = '{}', response_body = NULL, response_sha256 = NULL",
+		with: "response_headers = '{}'",
 		test: "delivery.TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent",
 	},
 }

@@ -31,7 +31,9 @@ func Check(text []byte) error {
 // Levels is the greatest number of arrays and objects that are open at once. Of a
 // text that is not JSON it is that of the part before the fault, at least.
 func Levels(text []byte) int {
-	deepest, open, inString := 0, 0, false
+	deepest := 0
+	open := 0
+	inString := false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case inString && c == '\\':

@@ -64,8 +64,12 @@ func TestMarshal_WhatIsUTF8IsKept(t *testing.T) {
 		"the text of one":      map[string]string{"a": `\ufffd`},
 		"an escape of another": person{Written: json.RawMessage(`"\ufffd"`)},
 		"bytes":                person{Photo: []byte("\xff")},
-		"what is not written":  person{Secret: "\xff", private: "\xff", Written: json.RawMessage(`"\ufffd"`)},
-		"nil":                  nil,
+		"what is not written": person{
+			Secret:  "\xff",
+			private: "\xff",
+			Written: json.RawMessage(`"\ufffd"`),
+		},
+		"nil": nil,
 	} {
 		_, err := payload.Marshal(data)
 		require.NoError(t, err, name)

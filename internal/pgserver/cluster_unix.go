@@ -54,7 +54,13 @@ func (m *machine) startClusterIn(ctx context.Context, opts *Opts, folder, binDir
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	c := &cluster{account: account, binDir: binDir, folder: folder, freePort: m.freePort, password: rand.Text()}
+	c := &cluster{
+		account:  account,
+		binDir:   binDir,
+		folder:   folder,
+		freePort: m.freePort,
+		password: rand.Text(),
+	}
 	if err := c.init(ctx); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}

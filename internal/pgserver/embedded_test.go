@@ -17,7 +17,9 @@ func TestEmbeddedSaysThatTheDownloadFailedAndLeavesNothing(t *testing.T) {
 	defer repository.Close()
 	folder := clusterFolder(t)
 	m := bareMachine(folder)
-	m.binGlobs, m.download, m.repository = nil, true, repository.URL
+	m.binGlobs = nil
+	m.download = true
+	m.repository = repository.URL
 	m.getenv = env(nil)
 
 	logs := filepath.Join(os.TempDir(), "embedded_postgres_log*")

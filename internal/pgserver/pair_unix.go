@@ -47,7 +47,13 @@ func (m *machine) startStandby(ctx context.Context, opts *Opts, binDir, primary 
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{account: account, binDir: binDir, folder: folder, freePort: m.freePort, password: passwordOf(primary)}
+	c := &cluster{
+		account:  account,
+		binDir:   binDir,
+		folder:   folder,
+		freePort: m.freePort,
+		password: passwordOf(primary),
+	}
 	backup := c.command(ctx, filepath.Join(binDir, "pg_basebackup"),
 		"--pgdata", filepath.Join(folder, "data"), "--dbname", primary, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
 	if out, err := backup.CombinedOutput(); err != nil {

@@ -138,7 +138,11 @@ func sources(m *machine) []source {
 		{name: "embedded-postgres", start: m.startEmbedded},
 	}
 	if m.getenv("DATABASE_URL") != "" {
-		all = []source{{name: "DATABASE_URL", start: m.useURL, final: true}}
+		all = []source{{
+			name:  "DATABASE_URL",
+			start: m.useURL,
+			final: true,
+		}}
 	}
 	return all
 }

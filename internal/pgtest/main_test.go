@@ -63,7 +63,11 @@ func startUser(t *testing.T, folder string, env ...string) *user {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 	})
-	return &user{cmd: cmd, stdin: stdin, stdout: stdout}
+	return &user{
+		cmd:    cmd,
+		stdin:  stdin,
+		stdout: stdout,
+	}
 }
 
 // server waits until the user has a server.

@@ -72,7 +72,11 @@ func StartPgBouncer(tb testing.TB, databaseURL string, settings map[string]strin
 	}
 	maps.Copy(all, settings)
 	for range bouncerTries {
-		b := &PgBouncer{Version: version, program: program, server: server}
+		b := &PgBouncer{
+			Version: version,
+			program: program,
+			server:  server,
+		}
 		if err = b.start(tb, all); err == nil {
 			return b
 		}
@@ -171,8 +175,11 @@ func (b *PgBouncer) configure(ctx context.Context, dir string, settings map[stri
 		return "", err
 	}
 	through := url.URL{
-		Scheme: "postgres", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(b.port)), Path: "/" + b.server.Database,
-		RawQuery: "sslmode=disable", User: url.UserPassword(b.server.User, b.server.Password),
+		Scheme:   "postgres",
+		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(b.port)),
+		Path:     "/" + b.server.Database,
+		RawQuery: "sslmode=disable",
+		User:     url.UserPassword(b.server.User, b.server.Password),
 	}
 	b.URL = through.String()
 	console := through

@@ -52,12 +52,43 @@ func TestEachPartOfAPlaceIsBound(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hunter2", string(opened))
 	for part, elsewhere := range map[string]Place{
-		"table":        {Table: "subscription", Column: at.Column, ID: at.ID, Subscription: at.Subscription},
-		"column":       {Table: at.Table, Column: "other", ID: at.ID, Subscription: at.Subscription},
-		"row":          {Table: at.Table, Column: at.Column, ID: newPlace().ID, Subscription: at.Subscription},
-		"subscription": {Table: at.Table, Column: at.Column, ID: at.ID, Subscription: newPlace().ID},
-		"origin":       {Table: at.Table, Column: at.Column, ID: at.ID, Subscription: at.Subscription, Origin: "https://example.com:443"},
-		"both ids":     {Table: at.Table, Column: at.Column, ID: at.Subscription, Subscription: at.ID},
+		"table": {
+			Table:        "subscription",
+			Column:       at.Column,
+			ID:           at.ID,
+			Subscription: at.Subscription,
+		},
+		"column": {
+			Table:        at.Table,
+			Column:       "other",
+			ID:           at.ID,
+			Subscription: at.Subscription,
+		},
+		"row": {
+			Table:        at.Table,
+			Column:       at.Column,
+			ID:           newPlace().ID,
+			Subscription: at.Subscription,
+		},
+		"subscription": {
+			Table:        at.Table,
+			Column:       at.Column,
+			ID:           at.ID,
+			Subscription: newPlace().ID,
+		},
+		"origin": {
+			Table:        at.Table,
+			Column:       at.Column,
+			ID:           at.ID,
+			Subscription: at.Subscription,
+			Origin:       "https://example.com:443",
+		},
+		"both ids": {
+			Table:        at.Table,
+			Column:       at.Column,
+			ID:           at.Subscription,
+			Subscription: at.ID,
+		},
 	} {
 		_, err := box.Open(t.Context(), elsewhere, value)
 		require.ErrorIs(t, err, seal.ErrDamaged, part)

@@ -28,7 +28,12 @@ type Place struct {
 // elsewhere: what is sent to the endpoint is bound to the origin of the URL in
 // force. TLS settings are not sent, and stay when the URL changes.
 func EndpointAuth(kind string, id, subscription uuid.UUID, rawURL string) Place {
-	at := Place{Table: "endpoint_auth", Column: kind, ID: id, Subscription: subscription}
+	at := Place{
+		Table:        "endpoint_auth",
+		Column:       kind,
+		ID:           id,
+		Subscription: subscription,
+	}
 	if kind != endpointauth.KindTLS {
 		at.Origin = endpointauth.Origin(rawURL)
 	}
@@ -37,7 +42,12 @@ func EndpointAuth(kind string, id, subscription uuid.UUID, rawURL string) Place 
 
 // Secret is the place of a signing secret.
 func Secret(id, subscription uuid.UUID) Place {
-	return Place{Table: "secret", Column: "value", ID: id, Subscription: subscription}
+	return Place{
+		Table:        "secret",
+		Column:       "value",
+		ID:           id,
+		Subscription: subscription,
+	}
 }
 
 // associatedData names the place. Names of tables and columns have neither of the

@@ -32,7 +32,11 @@ type Batcher interface {
 // Filtering returns the queries, each planned for the values of its parameters.
 // Only those that return many rows may be called.
 func Filtering(db Batcher, schema string) *Queries {
-	return New(&plannedDB{batcher: db, schema: schema, before: []string{customPlans}})
+	return New(&plannedDB{
+		batcher: db,
+		schema:  schema,
+		before:  []string{customPlans},
+	})
 }
 
 // Frequent returns the queries, with one plan for all of their runs and with the bounds
@@ -42,7 +46,11 @@ func Frequent(db Batcher, schema string) *Queries {
 }
 
 func frequentDB(db Batcher, schema string) *plannedDB {
-	return &plannedDB{batcher: db, schema: schema, before: []string{keptPlans}}
+	return &plannedDB{
+		batcher: db,
+		schema:  schema,
+		before:  []string{keptPlans},
+	}
 }
 
 // plannedDB runs each statement in one round trip with what goes before and after it,

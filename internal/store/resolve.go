@@ -22,7 +22,11 @@ const (
 
 // ResolveInOrder is [Queries.Resolve], planned to walk the index and no more.
 func ResolveInOrder(ctx context.Context, db Batcher, schema string, arg *ResolveParams) ([]ResolveRow, error) {
-	return New(&plannedDB{batcher: db, schema: schema, before: []string{walkIndexes}}).Resolve(ctx, arg)
+	return New(&plannedDB{
+		batcher: db,
+		schema:  schema,
+		before:  []string{walkIndexes},
+	}).Resolve(ctx, arg)
 }
 
 // ResolveAtChains is ResolveInOrder for what at makes of the chains of sites. Both
@@ -36,7 +40,11 @@ func ResolveAtChains(
 		return nil, fmt.Errorf("acquire a connection: %w", err)
 	}
 	defer conn.Release() // which closes a connection whose transaction has not ended
-	first := &plannedDB{batcher: conn, schema: schema, before: []string{beginSnapshot, walkIndexes}}
+	first := &plannedDB{
+		batcher: conn,
+		schema:  schema,
+		before:  []string{beginSnapshot, walkIndexes},
+	}
 	found, err := New(first).SiteChains(ctx, chains)
 	if err != nil {
 		return nil, err
@@ -45,5 +53,9 @@ func ResolveAtChains(
 	if err != nil {
 		return nil, err
 	}
-	return New(&plannedDB{batcher: conn, schema: schema, after: []string{endSnapshot}}).Resolve(ctx, arg)
+	return New(&plannedDB{
+		batcher: conn,
+		schema:  schema,
+		after:   []string{endSnapshot},
+	}).Resolve(ctx, arg)
 }

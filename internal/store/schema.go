@@ -40,7 +40,12 @@ func In(db DBTX, schema string) *Queries {
 		return New(&poolDB{schemaDB: schemaDB{db: db, schema: schema}, pool: db})
 	case pgx.Tx:
 		if readsText(db.Conn()) {
-			return New(&plannedDB{batcher: db, schema: schema, before: []string{keepOutputs}, after: []string{restoreOutputs}})
+			return New(&plannedDB{
+				batcher: db,
+				schema:  schema,
+				before:  []string{keepOutputs},
+				after:   []string{restoreOutputs},
+			})
 		}
 	}
 	return Plain(db, schema)

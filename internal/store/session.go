@@ -81,7 +81,11 @@ type poolDB struct {
 }
 
 func (p *poolDB) begun() *plannedDB {
-	return &plannedDB{batcher: p.pool, schema: p.schema, before: []string{outputs}}
+	return &plannedDB{
+		batcher: p.pool,
+		schema:  p.schema,
+		before:  []string{outputs},
+	}
 }
 
 func (p *poolDB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {

@@ -36,7 +36,12 @@ func LockSitesPatiently(ctx context.Context, tx pgx.Tx, schema string) error {
 	if err != nil {
 		return err
 	}
-	w := &siteWait{schema: schema, settings: settings, tx: tx, since: time.Now()}
+	w := &siteWait{
+		schema:   schema,
+		settings: settings,
+		tx:       tx,
+		since:    time.Now(),
+	}
 	w.long = w.since
 	for {
 		err := w.queue(ctx)

@@ -131,10 +131,17 @@ func decode(text string, err error) ([]outbox.Intent, error) {
 	all := make([]outbox.Intent, len(rows))
 	for i, row := range rows {
 		all[i] = outbox.Intent{
-			ActiveSite: row.ActiveSite, Actor: row.Actor, Attributes: row.Attributes, Channel: row.Channel,
-			Data: json.RawMessage(row.Data), ID: row.ID, OccurredAt: row.OccurredAt,
-			Resource: access.Resource{Kind: row.Resource.Kind, ID: row.Resource.ID}, SchemaVersion: row.SchemaVersion,
-			Site: row.Site, Type: row.Type,
+			ActiveSite:    row.ActiveSite,
+			Actor:         row.Actor,
+			Attributes:    row.Attributes,
+			Channel:       row.Channel,
+			Data:          json.RawMessage(row.Data),
+			ID:            row.ID,
+			OccurredAt:    row.OccurredAt,
+			Resource:      access.Resource{Kind: row.Resource.Kind, ID: row.Resource.ID},
+			SchemaVersion: row.SchemaVersion,
+			Site:          row.Site,
+			Type:          row.Type,
 		}
 		if row.NotBefore != nil {
 			all[i].NotBefore = *row.NotBefore

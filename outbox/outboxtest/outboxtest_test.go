@@ -87,9 +87,17 @@ var at = time.Date(2024, 2, 29, 1, 2, 3, 123456789, time.UTC)
 
 func full() outbox.Intent {
 	return outbox.Intent{
-		ActiveSite: "/noaa", Actor: "ann", Attributes: map[string]string{"a": "1", "b": "2"}, Channel: "c",
-		Data: json.RawMessage(`{"n": 12345678901234567890, "m": [1]}`), ID: "x", NotBefore: at.Add(time.Hour), OccurredAt: at,
-		Resource: access.Resource{Kind: "user", ID: "42"}, Site: "/noaa/nws", Type: "user.created",
+		ActiveSite: "/noaa",
+		Actor:      "ann",
+		Attributes: map[string]string{"a": "1", "b": "2"},
+		Channel:    "c",
+		Data:       json.RawMessage(`{"n": 12345678901234567890, "m": [1]}`),
+		ID:         "x",
+		NotBefore:  at.Add(time.Hour),
+		OccurredAt: at,
+		Resource:   access.Resource{Kind: "user", ID: "42"},
+		Site:       "/noaa/nws",
+		Type:       "user.created",
 	}
 }
 

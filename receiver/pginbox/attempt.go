@@ -76,7 +76,11 @@ func (in *Inbox) load(ctx context.Context, id uuid.UUID) (*attempt, error) {
 		return nil, fmt.Errorf("load an event: %w", err)
 	}
 	rec, _ := in.registry.Get(row.Receiver)
-	return &attempt{inbox: in, rec: rec, row: row}, nil
+	return &attempt{
+		inbox: in,
+		rec:   rec,
+		row:   row,
+	}, nil
 }
 
 func (a *attempt) number() int { return a.row.Attempt + 1 }
@@ -124,8 +128,14 @@ func (a *attempt) run(ctx context.Context) error {
 
 func (a *attempt) event() (receiver.Event, error) {
 	ev := receiver.Event{
-		ID: a.row.ID.String(), Receiver: a.row.Receiver, Owner: a.row.Owner, DeliveryID: a.row.DeliveryID,
-		ContentType: a.row.ContentType, Body: a.row.Body, ReceivedAt: a.row.ReceivedAt, Attempt: a.number(),
+		ID:          a.row.ID.String(),
+		Receiver:    a.row.Receiver,
+		Owner:       a.row.Owner,
+		DeliveryID:  a.row.DeliveryID,
+		ContentType: a.row.ContentType,
+		Body:        a.row.Body,
+		ReceivedAt:  a.row.ReceivedAt,
+		Attempt:     a.number(),
 	}
 	if err := json.Unmarshal(a.row.Header, &ev.Header); err != nil {
 		return ev, fmt.Errorf("headers: %w", err)
@@ -142,8 +152,11 @@ var errOvertaken = errors.New("pginbox: the attempt was overtaken")
 // finish marks the event as done, in the transaction of the Func where it has one.
 func (a *attempt) finish(ctx context.Context, resp receiver.Response) error {
 	params := &store.FinishInboxAttemptParams{
-		ID: a.row.ID, Attempt: a.number(),
-		ResponseStatus: resp.Status, ResponseContentType: resp.ContentType, ResponseBody: resp.Body,
+		ID:                  a.row.ID,
+		Attempt:             a.number(),
+		ResponseStatus:      resp.Status,
+		ResponseContentType: resp.ContentType,
+		ResponseBody:        resp.Body,
 	}
 	var err error
 	if a.tx != nil {
@@ -201,7 +214,11 @@ func record[P any](job context.Context, in *Inbox, params P, write func(ctx cont
 }
 
 func (a *attempt) fail(ctx context.Context, number int, why string) error {
-	params := &store.FailInboxAttemptParams{ID: a.row.ID, Attempt: number, Error: storable(why)}
+	params := &store.FailInboxAttemptParams{
+		ID:      a.row.ID,
+		Attempt: number,
+		Error:   storable(why),
+	}
 	if err := record(ctx, a.inbox, params, a.inbox.store.FailInboxAttempt); err != nil && !errors.Is(err, errOvertaken) {
 		return fmt.Errorf("record an attempt: %w", err)
 	}
@@ -211,7 +228,10 @@ func (a *attempt) fail(ctx context.Context, number int, why string) error {
 // postpone makes the job of the attempt behind that of the given number.
 func (a *attempt) postpone(ctx context.Context, number int, why string, wait time.Duration) error {
 	params := &store.PostponeInboxEventParams{
-		ID: a.row.ID, Attempt: number, Error: storable(why), WaitMs: max(wait, time.Millisecond).Milliseconds(),
+		ID:      a.row.ID,
+		Attempt: number,
+		Error:   storable(why),
+		WaitMs:  max(wait, time.Millisecond).Milliseconds(),
 	}
 	if err := record(ctx, a.inbox, params, a.inbox.store.PostponeInboxEvent); err != nil && !errors.Is(err, errOvertaken) {
 		return fmt.Errorf("postpone an event: %w", err)
@@ -226,7 +246,9 @@ func storable(text string) string {
 // report is not part of the Func's transaction, so that it is seen at once.
 func (a *attempt) report(ctx context.Context, message string) error {
 	reported, err := a.inbox.store.ReportInboxProgress(ctx, &store.ReportInboxProgressParams{
-		ID: a.row.ID, Attempt: a.number(), Message: message,
+		ID:      a.row.ID,
+		Attempt: a.number(),
+		Message: message,
 	})
 	if err == nil && reported == 0 {
 		err = errOvertaken

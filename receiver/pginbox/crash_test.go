@@ -128,7 +128,11 @@ func (b *bundle) child(task childTask) *child {
 	b.Cleanup(func() { _ = cmd.Process.Kill() }) // a no-op once it has ended
 	lines := bufio.NewScanner(stdout)
 	require.True(b, lines.Scan())
-	return &child{cmd: cmd, stdin: stdin, url: lines.Text()}
+	return &child{
+		cmd:   cmd,
+		stdin: stdin,
+		url:   lines.Text(),
+	}
 }
 
 // killed waits for a child that kills itself, and for its heartbeat to be old.

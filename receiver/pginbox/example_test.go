@@ -28,7 +28,10 @@ func ExampleInTx() {
 
 	run := func(ctx context.Context, pool *pgxpool.Pool, secret dialect.Secret) error {
 		receivers, err := receiver.NewRegistry(receiver.Receiver{
-			Func: reduce, Name: "orders", Secrets: receiver.StaticSecrets(secret), Verifier: dialect.StripeVerifier{},
+			Func:     reduce,
+			Name:     "orders",
+			Secrets:  receiver.StaticSecrets(secret),
+			Verifier: dialect.StripeVerifier{},
 		})
 		if err != nil {
 			return err

@@ -63,7 +63,12 @@ func New(pool *pgxpool.Pool, registry *receiver.Registry, cfg *Config) (*Inbox, 
 	in := &Inbox{
 		cfg: c,
 		heart: heartbeat.New(heartbeat.Config{
-			ID: host, Inbox: true, Logger: c.Logger, Pool: pool, Schema: c.Schema, Subject: "pginbox",
+			ID:      host,
+			Inbox:   true,
+			Logger:  c.Logger,
+			Pool:    pool,
+			Schema:  c.Schema,
+			Subject: "pginbox",
 		}),
 		pool:     pool,
 		registry: registry,
@@ -104,14 +109,22 @@ func (in *Inbox) add(ctx context.Context, ev receiver.Event) (receiver.Status, b
 	var stored, reopened bool
 	err = in.readCommitted(ctx, func(queries *store.Queries) error {
 		added, err := queries.AddInboxEvent(ctx, &store.AddInboxEventParams{
-			ID: id, Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID, ContentType: ev.ContentType,
-			Header: header, Body: ev.Body, WaitMs: wait.Milliseconds(),
+			ID:          id,
+			Receiver:    ev.Receiver,
+			Owner:       ev.Owner,
+			DeliveryID:  ev.DeliveryID,
+			ContentType: ev.ContentType,
+			Header:      header,
+			Body:        ev.Body,
+			WaitMs:      wait.Milliseconds(),
 		})
 		if stored = len(added) > 0; stored || err != nil {
 			return err
 		}
 		failed, err := queries.FailedInboxEventOfDelivery(ctx, &store.FailedInboxEventOfDeliveryParams{
-			Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID,
+			Receiver:   ev.Receiver,
+			Owner:      ev.Owner,
+			DeliveryID: ev.DeliveryID,
 		})
 		if err != nil {
 			return err
@@ -123,10 +136,17 @@ func (in *Inbox) add(ctx context.Context, ev receiver.Event) (receiver.Status, b
 		return receiver.Status{}, false, err
 	}
 	if stored {
-		return receiver.Status{ID: ev.ID, Receiver: ev.Receiver, Owner: ev.Owner, State: receiver.Pending}, true, nil
+		return receiver.Status{
+			ID:       ev.ID,
+			Receiver: ev.Receiver,
+			Owner:    ev.Owner,
+			State:    receiver.Pending,
+		}, true, nil
 	}
 	known, err := in.store.InboxEventOfDelivery(ctx, &store.InboxEventOfDeliveryParams{
-		Receiver: ev.Receiver, Owner: ev.Owner, DeliveryID: ev.DeliveryID,
+		Receiver:   ev.Receiver,
+		Owner:      ev.Owner,
+		DeliveryID: ev.DeliveryID,
 	})
 	if err != nil {
 		return receiver.Status{}, false, err
@@ -168,9 +188,18 @@ func (in *Inbox) status(ctx context.Context, id uuid.UUID) (receiver.Status, err
 		return receiver.Status{}, err
 	}
 	return receiver.Status{
-		ID: id.String(), Receiver: row.Receiver, Owner: row.Owner, State: receiver.State(row.State), Attempts: row.Attempt,
-		Message: row.Message, Error: row.Error,
-		Response: receiver.Response{Status: row.ResponseStatus, ContentType: row.ResponseContentType, Body: row.ResponseBody},
+		ID:       id.String(),
+		Receiver: row.Receiver,
+		Owner:    row.Owner,
+		State:    receiver.State(row.State),
+		Attempts: row.Attempt,
+		Message:  row.Message,
+		Error:    row.Error,
+		Response: receiver.Response{
+			Status:      row.ResponseStatus,
+			ContentType: row.ResponseContentType,
+			Body:        row.ResponseBody,
+		},
 	}, nil
 }
 
@@ -182,7 +211,11 @@ func (in *Inbox) Delete(ctx context.Context, ref receiver.Ref) (receiver.Status,
 	}
 	var job int64
 	err = in.readCommitted(ctx, func(queries *store.Queries) error {
-		job, err = queries.DeleteInboxEvent(ctx, &store.DeleteInboxEventParams{ID: id, Receiver: ref.Receiver, Owner: ref.Owner})
+		job, err = queries.DeleteInboxEvent(ctx, &store.DeleteInboxEventParams{
+			ID:       id,
+			Receiver: ref.Receiver,
+			Owner:    ref.Owner,
+		})
 		if err != nil {
 			return err
 		}

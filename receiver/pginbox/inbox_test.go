@@ -96,7 +96,11 @@ func (b *bundle) inbox(fn receiver.Func) *pginbox.Inbox {
 
 func in(fn receiver.Func) receiver.Receiver {
 	return receiver.Receiver{
-		Backoff: func(int) time.Duration { return time.Millisecond }, Func: fn, MaxAttempts: 3, Name: "in", Tokens: receiver.StaticTokens{},
+		Backoff:     func(int) time.Duration { return time.Millisecond },
+		Func:        fn,
+		MaxAttempts: 3,
+		Name:        "in",
+		Tokens:      receiver.StaticTokens{},
 	}
 }
 
@@ -108,8 +112,12 @@ func (b *bundle) add(inbox receiver.Inbox, deliveryID string) receiver.Ref {
 func (b *bundle) addTo(inbox receiver.Inbox, name, deliveryID string) receiver.Ref {
 	b.Helper()
 	ev := receiver.Event{
-		ID: uuid.NewString(), Receiver: name, DeliveryID: deliveryID, ContentType: "application/json",
-		Header: map[string][]string{"X-Kind": {"a"}}, Body: []byte(`{"secret":"of the sender"}`),
+		ID:          uuid.NewString(),
+		Receiver:    name,
+		DeliveryID:  deliveryID,
+		ContentType: "application/json",
+		Header:      map[string][]string{"X-Kind": {"a"}},
+		Body:        []byte(`{"secret":"of the sender"}`),
 	}
 	_, added, err := inbox.Add(b.Context(), ev)
 	require.NoError(b, err)
@@ -223,7 +231,11 @@ func TestTheSameDeliveryFiftyTimesAtOnceHasOneJob(t *testing.T) {
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() {
-			_, _, err := inbox.Add(t.Context(), receiver.Event{ID: uuid.NewString(), Receiver: "in", DeliveryID: "d1"})
+			_, _, err := inbox.Add(t.Context(), receiver.Event{
+				ID:         uuid.NewString(),
+				Receiver:   "in",
+				DeliveryID: "d1",
+			})
 			require.NoError(t, err)
 		})
 	}

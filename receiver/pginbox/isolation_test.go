@@ -57,7 +57,11 @@ func TestInbox_SettingsOfTheSessionChangeNothing(t *testing.T) {
 			b := &bundle{T: t, pool: pool}
 			b.exec(`CREATE TABLE effect (delivery_id text)`)
 			inbox := b.start(b.inbox(pginbox.InTx(func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error) {
-				return receiver.Response{Status: 200, ContentType: "text/plain", Body: []byte("\x00\\\xff")}, write(ctx, tx, ev)
+				return receiver.Response{
+					Status:      200,
+					ContentType: "text/plain",
+					Body:        []byte("\x00\\\xff"),
+				}, write(ctx, tx, ev)
 			})))
 			ref := b.add(inbox, `d\1`)
 			b.eventually(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'done'`, 1)

@@ -24,7 +24,9 @@ func TestAnEngineThatRunsWhatIsDueLeavesTheInboxAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine, err := delivery.New(b.pool, &delivery.Config{
-		Egress: deliverytest.LocalPolicy(), Logger: slog.New(slog.DiscardHandler), Sealer: seal.Clear(),
+		Egress: deliverytest.LocalPolicy(),
+		Logger: slog.New(slog.DiscardHandler),
+		Sealer: seal.Clear(),
 	})
 	require.NoError(t, err)
 	inbox := b.inbox(func(context.Context, receiver.Event) (receiver.Response, error) { return receiver.Response{}, nil })
@@ -44,7 +46,9 @@ func TestAnEngineAndAnInboxShareASchema(t *testing.T) {
 	for _, inboxFirst := range []bool{true, false} {
 		b := newBundle(t)
 		engine, err := delivery.New(b.pool, &delivery.Config{
-			Egress: deliverytest.LocalPolicy(), Logger: slog.New(slog.DiscardHandler), Sealer: seal.Clear(),
+			Egress: deliverytest.LocalPolicy(),
+			Logger: slog.New(slog.DiscardHandler),
+			Sealer: seal.Clear(),
 		})
 		require.NoError(t, err)
 		secret := dialect.Secret{}
@@ -61,7 +65,9 @@ func TestAnEngineAndAnInboxShareASchema(t *testing.T) {
 		server := httptest.NewServer(handler)
 		t.Cleanup(server.Close)
 		sub, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
-			URL: server.URL + "/in", Events: []string{"user.*"}, Operator: true,
+			URL:      server.URL + "/in",
+			Events:   []string{"user.*"},
+			Operator: true,
 		})
 		require.NoError(t, err)
 		secret, err = dialect.ParseSecret(sub.Secret.Reveal())
@@ -79,7 +85,11 @@ func TestAnEngineAndAnInboxShareASchema(t *testing.T) {
 			b.start(inbox)
 		}
 		require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-			_, err := outbox.Enqueue(t.Context(), tx, outbox.Intent{ID: "msg_1", Type: "user.created", Data: 1})
+			_, err := outbox.Enqueue(t.Context(), tx, outbox.Intent{
+				ID:   "msg_1",
+				Type: "user.created",
+				Data: 1,
+			})
 			return err
 		}))
 

@@ -23,7 +23,12 @@ func (in *Inbox) List(ctx context.Context, filter receiver.EventFilter) (receive
 		return receiver.EventPage{}, fmt.Errorf("pginbox: list events: %w", err)
 	}
 	params := &store.ListInboxEventsParams{
-		Receiver: f.Receiver, Owner: f.Owner, State: string(f.State), Since: given(f.Since), Until: given(f.Until), MaxRows: f.Limit + 1,
+		Receiver: f.Receiver,
+		Owner:    f.Owner,
+		State:    string(f.State),
+		Since:    given(f.Since),
+		Until:    given(f.Until),
+		MaxRows:  f.Limit + 1,
 	}
 	if f.Cursor != "" {
 		params.BeforeAt = &place.At
@@ -39,9 +44,18 @@ func (in *Inbox) List(ctx context.Context, filter receiver.EventFilter) (receive
 	events := make([]receiver.EventRecord, len(rows))
 	for i, row := range rows {
 		events[i] = receiver.EventRecord{
-			ID: row.ID.String(), Receiver: row.Receiver, Owner: row.Owner, DeliveryID: row.DeliveryID, ContentType: row.ContentType,
-			State: receiver.State(row.State), Attempts: row.Attempt, Message: row.Message, Error: row.Error,
-			ResponseStatus: row.ResponseStatus, ReceivedAt: row.ReceivedAt, EndedAt: row.EndedAt,
+			ID:             row.ID.String(),
+			Receiver:       row.Receiver,
+			Owner:          row.Owner,
+			DeliveryID:     row.DeliveryID,
+			ContentType:    row.ContentType,
+			State:          receiver.State(row.State),
+			Attempts:       row.Attempt,
+			Message:        row.Message,
+			Error:          row.Error,
+			ResponseStatus: row.ResponseStatus,
+			ReceivedAt:     row.ReceivedAt,
+			EndedAt:        row.EndedAt,
 		}
 		if events[i].State == receiver.Pending {
 			events[i].DueAt = &row.DueAt
@@ -107,8 +121,12 @@ func (in *Inbox) RetryMany(ctx context.Context, filter receiver.EventFilter) (in
 		var failed []uuid.UUID
 		err := in.readCommitted(ctx, func(queries *store.Queries) (err error) {
 			failed, err = queries.FailedInboxEvents(ctx, &store.FailedInboxEventsParams{
-				EndedBefore: began, Receiver: filter.Receiver, Owner: filter.Owner,
-				Since: given(filter.Since), Until: given(filter.Until), MaxRows: retryRows,
+				EndedBefore: began,
+				Receiver:    filter.Receiver,
+				Owner:       filter.Owner,
+				Since:       given(filter.Since),
+				Until:       given(filter.Until),
+				MaxRows:     retryRows,
 			})
 			if err == nil {
 				_, err = reopen(ctx, queries, failed, 0)

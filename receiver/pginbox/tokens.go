@@ -58,7 +58,11 @@ func (t *Tokens) Create(ctx context.Context, name, owner string) (string, error)
 		return "", errors.New("pginbox: create a token: the owner must be 1 to 255 bytes of UTF-8")
 	}
 	token, hash := receiver.NewToken()
-	if err := t.store.AddInboxToken(ctx, &store.AddInboxTokenParams{Hash: hash[:], Receiver: name, Owner: owner}); err != nil {
+	if err := t.store.AddInboxToken(ctx, &store.AddInboxTokenParams{
+		Hash:     hash[:],
+		Receiver: name,
+		Owner:    owner,
+	}); err != nil {
 		return "", fmt.Errorf("pginbox: create a token: %w", err)
 	}
 	return token, nil

@@ -113,7 +113,10 @@ func (in *Inbox) Start(ctx context.Context) error {
 		closePool()
 		return fmt.Errorf("pginbox: start river: %w", err)
 	}
-	in.started, in.stop, in.working, in.closePool = true, stop, working, closePool
+	in.started = true
+	in.stop = stop
+	in.working = working
+	in.closePool = closePool
 	in.loop.Go(func() { in.heart.Run(loopCtx) })
 	in.loop.Go(func() { in.keepHouse(loopCtx) })
 	return nil

@@ -72,7 +72,9 @@ func oneOfFiftyAgain(s *suite) {
 		events[i] = s.event("async", "d1")
 	}
 	var group sync.WaitGroup
-	ids, opened, errs := make([]string, n), make([]bool, n), make([]error, n)
+	ids := make([]string, n)
+	opened := make([]bool, n)
+	errs := make([]error, n)
 	for i := range n {
 		group.Go(func() {
 			var status receiver.Status
@@ -167,7 +169,9 @@ func retriesMany(s *suite) {
 	mend := s.fails()
 	owned := s.event("async", "anns")
 	owned.Owner = "ann"
-	anns, other, bobs := s.failed(owned), s.failed(s.event("sync", "d1")), s.failed(s.event("async", "d2"))
+	anns := s.failed(owned)
+	other := s.failed(s.event("sync", "d1"))
+	bobs := s.failed(s.event("async", "d2"))
 
 	for i, filter := range []receiver.EventFilter{
 		{Receiver: "elsewhere"}, {Owner: "nobody"}, {Since: time.Now().Add(time.Hour)}, {Until: time.Now().Add(-time.Hour)},
@@ -177,7 +181,10 @@ func retriesMany(s *suite) {
 	}
 	mend()
 	n, err := op.RetryMany(s.Context(), receiver.EventFilter{
-		Owner: "ann", Receiver: "async", Since: time.Now().Add(-time.Hour), State: receiver.Failed,
+		Owner:    "ann",
+		Receiver: "async",
+		Since:    time.Now().Add(-time.Hour),
+		State:    receiver.Failed,
 	})
 	s.checkf(err == nil && n == 1, "RetryMany of ann's: %d, %v", n, err)
 	s.becomes(anns, receiver.Done)
@@ -257,13 +264,21 @@ func listsFiltered(s *suite) {
 		{"too late", receiver.EventFilter{Since: time.Now().Add(time.Hour)}, nil},
 		{"too early", receiver.EventFilter{Until: time.Now().Add(-time.Hour)}, nil},
 		{"all at once", receiver.EventFilter{
-			Owner: "ann", Receiver: "async", State: receiver.Failed, Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour),
+			Owner:    "ann",
+			Receiver: "async",
+			State:    receiver.Failed,
+			Since:    time.Now().Add(-time.Hour),
+			Until:    time.Now().Add(time.Hour),
 		}, []receiver.Ref{anns}},
 	} {
 		page := s.list(op, tt.filter)
 		var got []receiver.Ref
 		for _, e := range page.Events {
-			got = append(got, receiver.Ref{Receiver: e.Receiver, Owner: e.Owner, ID: e.ID})
+			got = append(got, receiver.Ref{
+				Receiver: e.Receiver,
+				Owner:    e.Owner,
+				ID:       e.ID,
+			})
 		}
 		s.checkf(fmt.Sprint(got) == fmt.Sprint(tt.want) && page.Next == "", "%s: %v, not %v", tt.name, got, tt.want)
 	}

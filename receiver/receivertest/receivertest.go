@@ -74,8 +74,13 @@ func newSuite(t *testing.T, open func(t *testing.T, registry *receiver.Registry)
 	registry := &receiver.Registry{}
 	for _, name := range []string{"async", "sync"} {
 		err := registry.Register(receiver.Receiver{
-			Backoff: func(int) time.Duration { return time.Millisecond }, Func: s.run, MaxAttempts: 3,
-			Name: name, Sync: name == "sync", Timeout: 10 * time.Second, Tokens: receiver.StaticTokens{},
+			Backoff:     func(int) time.Duration { return time.Millisecond },
+			Func:        s.run,
+			MaxAttempts: 3,
+			Name:        name,
+			Sync:        name == "sync",
+			Timeout:     10 * time.Second,
+			Tokens:      receiver.StaticTokens{},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -108,8 +113,12 @@ func (s *suite) ran() []receiver.Event {
 func (s *suite) event(name, deliveryID string) receiver.Event {
 	s.ids++
 	return receiver.Event{
-		ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", s.ids), Receiver: name, DeliveryID: deliveryID,
-		ContentType: "application/json", Header: map[string][]string{"X-Kind": {"a", "b"}}, Body: []byte(`{"b": 1, "a":"\u00e9"}`),
+		ID:          fmt.Sprintf("00000000-0000-4000-8000-%012d", s.ids),
+		Receiver:    name,
+		DeliveryID:  deliveryID,
+		ContentType: "application/json",
+		Header:      map[string][]string{"X-Kind": {"a", "b"}},
+		Body:        []byte(`{"b": 1, "a":"\u00e9"}`),
 	}
 }
 
@@ -123,7 +132,11 @@ func (s *suite) add(ev receiver.Event) receiver.Ref {
 }
 
 func ref(ev receiver.Event) receiver.Ref {
-	return receiver.Ref{Receiver: ev.Receiver, Owner: ev.Owner, ID: ev.ID}
+	return receiver.Ref{
+		Receiver: ev.Receiver,
+		Owner:    ev.Owner,
+		ID:       ev.ID,
+	}
 }
 
 func (s *suite) status(r receiver.Ref) receiver.Status {
@@ -165,7 +178,11 @@ func (s *suite) checkf(ok bool, format string, args ...any) {
 }
 
 func processesOnce(s *suite) {
-	answer := receiver.Response{Status: 299, ContentType: "text/plain", Body: []byte("all of it\n")}
+	answer := receiver.Response{
+		Status:      299,
+		ContentType: "text/plain",
+		Body:        []byte("all of it\n"),
+	}
 	s.does(func(context.Context, receiver.Event) (receiver.Response, error) { return answer, nil })
 	ev := s.event("async", "d1")
 
@@ -191,7 +208,9 @@ func oneOfFifty(s *suite) {
 		events[i] = s.event("async", "d1")
 	}
 	var group sync.WaitGroup
-	ids, added, errs := make([]string, n), make([]bool, n), make([]error, n)
+	ids := make([]string, n)
+	added := make([]bool, n)
+	errs := make([]error, n)
 	for i := range n {
 		group.Go(func() {
 			var status receiver.Status
@@ -329,10 +348,22 @@ func othersSeeNothing(s *suite) {
 	r := s.add(ev)
 
 	for _, other := range []receiver.Ref{
-		{Receiver: "sync", Owner: "ann", ID: r.ID},
-		{Receiver: "async", Owner: "bob", ID: r.ID},
+		{
+			Receiver: "sync",
+			Owner:    "ann",
+			ID:       r.ID,
+		},
+		{
+			Receiver: "async",
+			Owner:    "bob",
+			ID:       r.ID,
+		},
 		{Receiver: "async", ID: r.ID},
-		{Receiver: "async", Owner: "ann", ID: "00000000-0000-4000-8000-999999999999"},
+		{
+			Receiver: "async",
+			Owner:    "ann",
+			ID:       "00000000-0000-4000-8000-999999999999",
+		},
 	} {
 		_, err := s.inbox.Status(s.Context(), other)
 		s.checkf(errors.Is(err, receiver.ErrNotFound), "Status of %+v: %v", other, err)
