@@ -94,8 +94,8 @@ var ruling = []mutant{
 		name: "an owner is told by which pattern it was denied",
 		file: "delivery/principal_explain.go",
 		decl: "forOwner",
-		old:  `s.MatchedSite, s.MatchedPattern, s.Attempts = "", "", 0`,
-		with: "s.Attempts = 0",
+		old:  `s.MatchedPattern = ""`,
+		with: "",
 		test: "delivery.TestExplain_HasALineForEachSubscriptionOfAnOwner",
 	},
 	{
