@@ -76,12 +76,11 @@ func (e *Engine) askOne(ctx context.Context, t *target) (*transition, unasked) {
 // nothing where what was read again names another endpoint.
 func (e *Engine) askInSlot(ctx context.Context, t *target, slot endpointKey, late unasked) (*transition, unasked) {
 	defer e.endpoints.leave(slot)
-	select {
-	case e.inFlight <- struct{}{}:
-		defer func() { <-e.inFlight }()
-	case <-ctx.Done():
+	leave, ok := e.inFlight.Acquire(ctx)
+	if !ok {
 		return nil, late
 	}
+	defer leave()
 	for range maxRereads {
 		if why := e.gateAsRead(ctx, t); ctx.Err() != nil {
 			return nil, late

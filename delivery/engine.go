@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
@@ -45,7 +46,6 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 type Engine struct {
 	ahead     ahead
 	asksTree  bool          // the lookup of subscriptions asks host code
-	admitted  chan struct{} // attempts of large fan-outs that wait for their turn or have it
 	asking    chan struct{} // challenges under way
 	box       *sealed.Box
 	cfg       *Config
@@ -57,8 +57,8 @@ type Engine struct {
 	hooks     *hookCalls
 	ids       ids
 	keeper    headerKeeper
-	inFlight  chan struct{}
-	wide      chan struct{} // attempts of large fan-outs beyond what each job has for itself
+	inFlight  *slots.Process
+	fanOuts   *slots.FanOuts
 	log       *slog.Logger
 	pool      *pgxpool.Pool
 	quiet     quiet
@@ -122,7 +122,6 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		admitted:    make(chan struct{}, admittedPerRequest*cfg.MaxInFlight),
 		asking:      make(chan struct{}, maxAsking),
 		box:         sealed.NewBox(cfg.Sealer),
 		cfg:         cfg,
@@ -136,8 +135,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		keeper:      newHeaderKeeper(cfg.History.RedactHeaders),
 		filters:     newFilters(),
 		endpoints:   newEndpoints(cfg.MaxInFlightPerEndpoint),
-		inFlight:    make(chan struct{}, cfg.MaxInFlight),
-		wide:        make(chan struct{}, int(wideShare*float64(cfg.MaxInFlight))),
+		inFlight:    slots.NewProcess(cfg.MaxInFlight),
+		fanOuts:     slots.NewFanOuts(cfg.MaxInFlight),
 	}
 	e.heart, e.hooks = e.newHeart(), newHookCalls()
 	e.ids.now = e.heart.Now

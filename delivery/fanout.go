@@ -7,33 +7,19 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/delivery/internal/slots"
 )
 
-const (
-	// maxParallel is how many attempts a River job has under way whatever others do.
-	maxParallel = 32
-
-	// wideShare is the part of the requests that an engine may have in flight which
-	// jobs with more attempts than maxParallel share, so that slow endpoints of a
-	// large fan-out delay neither its other attempts nor other events.
-	wideShare = 0.75
-
-	// admittedPerRequest is how many attempts of fan-outs an engine lets queue up
-	// at their endpoints for each request that it may have in flight. More would
-	// find that their turn is far off, however fast the endpoints are, and be
-	// held: a row and a River job for what is only a burst.
-	admittedPerRequest = 4
-
-	// jobBudget is how long a River job starts new requests; what is left then
-	// is handed over to jobs of its own.
-	jobBudget = time.Minute
-)
+// jobBudget is how long a River job starts new requests; what is left then
+// is handed over to jobs of its own.
+const jobBudget = time.Minute
 
 // fanOut is the attempts of one River job.
 type fanOut struct {
 	engine  *Engine
 	by      carrier
-	own     chan struct{}
+	slots   slots.Job
 	started time.Time
 	under   sync.WaitGroup
 
@@ -57,7 +43,7 @@ func (e *Engine) newFanOut(by carrier) *fanOut {
 	return &fanOut{
 		engine:  e,
 		by:      by,
-		own:     make(chan struct{}, maxParallel),
+		slots:   e.fanOuts.Job(),
 		started: time.Now(),
 	}
 }
@@ -110,17 +96,7 @@ func (f *fanOut) attempt(ctx context.Context, t *target) {
 // at its end.
 func (f *fanOut) admit(ctx context.Context) (done func(err error)) {
 	f.engine.heart.Await(ctx)
-	place := f.own
-	select {
-	case f.own <- struct{}{}:
-	default:
-		select {
-		case f.own <- struct{}{}:
-		case f.engine.wide <- struct{}{}:
-			place = f.engine.wide
-		}
-	}
-	f.engine.admitted <- struct{}{}
+	lane := f.slots.Enter()
 	f.under.Add(1)
 	return func(err error) {
 		if err != nil {
@@ -128,8 +104,7 @@ func (f *fanOut) admit(ctx context.Context) (done func(err error)) {
 			f.errs = append(f.errs, err)
 			f.mu.Unlock()
 		}
-		<-f.engine.admitted
-		<-place
+		f.slots.Leave(lane)
 		f.under.Done()
 	}
 }

@@ -102,12 +102,11 @@ func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out 
 func (e *Engine) sendAsRead(
 	ctx context.Context, prepare func() (*target, dialect.Request, *attempt, error),
 ) (header http.Header, body []byte, err error) {
-	select {
-	case e.inFlight <- struct{}{}:
-		defer func() { <-e.inFlight }()
-	case <-ctx.Done():
+	leave, ok := e.inFlight.Acquire(ctx)
+	if !ok {
 		return nil, nil, context.Cause(ctx)
 	}
+	defer leave()
 	for range maxRereads {
 		if e.ended.Load() {
 			return nil, nil, ErrNotStarted

@@ -82,12 +82,11 @@ func (e *Engine) spare(ctx context.Context, tr *transition) *transition {
 // delivery was moved on by somebody else, and when the slot is of another URL than the
 // target has by then.
 func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
-	select {
-	case e.inFlight <- struct{}{}:
-		defer func() { <-e.inFlight }()
-	case <-ctx.Done():
+	leave, ok := e.inFlight.Acquire(ctx)
+	if !ok {
 		return nil
 	}
+	defer leave()
 	if !e.heart.Await(ctx) {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/internal/pgtest"
@@ -54,11 +55,11 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- e.attemptAll(t.Context(), carrier{}, targets, nil) }()
 
-	require.Eventually(t, func() bool { return len(e.admitted) == admittedPerRequest }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return e.fanOuts.Admitted() == slots.AdmittedPerRequest }, 10*time.Second, time.Millisecond)
 	e.endpoints.mu.Lock()
-	require.LessOrEqual(t, len(e.endpoints.of), admittedPerRequest)
+	require.LessOrEqual(t, len(e.endpoints.of), slots.AdmittedPerRequest)
 	e.endpoints.mu.Unlock()
 	release()
 	require.NoError(t, <-done)
-	require.Empty(t, e.admitted)
+	require.Zero(t, e.fanOuts.Admitted())
 }

@@ -4,10 +4,10 @@ package main
 var waiting = []mutant{
 	{
 		name: "a fan-out queues all its attempts at once",
-		file: "delivery/fanout.go",
-		decl: "admit",
-		old:  "f.engine.admitted <- struct{}{}",
-		with: "select { case f.engine.admitted <- struct{}{}: default: go func() { f.engine.admitted <- struct{}{} }() }",
+		file: "delivery/internal/slots/fanout.go",
+		decl: "Enter",
+		old:  "j.process.admitted <- struct{}{}",
+		with: "select { case j.process.admitted <- struct{}{}: default: go func() { j.process.admitted <- struct{}{} }() }",
 		test: "delivery.TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon",
 	},
 	{
@@ -44,9 +44,9 @@ var waiting = []mutant{
 	},
 	{
 		name: "slow endpoints take all places of a fan-out",
-		file: "delivery/fanout.go",
-		decl: "admit",
-		old:  "case f.engine.wide <- struct{}{}:\n\t\t\tplace = f.engine.wide\n",
+		file: "delivery/internal/slots/fanout.go",
+		decl: "Enter",
+		old:  "case j.process.shared <- struct{}{}:\n\t\t\tlane = j.process.shared\n",
 		with: "",
 		test: "delivery.TestFanOut_SlowEndpointsDelayNoOther",
 	},
