@@ -103,7 +103,7 @@ var sending = []mutant{
 	},
 	{
 		name: "a secret signs behind its overlap",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_load.sql.gen.go",
 		decl: "loadDeliveries",
 		old:  "AND (k.expires_at IS NULL OR k.expires_at > now())",
 		with: "",
@@ -111,7 +111,7 @@ var sending = []mutant{
 	},
 	{
 		name: "a secret signs before it is confirmed",
-		file: "internal/store/expand.sql.gen.go",
+		file: "internal/store/delivery_create.sql.gen.go",
 		decl: "commitExpansions",
 		old:  "AND k.pending_overlap_ms IS NULL",
 		with: "",
@@ -119,7 +119,7 @@ var sending = []mutant{
 	},
 	{
 		name: "a secret signs later attempts before it is confirmed",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_load.sql.gen.go",
 		decl: "loadDeliveries",
 		old:  "AND k.pending_overlap_ms IS NULL",
 		with: "",

@@ -44,7 +44,7 @@ var circuits = []mutant{
 	},
 	{
 		name: "all attempts of a delivery are wanted at once",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
 		old:  "at_once = d.at_once AND NOT i.tried,",
 		with: "",
@@ -52,7 +52,7 @@ var circuits = []mutant{
 	},
 	{
 		name: "a delivery that is being sent is sent once more",
-		file: "internal/store/redeliver.sql.gen.go",
+		file: "internal/store/delivery_reopen.sql.gen.go",
 		decl: "redeliver",
 		old:  "(d.hold <> '' OR d.due_at > clock_timestamp()) AS waits",
 		with: "true AS waits",
@@ -60,7 +60,7 @@ var circuits = []mutant{
 	},
 	{
 		name: "a ping releases what waits for another URL",
-		file: "internal/store/redeliver.sql.gen.go",
+		file: "internal/store/health.sql.gen.go",
 		decl: "endWaits",
 		old:  "AND s.url_version = $2 ",
 		with: "AND $2 = $2 ",
@@ -88,7 +88,7 @@ var recovering = []mutant{
 	},
 	{
 		name: "what a deactivation is about to cancel is not brought back",
-		file: "internal/store/redeliver.sql.gen.go",
+		file: "internal/store/delivery_reopen.sql.gen.go",
 		decl: "recoverDeliveries",
 		old:  "AND (d.state <> 'pending' OR d.epoch < s.epoch)",
 		with: "AND d.state <> 'pending'",

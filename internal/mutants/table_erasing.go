@@ -4,7 +4,7 @@ package main
 var erasing = []mutant{
 	{
 		name: "an answer is recorded whose delivery was pruned",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
 		old:  "WHERE i.tried AND i.place IS NOT NULL",
 		with: "WHERE i.tried AND NOT i.busy",

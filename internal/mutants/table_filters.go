@@ -36,7 +36,7 @@ var filtering = []mutant{
 	},
 	{
 		name: "a filter that failed is not run again",
-		file: "internal/store/redeliver.sql.gen.go",
+		file: "internal/store/intent.sql.gen.go",
 		decl: "retryFailedIntent",
 		old:  "    WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error')\n",
 		with: "    WHERE d.intent_id = p.id AND d.outcome IN ('failed')\n",

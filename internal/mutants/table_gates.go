@@ -76,7 +76,7 @@ var asking = []mutant{
 	},
 	{
 		name: "a question is sent again",
-		file: "internal/store/redeliver.sql.gen.go",
+		file: "internal/store/delivery_reopen.sql.gen.go",
 		old:  "        NOT starts_with(d.matched_pattern, 'before:') AND NOT d.erased",
 		with: "        NOT d.erased",
 		test: "delivery.TestAQuestionIsNeverSentAgain",

@@ -75,7 +75,7 @@ var living = []mutant{
 	},
 	{
 		name: "what a circuit holds is dropped with what a pause has held",
-		file: "internal/store/subscription.sql.gen.go",
+		file: "internal/store/delivery_end.sql.gen.go",
 		decl: "dropHeld",
 		old:  "o.hold = 'paused'",
 		with: "o.hold <> ''",

@@ -28,7 +28,7 @@ var suspecting = []mutant{
 	},
 	{
 		name: "suspect: an attempt is no progress",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
 		old:  "WHEN NOT i.tried OR i.outcome = 'interrupted' THEN d.ended_runs",
 		with: "ELSE d.ended_runs",
@@ -52,7 +52,7 @@ var suspecting = []mutant{
 	},
 	{
 		name: "suspect: each chunk tries again what was given up",
-		file: "internal/store/expand.sql.gen.go",
+		file: "internal/store/delivery_create.sql.gen.go",
 		decl: "commitExpansions",
 		old:  "ended_runs = c.ended_runs,",
 		with: "ended_runs = NULL,",

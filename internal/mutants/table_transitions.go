@@ -4,7 +4,7 @@ var moving = []mutant{
 	// Transitions: the row decides.
 	{
 		name: "a record moves a delivery that has moved on",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
 		old:  " AND f.attempt_seq = i.seq AS fits",
 		with: " AS fits",
@@ -12,7 +12,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a record moves a delivery that has ended",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
 		old:  "f.state = 'pending' AND f.attempt_seq = i.seq AS fits",
 		with: "true AS fits",
@@ -20,7 +20,7 @@ var moving = []mutant{
 	},
 	{
 		name: "an expansion that was overtaken is committed",
-		file: "internal/store/expand.sql.gen.go",
+		file: "internal/store/delivery_create.sql.gen.go",
 		decl: "commitExpansions",
 		old:  "AND s.after = c.after",
 		with: "",
@@ -28,7 +28,7 @@ var moving = []mutant{
 	},
 	{
 		name: "the expansion of an intent that was cancelled is committed",
-		file: "internal/store/expand.sql.gen.go",
+		file: "internal/store/delivery_create.sql.gen.go",
 		decl: "commitExpansions",
 		old:  "AND s.state = 'pending'",
 		with: "",
@@ -44,7 +44,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a record waits for a delivery that an application holds",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
 		old:  "FOR UPDATE SKIP LOCKED",
 		with: "FOR UPDATE",
@@ -52,7 +52,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a planned retry has no job",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
 		old:  "FROM moved m WHERE m.again",
 		with: "FROM moved m WHERE false",
@@ -60,7 +60,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a release takes what is not held",
-		file: "internal/store/maintain.sql.gen.go",
+		file: "internal/store/delivery_hold_release.sql.gen.go",
 		decl: "releaseHeld",
 		old:  "AND o.hold <> ''",
 		with: "",
@@ -68,7 +68,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a release takes the newest first",
-		file: "internal/store/maintain.sql.gen.go",
+		file: "internal/store/delivery_hold_release.sql.gen.go",
 		decl: "releaseHeld",
 		old:  "ORDER BY o.intent_id",
 		with: "ORDER BY o.intent_id DESC",
@@ -76,7 +76,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a delivery whose job lives is believed lost",
-		file: "internal/store/maintain.sql.gen.go",
+		file: "internal/store/delivery_reconcile.sql.gen.go",
 		decl: "reconcileDeliveries",
 		old:  "AND (j.id IS NULL OR",
 		with: "AND (true OR",
@@ -84,7 +84,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a release waits for a delivery that an application holds",
-		file: "internal/store/maintain.sql.gen.go",
+		file: "internal/store/delivery_hold_release.sql.gen.go",
 		decl: "releaseHeld",
 		old:  "FOR UPDATE SKIP LOCKED",
 		with: "FOR UPDATE",
@@ -140,7 +140,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a retry that River's leader forgets is forgotten",
-		file: "internal/store/maintain.sql.gen.go",
+		file: "internal/store/delivery_reconcile.sql.gen.go",
 		decl: "reconcileDeliveries",
 		old:  "j.scheduled_at < now() - interval '15 seconds'",
 		with: "false",
@@ -148,7 +148,7 @@ var moving = []mutant{
 	},
 	{
 		name: "an intent is not watched any more while first attempts are under way",
-		file: "internal/store/maintain.sql.gen.go",
+		file: "internal/store/intent.sql.gen.go",
 		decl: "settleIntents",
 		old:  "LIMIT 1) IS NULL",
 		with: "LIMIT 1) IS NULL OR true",
@@ -156,7 +156,7 @@ var moving = []mutant{
 	},
 	{
 		name: "lost first attempts are not looked for",
-		file: "internal/store/maintain.sql.gen.go",
+		file: "internal/store/delivery_reconcile.sql.gen.go",
 		decl: "reconcileDeliveries",
 		old:  "o.hold = '' AND o.due_at IS NULL",
 		with: "o.hold = '' AND false",
@@ -164,7 +164,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a job that a wrong clock put off waits",
-		file: "internal/store/maintain.sql.gen.go",
+		file: "internal/store/intent.sql.gen.go",
 		decl: "reconcileIntents",
 		old:  "j.scheduled_at > now() + interval '2 minutes'",
 		with: "false",
@@ -172,7 +172,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a retry is due by another clock than the database's",
-		file: "internal/store/delivery.sql.gen.go",
+		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
 		old:  "now() + i.wait",
 		with: "pg_catalog.now() + i.wait",

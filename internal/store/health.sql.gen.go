@@ -163,6 +163,41 @@ func (q *Queries) DeactivateEpoch(ctx context.Context, arg *DeactivateEpochParam
 	return items, nil
 }
 
+const endWaits = `-- name: EndWaits :one
+WITH picked AS MATERIALIZED (
+    SELECT s.id, s.epoch FROM /* TEMPLATE: schema */subscription s
+    WHERE s.id = $1 AND s.url_version = $2 AND s.state = 'active' AND s.deleted_at IS NULL
+), ended AS (
+    UPDATE /* TEMPLATE: schema */subscription_health h SET
+        asked_until = NULL, circuit_until = NULL, circuit_opened = 0, probe_id = NULL, probe_until = NULL
+    FROM picked p
+    WHERE h.subscription_id = p.id AND h.epoch = p.epoch
+)
+SELECT
+    coalesce((SELECT p.epoch FROM picked p), 0)::integer AS epoch,
+    (SELECT count(*) FROM picked p JOIN /* TEMPLATE: schema */delivery d ON d.subscription_id = p.id WHERE d.hold = 'circuit')::integer AS held
+`
+
+type EndWaitsParams struct {
+	SubscriptionID uuid.UUID
+	URLVersion     int
+}
+
+type EndWaitsRow struct {
+	Epoch int
+	Held  int
+}
+
+// EndWaits closes the circuit of the URL of an active subscription, and ends the wait
+// that its endpoint has asked for. It returns the epoch, and how many deliveries that
+// lets go on; none where the URL is another by now.
+func (q *Queries) EndWaits(ctx context.Context, arg *EndWaitsParams) (EndWaitsRow, error) {
+	row := q.db.QueryRow(ctx, endWaits, arg.SubscriptionID, arg.URLVersion)
+	var i EndWaitsRow
+	err := row.Scan(&i.Epoch, &i.Held)
+	return i, err
+}
+
 const getHealth = `-- name: GetHealth :one
 SELECT s.state, s.state_reason, s.state_since, s.epoch,
     h.failing_since,

@@ -71,27 +71,6 @@ func (q *Queries) DeleteSubscriptions(ctx context.Context, ids []string) error {
 	return err
 }
 
-const dropHeld = `-- name: DropHeld :exec
-UPDATE /* TEMPLATE: schema */delivery d SET
-    attempt_seq = d.attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, reason = $1, ended_at = now()
-WHERE d.id IN (
-    SELECT o.id FROM /* TEMPLATE: schema */delivery o
-    WHERE o.subscription_id = $2 AND o.hold = 'paused' AND o.state = 'pending'
-    ORDER BY o.id
-    FOR UPDATE)
-`
-
-type DropHeldParams struct {
-	Reason         string
-	SubscriptionID uuid.UUID
-}
-
-// DropHeld ends what a pause of a subscription has held back.
-func (q *Queries) DropHeld(ctx context.Context, arg *DropHeldParams) error {
-	_, err := q.db.Exec(ctx, dropHeld, arg.Reason, arg.SubscriptionID)
-	return err
-}
-
 const getSubscription = `-- name: GetSubscription :one
 SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
@@ -145,6 +124,74 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.DeletedAt,
 	)
 	return i, err
+}
+
+const getSubscriptions = `-- name: GetSubscriptions :many
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = ANY (($1::text[])::uuid[]) ORDER BY id
+`
+
+func (q *Queries) GetSubscriptions(ctx context.Context, ids []string) ([]Subscription, error) {
+	rows, err := q.db.Query(ctx, getSubscriptions, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Subscription
+	for rows.Next() {
+		var i Subscription
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Manifest,
+			&i.ManifestKey,
+			&i.Description,
+			&i.Site,
+			&i.URL,
+			&i.Verification,
+			&i.VerifiedAt,
+			&i.VerificationError,
+			&i.PendingURL,
+			&i.Events,
+			&i.Channels,
+			&i.Filter,
+			&i.Owner,
+			&i.Operator,
+			&i.Permission,
+			&i.Dialect,
+			&i.Headers,
+			&i.Schedule,
+			&i.TimeoutMs,
+			&i.FailClosed,
+			&i.MaxInFlight,
+			&i.Deactivation,
+			&i.HearsOperations,
+			&i.Metadata,
+			&i.Credentials,
+			&i.OwnRootCas,
+			&i.ClientCertificate,
+			&i.SecretHeaders,
+			&i.SecretHeaderBytes,
+			&i.CredentialsVersion,
+			&i.URLVersion,
+			&i.OriginVersion,
+			&i.CircuitVersion,
+			&i.State,
+			&i.StateReason,
+			&i.StateSince,
+			&i.Epoch,
+			&i.Stranded,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.DeletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const insertSubscription = `-- name: InsertSubscription :one

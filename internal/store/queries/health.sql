@@ -123,6 +123,23 @@ FROM (SELECT
 ) x
 WHERE h.subscription_id = x.subscription_id AND h.epoch = x.epoch AND h.url_version = x.url_version;
 
+-- name: EndWaits :one
+-- EndWaits closes the circuit of the URL of an active subscription, and ends the wait
+-- that its endpoint has asked for. It returns the epoch, and how many deliveries that
+-- lets go on; none where the URL is another by now.
+WITH picked AS MATERIALIZED (
+    SELECT s.id, s.epoch FROM /* TEMPLATE: schema */subscription s
+    WHERE s.id = sqlc.arg(subscription_id) AND s.url_version = sqlc.arg(url_version) AND s.state = 'active' AND s.deleted_at IS NULL
+), ended AS (
+    UPDATE /* TEMPLATE: schema */subscription_health h SET
+        asked_until = NULL, circuit_until = NULL, circuit_opened = 0, probe_id = NULL, probe_until = NULL
+    FROM picked p
+    WHERE h.subscription_id = p.id AND h.epoch = p.epoch
+)
+SELECT
+    coalesce((SELECT p.epoch FROM picked p), 0)::integer AS epoch,
+    (SELECT count(*) FROM picked p JOIN /* TEMPLATE: schema */delivery d ON d.subscription_id = p.id WHERE d.hold = 'circuit')::integer AS held;
+
 -- name: ClaimProbe :many
 -- ClaimProbe lets a delivery try an endpoint whose circuit is not closed, as the only
 -- one: a retry at any time, as far as the endpoint has asked for nothing, and any

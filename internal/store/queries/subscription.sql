@@ -79,16 +79,6 @@ FROM /* TEMPLATE: schema */subscription s CROSS JOIN LATERAL (
 WHERE s.id = @id
 ON CONFLICT (subscription_id, epoch) DO NOTHING;
 
--- name: DropHeld :exec
--- DropHeld ends what a pause of a subscription has held back.
-UPDATE /* TEMPLATE: schema */delivery d SET
-    attempt_seq = d.attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, reason = sqlc.arg(reason), ended_at = now()
-WHERE d.id IN (
-    SELECT o.id FROM /* TEMPLATE: schema */delivery o
-    WHERE o.subscription_id = sqlc.arg(subscription_id) AND o.hold = 'paused' AND o.state = 'pending'
-    ORDER BY o.id
-    FOR UPDATE);
-
 -- name: LockSubscriptionWithin :many
 -- LockSubscriptionWithin locks a subscription at a site or below it.
 SELECT o.id FROM /* TEMPLATE: schema */subscription o
@@ -180,3 +170,6 @@ WHERE site = sqlc.arg(site) AND deleted_at IS NULL AND id < sqlc.arg(before)
         WHERE e.name = sqlc.arg(event_type)::text)))
 ORDER BY id DESC
 LIMIT sqlc.arg(max_rows)::integer;
+
+-- name: GetSubscriptions :many
+SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = ANY ((@ids::text[])::uuid[]) ORDER BY id;

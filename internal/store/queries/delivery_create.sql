@@ -1,14 +1,3 @@
--- name: LoadIntents :many
-SELECT
-    i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-    i.attributes, i.schema_version, i.data, i.occurred_at, i.tree_version, s.state, s.after, s.chain,
-    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms,
-    coalesce(s.ended_runs::text, '')::text AS ended_runs
-FROM unnest(@ids::text[]) AS u (id)
-JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
-JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
-LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = i.type;
-
 -- name: CommitExpansions :many
 -- CommitExpansions writes what chunks of expansions decided: their messages,
 -- decisions and deliveries. A chunk counts only while its intent is pending
@@ -150,25 +139,6 @@ WHERE d.hold = ''
 UNION ALL
 SELECT t.intent_id, '{}'::bytea[], 0, false, false, false, true FROM stale t;
 
--- name: FailIntent :exec
-UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
-WHERE intent_id = @intent_id AND job_id = @job_id::bigint AND state = 'pending';
-
--- name: LoadMessages :many
--- LoadMessages loads the messages of an intent, without the bodies that are here.
-SELECT m.dialect, m.content_type, m.headers, (CASE WHEN m.dialect <> ALL (@here::text[]) THEN m.body END)::bytea AS body
-FROM /* TEMPLATE: schema */message m WHERE m.intent_id = @intent_id;
-
--- name: LoadWaiting :many
--- LoadWaiting loads decisions that wait for one job, those first that have
--- waited longest, so that all get their turn when they are more than max.
-SELECT d.subscription_id, d.matched_site, d.matched_pattern, d.tries,
-    (extract(epoch FROM now() - d.created_at) * 1000)::bigint AS age_ms, coalesce(d.ended_runs::text, '')::text AS ended_runs
-FROM /* TEMPLATE: schema */decision d
-WHERE d.intent_id = @intent_id AND d.outcome = 'waiting' AND d.job_id = @job_id::bigint
-ORDER BY d.decided_at, d.subscription_id
-LIMIT @max::integer;
-
 -- name: CommitRedecisions :many
 -- CommitRedecisions settles decisions of one intent that waited: those that
 -- became a delivery give way to it, the others are updated. Where a transaction
@@ -244,24 +214,3 @@ SELECT
 FROM made d
 LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = d.subscription_id AND c.epoch = d.epoch
 WHERE d.hold = '';
-
--- name: ScheduleDecide :exec
--- ScheduleDecide makes the job that tries again what one job has left waiting of the
--- decisions for these subscriptions, or of all where none is named, if there is
--- anything. Steps that were given up stay so.
-WITH left_over AS MATERIALIZED (
-    SELECT o.subscription_id FROM /* TEMPLATE: schema */decision o
-    WHERE o.intent_id = sqlc.arg(intent_id)::uuid AND o.outcome = 'waiting' AND o.job_id = sqlc.arg(job_id)::bigint
-        AND (cardinality(sqlc.arg(subscriptions)::text[]) = 0 OR o.subscription_id = ANY ((sqlc.arg(subscriptions)::text[])::uuid[]))
-), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
-    SELECT jsonb_build_object('intent_id', sqlc.arg(intent_id)::uuid), 'riverhook_decide', 1000, 'chunk',
-        now() + sqlc.arg(wait_ms)::bigint * interval '1 millisecond'
-    WHERE EXISTS (SELECT FROM left_over)
-    RETURNING id, scheduled_at
-)
-UPDATE /* TEMPLATE: schema */decision d
-SET job_id = job.id, due_at = job.scheduled_at, ended_runs = nullif(sqlc.arg(ended_runs)::text, '')::jsonb
-FROM job, left_over l
-WHERE d.intent_id = sqlc.arg(intent_id)::uuid AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
-    AND d.job_id = sqlc.arg(job_id)::bigint;

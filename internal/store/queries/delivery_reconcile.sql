@@ -1,0 +1,59 @@
+-- name: ReconcileDeliveries :many
+-- ReconcileDeliveries looks at due deliveries, and at those that a job of their
+-- intent carries, whose River job does not do its part. Where it does not live any
+-- more, cancelled by hand ends the delivery, and anything else makes a new job.
+-- Where it should have begun, or is to begin much later than any of ours that
+-- waits, a clock was wrong, and it begins now. No planner turns its sub-selects into a
+-- scan of all deliveries.
+WITH due AS MATERIALIZED (
+    SELECT d.id, d.due_at AS since FROM /* TEMPLATE: schema */delivery d
+    WHERE d.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
+    UNION ALL
+    SELECT d.id, s.due_at
+    FROM /* TEMPLATE: schema */intent_state s CROSS JOIN LATERAL (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.intent_id = s.intent_id AND o.state = 'pending' AND o.hold = '' AND o.due_at IS NULL
+        OFFSET 0
+    ) d
+    WHERE s.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
+), lost AS (
+    SELECT d.id, d.attempt_seq, d.old_job_id, d.cancelled, d.waits,
+        nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
+    FROM due CROSS JOIN LATERAL (
+        SELECT o.id, o.attempt_seq, o.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
+            coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
+        FROM /* TEMPLATE: schema */delivery o
+        LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = o.job_id
+        WHERE o.id = due.id AND o.state = 'pending' AND o.hold = ''
+            AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
+                OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
+                OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+        FOR UPDATE OF o SKIP LOCKED
+    ) d
+    ORDER BY due.since
+    LIMIT 500
+), late AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+    FROM lost l
+    WHERE j.id = l.old_job_id AND j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
+        FOR UPDATE SKIP LOCKED)
+    RETURNING l.id
+), moved AS (
+    UPDATE /* TEMPLATE: schema */delivery d SET
+        attempt_seq = d.attempt_seq + 1,
+        state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
+        reason = CASE WHEN l.cancelled THEN 'its River job was cancelled' ELSE d.reason END,
+        ended_at = CASE WHEN l.cancelled THEN now() END,
+        due_at = CASE WHEN NOT l.cancelled THEN now() END,
+        job_id = CASE WHEN NOT l.cancelled THEN l.job_id END
+    FROM lost l
+    WHERE d.id = l.id AND d.state = 'pending' AND d.attempt_seq = l.attempt_seq AND NOT l.waits
+    RETURNING d.id, d.job_id
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
+    FROM moved m WHERE m.job_id IS NOT NULL
+)
+SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late;

@@ -1,0 +1,146 @@
+-- name: LoadIntents :many
+SELECT
+    i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
+    i.attributes, i.schema_version, i.data, i.occurred_at, i.tree_version, s.state, s.after, s.chain,
+    coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms,
+    coalesce(s.ended_runs::text, '')::text AS ended_runs
+FROM unnest(@ids::text[]) AS u (id)
+JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
+JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = i.type;
+
+-- name: LoadMessages :many
+-- LoadMessages loads the messages of an intent, without the bodies that are here.
+SELECT m.dialect, m.content_type, m.headers, (CASE WHEN m.dialect <> ALL (@here::text[]) THEN m.body END)::bytea AS body
+FROM /* TEMPLATE: schema */message m WHERE m.intent_id = @intent_id;
+
+-- name: FailIntent :exec
+UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
+WHERE intent_id = @intent_id AND job_id = @job_id::bigint AND state = 'pending';
+
+-- name: SettleIntents :many
+-- SettleIntents ends the watch over intents whose jobs carry nothing any more:
+-- each first attempt is recorded or handed over. Its sub-select is one that no
+-- planner turns into a scan of all deliveries.
+WITH settled AS (
+    SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
+    WHERE s.due_at <= now() AND s.state <> 'pending'
+        AND (SELECT true FROM /* TEMPLATE: schema */delivery d
+            WHERE d.intent_id = s.intent_id AND d.state = 'pending' AND d.hold = '' AND d.due_at IS NULL
+            LIMIT 1) IS NULL
+    ORDER BY s.due_at
+    LIMIT sqlc.arg(max_rows)::integer
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM settled t WHERE s.ctid = t.place
+RETURNING s.intent_id;
+
+-- name: ReconcileIntents :many
+-- ReconcileIntents does for expansions what ReconcileDeliveries does for deliveries.
+-- A new job takes up where the expansion stands.
+WITH lost AS (
+    SELECT s.intent_id, s.after, s.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
+        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits,
+        nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
+    FROM /* TEMPLATE: schema */intent_state s
+    LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = s.job_id
+    WHERE s.state = 'pending' AND s.due_at IS NOT NULL
+        AND s.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
+        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
+            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
+            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+    ORDER BY s.due_at
+    LIMIT 500
+    FOR UPDATE OF s SKIP LOCKED
+), late AS (
+    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
+    FROM lost l
+    WHERE j.id = l.old_job_id AND j.id IN (
+        SELECT o.id FROM /* TEMPLATE: schema */river_job o
+        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
+        FOR UPDATE SKIP LOCKED)
+    RETURNING l.intent_id
+), moved AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET
+        state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
+        reason = CASE WHEN l.cancelled THEN 'its River job was cancelled' ELSE s.reason END,
+        ended_at = CASE WHEN l.cancelled THEN now() END,
+        due_at = now(),
+        job_id = CASE WHEN l.cancelled THEN s.job_id ELSE l.job_id END
+    FROM lost l
+    WHERE s.intent_id = l.intent_id AND s.state = 'pending' AND NOT l.waits
+    RETURNING s.intent_id, s.job_id, s.state, l.after
+), job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id, 'after_id', m.after), 'riverhook_chunk', 1000, 'chunk'
+    FROM moved m WHERE m.state = 'pending'
+)
+SELECT m.intent_id FROM moved m UNION ALL SELECT late.intent_id FROM late;
+
+-- name: RetryFailedIntent :many
+-- RetryFailedIntent takes up an expansion where it failed or was cancelled, and
+-- the decisions of an intent that have failed. job_id fences the expansion, so
+-- that an older job of it cannot fail it again.
+WITH picked AS MATERIALIZED (
+    SELECT i.id, s.state, coalesce(i.gone, '') AS gone
+    FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+    WHERE i.wire_id = @wire_id
+    FOR UPDATE OF i, s
+), expansion AS (
+    UPDATE /* TEMPLATE: schema */intent_state s SET
+        state = 'pending', reason = '', tries = 0, ended_at = NULL, ended_runs = NULL, due_at = now(),
+        job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
+    FROM picked p
+    WHERE s.intent_id = p.id AND p.gone = '' AND s.state IN ('failed', 'cancelled')
+    RETURNING s.intent_id, s.after, s.job_id
+), expand_job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
+    SELECT x.job_id, jsonb_build_object('intent_id', x.intent_id, 'after_id', x.after), 'riverhook_chunk', 1000, 'chunk'
+    FROM expansion x
+), decide_job AS (
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue)
+    SELECT jsonb_build_object('intent_id', p.id), 'riverhook_decide', 1000, 'chunk'
+    FROM picked p
+    WHERE p.gone = '' AND EXISTS (
+        SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error'))
+    RETURNING id
+), decisions AS (
+    UPDATE /* TEMPLATE: schema */decision d SET
+        outcome = 'waiting', tries = 0, ended_runs = NULL, job_id = j.id, due_at = now(), decided_at = now()
+    FROM picked p, decide_job j
+    WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error')
+    RETURNING d.subscription_id
+)
+SELECT p.gone::text AS gone, ((SELECT count(*) FROM expansion) + (SELECT count(*) FROM decisions))::integer AS retried FROM picked p;
+
+-- name: FailedIntents :one
+-- FailedIntents looks through the next intents, oldest first, and returns the wire ids
+-- of those of which something has failed that can be run again. It returns where the
+-- next step begins.
+WITH seen AS MATERIALIZED (
+    SELECT i.id, i.wire_id, i.gone, s.state
+    FROM /* TEMPLATE: schema */intent i
+    JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
+    WHERE i.id > sqlc.arg(after)::uuid AND i.id < sqlc.arg(before)::uuid
+        AND (sqlc.arg(type_regex)::text = '' OR i.type ~ sqlc.arg(type_regex)::text)
+        AND (sqlc.arg(channel)::text = '' OR i.channel = sqlc.arg(channel)::text)
+        AND (sqlc.arg(site)::text = '' OR i.site = sqlc.arg(site)::text)
+        AND (sqlc.arg(under)::text = '' OR i.site = sqlc.arg(under)::text OR starts_with(i.site, sqlc.arg(under)::text || '/'))
+        AND (sqlc.arg(resource_kind)::text = '' OR i.resource_kind = sqlc.arg(resource_kind)::text AND i.resource_kind <> '')
+        AND (sqlc.arg(resource_id)::text = '' OR i.resource_id = sqlc.arg(resource_id)::text)
+        AND (sqlc.arg(state)::text = '' OR s.state = sqlc.arg(state)::text)
+        AND (sqlc.narg(since)::timestamptz IS NULL OR i.created_at >= sqlc.narg(since)::timestamptz)
+        AND (sqlc.narg(until)::timestamptz IS NULL OR i.created_at < sqlc.narg(until)::timestamptz)
+    ORDER BY i.id
+    LIMIT sqlc.arg(max_rows)::integer
+)
+SELECT
+    ARRAY(
+        SELECT n.wire_id FROM seen n
+        WHERE n.gone IS NULL AND (n.state IN ('failed', 'cancelled') OR EXISTS (
+            SELECT FROM /* TEMPLATE: schema */decision d
+            WHERE d.intent_id = n.id AND d.outcome IN ('failed', 'filter_error')))
+        ORDER BY n.id
+    )::text[] AS wire_ids,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;

@@ -1,2 +1,0 @@
--- name: GetSubscriptions :many
-SELECT * FROM /* TEMPLATE: schema */subscription WHERE id = ANY ((@ids::text[])::uuid[]) ORDER BY id;
