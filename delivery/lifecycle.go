@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/maintain"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/migration"
 )
@@ -47,7 +48,7 @@ func (e *Engine) Start(ctx context.Context) error {
 			return err
 		})
 	})
-	e.loops.Go(func() { e.every(loopCtx, pruneInterval, (&pruner{engine: e}).run) })
+	e.loops.Go(func() { e.every(loopCtx, maintain.PruneInterval, e.newPruner().Round) })
 	if ctx.Done() != nil {
 		go func() {
 			select {

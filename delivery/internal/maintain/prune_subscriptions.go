@@ -1,0 +1,51 @@
+package maintain
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// health deletes the counts of epochs that have ended.
+func (p *Pruner) health(ctx context.Context, q *store.Queries) (bool, error) {
+	n, err := q.PruneHealth(ctx, pruneStep)
+	return n == pruneStep, err
+}
+
+// challengedHosts deletes when hosts were challenged that may be challenged again long
+// since.
+func (p *Pruner) challengedHosts(ctx context.Context, q *store.Queries) (bool, error) {
+	n, err := q.PruneChallengedHosts(ctx, pruneStep)
+	return n == pruneStep, err
+}
+
+// subscriptions deletes those that were deleted by their owners long ago and have no
+// history any more.
+func (p *Pruner) subscriptions(ctx context.Context, q *store.Queries) (bool, error) {
+	row, err := q.ForgetSubscriptions(ctx, &store.ForgetSubscriptionsParams{
+		AfterAt:  p.subscriptionUntil,
+		After:    p.subscriptionAfter,
+		MaxAgeMs: p.maxAgeMs(),
+		MaxRows:  pruneStep,
+	})
+	if err != nil {
+		return false, err
+	}
+	p.pruned.Subscriptions += row.Forgotten
+	if row.Seen < pruneStep {
+		p.subscriptionAfter, p.subscriptionUntil = uuid.Nil, time.Time{}
+		return false, nil
+	}
+	p.subscriptionAfter, p.subscriptionUntil = row.Last, row.LastAt
+	return true, nil
+}
+
+// aliases deletes former paths of sites that ended before everything that is left.
+func (p *Pruner) aliases(ctx context.Context, q *store.Queries) (bool, error) {
+	n, err := q.ForgetAliases(ctx, &store.ForgetAliasesParams{MaxAgeMs: p.maxAgeMs(), MaxRows: pruneStep})
+	p.pruned.Aliases += int(n)
+	return n == pruneStep, err
+}
