@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 )
 
@@ -141,7 +142,7 @@ func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt {
 	}
 	built, err := e.build(ctx, d, t, a)
 	if err != nil {
-		a.Outcome, a.Error = OutcomeFailed, reasonDialect+brief(err)
+		a.Outcome, a.Error = OutcomeFailed, callbacks.ReasonDialect+callbacks.Brief(err)
 		return a
 	}
 	e.send(ctx, t, built, a)

@@ -74,7 +74,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 	p.ActiveSites = append(p.ActiveSites, string(ex.Standing.ActiveSite))
 	p.TreeVersions = append(p.TreeVersions, ex.Standing.TreeVersion)
 	p.Carries = append(p.Carries, ex.carries())
-	p.EndedRuns = append(p.EndedRuns, ex.Ended.text())
+	p.EndedRuns = append(p.EndedRuns, ex.Ended.Text())
 	p.Keeps = append(p.Keeps, ex.Keep.Payloads.stored())
 	p.KeepMs = append(p.KeepMs, ex.Keep.Age.Milliseconds())
 	for name, msg := range ex.Messages {

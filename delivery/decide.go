@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/payload"
 )
 
 // What becomes of an intent for one subscription. outcomeDeliver is a delivery;
@@ -57,7 +60,7 @@ type decision struct {
 // up of that fails the decisions that it is for; where by has stalled, nothing of what
 // it returns is to be used.
 func (e *Engine) decide(
-	ctx context.Context, by *caller, in *intent, matches []hierarchy.Match, tries map[uuid.UUID]int,
+	ctx context.Context, by *callbacks.Caller, in *intent, matches []hierarchy.Match, tries map[uuid.UUID]int,
 	messages map[string]dialect.Message,
 ) (decisions []decision, made map[string]dialect.Message) {
 	decisions = make([]decision, len(matches))
@@ -102,7 +105,7 @@ func inactiveReason(sub hierarchy.Subscription) string {
 
 // judgeAccess asks for all owners in one call, so that a checker can answer
 // them together.
-func (e *Engine) judgeAccess(ctx context.Context, by *caller, in *intent, decisions []decision) {
+func (e *Engine) judgeAccess(ctx context.Context, by *callbacks.Caller, in *intent, decisions []decision) {
 	var (
 		ev       = in.Event
 		requests []access.Request
@@ -140,8 +143,8 @@ func (e *Engine) judgeAccess(ctx context.Context, by *caller, in *intent, decisi
 }
 
 // checkMany asks the application's checkers. The error is that of by: nobody was asked.
-func (e *Engine) checkMany(ctx context.Context, by *caller, ev dialect.Event, requests []access.Request) (answers []error, err error) {
-	err = by.call(ctx, stepChecker(ev.ResourceKind), func() { answers = e.cfg.Access.CheckMany(ctx, requests) })
+func (e *Engine) checkMany(ctx context.Context, by *callbacks.Caller, ev dialect.Event, requests []access.Request) (answers []error, err error) {
+	err = by.Call(ctx, callbacks.StepChecker(ev.ResourceKind), func() { answers = e.cfg.Access.CheckMany(ctx, requests) })
 	return answers, err
 }
 
@@ -160,15 +163,15 @@ func judge(err error, r access.Request) (outcome, reason string) {
 	case errors.Is(err, access.ErrUnknownPrincipal):
 		return decisionUnresolvable, fmt.Sprintf("there is no principal %q", r.Principal) + added(err, access.ErrUnknownPrincipal)
 	case errors.Is(err, access.ErrNoChecker):
-		return decisionWaiting, fmt.Sprintf(reasonNoChecker+"for resources of kind %q in this process", r.Resource.Kind)
+		return decisionWaiting, fmt.Sprintf(callbacks.ReasonNoChecker+"for resources of kind %q in this process", r.Resource.Kind)
 	default:
-		return decisionWaiting, reasonUndecided + brief(err)
+		return decisionWaiting, callbacks.ReasonUndecided + callbacks.Brief(err)
 	}
 }
 
 // added is what a checker has said beside the plain error.
 func added(err, plain error) string {
-	if text := brief(err); text != plain.Error() {
+	if text := callbacks.Brief(err); text != plain.Error() {
 		return ": " + text
 	}
 	return ""
@@ -176,7 +179,7 @@ func added(err, plain error) string {
 
 // makeMessages gives each dialect that is still wanted its message.
 func (e *Engine) makeMessages(
-	ctx context.Context, by *caller, ev dialect.Event, decisions []decision, messages map[string]dialect.Message,
+	ctx context.Context, by *callbacks.Caller, ev dialect.Event, decisions []decision, messages map[string]dialect.Message,
 ) map[string]dialect.Message {
 	made := map[string]dialect.Message{}
 	failed := map[string]decision{}
@@ -214,7 +217,7 @@ func (e *Engine) makeMessages(
 
 // makeMessage externalizes the resource in one dialect. A failure says what
 // becomes of the decisions that wanted it, and in Tries whether it counts.
-func (e *Engine) makeMessage(ctx context.Context, by *caller, ev dialect.Event, name string) (dialect.Message, *decision) {
+func (e *Engine) makeMessage(ctx context.Context, by *callbacks.Caller, ev dialect.Event, name string) (dialect.Message, *decision) {
 	d, ok := e.cfg.Dialects.Get(name)
 	if !ok {
 		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: fmt.Sprintf("no dialect %q in this process", name)}
@@ -224,32 +227,32 @@ func (e *Engine) makeMessage(ctx context.Context, by *caller, ev dialect.Event, 
 		var err error
 		if data, err = e.callExternalizer(ctx, by, name, x, ev); err != nil {
 			switch {
-			case isEnded(err):
+			case callbacks.IsEnded(err):
 				return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 			case errors.Is(err, ErrGone):
 				return dialect.Message{}, &decision{Outcome: decisionGone, Reason: "the resource is gone"}
 			}
 			return dialect.Message{}, &decision{
 				Outcome: decisionWaiting,
-				Reason:  reasonExternalizer + brief(err),
+				Reason:  callbacks.ReasonExternalizer + callbacks.Brief(err),
 				Tries:   1,
 			}
 		}
-	} else if err := e.checkSize("data", len(data)); err != nil {
+	} else if err := callbacks.CheckSize("data", len(data), e.cfg.MaxRequestBytes); err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 	}
 	msg, err := envelope(ctx, by, d, ev, data)
-	if isEnded(err) {
+	if callbacks.IsEnded(err) {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 	}
 	if err != nil {
 		return dialect.Message{}, &decision{
 			Outcome: decisionWaiting,
-			Reason:  reasonDialect + brief(err),
+			Reason:  callbacks.ReasonDialect + callbacks.Brief(err),
 			Tries:   1,
 		}
 	}
-	if err := e.checkSize("message", len(msg.Body)); err != nil {
+	if err := callbacks.CheckSize("message", len(msg.Body), e.cfg.MaxRequestBytes); err != nil {
 		return dialect.Message{}, &decision{Outcome: decisionFailed, Reason: err.Error()}
 	}
 	return msg, nil
@@ -281,12 +284,32 @@ func (e *Engine) logTrouble(ctx context.Context, ex *expansion) {
 	}
 }
 
-// brief bounds the text of an error of host code before it is kept.
-func brief(err error) string {
-	const limit = 500
-	text := err.Error()
-	if len(text) > limit {
-		text = text[:limit] + "..."
+// callExternalizer returns data as an intent may have it, or why there is none.
+func (e *Engine) callExternalizer(
+	ctx context.Context, by *callbacks.Caller, dialectName string, x Externalizer, ev dialect.Event,
+) ([]byte, error) {
+	data, err := callbacks.Do(ctx, by, callbacks.StepExternalizer(dialectName), e.cfg.ExternalizeTimeout,
+		func(ctx context.Context) ([]byte, error) { return x.Externalize(ctx, ev) })
+	if err != nil {
+		return nil, err
 	}
-	return cleanText(text)
+	if err := callbacks.CheckSize("data", len(data), e.cfg.MaxRequestBytes); err != nil {
+		return nil, err
+	}
+	if err := payload.Check(data); err != nil {
+		return nil, fmt.Errorf("the data %w", err)
+	}
+	return data, nil
+}
+
+// envelope has a dialect make a message. The end of ctx does not cut it off: it takes
+// no time.
+func envelope(
+	ctx context.Context, by *callbacks.Caller, d dialect.Dialect, ev dialect.Event, data []byte,
+) (msg dialect.Message, err error) {
+	refused := by.Call(ctx, callbacks.StepDialect(d.Name()), func() {
+		msg, err = callbacks.Within(context.WithoutCancel(ctx), callbacks.DialectTimeout,
+			func(context.Context) (dialect.Message, error) { return d.Envelope(ev, data) })
+	})
+	return msg, cmp.Or(refused, err)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/endpointauth"
 	"github.com/riverhook/riverhook/internal/sealed"
@@ -118,7 +119,7 @@ func (a *endpointAuth) at(rawURL string) *endpointAuth {
 // authOf returns what the requests of a subscription carry, or errAuthChanged. It
 // asks the database and the Sealer only where it does not remember: what was opened for
 // another origin than that of the URL must be opened for this one, which fails.
-func (e *Engine) authOf(ctx context.Context, by *caller, sub *hierarchy.Subscription) (*endpointAuth, error) {
+func (e *Engine) authOf(ctx context.Context, by *callbacks.Caller, sub *hierarchy.Subscription) (*endpointAuth, error) {
 	if sub.CredentialsVersion == 0 {
 		return noAuth, nil
 	}
@@ -174,7 +175,7 @@ func (e *Engine) authFor(ctx context.Context, t *target) *transition {
 		return t.notCalled(err)
 	}
 	e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
-		slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedAuthReason), slog.String("error", brief(err)))
+		slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedAuthReason), slog.String("error", callbacks.Brief(err)))
 	return t.postpone(e.troubleWait(wiringWait), unopenedAuthReason)
 }
 

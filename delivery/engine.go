@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -48,11 +49,11 @@ type Engine struct {
 	asksTree  bool          // the lookup of subscriptions asks host code
 	asking    chan struct{} // challenges under way
 	box       *sealed.Box
+	calls     *callbacks.Calls
 	cfg       *Config
 	client    *http.Client
 	endpoints *endpoints
 	fault     func(point string)
-	firstRun  *caller
 	heart     *heartbeat.Heart
 	hooks     *hookCalls
 	ids       ids
@@ -61,7 +62,6 @@ type Engine struct {
 	fanOuts   *slots.FanOuts
 	log       *slog.Logger
 	pool      *pgxpool.Pool
-	quiet     quiet
 	random    func() float64
 	resolver  *hierarchy.Resolver
 
@@ -124,6 +124,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	e := &Engine{
 		asking:      make(chan struct{}, maxAsking),
 		box:         sealed.NewBox(cfg.Sealer),
+		calls:       callbacks.New(),
 		cfg:         cfg,
 		log:         cfg.Logger,
 		pool:        pool,
@@ -150,7 +151,6 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 			}
 		}
 	}
-	e.firstRun = &caller{quiet: &e.quiet}
 	e.asksTree = isHostTree(cfg.Tree)
 	if err := e.makeClients(); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -21,20 +22,13 @@ import (
 // changed before it was committed.
 const maxExpansions = 10
 
-// carrier is the River job in which something is done.
-type carrier struct {
-	JobID int64
-	Rerun bool // an earlier run of this job did not come to its end
-	Died  bool // nor did it return an error: its process ended
-}
-
 // expandAfter expands the chunk of an intent behind the subscription after, and
 // makes the first attempts of the deliveries that come of it. A re-run goes on
 // with what its predecessor left.
-func (e *Engine) expandAfter(ctx context.Context, by carrier, intentID, after uuid.UUID) error {
+func (e *Engine) expandAfter(ctx context.Context, by callbacks.JobRef, intentID, after uuid.UUID) error {
 	in, err := e.intents.Do(ctx, intentID)
 	if err != nil {
-		return &stallError{"load the intent", err}
+		return callbacks.Stall("load the intent", err)
 	}
 	if in == nil {
 		e.log.WarnContext(ctx, "riverhook: intent is gone", "intent", intentID)
@@ -68,7 +62,7 @@ func (e *Engine) holding(in *intent) *intent {
 // run that a shutdown cut off is not counted by River.
 //
 // Only for the deliveries of an earlier run a request may have gone out.
-func (e *Engine) attemptCarried(ctx context.Context, by carrier, intentID uuid.UUID, fresh []*target, first bool) error {
+func (e *Engine) attemptCarried(ctx context.Context, by callbacks.JobRef, intentID uuid.UUID, fresh []*target, first bool) error {
 	var (
 		left []uuid.UUID
 		err  error
@@ -81,7 +75,7 @@ func (e *Engine) attemptCarried(ctx context.Context, by carrier, intentID uuid.U
 	return e.attemptAll(ctx, by, fresh, left)
 }
 
-func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*target, error) {
+func (e *Engine) expandChunk(ctx context.Context, by callbacks.JobRef, in *intent) ([]*target, error) {
 	host := e.expansionCaller(by, in)
 	messages := map[string]dialect.Message{}
 	if in.After != uuid.Nil {
@@ -100,7 +94,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 		known := maps.Clone(messages)
 		maps.Copy(known, fresh)
 		decisions, made := e.decide(ctx, host, in, ex.matches, nil, known)
-		if stalled := host.stalled(); stalled != nil {
+		if stalled := host.Stalled(); stalled != nil {
 			return nil, stalled
 		}
 		maps.Copy(fresh, made)
@@ -118,7 +112,7 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 		}
 		done, err := e.expansions.Do(ctx, ex)
 		if err != nil {
-			return nil, &stallError{"commit the expansion", err}
+			return nil, callbacks.Stall("commit the expansion", err)
 		}
 		if done.Stale {
 			continue
@@ -129,14 +123,14 @@ func (e *Engine) expandChunk(ctx context.Context, by carrier, in *intent) ([]*ta
 		}
 		return ex.targets(done.Made, messages), nil
 	}
-	return nil, &stallError{"commit the expansion", hierarchy.ErrTreeChanges}
+	return nil, callbacks.Stall("commit the expansion", hierarchy.ErrTreeChanges)
 }
 
 // findChunk looks up the next chunk of an intent. If the sites are others than those
 // by which the chunks before it were found, it begins anew, without the subscriptions
 // for which something is recorded: who is above the resource now can have an id that
 // was passed.
-func (e *Engine) findChunk(ctx context.Context, host *caller, by carrier, in *intent) (*expansion, error) {
+func (e *Engine) findChunk(ctx context.Context, host *callbacks.Caller, by callbacks.JobRef, in *intent) (*expansion, error) {
 	readAt := time.Now()
 	lookup := in.lookup(in.After, e.cfg.ChunkSize+1)
 	lookup.Unrecorded = in.After != uuid.Nil
@@ -145,12 +139,12 @@ func (e *Engine) findChunk(ctx context.Context, host *caller, by carrier, in *in
 		lookup.After = uuid.Nil
 		found, err = e.lookup(ctx, host, lookup)
 	}
-	if stalled := host.stalled(); stalled != nil {
+	if stalled := host.Stalled(); stalled != nil {
 		return nil, stalled
 	}
 	switch {
 	case errors.Is(err, hierarchy.ErrTreeChanges):
-		return nil, &stallError{"resolve intent " + in.Event.ID, err}
+		return nil, callbacks.Stall("resolve intent "+in.Event.ID, err)
 	case err != nil:
 		return nil, fmt.Errorf("delivery: resolve intent %s: %w", in.Event.ID, err)
 	}
@@ -168,7 +162,7 @@ func (e *Engine) findChunk(ctx context.Context, host *caller, by carrier, in *in
 	}
 	if len(ex.matches) > e.cfg.ChunkSize {
 		ex.matches, ex.More = ex.matches[:e.cfg.ChunkSize], true
-		ex.Ended = host.ended().givenUp()
+		ex.Ended = host.Ended().GivenUp()
 	}
 	if len(ex.matches) > 0 {
 		ex.Next = ex.matches[len(ex.matches)-1].Subscription.ID
@@ -178,12 +172,12 @@ func (e *Engine) findChunk(ctx context.Context, host *caller, by carrier, in *in
 
 // lookup finds the subscriptions that apply to an intent, together with what others look
 // up meanwhile; a suspect does so for itself.
-func (e *Engine) lookup(ctx context.Context, by *caller, asked hierarchy.Lookup) (found hierarchy.Found, err error) {
+func (e *Engine) lookup(ctx context.Context, by *callbacks.Caller, asked hierarchy.Lookup) (found hierarchy.Found, err error) {
 	if !e.asksTree {
 		return e.lookups.Do(ctx, asked)
 	}
-	kept := by.call(ctx, stepTree, func() {
-		if by.suspect == nil {
+	kept := by.Call(ctx, callbacks.StepTree, func() {
+		if !by.Alone() {
 			found, err = e.lookups.Do(ctx, asked)
 			return
 		}
@@ -197,12 +191,12 @@ func (e *Engine) lookup(ctx context.Context, by *caller, asked hierarchy.Lookup)
 
 // treeChanged says whether a tree of the application has another version than at the
 // look-up. [hierarchy.Sites] are compared by the commit itself.
-func (e *Engine) treeChanged(ctx context.Context, by *caller, standing hierarchy.Standing) (stale bool, err error) {
+func (e *Engine) treeChanged(ctx context.Context, by *callbacks.Caller, standing hierarchy.Standing) (stale bool, err error) {
 	if !e.asksTree {
 		return false, nil
 	}
-	kept := by.call(ctx, stepTree, func() { stale, err = e.resolver.Stale(ctx, standing) })
-	if stalled := by.stalled(); stalled != nil {
+	kept := by.Call(ctx, callbacks.StepTree, func() { stale, err = e.resolver.Stale(ctx, standing) })
+	if stalled := by.Stalled(); stalled != nil {
 		return false, stalled
 	}
 	if err = cmp.Or(kept, err); err != nil {
@@ -217,7 +211,7 @@ func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]diale
 		IntentID: in.ID, Here: slices.AppendSeq([]string{}, maps.Keys(here)),
 	})
 	if err != nil {
-		return nil, &stallError{"load the messages", err}
+		return nil, callbacks.Stall("load the messages", err)
 	}
 	messages := map[string]dialect.Message{}
 	for _, row := range rows {
@@ -261,10 +255,10 @@ type expansion struct {
 	Place     hierarchy.Place
 	Standing  hierarchy.Standing // by which its matches were found
 	matches   []hierarchy.Match
-	ReadAt    time.Time // when reading its subscriptions began
-	Next      uuid.UUID // the last subscription of the chunk
-	Ended     endedRuns // of the next chunk
-	More      bool      // there are subscriptions behind it
+	ReadAt    time.Time           // when reading its subscriptions began
+	Next      uuid.UUID           // the last subscription of the chunk
+	Ended     callbacks.EndedRuns // of the next chunk
+	More      bool                // there are subscriptions behind it
 	Keep      payloadRule
 	JobID     int64
 	Wait      time.Duration // before decisions that wait are tried again
@@ -345,4 +339,21 @@ func attempted(s hierarchy.Subscription) hierarchy.Subscription {
 		Epoch:              s.Epoch,
 		DeletedAt:          s.DeletedAt,
 	}
+}
+
+// expansionCaller is how a run calls host code for an expansion.
+func (e *Engine) expansionCaller(by callbacks.JobRef, in *intent) *callbacks.Caller {
+	return e.calls.Caller(by, in.ID, in.Ended, func(ctx context.Context, text string) (int64, error) {
+		return e.store.MarkExpansion(ctx, &store.MarkExpansionParams{
+			IntentID:  in.ID,
+			After:     in.After,
+			EndedRuns: text,
+		})
+	})
+}
+
+// isHostTree is true of a tree that is not ours.
+func isHostTree(tree hierarchy.Tree) bool {
+	_, sites := tree.(*hierarchy.Sites)
+	return !sites && tree != hierarchy.Paths
 }

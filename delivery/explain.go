@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -57,7 +58,7 @@ func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory)
 		}
 		_, after, err := h.resolver.SitesOf(ctx, at)
 		if err != nil {
-			x.SitesError = brief(err)
+			x.SitesError = callbacks.Brief(err)
 			return x, nil
 		}
 		if after.Chain == before.Chain {
@@ -77,7 +78,7 @@ func (h *History) explain(
 		if ctx.Err() != nil {
 			return nil, standing, fmt.Errorf("delivery: explain: %w", err)
 		}
-		x.SitesError = brief(err)
+		x.SitesError = callbacks.Brief(err)
 	}
 	whys := map[hierarchy.Path]string{}
 	for _, r := range reached {

@@ -54,9 +54,7 @@ func (e *Engine) InSlots(subscription uuid.UUID) int {
 // UnwrittenReturns is of how many runs the engine knows that they came back from host
 // code, and the database does not.
 func (e *Engine) UnwrittenReturns() int {
-	e.quiet.mu.Lock()
-	defer e.quiet.mu.Unlock()
-	return len(e.quiet.back)
+	return e.calls.Unrecorded()
 }
 
 // Heartbeat is one beat, which a started engine makes by itself now and then.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 )
 
@@ -18,7 +19,7 @@ const jobBudget = time.Minute
 // fanOut is the attempts of one River job.
 type fanOut struct {
 	engine  *Engine
-	by      carrier
+	by      callbacks.JobRef
 	slots   slots.Job
 	started time.Time
 	under   sync.WaitGroup
@@ -30,16 +31,16 @@ type fanOut struct {
 // attemptAll makes an attempt of each target, and of what earlier runs of the job
 // have left, and waits until all of them are recorded or handed over. What is left
 // is loaded as its turn comes: what waits costs an id.
-func (e *Engine) attemptAll(ctx context.Context, by carrier, fresh []*target, left []uuid.UUID) error {
+func (e *Engine) attemptAll(ctx context.Context, by callbacks.JobRef, fresh []*target, left []uuid.UUID) error {
 	f := e.newFanOut(by)
 	if len(fresh) == 1 && len(left) == 0 {
-		return e.attemptOne(ctx, carrier{JobID: by.JobID}, fresh[0], f.started)
+		return e.attemptOne(ctx, callbacks.JobRef{JobID: by.JobID}, fresh[0], f.started)
 	}
 	f.begin(ctx, fresh, left)
 	return f.wait(nil)
 }
 
-func (e *Engine) newFanOut(by carrier) *fanOut {
+func (e *Engine) newFanOut(by callbacks.JobRef) *fanOut {
 	return &fanOut{
 		engine:  e,
 		by:      by,
@@ -73,12 +74,12 @@ func (f *fanOut) wait(err error) error {
 func (f *fanOut) attempt(ctx context.Context, t *target) {
 	e, done := f.engine, f.admit(ctx)
 	if e.isOld(t) {
-		go func() { done(e.attemptAged(ctx, carrier{JobID: f.by.JobID}, t, f.started)) }()
+		go func() { done(e.attemptAged(ctx, callbacks.JobRef{JobID: f.by.JobID}, t, f.started)) }()
 		return
 	}
-	t.By = e.firstRun
+	t.By = e.calls.First()
 	if e.accessIsOld(t) || !e.secretsAtHand(t) || time.Since(f.started) > jobBudget {
-		go func() { done(e.attemptOne(ctx, carrier{JobID: f.by.JobID}, t, f.started)) }()
+		go func() { done(e.attemptOne(ctx, callbacks.JobRef{JobID: f.by.JobID}, t, f.started)) }()
 		return
 	}
 	// What remains of the gates asks nobody, and who waits for a slot needs
@@ -114,7 +115,7 @@ func (f *fanOut) admit(ctx context.Context) (done func(err error)) {
 func joined(errs []error) error {
 	var stalls, others []error
 	for _, err := range errs {
-		if stall := (*stallError)(nil); errors.As(err, &stall) {
+		if stall := (*callbacks.StallError)(nil); errors.As(err, &stall) {
 			stalls = append(stalls, err)
 		} else {
 			others = append(others, err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/filter"
 )
@@ -49,12 +50,12 @@ func (e *Engine) compiledFilter(expr string) *compiledFilter {
 
 // applyFilters settles the decisions of subscriptions whose filters do not let the
 // event pass. Equal filters are evaluated once.
-func (e *Engine) applyFilters(ctx context.Context, by *caller, ev dialect.Event, decisions []decision) {
+func (e *Engine) applyFilters(ctx context.Context, by *callbacks.Caller, ev dialect.Event, decisions []decision) {
 	filtered := func(d decision) bool { return d.Outcome == decisionDeliver && d.Subscription.Filter != "" }
 	if !slices.ContainsFunc(decisions, filtered) {
 		return
 	}
-	err := by.call(ctx, stepFilters, func() { e.evaluateFilters(ctx, ev, decisions) })
+	err := by.Call(ctx, callbacks.StepFilters, func() { e.evaluateFilters(ctx, ev, decisions) })
 	if err == nil {
 		return
 	}
@@ -87,7 +88,7 @@ func (e *Engine) evaluateFilters(ctx context.Context, ev dialect.Event, decision
 func (e *Engine) judgeFilter(ctx context.Context, expr string, seen *filter.Event) (outcome, reason string) {
 	compiled := e.compiledFilter(expr)
 	if compiled.err != nil {
-		return decisionFilterError, reasonNoFilter + brief(compiled.err)
+		return decisionFilterError, callbacks.ReasonNoFilter + callbacks.Brief(compiled.err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, filterTimeout)
 	defer cancel()
@@ -96,7 +97,7 @@ func (e *Engine) judgeFilter(ctx context.Context, expr string, seen *filter.Even
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return decisionWaiting, "the filter was not evaluated in time"
 	case err != nil:
-		return decisionFilterError, reasonFilter + brief(err)
+		return decisionFilterError, callbacks.ReasonFilter + callbacks.Brief(err)
 	case !matches:
 		return decisionFiltered, "the filter is false of it"
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 )
 
 // hookGrace is how long Stop waits for hooks that do not heed that their context has
@@ -102,7 +104,7 @@ func callHook[T any](ctx context.Context, e *Engine, name string, hook func(cont
 		return
 	}
 	defer call.cancel(nil)
-	_, err := within(limited, e.cfg.HookTimeout, func(ctx context.Context) (struct{}, error) {
+	_, err := callbacks.Within(limited, e.cfg.HookTimeout, func(ctx context.Context) (struct{}, error) {
 		defer e.hooks.end(call)
 		hook(ctx, ev)
 		return struct{}{}, nil

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 )
 
 // What the history keeps of the headers of one request or answer at most.
@@ -101,7 +103,7 @@ func (k headerKeeper) isSecret(name string, own map[string]string) bool {
 func appendJSON(to []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, err := json.Marshal(cleanText(s))
+			quoted, err := json.Marshal(callbacks.CleanText(s))
 			if err != nil { // never: it is a string of valid UTF-8
 				quoted = []byte(`""`)
 			}

@@ -92,7 +92,7 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
 	defer cancel()
 	defer context.AfterFunc(softCtx, e.hooks.interrupt)()
-	if err := e.quiet.stop(ctx); err != nil {
+	if err := e.calls.Stop(ctx); err != nil {
 		e.log.WarnContext(ctx, "riverhook: stop", "error", err)
 	}
 	err := e.river.Stop(softCtx)

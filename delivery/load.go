@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -54,10 +55,10 @@ func inOrder[T any](ids []uuid.UUID, byID map[uuid.UUID]*T) []*T {
 
 // carriedIDs finds what earlier runs of a job have left: the deliveries that the job
 // carries still, except for those that it has just made.
-func (e *Engine) carriedIDs(ctx context.Context, by carrier, intentID uuid.UUID, fresh []*target) ([]uuid.UUID, error) {
+func (e *Engine) carriedIDs(ctx context.Context, by callbacks.JobRef, intentID uuid.UUID, fresh []*target) ([]uuid.UUID, error) {
 	ids, err := e.store.CarriedDeliveries(ctx, &store.CarriedDeliveriesParams{IntentID: intentID, JobID: by.JobID})
 	if err != nil {
-		return nil, &stallError{"load the deliveries of an intent", err}
+		return nil, callbacks.Stall("load the deliveries of an intent", err)
 	}
 	made := make(map[uuid.UUID]bool, len(fresh))
 	for _, t := range fresh {
@@ -68,10 +69,10 @@ func (e *Engine) carriedIDs(ctx context.Context, by carrier, intentID uuid.UUID,
 
 // attemptLater makes a later attempt of a delivery, unless it has moved on to
 // another job. It loads the delivery only now.
-func (e *Engine) attemptLater(ctx context.Context, by carrier, id uuid.UUID, started time.Time) error {
+func (e *Engine) attemptLater(ctx context.Context, by callbacks.JobRef, id uuid.UUID, started time.Time) error {
 	t, err := e.loads.Do(ctx, id)
 	if err != nil {
-		return &stallError{"load the delivery", err}
+		return callbacks.Stall("load the delivery", err)
 	}
 	if t == nil || t.State != statePending || t.Hold != "" || t.JobID == nil || *t.JobID != by.JobID {
 		return nil

@@ -5,23 +5,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-)
 
-// How reasons begin that go on with what host code has said, or that tell how the host
-// works. What goes on is for operators.
-const (
-	reasonDenied       = "access denied: "
-	reasonUnresolvable = "unresolvable: "
-	reasonUndecided    = "access could not be decided: "
-	reasonNoChecker    = "no access checker "
-	reasonNoPlace      = "the site of the resource is not known now: "
-	reasonExternalizer = "externalizer: "
-	reasonDialect      = "dialect: "
-	reasonNoFilter     = "the filter does not compile: "
-	reasonFilter       = "the filter failed: "
-	reasonEnded        = "process ended three times in "
-	reasonLargeData    = "the data has "
-	reasonLargeMessage = "the message has "
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 )
 
 // The classes of reasons, which owners may know.
@@ -35,18 +20,18 @@ const (
 )
 
 var reasonClasses = []struct{ prefix, class string }{
-	{reasonDenied, classDenied},
-	{reasonUnresolvable, classUnknown},
-	{reasonUndecided, classUndecided},
-	{reasonNoChecker, classUndecided},
-	{reasonNoPlace, classUndecided},
-	{reasonExternalizer, classNoMessage},
-	{reasonDialect, classNoMessage},
-	{reasonLargeData, classNoMessage},
-	{reasonLargeMessage, classNoMessage},
-	{reasonNoFilter, classFilter},
-	{reasonFilter, classFilter},
-	{reasonEnded, classUnprocessed},
+	{callbacks.ReasonDenied, classDenied},
+	{callbacks.ReasonUnresolvable, classUnknown},
+	{callbacks.ReasonUndecided, classUndecided},
+	{callbacks.ReasonNoChecker, classUndecided},
+	{callbacks.ReasonNoSite, classUndecided},
+	{callbacks.ReasonExternalizer, classNoMessage},
+	{callbacks.ReasonDialect, classNoMessage},
+	{callbacks.ReasonLargeData, classNoMessage},
+	{callbacks.ReasonLargeMessage, classNoMessage},
+	{callbacks.ReasonNoFilter, classFilter},
+	{callbacks.ReasonFilter, classFilter},
+	{callbacks.ReasonEnded, classUnprocessed},
 }
 
 // ownersReason is what an owner may know of the reason of a delivery: all of it, unless
@@ -70,8 +55,8 @@ func (d *Delivery) forOwner() { d.Reason = ownersReason(d.Reason, d.ID) }
 // hideHost leaves out of an attempt what is for the operator alone.
 func hideHost(a *Attempt) {
 	a.Reason, a.Engine = "", ""
-	if strings.HasPrefix(a.Error, reasonDialect) { // the other errors are Riverhook's own words
-		a.Error = reasonDialect + referring(classNoMessage, a.DeliveryID.String())
+	if strings.HasPrefix(a.Error, callbacks.ReasonDialect) { // the other errors are Riverhook's own words
+		a.Error = callbacks.ReasonDialect + referring(classNoMessage, a.DeliveryID.String())
 	}
 }
 

@@ -6,17 +6,18 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 )
 
 // placeOf finds where the resource of an intent is now, for those who judge access later
 // than its expansion. A suspect asks a tree of the application for itself.
-func (e *Engine) placeOf(ctx context.Context, by *caller, asked hierarchy.Lookup) (place hierarchy.Place, err error) {
+func (e *Engine) placeOf(ctx context.Context, by *callbacks.Caller, asked hierarchy.Lookup) (place hierarchy.Place, err error) {
 	if !e.asksTree {
 		return e.places.Do(ctx, asked)
 	}
-	kept := by.call(ctx, stepTree, func() {
-		if by == nil || by.suspect == nil {
+	kept := by.Call(ctx, callbacks.StepTree, func() {
+		if !by.Alone() {
 			place, err = e.places.Do(ctx, asked)
 			return
 		}
@@ -29,7 +30,7 @@ func (e *Engine) placeOf(ctx context.Context, by *caller, asked hierarchy.Lookup
 }
 
 // placeReason is why access is not decided while a tree does not answer.
-func placeReason(err error) string { return reasonNoPlace + brief(err) }
+func placeReason(err error) string { return callbacks.ReasonNoSite + callbacks.Brief(err) }
 
 // withoutPlace are the decisions of an intent whose place nobody knows. They wait, or
 // have failed if the tree is given up.
@@ -42,7 +43,7 @@ func withoutPlace(err error, matches []hierarchy.Match, tries map[uuid.UUID]int)
 			Reason:  placeReason(err),
 			Tries:   tries[m.Subscription.ID],
 		}
-		if isEnded(err) {
+		if callbacks.IsEnded(err) {
 			decisions[i].Outcome, decisions[i].Reason = decisionFailed, err.Error()
 		}
 	}

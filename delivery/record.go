@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -55,7 +56,7 @@ func (u *unrecordedError) Unwrap() error { return u.err }
 // there was no request nothing has happened.
 func unrecorded(tr *transition, err error) error {
 	if tr.Attempt == nil {
-		return &stallError{"record delivery " + tr.Target.ID.String(), err}
+		return callbacks.Stall("record delivery "+tr.Target.ID.String(), err)
 	}
 	return &unrecordedError{tr.Target.ID, err}
 }

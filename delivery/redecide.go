@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -17,10 +18,10 @@ const maxRedecideWait = 5 * time.Minute
 // redecide tries again the decisions of an intent that wait for one job, ChunkSize at
 // a time, and makes the first attempts of the deliveries that come of them. Each is
 // tried once; those that still wait have their next try in another job.
-func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) error {
+func (e *Engine) redecide(ctx context.Context, by callbacks.JobRef, intentID uuid.UUID) error {
 	in, err := e.intents.Do(ctx, intentID)
 	if err != nil {
-		return &stallError{"load the intent", err}
+		return callbacks.Stall("load the intent", err)
 	}
 	if in == nil {
 		return nil
@@ -33,14 +34,14 @@ func (e *Engine) redecide(ctx context.Context, by carrier, intentID uuid.UUID) e
 
 // redecideAll begins the attempts of a step before it takes the next one: slow endpoints
 // do not delay what is decided after them.
-func (e *Engine) redecideAll(ctx context.Context, by carrier, in *intent, f *fanOut) error {
+func (e *Engine) redecideAll(ctx context.Context, by callbacks.JobRef, in *intent, f *fanOut) error {
 	for first := true; ; first = false {
 		step, err := e.redecideStep(ctx, by, in)
 		if err != nil {
 			return err
 		}
 		more := step.Tried == e.cfg.ChunkSize
-		if more && (!step.GivenUp.empty() || time.Since(f.started) > jobBudget) {
+		if more && (!step.GivenUp.Empty() || time.Since(f.started) > jobBudget) {
 			more = false
 			if err := e.scheduleDecide(ctx, by, in, nil, 0, step.GivenUp); err != nil {
 				return err
@@ -61,20 +62,20 @@ func (e *Engine) redecideAll(ctx context.Context, by carrier, in *intent, f *fan
 
 // redecided is what came of one step.
 type redecided struct {
-	GivenUp endedRuns // what is not to be tried again, by the decisions that had no turn either
+	GivenUp callbacks.EndedRuns // what is not to be tried again, by the decisions that had no turn either
 	Targets []*target
 	Tried   int
 }
 
 // redecideStep tries the decisions again that have waited longest for a job.
-func (e *Engine) redecideStep(ctx context.Context, by carrier, in *intent) (step redecided, err error) {
+func (e *Engine) redecideStep(ctx context.Context, by callbacks.JobRef, in *intent) (step redecided, err error) {
 	waiting, err := e.store.LoadWaiting(ctx, &store.LoadWaitingParams{
 		IntentID: in.ID,
 		JobID:    by.JobID,
 		Max:      e.cfg.ChunkSize,
 	})
 	if err != nil {
-		return step, &stallError{"load the decisions that wait", err}
+		return step, callbacks.Stall("load the decisions that wait", err)
 	}
 	if len(waiting) == 0 {
 		return step, nil
@@ -83,7 +84,7 @@ func (e *Engine) redecideStep(ctx context.Context, by carrier, in *intent) (step
 	if err != nil {
 		return step, err
 	}
-	step.GivenUp, step.Tried = ended.givenUp(), len(waiting)
+	step.GivenUp, step.Tried = ended.GivenUp(), len(waiting)
 	host := e.decisionCaller(by, in, ended, waiting[0].SubscriptionID)
 	if step.Targets, err = e.settle(ctx, by, host, in, waiting); err != nil {
 		return step, err
@@ -98,17 +99,17 @@ func (e *Engine) redecideStep(ctx context.Context, by carrier, in *intent) (step
 // scheduleDecide hands on the decisions for some subscriptions that a job has left
 // waiting, or all of them.
 func (e *Engine) scheduleDecide(
-	ctx context.Context, by carrier, in *intent, subscriptions []uuid.UUID, wait time.Duration, ended endedRuns,
+	ctx context.Context, by callbacks.JobRef, in *intent, subscriptions []uuid.UUID, wait time.Duration, ended callbacks.EndedRuns,
 ) error {
 	err := e.store.ScheduleDecide(ctx, &store.ScheduleDecideParams{
 		IntentID:      in.ID,
 		JobID:         by.JobID,
 		Subscriptions: store.UUIDs(subscriptions),
 		WaitMs:        wait.Milliseconds(),
-		EndedRuns:     ended.text(),
+		EndedRuns:     ended.Text(),
 	})
 	if err != nil {
-		return &stallError{"schedule the next try", err}
+		return callbacks.Stall("schedule the next try", err)
 	}
 	return nil
 }
@@ -124,24 +125,19 @@ func (e *Engine) redecideWait(waiting []store.LoadWaitingRow) time.Duration {
 }
 
 // endedRunsOf is what is written down of the runs for decisions that wait together.
-func endedRunsOf(waiting []store.LoadWaitingRow) (all endedRuns, err error) {
+func endedRunsOf(waiting []store.LoadWaitingRow) (all callbacks.EndedRuns, err error) {
 	for _, w := range waiting {
-		one, err := parseEndedRuns(w.EndedRuns)
+		one, err := callbacks.ParseEndedRuns(w.EndedRuns)
 		if err != nil {
 			return all, fmt.Errorf("delivery: a decision of subscription %s: %w", w.SubscriptionID, err)
 		}
-		for name, n := range one.Runs {
-			if all.Runs == nil {
-				all.Runs = map[string]int{}
-			}
-			all.Runs[name] = max(all.Runs[name], n)
-		}
+		all = all.Merge(one)
 	}
 	return all, nil
 }
 
 func (e *Engine) settle(
-	ctx context.Context, by carrier, host *caller, in *intent, waiting []store.LoadWaitingRow,
+	ctx context.Context, by callbacks.JobRef, host *callbacks.Caller, in *intent, waiting []store.LoadWaitingRow,
 ) ([]*target, error) {
 	readAt := time.Now()
 	matches, tries, err := e.loadMatches(ctx, waiting)
@@ -159,7 +155,7 @@ func (e *Engine) settle(
 	}
 	var lost error
 	in.Place, lost = e.placeOf(ctx, host, in.lookup(uuid.Nil, 0))
-	if stalled := host.stalled(); stalled != nil {
+	if stalled := host.Stalled(); stalled != nil {
 		return nil, stalled
 	}
 	if lost != nil {
@@ -167,7 +163,7 @@ func (e *Engine) settle(
 	} else {
 		ex.Decisions, ex.Messages = e.decide(ctx, host, in, matches, tries, messages)
 	}
-	if stalled := host.stalled(); stalled != nil {
+	if stalled := host.Stalled(); stalled != nil {
 		return nil, stalled
 	}
 	for i := range ex.Decisions {
@@ -182,7 +178,7 @@ func (e *Engine) settle(
 	e.logTrouble(ctx, ex)
 	made, err := e.commitRedecisions(ctx, ex)
 	if err != nil {
-		return nil, &stallError{"commit the decisions", err}
+		return nil, callbacks.Stall("commit the decisions", err)
 	}
 	if messages, err = e.storedMessages(ctx, ex, messages); err != nil {
 		return nil, err
@@ -201,7 +197,7 @@ func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow
 	}
 	subs, err := e.subs.GetMany(ctx, ids)
 	if err != nil {
-		return nil, nil, &stallError{"load subscriptions", err}
+		return nil, nil, callbacks.Stall("load subscriptions", err)
 	}
 	matches := make([]hierarchy.Match, len(subs))
 	for i, sub := range subs {
@@ -263,15 +259,28 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 }
 
 // failIntent gives an expansion up, visibly.
-func (e *Engine) failIntent(ctx context.Context, by carrier, id uuid.UUID, cause error) error {
+func (e *Engine) failIntent(ctx context.Context, by callbacks.JobRef, id uuid.UUID, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	if err := e.store.FailIntent(ctx, &store.FailIntentParams{
 		IntentID: id,
 		JobID:    by.JobID,
-		Reason:   brief(cause),
+		Reason:   callbacks.Brief(cause),
 	}); err != nil {
 		return fmt.Errorf("delivery: fail intent %s: %w", id, err)
 	}
 	return nil
+}
+
+// decisionCaller is how a run calls host code for decisions that waited. What is recorded
+// of it is stored with the first of them.
+func (e *Engine) decisionCaller(by callbacks.JobRef, in *intent, ended callbacks.EndedRuns, first uuid.UUID) *callbacks.Caller {
+	return e.calls.Caller(by, first, ended, func(ctx context.Context, text string) (int64, error) {
+		return e.store.MarkDecision(ctx, &store.MarkDecisionParams{
+			IntentID:       in.ID,
+			SubscriptionID: first,
+			JobID:          by.JobID,
+			EndedRuns:      text,
+		})
+	})
 }

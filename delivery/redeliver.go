@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -130,7 +131,7 @@ func (e *Engine) cancel(ctx context.Context, q *store.Queries, id uuid.UUID, rea
 	if !isText(reason) {
 		return fmt.Errorf("delivery: cancel %s: the reason must be valid UTF-8 without NUL", id)
 	}
-	states, err := q.CancelDelivery(ctx, &store.CancelDeliveryParams{ID: id, Reason: brief(errors.New(reason))})
+	states, err := q.CancelDelivery(ctx, &store.CancelDeliveryParams{ID: id, Reason: callbacks.Brief(errors.New(reason))})
 	switch {
 	case err != nil:
 	case len(states) == 0:

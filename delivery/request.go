@@ -13,6 +13,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
 )
@@ -41,7 +42,7 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 		return tr, false
 	}
 	if err != nil {
-		a.Outcome, a.Error = OutcomeFailed, reasonDialect+brief(err)
+		a.Outcome, a.Error = OutcomeFailed, callbacks.ReasonDialect+callbacks.Brief(err)
 		return t.failed(a, schedule, e.random), false
 	}
 	if ctx.Err() != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -100,7 +101,7 @@ func (e *Engine) unread(ctx context.Context, t *target, err error) *transition {
 // attemptAged is attemptOne of a target that is old by the time at which it may queue
 // up, behind the rest of a fan-out. It is read again before it has a slot: whatever is
 // read in a slot keeps the others out of it for a round trip.
-func (e *Engine) attemptAged(ctx context.Context, by carrier, t *target, started time.Time) error {
+func (e *Engine) attemptAged(ctx context.Context, by callbacks.JobRef, t *target, started time.Time) error {
 	switch still, err := e.reread(ctx, t); {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)

@@ -13,6 +13,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/internal/jobs"
 )
 
@@ -36,16 +37,6 @@ const (
 	// stallWait is the wait after the database could not be read.
 	stallWait = time.Second
 )
-
-// stallError is trouble with the database before anything was done.
-type stallError struct {
-	action string
-	err    error
-}
-
-func (s *stallError) Error() string { return "delivery: " + s.action + ": " + s.err.Error() }
-
-func (s *stallError) Unwrap() error { return s.err }
 
 // queues are those that an engine works at. Others of the schema are not its own.
 func queues() []string { return []string{jobs.QueueChunk, jobs.QueueDeliver, jobs.QueueExpand} }
@@ -123,7 +114,7 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	for e.stalledByOutage(err) && e.heart.AwaitAfter(ctx) {
 		err = e.dispatch(ctx, job)
 	}
-	switch stall, lost := (*stallError)(nil), (*unrecordedError)(nil); {
+	switch stall, lost := (*callbacks.StallError)(nil), (*unrecordedError)(nil); {
 	case err == nil || ctx.Err() != nil:
 		return err
 	case errors.As(err, &stall) && !errors.As(err, &lost):
@@ -140,10 +131,10 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 // off. It returns the error of the job.
 func (e *Engine) giveUpExpansion(ctx context.Context, job *rivertype.JobRow, intent uuid.UUID, err error) error {
 	var (
-		ended *endedError
-		stall *stallError
+		ended *callbacks.EndedError
+		stall *callbacks.StallError
 	)
-	by := carrier{JobID: job.ID}
+	by := callbacks.JobRef{JobID: job.ID}
 	switch {
 	case err == nil || ctx.Err() != nil || e.heart.Down() || errors.As(err, &stall):
 		return err
@@ -163,8 +154,8 @@ func (e *Engine) stalledByOutage(err error) bool {
 	if lost := (*unrecordedError)(nil); err == nil || errors.As(err, &lost) {
 		return false
 	}
-	stall := (*stallError)(nil)
-	return e.heart.Down() || errors.As(err, &stall) && e.heart.Outage(stall.err)
+	stall := (*callbacks.StallError)(nil)
+	return e.heart.Down() || errors.As(err, &stall) && e.heart.Outage(stall.Err)
 }
 
 func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
@@ -178,7 +169,7 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 	if err := json.Unmarshal(job.EncodedArgs, &args); err != nil {
 		return fmt.Errorf("delivery: arguments of job %d: %w", job.ID, err)
 	}
-	by := carrier{
+	by := callbacks.JobRef{
 		JobID: job.ID,
 		Rerun: job.Attempt > 1,
 		Died:  job.Attempt > 1+len(job.Errors),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/sealed"
 )
@@ -77,7 +78,7 @@ func (e *Engine) openSecrets(ctx context.Context, t *target) ([]dialect.Secret, 
 	return secrets, nil
 }
 
-func (e *Engine) openSecret(ctx context.Context, by *caller, at sealed.Place, value sealed.Value) (dialect.Secret, error) {
+func (e *Engine) openSecret(ctx context.Context, by *callbacks.Caller, at sealed.Place, value sealed.Value) (dialect.Secret, error) {
 	text, err := e.open(ctx, by, at, value)
 	if err != nil {
 		return dialect.Secret{}, fmt.Errorf("secret %s: %w", at.ID, err)
@@ -90,11 +91,11 @@ func (e *Engine) openSecret(ctx context.Context, by *caller, at sealed.Place, va
 }
 
 // open asks the Sealer, where it does not remember.
-func (e *Engine) open(ctx context.Context, by *caller, at sealed.Place, value sealed.Value) (text []byte, err error) {
+func (e *Engine) open(ctx context.Context, by *callbacks.Caller, at sealed.Place, value sealed.Value) (text []byte, err error) {
 	if text, ok := e.box.Recall(at, value); ok {
 		return text, nil
 	}
-	kept := by.call(ctx, stepSealer, func() { text, err = e.box.Open(ctx, at, value) })
+	kept := by.Call(ctx, callbacks.StepSealer, func() { text, err = e.box.Open(ctx, at, value) })
 	return text, cmp.Or(kept, err)
 }
 
@@ -113,7 +114,7 @@ func (e *Engine) openFor(ctx context.Context, t *target) *transition {
 		return t.notCalled(err)
 	case err != nil:
 		e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
-			slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedReason), slog.String("error", brief(err)))
+			slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedReason), slog.String("error", callbacks.Brief(err)))
 		return t.postpone(e.troubleWait(wiringWait), unopenedReason)
 	}
 	t.Secrets, t.Opened = secrets, true

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 )
 
-func (e *Engine) attemptOne(ctx context.Context, by carrier, t *target, started time.Time) error {
+func (e *Engine) attemptOne(ctx context.Context, by callbacks.JobRef, t *target, started time.Time) error {
 	if by.Rerun && !t.Ended.Unsent {
 		ended, err := e.recordInterrupted(ctx, t)
 		if err != nil || ended {
@@ -248,9 +249,9 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 		}
 		switch outcome, reason := judge(err, requests[i]); {
 		case outcome == decisionDenied:
-			return t.cancel(reasonDenied + reason)
+			return t.cancel(callbacks.ReasonDenied + reason)
 		case outcome == decisionUnresolvable:
-			return t.cancel(reasonUnresolvable + reason)
+			return t.cancel(callbacks.ReasonUnresolvable + reason)
 		case errors.Is(err, access.ErrNoChecker):
 			return e.wiring(ctx, t, reason)
 		default:

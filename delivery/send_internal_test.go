@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
@@ -53,7 +54,7 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 		targets[i].ReadAt = time.Now().Add(time.Minute) // it is in no table that could be read again
 	}
 	done := make(chan error, 1)
-	go func() { done <- e.attemptAll(t.Context(), carrier{}, targets, nil) }()
+	go func() { done <- e.attemptAll(t.Context(), callbacks.JobRef{}, targets, nil) }()
 
 	require.Eventually(t, func() bool { return e.fanOuts.Admitted() == slots.AdmittedPerRequest }, 10*time.Second, time.Millisecond)
 	e.endpoints.mu.Lock()

@@ -406,7 +406,7 @@ func TestSuspect_ARowOfTheApplication(t *testing.T) {
 	engine := b.engine(nil)
 
 	_, err = engine.RunDue(t.Context(), nil)
-	require.ErrorContains(t, err, "write down a step")
+	require.ErrorContains(t, err, "record a step")
 	require.Empty(t, b.deliveries(id))
 	require.NoError(t, tx.Rollback(t.Context()))
 	b.pass(time.Minute)
@@ -443,7 +443,7 @@ func TestSuspect_ReturnsThatCannotBeWrittenDown(t *testing.T) {
 			require.NoError(t, err)
 		}
 		_, err := engine.RunDue(t.Context(), nil)
-		require.ErrorContains(t, err, "write down a step")
+		require.ErrorContains(t, err, "record a step")
 		require.NoError(t, tx.Rollback(t.Context()))
 		require.Equal(t, 1, b.suspects(), "what was written before stays")
 		b.pass(time.Minute)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -21,7 +22,7 @@ type intent struct {
 	After uuid.UUID // the last subscription that was expanded
 	Chain string    // the sites by which those up to it were found
 	Event dialect.Event
-	Ended endedRuns
+	Ended callbacks.EndedRuns
 	Keep  payloadRule // that the event type is registered with; the zero one says nothing
 
 	Payloads *intentPayloads // held by the job that has it; nil: of a question
@@ -62,7 +63,7 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
 	}
 	keep := registeredRule(row.TypePayloads, row.TypePayloadAgeMs)
-	ended, err := parseEndedRuns(row.EndedRuns)
+	ended, err := callbacks.ParseEndedRuns(row.EndedRuns)
 	if err != nil {
 		return nil, fmt.Errorf("intent %s: %w", row.WireID, err)
 	}
@@ -109,8 +110,8 @@ type target struct {
 	Secrets  []dialect.Secret
 	Auth     *endpointAuth // set right before the request
 	Dialect  string
-	Ended    endedRuns
-	By       *caller // how host code is called
+	Ended    callbacks.EndedRuns
+	By       *callbacks.Caller // how host code is called
 
 	Payloads  *intentPayloads // where what is to be loaded later comes from
 	BodyLater bool            // the message's body is not loaded yet
@@ -238,7 +239,7 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 	}
 	t.Stored = storedSecrets(row.Secrets)
 	var err error
-	if t.Ended, err = parseEndedRuns(row.EndedRuns); err != nil {
+	if t.Ended, err = callbacks.ParseEndedRuns(row.EndedRuns); err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", row.ID, err)
 	}
 	return t, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -103,7 +104,7 @@ func (e *Engine) challengeDue(ctx context.Context, spawn func(func())) (int, err
 		spawn(func() {
 			defer func() { <-e.asking }()
 			if _, err := e.challenge(ctx, newChallenge(row)); err != nil && ctx.Err() == nil {
-				e.log.WarnContext(ctx, "riverhook: challenge", "subscription", row.SubscriptionID, "error", brief(err))
+				e.log.WarnContext(ctx, "riverhook: challenge", "subscription", row.SubscriptionID, "error", callbacks.Brief(err))
 			}
 		})
 	}
@@ -130,7 +131,7 @@ func newChallenge(row store.EndpointChallenge) challenge {
 // challenge puts the question and records what came of it. After an error, or where the
 // engine dies, the endpoint is asked again when the claim is over.
 func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt, error) {
-	if c.Tries >= e.cfg.Verification.Schedule.Attempts()+maxEndedRuns { // each is counted before it begins
+	if c.Tries >= e.cfg.Verification.Schedule.Attempts()+callbacks.MaxEndedRuns { // each is counted before it begins
 		a := &attempt{
 			Number:  c.Tries,
 			Outcome: OutcomeInterrupted,

@@ -24,7 +24,7 @@ const (
 )
 
 // A direction says what a folder's packages, their test kits included, may
-// link. internal/* stands for our internal packages but for those in unlinked.
+// link. x/* stands for the packages below x but for those in unlinked.
 type direction struct {
 	ours   []string // of our packages, apart from itself; nil is none
 	theirs []string // of modules; nil is any
@@ -45,7 +45,10 @@ var (
 	// folder within another one counts for it alone.
 	directions = map[string]direction{
 		"access":   {theirs: stdlibOnly},
-		"delivery": {ours: []string{"access", "dialect", "egress", "filter", "hierarchy", "internal/*", "seal", "signing"}, http: true},
+		"delivery": {
+			ours: []string{"access", "delivery/internal/*", "dialect", "egress", "filter", "hierarchy", "internal/*", "seal", "signing"},
+			http: true,
+		},
 		"dialect": {
 			ours:   []string{"signing"},
 			theirs: stdlibOnly,
@@ -64,6 +67,8 @@ var (
 		},
 		"seal":    {theirs: stdlibOnly},
 		"signing": {theirs: stdlibOnly},
+
+		"delivery/internal/callbacks": {theirs: []string{"github.com/google/uuid"}},
 
 		"receiver/pginbox": {ours: []string{"dialect", "internal/*", "receiver", "seal", "signing"}, http: true},
 	}
@@ -484,8 +489,10 @@ func (d direction) forbids(folder, dep string, standard bool) string {
 		if row(rel) == folder || slices.Contains(d.ours, rel) {
 			return ""
 		}
-		if within(rel, "internal") && !within(rel, programs...) && slices.Contains(d.ours, "internal/*") {
-			return ""
+		for _, ours := range d.ours {
+			if parent, all := strings.CutSuffix(ours, "/*"); all && within(rel, parent) && !within(rel, programs...) {
+				return ""
+			}
 		}
 		return "imports run downward"
 	case dep == "net/http" && !d.http:

@@ -30,7 +30,7 @@ var sending = []mutant{
 		name: "an error of a checker counts as a permission",
 		file: "delivery/decide.go",
 		decl: "judge",
-		old:  `return decisionWaiting, reasonUndecided`,
+		old:  `return decisionWaiting, callbacks.ReasonUndecided`,
 		with: `return decisionDeliver, reasonUndecided`,
 		test: "delivery.TestWhileAccessCannotBeDecidedTheOthersGoOut",
 	},
@@ -353,7 +353,7 @@ var sending = []mutant{
 	},
 	{
 		name: "what an externalizer returns is sent whatever it is",
-		file: "delivery/hostcode.go",
+		file: "delivery/decide.go",
 		decl: "callExternalizer",
 		old:  "payload.Check(data)",
 		with: "payload.Check([]byte(`0`))",

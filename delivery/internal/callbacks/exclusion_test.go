@@ -1,4 +1,4 @@
-package delivery
+package callbacks
 
 import (
 	"runtime"
@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestQuiet_ASuspectIsAlone(t *testing.T) {
+func TestExclusion_ASuspectIsAlone(t *testing.T) {
 	t.Parallel()
 	var (
-		q              quiet
+		q              exclusion
 		wg             sync.WaitGroup
 		beside, alone  atomic.Int32
 		calls, suspect atomic.Int32
@@ -20,7 +20,7 @@ func TestQuiet_ASuspectIsAlone(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 500 {
-				q.beside(func() {
+				q.shared(func() {
 					beside.Add(1)
 					defer beside.Add(-1)
 					calls.Add(1)
@@ -33,7 +33,7 @@ func TestQuiet_ASuspectIsAlone(t *testing.T) {
 		})
 		wg.Go(func() {
 			for range 50 {
-				q.alone(func() {
+				q.exclusive(func() {
 					suspect.Add(1)
 					alone.Add(1)
 					defer alone.Add(-1)
@@ -52,10 +52,10 @@ func TestQuiet_ASuspectIsAlone(t *testing.T) {
 }
 
 // Suspects that keep coming leave the others their turn.
-func TestQuiet_SuspectsTakeTurnsWithTheOthers(t *testing.T) {
+func TestExclusion_SuspectsTakeTurnsWithTheOthers(t *testing.T) {
 	t.Parallel()
 	var (
-		q    quiet
+		q    exclusion
 		wg   sync.WaitGroup
 		done atomic.Bool
 	)
@@ -64,13 +64,13 @@ func TestQuiet_SuspectsTakeTurnsWithTheOthers(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for !done.Load() {
-				q.alone(func() { once.Do(func() { close(begun) }) })
+				q.exclusive(func() { once.Do(func() { close(begun) }) })
 			}
 		})
 	}
 	<-begun
 
-	q.beside(func() { done.Store(true) })
+	q.shared(func() { done.Store(true) })
 
 	wg.Wait()
 }
