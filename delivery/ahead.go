@@ -28,9 +28,9 @@ func (a *ahead) begin(left time.Duration) {
 func (a *ahead) pass(d time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.moved = a.moved + d
-	a.run = a.run + d
-	a.left = a.left - d
+	a.moved += d
+	a.run += d
+	a.left -= d
 }
 
 // now is the time by which the engine forgets what it has learned.

@@ -207,7 +207,7 @@ func (e *Engine) makeMessages(
 		}
 		d.Outcome = failure.Outcome
 		d.Reason = failure.Reason
-		d.Tries = d.Tries + failure.Tries
+		d.Tries += failure.Tries
 		if d.Outcome == decisionWaiting && d.Tries >= e.cfg.ExternalizeTries {
 			d.Outcome = decisionFailed
 		}

@@ -1,7 +1,6 @@
 package layout_test
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -70,7 +69,7 @@ func inEachFile(t *testing.T, found func(fset *token.FileSet, n ast.Node) bool) 
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if n != nil && found(fset, n) {
-				at = append(at, fmt.Sprint(fset.Position(n.Pos())))
+				at = append(at, fset.Position(n.Pos()).String())
 			}
 			return true
 		})

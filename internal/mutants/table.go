@@ -5,8 +5,8 @@ import "slices"
 // mutants are the ways in which the promise is broken. Each text is as short as
 // still says what is changed, so that the table outlives other changes.
 var mutants = slices.Concat(
-	circuits, moving, sending, beating, waiting, erasing, receiving, repeating, typing, asking, manifesting, filtering, ruling, living, verifying,
-	suspecting, recovering)
+	circuits, moving, sending, beating, waiting, erasing, receiving, repeating, typing, asking, manifesting,
+	filtering, ruling, living, verifying, suspecting, recovering)
 
 var sending = []mutant{
 	// Who may hear of it.
