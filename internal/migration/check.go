@@ -18,10 +18,7 @@ var ErrNotMigrated = errors.New("the database is not migrated for this version o
 // be made again.
 var errEmptied = errors.New("the records of migrations were deleted")
 
-// Check returns an error behind which is ErrNotMigrated, and which says what to
-// do, unless this library can work with the schema. It only reads; in a
-// transaction of the caller it leaves the transaction usable.
-func Check(ctx context.Context, db store.DBTX, schema string) error {
+func (l *library) check(ctx context.Context, db store.DBTX, schema string) error {
 	q := store.In(db, schema)
 	tables, err := q.MigrationTables(ctx, schema)
 	if err != nil {
@@ -30,7 +27,7 @@ func Check(ctx context.Context, db store.DBTX, schema string) error {
 	if !slices.Contains(tables, "migration") {
 		return fmt.Errorf("%w: schema %q has no riverhook tables: run outbox.Migrate", ErrNotMigrated, schema)
 	}
-	if err := checkVersion(ctx, q, schema); err != nil {
+	if err := l.checkVersion(ctx, q, schema); err != nil {
 		return err
 	}
 	if !slices.Contains(tables, "river_migration") {
@@ -39,20 +36,21 @@ func Check(ctx context.Context, db store.DBTX, schema string) error {
 	return checkRiver(ctx, q, schema)
 }
 
-func checkVersion(ctx context.Context, q *store.Queries, schema string) error {
+func (l *library) checkVersion(ctx context.Context, q *store.Queries, schema string) error {
 	at, err := q.MigrationVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("read version of schema: %w", err)
 	}
+	version := l.version()
 	switch {
 	case at.Have == 0:
 		return emptied(schema, "migration")
-	case at.Have < Version:
+	case at.Have < version:
 		return fmt.Errorf("%w: schema %q is at version %d and this program needs version %d: run outbox.Migrate",
-			ErrNotMigrated, schema, at.Have, Version)
-	case at.MinClient > Version:
+			ErrNotMigrated, schema, at.Have, version)
+	case at.MinClient > version:
 		return fmt.Errorf("%w: schema %q is at version %d, which needs a program of version %d or later; this one is of version %d: update it",
-			ErrNotMigrated, schema, at.Have, at.MinClient, Version)
+			ErrNotMigrated, schema, at.Have, at.MinClient, version)
 	}
 	return nil
 }

@@ -17,23 +17,17 @@ import (
 // dependentObjects is the SQLSTATE of a DROP of something that is still used.
 const dependentObjects = "2BP01"
 
-// Down undoes our migrations after the target version, from the last to the
-// first, and with a target of 0 River's too and then the schema, if nothing of
-// others is in it. The data of what it undoes is gone.
-//
-// It fails with [ErrNotMigrated] where the schema is newer than this library,
-// which then does not know how to undo it.
-func Down(ctx context.Context, pool *pgxpool.Pool, schema string, target int) error {
+func (l *library) down(ctx context.Context, pool *pgxpool.Pool, schema string, target int) error {
 	return locked(ctx, pool, schema, func(ctx context.Context, own *pgxpool.Pool) error {
 		have, err := version(ctx, own, schema)
 		if err != nil {
 			return err
 		}
-		if have > Version {
+		if have > l.version() {
 			return fmt.Errorf("%w: schema %q is at version %d and this program knows those up to %d: use a newer one",
-				ErrNotMigrated, schema, have, Version)
+				ErrNotMigrated, schema, have, l.version())
 		}
-		steps, err := Steps()
+		steps, err := l.all()
 		if err != nil {
 			return err
 		}

@@ -70,3 +70,10 @@ func TestCheckLeavesATransactionUsable(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "SELECT 1")
 	require.NoError(t, err)
 }
+
+func TestVersion_IsThatOfTheLastStep(t *testing.T) {
+	t.Parallel()
+	steps, err := migration.Steps()
+	require.NoError(t, err)
+	require.Len(t, steps, migration.Version)
+}

@@ -19,26 +19,7 @@ type Script struct {
 	Up, Down string
 }
 
-// releases is the order in which migrations were published. New ones go to the
-// end, whoever made them, so that numbers never change.
-var releases = []struct {
-	river   bool
-	version int
-}{
-	{true, 1},
-	{true, 2},
-	{true, 3},
-	{true, 4},
-	{true, 5},
-	{true, 6},
-	{true, 7},
-	{true, 8},
-	{false, 1},
-}
-
-// Scripts returns all migrations, the schema itself first. It fails where the
-// River module has migrations beyond RiverVersion.
-func Scripts(schema string) ([]Script, error) {
+func (l *library) scripts(schema string) ([]Script, error) {
 	river, err := RiverSteps()
 	if err != nil {
 		return nil, err
@@ -47,7 +28,7 @@ func Scripts(schema string) ([]Script, error) {
 		return nil, fmt.Errorf("this program's River has migrations up to %d, of which this version of riverhook knows %d",
 			last, RiverVersion)
 	}
-	ours, err := Steps()
+	ours, err := l.all()
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +37,7 @@ func Scripts(schema string) ([]Script, error) {
 		Up:   fmt.Sprintf("CREATE SCHEMA IF NOT EXISTS %q;\n", schema),
 		Down: fmt.Sprintf("DROP SCHEMA IF EXISTS %q;\n", schema),
 	}}
-	for i, release := range releases {
+	for i, release := range l.releases {
 		var script Script
 		if release.river {
 			script = riverScript(river[release.version-1])
@@ -91,8 +72,8 @@ func riverScript(step Step) Script {
 func ourScript(step Step) Script {
 	const table = "/* TEMPLATE: schema */migration"
 	minClient := "NULL"
-	if lowest, known := minClients[step.Version]; known {
-		minClient = strconv.Itoa(int(lowest))
+	if step.minClient != 0 {
+		minClient = strconv.Itoa(int(step.minClient))
 	}
 	script := Script{
 		Name: "riverhook_" + step.Name,

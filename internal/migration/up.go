@@ -13,15 +13,8 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// Up makes the schema where it does not exist, and applies what is missing of
-// River's migrations and of ours, each in its own transaction together with
-// the row that records it. It puts back the root of the sites where that was deleted.
-// Where nothing is missing it only reads. Processes that call it at once wait for one
-// another, until ctx ends.
-//
-// It fails with [ErrNotMigrated] where the schema is too new for this library.
-func Up(ctx context.Context, pool *pgxpool.Pool, schema string) error {
-	err := Check(ctx, pool, schema)
+func (l *library) up(ctx context.Context, pool *pgxpool.Pool, schema string) error {
+	err := l.check(ctx, pool, schema)
 	switch {
 	case err == nil:
 		return restoreRoot(ctx, store.In(pool, schema))
@@ -43,7 +36,7 @@ func Up(ctx context.Context, pool *pgxpool.Pool, schema string) error {
 		if err != nil {
 			return err
 		}
-		steps, err := Steps()
+		steps, err := l.all()
 		if err != nil {
 			return err
 		}
@@ -55,7 +48,7 @@ func Up(ctx context.Context, pool *pgxpool.Pool, schema string) error {
 				return fmt.Errorf("apply migration %d: %w", step.Version, err)
 			}
 		}
-		return Check(ctx, own, schema)
+		return l.check(ctx, own, schema)
 	})
 }
 
@@ -92,10 +85,9 @@ func apply(ctx context.Context, own *pgxpool.Pool, schema string, step Step) err
 		if _, err := tx.Exec(ctx, store.Render(step.Up, schema)); err != nil {
 			return err
 		}
-		minClient, known := minClients[step.Version]
 		return store.In(tx, schema).InsertMigration(ctx, &store.InsertMigrationParams{
 			Version:   step.Version,
-			MinClient: pgtype.Int4{Int32: minClient, Valid: known},
+			MinClient: pgtype.Int4{Int32: step.minClient, Valid: step.minClient != 0},
 		})
 	})
 }

@@ -6,7 +6,7 @@ import "slices"
 // still says what is changed, so that the table outlives other changes.
 var mutants = slices.Concat(
 	circuits, moving, sending, beating, waiting, erasing, receiving, repeating, typing, asking, manifesting,
-	filtering, ruling, living, verifying, suspecting, recovering)
+	filtering, ruling, living, verifying, suspecting, recovering, migrating)
 
 var sending = []mutant{
 	// Who may hear of it.
@@ -54,7 +54,7 @@ var sending = []mutant{
 	},
 	{
 		name: "an id that is taken by another intent counts as a duplicate",
-		file: "internal/migration/sql/001_initial.up.sql",
+		file: "internal/migration/sql/functions/enqueue_one.1.sql",
 		old:  "AND e.digest <> /* TEMPLATE: schema */intent_digest(type",
 		with: "AND '' <> /* TEMPLATE: schema */intent_digest(NULL",
 		test: "outbox.TestTheSameIDAgain",
@@ -369,7 +369,7 @@ var sending = []mutant{
 	},
 	{
 		name: "data may be nested as deep as it likes",
-		file: "internal/migration/sql/001_initial.up.sql",
+		file: "internal/migration/sql/functions/intent_problem.1.sql",
 		old:  "AND /* TEMPLATE: schema */nested_too_deep(data)",
 		with: "AND false",
 		test: "outbox.TestDataThatIsNestedTooDeepIsRefusedByGoAndBySQL",

@@ -20,7 +20,7 @@ var erasing = []mutant{
 	},
 	{
 		name: "an answer outlives the resource that it is about",
-		file: "internal/migration/sql/001_initial.up.sql",
+		file: "internal/migration/sql/functions/erase.1.sql",
 		old:  "response_headers = '{}', response_body = NULL, response_sha256 = NULL",
 		with: "response_headers = '{}'",
 		test: "delivery.TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent",
