@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/egress"
 )
 
@@ -130,8 +131,8 @@ func classifyError(err error) verdict {
 			Detail:     "the request could not be built",
 		}
 	}
-	if failed, ok := errors.AsType[*tokenError](err); ok {
-		return classifyToken(failed.err)
+	if failed, ok := errors.AsType[*credentials.TokenError](err); ok {
+		return classifyToken(failed.Err)
 	}
 	if isTimeout(err) {
 		return classifyTimeout(err)

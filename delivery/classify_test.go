@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/egress"
 )
 
@@ -144,13 +145,13 @@ func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
 		"no such host":        {dial(&net.DNSError{Err: "no such host", IsNotFound: true}), OutcomeUnreachable, classDNS},
 		"nothing":             {nil, OutcomeFailed, classProtocol},
 		"proxy":               {&url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}, OutcomeProxyFailed, classProxy},
-		"proxy, for a token":  {&tokenError{&url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}}, OutcomeProxyFailed, classProxy},
-		"token, blocked":      {&tokenError{dial(private)}, OutcomeBlocked, classBlocked},
-		"token, canceled":     {&tokenError{context.Canceled}, OutcomeInterrupted, classCanceled},
+		"proxy, for a token":  {&credentials.TokenError{Err: &url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}}, OutcomeProxyFailed, classProxy},
+		"token, blocked":      {&credentials.TokenError{Err: dial(private)}, OutcomeBlocked, classBlocked},
+		"token, canceled":     {&credentials.TokenError{Err: context.Canceled}, OutcomeInterrupted, classCanceled},
 		"token, no such host": {
-			&tokenError{&url.Error{Op: "Post", Err: dial(&net.DNSError{Err: "no such host"})}}, OutcomeUnreachable, classToken,
+			&credentials.TokenError{Err: &url.Error{Op: "Post", Err: dial(&net.DNSError{Err: "no such host"})}}, OutcomeUnreachable, classToken,
 		},
-		"token, timeout":       {&tokenError{context.DeadlineExceeded}, OutcomeTimeout, classToken},
+		"token, timeout":       {&credentials.TokenError{Err: context.DeadlineExceeded}, OutcomeTimeout, classToken},
 		"unbuilt":              {errNotBuilt, OutcomeFailed, classProtocol},
 		"ping unanswered":      {errors.New("http2: client connection lost"), OutcomeUnreachable, classClosed},
 		"reset in a dial":      {dial(os.NewSyscallError("connect", syscall.ECONNRESET)), OutcomeUnreachable, classReset},
@@ -212,7 +213,7 @@ func TestADetailTellsNoAddressNoResolverAndNoURL(t *testing.T) {
 		wrap(&egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.9.8.7 is not open: private"}),
 		wrap(context.DeadlineExceeded),
 		wrap(&egress.ProxyError{Reason: "cannot be reached: dial tcp 10.9.8.7:3128: connection refused"}),
-		&tokenError{wrap(&net.OpError{
+		&credentials.TokenError{Err: wrap(&net.OpError{
 			Op:     "read",
 			Net:    "tcp",
 			Source: ends,

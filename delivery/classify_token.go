@@ -10,9 +10,6 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// errNoBearer is a token that cannot be used.
-var errNoBearer = errors.New("not a bearer token")
-
 // tokenErrorCodes are those of RFC 6749, section 5.2. Others are not kept: they
 // are whatever the token endpoint likes, and it was sent a secret.
 var tokenErrorCodes = []string{

@@ -2,13 +2,11 @@ package delivery
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,14 +18,15 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
-	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/migration"
-	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/ttlcache"
 )
 
 // ErrNotMigrated is behind the error of Start on a database that is not migrated
@@ -48,10 +47,9 @@ type Engine struct {
 	ahead     ahead
 	asksTree  bool          // the lookup of subscriptions asks host code
 	asking    chan struct{} // challenges under way
-	box       *sealed.Box
 	calls     *callbacks.Calls
 	cfg       *Config
-	client    *http.Client
+	clients   *credentials.Clients
 	endpoints *endpoints
 	fault     func(point string)
 	heart     *heartbeat.Heart
@@ -71,19 +69,12 @@ type Engine struct {
 	store     *store.Queries
 	frequent  *store.Queries // with plans that are kept
 	subs      *hierarchy.Subscriptions
-	transport egress.TransportConfig
 	underWay  *underWay
 
-	// What was opened for subscriptions with credentials or TLS settings of their
-	// own, and the clients of the latter, by what is in the settings.
-	auths   *generations[uuid.UUID, *endpointAuth]
-	clients *generations[[sha256.Size]byte, *http.Client]
+	opener   *credentials.Opener
+	filters  *ttlcache.Cache[string, *compiledFilter] // by expression
+	payloads *payloads.Pool
 
-	filters *generations[string, *compiledFilter] // by expression
-
-	payloads *payloads
-
-	authLoads  *batch.Group[uuid.UUID, []store.LoadEndpointAuthsRow]
 	expansions *batch.Group[*expansion, committed]
 	intents    *batch.Group[uuid.UUID, *intent]
 	loads      *batch.Group[uuid.UUID, *target]
@@ -92,7 +83,7 @@ type Engine struct {
 	places     *batch.Group[hierarchy.Lookup, hierarchy.Place]
 	records    *batch.Group[*transition, recorded]
 	releases   *batch.Group[release, int]
-	batches    []interface{ Close() } // all of them
+	batches    []interface{ Close() } // all of them, and what has others
 
 	mu      sync.Mutex
 	ended   atomic.Bool // Stop has closed what requests need
@@ -123,7 +114,6 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	}
 	e := &Engine{
 		asking:      make(chan struct{}, maxAsking),
-		box:         sealed.NewBox(cfg.Sealer),
 		calls:       callbacks.New(),
 		cfg:         cfg,
 		log:         cfg.Logger,
@@ -152,8 +142,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		}
 	}
 	e.asksTree = isHostTree(cfg.Tree)
-	if err := e.makeClients(); err != nil {
-		return nil, err
+	if e.clients, err = credentials.NewClients(cfg.Egress, cfg.Transport, cfg.MaxInFlight); err != nil {
+		return nil, fmt.Errorf("delivery: config: Transport: %w", err)
 	}
 	e.resolver, err = hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
 		ActiveChain: cfg.ActiveChain,
@@ -198,18 +188,17 @@ func (e *Engine) makeBatches() {
 	usual := batch.Config{Whole: heartbeat.ConcernsAll}
 	smaller, single := usual, usual
 	smaller.MaxSize, single.Flushers = 300, 1
-	few := usual
-	few.MaxSize = payloadBatch
-	e.authLoads = newBatch(e, usual, e.loadAuths)
 	e.intents = newBatch(e, usual, e.loadIntents)
 	e.lookups = newBatch(e, smaller, e.resolver.Find)
 	e.expansions = newBatch(e, smaller, e.commitExpansions)
 	e.loads = newBatch(e, usual, e.loadTargets)
 	e.places = newBatch(e, usual, e.resolver.Places)
-	e.payloads = newPayloads(newBatch(e, few, e.loadPayloads))
 	e.rereads = newBatch(e, usual, e.rereadTargets)
 	e.records = newBatch(e, usual, e.recordTransitions)
 	e.releases = newBatch(e, single, e.releaseHeld)
+	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
+	e.payloads = payloads.New(e.store)
+	e.batches = append(e.batches, e.opener, e.payloads)
 }
 
 // newBatch makes a group that is closed with the engine.

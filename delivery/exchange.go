@@ -17,25 +17,22 @@ import (
 // request, or of the one for a token; errOvertaken where none was made that can have
 // been processed.
 func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request, a *attempt) (*http.Response, error) {
-	client, auth := e.clientFor(t.Auth), t.Auth
-	if auth.tokens == nil {
-		return e.post(ctx, client, t, built, auth.authorization, a)
-	}
-	token, fresh, err := auth.tokens.get(ctx, client, "", e.now())
+	client := e.clients.For(t.Auth)
+	authorization, fresh, err := t.Auth.Authorization(ctx, client, "", e.now())
 	if err != nil {
 		return nil, err
 	}
-	resp, err := e.post(ctx, client, t, built, "Bearer "+token, a)
+	resp, err := e.post(ctx, client, t, built, authorization, a)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || fresh {
 		return resp, err
 	}
 	refused := resp
 	_ = refused.Body.Close() // its connection may be needed for the token
 	refused.Body = http.NoBody
-	if token, _, err = auth.tokens.get(ctx, client, token, e.now()); err != nil {
+	if authorization, _, err = t.Auth.Authorization(ctx, client, authorization, e.now()); err != nil {
 		return nil, err
 	}
-	if resp, err = e.post(ctx, client, t, built, "Bearer "+token, a); errors.Is(err, errOvertaken) {
+	if resp, err = e.post(ctx, client, t, built, authorization, a); errors.Is(err, errOvertaken) {
 		return refused, nil
 	}
 	return resp, err

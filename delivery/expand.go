@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -35,7 +36,7 @@ func (e *Engine) expandAfter(ctx context.Context, by callbacks.JobRef, intentID,
 		return nil
 	}
 	in = e.holding(in)
-	defer in.Payloads.release()
+	defer in.Payloads.Release()
 	var (
 		expands = in.State == intentPending && in.After == after
 		fresh   []*target
@@ -51,8 +52,8 @@ func (e *Engine) expandAfter(ctx context.Context, by callbacks.JobRef, intentID,
 // holding is the intent with the payloads that jobs of it share, which it holds.
 func (e *Engine) holding(in *intent) *intent {
 	held := *in
-	held.Payloads = e.payloads.hold(in.ID)
-	held.Event.Data = held.Payloads.share("", in.Event.Data)
+	held.Payloads = e.payloads.Hold(in.ID)
+	held.Event.Data = held.Payloads.Share(payloads.Data, in.Event.Data)
 	return &held
 }
 
@@ -206,7 +207,7 @@ func (e *Engine) treeChanged(ctx context.Context, by *callbacks.Caller, standing
 }
 
 func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]dialect.Message, error) {
-	here := in.Payloads.messages()
+	here := in.Payloads.Messages()
 	rows, err := e.store.LoadMessages(ctx, &store.LoadMessagesParams{
 		IntentID: in.ID, Here: slices.AppendSeq([]string{}, maps.Keys(here)),
 	})
@@ -217,7 +218,7 @@ func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]diale
 	for _, row := range rows {
 		body, ok := here[row.Dialect]
 		if !ok {
-			body = in.Payloads.share(row.Dialect, row.Body)
+			body = in.Payloads.Share(row.Dialect, row.Body)
 		}
 		msg := dialect.Message{
 			ID:          in.Event.ID,
@@ -281,7 +282,7 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 		return nil
 	}
 	for name, msg := range messages { // they are stored by now
-		msg.Body = ex.Intent.Payloads.share(name, msg.Body)
+		msg.Body = ex.Intent.Payloads.Share(name, msg.Body)
 		messages[name] = msg
 	}
 	byID := make(map[uuid.UUID]store.CommitExpansionsRow, len(made))
@@ -300,7 +301,7 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 			Event:         ex.Intent.Event,
 			Message:       messages[d.Subscription.Dialect],
 			Sub:           attempted(d.Subscription),
-			Stored:        storedSecrets(row.Secrets),
+			Stored:        row.Secrets,
 			Dialect:       d.Subscription.Dialect,
 			Epoch:         d.Subscription.Epoch,
 			State:         statePending,

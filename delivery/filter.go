@@ -9,6 +9,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/filter"
+	"github.com/riverhook/riverhook/internal/ttlcache"
 )
 
 const (
@@ -27,10 +28,11 @@ type compiledFilter struct {
 	err     error
 }
 
-func newFilters() *generations[string, *compiledFilter] {
-	filters := newGenerations[string, *compiledFilter](keptFilters, 0, nil)
-	filters.weigh = func(expr string) int { return len(expr) }
-	return filters
+func newFilters() *ttlcache.Cache[string, *compiledFilter] {
+	return ttlcache.New(ttlcache.Config[string, *compiledFilter]{
+		Cost: func(expr string) int { return len(expr) },
+		Size: keptFilters,
+	}, time.Now())
 }
 
 func (e *Engine) checkFilter(expr string) error {
@@ -39,11 +41,11 @@ func (e *Engine) checkFilter(expr string) error {
 }
 
 func (e *Engine) compiledFilter(expr string) *compiledFilter {
-	if known, ok := e.filters.get(expr); ok {
+	if known, ok := e.filters.Get(expr); ok {
 		return known
 	}
 	program, err := filter.Compile(expr, &e.cfg.Filters)
-	return e.filters.put(expr, func(*compiledFilter, bool) *compiledFilter {
+	return e.filters.Update(expr, func(*compiledFilter, bool) *compiledFilter {
 		return &compiledFilter{program: program, err: err}
 	})
 }

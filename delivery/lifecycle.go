@@ -108,7 +108,7 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 	for _, group := range e.batches {
 		group.Close()
 	}
-	e.closeClients()
+	e.clients.Close()
 	if hookErr := e.hooks.close(); hookErr != nil {
 		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", hookErr))
 	}

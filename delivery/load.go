@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -31,7 +32,7 @@ func (e *Engine) loadIntents(ctx context.Context, ids []uuid.UUID) ([]*intent, e
 // loadTargets is the flush of the batch of loads of deliveries.
 func (e *Engine) loadTargets(ctx context.Context, ids []uuid.UUID) ([]*target, error) {
 	readAt := time.Now()
-	rows, err := e.store.LoadDeliveries(ctx, &store.LoadDeliveriesParams{Ids: store.UUIDs(ids), Inline: inlinePayload})
+	rows, err := e.store.LoadDeliveries(ctx, &store.LoadDeliveriesParams{Ids: store.UUIDs(ids), Inline: payloads.Inline})
 	if err != nil {
 		return nil, fmt.Errorf("delivery: load deliveries: %w", err)
 	}
@@ -77,7 +78,7 @@ func (e *Engine) attemptLater(ctx context.Context, by callbacks.JobRef, id uuid.
 	if t == nil || t.State != statePending || t.Hold != "" || t.JobID == nil || *t.JobID != by.JobID {
 		return nil
 	}
-	t.Payloads = e.payloads.hold(t.IntentID)
-	defer t.Payloads.release()
+	t.Payloads = e.payloads.Hold(t.IntentID)
+	defer t.Payloads.Release()
 	return e.attemptOne(ctx, by, t, started)
 }

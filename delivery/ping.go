@@ -144,14 +144,14 @@ func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t 
 		Dialect: sub.Dialect,
 		ReadAt:  readAt,
 	}
-	if t.Auth, err = e.authOf(ctx, nil, sub); err != nil {
+	if t.Auth, err = e.opener.Endpoint(ctx, nil, credentialsOf(sub)); err != nil {
 		return nil, secret, fmt.Errorf("endpoint credentials: %w", err)
 	}
 	for _, row := range rows {
 		if row.Pending != pending {
 			continue
 		}
-		opened, err := e.openSecret(ctx, nil, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
+		opened, err := e.opener.Secret(ctx, nil, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
 		if err != nil {
 			return nil, secret, err
 		}

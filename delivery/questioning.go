@@ -39,7 +39,7 @@ func (q *questioning) targets(ids *ids, stored map[uuid.UUID]store.LoadGatesRow)
 			Event:         q.Intent.Event,
 			Message:       q.Messages[d.Subscription.Dialect],
 			Sub:           attempted(d.Subscription),
-			Stored:        storedSecrets(row.Secrets),
+			Stored:        row.Secrets,
 			Dialect:       d.Subscription.Dialect,
 			Epoch:         d.Subscription.Epoch,
 			State:         statePending,

@@ -27,7 +27,7 @@ func (e *Engine) redecide(ctx context.Context, by callbacks.JobRef, intentID uui
 		return nil
 	}
 	in = e.holding(in)
-	defer in.Payloads.release()
+	defer in.Payloads.Release()
 	f := e.newFanOut(by)
 	return f.wait(e.redecideAll(ctx, by, in, f))
 }

@@ -141,8 +141,8 @@ func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
 		sub.DeletedAt = &now
 	}
 	t.Sub = sub
-	if stored := storedSecrets(row.Secrets); !slices.EqualFunc(stored, t.Stored, sameSecret) {
-		t.Stored = stored
+	if !slices.EqualFunc(row.Secrets, t.Stored, bytes.Equal) {
+		t.Stored = row.Secrets
 		t.Secrets = nil
 		t.Opened = false
 	}
@@ -156,8 +156,6 @@ func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
 	t.MessageGone = row.MessageGone
 	return nil
 }
-
-func sameSecret(a, b storedSecret) bool { return bytes.Equal(a, b) }
 
 // stillAsRead says, right before a request, whether what it was made from is in force
 // still. It asks the database only where that was read too long ago.
@@ -183,5 +181,5 @@ func (t *target) sameRequest(now *target) bool {
 		(t.ID != uuid.Nil || now.Sub.DeletedAt == nil) &&
 		t.Sub.CredentialsVersion == now.Sub.CredentialsVersion &&
 		maps.Equal(t.Sub.Headers, now.Sub.Headers) &&
-		(t.ID == uuid.Nil || slices.EqualFunc(t.Stored, now.Stored, sameSecret))
+		(t.ID == uuid.Nil || slices.EqualFunc(t.Stored, now.Stored, bytes.Equal))
 }

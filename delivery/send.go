@@ -9,6 +9,8 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
 )
 
@@ -70,7 +72,7 @@ func (e *Engine) spare(ctx context.Context, tr *transition) *transition {
 	if err != nil || sub.URLVersion == t.Sub.URLVersion { // one that was deleted has no chance
 		return tr
 	}
-	spared := t.postpone(changedWait, errAuthChanged.Error())
+	spared := t.postpone(changedWait, credentials.ErrChanged.Error())
 	spared.Attempt = a
 	spared.Interrupted = 0
 	spared.Attempts = t.Attempts + 1
@@ -140,7 +142,7 @@ func (e *Engine) bodyFor(ctx context.Context, t *target) *transition {
 		return nil
 	}
 	e.at(pointLoading)
-	body, err := t.Payloads.get(ctx, t.Dialect)
+	body, err := t.Payloads.Get(ctx, t.Dialect)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // request sends nothing
@@ -221,7 +223,7 @@ func (e *Engine) wiring(ctx context.Context, t *target, reason string) *transiti
 // recheck asks again whether the owner may see the resource.
 func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 	if t.DataLater {
-		data, err := t.Payloads.get(ctx, "")
+		data, err := t.Payloads.Get(ctx, payloads.Data)
 		if err != nil {
 			return e.unloaded(ctx, t, err)
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -25,7 +27,7 @@ type intent struct {
 	Ended callbacks.EndedRuns
 	Keep  payloadRule // that the event type is registered with; the zero one says nothing
 
-	Payloads *intentPayloads // held by the job that has it; nil: of a question
+	Payloads *payloads.Held // held by the job that has it; nil: of a question
 
 	Place       hierarchy.Place // where it is now: set before anything is decided
 	TreeVersion int64           // that its transaction saw; 0 is the present
@@ -105,17 +107,17 @@ type target struct {
 	Event    dialect.Event
 	Message  dialect.Message
 	Sub      hierarchy.Subscription // the fields that an attempt needs
-	Stored   []storedSecret
-	Opened   bool // Secrets are those of Stored
+	Stored   [][]byte               // the signing secrets, as statements return them
+	Opened   bool                   // Secrets are those of Stored
 	Secrets  []dialect.Secret
-	Auth     *endpointAuth // set right before the request
+	Auth     *credentials.Endpoint // set right before the request
 	Dialect  string
 	Ended    callbacks.EndedRuns
 	By       *callbacks.Caller // how host code is called
 
-	Payloads  *intentPayloads // where what is to be loaded later comes from
-	BodyLater bool            // the message's body is not loaded yet
-	DataLater bool            // the event's data are not loaded yet
+	Payloads  *payloads.Held // where what is to be loaded later comes from
+	BodyLater bool           // the message's body is not loaded yet
+	DataLater bool           // the event's data are not loaded yet
 
 	TreeVersion int64 // that the intent's transaction saw; 0 is the present
 
@@ -237,7 +239,7 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 			return nil, fmt.Errorf("%s of delivery %s: %w", field, row.ID, err)
 		}
 	}
-	t.Stored = storedSecrets(row.Secrets)
+	t.Stored = row.Secrets
 	var err error
 	if t.Ended, err = callbacks.ParseEndedRuns(row.EndedRuns); err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", row.ID, err)
@@ -260,12 +262,13 @@ func (t *target) endpoint() endpointKey {
 
 // headers are those that the subscription adds, the sealed ones among them.
 func (t *target) headers() map[string]string {
-	if len(t.Auth.headers) == 0 {
+	secret := t.Auth.Headers()
+	if len(secret) == 0 {
 		return t.Sub.Headers
 	}
-	all := make(map[string]string, len(t.Sub.Headers)+len(t.Auth.headers))
+	all := make(map[string]string, len(t.Sub.Headers)+len(secret))
 	maps.Copy(all, t.Sub.Headers)
-	maps.Copy(all, t.Auth.headers)
+	maps.Copy(all, secret)
 	return all
 }
 

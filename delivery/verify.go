@@ -192,7 +192,7 @@ func (e *Engine) challengeTarget(ctx context.Context, c challenge) (*target, err
 		return nil, fmt.Errorf("%w: another URL took its place", ErrNotFound)
 	}
 	t.Sub.URL = c.URL
-	t.Auth = t.Auth.at(c.URL)
+	t.Auth = t.Auth.At(c.URL)
 	if t.Sub.Timeout == 0 {
 		t.Sub.Timeout = e.cfg.Timeout
 	}

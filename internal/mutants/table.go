@@ -63,7 +63,7 @@ var sending = []mutant{
 	// What signs it.
 	{
 		name: "a delivery goes out although a secret of it does not open",
-		file: "delivery/secrets.go",
+		file: "delivery/credentials.go",
 		decl: "openFor",
 		old:  "return t.postpone(e.troubleWait(wiringWait), unopenedReason)",
 		with: "return nil",
@@ -71,7 +71,7 @@ var sending = []mutant{
 	},
 	{
 		name: "what was opened for one row opens for every row",
-		file: "internal/sealed/memory.go",
+		file: "internal/sealed/box.go",
 		decl: "memoryKey",
 		old:  "at.associatedData()",
 		with: "Place{}.associatedData()",
@@ -95,8 +95,8 @@ var sending = []mutant{
 	},
 	{
 		name: "credentials that were opened go to another origin",
-		file: "delivery/endpoint_auth.go",
-		decl: "authOf",
+		file: "delivery/internal/credentials/endpoint.go",
+		decl: "Endpoint",
 		old:  "known.origin == origin {\n\t\treturn",
 		with: "true {\n\t\treturn",
 		test: "delivery.TestSealedCredentials_DoNotFollowAURLThatWasChangedInTheDatabase",
@@ -195,7 +195,7 @@ var sending = []mutant{
 	},
 	{
 		name: "tokens are asked for past the policy",
-		file: "delivery/token.go",
+		file: "delivery/internal/credentials/token.go",
 		decl: "get",
 		old:  "context.WithValue(ctx, oauth2.HTTPClient, client)",
 		with: "ctx",
@@ -203,9 +203,9 @@ var sending = []mutant{
 	},
 	{
 		name: "TLS settings of one's own lead past the policy",
-		file: "delivery/endpoint_auth.go",
+		file: "delivery/internal/credentials/clients.go",
 		decl: "newClient",
-		old:  "e.cfg.Egress.Client(&cfg)",
+		old:  "c.policy.Client(&cfg)",
 		with: "&http.Client{}, error(nil)",
 		test: "delivery.TestEveryPathThatSendsAsksTheSamePolicy",
 	},
@@ -259,7 +259,7 @@ var sending = []mutant{
 	},
 	{
 		name: "a token that was withdrawn is used for ever",
-		file: "delivery/token.go",
+		file: "delivery/internal/credentials/token.go",
 		decl: "get",
 		old:  "&& s.token.AccessToken != refused",
 		with: "",
@@ -267,17 +267,17 @@ var sending = []mutant{
 	},
 	{
 		name: "credentials that have changed are used as they were",
-		file: "delivery/endpoint_auth.go",
-		decl: "authOf",
-		old:  "ok && known.version >= sub.CredentialsVersion",
+		file: "delivery/internal/credentials/endpoint.go",
+		decl: "Endpoint",
+		old:  "ok && known.version >= of.Version",
 		with: "ok",
 		test: "delivery.TestChangedCredentialsAreUsedFromThenOn",
 	},
 	{
 		name: "credentials of a new URL are sent to the former one",
-		file: "delivery/endpoint_auth.go",
-		decl: "of",
-		old:  "a.version != sub.CredentialsVersion",
+		file: "delivery/internal/credentials/endpoint.go",
+		decl: "ifCurrent",
+		old:  "e.version != of.Version",
 		with: "false",
 		test: "delivery.TestCredentialsOfANewURLAreNotSentToTheFormerOne",
 	},

@@ -46,7 +46,7 @@ var verifying = []mutant{
 		name: "a challenge carries the credentials of another host",
 		file: "delivery/verify.go",
 		decl: "challengeTarget",
-		old:  "t.Auth = t.Auth.at(c.URL)",
+		old:  "t.Auth = t.Auth.At(c.URL)",
 		with: "",
 		test: "delivery.TestANewURLIsAskedWhileTheFormerOneIsInForce",
 	},

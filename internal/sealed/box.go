@@ -10,11 +10,18 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/riverhook/riverhook/internal/ttlcache"
 	"github.com/riverhook/riverhook/seal"
 )
 
-// callTimeout bounds one call of a Sealer.
-const callTimeout = 10 * time.Second
+const (
+	// callTimeout bounds one call of a Sealer.
+	callTimeout = 10 * time.Second
+
+	// remembered bounds, twice, the opened values that a box remembers. Each takes some
+	// 300 bytes.
+	remembered = 10_000
+)
 
 // Check says what to do where there is no Sealer.
 func Check(s seal.Sealer) error {
@@ -25,19 +32,28 @@ func Check(s seal.Sealer) error {
 	return nil
 }
 
-// Box seals and opens with one Sealer. What it has opened it remembers, by the
-// sealed bytes and their place, for as long as there is room. It is safe for
-// concurrent use.
+// Box seals and opens with one Sealer. It remembers what it has opened, by the sealed
+// bytes and their place, as long as there is room. It is safe for concurrent use.
 type Box struct {
 	inClear bool
-	memory  memory
+	memory  *ttlcache.Cache[string, string]
 	opening singleflight.Group // so that many deliveries of one subscription ask once
 	sealer  seal.Sealer
 }
 
 // NewBox makes a box of a Sealer that Check has passed.
 func NewBox(s seal.Sealer) *Box {
-	return &Box{sealer: s, inClear: seal.IsClear(s)}
+	return &Box{
+		sealer:  s,
+		inClear: seal.IsClear(s),
+		memory:  ttlcache.New(ttlcache.Config[string, string]{Size: remembered}, time.Now()),
+	}
+}
+
+// memoryKey is the key of an opened value. The place is part of it: a sealed value that
+// was copied to another row must not be found.
+func memoryKey(at Place, v Value) string {
+	return string(append(append(at.associatedData(), 0), v.Bytes...))
 }
 
 // Seal makes of plaintext what is to be stored at a place.
@@ -68,12 +84,12 @@ func (b *Box) Open(ctx context.Context, at Place, v Value) ([]byte, error) {
 	}
 	key := memoryKey(at, v)
 	plaintext, err := b.await(ctx, b.opening.DoChan(key, func() (any, error) {
-		if known, ok := b.memory.get(key); ok { // somebody was quicker
+		if known, ok := b.memory.Get(key); ok { // somebody was quicker
 			return []byte(known), nil
 		}
 		out, err := safely(func() ([]byte, error) { return b.sealer.Decrypt(v.Bytes, at.associatedData()) })
 		if err == nil {
-			b.memory.put(key, string(out))
+			b.memory.Update(key, func(string, bool) string { return string(out) })
 		}
 		return out, err
 	}))
@@ -89,7 +105,7 @@ func (b *Box) Recall(at Place, v Value) ([]byte, bool) {
 	if !v.Sealed {
 		return bytes.Clone(v.Bytes), true
 	}
-	plaintext, ok := b.memory.get(memoryKey(at, v))
+	plaintext, ok := b.memory.Get(memoryKey(at, v))
 	if !ok {
 		return nil, false
 	}

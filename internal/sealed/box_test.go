@@ -117,18 +117,19 @@ func TestWhatWasOpenedIsRememberedAndNotShared(t *testing.T) {
 	require.Equal(t, "hunter2", string(opened))
 }
 
-func TestTheMemoryIsBoundedAndForgetsWhatIsNotAskedFor(t *testing.T) {
+func TestBox_RemembersABoundedNumberOfValues(t *testing.T) {
 	t.Parallel()
-	var m memory
-	m.put("hot", "1")
-	m.put("cold", "2")
+	box := NewBox(newKeyset(t))
+	remember := func(key string) { box.memory.Update(key, func(string, bool) string { return "x" }) }
+	remember("used")
+	remember("unused")
 	for i := range 3 * remembered {
-		m.put(strconv.Itoa(i), "x")
-		_, ok := m.get("hot")
+		remember(strconv.Itoa(i))
+		_, ok := box.memory.Get("used")
 		require.True(t, ok)
-		require.LessOrEqual(t, len(m.young)+len(m.old), 2*remembered)
 	}
-	_, ok := m.get("cold")
+	require.LessOrEqual(t, box.memory.Len(), 2*remembered)
+	_, ok := box.memory.Get("unused")
 	require.False(t, ok)
 }
 

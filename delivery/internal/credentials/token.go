@@ -1,7 +1,8 @@
-package delivery
+package credentials
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,15 +14,15 @@ import (
 	"github.com/riverhook/riverhook/internal/endpointauth"
 )
 
-// tokenPause is how long a failed request for a token answers those who wait for
-// it as well.
+// tokenPause is how long the failure of a request for a token is the answer to the
+// callers that wait for the token as well.
 const tokenPause = time.Second
 
-// tokens asks a token endpoint for tokens, one request at a time, and keeps the
-// last until it expires or is refused.
+// tokens requests tokens from a token endpoint, one at a time, and keeps the last one
+// until it expires or is refused.
 type tokens struct {
 	cfg  clientcredentials.Config
-	turn chan struct{} // of one: who has put something in may use what is below
+	turn chan struct{} // has room for one: whoever has put something in may use the rest
 
 	failed   error
 	failedAt time.Time
@@ -49,23 +50,26 @@ func newTokens(o *endpointauth.OAuth2) *tokens {
 	return s
 }
 
-// tokenError is the failure of a request for a token.
-type tokenError struct{ err error }
+// errNoBearer is a token that cannot be used.
+var errNoBearer = errors.New("not a bearer token")
 
-// Error says no more than that: what a token endpoint answers may quote what it
-// was sent.
-func (e *tokenError) Error() string { return "delivery: no token" }
+// TokenError is the failure of a request for a token.
+type TokenError struct{ Err error }
 
-func (e *tokenError) Unwrap() error { return e.err }
+// Error does not show Err: the answer of a token endpoint may quote the request.
+func (e *TokenError) Error() string { return "delivery: no token" }
 
-// get returns a token other than the one that was refused, "" for none, and
-// whether it was asked for just now. now is that of the engine.
+// Unwrap returns Err.
+func (e *TokenError) Unwrap() error { return e.Err }
+
+// get returns a token other than the refused one ("" for none), and whether it was
+// requested by this call. now is the engine's time.
 func (s *tokens) get(ctx context.Context, client *http.Client, refused string, now time.Time) (token string, fresh bool, err error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return "", false, &tokenError{ctx.Err()}
+		return "", false, &TokenError{ctx.Err()}
 	}
 	if s.token.Valid() && (s.until.IsZero() || now.Before(s.until)) && s.token.AccessToken != refused {
 		return s.token.AccessToken, false, nil
@@ -77,23 +81,25 @@ func (s *tokens) get(ctx context.Context, client *http.Client, refused string, n
 	got, err := s.cfg.Token(context.WithValue(ctx, oauth2.HTTPClient, client))
 	switch {
 	case err != nil && ctx.Err() != nil: // it is not always wrapped
-		return "", false, &tokenError{ctx.Err()}
+		return "", false, &TokenError{ctx.Err()}
 	case err == nil && !isBearer(got):
 		err = errNoBearer
 	}
 	if err != nil {
-		s.failed, s.failedAt = &tokenError{err}, time.Now()
+		s.failed = &TokenError{err}
+		s.failedAt = time.Now()
 		return "", false, s.failed
 	}
-	s.token, s.until = got, time.Time{}
+	s.token = got
+	s.until = time.Time{}
 	if !got.Expiry.IsZero() {
 		s.until = now.Add(time.Until(got.Expiry))
 	}
 	return got.AccessToken, true, nil
 }
 
-// isBearer is whether a token is one that can go into a header (RFC 6750, section
-// 2.1). A client must not use a type that it does not know (RFC 6749, section 7.1).
+// isBearer reports whether a token can go into a header (RFC 6750, section 2.1). A
+// client must not use a type that it does not know (RFC 6749, section 7.1).
 func isBearer(t *oauth2.Token) bool {
 	return strings.EqualFold(t.Type(), "bearer") && t.AccessToken != "" &&
 		!strings.ContainsFunc(t.AccessToken, func(r rune) bool { return r <= ' ' || r > '~' })
