@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
@@ -105,7 +106,7 @@ func (e *Engine) ask(ctx context.Context, ev dialect.Event) (*questioning, error
 			Messages: map[string]dialect.Message{},
 			ReadAt:   begun,
 		},
-		Asked: map[uuid.UUID]*transition{},
+		Asked: map[uuid.UUID]*attempt.Transition{},
 	}
 	if err := e.askThere(ctx, ctx, asked); err != nil || len(asked.Decisions) == 0 {
 		return nil, err
@@ -224,7 +225,7 @@ func (e *Engine) decideGates(
 			decisions = append(decisions, decision{
 				Match:   m,
 				Outcome: decisionInactive,
-				Reason:  inactiveReason(m.Subscription),
+				Reason:  inactiveReason(&m.Subscription),
 			})
 		default:
 			reason := fmt.Sprintf("the subscription is %s", m.Subscription.State)

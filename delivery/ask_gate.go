@@ -9,14 +9,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
-	"github.com/riverhook/riverhook/hierarchy"
 )
 
 // askAll asks all gates at once. Where no request could be made it says so in the
 // decision.
-func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []decision) map[uuid.UUID]*transition {
-	made := make([]*transition, len(targets))
+func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []decision) map[uuid.UUID]*attempt.Transition {
+	made := make([]*attempt.Transition, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {
 		if t == nil {
@@ -32,7 +32,7 @@ func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []deci
 		})
 	}
 	wg.Wait()
-	asked := make(map[uuid.UUID]*transition, len(targets))
+	asked := make(map[uuid.UUID]*attempt.Transition, len(targets))
 	for i, tr := range made {
 		if tr != nil {
 			asked[decisions[i].Subscription.ID] = tr
@@ -50,16 +50,16 @@ type unasked struct {
 func unanswered(reason string) unasked { return unasked{decisionUnanswered, reason} }
 
 // askOne makes the one request to a gate, or says why it made none.
-func (e *Engine) askOne(ctx context.Context, t *target) (*transition, unasked) {
+func (e *Engine) askOne(ctx context.Context, t *target) (*attempt.Transition, unasked) {
 	late := unanswered("the time to answer was over before it could be asked")
-	if kept := t.subscriptionGate(time.Now()); kept != nil {
+	if kept := t.BlockedBy(time.Now()); kept != nil {
 		return nil, unanswered(kept.Reason)
 	}
 	if kept := e.openFor(ctx, t); kept != nil {
 		return nil, unanswered(kept.Reason)
 	}
 	for {
-		key := t.endpoint()
+		key := t.EndpointKey()
 		if !e.endpoints.acquire(ctx, key, t.Sub.MaxInFlight) {
 			if ctx.Err() != nil {
 				return nil, late
@@ -75,7 +75,7 @@ func (e *Engine) askOne(ctx context.Context, t *target) (*transition, unasked) {
 
 // askInSlot makes the request in a slot of an endpoint, and gives that back. It returns
 // nothing where what was read again names another endpoint.
-func (e *Engine) askInSlot(ctx context.Context, t *target, slot endpointKey, late unasked) (*transition, unasked) {
+func (e *Engine) askInSlot(ctx context.Context, t *target, slot attempt.EndpointKey, late unasked) (*attempt.Transition, unasked) {
 	defer e.endpoints.leave(slot)
 	leave, ok := e.inFlight.Acquire(ctx)
 	if !ok {
@@ -88,11 +88,11 @@ func (e *Engine) askInSlot(ctx context.Context, t *target, slot endpointKey, lat
 		} else if why.reason != "" {
 			return nil, why
 		}
-		if t.endpoint() != slot {
+		if t.EndpointKey() != slot {
 			return nil, unasked{}
 		}
 		if a := e.requestOnce(ctx, t); !a.Overtaken {
-			tr := t.answered(a)
+			tr := answered(&t.Target, a)
 			e.judgeEndpoint(tr)
 			return tr, unasked{}
 		}
@@ -113,8 +113,8 @@ func (e *Engine) gateAsRead(ctx context.Context, t *target) unasked {
 			return unasked{decisionInactive, "the subscription was deleted"}
 		}
 	}
-	if kept := t.subscriptionGate(time.Now()); kept != nil {
-		if t.Sub.DeletedAt != nil || t.Sub.State != hierarchy.StateActive || t.Sub.Epoch != t.Epoch {
+	if kept := t.BlockedBy(time.Now()); kept != nil {
+		if t.Sub.Ended != "" || t.Sub.Waits != "" || t.Sub.Epoch != t.Epoch {
 			return unasked{decisionInactive, kept.Reason}
 		}
 		return unanswered(kept.Reason)
@@ -133,13 +133,9 @@ func (e *Engine) gateAsRead(ctx context.Context, t *target) unasked {
 
 // requestOnce builds, signs and sends a question. The end of the time to answer is a
 // timeout; only who asked can interrupt it.
-func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt {
+func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt.Attempt {
 	d, _ := e.cfg.Dialects.Get(t.Dialect)
-	a := &attempt{
-		Number:    1,
-		StartedAt: time.Now(),
-		URL:       publicURL(t.Sub.URL),
-	}
+	a := attempt.New(&t.Target, time.Now())
 	built, err := e.build(ctx, d, t, a)
 	if err != nil {
 		a.Outcome, a.Error = OutcomeFailed, callbacks.ReasonDialect+callbacks.Brief(err)
@@ -147,7 +143,7 @@ func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt {
 	}
 	e.send(ctx, t, built, a)
 	if a.Outcome == OutcomeInterrupted && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		a.Outcome, a.Error = OutcomeTimeout, classTimeout+": no answer in time"
+		a.TimedOut()
 	}
 	return a
 }
@@ -155,16 +151,14 @@ func (e *Engine) requestOnce(ctx context.Context, t *target) *attempt {
 // answered ends the delivery of a question, whatever came of its one request. It is
 // never exhausted: that many unanswered questions do not deactivate a subscription
 // before its window of failures has passed.
-func (t *target) answered(a *attempt) *transition {
-	tr := t.keep()
-	tr.Attempt = a
-	tr.Attempts = 1
-	tr.State = stateDelivered
+func answered(t *attempt.Target, a *attempt.Attempt) *attempt.Transition {
+	tr := t.Unchanged().Used(a)
+	tr.State = attempt.StateDelivered
 	switch {
 	case a.Outcome == OutcomeVetoed:
-		tr.Reason = strings.TrimPrefix(a.Error, classVetoed+": ")
+		tr.Reason = strings.TrimPrefix(a.Error, attempt.ClassVetoed+": ")
 	case a.Outcome != OutcomeDelivered:
-		tr.State, tr.Reason = stateCancelled, "a question is asked once"
+		tr.State, tr.Reason = attempt.StateCancelled, "a question is asked once"
 	}
 	return tr
 }

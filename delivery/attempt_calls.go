@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
 // build has a dialect make the request of an attempt.
-func (e *Engine) build(ctx context.Context, d dialect.Dialect, t *target, a *attempt) (built dialect.Request, err error) {
+func (e *Engine) build(ctx context.Context, d dialect.Dialect, t *target, a *attempt.Attempt) (built dialect.Request, err error) {
 	refused := t.By.CallLast(ctx, callbacks.StepDialect(t.Dialect), func() {
 		built, err = callbacks.Within(context.WithoutCancel(ctx), callbacks.DialectTimeout,
 			func(context.Context) (dialect.Request, error) {
@@ -42,12 +43,12 @@ func (e *Engine) attemptCaller(by callbacks.JobRef, t *target) *callbacks.Caller
 
 // notCalled is what becomes of a delivery whose host code was not called, or whose call
 // does not count; nil if err is another one.
-func (t *target) notCalled(err error) *transition {
+func (t *target) notCalled(err error) *attempt.Transition {
 	switch {
 	case callbacks.IsEnded(err):
-		return t.cancel(err.Error())
+		return t.Cancel(err.Error())
 	case callbacks.IsStall(err):
-		return t.postpone(stallWait, "its step could not be recorded")
+		return t.Postpone(stallWait, "its step could not be recorded")
 	default:
 		return nil
 	}

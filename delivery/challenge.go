@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 )
@@ -26,12 +27,14 @@ const (
 
 // challengeRequest is what asks the endpoint of a target. The nonce is no secret: it
 // is worth something only in the answer to this request.
-func (e *Engine) challengeRequest(ctx context.Context, t *target, nonce string, a *attempt) (built dialect.Request, err error) {
-	switch t.Sub.Verification {
+func (e *Engine) challengeRequest(
+	ctx context.Context, t *target, sub *hierarchy.Subscription, nonce string, a *attempt.Attempt,
+) (built dialect.Request, err error) {
+	switch sub.Verification {
 	case hierarchy.VerificationChallenge:
-		return e.challengePost(ctx, t, map[string]string{"type": ChallengeEventType, "challenge": nonce}, a)
+		return e.challengePost(ctx, t, sub.Site, map[string]string{"type": ChallengeEventType, "challenge": nonce}, a)
 	case hierarchy.VerificationRESTHooks:
-		if built, err = e.challengePost(ctx, t, map[string]string{"type": ChallengeEventType}, a); err == nil {
+		if built, err = e.challengePost(ctx, t, sub.Site, map[string]string{"type": ChallengeEventType}, a); err == nil {
 			built.Header.Set(headerHookSecret, nonce)
 		}
 		return built, err
@@ -52,13 +55,15 @@ func (e *Engine) challengeRequest(ctx context.Context, t *target, nonce string, 
 		}
 		return t.bare(http.MethodOptions), nil // post sets the origin, as for each request
 	default:
-		return built, fmt.Errorf("verification %q is not known in this process", t.Sub.Verification)
+		return built, fmt.Errorf("verification %q is not known in this process", sub.Verification)
 	}
 }
 
 // challengePost is a POST with the headers and the signature of a delivery, and with
 // a body that is the same in each dialect.
-func (e *Engine) challengePost(ctx context.Context, t *target, body map[string]string, a *attempt) (built dialect.Request, err error) {
+func (e *Engine) challengePost(
+	ctx context.Context, t *target, site hierarchy.Path, body map[string]string, a *attempt.Attempt,
+) (built dialect.Request, err error) {
 	d, ok := e.cfg.Dialects.Get(t.Dialect)
 	if !ok {
 		return built, fmt.Errorf("no dialect %q in this process", t.Dialect)
@@ -70,7 +75,7 @@ func (e *Engine) challengePost(ctx context.Context, t *target, body map[string]s
 	t.Event = dialect.Event{
 		ID:         e.ids.next().String(),
 		Type:       ChallengeEventType,
-		Site:       string(t.Sub.Site),
+		Site:       string(site),
 		Data:       data,
 		OccurredAt: a.StartedAt.UTC(),
 	}
@@ -122,7 +127,7 @@ func repeats(body []byte) bool { return member(body, "type") == ChallengeEventTy
 
 // unprovenBy is why an answer proves nothing.
 func unprovenBy(method hierarchy.Verification, body []byte) string {
-	reason := classProof + ": the answer does not prove that the endpoint wants requests"
+	reason := attempt.ClassProof + ": the answer does not prove that the endpoint wants requests"
 	if method == hierarchy.VerificationChallenge && repeats(body) {
 		reason += ": it repeats the request; it must have the challenge without the type"
 	}

@@ -13,35 +13,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/egress"
 )
-
-// verdict is what an attempt came to.
-type verdict struct {
-	Outcome Outcome
-
-	// Status is the HTTP status, 0 when there was no valid one.
-	Status int
-
-	// ErrorClass says where an attempt without a usable answer broke off; "" when
-	// the status alone decided.
-	ErrorClass string
-
-	// Detail says the same in words that may be shown to the subscription's
-	// owner: no URL, no resolved address, no resolver.
-	Detail string
-
-	// Reason is for the operator alone: why the egress policy refused, with the
-	// address, or what is wrong with the egress proxy; "" for everything else.
-	Reason string
-
-	// RetryAfter is how long the receiver asked us to stay away, 0 when it did
-	// not. It comes with every outcome that has a status. Named says that it did,
-	// also where that is no time at all.
-	RetryAfter time.Duration
-	Named      bool
-}
 
 // classify judges the result of one attempt: status and header of the answer (0
 // and nil when none came) and the error of sending, waiting or reading the body.
@@ -50,85 +25,50 @@ type verdict struct {
 // that then breaks off changes nothing. A 2xx whose body does not end within the
 // attempt's time is a timeout, since the timeout is for the answer as a whole.
 // Any other status decides alone, whatever happened to its body.
-func classify(status int, header http.Header, err error, now time.Time) verdict {
+func classify(status int, header http.Header, err error, now time.Time, throttled time.Duration) attempt.Verdict {
 	if status == 0 {
 		return classifyError(err)
 	}
-	wait, named := retryAfter(header, now)
-	v := classifyStatus(status, wait)
-	v.Named = named
+	v := attempt.Classify(status, header, now, throttled)
 	if v.Outcome == OutcomeDelivered && isTimeout(err) {
 		v.Outcome = OutcomeTimeout
-		v.ErrorClass = classBody
+		v.Class = attempt.ClassBody
 		v.Detail = "the answer's body did not end in time"
 	}
 	return v
 }
 
-func classifyStatus(status int, wait time.Duration) verdict {
-	v := verdict{Status: status, RetryAfter: wait}
-	switch {
-	case status < 200 || status > 599:
-		// 101 is the only 1xx that net/http hands on; we never asked to switch.
-		v.Outcome = OutcomeFailed
-		v.ErrorClass = classProtocol
-		v.Detail = "the status is not one that ends a request"
-	case status <= 299:
-		v.Outcome = OutcomeDelivered
-	case status <= 399:
-		v.Outcome = OutcomeRedirected
-	case status == http.StatusGone:
-		v.Outcome = OutcomeGone
-	case isThrottle(status) || wait > 0:
-		v.Outcome = OutcomeThrottled
-	case status <= 499:
-		v.Outcome = OutcomeRejected
-	default:
-		v.Outcome = OutcomeFailed
-	}
-	return v
-}
-
-func isThrottle(status int) bool {
-	switch status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	default:
-		return false
-	}
-}
-
-func classifyError(err error) verdict {
+func classifyError(err error) attempt.Verdict {
 	switch {
 	case err == nil:
-		return verdict{
-			Outcome:    OutcomeFailed,
-			ErrorClass: classProtocol,
-			Detail:     "no answer and no error",
+		return attempt.Verdict{
+			Outcome: OutcomeFailed,
+			Class:   attempt.ClassProtocol,
+			Detail:  "no answer and no error",
 		}
 	case errors.Is(err, egress.ErrBlocked):
-		v := verdict{
-			Outcome:    OutcomeBlocked,
-			ErrorClass: classBlocked,
-			Detail:     "address not allowed",
+		v := attempt.Verdict{
+			Outcome: OutcomeBlocked,
+			Class:   attempt.ClassBlocked,
+			Detail:  "address not allowed",
 		}
 		if blocked, ok := errors.AsType[*egress.BlockedError](err); ok {
 			v.Detail, v.Reason = blocked.Owner(), blocked.Reason
 		}
 		return v
 	case errors.Is(err, context.Canceled):
-		return verdict{
-			Outcome:    OutcomeInterrupted,
-			ErrorClass: classCanceled,
-			Detail:     "interrupted before the answer",
+		return attempt.Verdict{
+			Outcome: OutcomeInterrupted,
+			Class:   attempt.ClassCanceled,
+			Detail:  "interrupted before the answer",
 		}
 	case errors.Is(err, egress.ErrProxy):
 		return classifyProxy(err)
 	case errors.Is(err, errNotBuilt):
-		return verdict{
-			Outcome:    OutcomeFailed,
-			ErrorClass: classProtocol,
-			Detail:     "the request could not be built",
+		return attempt.Verdict{
+			Outcome: OutcomeFailed,
+			Class:   attempt.ClassProtocol,
+			Detail:  "the request could not be built",
 		}
 	}
 	if failed, ok := errors.AsType[*credentials.TokenError](err); ok {
@@ -146,11 +86,11 @@ var errNotBuilt = errors.New("the request could not be built")
 
 // classifyProxy judges a failure of the operator's own proxy: the endpoint has no
 // part in it, and its owner is not told which proxy there is.
-func classifyProxy(err error) verdict {
-	v := verdict{
-		Outcome:    OutcomeProxyFailed,
-		ErrorClass: classProxy,
-		Detail:     "the egress proxy failed",
+func classifyProxy(err error) attempt.Verdict {
+	v := attempt.Verdict{
+		Outcome: OutcomeProxyFailed,
+		Class:   attempt.ClassProxy,
+		Detail:  "the egress proxy failed",
 	}
 	if failed, ok := errors.AsType[*egress.ProxyError](err); ok {
 		v.Reason = failed.Reason
@@ -158,50 +98,50 @@ func classifyProxy(err error) verdict {
 	return v
 }
 
-func classifyTimeout(err error) verdict {
-	v := verdict{
-		Outcome:    OutcomeTimeout,
-		ErrorClass: classTimeout,
-		Detail:     "no answer in time",
+func classifyTimeout(err error) attempt.Verdict {
+	v := attempt.Verdict{
+		Outcome: OutcomeTimeout,
+		Class:   attempt.ClassTimeout,
+		Detail:  "no answer in time",
 	}
 	switch {
 	case isDNS(err):
-		v.ErrorClass, v.Detail = classDNS, "the name was not resolved in time"
+		v.Class, v.Detail = attempt.ClassDNS, "the name was not resolved in time"
 	case isDial(err):
-		v.ErrorClass, v.Detail = classConnect, "no connection in time"
+		v.Class, v.Detail = attempt.ClassConnect, "no connection in time"
 	case strings.Contains(err.Error(), "TLS handshake timeout"):
 		// The type of this error is not exported by net/http.
-		v.ErrorClass, v.Detail = classTLS, "the TLS handshake did not end in time"
+		v.Class, v.Detail = attempt.ClassTLS, "the TLS handshake did not end in time"
 	}
 	return v
 }
 
-func classifyFailure(err error) verdict {
-	unreachable := func(class, detail string) verdict {
-		return verdict{
-			Outcome:    OutcomeUnreachable,
-			ErrorClass: class,
-			Detail:     detail,
+func classifyFailure(err error) attempt.Verdict {
+	unreachable := func(class, detail string) attempt.Verdict {
+		return attempt.Verdict{
+			Outcome: OutcomeUnreachable,
+			Class:   class,
+			Detail:  detail,
 		}
 	}
 	switch {
 	case isDNS(err):
-		return unreachable(classDNS, "the name cannot be resolved")
+		return unreachable(attempt.ClassDNS, "the name cannot be resolved")
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return unreachable(classRefused, "connection refused")
+		return unreachable(attempt.ClassRefused, "connection refused")
 	case isTLS(err):
-		return unreachable(classTLS, cause(err))
+		return unreachable(attempt.ClassTLS, cause(err))
 	case isReset(err):
-		return unreachable(classReset, "connection reset")
+		return unreachable(attempt.ClassReset, "connection reset")
 	case isDial(err):
-		return unreachable(classConnect, "no connection")
+		return unreachable(attempt.ClassConnect, "no connection")
 	case isClosed(err):
-		return unreachable(classClosed, "connection closed before the answer")
+		return unreachable(attempt.ClassClosed, "connection closed before the answer")
 	default:
-		return verdict{
-			Outcome:    OutcomeFailed,
-			ErrorClass: classProtocol,
-			Detail:     cause(err),
+		return attempt.Verdict{
+			Outcome: OutcomeFailed,
+			Class:   attempt.ClassProtocol,
+			Detail:  cause(err),
 		}
 	}
 }

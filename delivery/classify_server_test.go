@@ -421,7 +421,7 @@ func TestEachAnswerOfARealServerHasItsOutcome(t *testing.T) {
 
 			v := delivery.Classify(status, header, err, time.Now())
 			require.Equal(t, tc.outcome, v.Outcome, "%v", err)
-			require.Equal(t, tc.class, v.ErrorClass, "%v", err)
+			require.Equal(t, tc.class, v.Class, "%v", err)
 			require.Equal(t, tc.status, v.Status)
 			require.Contains(t, v.Detail, tc.detail)
 			require.NotContains(t, v.Detail, "127.0.0.1:")

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/oauth2"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
 // tokenErrorCodes are those of RFC 6749, section 5.2. Others are not kept: they
@@ -20,8 +22,8 @@ var tokenErrorCodes = []string{
 // the choice of the subscription's owner, as the endpoint is, so that its failures
 // count like those of the endpoint: what it refuses as refused, that it cannot be
 // reached or fails itself as unreachable.
-func classifyToken(err error) verdict {
-	v := verdict{Outcome: OutcomeUnreachable, ErrorClass: classToken}
+func classifyToken(err error) attempt.Verdict {
+	v := attempt.Verdict{Outcome: OutcomeUnreachable, Class: attempt.ClassToken}
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		status := refused.Response.StatusCode
 		if status < http.StatusInternalServerError && status != http.StatusTooManyRequests {

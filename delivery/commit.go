@@ -99,7 +99,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 			p.DeliveryPatterns = append(p.DeliveryPatterns, d.Pattern)
 			p.DeliveryEpochs = append(p.DeliveryEpochs, d.Subscription.Epoch)
 			p.DeliveryAccessMs = append(p.DeliveryAccessMs, accessAge(d))
-			p.DeliveryHolds = append(p.DeliveryHolds, d.Hold)
+			p.DeliveryHolds = append(p.DeliveryHolds, string(d.Hold))
 			p.DeliveryJobs = append(p.DeliveryJobs, ex.JobID)
 			continue
 		}

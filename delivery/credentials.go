@@ -5,9 +5,9 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
-	"github.com/riverhook/riverhook/hierarchy"
 )
 
 // What the history says: whose key is missing is for the log.
@@ -17,7 +17,7 @@ const (
 )
 
 // credentialsOf names what is stored for a subscription as it was read.
-func credentialsOf(sub *hierarchy.Subscription) credentials.Of {
+func credentialsOf(sub *attempt.Subscription) credentials.Of {
 	return credentials.Of{
 		SubscriptionID: sub.ID,
 		URL:            sub.URL,
@@ -40,7 +40,7 @@ func (e *Engine) secretsAtHand(t *target) bool {
 // openFor opens the secrets of a target. If that fails nothing is sent: another
 // process may have the key, or this one soon. An engine that stops meanwhile knows
 // nothing of the secret: it leaves the target as it is, and request sends nothing.
-func (e *Engine) openFor(ctx context.Context, t *target) *transition {
+func (e *Engine) openFor(ctx context.Context, t *target) *attempt.Transition {
 	if e.secretsAtHand(t) {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (e *Engine) openFor(ctx context.Context, t *target) *transition {
 	case err != nil:
 		e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
 			slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedReason), slog.String("error", callbacks.Brief(err)))
-		return t.postpone(e.troubleWait(wiringWait), unopenedReason)
+		return t.Postpone(e.troubleWait(attempt.MissingWait), unopenedReason)
 	}
 	t.Secrets, t.Opened = secrets, true
 	return nil
@@ -62,18 +62,18 @@ func (e *Engine) openFor(ctx context.Context, t *target) *transition {
 // authFor opens what the requests of a target carry. If that fails nothing is
 // sent: another process may have the key, or this one soon; and a subscription that
 // was changed since the target was loaded has to be loaded again.
-func (e *Engine) authFor(ctx context.Context, t *target) *transition {
+func (e *Engine) authFor(ctx context.Context, t *target) *attempt.Transition {
 	var err error
 	t.Auth, err = e.opener.Endpoint(ctx, t.By, credentialsOf(&t.Sub))
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, credentials.ErrChanged):
-		return t.postpone(changedWait, err.Error())
+		return t.Postpone(attempt.ChangedWait, err.Error())
 	case t.notCalled(err) != nil:
 		return t.notCalled(err)
 	}
 	e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
 		slog.Any("subscription", t.Sub.ID), slog.String("reason", unopenedAuthReason), slog.String("error", callbacks.Brief(err)))
-	return t.postpone(e.troubleWait(wiringWait), unopenedAuthReason)
+	return t.Postpone(e.troubleWait(attempt.MissingWait), unopenedAuthReason)
 }

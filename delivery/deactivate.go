@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -54,7 +55,7 @@ func (e *Engine) judge(ctx context.Context, row *store.TroubledRow) (changed boo
 	ev := SubscriptionEvent{
 		SubscriptionID: row.SubscriptionID,
 		Owner:          row.Owner,
-		URL:            publicURL(row.URL),
+		URL:            attempt.PublicURL(row.URL),
 		Epoch:          row.Epoch,
 		FailingSince:   t.FailingSince,
 		FailedAttempts: t.Failed,

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -31,13 +32,6 @@ const (
 	decisionFilterError  = "filter_error"
 )
 
-// What a delivery is held by.
-const (
-	holdPaused  = "paused"  // its subscription is paused
-	holdCircuit = "circuit" // its endpoint fails, or has asked to wait
-	holdSlots   = "slots"   // its endpoint has all the requests in flight that it may have
-)
-
 // decision is what was decided for one match.
 type decision struct {
 	hierarchy.Match
@@ -45,7 +39,7 @@ type decision struct {
 	DeliveryID   uuid.UUID // of a delivery
 	Outcome      string
 	Reason       string
-	Hold         string
+	Hold         attempt.Hold
 	OwnerUnknown bool // counts against the subscription
 	Tries        int
 	AccessAt     time.Time // when access was asked for; zero: never
@@ -70,7 +64,7 @@ func (e *Engine) decide(
 			Outcome: decisionDeliver,
 			Tries:   tries[m.Subscription.ID],
 		}
-		if reason := inactiveReason(m.Subscription); reason != "" {
+		if reason := inactiveReason(&m.Subscription); reason != "" {
 			decisions[i].Outcome, decisions[i].Reason = decisionInactive, reason
 		}
 	}
@@ -80,27 +74,22 @@ func (e *Engine) decide(
 	for i := range decisions {
 		d := &decisions[i]
 		if d.Outcome == decisionDeliver && d.Subscription.State == hierarchy.StatePaused {
-			d.Hold = holdPaused
+			d.Hold = attempt.HoldPaused
 		}
 	}
 	return decisions, made
 }
 
 // inactiveReason is why no deliveries are made for a subscription; "" where they are.
-func inactiveReason(sub hierarchy.Subscription) string {
-	var reason string
+func inactiveReason(sub *hierarchy.Subscription) string {
 	switch sub.State {
 	case hierarchy.StateDeactivated:
-		reason = "the subscription is deactivated"
+		return attempt.DeactivatedReason(sub.StateReason)
 	case hierarchy.StatePendingVerification:
-		reason = "the subscription's URL is not verified"
+		return attempt.UnverifiedReason(sub.StateReason)
 	default:
 		return ""
 	}
-	if sub.StateReason != "" {
-		reason += ": " + sub.StateReason
-	}
-	return reason
 }
 
 // judgeAccess asks for all owners in one call, so that a checker can answer

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
 const (
@@ -51,13 +53,6 @@ type endpoints struct {
 	of map[uuid.UUID]*endpoint // by subscription, with the URL that is in force
 }
 
-// endpointKey is a URL of a subscription. What is known of one says nothing of the
-// next.
-type endpointKey struct {
-	SubscriptionID uuid.UUID
-	URLVersion     int
-}
-
 type endpoint struct {
 	version int
 	former  *endpoint // one with requests to a URL that is not in force any more
@@ -91,7 +86,7 @@ func newEndpoints(def int) *endpoints {
 
 // find returns nil where nothing is known. It, get and forget must be called with the
 // lock held.
-func (es *endpoints) find(key endpointKey) *endpoint {
+func (es *endpoints) find(key attempt.EndpointKey) *endpoint {
 	ep := es.of[key.SubscriptionID]
 	for ep != nil && ep.version != key.URLVersion {
 		ep = ep.former
@@ -99,7 +94,7 @@ func (es *endpoints) find(key endpointKey) *endpoint {
 	return ep
 }
 
-func (es *endpoints) get(key endpointKey, most int) *endpoint {
+func (es *endpoints) get(key attempt.EndpointKey, most int) *endpoint {
 	if most <= 0 {
 		most = es.def
 	}
@@ -129,7 +124,7 @@ func (es *endpoints) add(id uuid.UUID, ep *endpoint) {
 	es.of[id] = ep
 	if latest != nil {
 		ep.former, ep.held = latest, latest.held
-		es.forget(endpointKey{SubscriptionID: id, URLVersion: latest.version})
+		es.forget(attempt.EndpointKey{SubscriptionID: id, URLVersion: latest.version})
 	}
 }
 
@@ -155,7 +150,7 @@ func (es *endpoints) age(now time.Time) {
 }
 
 // forget drops an endpoint of which nothing is needed any more.
-func (es *endpoints) forget(key endpointKey) {
+func (es *endpoints) forget(key attempt.EndpointKey) {
 	latest := es.of[key.SubscriptionID]
 	for at := &latest; *at != nil; at = &(*at).former {
 		ep := *at
@@ -188,7 +183,7 @@ func (w *waiter) end(ok bool) {
 
 // enter calls turn once: with true when the attempt has a slot, with false when
 // its delivery should be held or ctx has ended. turn must not block.
-func (es *endpoints) enter(ctx context.Context, key endpointKey, most int, turn func(ok bool)) {
+func (es *endpoints) enter(ctx context.Context, key attempt.EndpointKey, most int, turn func(ok bool)) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	ep := es.get(key, most)
@@ -231,7 +226,7 @@ func (es *endpoints) lookAgain(ep *endpoint) {
 }
 
 // giveUp ends the wait of one whose context has ended.
-func (es *endpoints) giveUp(key endpointKey, w *waiter) {
+func (es *endpoints) giveUp(key attempt.EndpointKey, w *waiter) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	if ep := es.find(key); ep != nil {
@@ -243,14 +238,14 @@ func (es *endpoints) giveUp(key endpointKey, w *waiter) {
 }
 
 // acquire is enter for who can wait.
-func (es *endpoints) acquire(ctx context.Context, key endpointKey, most int) bool {
+func (es *endpoints) acquire(ctx context.Context, key attempt.EndpointKey, most int) bool {
 	turn := make(chan bool, 1)
 	es.enter(ctx, key, most, func(ok bool) { turn <- ok })
 	return <-turn
 }
 
 // leave gives a slot back and hands it to who waits for it.
-func (es *endpoints) leave(key endpointKey) {
+func (es *endpoints) leave(key attempt.EndpointKey) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	ep := es.find(key)
@@ -292,7 +287,7 @@ func (ep *endpoint) slots() int { return max(int(ep.limit), 1) }
 
 // learn takes in how an attempt ended. It returns whether the endpoint's
 // circuit should open.
-func (es *endpoints) learn(key endpointKey, outcome Outcome, took time.Duration, now time.Time) (open bool) {
+func (es *endpoints) learn(key attempt.EndpointKey, outcome Outcome, took time.Duration, now time.Time) (open bool) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	ep := es.find(key)
@@ -307,13 +302,13 @@ func (es *endpoints) learn(key endpointKey, outcome Outcome, took time.Duration,
 	ep.windowAll++
 	ep.took += (took - ep.took) / 8
 	switch {
-	case outcome.took():
+	case attempt.Accepted(outcome):
 		ep.failures, ep.turned = 0, time.Time{}
 		ep.limit = min(ep.limit+1/ep.limit, float64(ep.most))
 		return false
 	case outcome == OutcomeThrottled:
 		ep.limit = max(ep.limit/2, 1)
-	case !isEndpointFailure(outcome):
+	case !attempt.IsEndpointFailure(outcome):
 		return false
 	}
 	ep.failures++
@@ -329,7 +324,7 @@ func (es *endpoints) learn(key endpointKey, outcome Outcome, took time.Duration,
 
 // turn is called when an endpoint is to get nothing for a while, with a time by which
 // that is recorded, and again when it is: what is read before does not know.
-func (es *endpoints) turn(key endpointKey, recorded time.Time) {
+func (es *endpoints) turn(key attempt.EndpointKey, recorded time.Time) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	if ep := es.find(key); ep != nil {
@@ -338,7 +333,7 @@ func (es *endpoints) turn(key endpointKey, recorded time.Time) {
 }
 
 // turnedSince is whether what was read at a time does not know of the last turn.
-func (es *endpoints) turnedSince(key endpointKey, read time.Time) bool {
+func (es *endpoints) turnedSince(key attempt.EndpointKey, read time.Time) bool {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	ep := es.find(key)
@@ -347,7 +342,7 @@ func (es *endpoints) turnedSince(key endpointKey, read time.Time) bool {
 
 // wantsRelease says how many held deliveries of the endpoint may be released
 // now, and keeps others from releasing until released is called.
-func (es *endpoints) wantsRelease(key endpointKey, now time.Time) int {
+func (es *endpoints) wantsRelease(key attempt.EndpointKey, now time.Time) int {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	ep := es.find(key)
@@ -363,7 +358,7 @@ func (es *endpoints) wantsRelease(key endpointKey, now time.Time) int {
 }
 
 // offer is wantsRelease for who found held deliveries in the database.
-func (es *endpoints) offer(key endpointKey, most int, now time.Time) int {
+func (es *endpoints) offer(key attempt.EndpointKey, most int, now time.Time) int {
 	es.mu.Lock()
 	es.get(key, most).held = true
 	es.mu.Unlock()
@@ -378,7 +373,7 @@ func (ep *endpoint) free(now time.Time) int {
 }
 
 // released ends what wantsRelease began.
-func (es *endpoints) released(key endpointKey, wanted, got int, now time.Time) {
+func (es *endpoints) released(key attempt.EndpointKey, wanted, got int, now time.Time) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	ep := es.find(key)

@@ -8,9 +8,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
-func newEndpoint() endpointKey { return endpointKey{SubscriptionID: uuid.New(), URLVersion: 1} }
+func newEndpoint() attempt.EndpointKey {
+	return attempt.EndpointKey{SubscriptionID: uuid.New(), URLVersion: 1}
+}
 
 func TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots(t *testing.T) {
 	t.Parallel()
@@ -184,7 +188,7 @@ func TestAge_SilentEndpointsAreForgotten(t *testing.T) {
 	failing := newEndpoint()
 	throttled := newEndpoint()
 	busy := newEndpoint()
-	for key, outcome := range map[endpointKey]Outcome{
+	for key, outcome := range map[attempt.EndpointKey]Outcome{
 		failing:   OutcomeFailed,
 		throttled: OutcomeThrottled,
 		busy:      OutcomeFailed,
@@ -195,7 +199,7 @@ func TestAge_SilentEndpointsAreForgotten(t *testing.T) {
 	}
 	es.leave(failing)
 	es.leave(throttled)
-	newer := endpointKey{SubscriptionID: busy.SubscriptionID, URLVersion: busy.URLVersion + 1}
+	newer := attempt.EndpointKey{SubscriptionID: busy.SubscriptionID, URLVersion: busy.URLVersion + 1}
 	require.True(t, es.acquire(t.Context(), newer, 0))
 	es.learn(newer, OutcomeFailed, time.Second, time.Now())
 	es.leave(newer)

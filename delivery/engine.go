@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
@@ -55,7 +56,7 @@ type Engine struct {
 	heart     *heartbeat.Heart
 	hooks     *hookCalls
 	ids       ids
-	keeper    headerKeeper
+	recorder  attempt.HeaderRecorder
 	inFlight  *slots.Process
 	fanOuts   *slots.FanOuts
 	log       *slog.Logger
@@ -81,7 +82,7 @@ type Engine struct {
 	rereads    *batch.Group[reread, *store.RereadTargetsRow]
 	lookups    *batch.Group[hierarchy.Lookup, hierarchy.Found]
 	places     *batch.Group[hierarchy.Lookup, hierarchy.Place]
-	records    *batch.Group[*transition, recorded]
+	records    *batch.Group[*attempt.Transition, recorded]
 	releases   *batch.Group[release, int]
 	batches    []interface{ Close() } // all of them, and what has others
 
@@ -123,7 +124,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		underWay:    newUnderWay(),
 		store:       store.In(pool, cfg.Schema),
 		frequent:    store.Frequent(pool, cfg.Schema),
-		keeper:      newHeaderKeeper(cfg.History.RedactHeaders),
+		recorder:    attempt.NewHeaderRecorder(cfg.History.RedactHeaders),
 		filters:     newFilters(),
 		endpoints:   newEndpoints(cfg.MaxInFlightPerEndpoint),
 		inFlight:    slots.NewProcess(cfg.MaxInFlight),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
 )
@@ -16,7 +17,7 @@ import (
 // with a new one, unless its subscription was changed since. The error is of the
 // request, or of the one for a token; errOvertaken where none was made that can have
 // been processed.
-func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request, a *attempt) (*http.Response, error) {
+func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request, a *attempt.Attempt) (*http.Response, error) {
 	client := e.clients.For(t.Auth)
 	authorization, fresh, err := t.Auth.Authorization(ctx, client, "", e.now())
 	if err != nil {
@@ -39,7 +40,7 @@ func (e *Engine) exchange(ctx context.Context, t *target, built dialect.Request,
 }
 
 func (e *Engine) post(
-	ctx context.Context, client *http.Client, t *target, built dialect.Request, authorization string, a *attempt,
+	ctx context.Context, client *http.Client, t *target, built dialect.Request, authorization string, a *attempt.Attempt,
 ) (*http.Response, error) {
 	if !e.stillAsRead(ctx, t) {
 		return nil, errOvertaken
@@ -62,7 +63,7 @@ func (e *Engine) post(
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
-	a.RequestHeaders, _ = e.keeper.keep(req.Header, t.headers())
+	a.RequestHeaders, _ = e.recorder.Record(req.Header, t.headers())
 	resp, err := client.Transport.RoundTrip(req) // no redirect is followed, so that there is nothing else for Client.Do
 	if overtaken {                               // what was sent was certainly not processed
 		return nil, errOvertaken

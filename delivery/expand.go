@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
@@ -295,51 +296,18 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 		if !ok || d.Outcome != decisionDeliver || d.Hold != "" {
 			continue
 		}
-		targets = append(targets, &target{
-			ID:            d.DeliveryID,
-			IntentID:      ex.Intent.ID,
-			Event:         ex.Intent.Event,
-			Message:       messages[d.Subscription.Dialect],
-			Sub:           attempted(d.Subscription),
-			Stored:        row.Secrets,
-			Dialect:       d.Subscription.Dialect,
-			Epoch:         d.Subscription.Epoch,
-			State:         statePending,
-			Round:         1,
-			AccessAt:      d.AccessAt,
+		t := firstAttempt(ex, &d, row.Secrets)
+		t.Message = messages[d.Subscription.Dialect]
+		t.Endpoint = attempt.Endpoint{
 			CircuitOpened: row.CircuitOpened,
 			Trial:         row.Trial,
 			Gone:          row.Gone,
 			Failing:       row.Failing,
-			ReadAt:        ex.ReadAt,
-			Payloads:      ex.Intent.Payloads,
-			TreeVersion:   ex.Intent.TreeVersion,
-		})
+		}
+		t.Payloads = ex.Intent.Payloads
+		targets = append(targets, t)
 	}
 	return targets
-}
-
-// attempted is a subscription with what an attempt needs of it, no more: many of
-// a large fan-out wait for their turn.
-func attempted(s hierarchy.Subscription) hierarchy.Subscription {
-	return hierarchy.Subscription{
-		ID:                 s.ID,
-		URL:                s.URL,
-		Owner:              s.Owner,
-		Operator:           s.Operator,
-		Permission:         s.Permission,
-		Dialect:            s.Dialect,
-		Headers:            s.Headers,
-		Schedule:           s.Schedule,
-		Timeout:            s.Timeout,
-		MaxInFlight:        s.MaxInFlight,
-		CredentialsVersion: s.CredentialsVersion,
-		URLVersion:         s.URLVersion,
-		State:              s.State,
-		StateReason:        s.StateReason,
-		Epoch:              s.Epoch,
-		DeletedAt:          s.DeletedAt,
-	}
 }
 
 // expansionCaller is how a run calls host code for an expansion.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -132,7 +133,7 @@ func (h *History) explainRecorded(
 		s := Explained{
 			SubscriptionID: row.SubscriptionID,
 			Name:           row.Name,
-			URL:            publicURL(row.URL),
+			URL:            attempt.PublicURL(row.URL),
 			Owner:          row.Owner,
 			Site:           hierarchy.Path(row.Site),
 			Outcome:        DecisionOutcome(row.Outcome),
@@ -208,9 +209,9 @@ func whereItStands(row store.ExplainRecordedRow) string {
 	switch {
 	case row.LastOutcome == string(OutcomeVetoed):
 		text = fmt.Sprintf("vetoed (%d)", row.LastStatus)
-	case row.Outcome == stateDelivered:
+	case attempt.State(row.Outcome) == attempt.StateDelivered:
 		text += fmt.Sprintf(" at attempt %d (%d)", row.Attempts, row.LastStatus)
-	case row.Outcome != statePending:
+	case attempt.State(row.Outcome) != attempt.StatePending:
 		text += " after " + attempts
 	case row.Hold != "":
 		text = "held (" + row.Hold + "), " + attempts
@@ -253,7 +254,7 @@ func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hi
 		x.Subscriptions = append(x.Subscriptions, Explained{
 			SubscriptionID: row.ID,
 			Name:           row.Name,
-			URL:            publicURL(row.URL),
+			URL:            attempt.PublicURL(row.URL),
 			Owner:          row.Owner,
 			Site:           site,
 			Outcome:        outcome,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/hierarchy"
 )
 
@@ -16,11 +17,11 @@ type DecisionOutcome string
 
 // The outcomes of a decision. The first five are those of a delivery.
 const (
-	DecisionCancelled DecisionOutcome = stateCancelled // the delivery ended with a reason; or the expansion was cancelled before it came here
-	DecisionDelivered DecisionOutcome = stateDelivered // the endpoint answered 2xx
-	DecisionExhausted DecisionOutcome = stateExhausted // every attempt has failed
-	DecisionExpired   DecisionOutcome = stateExpired   // the delivery was held for too long
-	DecisionPending   DecisionOutcome = statePending   // the delivery goes on
+	DecisionCancelled DecisionOutcome = DecisionOutcome(attempt.StateCancelled) // the delivery ended with a reason; or the expansion was cancelled before it came here
+	DecisionDelivered DecisionOutcome = DecisionOutcome(attempt.StateDelivered) // the endpoint answered 2xx
+	DecisionExhausted DecisionOutcome = DecisionOutcome(attempt.StateExhausted) // every attempt has failed
+	DecisionExpired   DecisionOutcome = DecisionOutcome(attempt.StateExpired)   // the delivery was held for too long
+	DecisionPending   DecisionOutcome = DecisionOutcome(attempt.StatePending)   // the delivery goes on
 
 	DecisionDenied       DecisionOutcome = decisionDenied       // the owner may not see the resource
 	DecisionFailed       DecisionOutcome = decisionFailed       // nothing could be made to send, or the expansion failed before it came here

@@ -2,15 +2,19 @@ package delivery
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverqueue/river"
 )
 
 // Classify is classify for tests that need package deliverytest, which imports
 // this one.
-var Classify = classify
+func Classify(status int, header http.Header, err error, now time.Time) attempt.Verdict {
+	return classify(status, header, err, now, 0)
+}
 
 // The fault points, for tests that kill a process there.
 const (

@@ -1,11 +1,9 @@
 package delivery
 
 import (
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -13,30 +11,6 @@ import (
 
 	"github.com/riverhook/riverhook/hierarchy"
 )
-
-func FuzzRetryAfterIsNeverNegativeNorLongerThanADay(f *testing.F) {
-	const date = "Sun, 01 Mar 2026 12:05:00 GMT"
-	for _, seed := range [][2]string{
-		{"", ""},
-		{"120", ""},
-		{"-1", ""},
-		{date, ""},
-		{"99999999999999999999", date},
-		{"Sun Mar  1 12:05:00 2026", date},
-		{date, "Mon, 01 Jan 0001 00:00:00 GMT"},
-		{"Thu, 01 Jan 9999 00:00:00 GMT", "yesterday"},
-		{"1, 2", ""},
-		{"\x00", "\x00"},
-	} {
-		f.Add(seed[0], seed[1])
-	}
-	f.Fuzz(func(t *testing.T, value, date string) {
-		header := http.Header{"Retry-After": {value}, "Date": {date}}
-		got, _ := retryAfter(header, classifyNow)
-		require.GreaterOrEqual(t, got, time.Duration(0))
-		require.LessOrEqual(t, got, 24*time.Hour)
-	})
-}
 
 // The listings of the history match a pattern by a regular expression of Postgres.
 func FuzzAPatternInAListingMeansWhatItMeansInASubscription(f *testing.F) {

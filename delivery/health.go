@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -17,11 +18,11 @@ type healthKey struct {
 	URLVersion     int
 }
 
-func healthKeyOf(sub *hierarchy.Subscription, epoch int) healthKey {
+func healthKeyOf(endpoint attempt.EndpointKey, epoch int) healthKey {
 	return healthKey{
-		SubscriptionID: sub.ID,
+		SubscriptionID: endpoint.SubscriptionID,
 		Epoch:          epoch,
-		URLVersion:     sub.URLVersion,
+		URLVersion:     endpoint.URLVersion,
 	}
 }
 
@@ -30,7 +31,7 @@ func healthKeyOf(sub *hierarchy.Subscription, epoch int) healthKey {
 type healthBook map[healthKey]*healthEntry
 
 type healthEntry struct {
-	Recovered    *transition // a success ended the window; the counts are those behind it
+	Recovered    *attempt.Transition // a success ended the window; the counts are those behind it
 	Failed       int
 	AppFailed    bool // of them at least one of an event of the application
 	Exhausted    int
@@ -55,30 +56,28 @@ func (b healthBook) entry(key healthKey) *healthEntry {
 func (b healthBook) addUnresolvable(decisions []decision) {
 	for _, d := range decisions {
 		if d.OwnerUnknown {
-			b.entry(healthKeyOf(&d.Subscription, d.Subscription.Epoch)).Unresolvable++
+			endpoint := attempt.EndpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}
+			b.entry(healthKeyOf(endpoint, d.Subscription.Epoch)).Unresolvable++
 		}
 	}
 }
 
 // saysOfHealth is whether add enters something for the transition where nothing
 // of its endpoint was entered before.
-func saysOfHealth(tr *transition) bool {
-	if tr.Attempt == nil || !saysOfEndpoint(tr.Attempt.Outcome) {
-		return tr.endsProbe()
+func saysOfHealth(tr *attempt.Transition) bool {
+	if tr.Attempt == nil || !attempt.ConcernsEndpoint(tr.Attempt.Outcome) {
+		return tr.EndsProbe()
 	}
-	return !tr.Attempt.Outcome.took() || tr.Target.Failing || tr.Target.Probe || tr.Asked > 0
+	return !attempt.Accepted(tr.Attempt.Outcome) || tr.Target.Failing || tr.Target.Probe || tr.Asked > 0
 }
-
-// endsProbe is whether the delivery was to try its endpoint and does not any more.
-func (tr *transition) endsProbe() bool { return tr.Target.Probe && !tr.Stay }
 
 // add enters what one transition says, in the order in which they happened.
 // failing is what was found when it was recorded: a window may have begun since the
 // request went out.
-func (b healthBook) add(tr *transition, failing bool) {
-	key := healthKeyOf(&tr.Target.Sub, tr.Target.Epoch)
-	if tr.Attempt == nil || !saysOfEndpoint(tr.Attempt.Outcome) {
-		if tr.endsProbe() {
+func (b healthBook) add(tr *attempt.Transition, failing bool) {
+	key := healthKeyOf(tr.Target.EndpointKey(), tr.Target.Epoch)
+	if tr.Attempt == nil || !attempt.ConcernsEndpoint(tr.Attempt.Outcome) {
+		if tr.EndsProbe() {
 			b.entry(key).Probe = tr.Target.ID
 		}
 		return
@@ -103,12 +102,12 @@ func (b healthBook) add(tr *transition, failing bool) {
 		h := b.entry(key)
 		h.Failed++
 		h.AppFailed = h.AppFailed || !hierarchy.IsReserved(tr.Target.Event.Type)
-		if tr.State == stateExhausted {
+		if tr.State == attempt.StateExhausted {
 			h.Exhausted++
 		}
 		h.Gone = h.Gone || tr.Attempt.Outcome == OutcomeGone
 		h.Asked, h.Pause = max(h.Asked, tr.Asked), max(h.Pause, tr.Pause)
-		if tr.endsProbe() {
+		if tr.EndsProbe() {
 			h.Probe = tr.Target.ID
 			h.Closed = h.Closed || tr.Pause == 0 && tr.Asked == 0
 		}

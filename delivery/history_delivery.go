@@ -5,30 +5,31 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// DeliveryState is where a delivery stands. All but pending are ends.
-type DeliveryState string
+// DeliveryState is the state of a delivery. All but pending are final.
+type DeliveryState = attempt.State
 
 // The states of a delivery.
 const (
-	DeliveryCancelled DeliveryState = stateCancelled // ended with a reason that is no failure of the schedule
-	DeliveryDelivered DeliveryState = stateDelivered // the endpoint answered 2xx
-	DeliveryExhausted DeliveryState = stateExhausted // every attempt of the schedule has failed
-	DeliveryExpired   DeliveryState = stateExpired   // held for longer than Config.MaxHold
-	DeliveryPending   DeliveryState = statePending   // goes on: due, or held
+	DeliveryCancelled = attempt.StateCancelled // ended with a reason that is no failure of the schedule
+	DeliveryDelivered = attempt.StateDelivered // the endpoint answered 2xx
+	DeliveryExhausted = attempt.StateExhausted // every attempt of the schedule has failed
+	DeliveryExpired   = attempt.StateExpired   // held for longer than Config.MaxHold
+	DeliveryPending   = attempt.StatePending   // goes on: due, or held
 )
 
 // Hold is what a pending delivery waits for; "" for the time at which it is due.
-type Hold string
+type Hold = attempt.Hold
 
 // The holds of a delivery.
 const (
-	HoldCircuit Hold = "circuit" // the endpoint fails, and is probed now and then; or it has asked to wait
-	HoldPaused  Hold = "paused"  // the subscription is paused
-	HoldSlots   Hold = "slots"   // the endpoint has as many requests in flight as it may have
+	HoldCircuit = attempt.HoldCircuit // the endpoint fails, and is probed now and then; or it has asked to wait
+	HoldPaused  = attempt.HoldPaused  // the subscription is paused
+	HoldSlots   = attempt.HoldSlots   // the endpoint has as many requests in flight as it may have
 )
 
 // Delivery is one intent for one subscription, as it stands.
@@ -80,7 +81,7 @@ func newDelivery(row store.ListDeliveriesRow) Delivery {
 		ResourceID:       row.ResourceID,
 		SubscriptionID:   row.SubscriptionID,
 		SubscriptionName: row.Name,
-		URL:              publicURL(row.URL),
+		URL:              attempt.PublicURL(row.URL),
 		Owner:            row.Owner,
 		Dialect:          row.Dialect,
 		MatchedSite:      hierarchy.Path(row.MatchedSite),

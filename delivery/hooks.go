@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
 // Hooks are called after a change was committed, while the engine holds no
@@ -83,29 +85,22 @@ type DeliveredEvent struct {
 	ContentType string `json:"content_type,omitempty"`
 }
 
-// answer is what DeliveredEvent has of an answer.
-type answer struct {
-	ContentType string
-	Body        []byte
-	Truncated   bool
-}
-
 // keepAnswer keeps the answer of an attempt for the hook, if there is one.
-func (e *Engine) keepAnswer(t *target, a *attempt, header http.Header, body []byte) {
-	if e.cfg.Hooks.DeliveryDelivered == nil || a.Outcome != OutcomeDelivered || !t.hasRow() {
+func (e *Engine) keepAnswer(t *target, a *attempt.Attempt, header http.Header, body []byte) {
+	if e.cfg.Hooks.DeliveryDelivered == nil || a.Outcome != OutcomeDelivered || !t.HasRow() {
 		return
 	}
 	most := e.readBytes()
-	a.answer = &answer{
+	a.Answer = &attempt.Answer{
 		ContentType: header.Get("Content-Type"),
 		Body:        body[:min(len(body), most)],
 		Truncated:   len(body) > most,
 	}
 }
 
-// delivered is the argument of the hook DeliveryDelivered.
-func (tr *transition) delivered() DeliveredEvent {
-	ev, a := DeliveredEvent{DeliveryEvent: tr.event()}, tr.Attempt.answer
+// deliveredEvent is the argument of the hook DeliveryDelivered.
+func deliveredEvent(tr *attempt.Transition) DeliveredEvent {
+	ev, a := DeliveredEvent{DeliveryEvent: deliveryEvent(tr)}, tr.Attempt.Answer
 	ev.ContentType = a.ContentType
 	ev.Body = a.Body
 	ev.BodyTruncated = a.Truncated
@@ -113,15 +108,15 @@ func (tr *transition) delivered() DeliveredEvent {
 }
 
 // tellOf calls the hooks for what was recorded.
-func (e *Engine) tellOf(ctx context.Context, tr *transition) {
-	if tr.State == stateDelivered && tr.Attempt.answer != nil {
-		callHook(ctx, e, "DeliveryDelivered", e.cfg.Hooks.DeliveryDelivered, tr.delivered(), tr.Target.ID)
+func (e *Engine) tellOf(ctx context.Context, tr *attempt.Transition) {
+	if tr.State == attempt.StateDelivered && tr.Attempt.Answer != nil {
+		callHook(ctx, e, "DeliveryDelivered", e.cfg.Hooks.DeliveryDelivered, deliveredEvent(tr), tr.Target.ID)
 	}
-	if tr.State == stateExhausted {
-		callHook(ctx, e, "DeliveryExhausted", e.cfg.Hooks.DeliveryExhausted, tr.event(), tr.Target.ID)
+	if tr.State == attempt.StateExhausted {
+		callHook(ctx, e, "DeliveryExhausted", e.cfg.Hooks.DeliveryExhausted, deliveryEvent(tr), tr.Target.ID)
 	}
-	if tr.recovered != nil {
-		e.log.InfoContext(ctx, "riverhook: subscription recovered", "subscription", tr.recovered.SubscriptionID)
-		callHook(ctx, e, "SubscriptionRecovered", e.cfg.Hooks.SubscriptionRecovered, *tr.recovered, tr.Target.Sub.ID)
+	if tr.Recovered != nil {
+		e.log.InfoContext(ctx, "riverhook: subscription recovered", "subscription", tr.Target.Sub.ID)
+		callHook(ctx, e, "SubscriptionRecovered", e.cfg.Hooks.SubscriptionRecovered, recoveredEvent(tr), tr.Target.Sub.ID)
 	}
 }

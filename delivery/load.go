@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/internal/store"
@@ -75,7 +76,7 @@ func (e *Engine) attemptLater(ctx context.Context, by callbacks.JobRef, id uuid.
 	if err != nil {
 		return callbacks.Stall("load the delivery", err)
 	}
-	if t == nil || t.State != statePending || t.Hold != "" || t.JobID == nil || *t.JobID != by.JobID {
+	if t == nil || t.State != attempt.StatePending || t.Hold != "" || t.JobID == nil || *t.JobID != by.JobID {
 		return nil
 	}
 	t.Payloads = e.payloads.Hold(t.IntentID)

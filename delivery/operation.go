@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -110,23 +111,23 @@ func (e *Engine) conclude(ctx context.Context, q *store.Queries, health healthBo
 }
 
 // exhaustions are the operations about deliveries that were exhausted.
-func exhaustions(trs []*transition, outs []recorded) (ops []operation) {
+func exhaustions(trs []*attempt.Transition, outs []recorded) (ops []operation) {
 	for i, tr := range trs {
-		if outs[i] == moved && tr.State == stateExhausted && !hierarchy.IsReserved(tr.Target.Event.Type) {
-			ops = append(ops, tr.event().operation())
+		if outs[i] == moved && tr.State == attempt.StateExhausted && !hierarchy.IsReserved(tr.Target.Event.Type) {
+			ops = append(ops, deliveryEvent(tr).operation())
 		}
 	}
 	return ops
 }
 
-// event describes a delivery that has ended, for hooks and operational events.
-func (tr *transition) event() DeliveryEvent {
+// deliveryEvent describes a delivery that has ended, for hooks and operational events.
+func deliveryEvent(tr *attempt.Transition) DeliveryEvent {
 	t := tr.Target
 	ev := DeliveryEvent{
 		DeliveryID:     t.ID,
 		SubscriptionID: t.Sub.ID,
 		Owner:          t.Sub.Owner,
-		URL:            publicURL(t.Sub.URL),
+		URL:            attempt.PublicURL(t.Sub.URL),
 		IntentID:       t.Event.ID,
 		EventType:      t.Event.Type,
 		Attempts:       tr.Attempts,
@@ -146,19 +147,24 @@ func (b healthBook) recoveries(ended []store.RecordRecoveriesRow) (ops []operati
 			Epoch:          row.Epoch,
 			URLVersion:     row.URLVersion,
 		}].Recovered
-		ev := SubscriptionEvent{
-			SubscriptionID: row.SubscriptionID,
-			Owner:          tr.Target.Sub.Owner,
-			URL:            publicURL(tr.Target.Sub.URL),
-			Epoch:          row.Epoch,
-			Reason:         "an attempt was delivered",
-			FailedAttempts: row.FailedAttempts,
-		}
+		tr.Recovered = &attempt.Recovery{Epoch: row.Epoch, FailedAttempts: row.FailedAttempts}
 		if row.FailingSince != nil {
-			ev.FailingSince = *row.FailingSince
+			tr.Recovered.FailingSince = *row.FailingSince
 		}
-		tr.recovered = &ev
-		ops = append(ops, ev.operation(SubscriptionRecoveredEventType))
+		ops = append(ops, recoveredEvent(tr).operation(SubscriptionRecoveredEventType))
 	}
 	return ops
+}
+
+// recoveredEvent describes the end of a window of failures.
+func recoveredEvent(tr *attempt.Transition) SubscriptionEvent {
+	return SubscriptionEvent{
+		SubscriptionID: tr.Target.Sub.ID,
+		Owner:          tr.Target.Sub.Owner,
+		URL:            attempt.PublicURL(tr.Target.Sub.URL),
+		Epoch:          tr.Recovered.Epoch,
+		Reason:         "an attempt was delivered",
+		FailedAttempts: tr.Recovered.FailedAttempts,
+		FailingSince:   tr.Recovered.FailingSince,
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
@@ -70,20 +71,17 @@ func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, err
 
 // sendPing sends a ping signed with the secrets in force, or with the one that is
 // pending, whose id it returns. The endpoint is the URL that it went to.
-func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out *Attempt, to endpointKey, secret uuid.UUID, err error) {
-	var a *attempt
-	_, _, err = e.sendAsRead(ctx, func() (t *target, built dialect.Request, _ *attempt, err error) {
-		if t, secret, err = e.pingTarget(ctx, id, pending); err != nil {
+func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out *Attempt, to attempt.EndpointKey, secret uuid.UUID, err error) {
+	var a *attempt.Attempt
+	_, _, err = e.sendAsRead(ctx, func() (t *target, built dialect.Request, _ *attempt.Attempt, err error) {
+		var sub *hierarchy.Subscription
+		if t, sub, secret, err = e.pingTarget(ctx, id, pending); err != nil {
 			return nil, built, nil, err
 		}
-		to = t.endpoint()
-		a = &attempt{
-			Number:    1,
-			Manual:    true,
-			StartedAt: time.Now(),
-			URL:       publicURL(t.Sub.URL),
-		}
-		built, err = e.pingRequest(ctx, t, a)
+		to = t.EndpointKey()
+		a = attempt.New(&t.Target, time.Now())
+		a.Manual = true
+		built, err = e.pingRequest(ctx, t, sub.Site, a)
 		return t, built, a, err
 	})
 	if err != nil {
@@ -92,7 +90,7 @@ func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out 
 	if a.Outcome == OutcomeInterrupted && ctx.Err() != nil {
 		return nil, to, secret, context.Cause(ctx)
 	}
-	out, err = a.public(e.cfg.ID)
+	out, err = publicAttempt(a, e.cfg.ID)
 	return out, to, secret, err
 }
 
@@ -100,7 +98,7 @@ func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out 
 // room for one more request, and once more where it was changed meanwhile. It returns
 // what send does. With an error there was no request.
 func (e *Engine) sendAsRead(
-	ctx context.Context, prepare func() (*target, dialect.Request, *attempt, error),
+	ctx context.Context, prepare func() (*target, dialect.Request, *attempt.Attempt, error),
 ) (header http.Header, body []byte, err error) {
 	leave, ok := e.inFlight.Acquire(ctx)
 	if !ok {
@@ -125,27 +123,30 @@ func (e *Engine) sendAsRead(
 	return nil, nil, errOvertaken
 }
 
-// pingTarget has the last of the secrets that it is signed with.
-func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t *target, secret uuid.UUID, err error) {
+// pingTarget returns a subscription as the target of an attempt without a delivery, and the
+// last of the secrets that it is signed with.
+func (e *Engine) pingTarget(
+	ctx context.Context, id uuid.UUID, pending bool,
+) (t *target, sub *hierarchy.Subscription, secret uuid.UUID, err error) {
 	readAt := time.Now()
-	sub, err := e.subs.Get(ctx, id)
+	sub, err = e.subs.Get(ctx, id)
 	if errors.Is(err, hierarchy.ErrNotFound) {
-		return nil, secret, ErrNotFound
+		return nil, nil, secret, ErrNotFound
 	}
 	if err != nil {
-		return nil, secret, err
+		return nil, nil, secret, err
 	}
 	rows, err := e.store.ListSecrets(ctx, &store.ListSecretsParams{SubscriptionID: id, Under: string(hierarchy.Root)})
 	if err != nil {
-		return nil, secret, err
+		return nil, nil, secret, err
 	}
-	t = &target{
-		Sub:     *sub,
+	t = &target{Target: attempt.Target{
+		Sub:     newSubscription(sub),
 		Dialect: sub.Dialect,
 		ReadAt:  readAt,
-	}
-	if t.Auth, err = e.opener.Endpoint(ctx, nil, credentialsOf(sub)); err != nil {
-		return nil, secret, fmt.Errorf("endpoint credentials: %w", err)
+	}}
+	if t.Auth, err = e.opener.Endpoint(ctx, nil, credentialsOf(&t.Sub)); err != nil {
+		return nil, nil, secret, fmt.Errorf("endpoint credentials: %w", err)
 	}
 	for _, row := range rows {
 		if row.Pending != pending {
@@ -153,17 +154,17 @@ func (e *Engine) pingTarget(ctx context.Context, id uuid.UUID, pending bool) (t 
 		}
 		opened, err := e.opener.Secret(ctx, nil, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
 		if err != nil {
-			return nil, secret, err
+			return nil, nil, secret, err
 		}
 		t.Secrets, secret = append(t.Secrets, opened), row.ID
 	}
 	if pending && len(t.Secrets) == 0 {
-		return nil, secret, fmt.Errorf("%w: no secret waits to be confirmed", ErrNotFound)
+		return nil, nil, secret, fmt.Errorf("%w: no secret waits to be confirmed", ErrNotFound)
 	}
-	return t, secret, nil
+	return t, sub, secret, nil
 }
 
-func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialect.Request, error) {
+func (e *Engine) pingRequest(ctx context.Context, t *target, site hierarchy.Path, a *attempt.Attempt) (dialect.Request, error) {
 	d, ok := e.cfg.Dialects.Get(t.Dialect)
 	if !ok {
 		return dialect.Request{}, fmt.Errorf("no dialect %q in this process", t.Dialect)
@@ -175,7 +176,7 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialec
 	ev := dialect.Event{
 		ID:         e.ids.next().String(),
 		Type:       PingEventType,
-		Site:       string(t.Sub.Site),
+		Site:       string(site),
 		Data:       data,
 		OccurredAt: a.StartedAt.UTC(),
 	}
@@ -190,8 +191,8 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, a *attempt) (dialec
 	return built, nil
 }
 
-// public is an attempt that is not recorded as History shows those that are.
-func (a *attempt) public(engine string) (*Attempt, error) {
+// publicAttempt is an attempt that is not recorded as History shows those that are.
+func publicAttempt(a *attempt.Attempt, engine string) (*Attempt, error) {
 	out := &Attempt{
 		Manual:            a.Manual,
 		Number:            a.Number,

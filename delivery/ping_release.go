@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -48,7 +49,7 @@ func (e *Engine) PingWith(ctx context.Context, subscription uuid.UUID, opts *Pin
 
 // releaseWaiting ends what keeps deliveries from an endpoint. Their turn comes as that
 // of other held deliveries does.
-func (e *Engine) releaseWaiting(ctx context.Context, to endpointKey) (int, error) {
+func (e *Engine) releaseWaiting(ctx context.Context, to attempt.EndpointKey) (int, error) {
 	ended, err := e.store.EndWaits(ctx, &store.EndWaitsParams{SubscriptionID: to.SubscriptionID, URLVersion: to.URLVersion})
 	if err != nil || ended.Epoch == 0 {
 		return 0, err

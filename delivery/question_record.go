@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -68,8 +69,8 @@ func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error
 	for _, d := range q.Decisions {
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
 			e.logTransition(ctx, tr, true)
-			if tr.turns() {
-				e.endpoints.turn(tr.Target.endpoint(), time.Now())
+			if tr.StopsEndpoint() {
+				e.endpoints.turn(tr.Target.EndpointKey(), time.Now())
 			}
 			if err == nil {
 				go e.tellOf(ctx, tr) // who asked does not wait for a hook
@@ -78,7 +79,7 @@ func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error
 			e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", q.Intent.Event.ID),
 				slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
 		}
-		endpoint := endpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}
+		endpoint := attempt.EndpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}
 		if releaseErr := e.releaseNext(ctx, endpoint); releaseErr != nil {
 			e.log.WarnContext(ctx, "riverhook: held deliveries wait", "subscription", d.Subscription.ID, "error", releaseErr)
 		}

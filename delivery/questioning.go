@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -14,7 +15,7 @@ import (
 type questioning struct {
 	expansion
 
-	Asked map[uuid.UUID]*transition // by subscription; none for those that got no request
+	Asked map[uuid.UUID]*attempt.Transition // by subscription; none for those that got no request
 	Begun time.Time
 }
 
@@ -33,28 +34,18 @@ func (q *questioning) targets(ids *ids, stored map[uuid.UUID]store.LoadGatesRow)
 			continue
 		}
 		d.DeliveryID = ids.next()
-		t := &target{
-			ID:            d.DeliveryID,
-			IntentID:      q.Intent.ID,
-			Event:         q.Intent.Event,
-			Message:       q.Messages[d.Subscription.Dialect],
-			Sub:           attempted(d.Subscription),
-			Stored:        row.Secrets,
-			Dialect:       d.Subscription.Dialect,
-			Epoch:         d.Subscription.Epoch,
-			State:         statePending,
-			Round:         1,
-			AccessAt:      d.AccessAt,
+		t := firstAttempt(&q.expansion, d, row.Secrets)
+		t.Message = q.Messages[d.Subscription.Dialect]
+		t.Question = true
+		t.Endpoint = attempt.Endpoint{
+			AskedUntil:    attempt.After(now, row.AskedMs),
+			CircuitUntil:  attempt.After(now, row.CircuitMs),
 			CircuitOpened: row.CircuitOpened,
 			Trial:         row.Trial,
 			Probed:        row.Probed,
 			Gone:          row.Gone,
 			Failing:       row.Failing,
-			ReadAt:        q.ReadAt,
-			Question:      true,
-			TreeVersion:   q.Intent.TreeVersion,
 		}
-		t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
 		targets[i] = t
 	}
 	return targets
@@ -90,7 +81,7 @@ func (q *questioning) gates() []Gate {
 	return gates
 }
 
-func unansweredReason(a *attempt) string {
+func unansweredReason(a *attempt.Attempt) string {
 	if a.Error != "" {
 		return a.Error
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
@@ -54,7 +55,7 @@ func (u *unrecordedError) Unwrap() error { return u.err }
 
 // unrecorded is the error of a transition that could not be recorded. Where
 // there was no request nothing has happened.
-func unrecorded(tr *transition, err error) error {
+func unrecorded(tr *attempt.Transition, err error) error {
 	if tr.Attempt == nil {
 		return callbacks.Stall("record delivery "+tr.Target.ID.String(), err)
 	}
@@ -66,14 +67,14 @@ func unrecorded(tr *transition, err error) error {
 // cannot be reached or cannot write it tries again for Config.RecordTimeout,
 // because an attempt that is not recorded is made once more; a job that is
 // cancelled does not wait for that.
-func (e *Engine) record(job context.Context, tr *transition) error {
+func (e *Engine) record(job context.Context, tr *attempt.Transition) error {
 	_, err := e.recordMoved(job, tr)
 	return err
 }
 
 // recordMoved is record for who must know whether the delivery was where it was
 // believed to be.
-func (e *Engine) recordMoved(job context.Context, tr *transition) (bool, error) {
+func (e *Engine) recordMoved(job context.Context, tr *attempt.Transition) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(job), e.cfg.RecordTimeout)
 	defer cancel()
 	for wait := troubleWait; ; {
@@ -120,12 +121,12 @@ type fence struct {
 }
 
 // recordTransitions is the flush of the batch of records.
-func (e *Engine) recordTransitions(ctx context.Context, trs []*transition) ([]recorded, error) {
+func (e *Engine) recordTransitions(ctx context.Context, trs []*attempt.Transition) ([]recorded, error) {
 	p := &store.RecordAttemptsParams{Engine: e.cfg.ID}
 	several := false
 	for _, tr := range trs {
 		addTransition(p, tr)
-		several = several || saysOfHealth(tr) || tr.State == stateExhausted
+		several = several || saysOfHealth(tr) || tr.State == attempt.StateExhausted
 	}
 	outs := make([]recorded, len(trs))
 	health := healthBook{} // what is busy comes again, and what was recorded before says nothing new
@@ -164,22 +165,22 @@ func (e *Engine) recordTransitions(ctx context.Context, trs []*transition) ([]re
 	return outs, nil
 }
 
-func addTransition(p *store.RecordAttemptsParams, tr *transition) {
+func addTransition(p *store.RecordAttemptsParams, tr *attempt.Transition) {
 	p.Ids = append(p.Ids, tr.Target.ID.String())
 	p.Seqs = append(p.Seqs, tr.Target.Seq)
-	p.States = append(p.States, tr.State)
-	p.Holds = append(p.Holds, tr.Hold)
+	p.States = append(p.States, string(tr.State))
+	p.Holds = append(p.Holds, string(tr.Hold))
 	p.Reasons = append(p.Reasons, tr.Reason)
 	p.Attempts = append(p.Attempts, tr.Attempts)
 	p.Interrupted = append(p.Interrupted, tr.Interrupted)
 	p.DueMs = append(p.DueMs, tr.Wait.Milliseconds())
 	p.Again = append(p.Again, tr.Again)
 	p.Stay = append(p.Stay, tr.Stay)
-	p.AccessAgeMs = append(p.AccessAgeMs, tr.Target.accessAge())
+	p.AccessAgeMs = append(p.AccessAgeMs, accessAgeMs(tr.Target))
 	p.Tried = append(p.Tried, tr.Attempt != nil)
 	a := tr.Attempt
 	if a == nil {
-		a = &attempt{}
+		a = &attempt.Attempt{}
 	}
 	p.Rounds = append(p.Rounds, tr.Target.Round)
 	p.Numbers = append(p.Numbers, a.Number)
@@ -202,6 +203,14 @@ func addTransition(p *store.RecordAttemptsParams, tr *transition) {
 	p.StartedAt = append(p.StartedAt, a.StartedAt)
 }
 
+// accessAgeMs is -1 where access was not checked again.
+func accessAgeMs(t *attempt.Target) int64 {
+	if age, rechecked := t.AccessAge(time.Now()); rechecked {
+		return age.Milliseconds()
+	}
+	return -1
+}
+
 func orEmptyObject(json string) string {
 	if json == "" {
 		return "{}"
@@ -210,14 +219,14 @@ func orEmptyObject(json string) string {
 }
 
 // logTransition writes the one line of an attempt, or of what kept it away.
-func (e *Engine) logTransition(ctx context.Context, tr *transition, moved bool) {
+func (e *Engine) logTransition(ctx context.Context, tr *attempt.Transition, moved bool) {
 	if !e.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	t := tr.Target
 	attrs := []slog.Attr{
 		slog.String("intent", t.Event.ID), slog.String("type", t.Event.Type), slog.Any("delivery", t.ID),
-		slog.Any("subscription", t.Sub.ID), slog.String("state", tr.State),
+		slog.Any("subscription", t.Sub.ID), slog.String("state", string(tr.State)),
 	}
 	if a := tr.Attempt; a != nil {
 		attrs = append(attrs, slog.Int("attempt", a.Number), slog.Bool("manual", a.Manual), slog.String("outcome", string(a.Outcome)),
@@ -230,7 +239,7 @@ func (e *Engine) logTransition(ctx context.Context, tr *transition, moved bool) 
 		attrs = append(attrs, slog.String("detail", tr.Attempt.Reason))
 	}
 	if tr.Hold != "" {
-		attrs = append(attrs, slog.String("hold", tr.Hold))
+		attrs = append(attrs, slog.String("hold", string(tr.Hold)))
 	}
 	if tr.Reason != "" {
 		attrs = append(attrs, slog.String("reason", tr.Reason))

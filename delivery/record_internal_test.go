@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/seal"
 )
@@ -24,9 +25,9 @@ func TestTwoTransitionsOfOneDeliveryInABatchAreToldApart(t *testing.T) {
 	_, err = pool.Exec(ctx, `INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, attempt_seq)
 		VALUES ($1, $2, $3, 'standard', '/', 1, 1)`, id, uuid.New(), sub)
 	require.NoError(t, err)
-	answer := func(seq int, outcome Outcome, state string) *transition {
-		tr := &transition{
-			Target: &target{
+	answer := func(seq int, outcome Outcome, state attempt.State) *attempt.Transition {
+		tr := &attempt.Transition{
+			Target: &attempt.Target{
 				ID:    id,
 				Seq:   seq,
 				Round: 1,
@@ -34,7 +35,7 @@ func TestTwoTransitionsOfOneDeliveryInABatchAreToldApart(t *testing.T) {
 			},
 			State:    state,
 			Attempts: 1,
-			Attempt: &attempt{
+			Attempt: &attempt.Attempt{
 				Number:    1,
 				Outcome:   outcome,
 				StartedAt: time.Now(),
@@ -44,8 +45,8 @@ func TestTwoTransitionsOfOneDeliveryInABatchAreToldApart(t *testing.T) {
 		return tr
 	}
 
-	became, err := e.recordTransitions(ctx, []*transition{
-		answer(0, OutcomeFailed, statePending), answer(1, OutcomeDelivered, stateDelivered),
+	became, err := e.recordTransitions(ctx, []*attempt.Transition{
+		answer(0, OutcomeFailed, attempt.StatePending), answer(1, OutcomeDelivered, attempt.StateDelivered),
 	})
 	require.NoError(t, err)
 	require.Equal(t, []recorded{superseded, moved}, became)

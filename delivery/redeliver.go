@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -136,7 +137,7 @@ func (e *Engine) cancel(ctx context.Context, q *store.Queries, id uuid.UUID, rea
 	case err != nil:
 	case len(states) == 0:
 		err = ErrNotFound
-	case states[0] == statePending:
+	case attempt.State(states[0]) == attempt.StatePending:
 		return nil
 	default:
 		err = ErrDeliveryEnded

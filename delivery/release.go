@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -19,11 +20,11 @@ type release struct {
 
 // releaseNext lets held deliveries of an endpoint go on when enough of its slots
 // are free.
-func (e *Engine) releaseNext(ctx context.Context, key endpointKey) error {
+func (e *Engine) releaseNext(ctx context.Context, key attempt.EndpointKey) error {
 	return e.release(ctx, key, e.endpoints.wantsRelease(key, time.Now()))
 }
 
-func (e *Engine) release(ctx context.Context, key endpointKey, most int) error {
+func (e *Engine) release(ctx context.Context, key attempt.EndpointKey, most int) error {
 	if most == 0 {
 		return nil
 	}
@@ -98,11 +99,11 @@ func (e *Engine) sweepHeldOf(ctx context.Context, row store.HeldSubscriptionsRow
 	case row.Deleted:
 		return e.cancelHeld(ctx, row.ID, "the subscription was deleted")
 	case hierarchy.State(row.State) == hierarchy.StateDeactivated:
-		return e.cancelHeld(ctx, row.ID, inactiveReason(hierarchy.Subscription{State: hierarchy.StateDeactivated, StateReason: row.StateReason}))
+		return e.cancelHeld(ctx, row.ID, attempt.DeactivatedReason(row.StateReason))
 	case hierarchy.State(row.State) != hierarchy.StateActive || row.Circuit:
 		return 0, nil
 	default:
-		key := endpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}
+		key := attempt.EndpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}
 		most := e.endpoints.offer(key, row.MaxInFlight, time.Now())
 		return most, e.release(ctx, key, most)
 	}

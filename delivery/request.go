@@ -7,12 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
@@ -25,25 +24,20 @@ const maxResponseRead = 64 << 10
 // request builds, signs and sends one attempt, and works out what follows. It
 // returns nil when the engine stopped before the request went out, and overtaken
 // where what it was made from has changed by then.
-func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overtaken bool) {
+func (e *Engine) request(ctx context.Context, t *target) (tr *attempt.Transition, overtaken bool) {
 	if !t.Opened || t.BodyLater {
 		return nil, false
 	}
-	schedule, _ := e.schedule(t)
+	schedule, _ := e.attemptSchedule(t)
 	d, _ := e.cfg.Dialects.Get(t.Dialect)
-	a := &attempt{
-		Number:    t.number(),
-		Manual:    t.Manual,
-		StartedAt: time.Now(),
-		URL:       publicURL(t.Sub.URL),
-	}
+	a := attempt.New(&t.Target, time.Now())
 	built, err := e.build(ctx, d, t, a)
 	if tr := t.notCalled(err); tr != nil {
 		return tr, false
 	}
 	if err != nil {
 		a.Outcome, a.Error = OutcomeFailed, callbacks.ReasonDialect+callbacks.Brief(err)
-		return t.failed(a, schedule, e.random), false
+		return t.Failed(a, schedule, e.random), false
 	}
 	if ctx.Err() != nil {
 		return nil, false
@@ -56,12 +50,12 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 		a.Outcome = OutcomeUnreachable
 	}
 	if a.Outcome == OutcomeInterrupted && errors.Is(context.Cause(ctx), river.ErrJobCancelledRemotely) {
-		tr := t.cancel("its River job was cancelled")
+		tr := t.Cancel("its River job was cancelled")
 		tr.Attempt = a
 		return tr, false
 	}
-	tr = t.after(a, schedule, e.random)
-	if tr.State == stateDelivered && isVeto(a.Status, header) {
+	tr = t.After(a, schedule, e.random)
+	if tr.State == attempt.StateDelivered && isVeto(a.Status, header) {
 		tr.Reason = lateVetoReason
 		e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: veto ignored", slog.Any("delivery", t.ID), slog.String("intent", t.Event.ID),
 			slog.Any("subscription", t.Sub.ID), slog.String("reason", lateVetoReason))
@@ -72,7 +66,7 @@ func (e *Engine) request(ctx context.Context, t *target) (tr *transition, overta
 // send makes the request and fills in what came of it. The timeout is for the
 // whole of it, the answer's body included. It returns the answer's headers, and of
 // its body what was read. Where a.Overtaken is set no request was made.
-func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *attempt) (header http.Header, body []byte) {
+func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *attempt.Attempt) (header http.Header, body []byte) {
 	job := ctx
 	a.Method = built.Method
 	ctx, cancel := context.WithTimeout(job, e.timeoutOf(t))
@@ -86,9 +80,9 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	a.Repeats = x.Repeats
 	if err == nil {
 		header = resp.Header
-		a.Status, a.ReasonPhrase = resp.StatusCode, reasonPhrase(resp)
+		a.Received(resp)
 		var complete bool
-		a.ResponseHeaders, complete = e.keeper.keep(header, t.headers())
+		a.ResponseHeaders, complete = e.recorder.Record(header, t.headers())
 		body, err = e.readAnswer(resp, t.Event.Type, a)
 		a.ResponseTruncated = a.ResponseTruncated || !complete
 	}
@@ -96,18 +90,8 @@ func (e *Engine) send(ctx context.Context, t *target, built dialect.Request, a *
 	if err != nil && job.Err() != nil {
 		err = context.Canceled // net/http tells the cause instead, which is any error of River's
 	}
-	v := classify(a.Status, header, err, time.Now())
-	a.Outcome = v.Outcome
-	a.Reason = v.Reason
-	a.RetryAfter = v.RetryAfter
-	a.Asked = v.RetryAfter
-	a.Unanswered = v.Outcome == OutcomeUnreachable && x.Unanswered
-	if !v.Named && (v.Status == http.StatusTooManyRequests || v.Status == http.StatusServiceUnavailable) {
-		a.Asked = e.cfg.ThrottleWait
-	}
-	if v.Detail != "" {
-		a.Error = v.ErrorClass + ": " + v.Detail
-	}
+	a.Conclude(classify(a.Status, header, err, time.Now(), e.cfg.ThrottleWait))
+	a.Unanswered = a.Outcome == OutcomeUnreachable && x.Unanswered
 	if a.Veto != nil {
 		e.noteVeto(a, t.Event.Type)
 	}
@@ -125,7 +109,7 @@ func (e *Engine) timeoutOf(t *target) time.Duration {
 
 // readAnswer reads a bounded part of the body, and keeps of that what is to be
 // kept.
-func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt) ([]byte, error) {
+func (e *Engine) readAnswer(resp *http.Response, eventType string, a *attempt.Attempt) ([]byte, error) {
 	defer resp.Body.Close() //nolint:errcheck // nothing follows from it
 	if resp.StatusCode < http.StatusOK {
 		// 101 is the only one that net/http hands on. Its body is the connection
@@ -169,20 +153,4 @@ func (e *Engine) keptBytes(keep Keep, read int) int {
 	default:
 		return max(e.cfg.ResponseBytes, 0)
 	}
-}
-
-// publicURL is a URL without what may be secret in it.
-func publicURL(raw string) string {
-	if !strings.ContainsAny(raw, "@?#") {
-		return raw
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	u.User, u.Fragment = nil, ""
-	if u.RawQuery != "" {
-		u.RawQuery = "redacted"
-	}
-	return u.String()
 }

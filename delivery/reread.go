@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -82,7 +83,7 @@ func (e *Engine) reread(ctx context.Context, t *target) (still bool, err error) 
 		return false, err
 	case row == nil:
 		return false, nil
-	case t.hasRow() && (!row.Known || row.State != statePending || row.Hold != "" || row.AttemptSeq != t.Seq):
+	case t.HasRow() && (!row.Known || attempt.State(row.State) != attempt.StatePending || row.Hold != "" || row.AttemptSeq != t.Seq):
 		return false, nil
 	}
 	if err := t.update(row, time.Now()); err != nil {
@@ -93,9 +94,9 @@ func (e *Engine) reread(ctx context.Context, t *target) (still bool, err error) 
 }
 
 // unread is what becomes of a delivery that could not be read again.
-func (e *Engine) unread(ctx context.Context, t *target, err error) *transition {
+func (e *Engine) unread(ctx context.Context, t *target, err error) *attempt.Transition {
 	e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", unreadReason, "error", err)
-	return t.postpone(changedWait, unreadReason)
+	return t.Postpone(attempt.ChangedWait, unreadReason)
 }
 
 // attemptAged is attemptOne of a target that is old by the time at which it may queue
@@ -113,32 +114,24 @@ func (e *Engine) attemptAged(ctx context.Context, by callbacks.JobRef, t *target
 	return e.attemptOne(ctx, by, t, started)
 }
 
-// hasRow is false of what has no delivery (yet): a question, a ping or a challenge.
-func (t *target) hasRow() bool { return t.ID != uuid.Nil && !t.Question }
-
 func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
-	sub := hierarchy.Subscription{
+	sub := withState(attempt.Subscription{
 		ID:                 t.Sub.ID,
 		URL:                row.URL,
 		PendingURL:         row.PendingURL,
 		Owner:              row.Owner,
 		Operator:           row.Operator,
 		Permission:         row.Permission,
-		Dialect:            t.Sub.Dialect,
 		Schedule:           row.Schedule,
 		Timeout:            time.Duration(row.TimeoutMs) * time.Millisecond,
 		MaxInFlight:        row.MaxInFlight,
 		CredentialsVersion: row.CredentialsVersion,
 		URLVersion:         row.URLVersion,
-		State:              hierarchy.State(row.SubscriptionState),
-		StateReason:        row.StateReason,
 		Epoch:              row.SubscriptionEpoch,
-	}
+		Deleted:            row.Deleted,
+	}, hierarchy.State(row.SubscriptionState), row.StateReason)
 	if err := json.Unmarshal(row.Headers, &sub.Headers); err != nil {
 		return fmt.Errorf("headers of subscription %s: %w", sub.ID, err)
-	}
-	if row.Deleted {
-		sub.DeletedAt = &now
 	}
 	t.Sub = sub
 	if !slices.EqualFunc(row.Secrets, t.Stored, bytes.Equal) {
@@ -146,13 +139,16 @@ func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
 		t.Secrets = nil
 		t.Opened = false
 	}
-	t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
-	t.CircuitOpened = row.CircuitOpened
-	t.Trial = row.Trial
-	t.Probed = row.Probed
-	t.Probe = row.Probe
-	t.Gone = row.Gone
-	t.Failing = row.Failing
+	t.Endpoint = attempt.Endpoint{
+		AskedUntil:    attempt.After(now, row.AskedMs),
+		CircuitUntil:  attempt.After(now, row.CircuitMs),
+		CircuitOpened: row.CircuitOpened,
+		Trial:         row.Trial,
+		Probed:        row.Probed,
+		Probe:         row.Probe,
+		Gone:          row.Gone,
+		Failing:       row.Failing,
+	}
 	t.MessageGone = row.MessageGone
 	return nil
 }
@@ -167,7 +163,7 @@ func (e *Engine) stillAsRead(ctx context.Context, t *target) bool {
 	if still, err := e.reread(ctx, &now); err != nil || !still || !t.sameRequest(&now) {
 		return false
 	}
-	if t.ID != uuid.Nil && now.subscriptionGate(time.Now()) != nil || t.hasRow() && e.accessIsOld(t) {
+	if t.ID != uuid.Nil && now.BlockedBy(time.Now()) != nil || t.HasRow() && e.accessIsOld(t) {
 		return false
 	}
 	t.ReadAt = now.ReadAt
@@ -177,8 +173,8 @@ func (e *Engine) stillAsRead(ctx context.Context, t *target) bool {
 // sameRequest says whether a request that was made from t would be made from now as
 // well. That of a challenge goes to the URL that waits for its proof.
 func (t *target) sameRequest(now *target) bool {
-	return (t.endpoint() == now.endpoint() && t.Sub.URL == now.Sub.URL || t.ID == uuid.Nil && t.Sub.URL == now.Sub.PendingURL) &&
-		(t.ID != uuid.Nil || now.Sub.DeletedAt == nil) &&
+	return (t.EndpointKey() == now.EndpointKey() && t.Sub.URL == now.Sub.URL || t.ID == uuid.Nil && t.Sub.URL == now.Sub.PendingURL) &&
+		(t.ID != uuid.Nil || !now.Sub.Deleted) &&
 		t.Sub.CredentialsVersion == now.Sub.CredentialsVersion &&
 		maps.Equal(t.Sub.Headers, now.Sub.Headers) &&
 		(t.ID == uuid.Nil || slices.EqualFunc(t.Stored, now.Stored, bytes.Equal))

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/internal/store"
@@ -203,10 +204,10 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 func (e *Engine) recordBatch(ctx context.Context, key healthKey, batch []rune) (ended int, err error) {
 	book := healthBook{}
 	for _, r := range batch {
-		tr := &transition{
-			Target:  &target{Epoch: key.Epoch},
-			State:   statePending,
-			Attempt: &attempt{Outcome: OutcomeFailed},
+		tr := &attempt.Transition{
+			Target:  &attempt.Target{Epoch: key.Epoch},
+			State:   attempt.StatePending,
+			Attempt: &attempt.Attempt{Outcome: OutcomeFailed},
 		}
 		tr.Target.Sub.ID, tr.Target.Sub.URLVersion = key.SubscriptionID, key.URLVersion
 		tr.Target.Event.Type = "user.created"

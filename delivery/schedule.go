@@ -53,19 +53,6 @@ func (s Schedule) Total() time.Duration {
 	return total
 }
 
-// next is the wait after failed attempt number attempt, counted from 1; false
-// when the schedule is exhausted. rnd returns an even number in [0, 1).
-func (s Schedule) next(attempt int, rnd func() float64) (time.Duration, bool) {
-	if attempt < 1 || attempt > len(s.Delays) {
-		return 0, false
-	}
-	delay := s.Delays[attempt-1]
-	if s.Jitter == 0 {
-		return delay, true
-	}
-	return time.Duration(float64(delay) * (1 + s.Jitter*(2*rnd()-1))), true
-}
-
 func (s Schedule) validate() error {
 	switch {
 	case len(s.Delays) > maxScheduleDelays:

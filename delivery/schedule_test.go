@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 )
 
 func TestPresetsWaitAsTheirDocumentationSays(t *testing.T) {
@@ -47,9 +47,9 @@ func TestServoEndsWithin3MinutesWhateverTheJitter(t *testing.T) {
 	t.Parallel()
 	longest := func() float64 { return math.Nextafter(1, 0) }
 	var total time.Duration
-	servo := PresetSchedules()[ScheduleServo]
-	for attempt := 1; ; attempt++ {
-		wait, more := servo.next(attempt, longest)
+	servo := attempt.Schedule(PresetSchedules()[ScheduleServo])
+	for n := 1; ; n++ {
+		wait, more := servo.Next(n, longest)
 		if !more {
 			break
 		}
@@ -67,53 +67,6 @@ func TestPresetsBelongToTheCaller(t *testing.T) {
 
 	require.Equal(t, 5*time.Second, PresetSchedules()[ScheduleStandard].Delays[0])
 	require.Contains(t, PresetSchedules(), ScheduleNone)
-}
-
-func scheduleGenerator() *rapid.Generator[Schedule] {
-	return rapid.Custom(func(t *rapid.T) Schedule {
-		delays := rapid.SliceOfN(rapid.Int64Range(1, int64(maxScheduleDelay)), 0, maxScheduleDelays).Draw(t, "delays")
-		s := Schedule{Jitter: rapid.Float64Range(0, 1).Draw(t, "jitter")}
-		for _, delay := range delays {
-			s.Delays = append(s.Delays, time.Duration(delay))
-		}
-		return s
-	})
-}
-
-func TestAScheduleGivesEachWaitOnceWithinItsJitterAndThenEnds(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(rt *rapid.T) {
-		s := scheduleGenerator().Draw(rt, "schedule")
-		require.NoError(rt, s.validate())
-		rnd := func() float64 { return rapid.Float64Range(0, math.Nextafter(1, 0)).Draw(rt, "rnd") }
-
-		for attempt := 1; attempt < s.Attempts(); attempt++ {
-			wait, more := s.next(attempt, rnd)
-			require.True(rt, more)
-			delay := float64(s.Delays[attempt-1])
-			require.GreaterOrEqual(rt, float64(wait), math.Floor(delay*(1-s.Jitter)))
-			require.LessOrEqual(rt, float64(wait), delay*(1+s.Jitter))
-			require.GreaterOrEqual(rt, wait, time.Duration(0))
-			if s.Jitter == 0 {
-				require.Equal(rt, s.Delays[attempt-1], wait)
-			}
-		}
-		for _, attempt := range []int{s.Attempts(), s.Attempts() + 1, math.MaxInt, 0, -1} {
-			_, more := s.next(attempt, rnd)
-			require.False(rt, more, "attempt %d", attempt)
-		}
-	})
-}
-
-func TestJitterReachesBothEndsAndIsEven(t *testing.T) {
-	t.Parallel()
-	s := Schedule{Delays: []time.Duration{100 * time.Second}, Jitter: 0.2}
-
-	for rnd, seconds := range map[float64]float64{0: 80, 0.25: 90, 0.5: 100, 0.75: 110} {
-		wait, more := s.next(1, func() float64 { return rnd })
-		require.True(t, more)
-		require.InDelta(t, seconds, wait.Seconds(), 0.001)
-	}
 }
 
 func TestOwnSchedulesAreLaidOverThePresets(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
@@ -23,13 +24,13 @@ func (e *Engine) attemptOne(ctx context.Context, by callbacks.JobRef, t *target,
 	}
 	t.By = e.attemptCaller(by, t)
 	if time.Since(started) > jobBudget {
-		return e.record(ctx, t.postpone(0, ""))
+		return e.record(ctx, t.Postpone(0, ""))
 	}
 	if tr := e.gate(ctx, t); tr != nil {
 		return e.record(ctx, tr)
 	}
 	e.heart.Await(ctx)
-	return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.endpoint(), t.Sub.MaxInFlight))
+	return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.EndpointKey(), t.Sub.MaxInFlight))
 }
 
 // takeTurn makes the attempt of a target that has a slot of its endpoint, and
@@ -39,23 +40,23 @@ func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return e.record(ctx, t.hold(holdSlots, "the endpoint has as many requests in flight as it may have"))
+		return e.record(ctx, t.HoldFor(attempt.HoldSlots, "the endpoint has as many requests in flight as it may have"))
 	}
-	key := t.endpoint() // what is read again can name another
+	key := t.EndpointKey() // what is read again can name another
 	tr := e.attemptInSlot(ctx, t)
 	e.endpoints.leave(key)
 	switch {
 	case tr != nil:
 	case ctx.Err() != nil: // stopped before the request went out
 		return context.Cause(ctx)
-	case t.endpoint() != key: // the URL is another now, with slots of its own
-		return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.endpoint(), t.Sub.MaxInFlight))
+	case t.EndpointKey() != key: // the URL is another now, with slots of its own
+		return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.EndpointKey(), t.Sub.MaxInFlight))
 	default: // somebody else has moved it on
 		return e.releaseNext(ctx, key)
 	}
 	err := e.record(ctx, e.spare(ctx, tr))
-	if tr.turns() {
-		e.endpoints.turn(t.endpoint(), time.Now())
+	if tr.StopsEndpoint() {
+		e.endpoints.turn(t.EndpointKey(), time.Now())
 	}
 	e.at(pointRecorded)
 	return errors.Join(err, e.releaseNext(ctx, key))
@@ -63,20 +64,16 @@ func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
 
 // spare lets a delivery go on that a URL has ended which is not in force any more:
 // it has its chance at the new one.
-func (e *Engine) spare(ctx context.Context, tr *transition) *transition {
+func (e *Engine) spare(ctx context.Context, tr *attempt.Transition) *attempt.Transition {
 	t, a := tr.Target, tr.Attempt
-	if a == nil || tr.State != stateExhausted && a.Outcome != OutcomeGone {
+	if a == nil || tr.State != attempt.StateExhausted && a.Outcome != OutcomeGone {
 		return tr
 	}
 	sub, err := e.subs.Get(context.WithoutCancel(ctx), t.Sub.ID)
 	if err != nil || sub.URLVersion == t.Sub.URLVersion { // one that was deleted has no chance
 		return tr
 	}
-	spared := t.postpone(changedWait, credentials.ErrChanged.Error())
-	spared.Attempt = a
-	spared.Interrupted = 0
-	spared.Attempts = t.Attempts + 1
-	return spared
+	return t.Postpone(attempt.ChangedWait, credentials.ErrChanged.Error()).Used(a)
 }
 
 // attemptInSlot makes the request of a delivery that has a slot of its endpoint,
@@ -84,7 +81,7 @@ func (e *Engine) spare(ctx context.Context, tr *transition) *transition {
 // not be recorded. It returns nil when the engine stopped before that, when the
 // delivery was moved on by somebody else, and when the slot is of another URL than the
 // target has by then.
-func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
+func (e *Engine) attemptInSlot(ctx context.Context, t *target) *attempt.Transition {
 	leave, ok := e.inFlight.Acquire(ctx)
 	if !ok {
 		return nil
@@ -93,27 +90,27 @@ func (e *Engine) attemptInSlot(ctx context.Context, t *target) *transition {
 	if !e.heart.Await(ctx) {
 		return nil
 	}
-	slot := t.endpoint()
+	slot := t.EndpointKey()
 	for range maxRereads {
 		if tr, overtaken := e.attemptAsRead(ctx, t, slot); !overtaken {
 			return tr
 		}
 		t.ReadAt = time.Time{}
 	}
-	return t.postpone(changedWait, errOvertaken.Error())
+	return t.Postpone(attempt.ChangedWait, errOvertaken.Error())
 }
 
 // attemptAsRead makes the request of a delivery by what is true of it now: it may
 // have waited for long. It returns overtaken where that has changed before the
 // request went out.
-func (e *Engine) attemptAsRead(ctx context.Context, t *target, slot endpointKey) (tr *transition, overtaken bool) {
+func (e *Engine) attemptAsRead(ctx context.Context, t *target, slot attempt.EndpointKey) (tr *attempt.Transition, overtaken bool) {
 	if e.isOld(t) {
 		switch still, err := e.reread(ctx, t); {
 		case err != nil && ctx.Err() != nil:
 			return nil, false
 		case err != nil:
 			return e.unread(ctx, t, err), false
-		case !still || t.endpoint() != slot:
+		case !still || t.EndpointKey() != slot:
 			return nil, false
 		}
 	}
@@ -137,7 +134,7 @@ func (e *Engine) attemptAsRead(ctx context.Context, t *target, slot endpointKey)
 }
 
 // bodyFor loads the body of a message that is too large to wait with its delivery.
-func (e *Engine) bodyFor(ctx context.Context, t *target) *transition {
+func (e *Engine) bodyFor(ctx context.Context, t *target) *attempt.Transition {
 	if !t.BodyLater {
 		return nil
 	}
@@ -152,33 +149,27 @@ func (e *Engine) bodyFor(ctx context.Context, t *target) *transition {
 	t.Message.Body = body
 	t.BodyLater = false
 	t.MessageGone = body == nil
-	return t.subscriptionGate(time.Now())
+	return t.BlockedBy(time.Now())
 }
 
-func (e *Engine) unloaded(ctx context.Context, t *target, err error) *transition {
+func (e *Engine) unloaded(ctx context.Context, t *target, err error) *attempt.Transition {
 	const reason = "its message could not be loaded"
 	e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", reason, "error", err)
-	return t.postpone(changedWait, reason)
+	return t.Postpone(attempt.ChangedWait, reason)
 }
 
 // recordInterrupted notes, before a delivery is tried again, that the earlier
 // run of its job may have sent it: a delivery that kills its engine each time
 // must come to an end too.
 func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, err error) {
-	schedule, ok := e.schedule(t)
+	schedule, ok := e.attemptSchedule(t)
 	if !ok {
 		return false, nil
 	}
-	a := &attempt{
-		Number:    t.number(),
-		Manual:    t.Manual,
-		Outcome:   OutcomeInterrupted,
-		Error:     "the engine ended before the answer was recorded",
-		URL:       publicURL(t.Sub.URL),
-		StartedAt: time.Now(),
-	}
-	tr := t.interruptedBy(a, schedule, e.random)
-	tr.Stay = tr.State == statePending && !tr.Again
+	a := attempt.New(&t.Target, time.Now())
+	a.Outcome, a.Error = OutcomeInterrupted, "the engine ended before the answer was recorded"
+	tr := t.InterruptedBy(a, schedule, e.random)
+	tr.Stay = tr.State == attempt.StatePending && !tr.Again
 	if recorded, err := e.recordMoved(ctx, tr); err != nil || !recorded {
 		return true, err
 	}
@@ -192,8 +183,8 @@ func (e *Engine) recordInterrupted(ctx context.Context, t *target) (ended bool, 
 
 // gate says what is to become of a delivery that may not be sent now; nil lets
 // it pass.
-func (e *Engine) gate(ctx context.Context, t *target) *transition {
-	if tr := t.subscriptionGate(time.Now()); tr != nil {
+func (e *Engine) gate(ctx context.Context, t *target) *attempt.Transition {
+	if tr := t.BlockedBy(time.Now()); tr != nil {
 		return tr
 	}
 	if _, ok := e.cfg.Dialects.Get(t.Dialect); !ok {
@@ -215,13 +206,13 @@ func (e *Engine) accessIsOld(t *target) bool {
 	return !t.Sub.Operator && age(t.AccessAt, time.Now()) > e.cfg.AccessMaxAge
 }
 
-func (e *Engine) wiring(ctx context.Context, t *target, reason string) *transition {
+func (e *Engine) wiring(ctx context.Context, t *target, reason string) *attempt.Transition {
 	e.log.WarnContext(ctx, "riverhook: delivery waits", "delivery", t.ID, "intent", t.Event.ID, "reason", reason)
-	return t.postpone(e.troubleWait(wiringWait), reason)
+	return t.Postpone(e.troubleWait(attempt.MissingWait), reason)
 }
 
 // recheck asks again whether the owner may see the resource.
-func (e *Engine) recheck(ctx context.Context, t *target) *transition {
+func (e *Engine) recheck(ctx context.Context, t *target) *attempt.Transition {
 	if t.DataLater {
 		data, err := t.Payloads.Get(ctx, payloads.Data)
 		if err != nil {
@@ -235,7 +226,7 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 		return tr
 	}
 	if err != nil {
-		return t.postpone(e.troubleWait(undecidedWait), placeReason(err))
+		return t.Postpone(e.troubleWait(attempt.UndecidedWait), placeReason(err))
 	}
 	var requests []access.Request
 	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
@@ -251,13 +242,13 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 		}
 		switch outcome, reason := judge(err, requests[i]); {
 		case outcome == decisionDenied:
-			return t.cancel(callbacks.ReasonDenied + reason)
+			return t.Cancel(callbacks.ReasonDenied + reason)
 		case outcome == decisionUnresolvable:
-			return t.cancel(callbacks.ReasonUnresolvable + reason)
+			return t.Cancel(callbacks.ReasonUnresolvable + reason)
 		case errors.Is(err, access.ErrNoChecker):
 			return e.wiring(ctx, t, reason)
 		default:
-			return t.postpone(e.troubleWait(undecidedWait), reason)
+			return t.Postpone(e.troubleWait(attempt.UndecidedWait), reason)
 		}
 	}
 	t.AccessAt, t.Rechecked = asked, true
@@ -266,6 +257,12 @@ func (e *Engine) recheck(ctx context.Context, t *target) *transition {
 
 // schedule is the one that the subscription names, or else its dialect.
 func (e *Engine) schedule(t *target) (Schedule, bool) { return e.schedules.named(e.scheduleName(t)) }
+
+// attemptSchedule is schedule as a transition needs it.
+func (e *Engine) attemptSchedule(t *target) (attempt.Schedule, bool) {
+	s, ok := e.schedule(t)
+	return attempt.Schedule(s), ok
+}
 
 func (e *Engine) scheduleName(t *target) string {
 	return cmp.Or(t.Sub.Schedule, e.dialectSchedule(t.Dialect), ScheduleStandard)

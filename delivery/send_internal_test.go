@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/dialect"
@@ -41,13 +42,13 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	intent := uuid.New()
 	targets := make([]*target, 20)
 	for i := range targets {
-		targets[i] = &target{
+		targets[i] = &target{Target: attempt.Target{
 			ID:       uuid.New(),
 			IntentID: intent,
 			Dialect:  "plain",
 			Message:  dialect.Message{Body: []byte("{}")},
-			State:    statePending,
-		}
+			State:    attempt.StatePending,
+		}}
 		targets[i].Sub.ID = uuid.New()
 		targets[i].Sub.URL = r.URL
 		targets[i].Sub.Operator = true

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
@@ -16,6 +17,9 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
+
+// intentPending is the state of an intent whose expansion is not complete.
+const intentPending = "pending"
 
 // intent is an intent as the database has it.
 type intent struct {
@@ -100,51 +104,14 @@ func accessRequest(ev dialect.Event, at hierarchy.Place, principal, permission s
 	}
 }
 
-// target is a delivery with all that an attempt of it needs.
+// target is a delivery with all that an attempt of it needs, and how this process makes
+// the attempt.
 type target struct {
-	ID       uuid.UUID
-	IntentID uuid.UUID
-	Event    dialect.Event
-	Message  dialect.Message
-	Sub      hierarchy.Subscription // the fields that an attempt needs
-	Stored   [][]byte               // the signing secrets, as statements return them
-	Opened   bool                   // Secrets are those of Stored
-	Secrets  []dialect.Secret
+	attempt.Target
+
 	Auth     *credentials.Endpoint // set right before the request
-	Dialect  string
-	Ended    callbacks.EndedRuns
-	By       *callbacks.Caller // how host code is called
-
-	Payloads  *payloads.Held // where what is to be loaded later comes from
-	BodyLater bool           // the message's body is not loaded yet
-	DataLater bool           // the event's data are not loaded yet
-
-	TreeVersion int64 // that the intent's transaction saw; 0 is the present
-
-	ReadAt   time.Time // when reading it, or its subscription, began
-	Question bool      // its delivery is written with the answer
-
-	Epoch       int // of the subscription when the delivery was made
-	State, Hold string
-	JobID       *int64
-	Round       int
-	Seq         int
-	Attempts    int
-	Interrupted int
-	Manual      bool
-	AtOnce      bool // a person wants the next attempt now
-
-	AccessAt      time.Time // when access was checked last; zero: never
-	AskedUntil    time.Time // nothing is sent before: the endpoint has asked for it
-	CircuitUntil  time.Time // nothing but the probe is sent before
-	CircuitOpened int       // how often the circuit has opened in a row
-	Trial         bool      // the circuit is not closed: only a probe is sent
-	Probed        bool      // another delivery is the probe
-	Probe         bool      // this delivery is to try whether the endpoint answers again
-	Gone          bool      // the endpoint has answered 410
-	Failing       bool      // the endpoint's last answers were failures
-	MessageGone   bool      // there is nothing to send any more
-	Rechecked     bool      // access was checked again for this attempt
+	By       *callbacks.Caller     // how host code is called
+	Payloads *payloads.Held        // where what is to be loaded later comes from
 }
 
 // lookup asks for the place of the target's event.
@@ -158,13 +125,19 @@ func (t *target) lookup() hierarchy.Lookup {
 }
 
 func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, error) {
-	t := &target{
-		ID:        row.ID,
-		IntentID:  row.IntentID,
-		Dialect:   row.Dialect,
-		ReadAt:    readAt,
-		BodyLater: row.BodyLater,
-		DataLater: row.DataLater,
+	t := &target{Target: attempt.Target{
+		Endpoint: attempt.Endpoint{
+			AskedUntil:    attempt.After(now, row.AskedMs),
+			CircuitUntil:  attempt.After(now, row.CircuitMs),
+			CircuitOpened: row.CircuitOpened,
+			Trial:         row.Trial,
+			Probed:        row.Probed,
+			Probe:         row.Probe,
+			Gone:          row.Gone,
+			Failing:       row.Failing,
+		},
+		ID:       row.ID,
+		IntentID: row.IntentID,
 		Event: dialect.Event{
 			ID:            row.WireID,
 			Type:          row.Type,
@@ -185,48 +158,41 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 			Body:        row.Body,
 			OccurredAt:  row.OccurredAt.UTC(),
 		},
-		Sub: hierarchy.Subscription{
+		Sub: withState(attempt.Subscription{
 			ID:                 row.SubscriptionID,
 			URL:                row.URL,
 			Owner:              row.Owner,
 			Operator:           row.Operator,
 			Permission:         row.Permission,
-			Dialect:            row.Dialect,
 			Schedule:           row.Schedule,
 			Timeout:            time.Duration(row.TimeoutMs) * time.Millisecond,
 			MaxInFlight:        row.MaxInFlight,
 			CredentialsVersion: row.CredentialsVersion,
 			URLVersion:         row.URLVersion,
-			State:              hierarchy.State(row.SubscriptionState),
-			StateReason:        row.StateReason,
 			Epoch:              row.SubscriptionEpoch,
-		},
-		Epoch:         row.Epoch,
-		State:         row.State,
-		Hold:          row.Hold,
-		JobID:         row.JobID,
-		Round:         row.Round,
-		Seq:           row.AttemptSeq,
-		Attempts:      row.Attempts,
-		Interrupted:   row.Interrupted,
-		Manual:        row.Manual,
-		AtOnce:        row.AtOnce,
-		CircuitOpened: row.CircuitOpened,
-		Trial:         row.Trial,
-		Probed:        row.Probed,
-		Probe:         row.Probe,
-		Gone:          row.Gone,
-		Failing:       row.Failing,
-		MessageGone:   row.MessageGone,
-		TreeVersion:   row.TreeVersion,
-	}
-	if row.Deleted {
-		t.Sub.DeletedAt = &now
-	}
+			Deleted:            row.Deleted,
+		}, hierarchy.State(row.SubscriptionState), row.StateReason),
+		Dialect:     row.Dialect,
+		Epoch:       row.Epoch,
+		Stored:      row.Secrets,
+		BodyLater:   row.BodyLater,
+		DataLater:   row.DataLater,
+		MessageGone: row.MessageGone,
+		TreeVersion: row.TreeVersion,
+		State:       attempt.State(row.State),
+		Hold:        attempt.Hold(row.Hold),
+		JobID:       row.JobID,
+		Round:       row.Round,
+		Seq:         row.AttemptSeq,
+		Attempts:    row.Attempts,
+		Interrupted: row.Interrupted,
+		Manual:      row.Manual,
+		AtOnce:      row.AtOnce,
+		ReadAt:      readAt,
+	}}
 	if row.AccessAgeMs >= 0 {
 		t.AccessAt = now.Add(-time.Duration(row.AccessAgeMs) * time.Millisecond)
 	}
-	t.AskedUntil, t.CircuitUntil = in(now, row.AskedMs), in(now, row.CircuitMs)
 	for field, into := range map[string]struct {
 		raw json.RawMessage
 		to  any
@@ -239,25 +205,11 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 			return nil, fmt.Errorf("%s of delivery %s: %w", field, row.ID, err)
 		}
 	}
-	t.Stored = row.Secrets
 	var err error
 	if t.Ended, err = callbacks.ParseEndedRuns(row.EndedRuns); err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", row.ID, err)
 	}
 	return t, nil
-}
-
-// in is the time that is so many milliseconds after now; zero where that is past.
-func in(now time.Time, ms int64) time.Time {
-	if ms <= 0 {
-		return time.Time{}
-	}
-	return now.Add(time.Duration(ms) * time.Millisecond)
-}
-
-// endpoint is the URL that the delivery goes to.
-func (t *target) endpoint() endpointKey {
-	return endpointKey{SubscriptionID: t.Sub.ID, URLVersion: t.Sub.URLVersion}
 }
 
 // headers are those that the subscription adds, the sealed ones among them.
@@ -272,12 +224,57 @@ func (t *target) headers() map[string]string {
 	return all
 }
 
-// accessAge is how long ago access was checked for this attempt, in
-// milliseconds; -1 when the last check before it was still good. What counts is
-// the check, not the attempt: otherwise a short schedule would never check again.
-func (t *target) accessAge() int64 {
-	if !t.Rechecked {
-		return -1
+// firstAttempt is the attempt of a delivery that an expansion, or a question, has just
+// made by a decision.
+func firstAttempt(ex *expansion, d *decision, secrets [][]byte) *target {
+	return &target{Target: attempt.Target{
+		ID:          d.DeliveryID,
+		IntentID:    ex.Intent.ID,
+		Event:       ex.Intent.Event,
+		Sub:         newSubscription(&d.Subscription),
+		Stored:      secrets,
+		Dialect:     d.Subscription.Dialect,
+		Epoch:       d.Subscription.Epoch,
+		State:       attempt.StatePending,
+		Round:       1,
+		AccessAt:    d.AccessAt,
+		ReadAt:      ex.ReadAt,
+		TreeVersion: ex.Intent.TreeVersion,
+	}}
+}
+
+// newSubscription is a subscription with what an attempt needs of it, no more: many of
+// a large fan-out wait for their turn.
+func newSubscription(s *hierarchy.Subscription) attempt.Subscription {
+	return withState(attempt.Subscription{
+		ID:                 s.ID,
+		URL:                s.URL,
+		PendingURL:         s.PendingURL,
+		Owner:              s.Owner,
+		Operator:           s.Operator,
+		Permission:         s.Permission,
+		Headers:            s.Headers,
+		Schedule:           s.Schedule,
+		Timeout:            s.Timeout,
+		MaxInFlight:        s.MaxInFlight,
+		CredentialsVersion: s.CredentialsVersion,
+		URLVersion:         s.URLVersion,
+		Epoch:              s.Epoch,
+		Deleted:            s.DeletedAt != nil,
+	}, s.State, s.StateReason)
+}
+
+// withState says what the state of a subscription means for its deliveries.
+func withState(s attempt.Subscription, state hierarchy.State, reason string) attempt.Subscription {
+	switch {
+	case s.Deleted:
+		s.Ended = "the subscription was deleted"
+	case state == hierarchy.StateDeactivated:
+		s.Ended = attempt.DeactivatedReason(reason)
+	case state == hierarchy.StatePaused:
+		s.Waits = "the subscription is paused"
+	case state == hierarchy.StatePendingVerification:
+		s.Waits = attempt.UnverifiedReason(reason)
 	}
-	return time.Since(t.AccessAt).Milliseconds()
+	return s
 }

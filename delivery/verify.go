@@ -14,8 +14,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -55,10 +57,10 @@ func (e *Engine) VerifyEndpoint(ctx context.Context, subscription uuid.UUID) (*A
 	if err != nil {
 		return nil, fmt.Errorf("delivery: verify the endpoint of subscription %s: %w", subscription, err)
 	}
-	return a.public(e.cfg.ID)
+	return publicAttempt(a, e.cfg.ID)
 }
 
-func (e *Engine) verifyEndpoint(ctx context.Context, id uuid.UUID) (*attempt, error) {
+func (e *Engine) verifyEndpoint(ctx context.Context, id uuid.UUID) (*attempt.Attempt, error) {
 	rows, err := e.store.ClaimChallenge(ctx, &store.ClaimChallengeParams{
 		SubscriptionID: id,
 		ClaimMs:        claimTime.Milliseconds(),
@@ -130,9 +132,9 @@ func newChallenge(row store.EndpointChallenge) challenge {
 
 // challenge puts the question and records what came of it. After an error, or where the
 // engine dies, the endpoint is asked again when the claim is over.
-func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt, error) {
+func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt.Attempt, error) {
 	if c.Tries >= e.cfg.Verification.Schedule.Attempts()+callbacks.MaxEndedRuns { // each is counted before it begins
-		a := &attempt{
+		a := &attempt.Attempt{
 			Number:  c.Tries,
 			Outcome: OutcomeInterrupted,
 			Error:   "the process ended each time",
@@ -153,43 +155,41 @@ func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt, error) {
 
 // exchangeProof makes the request. Its outcome is delivered if and only if the answer
 // proves what was asked. With an error there was no request.
-func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt, error) {
+func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt.Attempt, error) {
 	var (
-		a *attempt
-		t *target
+		a   *attempt.Attempt
+		sub *hierarchy.Subscription
 	)
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	nonce := hex.EncodeToString(random)
-	header, body, err := e.sendAsRead(ctx, func() (_ *target, built dialect.Request, _ *attempt, err error) {
-		if t, err = e.challengeTarget(ctx, c); err != nil {
+	header, body, err := e.sendAsRead(ctx, func() (_ *target, built dialect.Request, _ *attempt.Attempt, err error) {
+		var t *target
+		if t, sub, err = e.challengeTarget(ctx, c); err != nil {
 			return nil, built, nil, err
 		}
-		a = &attempt{
-			Number:    c.Tries,
-			StartedAt: time.Now(),
-			URL:       publicURL(c.URL),
-		}
-		built, err = e.challengeRequest(ctx, t, nonce, a)
+		a = attempt.New(&t.Target, time.Now())
+		a.Number = c.Tries
+		built, err = e.challengeRequest(ctx, t, sub, nonce, a)
 		return t, built, a, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if a.Outcome == OutcomeDelivered && !proves(t.Sub.Verification, nonce, e.cfg.Verification.Origin, header, body) {
-		a.Outcome, a.Error = OutcomeFailed, unprovenBy(t.Sub.Verification, body)
+	if a.Outcome == OutcomeDelivered && !proves(sub.Verification, nonce, e.cfg.Verification.Origin, header, body) {
+		a.Outcome, a.Error = OutcomeFailed, unprovenBy(sub.Verification, body)
 	}
 	return a, nil
 }
 
 // challengeTarget is the endpoint that is to be asked, as its subscription is now.
-func (e *Engine) challengeTarget(ctx context.Context, c challenge) (*target, error) {
-	t, _, err := e.pingTarget(ctx, c.Subscription, false)
+func (e *Engine) challengeTarget(ctx context.Context, c challenge) (*target, *hierarchy.Subscription, error) {
+	t, sub, _, err := e.pingTarget(ctx, c.Subscription, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if cmp.Or(t.Sub.PendingURL, t.Sub.URL) != c.URL {
-		return nil, fmt.Errorf("%w: another URL took its place", ErrNotFound)
+		return nil, nil, fmt.Errorf("%w: another URL took its place", ErrNotFound)
 	}
 	t.Sub.URL = c.URL
 	t.Auth = t.Auth.At(c.URL)
@@ -197,12 +197,12 @@ func (e *Engine) challengeTarget(ctx context.Context, c challenge) (*target, err
 		t.Sub.Timeout = e.cfg.Timeout
 	}
 	t.Sub.Timeout = min(t.Sub.Timeout, proofTimeout)
-	return t, nil
+	return t, sub, nil
 }
 
 // recordProof puts a URL that was proven in force, or says why it was not and when it
 // is asked for again. ErrNotFound: it is not to be proven any more.
-func (e *Engine) recordProof(ctx context.Context, c challenge, a *attempt) error {
+func (e *Engine) recordProof(ctx context.Context, c challenge, a *attempt.Attempt) error {
 	var (
 		recorded []uuid.UUID
 		err      error
@@ -216,14 +216,14 @@ func (e *Engine) recordProof(ctx context.Context, c challenge, a *attempt) error
 	}
 	switch {
 	case a == nil: // another process may have what this one lacks
-		next, p.NotAsked = e.troubleWait(wiringWait), true
+		next, p.NotAsked = e.troubleWait(attempt.MissingWait), true
 		p.WaitMs = new(next.Milliseconds())
 		recorded, err = e.store.RecordUnproven(ctx, p)
 	case a.Outcome == OutcomeDelivered:
 		recorded, err = e.store.RecordProof(ctx, &store.RecordProofParams{SubscriptionID: c.Subscription, ID: &c.ID})
 	default:
 		var again bool
-		if next, again = e.cfg.Verification.Schedule.next(c.Tries, e.random); again {
+		if next, again = attempt.Schedule(e.cfg.Verification.Schedule).Next(c.Tries, e.random); again {
 			next = max(next, a.Asked)
 			p.WaitMs = new(next.Milliseconds())
 		} else {
@@ -240,7 +240,7 @@ func (e *Engine) recordProof(ctx context.Context, c challenge, a *attempt) error
 
 // unprovenReason is what a subscription's owner is told: what is wrong with this
 // process is for the log.
-func unprovenReason(a *attempt) string {
+func unprovenReason(a *attempt.Attempt) string {
 	switch {
 	case a == nil:
 		return "the request could not be made"
@@ -251,7 +251,7 @@ func unprovenReason(a *attempt) string {
 	}
 }
 
-func (e *Engine) logProof(ctx context.Context, c challenge, a *attempt, next time.Duration) {
+func (e *Engine) logProof(ctx context.Context, c challenge, a *attempt.Attempt, next time.Duration) {
 	if a == nil {
 		return // its error is told
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
 )
 
@@ -54,15 +55,12 @@ func saidReason(body []byte) string {
 	if json.Unmarshal(body, &said) != nil {
 		return unreadVeto
 	}
-	return shownLine(said.Reason, maxVetoReason)
+	return attempt.ShownLine(said.Reason, maxVetoReason)
 }
 
 // noteVeto makes of what came back a veto. Its reason is in the history where bodies
 // of answers are.
-func (e *Engine) noteVeto(a *attempt, eventType string) {
-	a.Outcome, a.Error = OutcomeVetoed, ""
+func (e *Engine) noteVeto(a *attempt.Attempt, eventType string) {
 	keep, _ := e.cfg.History.of(eventType, payloadRule{})
-	if keep == KeepBody && e.cfg.ResponseBytes > 0 {
-		a.Error = classVetoed + ": " + *a.Veto
-	}
+	a.Vetoed(keep == KeepBody && e.cfg.ResponseBytes > 0)
 }

@@ -65,7 +65,7 @@ var sending = []mutant{
 		name: "a delivery goes out although a secret of it does not open",
 		file: "delivery/credentials.go",
 		decl: "openFor",
-		old:  "return t.postpone(e.troubleWait(wiringWait), unopenedReason)",
+		old:  "return t.Postpone(e.troubleWait(attempt.MissingWait), unopenedReason)",
 		with: "return nil",
 		test: "delivery.TestADeliveryWhoseSecretDoesNotOpenHereWaitsForAProcessThatHasTheKey",
 	},
@@ -153,8 +153,8 @@ var sending = []mutant{
 	},
 	{
 		name: "a request goes out before the time that Retry-After names",
-		file: "delivery/transition.go",
-		decl: "failed",
+		file: "delivery/internal/attempt/transition.go",
+		decl: "Failed",
 		old:  "max(wait, a.Asked)",
 		with: "wait",
 		test: "delivery.TestNothingIsSentBeforeRetryAfter",
@@ -227,8 +227,8 @@ var sending = []mutant{
 	},
 	{
 		name: "a failure of the proxy counts against the endpoint",
-		file: "delivery/circuit.go",
-		decl: "saysOfEndpoint",
+		file: "delivery/internal/attempt/outcome.go",
+		decl: "ConcernsEndpoint",
 		old:  "&& o != OutcomeProxyFailed",
 		with: "",
 		test: "delivery.TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints",
@@ -285,8 +285,8 @@ var sending = []mutant{
 	// What is kept.
 	{
 		name: "a cookie that an endpoint returns is kept",
-		file: "delivery/kept_headers.go",
-		decl: "newHeaderKeeper",
+		file: "delivery/internal/attempt/recorded_headers.go",
+		decl: "NewHeaderRecorder",
 		old:  `"Cookie": true`,
 		with: `"Cookie": false`,
 		test: "delivery.TestNamedHeadersAreNotWrittenToTheHistory",

@@ -62,7 +62,7 @@ var waiting = []mutant{
 		name: "a slot of a former URL is good for the one of now",
 		file: "delivery/send.go",
 		decl: "attemptAsRead",
-		old:  "case !still || t.endpoint() != slot:",
+		old:  "case !still || t.EndpointKey() != slot:",
 		with: "case !still:",
 		test: "delivery.TestReread_AnotherURLHasSlotsOfItsOwn",
 	},

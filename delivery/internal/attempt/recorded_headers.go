@@ -1,4 +1,4 @@
-package delivery
+package attempt
 
 import (
 	"encoding/json"
@@ -10,18 +10,20 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 )
 
-// What the history keeps of the headers of one request or answer at most.
+// The most that is recorded of the headers of one request or answer.
 const (
-	maxKeptHeaders     = 100
-	maxKeptHeaderBytes = 16 << 10 // of names and values
+	maxRecordedHeaders     = 100
+	maxRecordedHeaderBytes = 16 << 10 // of names and values
 )
 
-// headerKeeper writes headers as the history has them. It is the names, in their
-// canonical form, of those whose values are never written.
-type headerKeeper map[string]bool
+// HeaderRecorder writes headers as they are recorded. It is the names, in their canonical
+// form, of the headers whose values are never written.
+type HeaderRecorder map[string]bool
 
-func newHeaderKeeper(named []string) headerKeeper {
-	k := headerKeeper{
+// NewHeaderRecorder redacts the headers that commonly hold credentials, and those that are
+// named.
+func NewHeaderRecorder(named []string) HeaderRecorder {
+	k := HeaderRecorder{
 		"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "Set-Cookie": true, "X-Api-Key": true,
 	}
 	for _, name := range named {
@@ -30,17 +32,17 @@ func newHeaderKeeper(named []string) headerKeeper {
 	return k
 }
 
-// keep is headers as the history has them, a JSON object. The values of a
-// subscription's own headers are its owner's to know, also where a receiver
-// returns them. Of too many headers, those that come first in the order of their
-// names and fit are kept, and complete is false.
-func (k headerKeeper) keep(h http.Header, own map[string]string) (kept string, complete bool) {
+// Record returns headers as they are recorded, a JSON object. It redacts the headers that
+// the subscription adds, which only its owner may know, also where a receiver returns
+// them. Of too many headers, those that come first in the order of their names and fit
+// are recorded, and complete is false.
+func (k HeaderRecorder) Record(h http.Header, own map[string]string) (recorded string, complete bool) {
 	if fits(h) {
 		return k.write(maps.All(h), own), true
 	}
-	left, names := maxKeptHeaderBytes, []string{}
+	left, names := maxRecordedHeaderBytes, []string{}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if size := headerSize(name, h[name]); size <= left && len(names) < maxKeptHeaders {
+		if size := headerSize(name, h[name]); size <= left && len(names) < maxRecordedHeaders {
 			left -= size
 			names = append(names, name)
 		}
@@ -55,14 +57,14 @@ func (k headerKeeper) keep(h http.Header, own map[string]string) (kept string, c
 }
 
 func fits(h http.Header) bool {
-	if len(h) > maxKeptHeaders {
+	if len(h) > maxRecordedHeaders {
 		return false
 	}
 	size := 0
 	for name, values := range h {
 		size += headerSize(name, values)
 	}
-	return size <= maxKeptHeaderBytes
+	return size <= maxRecordedHeaderBytes
 }
 
 func headerSize(name string, values []string) int {
@@ -73,23 +75,23 @@ func headerSize(name string, values []string) int {
 	return size
 }
 
-func (k headerKeeper) write(headers func(yield func(string, []string) bool), own map[string]string) string {
-	kept := append(make([]byte, 0, 512), '{')
+func (k HeaderRecorder) write(headers func(yield func(string, []string) bool), own map[string]string) string {
+	recorded := append(make([]byte, 0, 512), '{')
 	for name, values := range headers {
-		if len(kept) > 1 {
-			kept = append(kept, ',')
+		if len(recorded) > 1 {
+			recorded = append(recorded, ',')
 		}
-		kept = append(appendJSON(kept, name), ':')
+		recorded = append(appendJSON(recorded, name), ':')
 		if k.isSecret(http.CanonicalHeaderKey(name), own) {
-			kept = append(kept, `"[redacted]"`...)
+			recorded = append(recorded, `"[redacted]"`...)
 			continue
 		}
-		kept = appendJSON(kept, strings.Join(values, ", "))
+		recorded = appendJSON(recorded, strings.Join(values, ", "))
 	}
-	return string(append(kept, '}'))
+	return string(append(recorded, '}'))
 }
 
-func (k headerKeeper) isSecret(name string, own map[string]string) bool {
+func (k HeaderRecorder) isSecret(name string, own map[string]string) bool {
 	for mine := range own {
 		if http.CanonicalHeaderKey(mine) == name {
 			return true

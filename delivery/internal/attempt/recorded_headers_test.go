@@ -1,4 +1,4 @@
-package delivery
+package attempt
 
 import (
 	"encoding/json"
@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestKeptHeadersAreJSONWhateverTheyHold(t *testing.T) {
+func TestHeaderRecorder_WritesJSONWhateverHeadersHold(t *testing.T) {
 	t.Parallel()
-	kept, complete := newHeaderKeeper([]string{"x-PERSON"}).keep(http.Header{
+	recorded, complete := NewHeaderRecorder([]string{"x-PERSON"}).Record(http.Header{
 		"Plain":           {"a", "b"},
 		"Quoted":          {`say "no" \ yes`},
 		"Control":         {"a\tb\x00c\xff"},
@@ -22,7 +22,7 @@ func TestKeptHeadersAreJSONWhateverTheyHold(t *testing.T) {
 		"X-Person":        {"ada"},
 	}, map[string]string{"X-Mine": ""})
 	var got map[string]string
-	require.NoError(t, json.Unmarshal([]byte(kept), &got), kept)
+	require.NoError(t, json.Unmarshal([]byte(recorded), &got), recorded)
 	require.Equal(t, map[string]string{
 		"Plain":           "a, b",
 		"Quoted":          `say "no" \ yes`,
@@ -35,7 +35,7 @@ func TestKeptHeadersAreJSONWhateverTheyHold(t *testing.T) {
 		"X-Person":        "[redacted]",
 	}, got)
 	require.True(t, complete)
-	kept, complete = newHeaderKeeper(nil).keep(nil, nil)
-	require.Equal(t, "{}", kept)
+	recorded, complete = NewHeaderRecorder(nil).Record(nil, nil)
+	require.Equal(t, "{}", recorded)
 	require.True(t, complete)
 }

@@ -1,0 +1,43 @@
+package attempt
+
+import (
+	"net/url"
+	"strings"
+	"unicode"
+)
+
+// ShownLine is a text that somebody else has made, in one line and fit to be shown, of
+// at most so many characters.
+func ShownLine(text string, most int) string {
+	var b strings.Builder
+	n := 0
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }) {
+		if n > 0 {
+			word = " " + word
+		}
+		for _, r := range word {
+			if n == most {
+				return b.String() + "..."
+			}
+			b.WriteRune(r)
+			n++
+		}
+	}
+	return b.String()
+}
+
+// PublicURL is a URL without what may be secret in it.
+func PublicURL(raw string) string {
+	if !strings.ContainsAny(raw, "@?#") {
+		return raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	u.User, u.Fragment = nil, ""
+	if u.RawQuery != "" {
+		u.RawQuery = "redacted"
+	}
+	return u.String()
+}
