@@ -33,7 +33,7 @@ func Check(s seal.Sealer) error {
 }
 
 // Box seals and opens with one Sealer. It remembers what it has opened, by the sealed
-// bytes and their place, as long as there is room. It is safe for concurrent use.
+// bytes and their location, as long as there is room. It is safe for concurrent use.
 type Box struct {
 	inClear bool
 	memory  *ttlcache.Cache[string, string]
@@ -50,14 +50,14 @@ func NewBox(s seal.Sealer) *Box {
 	}
 }
 
-// memoryKey is the key of an opened value. The place is part of it: a sealed value that
+// memoryKey is the key of an opened value. The location is part of it: a sealed value that
 // was copied to another row must not be found.
-func memoryKey(at Place, v Value) string {
+func memoryKey(at Location, v Value) string {
 	return string(append(append(at.associatedData(), 0), v.Bytes...))
 }
 
-// Seal makes of plaintext what is to be stored at a place.
-func (b *Box) Seal(ctx context.Context, at Place, plaintext []byte) (Value, error) {
+// Seal makes of plaintext what is to be stored at a location.
+func (b *Box) Seal(ctx context.Context, at Location, plaintext []byte) (Value, error) {
 	if b.inClear {
 		return Value{Bytes: bytes.Clone(plaintext)}, nil
 	}
@@ -73,9 +73,9 @@ func (b *Box) Seal(ctx context.Context, at Place, plaintext []byte) (Value, erro
 	return Value{Bytes: ciphertext, Sealed: true}, nil
 }
 
-// Open returns what was sealed for a place. A value that is stored in clear is
+// Open returns what was sealed for a location. A value that is stored in clear is
 // returned as it is, whatever the Sealer.
-func (b *Box) Open(ctx context.Context, at Place, v Value) ([]byte, error) {
+func (b *Box) Open(ctx context.Context, at Location, v Value) ([]byte, error) {
 	if plaintext, ok := b.Recall(at, v); ok {
 		return plaintext, nil
 	}
@@ -101,7 +101,7 @@ func (b *Box) Open(ctx context.Context, at Place, v Value) ([]byte, error) {
 }
 
 // Recall is Open where nobody has to be asked.
-func (b *Box) Recall(at Place, v Value) ([]byte, bool) {
+func (b *Box) Recall(at Location, v Value) ([]byte, bool) {
 	if !v.Sealed {
 		return bytes.Clone(v.Bytes), true
 	}

@@ -24,7 +24,7 @@ func newKeyset(t *testing.T) *seal.Keyset {
 	return keys
 }
 
-func newPlace() Place { return Secret(uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())) }
+func newLocation() Location { return Secret(uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())) }
 
 // counting is a Sealer that counts, and does first what before says.
 type counting struct {
@@ -42,16 +42,16 @@ func (s *counting) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	return s.Sealer.Decrypt(ciphertext, associatedData)
 }
 
-func TestEachPartOfAPlaceIsBound(t *testing.T) {
+func TestLocation_EachPartIsBound(t *testing.T) {
 	t.Parallel()
-	box, at := NewBox(newKeyset(t)), newPlace()
+	box, at := NewBox(newKeyset(t)), newLocation()
 	value, err := box.Seal(t.Context(), at, []byte("hunter2"))
 	require.NoError(t, err)
 	require.True(t, value.Sealed)
 	opened, err := box.Open(t.Context(), at, value) // and so it is remembered
 	require.NoError(t, err)
 	require.Equal(t, "hunter2", string(opened))
-	for part, elsewhere := range map[string]Place{
+	for part, elsewhere := range map[string]Location{
 		"table": {
 			Table:        "subscription",
 			Column:       at.Column,
@@ -67,14 +67,14 @@ func TestEachPartOfAPlaceIsBound(t *testing.T) {
 		"row": {
 			Table:        at.Table,
 			Column:       at.Column,
-			ID:           newPlace().ID,
+			ID:           newLocation().ID,
 			Subscription: at.Subscription,
 		},
 		"subscription": {
 			Table:        at.Table,
 			Column:       at.Column,
 			ID:           at.ID,
-			Subscription: newPlace().ID,
+			Subscription: newLocation().ID,
 		},
 		"origin": {
 			Table:        at.Table,
@@ -100,7 +100,7 @@ func TestEachPartOfAPlaceIsBound(t *testing.T) {
 func TestWhatWasOpenedIsRememberedAndNotShared(t *testing.T) {
 	t.Parallel()
 	sealer := &counting{Sealer: newKeyset(t)}
-	box, at := NewBox(sealer), newPlace()
+	box, at := NewBox(sealer), newLocation()
 	value, err := box.Seal(t.Context(), at, []byte("hunter2"))
 	require.NoError(t, err)
 	_, known := box.Recall(at, value)
@@ -138,7 +138,7 @@ func TestManyWhoOpenOneValueAtOnceAskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
 		sealer := &counting{Sealer: newKeyset(t), before: func() { <-free }}
-		box, at := NewBox(sealer), newPlace()
+		box, at := NewBox(sealer), newLocation()
 		value, err := box.Seal(t.Context(), at, []byte("hunter2"))
 		require.NoError(t, err)
 		var wg sync.WaitGroup
@@ -163,7 +163,7 @@ func TestASealerThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
 		free := make(chan struct{})
 		defer close(free)
 		sealer := &counting{Sealer: newKeyset(t), before: func() { <-free }}
-		box, at := NewBox(sealer), newPlace()
+		box, at := NewBox(sealer), newLocation()
 		value, err := box.Seal(t.Context(), at, []byte("hunter2"))
 		require.NoError(t, err)
 		began := time.Now()
@@ -195,15 +195,15 @@ func (panicking) Decrypt(_, _ []byte) ([]byte, error)         { panic("hunter2")
 func TestAPanicOfASealerIsAnErrorThatTellsNothing(t *testing.T) {
 	t.Parallel()
 	box := NewBox(panicking{})
-	_, err := box.Seal(t.Context(), newPlace(), []byte("hunter2"))
+	_, err := box.Seal(t.Context(), newLocation(), []byte("hunter2"))
 	require.EqualError(t, err, "seal secret.value: the Sealer panicked")
-	_, err = box.Open(t.Context(), newPlace(), Value{Bytes: []byte("x"), Sealed: true})
+	_, err = box.Open(t.Context(), newLocation(), Value{Bytes: []byte("x"), Sealed: true})
 	require.EqualError(t, err, "open secret.value: the Sealer panicked")
 }
 
 func TestWhatIsStoredInClearIsReadWhateverTheSealer(t *testing.T) {
 	t.Parallel()
-	at := newPlace()
+	at := newLocation()
 	inClear := NewBox(seal.Clear())
 	value, err := inClear.Seal(t.Context(), at, []byte("hunter2"))
 	require.NoError(t, err)
@@ -223,7 +223,7 @@ func TestWhatIsStoredInClearIsReadWhateverTheSealer(t *testing.T) {
 
 func TestAValueIsCurrentWhenTheKeyThatSealsNowHasSealedIt(t *testing.T) {
 	t.Parallel()
-	at := newPlace()
+	at := newLocation()
 	box, inClear := NewBox(newKeyset(t)), NewBox(seal.Clear())
 	value, err := box.Seal(t.Context(), at, []byte("hunter2"))
 	require.NoError(t, err)

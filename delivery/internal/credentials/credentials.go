@@ -64,7 +64,7 @@ func (o *Opener) Close() { o.loads.Close() }
 func (o *Opener) ForgetUnused(now time.Time) { o.endpoints.Expire(now) }
 
 // open calls the Sealer, unless it remembers the value.
-func (o *Opener) open(ctx context.Context, by *callbacks.Caller, at sealed.Place, value sealed.Value) (text []byte, err error) {
+func (o *Opener) open(ctx context.Context, by *callbacks.Caller, at sealed.Location, value sealed.Value) (text []byte, err error) {
 	if text, ok := o.box.Recall(at, value); ok {
 		return text, nil
 	}

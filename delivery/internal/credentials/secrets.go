@@ -14,7 +14,7 @@ import (
 
 // parseSecret returns the parts of a signing secret as statements return it among
 // others: the 16 bytes of its id, a byte that is 1 if it is sealed, and its value.
-func parseSecret(row []byte, subscription uuid.UUID) (at sealed.Place, value sealed.Value, err error) {
+func parseSecret(row []byte, subscription uuid.UUID) (at sealed.Location, value sealed.Value, err error) {
 	const head = 17
 	if len(row) < head {
 		return at, value, errors.New("the row of a secret is cut off")
@@ -60,7 +60,7 @@ func (o *Opener) Secrets(ctx context.Context, by *callbacks.Caller, subscription
 }
 
 // Secret opens one secret. It may call the Sealer, so the caller must hold no connection.
-func (o *Opener) Secret(ctx context.Context, by *callbacks.Caller, at sealed.Place, value sealed.Value) (dialect.Secret, error) {
+func (o *Opener) Secret(ctx context.Context, by *callbacks.Caller, at sealed.Location, value sealed.Value) (dialect.Secret, error) {
 	text, err := o.open(ctx, by, at, value)
 	if err != nil {
 		return dialect.Secret{}, fmt.Errorf("secret %s: %w", at.ID, err)

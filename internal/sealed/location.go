@@ -13,22 +13,22 @@ import (
 	"github.com/riverhook/riverhook/internal/endpointauth"
 )
 
-// Place is the column of a row. What was sealed for one place opens at no other:
+// Location is the column of a row. What was sealed for one location opens at no other:
 // not in another row, not for another subscription, not in another column. The
 // schema is not part of it, so that a database can be restored under another name.
-type Place struct {
+type Location struct {
 	Table, Column string
 	ID            uuid.UUID // of the row
 	Subscription  uuid.UUID // whose row it is
 	Origin        string    // the only one that it is sent to; "" is bound to none
 }
 
-// EndpointAuth is the place of a subscription's credentials, headers or TLS
+// EndpointAuth is the location of a subscription's credentials, headers or TLS
 // settings. Whoever may change the URL in the database must not have them sent
 // elsewhere: what is sent to the endpoint is bound to the origin of the URL in
 // force. TLS settings are not sent, and stay when the URL changes.
-func EndpointAuth(kind string, id, subscription uuid.UUID, rawURL string) Place {
-	at := Place{
+func EndpointAuth(kind string, id, subscription uuid.UUID, rawURL string) Location {
+	at := Location{
 		Table:        "endpoint_auth",
 		Column:       kind,
 		ID:           id,
@@ -40,9 +40,9 @@ func EndpointAuth(kind string, id, subscription uuid.UUID, rawURL string) Place 
 	return at
 }
 
-// Secret is the place of a signing secret.
-func Secret(id, subscription uuid.UUID) Place {
-	return Place{
+// Secret is the location of a signing secret.
+func Secret(id, subscription uuid.UUID) Location {
+	return Location{
 		Table:        "secret",
 		Column:       "value",
 		ID:           id,
@@ -50,9 +50,9 @@ func Secret(id, subscription uuid.UUID) Place {
 	}
 }
 
-// associatedData names the place. Names of tables and columns have neither of the
-// separators, and ids have one length: no two places are written alike.
-func (p Place) associatedData() []byte {
+// associatedData names the location. Names of tables and columns have neither of the
+// separators, and ids have one length: no two locations are written alike.
+func (p Location) associatedData() []byte {
 	data := fmt.Appendf(make([]byte, 0, 160), "riverhook/1/%s.%s/%s/%s", p.Table, p.Column, p.ID, p.Subscription)
 	if p.Origin != "" {
 		data = append(append(data, '/'), p.Origin...)
