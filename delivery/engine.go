@@ -20,6 +20,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/drain"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -45,12 +46,12 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
-	ahead     ahead
 	asksTree  bool          // the lookup of subscriptions asks host code
 	asking    chan struct{} // challenges under way
 	calls     *callbacks.Calls
 	cfg       *Config
 	clients   *credentials.Clients
+	clock     drain.Clock
 	endpoints *endpoints
 	fault     func(point string)
 	heart     *heartbeat.Heart
@@ -70,7 +71,7 @@ type Engine struct {
 	store     *store.Queries
 	frequent  *store.Queries // with plans that are kept
 	subs      *hierarchy.Subscriptions
-	underWay  *underWay
+	runs      heartbeat.Runs
 
 	opener   *credentials.Opener
 	filters  *ttlcache.Cache[string, *compiledFilter] // by expression
@@ -121,7 +122,6 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		pool:        pool,
 		random:      rand.Float64,
 		rereadAfter: rereadAfter,
-		underWay:    newUnderWay(),
 		store:       store.In(pool, cfg.Schema),
 		frequent:    store.Frequent(pool, cfg.Schema),
 		recorder:    attempt.NewHeaderRecorder(cfg.History.RedactHeaders),
@@ -130,7 +130,15 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		inFlight:    slots.NewProcess(cfg.MaxInFlight),
 		fanOuts:     slots.NewFanOuts(cfg.MaxInFlight),
 	}
-	e.heart, e.hooks = e.newHeart(), newHookCalls()
+	e.hooks = newHookCalls()
+	e.heart = heartbeat.New(heartbeat.Config{
+		ID:       cfg.ID,
+		Logger:   cfg.Logger,
+		Pool:     pool,
+		Schema:   cfg.Schema,
+		Subject:  "riverhook",
+		UnderWay: e.runs.Jobs,
+	})
 	e.ids.now = e.heart.Now
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)

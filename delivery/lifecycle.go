@@ -27,9 +27,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.beat(ctx); err != nil {
+	if err := e.heart.Start(ctx); err != nil {
 		closePool()
-		return err
+		return fmt.Errorf("delivery: %w", err)
 	}
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		closePool()

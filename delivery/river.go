@@ -159,8 +159,8 @@ func (e *Engine) stalledByOutage(err error) bool {
 }
 
 func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
-	e.underWay.begin(job.ID)
-	defer e.underWay.end(job.ID)
+	e.runs.Begin(job.ID)
+	defer e.runs.End(job.ID)
 	var args struct {
 		IntentID   uuid.UUID `json:"intent_id"`
 		AfterID    uuid.UUID `json:"after_id"`

@@ -36,7 +36,7 @@ var beating = []mutant{
 	},
 	{
 		name: "who runs what is due has no heartbeat",
-		file: "delivery/heartbeat.go",
+		file: "delivery/due.go",
 		decl: "beatWhileDue",
 		old:  "if e.started {",
 		with: "if true || e.started {",
