@@ -7,7 +7,7 @@
 // and again before an attempt whose last answer is older than 30 seconds.
 //
 // The application implements [Authorizer], or takes [SiteManagers], and gives it to
-// what acts for its users: hierarchy.Subscriptions.As and delivery.Engine.As.
+// what acts for its users: subscription.Store.As and delivery.Engine.As.
 //
 // Everything fails closed. No registry, no checker for a kind, an answer that
 // is late, missing or a panic: nothing is sent, and because none of these is a

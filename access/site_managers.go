@@ -25,7 +25,7 @@ import (
 type SiteManagers struct {
 	// Ancestors returns the sites from the one that site names up to "/", nearest
 	// first and by their present paths, as the method Ancestors of
-	// hierarchy.Subscriptions does. Default: by the path itself, for sites that do not move.
+	// subscription.Store does. Default: by the path itself, for sites that do not move.
 	Ancestors func(ctx context.Context, site Path) ([]Path, error)
 
 	// IsManager says whether a principal manages one of the sites itself.

@@ -17,8 +17,8 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestAnOwnerWhoMayNotSeeTheResourceGetsNothing(t *testing.T) {
@@ -66,12 +66,12 @@ func TestASubscriptionWhoseOwnerDoesNotExistIsDeactivatedInTime(t *testing.T) {
 	b.enqueue(nil)
 	b.enqueue(nil)
 	b.drain(engine)
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State)
 	b.enqueue(nil)
 	b.drain(engine)
 
 	sub := b.subscription(subID)
-	require.Equal(t, hierarchy.StateDeactivated, sub.State)
+	require.Equal(t, subscription.StateDeactivated, sub.State)
 	require.Equal(t, "the owner could not be resolved for 3 intents", sub.StateReason)
 	require.Len(t, told, 1)
 	require.Equal(t, delivery.SubscriptionEvent{
@@ -340,7 +340,7 @@ func TestACheckerIsToldEnoughToJudgeAResourceThatIsGone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Permission = "audit" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Permission = "audit" })
 	recorder := accesstest.Record(accesstest.Allow())
 	occurred := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
@@ -393,7 +393,7 @@ func TestAnOperatorIsNotAskedFor(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Owner, spec.Operator = "", true })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Owner, spec.Operator = "", true })
 
 	b.enqueue(nil)
 	b.drainAhead(b.engine(func(cfg *delivery.Config) {
@@ -441,8 +441,8 @@ func TestOfTwoSubscriptionsWithOneURLEachIsJudgedAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "ada" })
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "bob" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Owner = "ada" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Owner = "bob" })
 
 	one := b.enqueue(nil)
 	b.drain(b.guardedBy(accesstest.Table{"ada": nil, "bob": access.ErrDenied}))

@@ -16,11 +16,12 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // on makes a subscription of a schedule.
-func on(schedule string) func(spec *hierarchy.SubscriptionSpec) {
-	return func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = schedule }
+func on(schedule string) func(spec *subscription.Spec) {
+	return func(spec *subscription.Spec) { spec.Schedule = schedule }
 }
 
 func TestRunDue_AheadExhaustsEachPreset(t *testing.T) {
@@ -72,7 +73,7 @@ func TestRunDue_AheadFollowsTheOrderOfWhatIsDue(t *testing.T) {
 	}
 	engine := b.engine(nil)
 	for _, name := range []string{"c", "b", "a"} {
-		created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+		created, err := engine.Subscriptions().Create(t.Context(), subscription.Spec{
 			URL:      r.URL() + "/" + name,
 			Events:   []string{"user.created"},
 			Operator: true,
@@ -194,7 +195,7 @@ func TestRunDue_AheadPassesForWhatIsMeasuredByItsAge(t *testing.T) {
 	require.Empty(t, deactivated)
 	b.drainAhead(engine, 24*time.Hour)
 	require.Len(t, deactivated, 1, "five days after the first failure")
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(sub.ID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(sub.ID).State)
 
 	// A secret that was rotated signs for the overlap.
 	r := b.receiver(nil)
@@ -228,14 +229,14 @@ func TestRunDue_AheadLeavesWhatAnotherEngineIsBusyWith(t *testing.T) {
 	b := newBundle(t)
 	slow, release := b.hangingFirst(deliverytest.Answer{Status: http.StatusInternalServerError})
 	mine := b.always(deliverytest.Answer{Status: http.StatusInternalServerError})
-	taken := b.subscribe(slow, func(spec *hierarchy.SubscriptionSpec) { spec.Events, spec.Schedule = []string{"taken.event"}, "hourly" })
-	own := b.subscribe(mine, func(spec *hierarchy.SubscriptionSpec) { spec.Events, spec.Schedule = []string{"own.event"}, "hourly" })
+	taken := b.subscribe(slow, func(spec *subscription.Spec) { spec.Events, spec.Schedule = []string{"taken.event"}, "hourly" })
+	own := b.subscribe(mine, func(spec *subscription.Spec) { spec.Events, spec.Schedule = []string{"own.event"}, "hourly" })
 	other := b.engine(func(cfg *delivery.Config) { cfg.ID, cfg.Timeout = "other", time.Minute })
 	takenID := b.enqueue(func(in *outbox.Intent) { in.Type = "taken.event" })
 	var ran sync.WaitGroup
 	ran.Go(func() { b.drain(other) })
 	b.wait(slow, 1)
-	asking := b.toProve("https://other.example/", hierarchy.VerificationEcho)
+	asking := b.toProve("https://other.example/", subscription.VerificationEcho)
 	b.exec(`UPDATE riverhook.endpoint_challenge SET asking_until = now() + interval '1 min', tries = 1 WHERE subscription_id = $1`, asking.ID)
 	ownID := b.enqueue(func(in *outbox.Intent) { in.Type = "own.event" })
 	rows := func() string {
@@ -267,7 +268,7 @@ func TestRunDue_AheadWaitsForNoLock(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
-	held := b.subscribe(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"other.event"} })
+	held := b.subscribe(b.receiver(nil), func(spec *subscription.Spec) { spec.Events = []string{"other.event"} })
 	_, err := b.subs.RotateSecret(t.Context(), held.ID, nil)
 	require.NoError(t, err)
 	b.exec(`INSERT INTO riverhook.challenged_host (host, asked_at) VALUES ('held.example', now())`)

@@ -13,9 +13,11 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // Ask asks, before something is done, whether it may be: it puts a question to the
@@ -125,7 +127,7 @@ func (e *Engine) askThere(ctx, limited context.Context, asked *questioning) erro
 		return err
 	}
 	asked.Standing, asked.Intent.Place = found.Standing, found.Place
-	matches := slices.DeleteFunc(slices.Clone(found.Matches), func(m hierarchy.Match) bool {
+	matches := slices.DeleteFunc(slices.Clone(found.Matches), func(m subscription.Match) bool {
 		return slices.ContainsFunc(asked.Decisions, func(d decision) bool { return d.Subscription.ID == m.Subscription.ID })
 	})
 	switch {
@@ -177,13 +179,13 @@ func (e *Engine) settleQuestion(ctx, limited context.Context, asked *questioning
 }
 
 // loadGates loads what requests to the gates need, while there is all the time.
-func (e *Engine) loadGates(ctx context.Context, in *intent, matches []hierarchy.Match) (map[uuid.UUID]store.LoadGatesRow, error) {
+func (e *Engine) loadGates(ctx context.Context, in *intent, matches []subscription.Match) (map[uuid.UUID]store.LoadGatesRow, error) {
 	ids := make([]uuid.UUID, len(matches))
 	for i, m := range matches {
 		ids[i] = m.Subscription.ID
 	}
 	rows, err := e.frequent.LoadGates(ctx, &store.LoadGatesParams{
-		Ids: store.UUIDs(ids), Type: strings.TrimPrefix(in.Event.Type, hierarchy.BeforePrefix),
+		Ids: store.UUIDs(ids), Type: strings.TrimPrefix(in.Event.Type, event.BeforePrefix),
 	})
 	if err != nil {
 		return nil, err
@@ -199,21 +201,21 @@ func (e *Engine) loadGates(ctx context.Context, in *intent, matches []hierarchy.
 // decided later. Host code has half the time: where it hangs for some gates, the
 // others are asked.
 func (e *Engine) decideGates(
-	ctx context.Context, in *intent, matches []hierarchy.Match, before map[string]dialect.Message,
+	ctx context.Context, in *intent, matches []subscription.Match, before map[string]dialect.Message,
 ) (decisions []decision, messages map[string]dialect.Message) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	active := slices.DeleteFunc(slices.Clone(matches), func(m hierarchy.Match) bool {
-		return m.Subscription.State != hierarchy.StateActive
+	active := slices.DeleteFunc(slices.Clone(matches), func(m subscription.Match) bool {
+		return m.Subscription.State != subscription.StateActive
 	})
 	decided, messages := e.decide(ctx, nil, in, active, nil, before)
 	decisions = make([]decision, 0, len(matches))
 	for _, m := range matches {
 		switch m.Subscription.State {
-		case hierarchy.StateActive:
+		case subscription.StateActive:
 			d := decided[0]
 			decided = decided[1:]
 			switch d.Outcome {
@@ -221,7 +223,7 @@ func (e *Engine) decideGates(
 				d.Outcome = decisionUnanswered
 			}
 			decisions = append(decisions, d)
-		case hierarchy.StateDeactivated, hierarchy.StatePendingVerification:
+		case subscription.StateDeactivated, subscription.StatePendingVerification:
 			decisions = append(decisions, decision{
 				Match:   m,
 				Outcome: decisionInactive,

@@ -18,15 +18,16 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestTheHistoryShowsWhatWasAskedAndWhatEachGateSaid(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	vetoing := b.gate(b.always(deliverytest.Veto("legal hold")), func(spec *hierarchy.SubscriptionSpec) { spec.Name = "legal" })
+	vetoing := b.gate(b.always(deliverytest.Veto("legal hold")), func(spec *subscription.Spec) { spec.Name = "legal" })
 	agreeing := b.gate(b.receiver(nil), nil)
-	denied := b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "mallory" })
-	undecided := b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "nobody" })
+	denied := b.gate(b.receiver(nil), func(spec *subscription.Spec) { spec.Owner = "mallory" })
+	undecided := b.gate(b.receiver(nil), func(spec *subscription.Spec) { spec.Owner = "nobody" })
 	events := b.subscribe(b.receiver(nil), nil).ID
 	engine := b.guardedBy(access.CheckerFunc(func(_ context.Context, r access.Request) error {
 		require.Equal(t, "before:user.delete", r.EventType)
@@ -95,7 +96,7 @@ func TestRulesForEventsHoldForQuestionsAboutTheSame(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.gate(b.always(deliverytest.Veto("Lovelace is on hold")), nil)
-	b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) {
+	b.gate(b.receiver(nil), func(spec *subscription.Spec) {
 		spec.Operator = true
 		spec.Owner = ""
 		spec.MaxInFlight = 1
@@ -235,7 +236,7 @@ func TestQuestionsCountForAndAgainstTheirEndpoint(t *testing.T) {
 	r.Script(deliverytest.Answer{Status: 410})
 	require.Equal(t, "unanswered: it answered 410", ask())
 	require.NoError(t, engine.Maintain(t.Context()))
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(sub).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(sub).State)
 }
 
 func TestTheVerdictHoldsWhereItCannotBeRecorded(t *testing.T) {
@@ -268,8 +269,8 @@ func TestGatesOfUmbrellaTypesAreAsked(t *testing.T) {
 	require.NoError(t, types.Register(t.Context(), outbox.EventType{Name: "record.change"},
 		outbox.EventType{Name: "user.delete", Extends: []string{"record.change"}}))
 	events, questions := b.receiver(nil), b.receiver(nil)
-	hears := b.subscribe(events, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"record.*"} }).ID
-	sub := b.gate(questions, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"before:record.*"} })
+	hears := b.subscribe(events, func(spec *subscription.Spec) { spec.Events = []string{"record.*"} }).ID
+	sub := b.gate(questions, func(spec *subscription.Spec) { spec.Events = []string{"before:record.*"} })
 	engine := b.engine(nil)
 
 	answer, err := engine.Ask(t.Context(), mayDelete())
@@ -282,7 +283,7 @@ func TestGatesOfUmbrellaTypesAreAsked(t *testing.T) {
 	require.Len(t, questions.Requests(), 1)
 
 	for eventType, want := range map[string]uuid.UUID{"user.delete": hears, "before:user.delete": sub} {
-		found, err := listed(b.subs.List(t.Context(), &hierarchy.ListOpts{EventType: eventType}))
+		found, err := listed(b.subs.List(t.Context(), &subscription.ListOpts{EventType: eventType}))
 		require.NoError(t, err)
 		require.Len(t, found, 1)
 		require.Equal(t, want, found[0].ID)
@@ -290,7 +291,7 @@ func TestGatesOfUmbrellaTypesAreAsked(t *testing.T) {
 	x, err := engine.Explain(t.Context(), answer.ID)
 	require.NoError(t, err)
 	require.Len(t, x.Subscriptions, 2)
-	later := b.gate(questions, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"before:record.change"} })
+	later := b.gate(questions, func(spec *subscription.Spec) { spec.Events = []string{"before:record.change"} })
 	x, err = engine.Explain(t.Context(), answer.ID)
 	require.NoError(t, err)
 	i := slices.IndexFunc(x.Subscriptions, func(s delivery.Explained) bool { return s.SubscriptionID == later })

@@ -20,7 +20,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // mayDelete is what is asked before ada is deleted.
@@ -35,9 +35,9 @@ func mayDelete() delivery.Question {
 }
 
 // gate subscribes a receiver to questions, as change leaves it.
-func (b *bundle) gate(r *deliverytest.Receiver, change func(spec *hierarchy.SubscriptionSpec)) uuid.UUID {
+func (b *bundle) gate(r *deliverytest.Receiver, change func(spec *subscription.Spec)) uuid.UUID {
 	b.t.Helper()
-	return b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	return b.subscribe(r, func(spec *subscription.Spec) {
 		spec.Events = []string{"before:**"}
 		if change != nil {
 			change(spec)
@@ -45,7 +45,7 @@ func (b *bundle) gate(r *deliverytest.Receiver, change func(spec *hierarchy.Subs
 	}).ID
 }
 
-func failClosed(spec *hierarchy.SubscriptionSpec) { spec.FailClosed = true }
+func failClosed(spec *subscription.Spec) { spec.FailClosed = true }
 
 // said are the outcomes and reasons of gates.
 func said(gates []delivery.Gate) []string {
@@ -66,13 +66,13 @@ func TestWhatAllGatesAgreeToMayBeDone(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.intent`))
 
 	r := b.receiver(nil)
-	exact := b.gate(r, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"before:user.delete", "order.*"} })
-	above := b.gate(r, func(spec *hierarchy.SubscriptionSpec) { spec.Site, spec.Dialect = "/noaa", "cloudevents" })
-	for _, deaf := range []func(spec *hierarchy.SubscriptionSpec){
-		func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"**", "user.delete"} },
-		func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"before:user.create"} },
-		func(spec *hierarchy.SubscriptionSpec) { spec.Channels = []string{"other"} },
-		func(spec *hierarchy.SubscriptionSpec) { spec.Site = "/noaa/nws/mfl" },
+	exact := b.gate(r, func(spec *subscription.Spec) { spec.Events = []string{"before:user.delete", "order.*"} })
+	above := b.gate(r, func(spec *subscription.Spec) { spec.Site, spec.Dialect = "/noaa", "cloudevents" })
+	for _, deaf := range []func(spec *subscription.Spec){
+		func(spec *subscription.Spec) { spec.Events = []string{"**", "user.delete"} },
+		func(spec *subscription.Spec) { spec.Events = []string{"before:user.create"} },
+		func(spec *subscription.Spec) { spec.Channels = []string{"other"} },
+		func(spec *subscription.Spec) { spec.Site = "/noaa/nws/mfl" },
 	} {
 		b.gate(r, deaf)
 	}
@@ -97,7 +97,7 @@ func TestAVetoNamesItsReasonAndItsSubscription(t *testing.T) {
 	b := newBundle(t)
 	agrees := b.receiver(nil)
 	b.gate(agrees, nil)
-	hold := b.gate(b.always(deliverytest.Veto("legal hold")), func(spec *hierarchy.SubscriptionSpec) { spec.Name = "legal" })
+	hold := b.gate(b.always(deliverytest.Veto("legal hold")), func(spec *subscription.Spec) { spec.Name = "legal" })
 	audit := b.gate(b.always(deliverytest.Answer{
 		Header: http.Header{"Content-Type": {"Application/vnd.opsani.servo.errors.cancelEventError+json; charset=utf-8"}},
 		Body:   []byte(`{"reason":"audit\u202e\n  runs\u0000", "code": 1}`),
@@ -173,7 +173,7 @@ func TestAnswersToQuestions(t *testing.T) {
 			`unanswered: protocol: net/http: HTTP/1.x transport connection broken: malformed HTTP response "no"`,
 		},
 	} {
-		b.gate(b.always(c.answer), func(spec *hierarchy.SubscriptionSpec) { spec.Timeout = 2 * time.Second })
+		b.gate(b.always(c.answer), func(spec *subscription.Spec) { spec.Timeout = 2 * time.Second })
 		want = append(want, c.want)
 	}
 
@@ -192,7 +192,7 @@ func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 	never := func(context.Context, access.Request) error { return errors.New("the directory is down") }
 	for name, c := range map[string]struct {
 		answer  deliverytest.Answer
-		change  func(spec *hierarchy.SubscriptionSpec)
+		change  func(spec *subscription.Spec)
 		checker access.Checker
 		before  func(b *bundle, sub uuid.UUID)
 		says    string
@@ -214,7 +214,7 @@ func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 			outcome: "cancelled gone",
 		},
 		"refused": {
-			change:  func(spec *hierarchy.SubscriptionSpec) { spec.URL = nobody.URL() },
+			change:  func(spec *subscription.Spec) { spec.URL = nobody.URL() },
 			says:    "unanswered: refused: connection refused",
 			outcome: "cancelled unreachable",
 		},
@@ -260,7 +260,7 @@ func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 				t.Parallel()
 				b := newBundle(t)
 				r := b.always(c.answer)
-				sub := b.gate(r, func(spec *hierarchy.SubscriptionSpec) {
+				sub := b.gate(r, func(spec *subscription.Spec) {
 					spec.FailClosed = closed
 					if c.change != nil {
 						c.change(spec)
@@ -345,7 +345,7 @@ func TestOneDeadlineHoldsForAllGates(t *testing.T) {
 		b.gate(b.always(deliverytest.Answer{Hang: true}), nil)
 	}
 	b.gate(b.receiver(nil), failClosed)
-	b.gate(b.always(deliverytest.Answer{Hang: true}), func(spec *hierarchy.SubscriptionSpec) {
+	b.gate(b.always(deliverytest.Answer{Hang: true}), func(spec *subscription.Spec) {
 		spec.MaxInFlight = 1
 	})
 	late := "unanswered: timeout: no answer in time"
@@ -374,7 +374,7 @@ func TestAGateWhoseSlotsAreTakenIsNotAskedBehindTheDeadline(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, release := b.hangingFirst(deliverytest.Answer{})
-	b.gate(r, func(spec *hierarchy.SubscriptionSpec) { spec.MaxInFlight, spec.FailClosed = 1, true })
+	b.gate(r, func(spec *subscription.Spec) { spec.MaxInFlight, spec.FailClosed = 1, true })
 	engine := b.engine(nil)
 	first := make(chan error, 1)
 	go func() {
@@ -427,7 +427,7 @@ func TestACheckerThatHangsKeepsItsOwnGatesAlone(t *testing.T) {
 		return nil
 	})
 	b.gate(b.receiver(nil), nil)
-	b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) {
+	b.gate(b.receiver(nil), func(spec *subscription.Spec) {
 		operatorOnly(spec)
 		spec.FailClosed = true
 	})

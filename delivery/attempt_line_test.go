@@ -10,7 +10,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // phrased is an answer with a status line of its own.
@@ -33,7 +33,7 @@ func TestAttempt_HasMethodAndReasonPhrase(t *testing.T) {
 			b := newBundle(t)
 			receiver := b.receiver(nil)
 			receiver.Script(phrased(c.line))
-			sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "none" })
+			sub := b.subscribe(receiver, func(spec *subscription.Spec) { spec.Schedule = "none" })
 			engine := b.engine(nil)
 			id := b.enqueue(nil)
 			b.drain(engine)
@@ -63,7 +63,7 @@ func TestAttempt_HasNoReasonPhraseOverHTTP2(t *testing.T) {
 	b := newBundle(t)
 	receiver := b.receiver(&deliverytest.ReceiverConfig{TLS: true, HTTP2: true})
 	receiver.Script(deliverytest.Answer{Status: 404})
-	sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "none" })
+	sub := b.subscribe(receiver, func(spec *subscription.Spec) { spec.Schedule = "none" })
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Transport.RootCAs = receiver.RootCAs() })
 	id := b.enqueue(nil)
 	b.drain(engine)

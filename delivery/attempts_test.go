@@ -15,8 +15,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // attemptRow is what a test asks of an attempt.
@@ -130,7 +130,7 @@ func TestWhatFollowsFromEachAnswer(t *testing.T) {
 	receivers := map[string]*deliverytest.Receiver{}
 	for name, c := range cases {
 		receivers[name] = b.always(c.answer)
-		subs[name] = b.subscribe(receivers[name], func(spec *hierarchy.SubscriptionSpec) {
+		subs[name] = b.subscribe(receivers[name], func(spec *subscription.Spec) {
 			spec.Schedule, spec.Timeout = "twice", time.Second
 		}).ID
 	}
@@ -163,7 +163,7 @@ func TestWhatFollowsWhenNoRequestCanBeMade(t *testing.T) {
 	closed.Close()
 	untrusted := b.receiver(&deliverytest.ReceiverConfig{TLS: true})
 	subscribe := func(url string) uuid.UUID {
-		created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		created, err := b.subs.Create(t.Context(), subscription.Spec{
 			URL:      url,
 			Events:   []string{"**"},
 			Owner:    "owner",
@@ -194,7 +194,7 @@ func TestAnAddressThatTheEgressPolicyRefusesIsNotConnectedTo(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(&deliverytest.ReceiverConfig{TLS: true})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	strict, err := egress.New(&egress.Config{AnyPort: true})
 	require.NoError(t, err)
 
@@ -230,7 +230,7 @@ func TestWithTheScheduleNoneThereIsOneAttempt(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleNone })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleNone })
 
 	id := b.enqueue(nil)
 	b.drainAhead(b.engine(nil), 24*time.Hour)
@@ -244,7 +244,7 @@ func TestASubscriptionThatNamesNoScheduleHasTheStandardOne(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 400}, deliverytest.Answer{Status: 400})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "" })
 	engine := b.engine(nil)
 
 	id := b.enqueue(nil)
@@ -331,7 +331,7 @@ func TestASuccessDoesNotCutShortAWaitThatAnotherAnswerHasAskedFor(t *testing.T) 
 		}
 		return deliverytest.Answer{}
 	}})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	engine := b.engine(nil)
 	event := func(id string) { b.enqueue(func(in *outbox.Intent) { in.ID = id }) }
 	event("first")
@@ -391,7 +391,7 @@ func TestAfter410TheSubscriptionIsDeactivated(t *testing.T) {
 
 	require.Len(t, r.Requests(), 1)
 	require.Equal(t, "the endpoint answered 410 Gone", b.deliveries(first)[0].Reason)
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(sub.ID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(sub.ID).State)
 	require.Equal(t, "the endpoint answered 410 Gone", b.subscription(sub.ID).StateReason)
 	require.Len(t, told, 1)
 	require.Equal(t, sub.ID, (<-told).SubscriptionID)
@@ -403,7 +403,7 @@ func TestASubscriptionsOwnTimeoutBoundsItsRequests(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Hang: true}, deliverytest.Answer{Hang: true})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule, spec.Timeout = "twice", time.Second })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule, spec.Timeout = "twice", time.Second })
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Timeout = time.Minute })
 
 	id := b.enqueue(nil)
@@ -420,7 +420,7 @@ func TestTheEnginesTimeoutBoundsTheRequestsOfTheOthers(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Hang: true})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 
 	id := b.enqueue(nil)
 	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Timeout = 50 * time.Millisecond }))
@@ -433,7 +433,7 @@ func TestHeadersOfTheSubscriptionArriveOnEachAttempt(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(r, func(spec *subscription.Spec) {
 		spec.Headers = map[string]string{"Authorization": "Bearer hunter2", "X-Tenant": "noaa"}
 	})
 
@@ -456,7 +456,7 @@ func TestTheHistoryKeepsTheExchangeWithoutItsSecrets(t *testing.T) {
 		Body:   []byte("short and \x00 stout"),
 		Header: http.Header{"Set-Cookie": {"session=hunter3"}, "X-Request-Id": {"r1"}},
 	})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(r, func(spec *subscription.Spec) {
 		spec.URL = r.URL() + "/hook?token=hunter4"
 		spec.Headers = map[string]string{"Authorization": "Bearer hunter2", "X-Tenant": "hunter5"}
 		spec.Schedule = "twice"

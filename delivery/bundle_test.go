@@ -16,10 +16,10 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // bundle is a database with all that a webhook meets on its way.
@@ -27,7 +27,7 @@ type bundle struct {
 	t      *testing.T
 	pool   *pgxpool.Pool
 	outbox *outbox.Client
-	subs   *hierarchy.Subscriptions
+	subs   *subscription.Store
 	cfg    delivery.Config
 }
 
@@ -127,9 +127,9 @@ func (b *bundle) receiver(cfg *deliverytest.ReceiverConfig) *deliverytest.Receiv
 
 // subscribe subscribes a receiver to all events at "/", owned by "owner", as
 // change leaves it.
-func (b *bundle) subscribe(r *deliverytest.Receiver, change func(spec *hierarchy.SubscriptionSpec)) hierarchy.Subscription {
+func (b *bundle) subscribe(r *deliverytest.Receiver, change func(spec *subscription.Spec)) subscription.Subscription {
 	b.t.Helper()
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:      r.URL(),
 		Events:   []string{"**"},
 		Owner:    "owner",
@@ -236,10 +236,10 @@ func (b *bundle) eventually(ok func() bool) {
 func pgxPool(ctx context.Context, url string) (*pgxpool.Pool, error) { return pgxpool.New(ctx, url) }
 
 // patient makes a subscription whose deliveries outlive many interruptions.
-func patient(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "patient" }
+func patient(spec *subscription.Spec) { spec.Schedule = "patient" }
 
 // operatorOnly makes a subscription that needs no access check.
-func operatorOnly(spec *hierarchy.SubscriptionSpec) {
+func operatorOnly(spec *subscription.Spec) {
 	spec.Owner = ""
 	spec.Operator = true
 	spec.Schedule = ""

@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // ChallengeEventType is the type of the event as which an endpoint gets a POST that
@@ -28,17 +29,17 @@ const (
 // challengeRequest is what asks the endpoint of a target. The nonce is no secret: it
 // is worth something only in the answer to this request.
 func (e *Engine) challengeRequest(
-	ctx context.Context, t *target, sub *hierarchy.Subscription, nonce string, a *attempt.Attempt,
+	ctx context.Context, t *target, sub *subscription.Subscription, nonce string, a *attempt.Attempt,
 ) (built dialect.Request, err error) {
 	switch sub.Verification {
-	case hierarchy.VerificationChallenge:
+	case subscription.VerificationChallenge:
 		return e.challengePost(ctx, t, sub.Site, map[string]string{"type": ChallengeEventType, "challenge": nonce}, a)
-	case hierarchy.VerificationRESTHooks:
+	case subscription.VerificationRESTHooks:
 		if built, err = e.challengePost(ctx, t, sub.Site, map[string]string{"type": ChallengeEventType}, a); err == nil {
 			built.Header.Set(headerHookSecret, nonce)
 		}
 		return built, err
-	case hierarchy.VerificationEcho:
+	case subscription.VerificationEcho:
 		built = t.bare(http.MethodGet)
 		u, err := url.Parse(built.URL)
 		if err != nil {
@@ -49,7 +50,7 @@ func (e *Engine) challengeRequest(
 		built.Header.Set("Accept", "application/json")
 		built.Header.Set("Content-Type", "application/json")
 		return built, nil
-	case hierarchy.VerificationCloudEvents:
+	case subscription.VerificationCloudEvents:
 		if e.cfg.Verification.Origin == "" {
 			return built, errors.New("Config.Verification.Origin is not set in this process")
 		}
@@ -105,15 +106,15 @@ func (t *target) bare(method string) dialect.Request {
 
 // proves says whether an answer, which has a status of 2xx, is that of an endpoint
 // that expects to be asked.
-func proves(method hierarchy.Verification, nonce, origin string, header http.Header, body []byte) bool {
+func proves(method subscription.Verification, nonce, origin string, header http.Header, body []byte) bool {
 	switch method {
-	case hierarchy.VerificationChallenge:
+	case subscription.VerificationChallenge:
 		return string(bytes.TrimSpace(body)) == nonce || member(body, "challenge") == nonce && !repeats(body)
-	case hierarchy.VerificationRESTHooks:
+	case subscription.VerificationRESTHooks:
 		return header.Get(headerHookSecret) == nonce
-	case hierarchy.VerificationEcho:
+	case subscription.VerificationEcho:
 		return member(body, "echo") == nonce
-	case hierarchy.VerificationCloudEvents:
+	case subscription.VerificationCloudEvents:
 		allowed := header.Get(headerAllowedOrigin)
 		return allowed == "*" || strings.EqualFold(allowed, origin)
 	default:
@@ -126,9 +127,9 @@ func proves(method hierarchy.Verification, nonce, origin string, header http.Hea
 func repeats(body []byte) bool { return member(body, "type") == ChallengeEventType }
 
 // unprovenBy is why an answer proves nothing.
-func unprovenBy(method hierarchy.Verification, body []byte) string {
+func unprovenBy(method subscription.Verification, body []byte) string {
 	reason := attempt.ClassProof + ": the answer does not prove that the endpoint wants requests"
-	if method == hierarchy.VerificationChallenge && repeats(body) {
+	if method == subscription.VerificationChallenge && repeats(body) {
 		reason += ": it repeats the request; it must have the challenge without the type"
 	}
 	return reason

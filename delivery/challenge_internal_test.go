@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const aNonce = "5e1f"
@@ -16,36 +16,36 @@ func TestAnswersThatProve(t *testing.T) {
 	t.Parallel()
 	header := func(name, value string) http.Header { return http.Header{name: {value}} }
 	for name, a := range map[string]struct {
-		method hierarchy.Verification
+		method subscription.Verification
 		header http.Header
 		body   string
 	}{
-		"the challenge as text":      {hierarchy.VerificationChallenge, nil, aNonce},
-		"a line of text":             {hierarchy.VerificationChallenge, nil, aNonce + "\r\n"},
-		"the challenge among others": {hierarchy.VerificationChallenge, nil, ` {"ok": true, "challenge": "5e1f", "token": [1]} `},
-		"escapes":                    {hierarchy.VerificationChallenge, nil, `{"challenge": "\u0035e1f"}`},
-		"an echo":                    {hierarchy.VerificationEcho, nil, `{"echo":"5e1f"}`},
-		"this origin":                {hierarchy.VerificationCloudEvents, header("Webhook-Allowed-Origin", "Hooks.example.com"), ""},
-		"each origin":                {hierarchy.VerificationCloudEvents, header("Webhook-Allowed-Origin", "*"), ""},
-		"the header":                 {hierarchy.VerificationRESTHooks, header("X-Hook-Secret", aNonce), "no matter"},
+		"the challenge as text":      {subscription.VerificationChallenge, nil, aNonce},
+		"a line of text":             {subscription.VerificationChallenge, nil, aNonce + "\r\n"},
+		"the challenge among others": {subscription.VerificationChallenge, nil, ` {"ok": true, "challenge": "5e1f", "token": [1]} `},
+		"escapes":                    {subscription.VerificationChallenge, nil, `{"challenge": "\u0035e1f"}`},
+		"an echo":                    {subscription.VerificationEcho, nil, `{"echo":"5e1f"}`},
+		"this origin":                {subscription.VerificationCloudEvents, header("Webhook-Allowed-Origin", "Hooks.example.com"), ""},
+		"each origin":                {subscription.VerificationCloudEvents, header("Webhook-Allowed-Origin", "*"), ""},
+		"the header":                 {subscription.VerificationRESTHooks, header("X-Hook-Secret", aNonce), "no matter"},
 	} {
 		require.True(t, proves(a.method, aNonce, "hooks.example.com", a.header, []byte(a.body)), name)
 		require.False(t, proves("", aNonce, "hooks.example.com", a.header, []byte(a.body)), name)
-		for _, other := range hierarchy.Verifications() {
+		for _, other := range subscription.Verifications() {
 			if other != a.method && a.header != nil {
 				require.False(t, proves(other, aNonce, "hooks.example.com", a.header, nil), "%s for %s", name, other)
 			}
 		}
 	}
-	require.False(t, proves(hierarchy.VerificationEcho, aNonce, "", nil, []byte(aNonce)), "an echo is JSON")
-	require.False(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(`["5e1f"]`)))
-	require.False(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f"`)), "cut off")
+	require.False(t, proves(subscription.VerificationEcho, aNonce, "", nil, []byte(aNonce)), "an echo is JSON")
+	require.False(t, proves(subscription.VerificationChallenge, aNonce, "", nil, []byte(`["5e1f"]`)))
+	require.False(t, proves(subscription.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f"`)), "cut off")
 	for _, body := range []string{
 		`{"challenge":"5e1f","type":"riverhook.challenge"}`, ` {"type": "riverhook\u002echallenge", "challenge": "5e1f", "received": true}`,
 	} {
-		require.False(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(body)), "the request again")
+		require.False(t, proves(subscription.VerificationChallenge, aNonce, "", nil, []byte(body)), "the request again")
 	}
-	require.True(t, proves(hierarchy.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f","type":"reply"}`)))
+	require.True(t, proves(subscription.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f","type":"reply"}`)))
 }
 
 func FuzzNothingProvesWithoutTheNonce(f *testing.F) {
@@ -56,8 +56,8 @@ func FuzzNothingProvesWithoutTheNonce(f *testing.F) {
 		f.Add(body, body)
 	}
 	f.Fuzz(func(t *testing.T, body, value string) {
-		for _, method := range []hierarchy.Verification{
-			hierarchy.VerificationChallenge, hierarchy.VerificationEcho, hierarchy.VerificationRESTHooks,
+		for _, method := range []subscription.Verification{
+			subscription.VerificationChallenge, subscription.VerificationEcho, subscription.VerificationRESTHooks,
 		} {
 			const nonce = "b2c4 that nobody was sent"
 			header := http.Header{headerHookSecret: {value}, headerAllowedOrigin: {value}}

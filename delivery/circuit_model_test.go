@@ -13,7 +13,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // judge is an endpoint that looks, at each request, whether it may be made.
@@ -109,7 +109,7 @@ func TestCircuit_SendsNothingThatItShouldHold(t *testing.T) {
 	j := newJudge(b)
 	engines := []*delivery.Engine{b.engine(nil), b.engine(nil)}
 	checkFor(t, 15*time.Second, func(rt *rapid.T) {
-		sub := b.subscribe(j.r, func(spec *hierarchy.SubscriptionSpec) {
+		sub := b.subscribe(j.r, func(spec *subscription.Spec) {
 			schedules := []string{"seconds", delivery.ScheduleServo, delivery.ScheduleNone}
 			spec.Schedule, spec.MaxInFlight = rapid.SampledFrom(schedules).Draw(rt, "schedule"), 1
 		})
@@ -170,7 +170,7 @@ func TestCircuit_StretchesNoScheduleOfADeliveryAlone(t *testing.T) {
 	engines := []*delivery.Engine{b.engine(nil), b.engine(nil)}
 	b.subs = engines[0].Subscriptions()
 	checkFor(t, 15*time.Second, func(rt *rapid.T) {
-		sub := b.subscribe(j.r, func(spec *hierarchy.SubscriptionSpec) {
+		sub := b.subscribe(j.r, func(spec *subscription.Spec) {
 			spec.Schedule = rapid.SampledFrom([]string{"growing", "steady", delivery.ScheduleServo, delivery.ScheduleStandard}).Draw(rt, "schedule")
 		})
 		defer func() { require.NoError(rt, b.subs.Delete(t.Context(), sub.ID)) }()

@@ -13,7 +13,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // The failures of one delivery open the circuit that is in its own way.
@@ -22,7 +22,7 @@ func TestCircuit_ADeliveryAloneKeepsItsSchedule(t *testing.T) {
 	b := clockBundle(t)
 	engine := b.engine(nil)
 	r := b.always(deliverytest.Answer{Status: 500})
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleServo })
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleServo })
 	id := b.enqueue(nil)
 	start, ended := b.databaseTime(), 15*time.Minute
 	var at []time.Duration
@@ -97,7 +97,7 @@ func TestCircuit_NeverTwoProbes(t *testing.T) {
 	b := newBundle(t)
 	b.cfg.MaintenanceInterval = 10 * time.Millisecond
 	r := b.crowd()
-	b.subscribe(r.Receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "hourly" })
+	b.subscribe(r.Receiver, func(spec *subscription.Spec) { spec.Schedule = "hourly" })
 	b.enqueueMany("some.event", events)
 	b.drain(b.engine(nil))
 	require.Len(t, r.Requests(), events)
@@ -139,7 +139,7 @@ func TestCircuit_TheEarliestRetryIsItsProbe(t *testing.T) {
 	b := newBundle(t)
 	r, engine := b.receiver(nil), b.engine(nil)
 	r.Script(slices.Repeat([]deliverytest.Answer{{Status: 500}}, 8)...)
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "hourly" })
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "hourly" })
 	ids := make([]string, 5)
 	for i := range ids {
 		ids[i] = b.enqueue(nil)
@@ -199,7 +199,7 @@ func TestCircuit_AWaitThatWasAskedForLetsNoRetryThrough(t *testing.T) {
 			b.cfg.ThrottleWait = c.setting
 			r, engine := b.receiver(nil), b.engine(nil)
 			r.Script(deliverytest.Answer{Status: 500}, c.answer)
-			sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "seconds" })
+			sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "seconds" })
 			first := b.enqueue(nil)
 			b.drain(engine)
 			second := b.enqueue(nil)

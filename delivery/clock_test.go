@@ -14,9 +14,9 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // clockBundle is a bundle on a database whose clock is set by jump: all of its
@@ -86,8 +86,8 @@ func TestAnEngineWhoseClockIsWrongGoesByTheDatabases(t *testing.T) {
 			marked := b.receiver(nil)
 			failing.Script(deliverytest.Answer{Status: 500})
 			throttled.Script(deliverytest.Answer{Status: 503, Header: http.Header{"Retry-After": {"1800"}}})
-			twice := func(pattern string) func(spec *hierarchy.SubscriptionSpec) {
-				return func(spec *hierarchy.SubscriptionSpec) { spec.Events, spec.Schedule = []string{pattern}, "twice" }
+			twice := func(pattern string) func(spec *subscription.Spec) {
+				return func(spec *subscription.Spec) { spec.Events, spec.Schedule = []string{pattern}, "twice" }
 			}
 			b.subscribe(failing, twice("failing.event"))
 			b.subscribe(throttled, twice("throttled.event"))
@@ -177,11 +177,11 @@ func TestADatabaseClockThatIsSetForwardLosesNothing(t *testing.T) {
 		}
 		return deliverytest.Answer{Status: 500}
 	}})
-	b.subscribe(hanging, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"hanging.event"} })
-	b.subscribe(failing, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(hanging, func(spec *subscription.Spec) { spec.Events = []string{"hanging.event"} })
+	b.subscribe(failing, func(spec *subscription.Spec) {
 		spec.Events, spec.Schedule = []string{"failing.event"}, "twice"
 	})
-	b.subscribe(down, func(spec *hierarchy.SubscriptionSpec) { spec.Events, spec.Schedule = []string{"down.event"}, "patient" })
+	b.subscribe(down, func(spec *subscription.Spec) { spec.Events, spec.Schedule = []string{"down.event"}, "patient" })
 	first := b.start(b.engine(func(cfg *delivery.Config) { cfg.ID = "first" }))
 	hung := b.enqueue(func(in *outbox.Intent) { in.Type = "hanging.event" })
 	b.wait(hanging, 1)

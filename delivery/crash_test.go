@@ -7,7 +7,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // crashAt runs an engine that kills itself at a point, lets another take over,
@@ -83,7 +83,7 @@ func TestACrashOnTheLastAttemptLeavesThatAttempt(t *testing.T) {
 	b := newBundle(t)
 	receiver := b.receiver(nil)
 	receiver.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(receiver, func(spec *subscription.Spec) {
 		operatorOnly(spec)
 		spec.Schedule = "twice"
 	})

@@ -10,7 +10,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // What docs/operations.md says of a request that is out when its subscription is deactivated.
@@ -28,7 +28,7 @@ func TestDeactivate_WhileARequestIsOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t)
-			var sub *hierarchy.Created
+			var sub *subscription.Created
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if _, err := b.subs.Deactivate(r.Context(), sub.ID, "by hand"); err != nil {
 					panic(err)
@@ -37,7 +37,7 @@ func TestDeactivate_WhileARequestIsOut(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 			var err error
-			sub, err = b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+			sub, err = b.subs.Create(t.Context(), subscription.Spec{
 				URL:      server.URL,
 				Events:   []string{"**"},
 				Owner:    "owner",
@@ -67,8 +67,8 @@ func TestReason_OfAScheduleWithOneAttempt(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
-		spec.Schedule, spec.Deactivation = delivery.ScheduleNone, &hierarchy.DeactivationRules{Failures: 1}
+	sub := b.subscribe(r, func(spec *subscription.Spec) {
+		spec.Schedule, spec.Deactivation = delivery.ScheduleNone, &subscription.DeactivationRules{Failures: 1}
 	})
 	engine := b.engine(nil)
 	id := b.enqueue(nil)
@@ -82,7 +82,7 @@ func TestCreate_AnUnknownScheduleListsNamesInOrder(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	for range 5 {
-		_, err := b.engine(nil).Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+		_, err := b.engine(nil).Subscriptions().Create(t.Context(), subscription.Spec{
 			URL:      "https://example.com",
 			Events:   []string{"**"},
 			Owner:    "owner",

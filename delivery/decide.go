@@ -13,8 +13,9 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/payload"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // What becomes of an intent for one subscription. outcomeDeliver is a delivery;
@@ -34,7 +35,7 @@ const (
 
 // decision is what was decided for one match.
 type decision struct {
-	hierarchy.Match
+	subscription.Match
 
 	DeliveryID   uuid.UUID // of a delivery
 	Outcome      string
@@ -54,7 +55,7 @@ type decision struct {
 // up of that fails the decisions that it is for; where by has stalled, nothing of what
 // it returns is to be used.
 func (e *Engine) decide(
-	ctx context.Context, by *callbacks.Caller, in *intent, matches []hierarchy.Match, tries map[uuid.UUID]int,
+	ctx context.Context, by *callbacks.Caller, in *intent, matches []subscription.Match, tries map[uuid.UUID]int,
 	messages map[string]dialect.Message,
 ) (decisions []decision, made map[string]dialect.Message) {
 	decisions = make([]decision, len(matches))
@@ -73,7 +74,7 @@ func (e *Engine) decide(
 	made = e.makeMessages(ctx, by, in.Event, decisions, messages)
 	for i := range decisions {
 		d := &decisions[i]
-		if d.Outcome == decisionDeliver && d.Subscription.State == hierarchy.StatePaused {
+		if d.Outcome == decisionDeliver && d.Subscription.State == subscription.StatePaused {
 			d.Hold = attempt.HoldPaused
 		}
 	}
@@ -81,11 +82,11 @@ func (e *Engine) decide(
 }
 
 // inactiveReason is why no deliveries are made for a subscription; "" where they are.
-func inactiveReason(sub *hierarchy.Subscription) string {
+func inactiveReason(sub *subscription.Subscription) string {
 	switch sub.State {
-	case hierarchy.StateDeactivated:
+	case subscription.StateDeactivated:
 		return attempt.DeactivatedReason(sub.StateReason)
-	case hierarchy.StatePendingVerification:
+	case subscription.StatePendingVerification:
 		return attempt.UnverifiedReason(sub.StateReason)
 	default:
 		return ""
@@ -212,7 +213,7 @@ func (e *Engine) makeMessage(ctx context.Context, by *callbacks.Caller, ev diale
 		return dialect.Message{}, &decision{Outcome: decisionWaiting, Reason: fmt.Sprintf("no dialect %q in this process", name)}
 	}
 	data := ev.Data
-	if x, found := e.cfg.Externalizers.Find(name, ev.ResourceKind, ev.Type); found && !hierarchy.IsReserved(ev.Type) {
+	if x, found := e.cfg.Externalizers.Find(name, ev.ResourceKind, ev.Type); found && !event.IsReserved(ev.Type) {
 		var err error
 		if data, err = e.callExternalizer(ctx, by, name, x, ev); err != nil {
 			switch {

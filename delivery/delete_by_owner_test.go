@@ -14,6 +14,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // ada has a delivery in each state in which one can wait: for its retry, for a
@@ -27,9 +28,9 @@ func TestWhatIsPendingForARemovedPrincipalEndsCancelled(t *testing.T) {
 		}
 		return nil
 	}))
-	of := func(owner string, change func(spec *hierarchy.SubscriptionSpec)) (*deliverytest.Receiver, uuid.UUID) {
+	of := func(owner string, change func(spec *subscription.Spec)) (*deliverytest.Receiver, uuid.UUID) {
 		r := b.always(deliverytest.Answer{Status: 500})
-		return r, b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+		return r, b.subscribe(r, func(spec *subscription.Spec) {
 			spec.Owner, spec.Schedule = owner, "hourly"
 			if change != nil {
 				change(spec)
@@ -37,8 +38,8 @@ func TestWhatIsPendingForARemovedPrincipalEndsCancelled(t *testing.T) {
 		}).ID
 	}
 	failing, failingID := of("ada", nil)
-	_, pausedID := of("ada", func(spec *hierarchy.SubscriptionSpec) { spec.Paused = true })
-	undecided, undecidedID := of("ada", func(spec *hierarchy.SubscriptionSpec) { spec.Permission = "audit" })
+	_, pausedID := of("ada", func(spec *subscription.Spec) { spec.Paused = true })
+	undecided, undecidedID := of("ada", func(spec *subscription.Spec) { spec.Permission = "audit" })
 	_, bobsID := of("bob", nil)
 	var ids []string
 	for range 6 { // five failures open the circuit
@@ -125,12 +126,12 @@ func TestDeleteByOwner_AboveAFormerPathByTheEnginesTree(t *testing.T) {
 	b.cfg.Tree = sites
 	subs := b.engine(nil).Subscriptions()
 	for _, site := range []hierarchy.Path{"/a", "/d"} {
-		b.subscribe(b.always(deliverytest.Answer{}), func(spec *hierarchy.SubscriptionSpec) { spec.Owner, spec.Site = "ada", site })
+		b.subscribe(b.always(deliverytest.Answer{}), func(spec *subscription.Spec) { spec.Owner, spec.Site = "ada", site })
 	}
 	_, err = sites.Move(t.Context(), "/a/b", "/d")
 	require.NoError(t, err)
 
-	n, err := subs.DeleteByOwner(t.Context(), "ada", &hierarchy.DeleteByOwnerOpts{Above: "/a/b"})
+	n, err := subs.DeleteByOwner(t.Context(), "ada", &subscription.DeleteByOwnerOpts{Above: "/a/b"})
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	left, err := listed(subs.List(t.Context(), nil))

@@ -8,8 +8,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // captured is what a running engine has sent in one dialect: a request before its
@@ -41,11 +41,11 @@ func captureAll(t *testing.T) map[string]captured {
 	b.subs = engine.Subscriptions()
 
 	out, receivers := map[string]captured{}, map[string]*deliverytest.Receiver{}
-	ids := map[string]hierarchy.Subscription{}
+	ids := map[string]subscription.Subscription{}
 	for _, name := range dialects.Names() {
 		r := b.receiver(&deliverytest.ReceiverConfig{Verifier: dialect.Unsigned{}})
 		receivers[name] = r
-		ids[name] = b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Dialect = name })
+		ids[name] = b.subscribe(r, func(spec *subscription.Spec) { spec.Dialect = name })
 	}
 	b.start(engine)
 	send := func(n int) {
@@ -116,7 +116,7 @@ func TestAnEventWithoutDataIsSentInEachDialect(t *testing.T) {
 	receivers := map[string]*deliverytest.Receiver{}
 	for _, d := range dialect.BuiltIn() {
 		r := b.receiver(&deliverytest.ReceiverConfig{Verifier: verifiers[d.Name()]})
-		b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Dialect = d.Name() })
+		b.subscribe(r, func(spec *subscription.Spec) { spec.Dialect = d.Name() })
 		receivers[d.Name()] = r
 	}
 	b.enqueue(func(in *outbox.Intent) { in.Data = nil })
@@ -154,7 +154,7 @@ func TestAnEngineKnowsAllBuiltInDialectsByDefault(t *testing.T) {
 	b := newBundle(t)
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Dialects = nil })
 	for _, d := range dialect.BuiltIn() {
-		_, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+		_, err := engine.Subscriptions().Create(t.Context(), subscription.Spec{
 			Dialect: d.Name(),
 			Events:  []string{"**"},
 			Name:    d.Name(),

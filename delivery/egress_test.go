@@ -22,7 +22,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // refuseAll leaves no address open.
@@ -37,17 +37,17 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	tokens := newTokenServer(t)
-	twice := func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" }
+	twice := func(spec *subscription.Spec) { spec.Schedule = "twice" }
 	subs := map[string]uuid.UUID{
 		"plain":       b.subscribe(r, twice).ID,
 		"with tokens": b.authorized(r, oauth2(tokens.URL)),
-		"with TLS settings": b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+		"with TLS settings": b.subscribe(r, func(spec *subscription.Spec) {
 			spec.Schedule, spec.TLS.RootCAs = "twice", newAuthority(t).pem()
 		}).ID,
 	}
 	url := r.URL()
-	toProve := map[hierarchy.Verification]uuid.UUID{}
-	for _, method := range hierarchy.Verifications() {
+	toProve := map[subscription.Verification]uuid.UUID{}
+	for _, method := range subscription.Verifications() {
 		toProve[method] = b.toProve(fmt.Sprintf("%s/%s", url, method), method).ID
 	}
 	b.exec(`UPDATE riverhook.endpoint_challenge SET due_at = NULL`) // by nobody but the closed engine
@@ -72,13 +72,13 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	}
 
 	// Creation, and each URL in it.
-	_, err := closed.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+	_, err := closed.Subscriptions().Create(t.Context(), subscription.Spec{
 		URL:    url,
 		Events: []string{"**"},
 		Owner:  "owner",
 	})
 	require.ErrorIs(t, err, egress.ErrBlocked)
-	_, err = closed.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+	_, err = closed.Subscriptions().Create(t.Context(), subscription.Spec{
 		URL:         "https://example.com/",
 		Events:      []string{"**"},
 		Owner:       "owner",
@@ -87,10 +87,10 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	require.ErrorIs(t, err, egress.ErrBlocked)
 
 	// Update.
-	_, err = closed.Subscriptions().Update(t.Context(), subs["plain"], hierarchy.SubscriptionUpdate{URL: &url})
+	_, err = closed.Subscriptions().Update(t.Context(), subs["plain"], subscription.Update{URL: &url})
 	require.ErrorIs(t, err, egress.ErrBlocked)
 	credentials := oauth2(tokens.URL)
-	_, err = closed.Subscriptions().Update(t.Context(), subs["plain"], hierarchy.SubscriptionUpdate{Credentials: &credentials})
+	_, err = closed.Subscriptions().Update(t.Context(), subs["plain"], subscription.Update{Credentials: &credentials})
 	require.ErrorIs(t, err, egress.ErrBlocked)
 
 	// Pings, that of a new secret among them.
@@ -98,7 +98,7 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 		a, err := closed.Ping(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, delivery.OutcomeBlocked, a.Outcome, name)
-		_, err = closed.Subscriptions().RotateSecret(t.Context(), id, &hierarchy.RotateOpts{Confirm: true})
+		_, err = closed.Subscriptions().RotateSecret(t.Context(), id, &subscription.RotateOpts{Confirm: true})
 		require.NoError(t, err)
 		a, err = closed.ConfirmSecret(t.Context(), id)
 		require.NoError(t, err)
@@ -133,7 +133,7 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 
 	// Questions.
 	for name, id := range subs {
-		_, err := b.subs.Update(t.Context(), id, hierarchy.SubscriptionUpdate{Events: &[]string{"before:**"}})
+		_, err := b.subs.Update(t.Context(), id, subscription.Update{Events: &[]string{"before:**"}})
 		require.NoError(t, err, name)
 	}
 	answer, err := closed.Ask(t.Context(), mayDelete())
@@ -225,7 +225,7 @@ func TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints(t *testing.T)
 	proxy := newConnectProxy(t)
 	r := b.receiver(nil)
 	name := strings.Replace(r.URL(), "127.0.0.1", "hooks.example.com", 1)
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.URL, spec.Schedule = name, "hourly" }).ID
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.URL, spec.Schedule = name, "hourly" }).ID
 	var failing, deactivated atomic.Int64
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Deactivation = delivery.DeactivationRules{
@@ -258,7 +258,7 @@ func TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints(t *testing.T)
 	require.Equal(t, []string{"pending", ""}, []string{d.State, d.Hold}, "no circuit has opened")
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.subscription_health`))
 	require.Zero(t, failing.Load()+deactivated.Load())
-	require.Equal(t, hierarchy.StateActive, b.subscription(sub).State)
+	require.Equal(t, subscription.StateActive, b.subscription(sub).State)
 
 	proxy.status.Store(0)
 	b.drain(engine)
@@ -283,7 +283,7 @@ func TestAProxyThatFailsExhaustsTheScheduleWithoutCountingAgainstTheSubscription
 	proxy := newConnectProxy(t)
 	proxy.status.Store(500)
 	r := b.receiver(nil)
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleNone }).ID
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleNone }).ID
 	through := func(cfg *delivery.Config) {
 		cfg.Egress = b.policy(func(cfg *egress.Config) { cfg.Proxy = &egress.Proxy{URL: proxy.URL} })
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // authorizations are the Authorization headers of what a receiver was sent.
@@ -85,8 +85,8 @@ func says(status int, body string) http.HandlerFunc {
 }
 
 // oauth2 are credentials for a token endpoint.
-func oauth2(tokenURL string) hierarchy.Credentials {
-	return hierarchy.Credentials{OAuth2: &hierarchy.OAuth2Credentials{
+func oauth2(tokenURL string) subscription.Credentials {
+	return subscription.Credentials{OAuth2: &subscription.OAuth2Credentials{
 		AuthStyle:    "header",
 		ClientID:     "hooks",
 		ClientSecret: "cl1ent-s3cret",
@@ -95,9 +95,9 @@ func oauth2(tokenURL string) hierarchy.Credentials {
 }
 
 // authorized subscribes a receiver with credentials.
-func (b *bundle) authorized(r *deliverytest.Receiver, c hierarchy.Credentials) uuid.UUID {
+func (b *bundle) authorized(r *deliverytest.Receiver, c subscription.Credentials) uuid.UUID {
 	b.t.Helper()
-	return b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Credentials, spec.Schedule = c, "twice" }).ID
+	return b.subscribe(r, func(spec *subscription.Spec) { spec.Credentials, spec.Schedule = c, "twice" }).ID
 }
 
 func TestRequestsCarryTheCredentialsOfTheirSubscription(t *testing.T) {
@@ -105,9 +105,9 @@ func TestRequestsCarryTheCredentialsOfTheirSubscription(t *testing.T) {
 	b := newBundle(t)
 	engine := b.engine(nil)
 
-	for want, c := range map[string]hierarchy.Credentials{
+	for want, c := range map[string]subscription.Credentials{
 		"":                       {},
-		"Basic aG9va3M6cGFzcw==": {Basic: &hierarchy.BasicCredentials{Username: "hooks", Password: "pass"}},
+		"Basic aG9va3M6cGFzcw==": {Basic: &subscription.BasicCredentials{Username: "hooks", Password: "pass"}},
 		"Bearer b34rer":          {Bearer: "b34rer"},
 		"Bearer token-1":         oauth2(newTokenServer(t).URL),
 	} {
@@ -159,7 +159,7 @@ func TestTokensAreAskedForAtAnInternationalHostInASCII(t *testing.T) {
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Egress = b.policy(func(cfg *egress.Config) { cfg.Resolver = resolver{"127.0.0.1"} })
 	})
-	at := func(host string) hierarchy.Credentials {
+	at := func(host string) subscription.Credentials {
 		return oauth2(strings.Replace(tokens.URL, "127.0.0.1", host, 1))
 	}
 	port := strings.TrimPrefix(tokens.URL, "http://127.0.0.1")
@@ -169,7 +169,7 @@ func TestTokensAreAskedForAtAnInternationalHostInASCII(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 	changed := at("m\u00e4rz.example")
-	_, err = b.subs.Update(t.Context(), sub, hierarchy.SubscriptionUpdate{Credentials: &changed})
+	_, err = b.subs.Update(t.Context(), sub, subscription.Update{Credentials: &changed})
 	require.NoError(t, err)
 	a, err = engine.Ping(t.Context(), sub)
 	require.NoError(t, err)
@@ -285,20 +285,20 @@ func TestChangedCredentialsAreUsedFromThenOn(t *testing.T) {
 	b := newBundle(t)
 	engine := b.engine(nil)
 	r := b.receiver(nil)
-	id := b.authorized(r, hierarchy.Credentials{Bearer: "first"})
-	update := func(u hierarchy.SubscriptionUpdate) {
+	id := b.authorized(r, subscription.Credentials{Bearer: "first"})
+	update := func(u subscription.Update) {
 		_, err := b.subs.Update(t.Context(), id, u)
 		require.NoError(t, err)
 		b.enqueue(nil)
 		b.drain(engine)
 	}
 
-	update(hierarchy.SubscriptionUpdate{})
-	update(hierarchy.SubscriptionUpdate{Credentials: &hierarchy.Credentials{Bearer: "second"}})
+	update(subscription.Update{})
+	update(subscription.Update{Credentials: &subscription.Credentials{Bearer: "second"}})
 	name := "renamed"
-	update(hierarchy.SubscriptionUpdate{Name: &name})
-	update(hierarchy.SubscriptionUpdate{Credentials: &hierarchy.Credentials{}})
-	update(hierarchy.SubscriptionUpdate{Credentials: &hierarchy.Credentials{Bearer: "third"}})
+	update(subscription.Update{Name: &name})
+	update(subscription.Update{Credentials: &subscription.Credentials{}})
+	update(subscription.Update{Credentials: &subscription.Credentials{Bearer: "third"}})
 
 	require.Equal(t, []string{"Bearer first", "Bearer second", "Bearer second", "", "Bearer third"}, authorizations(r))
 	require.Equal(t, 4, b.subscription(id).CredentialsVersion)
@@ -316,17 +316,17 @@ func TestCredentialsAreSealedAndShownNowhere(t *testing.T) {
 	hidden := []string{"b34rer", "p4ss", "cl1ent-s3cret", "token-1", "token-2", strings.Split(mine.key, "\n")[1]}
 	tokens := newTokenServer(t, grant("token-1", 60), says(400, `{"error": "cl1ent-s3cret"}`))
 	var shown []any
-	for _, c := range []hierarchy.Credentials{
-		{Bearer: "b34rer"}, {Basic: &hierarchy.BasicCredentials{Username: "u", Password: "p4ss"}}, oauth2(tokens.URL), oauth2(tokens.URL),
+	for _, c := range []subscription.Credentials{
+		{Bearer: "b34rer"}, {Basic: &subscription.BasicCredentials{Username: "u", Password: "p4ss"}}, oauth2(tokens.URL), oauth2(tokens.URL),
 	} {
 		r := b.receiver(nil)
 		r.Script(deliverytest.Answer{Status: 401})
-		sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+		sub := b.subscribe(r, func(spec *subscription.Spec) {
 			spec.Credentials, spec.Schedule = c, "twice"
-			spec.TLS = hierarchy.EndpointTLS{
+			spec.TLS = subscription.EndpointTLS{
 				RootCAs:     ca.pem(),
 				Certificate: mine.cert,
-				Key:         hierarchy.Credential(mine.key),
+				Key:         subscription.Credential(mine.key),
 			}
 			shown = append(shown, *spec, spec)
 		})
@@ -375,8 +375,8 @@ func TestCredentialsAreSealedAndShownNowhere(t *testing.T) {
 func TestTheCredentialsOfADeletedSubscriptionAreDeleted(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	one := b.authorized(b.receiver(nil), hierarchy.Credentials{Bearer: "one"})
-	b.authorized(b.receiver(nil), hierarchy.Credentials{Bearer: "other"})
+	one := b.authorized(b.receiver(nil), subscription.Credentials{Bearer: "one"})
+	b.authorized(b.receiver(nil), subscription.Credentials{Bearer: "other"})
 	require.Equal(t, 2, b.count(`SELECT count(*) FROM riverhook.endpoint_auth`))
 
 	require.NoError(t, b.subs.Delete(t.Context(), one))
@@ -390,8 +390,8 @@ func TestCredentialsThatCannotBeOpenedWaitForAProcessThatCan(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	sub := b.authorized(r, hierarchy.Credentials{Bearer: "b34rer"})
-	other := b.authorized(b.receiver(nil), hierarchy.Credentials{Bearer: "of-another"})
+	sub := b.authorized(r, subscription.Credentials{Bearer: "b34rer"})
+	other := b.authorized(b.receiver(nil), subscription.Credentials{Bearer: "of-another"})
 
 	// What was sealed for one subscription opens for no other.
 	b.exec(`UPDATE riverhook.endpoint_auth a SET value = o.value FROM riverhook.endpoint_auth o

@@ -14,7 +14,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // before calls f once, before the first query of a name.
@@ -41,9 +41,9 @@ func (b *bundle) interrupted(query string, f func()) *delivery.Engine {
 
 // moved is a subscription of from that is moved to another receiver, with other
 // credentials, after an engine has read it and before it has loaded the credentials.
-func (b *bundle) moved(from, to *deliverytest.Receiver, change func(spec *hierarchy.SubscriptionSpec)) (*delivery.Engine, uuid.UUID) {
+func (b *bundle) moved(from, to *deliverytest.Receiver, change func(spec *subscription.Spec)) (*delivery.Engine, uuid.UUID) {
 	b.t.Helper()
-	sub := b.subscribe(from, func(spec *hierarchy.SubscriptionSpec) {
+	sub := b.subscribe(from, func(spec *subscription.Spec) {
 		spec.Credentials.Bearer = "of-from"
 		if change != nil {
 			change(spec)
@@ -51,8 +51,8 @@ func (b *bundle) moved(from, to *deliverytest.Receiver, change func(spec *hierar
 	})
 	url := to.URL()
 	return b.interrupted("LoadEndpointAuths", func() {
-		_, err := b.subs.Update(b.t.Context(), sub.ID, hierarchy.SubscriptionUpdate{
-			URL: &url, Credentials: &hierarchy.Credentials{Bearer: "of-to"},
+		_, err := b.subs.Update(b.t.Context(), sub.ID, subscription.Update{
+			URL: &url, Credentials: &subscription.Credentials{Bearer: "of-to"},
 		})
 		require.NoError(b.t, err)
 	}), sub.ID
@@ -62,7 +62,7 @@ func TestCredentialsOfANewURLAreNotSentToTheFormerOne(t *testing.T) {
 	t.Parallel()
 	const changed = "its subscription was changed meanwhile"
 	for name, c := range map[string]struct {
-		change func(spec *hierarchy.SubscriptionSpec)
+		change func(spec *subscription.Spec)
 		send   func(b *bundle, engine *delivery.Engine, sub uuid.UUID, moved bool)
 	}{
 		"delivery": {nil, func(b *bundle, engine *delivery.Engine, sub uuid.UUID, moved bool) {
@@ -77,7 +77,7 @@ func TestCredentialsOfANewURLAreNotSentToTheFormerOne(t *testing.T) {
 			require.Equal(b.t, []any{"pending", 0, changed}, []any{d.State, d.Attempts, d.Reason})
 		}},
 		"question": {
-			func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"before:**"} },
+			func(spec *subscription.Spec) { spec.Events = []string{"before:**"} },
 			func(b *bundle, engine *delivery.Engine, _ uuid.UUID, moved bool) {
 				answer, err := engine.Ask(b.t.Context(), mayDelete())
 				require.NoError(b.t, err)
@@ -113,10 +113,10 @@ func TestAURLThatIsNotToBeProvenAnyMoreIsNotAsked(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	from, to := newProving(t, nil), newProving(t, nil)
-	sub := b.toProve(from.URL, hierarchy.VerificationChallenge)
+	sub := b.toProve(from.URL, subscription.VerificationChallenge)
 	engine := b.interrupted("GetSubscription", func() {
-		_, err := b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{
-			URL: &to.URL, Credentials: &hierarchy.Credentials{Bearer: "of-to"},
+		_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{
+			URL: &to.URL, Credentials: &subscription.Credentials{Bearer: "of-to"},
 		})
 		require.NoError(t, err)
 	})

@@ -8,16 +8,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const notOpened = "its credentials, headers or TLS settings cannot be opened in this process"
 
 // carrying subscribes a receiver with a token and a sealed header.
-func (b *bundle) carrying(r *deliverytest.Receiver) hierarchy.Subscription {
+func (b *bundle) carrying(r *deliverytest.Receiver) subscription.Subscription {
 	b.t.Helper()
-	return b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
-		spec.Credentials, spec.SecretHeaders = hierarchy.Credentials{Bearer: "b34rer"}, map[string]string{"X-Key": "k3y"}
+	return b.subscribe(r, func(spec *subscription.Spec) {
+		spec.Credentials, spec.SecretHeaders = subscription.Credentials{Bearer: "b34rer"}, map[string]string{"X-Key": "k3y"}
 	})
 }
 
@@ -70,12 +70,12 @@ func TestSealedCredentials_DoNotFollowAURLThatWaitsForItsProof(t *testing.T) {
 			b := newBundle(t)
 			p, thief := newProving(t, nil), newProving(t, nil)
 			engine := b.engine(withOrigin)
-			created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+			created, err := engine.Subscriptions().Create(t.Context(), subscription.Spec{
 				URL:           p.URL,
 				Events:        []string{"**"},
 				Owner:         "owner",
-				Verification:  hierarchy.VerificationChallenge,
-				Credentials:   hierarchy.Credentials{Bearer: "b34rer"},
+				Verification:  subscription.VerificationChallenge,
+				Credentials:   subscription.Credentials{Bearer: "b34rer"},
 				SecretHeaders: map[string]string{"X-Key": "k3y"},
 			})
 			require.NoError(t, err)
@@ -101,7 +101,7 @@ func TestSealedCredentials_GoWithAURLThatIsChangedByTheAPI(t *testing.T) {
 	first, second := b.receiver(nil), b.receiver(nil)
 	sub := b.carrying(first)
 	require.NoError(t, second.Trust(b.secret(sub.ID)))
-	update := func(u hierarchy.SubscriptionUpdate) {
+	update := func(u subscription.Update) {
 		t.Helper()
 		_, err := b.subs.Update(t.Context(), sub.ID, u)
 		require.NoError(t, err)
@@ -110,16 +110,16 @@ func TestSealedCredentials_GoWithAURLThatIsChangedByTheAPI(t *testing.T) {
 		require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
 	}
 
-	update(hierarchy.SubscriptionUpdate{URL: new(first.URL() + "/path")})
-	update(hierarchy.SubscriptionUpdate{Credentials: &hierarchy.Credentials{Bearer: "second"}})
-	update(hierarchy.SubscriptionUpdate{
+	update(subscription.Update{URL: new(first.URL() + "/path")})
+	update(subscription.Update{Credentials: &subscription.Credentials{Bearer: "second"}})
+	update(subscription.Update{
 		URL:           new(second.URL()),
-		Credentials:   &hierarchy.Credentials{Bearer: "third"},
+		Credentials:   &subscription.Credentials{Bearer: "third"},
 		SecretHeaders: &map[string]string{"X-Key": "k3y"},
 	})
 	_, err := b.subs.Reseal(t.Context(), nil)
 	require.NoError(t, err)
-	update(hierarchy.SubscriptionUpdate{SecretHeaders: &map[string]string{"X-Key": "k4y"}})
+	update(subscription.Update{SecretHeaders: &map[string]string{"X-Key": "k4y"}})
 
 	require.Equal(t, []string{"Bearer b34rer", "Bearer second"}, authorizations(first))
 	require.Equal(t, []string{"Bearer third", "Bearer third"}, authorizations(second))
@@ -133,12 +133,12 @@ func TestSealedCredentials_AreGivenAgainAfterTheURLWasPutRight(t *testing.T) {
 	r := b.receiver(nil)
 	sub := b.carrying(r)
 	b.exec(`UPDATE riverhook.subscription SET url = 'https://thief.example' WHERE id = $1`, sub.ID)
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:           r.URL(),
 		Events:        []string{"**"},
 		Owner:         "owner",
 		Schedule:      "soon",
-		Credentials:   hierarchy.Credentials{Bearer: "b34rer"},
+		Credentials:   subscription.Credentials{Bearer: "b34rer"},
 		SecretHeaders: map[string]string{"X-Key": "k3y"},
 	}
 
@@ -154,7 +154,7 @@ func TestSealedCredentials_AreGivenAgainAfterTheURLWasPutRight(t *testing.T) {
 }
 
 // secret is the one that a subscription's requests are signed with.
-func (b *bundle) secret(id uuid.UUID) hierarchy.Secret {
+func (b *bundle) secret(id uuid.UUID) subscription.Secret {
 	b.t.Helper()
 	secrets, err := b.subs.Secrets(b.t.Context(), id)
 	require.NoError(b.t, err)

@@ -17,13 +17,13 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // point subscribes a URL.
-func (b *bundle) point(url string, change func(spec *hierarchy.SubscriptionSpec)) uuid.UUID {
+func (b *bundle) point(url string, change func(spec *subscription.Spec)) uuid.UUID {
 	b.t.Helper()
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:      url,
 		Events:   []string{"**"},
 		Owner:    "owner",
@@ -70,15 +70,15 @@ func TestASubscriptionHasAuthoritiesAndAClientCertificateOfItsOwn(t *testing.T) 
 	servers, clients := newAuthority(t), newAuthority(t)
 	mine := clients.sign()
 	open, mutual := servers.serve(nil, noContent).URL, servers.serve(clients, noContent).URL
-	roots := func(spec *hierarchy.SubscriptionSpec) { spec.TLS.RootCAs = servers.pem() }
-	both := func(spec *hierarchy.SubscriptionSpec) {
-		spec.TLS = hierarchy.EndpointTLS{
+	roots := func(spec *subscription.Spec) { spec.TLS.RootCAs = servers.pem() }
+	both := func(spec *subscription.Spec) {
+		spec.TLS = subscription.EndpointTLS{
 			RootCAs:     servers.pem(),
 			Certificate: mine.cert,
-			Key:         hierarchy.Credential(mine.key),
+			Key:         subscription.Credential(mine.key),
 		}
 	}
-	other := func(spec *hierarchy.SubscriptionSpec) {
+	other := func(spec *subscription.Spec) {
 		both(spec)
 		spec.TLS.RootCAs = clients.pem()
 	}
@@ -113,7 +113,7 @@ func TestTLSSettingsThatChangeAreUsedFromThenOn(t *testing.T) {
 	}{
 		{"", "unreachable tls: "}, {servers.pem(), "delivered "}, {newAuthority(t).pem(), "unreachable tls: "}, {servers.pem(), "delivered "},
 	} {
-		_, err := b.subs.Update(t.Context(), sub, hierarchy.SubscriptionUpdate{TLS: &hierarchy.EndpointTLS{RootCAs: tc.roots}})
+		_, err := b.subs.Update(t.Context(), sub, subscription.Update{TLS: &subscription.EndpointTLS{RootCAs: tc.roots}})
 		require.NoError(t, err)
 		id := b.enqueue(nil)
 		b.drain(engine)
@@ -148,12 +148,12 @@ func TestATokenIsAskedForWithTheTLSSettingsOfItsSubscription(t *testing.T) {
 	mine := clients.sign()
 	tokens := servers.serve(clients, grant("token", 60))
 	r := b.receiver(nil)
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(r, func(spec *subscription.Spec) {
 		spec.Credentials = oauth2(tokens.URL)
-		spec.TLS = hierarchy.EndpointTLS{
+		spec.TLS = subscription.EndpointTLS{
 			RootCAs:     servers.pem(),
 			Certificate: mine.cert,
-			Key:         hierarchy.Credential(mine.key),
+			Key:         subscription.Credential(mine.key),
 		}
 	})
 

@@ -29,6 +29,7 @@ import (
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/internal/ttlcache"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // ErrNotMigrated is behind the error of Start on a database that is not migrated
@@ -70,7 +71,7 @@ type Engine struct {
 	schedules schedules
 	store     *store.Queries
 	frequent  *store.Queries // with plans that are kept
-	subs      *hierarchy.Subscriptions
+	subs      *subscription.Store
 	runs      heartbeat.Runs
 
 	opener   *credentials.Opener
@@ -81,7 +82,7 @@ type Engine struct {
 	intents    *batch.Group[uuid.UUID, *intent]
 	loads      *batch.Group[uuid.UUID, *target]
 	rereads    *batch.Group[reread, *store.RereadTargetsRow]
-	lookups    *batch.Group[hierarchy.Lookup, hierarchy.Found]
+	lookups    *batch.Group[hierarchy.Lookup, subscription.Found]
 	places     *batch.Group[hierarchy.Lookup, hierarchy.Place]
 	records    *batch.Group[*attempt.Transition, recorded]
 	releases   *batch.Group[release, int]
@@ -171,7 +172,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 
 func (e *Engine) makeSubscriptions() (err error) {
 	names := slices.Sorted(maps.Keys(e.schedules))
-	e.subs, err = hierarchy.NewSubscriptions(e.pool, &hierarchy.SubscriptionsConfig{
+	e.subs, err = subscription.NewStore(e.pool, &subscription.Config{
 		CheckFilter:         e.checkFilter,
 		CheckSecret:         e.cfg.Dialects.CheckSecret,
 		CheckURL:            e.checkURL,
@@ -198,7 +199,9 @@ func (e *Engine) makeBatches() {
 	smaller, single := usual, usual
 	smaller.MaxSize, single.Flushers = 300, 1
 	e.intents = newBatch(e, usual, e.loadIntents)
-	e.lookups = newBatch(e, smaller, e.resolver.Find)
+	e.lookups = newBatch(e, smaller, func(ctx context.Context, asked []hierarchy.Lookup) ([]subscription.Found, error) {
+		return subscription.Find(ctx, e.resolver, asked)
+	})
 	e.expansions = newBatch(e, smaller, e.commitExpansions)
 	e.loads = newBatch(e, usual, e.loadTargets)
 	e.places = newBatch(e, usual, e.resolver.Places)
@@ -220,4 +223,4 @@ func newBatch[In, Out any](e *Engine, cfg batch.Config, flush batch.Flush[In, Ou
 // Subscriptions is a store of subscriptions that refuses what this engine could
 // not deliver: URLs outside its egress policy, unknown dialects and schedules,
 // filters that do not compile.
-func (e *Engine) Subscriptions() *hierarchy.Subscriptions { return e.subs }
+func (e *Engine) Subscriptions() *subscription.Store { return e.subs }

@@ -18,8 +18,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // secretName is in everything personal that these tests plant: data, attributes,
@@ -99,8 +99,8 @@ func (b *bundle) spread(about access.Resource) {
 	words := errors.New("the directory says " + secretName)
 	said := deliverytest.Answer{Body: []byte(secretName), Header: http.Header{"X-Name": {secretName}}}
 	refused := deliverytest.Answer{Status: 422, Body: []byte(secretName)}
-	as := func(change func(spec *hierarchy.SubscriptionSpec)) func(spec *hierarchy.SubscriptionSpec) {
-		return func(spec *hierarchy.SubscriptionSpec) {
+	as := func(change func(spec *subscription.Spec)) func(spec *subscription.Spec) {
+		return func(spec *subscription.Spec) {
 			spec.Events = []string{"user.*"}
 			change(spec)
 		}
@@ -109,26 +109,26 @@ func (b *bundle) spread(about access.Resource) {
 		&said: "none", &refused: "none", {Status: 500, Body: []byte(secretName)}: "twice", {Raw: []byte(secretName + "\r\n\r\n")}: "none",
 		new(phrased("422 no " + secretName)): "none",
 	} {
-		b.subscribe(b.always(*answer), as(func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = schedule }))
+		b.subscribe(b.always(*answer), as(func(spec *subscription.Spec) { spec.Schedule = schedule }))
 	}
 	quiet := b.receiver(nil)
-	for _, change := range []func(spec *hierarchy.SubscriptionSpec){
-		func(spec *hierarchy.SubscriptionSpec) { spec.Paused = true },
-		func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "denied" },
-		func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "unknown" },
-		func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "undecided" },
-		func(spec *hierarchy.SubscriptionSpec) { spec.Dialect = "cloudevents" },
-		func(spec *hierarchy.SubscriptionSpec) { spec.Filter = `attributes["` + secretName + `"] == "x"` },
+	for _, change := range []func(spec *subscription.Spec){
+		func(spec *subscription.Spec) { spec.Paused = true },
+		func(spec *subscription.Spec) { spec.Owner = "denied" },
+		func(spec *subscription.Spec) { spec.Owner = "unknown" },
+		func(spec *subscription.Spec) { spec.Owner = "undecided" },
+		func(spec *subscription.Spec) { spec.Dialect = "cloudevents" },
+		func(spec *subscription.Spec) { spec.Filter = `attributes["` + secretName + `"] == "x"` },
 	} {
 		b.subscribe(quiet, as(change))
 	}
-	b.subscribe(quiet, func(spec *hierarchy.SubscriptionSpec) { // it receives the event of the exhausted delivery
+	b.subscribe(quiet, func(spec *subscription.Spec) { // it receives the event of the exhausted delivery
 		operatorOnly(spec)
 		spec.Events = []string{"riverhook.**"}
 	})
 	b.gate(b.always(deliverytest.Veto(secretName)), nil)
 	b.gate(b.always(refused), nil)
-	b.gate(quiet, func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "undecided" })
+	b.gate(quiet, func(spec *subscription.Spec) { spec.Owner = "undecided" })
 
 	revoked := false // while a retry waits
 	table := func(owner string) error {
@@ -273,7 +273,7 @@ func TestErase_AnswersThatArriveLate(t *testing.T) {
 						step(b, engine)
 					}
 					return answer
-				}}), func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "none" })
+				}}), func(spec *subscription.Spec) { spec.Schedule = "none" })
 				b.enqueue(personal)
 				b.drain(engine)
 				for _, step := range c.after {
@@ -309,7 +309,7 @@ func TestErase_QuestionsUnderWay(t *testing.T) {
 			return answer
 		}})
 		b.gate(r, nil)
-		b.gate(r, func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "undecided" })
+		b.gate(r, func(spec *subscription.Spec) { spec.Owner = "undecided" })
 		return b.guardedBy(accesstest.Table{"owner": nil, "undecided": errors.New("down: " + secretName)})
 	}
 

@@ -17,8 +17,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 var ada = access.Resource{Kind: "user", ID: "ada"}
@@ -48,7 +48,7 @@ func TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent(t *testing.T) {
 	echo := about(deliverytest.Answer{Body: []byte("lovelace"), Header: http.Header{"X-Name": {"lovelace"}}})
 	garbled := about(deliverytest.Answer{Raw: []byte("lovelace\r\n\r\n")})
 	sub := b.subscribe(echo, nil)
-	b.subscribe(garbled, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "none" })
+	b.subscribe(garbled, func(s *subscription.Spec) { s.Schedule = "none" })
 	engine := b.engine(nil)
 	id := b.enqueue(personal)
 	other := b.enqueue(func(in *outbox.Intent) { in.Resource.ID = "bob" })
@@ -106,9 +106,9 @@ func TestWhatIsPendingOfAResourceThatIsErasedIsCancelled(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	bad := b.always(deliverytest.Answer{Status: 500})
-	retried := b.subscribe(bad, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "twice" })
-	held := b.subscribe(bad, func(s *hierarchy.SubscriptionSpec) { s.Paused = true })
-	waiting := b.subscribe(bad, func(s *hierarchy.SubscriptionSpec) { s.Owner = "newcomer" })
+	retried := b.subscribe(bad, func(s *subscription.Spec) { s.Schedule = "twice" })
+	held := b.subscribe(bad, func(s *subscription.Spec) { s.Paused = true })
+	waiting := b.subscribe(bad, func(s *subscription.Spec) { s.Owner = "newcomer" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 	})
@@ -131,7 +131,7 @@ func TestWhatIsPendingOfAResourceThatIsErasedIsCancelled(t *testing.T) {
 
 	b.requireForgotten()
 	require.Len(t, bad.Requests(), 1)
-	for _, sub := range []hierarchy.Subscription{retried, held} {
+	for _, sub := range []subscription.Subscription{retried, held} {
 		require.Equal(t, "cancelled", b.delivery(id, sub.ID).State)
 		require.Equal(t, "erased", b.delivery(id, sub.ID).Reason)
 		require.Empty(t, b.delivery(id, sub.ID).Hold)
@@ -277,7 +277,7 @@ func TestWhileAnErasureIsOpenNoOtherEventWaits(t *testing.T) {
 			b := newBundle(t)
 			r := b.receiver(nil)
 			b.subscribe(r, nil)
-			first := b.subscribe(r, func(s *hierarchy.SubscriptionSpec) {
+			first := b.subscribe(r, func(s *subscription.Spec) {
 				s.Events, s.Schedule = []string{"user.retried"}, "twice"
 			})
 			engine := b.engine(nil)

@@ -13,8 +13,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // eventTypes registers types, and lets the bundle enqueue by what is registered.
@@ -170,7 +170,7 @@ func TestWhatWasEnqueuedBeforeItsTypeWasArchivedIsDelivered(t *testing.T) {
 	b := newBundle(t)
 	receiver := b.receiver(nil)
 	receiver.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "twice" })
+	b.subscribe(receiver, func(s *subscription.Spec) { s.Schedule = "twice" })
 	types := b.eventTypes(outbox.EventType{Name: "user.created"})
 	committed := b.enqueue(nil)
 	engine := b.engine(nil)

@@ -18,6 +18,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // maxExpansions is how often a chunk is found and decided anew because its sites have
@@ -174,7 +175,7 @@ func (e *Engine) findChunk(ctx context.Context, host *callbacks.Caller, by callb
 
 // lookup finds the subscriptions that apply to an intent, together with what others look
 // up meanwhile; a suspect does so for itself.
-func (e *Engine) lookup(ctx context.Context, by *callbacks.Caller, asked hierarchy.Lookup) (found hierarchy.Found, err error) {
+func (e *Engine) lookup(ctx context.Context, by *callbacks.Caller, asked hierarchy.Lookup) (found subscription.Found, err error) {
 	if !e.asksTree {
 		return e.lookups.Do(ctx, asked)
 	}
@@ -183,8 +184,8 @@ func (e *Engine) lookup(ctx context.Context, by *callbacks.Caller, asked hierarc
 			found, err = e.lookups.Do(ctx, asked)
 			return
 		}
-		var all []hierarchy.Found
-		if all, err = e.resolver.Find(ctx, []hierarchy.Lookup{asked}); err == nil {
+		var all []subscription.Found
+		if all, err = subscription.Find(ctx, e.resolver, []hierarchy.Lookup{asked}); err == nil {
 			found = all[0]
 		}
 	})
@@ -256,7 +257,7 @@ type expansion struct {
 	Intent    *intent
 	Place     hierarchy.Place
 	Standing  hierarchy.Standing // by which its matches were found
-	matches   []hierarchy.Match
+	matches   []subscription.Match
 	ReadAt    time.Time           // when reading its subscriptions began
 	Next      uuid.UUID           // the last subscription of the chunk
 	Ended     callbacks.EndedRuns // of the next chunk

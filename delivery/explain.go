@@ -10,6 +10,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -228,14 +229,14 @@ func whereItStands(row store.ExplainRecordedRow) string {
 }
 
 func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, only []string) error {
-	name, isQuestion := strings.CutPrefix(x.Intent.Type, hierarchy.BeforePrefix)
+	name, isQuestion := strings.CutPrefix(x.Intent.Type, event.BeforePrefix)
 	prefix := ""
 	if isQuestion {
-		prefix = hierarchy.BeforePrefix
+		prefix = event.BeforePrefix
 	}
 	rows, err := h.store.ExplainOthers(ctx, &store.ExplainOthersParams{
 		IntentID:      x.Intent.Key,
-		Patterns:      hierarchy.Patterns(x.Intent.Type),
+		Patterns:      event.Patterns(x.Intent.Type),
 		Type:          name,
 		Prefix:        prefix,
 		Sites:         x.siteTexts(),
@@ -272,7 +273,7 @@ func judgeOther(in *IntentRecord, row store.ExplainOthersRow) (outcome DecisionO
 	switch {
 	case !row.HearsType:
 		return DecisionNotMatched, fmt.Sprintf("hears %s, not %s", quotedList(row.Events), in.Type)
-	case hierarchy.IsReserved(in.Type) && !row.Operator:
+	case event.IsReserved(in.Type) && !row.Operator:
 		return DecisionNotMatched, "events of Riverhook's own are for subscriptions of the operator"
 	case !row.HearsChannel && in.Channel == "":
 		return DecisionNotMatched, fmt.Sprintf("hears only the channels %s; the intent is on none", quotedList(row.Channels))

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // What is recorded between two readings would be in neither.
@@ -59,8 +59,8 @@ func TestExplain_HasALineForOneThatWasDeletedBeforeTheExpansion(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
-	remove := func(name string, change func(spec *hierarchy.SubscriptionSpec)) func() {
-		sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+	remove := func(name string, change func(spec *subscription.Spec)) func() {
+		sub := b.subscribe(receiver, func(spec *subscription.Spec) {
 			spec.Name = name
 			if change != nil {
 				change(spec)
@@ -70,8 +70,8 @@ func TestExplain_HasALineForOneThatWasDeletedBeforeTheExpansion(t *testing.T) {
 	}
 	remove("before the event", nil)()
 	between := remove("between", nil)
-	deaf := remove("deaf", func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"office.*"} })
-	elsewhere := remove("elsewhere", func(spec *hierarchy.SubscriptionSpec) { spec.Site = "/noaa/nws/mfl" })
+	deaf := remove("deaf", func(spec *subscription.Spec) { spec.Events = []string{"office.*"} })
+	elsewhere := remove("elsewhere", func(spec *subscription.Spec) { spec.Site = "/noaa/nws/mfl" })
 	after := remove("after", nil)
 	id := b.enqueue(nil)
 	between()
@@ -90,7 +90,7 @@ func TestExplain_HasALineForOneThatWasDeletedBeforeTheExpansion(t *testing.T) {
 		b.drain(engine)
 	}
 	after()
-	late := remove("late", func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"user.*"} })
+	late := remove("late", func(spec *subscription.Spec) { spec.Events = []string{"user.*"} })
 	late()
 
 	x, err := engine.Explain(t.Context(), id)

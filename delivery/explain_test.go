@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // explained returns what an explanation says, by the names of subscriptions.
@@ -33,20 +34,20 @@ func TestEverySubscriptionThatWasConsideredIsExplained(t *testing.T) {
 	ok, broken := b.receiver(nil), b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
 		return deliverytest.Answer{Status: 503}
 	}})
-	add := func(name string, r *deliverytest.Receiver, change func(s *hierarchy.SubscriptionSpec)) hierarchy.Subscription {
-		return b.subscribe(r, func(s *hierarchy.SubscriptionSpec) {
+	add := func(name string, r *deliverytest.Receiver, change func(s *subscription.Spec)) subscription.Subscription {
+		return b.subscribe(r, func(s *subscription.Spec) {
 			s.Name, s.Schedule = name, "twice"
 			if change != nil {
 				change(s)
 			}
 		})
 	}
-	delivered := add("delivered", ok, func(s *hierarchy.SubscriptionSpec) {
+	delivered := add("delivered", ok, func(s *subscription.Spec) {
 		s.Site = "/noaa"
 		s.Events = []string{"office.*", "user.*"}
 		s.Channels = []string{"ops", "dev"}
 	})
-	_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	_, err := b.subs.Create(t.Context(), subscription.Spec{
 		Name:     "operator",
 		URL:      b.receiver(nil).URL(),
 		Events:   []string{"**"},
@@ -54,20 +55,20 @@ func TestEverySubscriptionThatWasConsideredIsExplained(t *testing.T) {
 		Dialect:  "plain",
 	})
 	require.NoError(t, err)
-	add("active site", ok, func(s *hierarchy.SubscriptionSpec) { s.Site = "/noaa/hq" })
+	add("active site", ok, func(s *subscription.Spec) { s.Site = "/noaa/hq" })
 	add("failing", broken, nil)
-	add("exhausted", broken, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "none" })
-	add("paused", ok, func(s *hierarchy.SubscriptionSpec) { s.Paused = true })
+	add("exhausted", broken, func(s *subscription.Spec) { s.Schedule = "none" })
+	add("paused", ok, func(s *subscription.Spec) { s.Paused = true })
 	inactive := add("inactive", ok, nil)
 	_, err = b.subs.Deactivate(t.Context(), inactive.ID, "moved away")
 	require.NoError(t, err)
-	add("denied", ok, func(s *hierarchy.SubscriptionSpec) { s.Owner = "mallory" })
-	add("unresolvable", ok, func(s *hierarchy.SubscriptionSpec) { s.Owner = "ghost" })
-	add("waiting", ok, func(s *hierarchy.SubscriptionSpec) { s.Owner = "newcomer" })
-	add("other type", ok, func(s *hierarchy.SubscriptionSpec) { s.Events = []string{"user.deleted", "office.*"} })
-	add("other channel", ok, func(s *hierarchy.SubscriptionSpec) { s.Channels = []string{"finance"} })
-	add("sibling", ok, func(s *hierarchy.SubscriptionSpec) { s.Site = "/noaa/nws/ama" })
-	add("below", ok, func(s *hierarchy.SubscriptionSpec) { s.Site = "/noaa/nws/oun/desk" })
+	add("denied", ok, func(s *subscription.Spec) { s.Owner = "mallory" })
+	add("unresolvable", ok, func(s *subscription.Spec) { s.Owner = "ghost" })
+	add("waiting", ok, func(s *subscription.Spec) { s.Owner = "newcomer" })
+	add("other type", ok, func(s *subscription.Spec) { s.Events = []string{"user.deleted", "office.*"} })
+	add("other channel", ok, func(s *subscription.Spec) { s.Channels = []string{"finance"} })
+	add("sibling", ok, func(s *subscription.Spec) { s.Site = "/noaa/nws/ama" })
+	add("below", ok, func(s *subscription.Spec) { s.Site = "/noaa/nws/oun/desk" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{
 			"owner": nil, "mallory": access.ErrDenied, "newcomer": errors.New("the directory is down"),
@@ -138,7 +139,7 @@ func TestEverySubscriptionThatWasConsideredIsExplained(t *testing.T) {
 func TestAnExplanationSaysHowFarAnExpansionCame(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	sub := b.subscribe(b.receiver(nil), func(s *hierarchy.SubscriptionSpec) { s.Channels = []string{"ops"} })
+	sub := b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Channels = []string{"ops"} })
 	id := b.enqueue(func(in *outbox.Intent) { in.Channel, in.Resource = "ops", access.Resource{} })
 	unheard := b.enqueue(nil)
 	h := b.reader()
@@ -172,7 +173,7 @@ func TestAnExplanationIsBounded(t *testing.T) {
 	id := b.enqueue(nil)
 	b.drain(engine)
 	for range 101 {
-		b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Events = []string{"office.closed"} })
+		b.subscribe(receiver, func(s *subscription.Spec) { s.Events = []string{"office.closed"} })
 	}
 
 	x, err := engine.Explain(t.Context(), id)
@@ -197,7 +198,7 @@ func TestWhatWasRecordedIsExplainedThoughTheTreeFails(t *testing.T) {
 	b := newBundle(t)
 	receiver := b.receiver(nil)
 	b.subscribe(receiver, nil)
-	b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Events = []string{"office.closed"} })
+	b.subscribe(receiver, func(s *subscription.Spec) { s.Events = []string{"office.closed"} })
 	id := b.enqueue(nil)
 	b.drain(b.engine(nil))
 	h, err := delivery.NewHistory(b.pool, &delivery.HistoryConfig{

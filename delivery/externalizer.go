@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 )
 
 // ErrGone is what an [Externalizer] returns, wrapped or not, when the resource
@@ -81,7 +81,7 @@ func (x *Externalizers) Register(dialectName, kind, pattern string, ex Externali
 	if pattern == "" {
 		pattern = "**"
 	}
-	if err := hierarchy.CheckPattern(pattern); err != nil {
+	if err := event.CheckPattern(pattern); err != nil {
 		return fmt.Errorf("delivery: register externalizer: %w", err)
 	}
 	added := externalizerEntry{
@@ -118,7 +118,7 @@ func (x *Externalizers) Find(dialectName, kind, eventType string) (Externalizer,
 	defer x.mu.RUnlock()
 	for _, e := range x.entries {
 		if (e.dialect == "" || e.dialect == dialectName) && (e.kind == "" || e.kind == kind) &&
-			hierarchy.MatchPattern(e.pattern, eventType) {
+			event.MatchPattern(e.pattern, eventType) {
 			return e.externalizer, true
 		}
 	}
@@ -137,13 +137,13 @@ func (e externalizerEntry) compare(other externalizerEntry) int {
 
 func prefixOf(pattern string) string {
 	if isQuestion(pattern) {
-		return hierarchy.BeforePrefix
+		return event.BeforePrefix
 	}
 	return ""
 }
 
 func segmentsOf(pattern string) []string {
-	return strings.Split(strings.TrimPrefix(pattern, hierarchy.BeforePrefix), ".")
+	return strings.Split(strings.TrimPrefix(pattern, event.BeforePrefix), ".")
 }
 
 func compareSpecific(a, b string) int {

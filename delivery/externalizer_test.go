@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 )
 
 type markedExternalizer string
@@ -153,7 +153,7 @@ func TestExternalizersFindTheMostSpecificOfAny(t *testing.T) {
 		for _, wildcard := range []bool{e.dialect == "", e.kind == ""} {
 			fmt.Fprint(&b, map[bool]int{false: 0, true: 1}[wildcard])
 		}
-		for segment := range strings.SplitSeq(strings.TrimPrefix(e.pattern, hierarchy.BeforePrefix), ".") {
+		for segment := range strings.SplitSeq(strings.TrimPrefix(e.pattern, event.BeforePrefix), ".") {
 			fmt.Fprint(&b, map[string]int{"*": 1, "**": 2}[segment])
 		}
 		return b.String()
@@ -179,7 +179,7 @@ func TestExternalizersFindTheMostSpecificOfAny(t *testing.T) {
 		best := "9"
 		for _, e := range entries {
 			applies := (e.dialect == "" || e.dialect == dialectName) && (e.kind == "" || e.kind == kind) &&
-				hierarchy.MatchPattern(e.pattern, eventType)
+				event.MatchPattern(e.pattern, eventType)
 			if applies && score(e) < best {
 				best, want = score(e), e.externalizer
 			}

@@ -10,12 +10,12 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // unowned makes a patient subscription that an engine without checkers delivers to.
-func unowned(spec *hierarchy.SubscriptionSpec) {
+func unowned(spec *subscription.Spec) {
 	operatorOnly(spec)
 	patient(spec)
 }
@@ -64,9 +64,9 @@ func TestFanOut_LeavesRoomForOtherEvents(t *testing.T) {
 	b := newBundle(t)
 	hanging, other := b.always(deliverytest.Answer{Hang: true}), b.receiver(nil)
 	for range 200 {
-		b.subscribe(hanging, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"slow.event"} })
+		b.subscribe(hanging, func(spec *subscription.Spec) { spec.Events = []string{"slow.event"} })
 	}
-	b.subscribe(other, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"user.*"} })
+	b.subscribe(other, func(spec *subscription.Spec) { spec.Events = []string{"user.*"} })
 	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight, cfg.StopTimeout = 160, time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
 	t.Cleanup(func() { require.Error(t, engine.Stop(context.Background()), "requests were interrupted") })

@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // hangingFirst answers the first request when it is told to, and all others
@@ -65,7 +66,7 @@ func TestAStopThatInterruptsARequestSaysSoAndAnotherEngineGoesOn(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Hang: true})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	engine := b.engine(func(cfg *delivery.Config) { cfg.StopTimeout = 50 * time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
 	id := b.enqueue(nil)
@@ -91,7 +92,7 @@ func TestWhatAStopFindsNotYetSentHasHadNoAttempt(t *testing.T) {
 		return deliverytest.Answer{Hang: req.Number == 1}
 	}})
 	for range 3 {
-		b.subscribe(hangs, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+		b.subscribe(hangs, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	}
 	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight, cfg.StopTimeout = 1, 50*time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
@@ -154,7 +155,7 @@ func TestTheThirdInterruptionInARowCountsAsAFailure(t *testing.T) {
 	hang := deliverytest.Answer{Hang: true}
 	r := b.receiver(nil)
 	r.Script(hang, hang, hang)
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 
 	id := b.enqueue(nil)
 	for n := 1; n <= 3; n++ {
@@ -307,15 +308,15 @@ func TestDeactivationWaitsForAnApplicationThatHoldsTheSubscription(t *testing.T)
 	b.enqueue(nil)
 	_, err = engine.RunDue(ctx, nil)
 	require.NoError(t, err)
-	require.Equal(t, hierarchy.StateActive, b.subscription(held.ID).State)
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(free.ID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(held.ID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(free.ID).State)
 	second := b.enqueue(nil)
 	b.drain(engine)
 	require.Len(t, goner.Requests(), 1, "nothing more goes to an endpoint that is gone")
 	require.NoError(t, tx.Commit(t.Context()))
 	b.drain(engine)
 
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(held.ID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(held.ID).State)
 	b.pass(time.Minute)
 	b.drain(engine)
 	require.Equal(t, "cancelled", b.delivery(second, held.ID).State)

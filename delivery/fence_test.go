@@ -12,8 +12,8 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // While one engine asks who may see the resource, another that believes it dead
@@ -124,7 +124,7 @@ func TestAJobThatDoesNotCarryItsDeliverySendsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Status: 500})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleStandard })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleStandard })
 	engine := b.engine(nil)
 	id := b.enqueue(nil)
 	b.drain(engine)
@@ -173,7 +173,7 @@ func TestAnApplicationThatHoldsADeliveryDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Paused = true })
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Paused = true })
 	engine := b.engine(nil)
 	first, second := b.enqueue(nil), b.enqueue(nil)
 	b.drain(engine)
@@ -244,7 +244,7 @@ func TestWhatALivingEngineHasUnderWayIsLeftToIt(t *testing.T) {
 	b.subscribe(r, only("slow.event"))
 	other := b.receiver(nil)
 	other.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(other, func(spec *hierarchy.SubscriptionSpec) { spec.Events, spec.Schedule = []string{"lost.event"}, "twice" })
+	b.subscribe(other, func(spec *subscription.Spec) { spec.Events, spec.Schedule = []string{"lost.event"}, "twice" })
 	id := b.enqueue(func(in *outbox.Intent) { in.Type = "slow.event" })
 	b.wait(r, 1)
 	lost := b.enqueue(func(in *outbox.Intent) { in.Type = "lost.event" })

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func filteringEngine() *Engine {
@@ -19,7 +19,7 @@ func filteringEngine() *Engine {
 func decisionsWith(filters ...string) []decision {
 	decisions := make([]decision, len(filters))
 	for i, expr := range filters {
-		decisions[i] = decision{Outcome: decisionDeliver, Match: hierarchy.Match{Subscription: hierarchy.Subscription{Filter: expr}}}
+		decisions[i] = decision{Outcome: decisionDeliver, Match: subscription.Match{Subscription: subscription.Subscription{Filter: expr}}}
 	}
 	return decisions
 }

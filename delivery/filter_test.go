@@ -15,14 +15,14 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/filter"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // filtered subscribes a receiver of its own with a filter.
-func (b *bundle) filtered(expr string) hierarchy.Subscription {
+func (b *bundle) filtered(expr string) subscription.Subscription {
 	b.t.Helper()
-	return b.subscribe(b.receiver(nil), func(s *hierarchy.SubscriptionSpec) { s.Filter, s.Owner = expr, uuid.NewString() })
+	return b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Filter, s.Owner = expr, uuid.NewString() })
 }
 
 func TestAFilterDecidesWhoHearsAndNobodyIsAskedAboutTheOthers(t *testing.T) {
@@ -75,7 +75,7 @@ func TestAFilterThatFailedIsRunAgainWithWhatItIsThen(t *testing.T) {
 	require.Equal(t, "filter_error", b.decisions(id)[sub.ID][0])
 	require.Zero(t, b.prune(engine), "what can be run again keeps its payload")
 
-	_, err := b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{Filter: new(`data.?total.orValue(0) > 100 || has(data.name)`)})
+	_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{Filter: new(`data.?total.orValue(0) > 100 || has(data.name)`)})
 	require.NoError(t, err)
 	n, err := engine.RetryFailed(t.Context(), id)
 	require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestFiltersOfAnEngineHaveItsLimits(t *testing.T) {
 	require.ErrorContains(t, err, "Filters: MaxCost: is -1")
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Filters.MaxCost = 10 })
 
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:    b.receiver(nil).URL(),
 		Events: []string{"**"},
 		Owner:  "owner",
@@ -133,7 +133,7 @@ func TestFiltersOfAnEngineHaveItsLimits(t *testing.T) {
 		spec.Filter = expr
 		_, err = engine.Subscriptions().Create(t.Context(), spec)
 		require.ErrorContains(t, err, want)
-		require.ErrorIs(t, err, hierarchy.ErrInvalidSubscription)
+		require.ErrorIs(t, err, subscription.ErrInvalid)
 	}
 
 	sub := b.filtered(`data.name.matches("^A")`)
@@ -160,8 +160,8 @@ func TestAFilterSeesTheDataOfTheIntentWhateverIsSent(t *testing.T) {
 func TestAGateIsAskedWhatItsFilterIsTrueOf(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	gate := func(expr string, change func(s *hierarchy.SubscriptionSpec)) {
-		b.gate(b.receiver(nil), func(s *hierarchy.SubscriptionSpec) {
+	gate := func(expr string, change func(s *subscription.Spec)) {
+		b.gate(b.receiver(nil), func(s *subscription.Spec) {
 			s.Filter = expr
 			if change != nil {
 				change(s)
@@ -279,7 +279,7 @@ func (b *bundle) outcomesOf(intentID string) map[uuid.UUID]string {
 // All subscriptions are paused, so that deliveries are made and not sent.
 func (b *bundle) paused(h hears, listens []string, p passes) uuid.UUID {
 	b.t.Helper()
-	created, err := b.subs.Create(b.t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(b.t.Context(), subscription.Spec{
 		URL:      "http://127.0.0.1/",
 		Owner:    "owner",
 		Paused:   true,
@@ -382,7 +382,7 @@ func TestAHostileFilterIsKeptOrRefusedAndStopsNothing(t *testing.T) {
 		strings.Repeat("(", 2000), `data.name.matches("(a+)+$")`, `data == "'; DROP SCHEMA riverhook CASCADE; --"`,
 		`data.map(x, [x, x]).map(x, [x, x]) == []`, `data.name + data.name == ""`,
 	} {
-		_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		_, err := b.subs.Create(t.Context(), subscription.Spec{
 			URL:    "http://127.0.0.1/",
 			Events: []string{"**"},
 			Owner:  "owner",

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // The engine ends between the commit of its expansion and its request, and then
@@ -57,7 +57,7 @@ func TestAnIntentIsWatchedUntilItsFirstAttemptsAreRecorded(t *testing.T) {
 	b := newBundle(t)
 	r, release := b.hangingFirst(deliverytest.Answer{})
 	b.subscribe(r, nil)
-	b.subscribe(b.always(deliverytest.Answer{Status: 500}), func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	b.subscribe(b.always(deliverytest.Answer{Status: 500}), func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	engine := b.start(b.engine(nil))
 	watched := func() int { return b.count(`SELECT count(*) FROM riverhook.intent_state WHERE due_at IS NOT NULL`) }
 	b.enqueue(nil)

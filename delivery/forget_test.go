@@ -9,6 +9,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // deletedFor makes what was deleted older by d.
@@ -25,12 +26,12 @@ func TestPrune_DeletedSubscriptionsGoInTime(t *testing.T) {
 	engine := b.keeping(delivery.HistoryRules{MaxAge: 48 * time.Hour, DedupeWindow: time.Hour})
 	r := b.receiver(nil)
 	told := b.subscribe(r, nil)
-	denied := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Filter = "false" })
-	silent := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"office.closed"} })
-	living := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"office.closed"} })
+	denied := b.subscribe(r, func(spec *subscription.Spec) { spec.Filter = "false" })
+	silent := b.subscribe(r, func(spec *subscription.Spec) { spec.Events = []string{"office.closed"} })
+	living := b.subscribe(r, func(spec *subscription.Spec) { spec.Events = []string{"office.closed"} })
 	id := b.enqueue(func(in *outbox.Intent) { in.ID = "told" })
 	b.drain(engine)
-	for _, sub := range []hierarchy.Subscription{told, denied, silent} {
+	for _, sub := range []subscription.Subscription{told, denied, silent} {
 		require.NoError(t, b.subs.Delete(t.Context(), sub.ID))
 	}
 	b.deletedFor(47 * time.Hour)

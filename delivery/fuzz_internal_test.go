@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 )
 
 // The listings of the history match a pattern by a regular expression of Postgres.
@@ -30,10 +30,10 @@ func FuzzAPatternInAListingMeansWhatItMeansInASubscription(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, pattern, eventType string) {
-		if hierarchy.CheckPattern(pattern) != nil || hierarchy.CheckEventType(eventType) != nil && hierarchy.CheckQuestionType(eventType) != nil {
+		if event.CheckPattern(pattern) != nil || event.CheckType(eventType) != nil && event.CheckQuestionType(eventType) != nil {
 			return
 		}
-		require.Equal(t, hierarchy.MatchPattern(pattern, eventType), regexp.MustCompile(patternRegex(pattern)).MatchString(eventType))
+		require.Equal(t, event.MatchPattern(pattern, eventType), regexp.MustCompile(patternRegex(pattern)).MatchString(eventType))
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -101,7 +101,7 @@ func (b healthBook) add(tr *attempt.Transition, failing bool) {
 	default:
 		h := b.entry(key)
 		h.Failed++
-		h.AppFailed = h.AppFailed || !hierarchy.IsReserved(tr.Target.Event.Type)
+		h.AppFailed = h.AppFailed || !event.IsReserved(tr.Target.Event.Type)
 		if tr.State == attempt.StateExhausted {
 			h.Exhausted++
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // audience subscribes a receiver at each site, and returns what asks which of
@@ -25,7 +26,7 @@ func (b *bundle) audience(sites ...hierarchy.Path) func(intentID string) []hiera
 	receivers := make([]*deliverytest.Receiver, len(sites))
 	for i, site := range sites {
 		receivers[i] = b.receiver(nil)
-		b.subscribe(receivers[i], func(spec *hierarchy.SubscriptionSpec) { spec.Site = site })
+		b.subscribe(receivers[i], func(spec *subscription.Spec) { spec.Site = site })
 	}
 	return func(intentID string) []hierarchy.Path {
 		told := []hierarchy.Path{}
@@ -62,7 +63,7 @@ func (b *bundle) guardedBy(c access.Checker) *delivery.Engine {
 func (b *bundle) subscribeAs(owner string) (*deliverytest.Receiver, uuid.UUID) {
 	b.t.Helper()
 	r := b.receiver(nil)
-	return r, b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Owner, spec.Schedule = owner, "twice" }).ID
+	return r, b.subscribe(r, func(spec *subscription.Spec) { spec.Owner, spec.Schedule = owner, "twice" }).ID
 }
 
 // drainAhead also runs what is due only within d.
@@ -140,7 +141,7 @@ func (f treeFunc) Ancestors(ctx context.Context, p hierarchy.Path) ([]hierarchy.
 const stallWait = time.Second
 
 // subscription is a subscription as it is now.
-func (b *bundle) subscription(id uuid.UUID) hierarchy.Subscription {
+func (b *bundle) subscription(id uuid.UUID) subscription.Subscription {
 	b.t.Helper()
 	sub, err := b.subs.Get(b.t.Context(), id)
 	require.NoError(b.t, err)
@@ -175,7 +176,7 @@ func (l *log) String() string {
 func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // listed are the subscriptions of a page.
-func listed(page *hierarchy.SubscriptionPage, err error) ([]hierarchy.Subscription, error) {
+func listed(page *subscription.Page, err error) ([]subscription.Subscription, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/store"
@@ -208,7 +209,7 @@ func (f filterBounds) check() (checkedBounds, error) {
 		}
 	}
 	if f.EventType != "" {
-		if err := hierarchy.CheckPattern(f.EventType); err != nil {
+		if err := event.CheckPattern(f.EventType); err != nil {
 			return b, fmt.Errorf("EventType: %w", err)
 		}
 		b.TypeRegex = patternRegex(f.EventType)
@@ -237,7 +238,7 @@ func errNotText(field string) error {
 // patternRegex is a pattern of types as Postgres matches it. One of events matches no
 // questions, whose types alone have a colon.
 func patternRegex(pattern string) string {
-	pattern, forQuestions := strings.CutPrefix(pattern, hierarchy.BeforePrefix)
+	pattern, forQuestions := strings.CutPrefix(pattern, event.BeforePrefix)
 	segments := strings.Split(pattern, ".")
 	for i, segment := range segments {
 		switch segment {
@@ -249,7 +250,7 @@ func patternRegex(pattern string) string {
 	}
 	regex := strings.Join(segments, `\.`) + "$"
 	if forQuestions {
-		regex = hierarchy.BeforePrefix + regex
+		regex = event.BeforePrefix + regex
 	}
 	return "^" + regex
 }

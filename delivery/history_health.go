@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // Health is how a subscription does: its state, and what counts towards an
@@ -17,30 +17,30 @@ import (
 // the reason is all that is left. If the endpoint has asked to wait, no retries go
 // out before CircuitUntil either.
 type Health struct {
-	State          hierarchy.State `json:"state"`
-	Reason         string          `json:"reason,omitempty"`       // why it is deactivated; else ""
-	StateSince     time.Time       `json:"state_since"`            // when the state last changed
-	Epoch          int             `json:"epoch"`                  // grows by one at each deactivation, from 1
-	FailingSince   time.Time       `json:"failing_since,omitzero"` // the first failed attempt since a success or the activation; zero: none
-	FailedAttempts int             `json:"failed_attempts"`        // in a row, since then
-	Exhausted      int             `json:"exhausted"`              // deliveries in a row, since then
-	Unresolvable   int             `json:"unresolvable"`           // intents that met an owner that does not exist, since the activation
-	WarnedAt       time.Time       `json:"warned_at,omitzero"`     // when Hooks.SubscriptionFailing was due in this window; zero: not yet
-	CircuitUntil   time.Time       `json:"circuit_until,omitzero"` // its endpoint gets no new deliveries before; zero: it gets what there is
+	State          subscription.State `json:"state"`
+	Reason         string             `json:"reason,omitempty"`       // why it is deactivated; else ""
+	StateSince     time.Time          `json:"state_since"`            // when the state last changed
+	Epoch          int                `json:"epoch"`                  // grows by one at each deactivation, from 1
+	FailingSince   time.Time          `json:"failing_since,omitzero"` // the first failed attempt since a success or the activation; zero: none
+	FailedAttempts int                `json:"failed_attempts"`        // in a row, since then
+	Exhausted      int                `json:"exhausted"`              // deliveries in a row, since then
+	Unresolvable   int                `json:"unresolvable"`           // intents that met an owner that does not exist, since the activation
+	WarnedAt       time.Time          `json:"warned_at,omitzero"`     // when Hooks.SubscriptionFailing was due in this window; zero: not yet
+	CircuitUntil   time.Time          `json:"circuit_until,omitzero"` // its endpoint gets no new deliveries before; zero: it gets what there is
 }
 
 // Health returns how a subscription does; the error is ErrNotFound where it was
 // deleted or never was.
-func (h *History) Health(ctx context.Context, subscription uuid.UUID) (*Health, error) {
-	row, err := h.store.GetHealth(ctx, subscription)
+func (h *History) Health(ctx context.Context, id uuid.UUID) (*Health, error) {
+	row, err := h.store.GetHealth(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("delivery: health of subscription %s: %w", subscription, err)
+		return nil, fmt.Errorf("delivery: health of subscription %s: %w", id, err)
 	}
 	out := &Health{
-		State:        hierarchy.State(row.State),
+		State:        subscription.State(row.State),
 		Reason:       row.StateReason,
 		StateSince:   row.StateSince,
 		Epoch:        row.Epoch,

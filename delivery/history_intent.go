@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/migration"
@@ -136,7 +137,7 @@ func (f *IntentFilter) build() (*store.ListIntentsParams, error) {
 		return nil, fmt.Errorf("State: %q is not one", f.State)
 	}
 	if f.Type != "" {
-		if err := hierarchy.CheckPattern(f.Type); err != nil {
+		if err := event.CheckPattern(f.Type); err != nil {
 			return nil, fmt.Errorf("Type: %w", err)
 		}
 	}

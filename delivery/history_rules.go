@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 )
 
 // Keep says what is kept of a body.
@@ -113,7 +113,7 @@ func (h *HistoryRules) problem() string {
 		}
 	}
 	for i, rule := range h.Types {
-		if err := hierarchy.CheckPattern(rule.Pattern); err != nil {
+		if err := event.CheckPattern(rule.Pattern); err != nil {
 			return fmt.Sprintf("Types[%d].Pattern: %v", i, err)
 		}
 		if rule.Answers != "" && !rule.Answers.valid() || rule.Payloads != "" && !rule.Payloads.valid() {
@@ -158,9 +158,9 @@ func (h *HistoryRules) of(eventType string, registered payloadRule) (answers Kee
 	if registered.Payloads != "" {
 		payloads = registered
 	}
-	event := strings.TrimPrefix(eventType, hierarchy.BeforePrefix)
+	name := strings.TrimPrefix(eventType, event.BeforePrefix)
 	for _, rule := range h.Types {
-		if hierarchy.MatchPattern(rule.Pattern, eventType) || hierarchy.MatchPattern(rule.Pattern, event) {
+		if event.MatchPattern(rule.Pattern, eventType) || event.MatchPattern(rule.Pattern, name) {
 			if rule.Answers != "" {
 				answers = rule.Answers
 			}

@@ -17,8 +17,8 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func hexOf(body []byte) string {
@@ -34,7 +34,7 @@ func TestNamedHeadersAreNotWrittenToTheHistory(t *testing.T) {
 		"Authorization": {"hunter4"}, "Cookie": {"hunter5"}, "Proxy-Authorization": {"hunter6"},
 		"Set-Cookie": {"hunter7"}, "X-Api-Key": {"hunter8"},
 	}})
-	sub := b.subscribe(r, func(s *hierarchy.SubscriptionSpec) { s.Headers = map[string]string{"X-Tenant": "hunter3"} })
+	sub := b.subscribe(r, func(s *subscription.Spec) { s.Headers = map[string]string{"X-Tenant": "hunter3"} })
 	engine := b.keeping(delivery.HistoryRules{RedactHeaders: []string{"x-PERSON", "webhook-ID"}})
 
 	id := b.enqueue(nil)
@@ -120,7 +120,7 @@ func TestPayloadsAreReducedWhenAllHasEnded(t *testing.T) {
 			good, bad := b.receiver(nil), b.receiver(nil)
 			bad.Script(deliverytest.Answer{Status: 500})
 			b.subscribe(good, nil)
-			b.subscribe(bad, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "twice" })
+			b.subscribe(bad, func(s *subscription.Spec) { s.Schedule = "twice" })
 			engine := b.keeping(delivery.HistoryRules{Payloads: keep})
 			id := b.enqueue(func(in *outbox.Intent) {
 				in.Data, in.Attributes = json.RawMessage(`{"name": "Ada"}`), map[string]string{"ip": "192.0.2.1"}
@@ -213,7 +213,7 @@ func TestWhatCanBeRunAgainKeepsItsPayload(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
-	b.subscribe(b.receiver(nil), func(s *hierarchy.SubscriptionSpec) { s.Owner = "newcomer" })
+	b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Owner = "newcomer" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 		cfg.History.Payloads = delivery.KeepNothing
@@ -264,7 +264,7 @@ func TestADeliveryWhoseMessageIsGoneSendsNothing(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(r, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "twice" })
+	b.subscribe(r, func(s *subscription.Spec) { s.Schedule = "twice" })
 	engine := b.engine(nil)
 	id := b.enqueue(nil)
 	b.drain(engine)

@@ -19,6 +19,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func (b *bundle) reader() *delivery.History {
@@ -34,9 +35,9 @@ func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
 	ok, broken := b.receiver(nil), b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
 		return deliverytest.Answer{Status: 404}
 	}})
-	good := b.subscribe(ok, func(s *hierarchy.SubscriptionSpec) { s.Name, s.Events = "good", []string{"user.*"} })
-	bad := b.subscribe(broken, func(s *hierarchy.SubscriptionSpec) { s.Events, s.Schedule = []string{"office.closed"}, "none" })
-	paused := b.subscribe(ok, func(s *hierarchy.SubscriptionSpec) {
+	good := b.subscribe(ok, func(s *subscription.Spec) { s.Name, s.Events = "good", []string{"user.*"} })
+	bad := b.subscribe(broken, func(s *subscription.Spec) { s.Events, s.Schedule = []string{"office.closed"}, "none" })
+	paused := b.subscribe(ok, func(s *subscription.Spec) {
 		s.Site = "/noaa/nws/ama"
 		s.Paused = true
 		s.Channels = []string{"ops"}
@@ -364,7 +365,7 @@ func TestTheHistoryHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
-	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(t.Context(), subscription.Spec{
 		URL:     receiver.URL() + "/hook?token=hunter2",
 		Events:  []string{"**"},
 		Owner:   "owner",

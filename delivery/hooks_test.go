@@ -17,8 +17,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // deliveredHook collects the calls of a hook.
@@ -275,7 +275,7 @@ func TestStop_NothingIsSentAfterIt(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	plain := b.subscribe(r, nil).ID
-	guarded := b.authorized(r, hierarchy.Credentials{Bearer: "token"})
+	guarded := b.authorized(r, subscription.Credentials{Bearer: "token"})
 	engine := b.engine(nil)
 	require.NoError(t, engine.Start(t.Context()))
 	require.NoError(t, engine.Stop(context.Background()))

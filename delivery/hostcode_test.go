@@ -17,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // guests is code of an application in every place that the engine calls. Each
@@ -115,9 +116,9 @@ func TestNoHostCodeRunsWhileTheEngineHoldsAConnection(t *testing.T) {
 	engine, err := delivery.New(alone, &cfg)
 	require.NoError(t, err)
 	good := b.receiver(nil)
-	b.subscribe(good, func(s *hierarchy.SubscriptionSpec) { s.Dialect = "guest" })
+	b.subscribe(good, func(s *subscription.Spec) { s.Dialect = "guest" })
 	bad := b.always(deliverytest.Answer{Status: 500})
-	failing := b.subscribe(bad, func(s *hierarchy.SubscriptionSpec) { s.Dialect, s.Schedule = "guest", "twice" })
+	failing := b.subscribe(bad, func(s *subscription.Spec) { s.Dialect, s.Schedule = "guest", "twice" })
 
 	for range 3 {
 		b.enqueue(nil)
@@ -131,7 +132,7 @@ func TestNoHostCodeRunsWhileTheEngineHoldsAConnection(t *testing.T) {
 	b.enqueue(nil)
 	b.wait(good, 4)
 
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(failing.ID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(failing.ID).State)
 	mu.Lock()
 	defer mu.Unlock()
 	for _, place := range guestPlaces {
@@ -172,10 +173,10 @@ func testMisbehaviour(t *testing.T, misbehave func()) {
 				return nil
 			}))
 			good, plain := b.receiver(nil), b.receiver(nil)
-			b.subscribe(good, func(s *hierarchy.SubscriptionSpec) { s.Dialect, s.Schedule = "guest", "soon" })
+			b.subscribe(good, func(s *subscription.Spec) { s.Dialect, s.Schedule = "guest", "soon" })
 			b.subscribe(plain, operatorOnly)
 			bad := b.always(deliverytest.Answer{Status: 500})
-			failing := b.subscribe(bad, func(s *hierarchy.SubscriptionSpec) { s.Dialect, s.Schedule = "guest", "twice" })
+			failing := b.subscribe(bad, func(s *subscription.Spec) { s.Dialect, s.Schedule = "guest", "twice" })
 
 			id := b.enqueue(nil)
 			for range 10 { // until what is tried again later is due
@@ -192,7 +193,7 @@ func testMisbehaviour(t *testing.T, misbehave func()) {
 			if where != "request" { // which can have been this one's only
 				require.NotEmpty(t, received(bad, id))
 			}
-			require.Equal(t, hierarchy.StateDeactivated, b.subscription(failing.ID).State)
+			require.Equal(t, subscription.StateDeactivated, b.subscription(failing.ID).State)
 		})
 	}
 }

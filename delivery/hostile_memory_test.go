@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // Of all hostile servers at once, several times each, an engine takes in what it
@@ -25,7 +25,7 @@ func TestHostileServersTakeABoundedPartOfTheMemory(t *testing.T) {
 	b := newBundle(t)
 	n := 0
 	for _, server := range deliverytest.HostileServers() {
-		spec := hierarchy.SubscriptionSpec{
+		spec := subscription.Spec{
 			Name:     server.Name,
 			URL:      server.Start(t),
 			Events:   []string{"user.*"},

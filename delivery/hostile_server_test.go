@@ -10,13 +10,13 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // hostile subscribes a server to the events of a type.
 func (b *bundle) hostile(server deliverytest.HostileServer, eventType string) uuid.UUID {
 	b.t.Helper()
-	created, err := b.subs.Create(b.t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(b.t.Context(), subscription.Spec{
 		Name:     server.Name,
 		URL:      server.Start(b.t),
 		Events:   []string{eventType},
@@ -57,11 +57,11 @@ func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 			}
 
 			// A challenge, which no hostile server answers as it should.
-			proof, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+			proof, err := b.subs.Create(t.Context(), subscription.Spec{
 				URL:          server.Start(t),
 				Events:       []string{"hostile.event"},
 				Operator:     true,
-				Verification: hierarchy.VerificationChallenge,
+				Verification: subscription.VerificationChallenge,
 			})
 			require.NoError(t, err)
 			a, err := engine.VerifyEndpoint(t.Context(), proof.ID)
@@ -71,7 +71,7 @@ func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 			} else {
 				require.Equal(t, server.Outcome, a.Outcome, a.Error)
 			}
-			require.Equal(t, hierarchy.StatePendingVerification, b.subscription(proof.ID).State)
+			require.Equal(t, subscription.StatePendingVerification, b.subscription(proof.ID).State)
 		})
 	}
 }

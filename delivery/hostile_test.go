@@ -17,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/hostile"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestHostileTextGoesTheWholeWayAsItWasWritten(t *testing.T) {
@@ -130,7 +131,7 @@ func TestHeadersOfASubscriptionReplaceNothingOnTheWire(t *testing.T) {
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Dialects = dialects })
 	plain, twisted := b.receiver(nil), b.receiver(nil)
 	standardPlain, standardTwisted := b.receiver(nil), b.receiver(nil)
-	subscribe := func(spec hierarchy.SubscriptionSpec, url string) *hierarchy.Created {
+	subscribe := func(spec subscription.Spec, url string) *subscription.Created {
 		spec.URL = url
 		spec.Events = []string{"**"}
 		spec.Owner = "owner"
@@ -138,10 +139,10 @@ func TestHeadersOfASubscriptionReplaceNothingOnTheWire(t *testing.T) {
 		require.NoError(t, err)
 		return created
 	}
-	subscribe(hierarchy.SubscriptionSpec{Dialect: "own"}, plain.URL())
-	own := subscribe(hierarchy.SubscriptionSpec{Dialect: "own", Headers: map[string]string{"x-own-actor": "evil"}}, twisted.URL())
-	require.NoError(t, standardPlain.Trust(subscribe(hierarchy.SubscriptionSpec{}, standardPlain.URL()).Secret))
-	standard := subscribe(hierarchy.SubscriptionSpec{}, standardTwisted.URL())
+	subscribe(subscription.Spec{Dialect: "own"}, plain.URL())
+	own := subscribe(subscription.Spec{Dialect: "own", Headers: map[string]string{"x-own-actor": "evil"}}, twisted.URL())
+	require.NoError(t, standardPlain.Trust(subscribe(subscription.Spec{}, standardPlain.URL()).Secret))
+	standard := subscribe(subscription.Spec{}, standardTwisted.URL())
 	require.NoError(t, standardTwisted.Trust(standard.Secret))
 	names := []string{
 		"Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Expect",
@@ -200,7 +201,7 @@ func TestAHeaderThatInjectsALineIsNotSent(t *testing.T) {
 		`{"X A": "hunter2"}`, `{"": "hunter2"}`, `{"X-A": "hunter2\u0007"}`,
 	} {
 		eventType := fmt.Sprintf("case.n%d", i)
-		sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+		sub := b.subscribe(receiver, func(spec *subscription.Spec) {
 			spec.Events, spec.Schedule = []string{eventType}, "none"
 		})
 		b.exec(`UPDATE riverhook.subscription SET headers = $1::text::jsonb WHERE id = $2`, headers, sub.ID)
@@ -222,8 +223,8 @@ func TestASubscriptionsHostIsJudgedInASCII(t *testing.T) {
 	policy, err := egress.New(nil)
 	require.NoError(t, err)
 	subs := b.engine(func(cfg *delivery.Config) { cfg.Egress = policy }).Subscriptions()
-	create := func(url string) (*hierarchy.Created, error) {
-		return subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	create := func(url string) (*subscription.Created, error) {
+		return subs.Create(t.Context(), subscription.Spec{
 			Events: []string{"**"},
 			Owner:  "owner",
 			URL:    url,
@@ -234,7 +235,7 @@ func TestASubscriptionsHostIsJudgedInASCII(t *testing.T) {
 	require.NoError(t, err)
 	listed, err := listed(subs.List(t.Context(), nil))
 	require.NoError(t, err)
-	require.Equal(t, []hierarchy.Subscription{created.Subscription}, listed)
+	require.Equal(t, []subscription.Subscription{created.Subscription}, listed)
 	require.Equal(t, "https://xn--bcher-kva.example/hook", listed[0].URL)
 
 	for _, url := range []string{
@@ -243,7 +244,7 @@ func TestASubscriptionsHostIsJudgedInASCII(t *testing.T) {
 		"https://\u0661\u0662\u0667.1/", "https://169\u3002254\u3002169\u3002254/", "https://b%C3%BCcher.example/",
 	} {
 		_, err := create(url)
-		require.ErrorIs(t, err, hierarchy.ErrInvalidSubscription, url)
+		require.ErrorIs(t, err, subscription.ErrInvalid, url)
 		require.ErrorContains(t, err, "URL: ", url)
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // enqueueMany commits n intents of a type.
@@ -27,8 +27,8 @@ func (b *bundle) enqueueMany(eventType string, n int) {
 	}))
 }
 
-func only(pattern string) func(spec *hierarchy.SubscriptionSpec) {
-	return func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{pattern} }
+func only(pattern string) func(spec *subscription.Spec) {
+	return func(spec *subscription.Spec) { spec.Events = []string{pattern} }
 }
 
 func TestAnEndpointThatHangsTakesNoMoreThanItsSlots(t *testing.T) {
@@ -38,7 +38,7 @@ func TestAnEndpointThatHangsTakesNoMoreThanItsSlots(t *testing.T) {
 		return deliverytest.Answer{Hang: true}
 	}})
 	fast := b.receiver(nil)
-	sub := b.subscribe(hanging, func(spec *hierarchy.SubscriptionSpec) {
+	sub := b.subscribe(hanging, func(spec *subscription.Spec) {
 		spec.Events, spec.MaxInFlight = []string{"slow.event"}, 3
 	})
 	b.subscribe(fast, only("fast.event"))
@@ -67,7 +67,7 @@ func TestHeldDeliveriesGoOnInOrderAsSlotsAreFreed(t *testing.T) {
 	slow := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
 		return deliverytest.Answer{Delay: 100 * time.Millisecond}
 	}})
-	sub := b.subscribe(slow, func(spec *hierarchy.SubscriptionSpec) { spec.MaxInFlight = 1 })
+	sub := b.subscribe(slow, func(spec *subscription.Spec) { spec.MaxInFlight = 1 })
 	b.start(b.engine(nil))
 	b.enqueueMany("some.event", 20)
 
@@ -87,7 +87,7 @@ func TestACircuitOpensHoldsAndIsProbed(t *testing.T) {
 	for range 5 {
 		receiver.Script(deliverytest.Answer{Status: 500})
 	}
-	sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "none" })
+	sub := b.subscribe(receiver, func(spec *subscription.Spec) { spec.Schedule = "none" })
 	engine := b.engine(nil)
 	for range 5 {
 		b.enqueue(nil)
@@ -156,7 +156,7 @@ func TestARetryIsHeldWhileTheCircuitOfItsEndpointIsOpen(t *testing.T) {
 	receiver := b.receiver(nil)
 	receiver.Script(deliverytest.Answer{Status: 500},
 		deliverytest.Answer{Status: 503, Header: map[string][]string{"Retry-After": {"3600"}}})
-	b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleStandard })
+	b.subscribe(receiver, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleStandard })
 	engine := b.engine(nil)
 	first := b.enqueue(nil)
 	b.drain(engine)
@@ -176,7 +176,7 @@ func TestAPausedSubscriptionHoldsManyAndResumesThemInOrder(t *testing.T) {
 	ctx := context.Background()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
-	sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.MaxInFlight = 1 })
+	sub := b.subscribe(receiver, func(spec *subscription.Spec) { spec.MaxInFlight = 1 })
 	_, err := b.subs.Pause(ctx, sub.ID)
 	require.NoError(t, err)
 	engine := b.engine(nil)

@@ -17,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/manifest"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/receiver"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // fill sets each field that JSON can have, so that no omitempty hides a name.
@@ -79,9 +80,9 @@ func TestJSON_OfEachRecordIsSnakeCase(t *testing.T) {
 		&delivery.DeliveryPage{}, &delivery.Explanation{}, &delivery.Health{}, &delivery.IntentPage{}, &delivery.IntentRecord{},
 		&delivery.Message{}, &delivery.Pruned{}, &delivery.Question{}, &delivery.Stats{}, &delivery.SubscriptionEvent{},
 		&dialect.Destination{}, &dialect.Event{}, &dialect.Message{}, &dialect.Request{},
-		&hierarchy.Created{}, &hierarchy.Match{}, &hierarchy.ResealResult{}, &hierarchy.SecretInfo{}, &hierarchy.Site{},
-		&hierarchy.SitePage{}, &hierarchy.Subscription{}, &hierarchy.SubscriptionPage{}, &hierarchy.SubscriptionSpec{},
-		&hierarchy.SubscriptionUpdate{},
+		&subscription.Created{}, &subscription.Match{}, &subscription.ResealResult{}, &subscription.SecretInfo{}, &hierarchy.Site{},
+		&hierarchy.SitePage{}, &subscription.Subscription{}, &subscription.Page{}, &subscription.Spec{},
+		&subscription.Update{},
 		&manifest.Plan{},
 		&outbox.Erased{}, &outbox.EventType{}, &outbox.EventTypePage{}, &outbox.Intent{}, &outbox.Result{},
 		&receiver.Event{}, &receiver.EventPage{}, &receiver.EventRecord{}, &receiver.Response{}, &receiver.Status{},
@@ -103,7 +104,7 @@ func TestJSON_OfEachRecordIsSnakeCase(t *testing.T) {
 // The names are there to be relied on.
 func TestJSON_OfASubscription(t *testing.T) {
 	t.Parallel()
-	text, err := json.Marshal(hierarchy.Subscription{
+	text, err := json.Marshal(subscription.Subscription{
 		ID:            uuid.Nil,
 		Owner:         "ada",
 		URL:           "https://ada:hunter2@example.com/",

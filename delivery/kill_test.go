@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // carriedBy are the events that the jobs of an engine carry and that are not
@@ -40,7 +40,7 @@ func TestKillsAtRandomMomentsLoseNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	b := newBundle(t)
 	receiver := b.always(deliverytest.Answer{Delay: 10 * time.Millisecond})
-	b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(receiver, func(spec *subscription.Spec) {
 		operatorOnly(spec)
 		spec.Schedule = "patient"
 	})
@@ -102,7 +102,7 @@ func TestARetryGoesOnWithoutRiversLeader(t *testing.T) {
 	b := newBundle(t)
 	receiver := b.receiver(nil)
 	receiver.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(receiver, func(spec *subscription.Spec) {
 		operatorOnly(spec)
 		spec.Schedule = "twice"
 	})

@@ -18,8 +18,8 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // leakRun is a run of everything in which a secret takes part, well or badly. It
@@ -97,8 +97,8 @@ func (l *leakRun) subscribeEverywhere() {
 	require.NoError(l.t, err)
 	away.Close()
 	for _, url := range []string{well.URL(), gone.URL(), failing.URL(), away.URL()} {
-		for _, secret := range []hierarchy.Secret{secretOf(leakSecret), secretOf(leakPrivate)} {
-			created, err := l.subs.Create(l.t.Context(), hierarchy.SubscriptionSpec{
+		for _, secret := range []subscription.Secret{secretOf(leakSecret), secretOf(leakPrivate)} {
+			created, err := l.subs.Create(l.t.Context(), subscription.Spec{
 				URL:           url + "/hook?token=" + leakQuery,
 				Events:        []string{"**"},
 				Operator:      true,
@@ -111,9 +111,9 @@ func (l *leakRun) subscribeEverywhere() {
 			l.show(created)
 		}
 	}
-	for _, method := range hierarchy.Verifications() {
+	for _, method := range subscription.Verifications() {
 		for _, url := range []string{well.URL(), failing.URL()} {
-			created, err := l.subs.Create(l.t.Context(), hierarchy.SubscriptionSpec{
+			created, err := l.subs.Create(l.t.Context(), subscription.Spec{
 				URL:           url + "/hook?token=" + leakQuery,
 				Events:        []string{"**"},
 				Operator:      true,
@@ -131,7 +131,7 @@ func (l *leakRun) subscribeEverywhere() {
 func (l *leakRun) verify(engine *delivery.Engine) {
 	l.t.Helper()
 	ctx := l.t.Context()
-	subs, err := listed(l.subs.List(ctx, &hierarchy.ListOpts{State: hierarchy.StatePendingVerification}))
+	subs, err := listed(l.subs.List(ctx, &subscription.ListOpts{State: subscription.StatePendingVerification}))
 	require.NoError(l.t, err)
 	require.NotEmpty(l.t, subs)
 	for _, sub := range subs {
@@ -142,7 +142,7 @@ func (l *leakRun) verify(engine *delivery.Engine) {
 		l.refused(engine.VerifyEndpoint(ctx, sub.ID))
 		l.refused(nil, l.subs.MarkVerified(ctx, sub.ID, sub.URL+"&again="+leakQuery))
 		require.NoError(l.t, l.subs.MarkVerified(ctx, sub.ID, sub.URL))
-		changed, err := l.subs.Update(ctx, sub.ID, hierarchy.SubscriptionUpdate{URL: new(sub.URL + "&again=" + leakQuery)})
+		changed, err := l.subs.Update(ctx, sub.ID, subscription.Update{URL: new(sub.URL + "&again=" + leakQuery)})
 		require.NoError(l.t, err)
 		l.show(changed)
 	}
@@ -157,11 +157,11 @@ func (l *leakRun) changeSecrets(engine *delivery.Engine) {
 	require.NoError(l.t, err)
 	l.show(subs)
 	for _, sub := range subs {
-		opts := &hierarchy.RotateOpts{Secret: secretOf(leakSecret)}
+		opts := &subscription.RotateOpts{Secret: secretOf(leakSecret)}
 		secret, err := l.subs.RotateSecret(ctx, sub.ID, opts)
 		require.NoError(l.t, err)
 		l.show(secret, opts)
-		_, err = l.subs.RotateSecret(ctx, sub.ID, &hierarchy.RotateOpts{Confirm: true, Secret: secretOf(leakPrivate)})
+		_, err = l.subs.RotateSecret(ctx, sub.ID, &subscription.RotateOpts{Confirm: true, Secret: secretOf(leakPrivate)})
 		require.NoError(l.t, err)
 		attempt, err := engine.ConfirmSecret(ctx, sub.ID)
 		require.NoError(l.t, err)
@@ -169,7 +169,7 @@ func (l *leakRun) changeSecrets(engine *delivery.Engine) {
 		if attempt, err = engine.Ping(ctx, sub.ID); err == nil {
 			l.show(attempt)
 		}
-		update := hierarchy.SubscriptionUpdate{SecretHeaders: &map[string]string{"X-Sealed": leakHeader}}
+		update := subscription.Update{SecretHeaders: &map[string]string{"X-Sealed": leakHeader}}
 		changed, err := l.subs.Update(ctx, sub.ID, update)
 		require.NoError(l.t, err)
 		l.show(update, changed)
@@ -204,23 +204,23 @@ func (l *leakRun) meetErrors(engine *delivery.Engine) {
 	l.refused(dialect.ParseSecret(leakSecret[:30]))
 	l.refused(dialect.ParseSecret(leakKey))
 	l.refused(dialect.ParsePublicKey(leakPrivate))
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:      "https://example.com/?token=" + leakQuery,
 		Events:   []string{"**"},
 		Operator: true,
 	}
-	for _, spoil := range []func(s *hierarchy.SubscriptionSpec){
-		func(s *hierarchy.SubscriptionSpec) { s.Secret = secretOf(leakSecret[:30]) },
-		func(s *hierarchy.SubscriptionSpec) {
-			s.Secret, s.SecretKind = secretOf(leakSecret), hierarchy.SecretEd25519
+	for _, spoil := range []func(s *subscription.Spec){
+		func(s *subscription.Spec) { s.Secret = secretOf(leakSecret[:30]) },
+		func(s *subscription.Spec) {
+			s.Secret, s.SecretKind = secretOf(leakSecret), subscription.SecretEd25519
 		},
-		func(s *hierarchy.SubscriptionSpec) { s.Secret = secretOf(leakPrivate[:40]) },
-		func(s *hierarchy.SubscriptionSpec) { s.Headers = map[string]string{"Authorization": leakBearer + "\n"} },
-		func(s *hierarchy.SubscriptionSpec) {
+		func(s *subscription.Spec) { s.Secret = secretOf(leakPrivate[:40]) },
+		func(s *subscription.Spec) { s.Headers = map[string]string{"Authorization": leakBearer + "\n"} },
+		func(s *subscription.Spec) {
 			s.SecretHeaders = map[string]string{"X-Sealed": leakHeader + "\n"}
 		},
-		func(s *hierarchy.SubscriptionSpec) { s.URL = "https://ada:hunter6@example.com/" },
-		func(s *hierarchy.SubscriptionSpec) { s.URL = "http://example.com:x/?" + leakQuery },
+		func(s *subscription.Spec) { s.URL = "https://ada:hunter6@example.com/" },
+		func(s *subscription.Spec) { s.URL = "http://example.com:x/?" + leakQuery },
 	} {
 		bad := spec
 		spoil(&bad)

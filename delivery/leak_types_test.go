@@ -21,8 +21,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // What must be seen nowhere: secrets by their bytes and texts, and credentials.
@@ -53,7 +53,7 @@ func holders(t *testing.T) map[string]any {
 	header := http.Header{"Authorization": {leakBearer}, "X-Own": {"hunter5"}, "Content-Type": {"application/json"}}
 	own := map[string]string{"Authorization": leakBearer, "X-Own": "hunter5"}
 	url := "https://ada:hunter5@example.com/hook?token=" + leakQuery + "#hunter6"
-	sub := hierarchy.Subscription{
+	sub := subscription.Subscription{
 		Headers:       own,
 		SecretHeaders: own,
 		URL:           url,
@@ -73,33 +73,33 @@ func holders(t *testing.T) map[string]any {
 			URL:      "http://proxy.internal:3128",
 			Username: "hooks",
 		},
-		"dialect.SignInput":           dialect.SignInput{Secrets: []dialect.Secret{secret}},
-		"hierarchy.Created":           hierarchy.Created{Secret: secret, Subscription: sub},
-		"hierarchy.Match":             hierarchy.Match{Subscription: sub},
-		"hierarchy.RotateOpts":        hierarchy.RotateOpts{Secret: secret},
-		"hierarchy.Secret":            secret,
-		"signing.Secret":              secret,
-		"hierarchy.BasicCredentials":  hierarchy.BasicCredentials{Username: "ada", Password: "hunter5"},
-		"hierarchy.Credential":        hierarchy.Credential("hunter5"),
-		"hierarchy.Credentials":       hierarchy.Credentials{Basic: &hierarchy.BasicCredentials{Password: "hunter5"}, Bearer: "hunter5"},
-		"hierarchy.EndpointTLS":       hierarchy.EndpointTLS{Key: "hunter5"},
-		"hierarchy.OAuth2Credentials": hierarchy.OAuth2Credentials{ClientSecret: "hunter5", TokenURL: url},
-		"hierarchy.Subscription":      sub,
-		"hierarchy.SubscriptionPage":  hierarchy.SubscriptionPage{Subscriptions: []hierarchy.Subscription{sub}},
-		"hierarchy.SubscriptionSpec": hierarchy.SubscriptionSpec{
+		"dialect.SignInput":              dialect.SignInput{Secrets: []dialect.Secret{secret}},
+		"subscription.Created":           subscription.Created{Secret: secret, Subscription: sub},
+		"subscription.Match":             subscription.Match{Subscription: sub},
+		"subscription.RotateOpts":        subscription.RotateOpts{Secret: secret},
+		"subscription.Secret":            secret,
+		"signing.Secret":                 secret,
+		"subscription.BasicCredentials":  subscription.BasicCredentials{Username: "ada", Password: "hunter5"},
+		"subscription.Credential":        subscription.Credential("hunter5"),
+		"subscription.Credentials":       subscription.Credentials{Basic: &subscription.BasicCredentials{Password: "hunter5"}, Bearer: "hunter5"},
+		"subscription.EndpointTLS":       subscription.EndpointTLS{Key: "hunter5"},
+		"subscription.OAuth2Credentials": subscription.OAuth2Credentials{ClientSecret: "hunter5", TokenURL: url},
+		"subscription.Subscription":      sub,
+		"subscription.Page":              subscription.Page{Subscriptions: []subscription.Subscription{sub}},
+		"subscription.Spec": subscription.Spec{
 			Headers:       own,
 			Secret:        secret,
 			SecretHeaders: own,
 			URL:           url,
 		},
-		"hierarchy.SubscriptionUpdate": hierarchy.SubscriptionUpdate{
+		"subscription.Update": subscription.Update{
 			Headers:       &own,
 			SecretHeaders: &own,
 			URL:           &url,
 		},
-		"hierarchy.SubscriptionsConfig": hierarchy.SubscriptionsConfig{Sealer: keys},
-		"seal.Key":                      key,
-		"seal.Keyset":                   keys,
+		"subscription.Config": subscription.Config{Sealer: keys},
+		"seal.Key":            key,
+		"seal.Keyset":         keys,
 	}
 }
 
@@ -139,7 +139,7 @@ func TestNoTypeShowsASecretHoweverItIsPrinted(t *testing.T) {
 				logger.Info("x", slog.Any("value", v), slog.Group("g", slog.Any("value", v)))
 			}
 			require.NotRegexp(t, leaks, text.String(), name)
-			if name == "delivery.Config" || name == "hierarchy.SubscriptionsConfig" {
+			if name == "delivery.Config" || name == "subscription.Config" {
 				continue // they have functions, which JSON has not
 			}
 			encoded, err := json.Marshal(v)
@@ -171,7 +171,7 @@ func TestEveryTypeThatCanHoldASecretIsKnown(t *testing.T) {
 	for full := range cannotLeak {
 		require.True(t, found[full], "%s needs no exception", full)
 	}
-	for _, full := range []string{"delivery.Config", "dialect.Destination", "hierarchy.SubscriptionSpec"} {
+	for _, full := range []string{"delivery.Config", "dialect.Destination", "subscription.Spec"} {
 		require.True(t, found[full], "%s is not found", full)
 	}
 }

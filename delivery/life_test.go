@@ -11,13 +11,13 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // ruled subscribes a receiver that rejects everything under rules of its own.
-func (b *bundle) ruled(rules *hierarchy.DeactivationRules) uuid.UUID {
+func (b *bundle) ruled(rules *subscription.DeactivationRules) uuid.UUID {
 	b.t.Helper()
-	return b.subscribe(b.always(deliverytest.Answer{Status: 400}), func(spec *hierarchy.SubscriptionSpec) {
+	return b.subscribe(b.always(deliverytest.Answer{Status: 400}), func(spec *subscription.Spec) {
 		spec.Schedule, spec.Deactivation = delivery.ScheduleNone, rules
 	}).ID
 }
@@ -39,7 +39,7 @@ func (b *bundle) gated(other deliverytest.Answer) (r *deliverytest.Receiver, sub
 			return other
 		}
 	}})
-	sub = b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" }).ID
+	sub = b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" }).ID
 	return r, sub, gate
 }
 
@@ -67,19 +67,19 @@ func (b *bundle) health(engine *delivery.Engine, id uuid.UUID) delivery.Health {
 func TestThe250thFailureInARowDeactivatesInWhateverTime(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	subID := b.ruled(&hierarchy.DeactivationRules{Failures: 250, Exhausted: hierarchy.NoRule})
+	subID := b.ruled(&subscription.DeactivationRules{Failures: 250, Exhausted: subscription.NoRule})
 	engine := b.engine(nil)
 
 	for range 249 {
 		b.enqueue(nil)
 	}
 	b.drain(engine)
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State)
 	require.Equal(t, 249, b.health(engine, subID).FailedAttempts)
 	b.enqueue(nil)
 	b.drain(engine)
 
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(subID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(subID).State)
 	require.Equal(t, "250 attempts in a row have failed", b.health(engine, subID).Reason)
 }
 
@@ -87,11 +87,11 @@ func TestASubscriptionsOwnRulesGoBeforeTheEngines(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Deactivation.Failures = 2 })
-	never := b.ruled(&hierarchy.DeactivationRules{Failures: hierarchy.NoRule})
+	never := b.ruled(&subscription.DeactivationRules{Failures: subscription.NoRule})
 	plain := b.ruled(nil)
-	patient := b.ruled(&hierarchy.DeactivationRules{Failures: 4})
-	states := func() [3]hierarchy.State {
-		return [3]hierarchy.State{b.subscription(never).State, b.subscription(plain).State, b.subscription(patient).State}
+	patient := b.ruled(&subscription.DeactivationRules{Failures: 4})
+	states := func() [3]subscription.State {
+		return [3]subscription.State{b.subscription(never).State, b.subscription(plain).State, b.subscription(patient).State}
 	}
 	failed := func() {
 		b.enqueue(nil)
@@ -99,31 +99,31 @@ func TestASubscriptionsOwnRulesGoBeforeTheEngines(t *testing.T) {
 	}
 
 	failed()
-	require.Equal(t, [3]hierarchy.State{hierarchy.StateActive, hierarchy.StateActive, hierarchy.StateActive}, states())
+	require.Equal(t, [3]subscription.State{subscription.StateActive, subscription.StateActive, subscription.StateActive}, states())
 	failed()
-	require.Equal(t, [3]hierarchy.State{hierarchy.StateActive, hierarchy.StateDeactivated, hierarchy.StateActive}, states())
+	require.Equal(t, [3]subscription.State{subscription.StateActive, subscription.StateDeactivated, subscription.StateActive}, states())
 	failed()
 	failed()
-	require.Equal(t, [3]hierarchy.State{hierarchy.StateActive, hierarchy.StateDeactivated, hierarchy.StateDeactivated}, states())
-	_, err := b.subs.Update(t.Context(), never, hierarchy.SubscriptionUpdate{Deactivation: &hierarchy.DeactivationRules{}})
+	require.Equal(t, [3]subscription.State{subscription.StateActive, subscription.StateDeactivated, subscription.StateDeactivated}, states())
+	_, err := b.subs.Update(t.Context(), never, subscription.Update{Deactivation: &subscription.DeactivationRules{}})
 	require.NoError(t, err)
 	b.drain(engine)
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(never).State, "it has the engine's rules again")
+	require.Equal(t, subscription.StateDeactivated, b.subscription(never).State, "it has the engine's rules again")
 }
 
 func TestAWarningComesOnceOnTheWayToEachRule(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		rules hierarchy.DeactivationRules
+		rules subscription.DeactivationRules
 		after int
 		wait  time.Duration
 	}{
-		"half of the failures":      {hierarchy.DeactivationRules{Failures: 4}, 2, 0},
-		"a quarter of the failures": {hierarchy.DeactivationRules{Failures: 8, Warning: 25}, 2, 0},
+		"half of the failures":      {subscription.DeactivationRules{Failures: 4}, 2, 0},
+		"a quarter of the failures": {subscription.DeactivationRules{Failures: 8, Warning: 25}, 2, 0},
 		"half of the exhausted, in half the time": {
-			hierarchy.DeactivationRules{Exhausted: 4, ExhaustedWindow: 2 * time.Hour}, 2, 61 * time.Minute,
+			subscription.DeactivationRules{Exhausted: 4, ExhaustedWindow: 2 * time.Hour}, 2, 61 * time.Minute,
 		},
-		"all attempts, in half the time": {hierarchy.DeactivationRules{Attempts: 2, Window: 2 * time.Hour}, 2, 61 * time.Minute},
+		"all attempts, in half the time": {subscription.DeactivationRules{Attempts: 2, Window: 2 * time.Hour}, 2, 61 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -156,7 +156,7 @@ func TestAWarningComesOnceOnTheWayToEachRule(t *testing.T) {
 func TestWithoutAWarningTheDeactivationComesAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.ruled(&hierarchy.DeactivationRules{Failures: 3, Warning: hierarchy.NoRule})
+	b.ruled(&subscription.DeactivationRules{Failures: 3, Warning: subscription.NoRule})
 	engine, failing, deactivated := b.watched()
 
 	for range 3 {
@@ -171,7 +171,7 @@ func TestWithoutAWarningTheDeactivationComesAlone(t *testing.T) {
 func TestPausingEndsTheWindowOfFailures(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	subID := b.ruled(&hierarchy.DeactivationRules{
+	subID := b.ruled(&subscription.DeactivationRules{
 		Attempts: 2,
 		Failures: 3,
 		Window:   time.Hour,
@@ -185,12 +185,12 @@ func TestPausingEndsTheWindowOfFailures(t *testing.T) {
 	b.pause(subID)
 	b.pass(2 * time.Hour)
 	b.drain(engine)
-	require.Equal(t, hierarchy.StatePaused, b.subscription(subID).State, "it does not fail while it is paused")
+	require.Equal(t, subscription.StatePaused, b.subscription(subID).State, "it does not fail while it is paused")
 	b.activate(subID)
 	b.enqueue(nil)
 	b.drain(engine)
 
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State)
 	h := b.health(engine, subID)
 	require.Equal(t, 1, h.FailedAttempts)
 	require.Equal(t, 1, h.Exhausted)
@@ -201,11 +201,11 @@ func TestHealthSaysSinceWhenASubscriptionFails(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Status: 500})
-	subID := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" }).ID
+	subID := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" }).ID
 	engine := b.engine(nil)
 	since := b.subscription(subID).StateSince
 	require.Equal(t, delivery.Health{
-		State:      hierarchy.StateActive,
+		State:      subscription.StateActive,
 		StateSince: since,
 		Epoch:      1,
 	}, b.health(engine, subID))
@@ -219,7 +219,7 @@ func TestHealthSaysSinceWhenASubscriptionFails(t *testing.T) {
 	b.deactivate(subID, "too loud")
 	h = b.health(engine, subID)
 	require.Equal(t, delivery.Health{
-		State:      hierarchy.StateDeactivated,
+		State:      subscription.StateDeactivated,
 		Reason:     "too loud",
 		StateSince: h.StateSince,
 		Epoch:      2,
@@ -240,14 +240,14 @@ func TestTwoEnginesDeactivateOnce(t *testing.T) {
 			cfg.Hooks.SubscriptionDeactivated = func(_ context.Context, ev delivery.SubscriptionEvent) { told <- ev }
 		}))
 	}
-	b.subscribe(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(b.receiver(nil), func(spec *subscription.Spec) {
 		operatorOnly(spec)
 		spec.Events = []string{delivery.SubscriptionDeactivatedEventType}
 	})
 	const all = 10
 	var subs []uuid.UUID
 	for range all {
-		subs = append(subs, b.ruled(&hierarchy.DeactivationRules{Failures: 2}))
+		subs = append(subs, b.ruled(&subscription.DeactivationRules{Failures: 2}))
 	}
 	for range 2 { // each fails twice at once
 		b.enqueue(nil)
@@ -262,7 +262,7 @@ func TestTwoEnginesDeactivateOnce(t *testing.T) {
 	}
 	require.Len(t, told, all)
 	for _, id := range subs {
-		require.Equal(t, hierarchy.StateDeactivated, b.subscription(id).State)
+		require.Equal(t, subscription.StateDeactivated, b.subscription(id).State)
 		require.Equal(t, 2, b.subscription(id).Epoch)
 		require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.intent WHERE type = $1 AND resource_id = $2`,
 			delivery.SubscriptionDeactivatedEventType, id.String()))
@@ -334,7 +334,7 @@ func TestASuccessEndsAWindowThatBeganWhileItWasUnderWay(t *testing.T) {
 func TestEachTroubledSubscriptionComesToItsTurn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	last := b.ruled(&hierarchy.DeactivationRules{Failures: 1})
+	last := b.ruled(&subscription.DeactivationRules{Failures: 1})
 	b.exec(`INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect)
 		SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, '/', 'https://example.com', '{"**"}', true, 'standard'
 		FROM generate_series(1, 2500) n`)
@@ -344,10 +344,10 @@ func TestEachTroubledSubscriptionComesToItsTurn(t *testing.T) {
 
 	for range 2 {
 		require.NoError(t, engine.Maintain(t.Context()))
-		require.Equal(t, hierarchy.StateActive, b.subscription(last).State)
+		require.Equal(t, subscription.StateActive, b.subscription(last).State)
 	}
 	require.NoError(t, engine.Maintain(t.Context()))
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(last).State, "a round looks at a thousand")
+	require.Equal(t, subscription.StateDeactivated, b.subscription(last).State, "a round looks at a thousand")
 	b.exec(`UPDATE riverhook.subscription SET deactivation = '{"failures": 1}' WHERE id = '00000000-0000-7000-8000-000000000001'`)
 	require.NoError(t, engine.Maintain(t.Context()))
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.subscription WHERE state = 'deactivated' AND site = '/' AND operator`),
@@ -368,7 +368,7 @@ func TestWhatAPauseHeldBackIsDroppedByChoice(t *testing.T) {
 	b.drain(engine)
 	b.exec(`UPDATE riverhook.delivery SET hold = 'circuit' WHERE id = $1`, b.delivery(circuit, sub.ID).ID)
 
-	b.change(b.subs.ActivateWith(t.Context(), sub.ID, &hierarchy.ActivateOpts{DropHeld: true}))
+	b.change(b.subs.ActivateWith(t.Context(), sub.ID, &subscription.ActivateOpts{DropHeld: true}))
 	b.drain(engine)
 
 	dropped := b.delivery(held, sub.ID)
@@ -389,7 +389,7 @@ func TestEventsOfADeactivationAreRecovered(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	engine := b.engine(nil)
 	cancelled := b.enqueue(nil)
 	b.drain(engine)

@@ -15,6 +15,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestAMessageThatIsTooLargeFailsVisiblyBeforeAnythingIsSent(t *testing.T) {
@@ -151,7 +152,7 @@ func TestTheHistoryKeepsABoundedPartOfTheHeadersOfAnAnswer(t *testing.T) {
 func TestAnEnginesSubscriptionsHaveItsLimits(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:    "https://example.com/",
 		Events: []string{"**"},
 		Owner:  "owner",
@@ -167,6 +168,6 @@ func TestAnEnginesSubscriptionsHaveItsLimits(t *testing.T) {
 		require.NoError(t, err)
 		_, err = subs.Create(t.Context(), spec)
 		require.ErrorContains(t, err, limit)
-		require.ErrorIs(t, err, hierarchy.ErrLimit)
+		require.ErrorIs(t, err, subscription.ErrLimit)
 	}
 }

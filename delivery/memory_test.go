@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // No endpoint answers, so that what the engine holds of a large fan-out is in its
@@ -33,7 +33,7 @@ func TestALargeFanOutIsExpandedInBoundedMemory(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	t.Cleanup(receiver.Close)
-	_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	_, err := b.subs.Create(t.Context(), subscription.Spec{
 		URL:         receiver.URL,
 		Events:      []string{"**"},
 		Operator:    true,

@@ -16,8 +16,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // dialects is a registry of "standard" and of signed dialects of these names
@@ -45,7 +45,7 @@ func (b *bundle) speak(names ...string) {
 func (b *bundle) listen(name string) (*deliverytest.Receiver, uuid.UUID) {
 	b.t.Helper()
 	r := b.receiver(nil)
-	return r, b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Dialect, spec.Schedule = name, "twice" }).ID
+	return r, b.subscribe(r, func(spec *subscription.Spec) { spec.Dialect, spec.Schedule = name, "twice" }).ID
 }
 
 // externalize is a registry in which f is for a dialect, "" for any.

@@ -12,9 +12,9 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestTheEngineWorksInEachQueryExecMode(t *testing.T) {
@@ -37,10 +37,10 @@ func TestTheEngineWorksInEachQueryExecMode(t *testing.T) {
 
 			receiver := b.receiver(nil)
 			receiver.Script(deliverytest.Answer{Status: 500, Body: []byte("not now")})
-			sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+			sub := b.subscribe(receiver, func(spec *subscription.Spec) {
 				spec.Headers = map[string]string{"X-Team": "people"}
 			})
-			denied := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Owner = "mallory" })
+			denied := b.subscribe(receiver, func(spec *subscription.Spec) { spec.Owner = "mallory" })
 			checkers, err := access.NewRegistry(nil)
 			require.NoError(t, err)
 			require.NoError(t, checkers.RegisterDefault(access.CheckerFunc(func(_ context.Context, r access.Request) error {
@@ -119,7 +119,7 @@ func TestTheEngineWorksInASchemaOfAnotherName(t *testing.T) {
 	client, err := outbox.New(&outbox.Config{Schema: "hooks"})
 	require.NoError(t, err)
 	receiver := deliverytest.NewReceiver(t, nil)
-	_, err = engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+	_, err = engine.Subscriptions().Create(t.Context(), subscription.Spec{
 		URL:      receiver.URL(),
 		Events:   []string{"**"},
 		Operator: true,

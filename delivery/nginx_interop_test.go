@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // nginxConfig is of an nginx that speaks HTTP/2 over TLS and hands requests on.
@@ -180,7 +180,7 @@ func TestNginx_EndsConnectionsGracefully(t *testing.T) {
 			server, roots := startNginx(t, receiver)
 			far := startFar(t, server, eachWay)
 			b.cfg.Transport.RootCAs = roots
-			b.subscribeURL("https://"+far, name, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "hourly" })
+			b.subscribeURL("https://"+far, name, func(spec *subscription.Spec) { spec.Schedule = "hourly" })
 			b.start(b.engine(nil))
 
 			b.enqueueMany("some.event", n)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -24,26 +24,26 @@ import (
 const (
 	// DeliveryExhaustedEventType is that of a delivery whose schedule is exhausted;
 	// the data is a [DeliveryEvent].
-	DeliveryExhaustedEventType = hierarchy.ReservedPrefix + "delivery.exhausted"
+	DeliveryExhaustedEventType = event.ReservedPrefix + "delivery.exhausted"
 
 	// SubscriptionDeactivatedEventType is that of a subscription that the engine has
 	// deactivated; the data is a [SubscriptionEvent].
-	SubscriptionDeactivatedEventType = hierarchy.ReservedPrefix + "subscription.deactivated"
+	SubscriptionDeactivatedEventType = event.ReservedPrefix + "subscription.deactivated"
 
 	// SubscriptionFailingEventType is that of a subscription that will be deactivated
 	// if it goes on failing; the data is a [SubscriptionEvent].
-	SubscriptionFailingEventType = hierarchy.ReservedPrefix + "subscription.failing"
+	SubscriptionFailingEventType = event.ReservedPrefix + "subscription.failing"
 
 	// SubscriptionRecoveredEventType is that of a success after a warning; the data is
 	// a [SubscriptionEvent].
-	SubscriptionRecoveredEventType = hierarchy.ReservedPrefix + "subscription.recovered"
+	SubscriptionRecoveredEventType = event.ReservedPrefix + "subscription.recovered"
 )
 
 // The kinds of resources that these events are about; their ids are those of the
 // delivery and of the subscription.
 const (
-	DeliveryResourceKind     = hierarchy.ReservedPrefix + "delivery"
-	SubscriptionResourceKind = hierarchy.ReservedPrefix + "subscription"
+	DeliveryResourceKind     = event.ReservedPrefix + "delivery"
+	SubscriptionResourceKind = event.ReservedPrefix + "subscription"
 )
 
 // operation is an event that the engine writes itself.
@@ -88,7 +88,7 @@ func (e *Engine) announce(ctx context.Context, q *store.Queries, ops []operation
 		}
 		p.Ids = append(p.Ids, e.ids.next().String())
 		p.Types = append(p.Types, op.Type)
-		p.Patterns = append(p.Patterns, strings.Join(hierarchy.Patterns(op.Type), " "))
+		p.Patterns = append(p.Patterns, strings.Join(event.Patterns(op.Type), " "))
 		p.Subscriptions = append(p.Subscriptions, op.Subscription.String())
 		p.Kinds = append(p.Kinds, op.Kind)
 		p.Resources = append(p.Resources, op.Resource.String())
@@ -113,7 +113,7 @@ func (e *Engine) conclude(ctx context.Context, q *store.Queries, health healthBo
 // exhaustions are the operations about deliveries that were exhausted.
 func exhaustions(trs []*attempt.Transition, outs []recorded) (ops []operation) {
 	for i, tr := range trs {
-		if outs[i] == moved && tr.State == attempt.StateExhausted && !hierarchy.IsReserved(tr.Target.Event.Type) {
+		if outs[i] == moved && tr.State == attempt.StateExhausted && !event.IsReserved(tr.Target.Event.Type) {
 			ops = append(ops, deliveryEvent(tr).operation())
 		}
 	}

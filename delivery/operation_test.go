@@ -16,14 +16,14 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // operations subscribes an operator's receiver at "/" to all of Riverhook's own
 // events.
-func (b *bundle) operations(r *deliverytest.Receiver) hierarchy.Subscription {
+func (b *bundle) operations(r *deliverytest.Receiver) subscription.Subscription {
 	b.t.Helper()
-	return b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	return b.subscribe(r, func(spec *subscription.Spec) {
 		operatorOnly(spec)
 		spec.Events, spec.Schedule = []string{"riverhook.**"}, delivery.ScheduleNone
 	})
@@ -55,9 +55,9 @@ func TestOperatorsHearWhatBecomesOfSubscriptions(t *testing.T) {
 	operator := b.receiver(nil)
 	b.operations(operator)
 	r := b.always(deliverytest.Answer{Status: 400})
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	sub := b.subscribe(r, func(spec *subscription.Spec) {
 		spec.Site, spec.URL = "/noaa", spec.URL+"?token=hidden"
-		spec.Schedule, spec.Deactivation = delivery.ScheduleNone, &hierarchy.DeactivationRules{Failures: 4}
+		spec.Schedule, spec.Deactivation = delivery.ScheduleNone, &subscription.DeactivationRules{Failures: 4}
 	})
 	exhausted := make(chan delivery.DeliveryEvent, 10)
 	recovered := make(chan delivery.SubscriptionEvent, 10)
@@ -120,8 +120,8 @@ func TestOwnersDoNotHearOfOperations(t *testing.T) {
 	b := newBundle(t)
 	operator, owner := b.receiver(nil), b.receiver(nil)
 	b.operations(operator)
-	ownerID := b.subscribe(owner, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"**", "riverhook.**"} }).ID
-	b.ruled(&hierarchy.DeactivationRules{Failures: 1})
+	ownerID := b.subscribe(owner, func(spec *subscription.Spec) { spec.Events = []string{"**", "riverhook.**"} }).ID
+	b.ruled(&subscription.DeactivationRules{Failures: 1})
 	externalizers := delivery.NewExternalizers()
 	require.NoError(t, externalizers.Register("", "", "", delivery.ExternalizerFunc(
 		func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"from":"the application"}`), nil })))
@@ -153,14 +153,14 @@ func TestNothingIsWrittenWhereNoOperatorListens(t *testing.T) {
 		"nobody":   func(*bundle) {},
 		"an owner": func(b *bundle) { b.subscribe(b.receiver(nil), nil) },
 		"to other types": func(b *bundle) {
-			b.subscribe(b.receiver(nil), func(s *hierarchy.SubscriptionSpec) { operatorOnly(s); s.Events = []string{"user.*", "*.created"} })
+			b.subscribe(b.receiver(nil), func(s *subscription.Spec) { operatorOnly(s); s.Events = []string{"user.*", "*.created"} })
 		},
 		"deactivated": func(b *bundle) { b.deactivate(b.operations(b.receiver(nil)).ID, "") },
 		"deleted": func(b *bundle) {
 			require.NoError(b.t, b.subs.Delete(b.t.Context(), b.operations(b.receiver(nil)).ID))
 		},
 		"changed": func(b *bundle) {
-			_, err := b.subs.Update(b.t.Context(), b.operations(b.receiver(nil)).ID, hierarchy.SubscriptionUpdate{Events: &[]string{"user.created"}})
+			_, err := b.subs.Update(b.t.Context(), b.operations(b.receiver(nil)).ID, subscription.Update{Events: &[]string{"user.created"}})
 			require.NoError(b.t, err)
 		},
 	} {
@@ -168,13 +168,13 @@ func TestNothingIsWrittenWhereNoOperatorListens(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t)
 			listen(b)
-			subID := b.ruled(&hierarchy.DeactivationRules{Failures: 2})
+			subID := b.ruled(&subscription.DeactivationRules{Failures: 2})
 			engine := b.engine(nil)
 			for range 2 {
 				b.enqueue(nil)
 				b.drain(engine)
 			}
-			require.Equal(t, hierarchy.StateDeactivated, b.subscription(subID).State)
+			require.Equal(t, subscription.StateDeactivated, b.subscription(subID).State)
 			require.Zero(t, b.reserved())
 		})
 	}
@@ -187,7 +187,7 @@ func TestEachPatternOfAnOperatorIsHeard(t *testing.T) {
 		"**", "riverhook.**", "riverhook.delivery.*", "*.delivery.exhausted", "*.**", "riverhook.delivery.exhausted",
 	} {
 		r := b.receiver(nil)
-		subID := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { operatorOnly(spec); spec.Events = []string{pattern} }).ID
+		subID := b.subscribe(r, func(spec *subscription.Spec) { operatorOnly(spec); spec.Events = []string{pattern} }).ID
 		failing := b.ruled(nil)
 		engine := b.engine(nil)
 		b.enqueue(nil)
@@ -221,10 +221,10 @@ func TestADeadOperatorsEndpointMakesNoEndlessEvents(t *testing.T) {
 			const events = 5
 			for range 2 {
 				r := b.receiver(&deliverytest.ReceiverConfig{Answer: answer})
-				b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+				b.subscribe(r, func(spec *subscription.Spec) {
 					operatorOnly(spec)
 					spec.Schedule, spec.MaxInFlight = delivery.ScheduleNone, 1
-					spec.Deactivation = &hierarchy.DeactivationRules{Failures: 20, Warning: 5}
+					spec.Deactivation = &subscription.DeactivationRules{Failures: 20, Warning: 5}
 				})
 			}
 			engine := b.engine(nil)
@@ -262,12 +262,12 @@ func TestAnOperationIsWrittenWithItsChangeOrNeitherIs(t *testing.T) {
 	b.exec(`CREATE TRIGGER refuse BEFORE INSERT ON riverhook.intent FOR EACH ROW EXECUTE FUNCTION refuse()`)
 
 	require.ErrorContains(t, engine.Maintain(t.Context()), "disk full")
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State)
 	require.Empty(t, deactivated)
 	b.exec(`DROP TRIGGER refuse ON riverhook.intent`)
 	b.drain(engine)
 
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(subID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(subID).State)
 	require.Len(t, deactivated, 1)
 	types, _ := heard(t, operator)
 	require.Contains(t, types, delivery.SubscriptionDeactivatedEventType)
@@ -307,8 +307,8 @@ func TestTheLifeOfASubscriptionIsKeptInEachQueryExecMode(t *testing.T) {
 			b = bundleOn(t, pool)
 			b.operations(b.receiver(nil))
 			r := b.always(deliverytest.Answer{Status: 400})
-			subID := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
-				spec.Schedule, spec.Deactivation = delivery.ScheduleNone, &hierarchy.DeactivationRules{Failures: 2}
+			subID := b.subscribe(r, func(spec *subscription.Spec) {
+				spec.Schedule, spec.Deactivation = delivery.ScheduleNone, &subscription.DeactivationRules{Failures: 2}
 			}).ID
 			engine := b.engine(nil)
 
@@ -319,7 +319,7 @@ func TestTheLifeOfASubscriptionIsKeptInEachQueryExecMode(t *testing.T) {
 				b.enqueue(nil)
 				b.drain(engine)
 			}
-			require.Equal(t, hierarchy.StateDeactivated, b.health(engine, subID).State)
+			require.Equal(t, subscription.StateDeactivated, b.health(engine, subID).State)
 			require.Equal(t, 3+2+1+1, b.reserved(), "exhausted, failing, recovered, deactivated")
 			inactive := b.enqueue(nil)
 			b.drain(engine)
@@ -327,7 +327,7 @@ func TestTheLifeOfASubscriptionIsKeptInEachQueryExecMode(t *testing.T) {
 			b.pause(subID)
 			held := b.enqueue(nil)
 			b.drain(engine)
-			b.change(b.subs.ActivateWith(t.Context(), subID, &hierarchy.ActivateOpts{DropHeld: true}))
+			b.change(b.subs.ActivateWith(t.Context(), subID, &subscription.ActivateOpts{DropHeld: true}))
 			require.Equal(t, "cancelled", b.delivery(held, subID).State)
 			n, err := engine.Recover(t.Context(), subID, nil)
 			require.NoError(t, err)

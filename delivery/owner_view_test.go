@@ -18,6 +18,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // hostText stands for what errors of the host's code say of its parts.
@@ -149,7 +150,7 @@ func TestOwner_SeesTheClassOfWhyARequestWasNotBuilt(t *testing.T) {
 	require.NoError(t, err)
 	engine := b.engine(nil)
 	b.subs = engine.Subscriptions()
-	sub := b.subscribe(b.receiver(nil), func(s *hierarchy.SubscriptionSpec) { s.Owner, s.Dialect = "ada", "clumsy" })
+	sub := b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Owner, s.Dialect = "ada", "clumsy" })
 	id := b.enqueue(nil)
 	b.drain(engine)
 	d := b.delivery(id, sub.ID).ID
@@ -178,22 +179,22 @@ func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 			"newcomer": errors.New(hostText),
 		})
 	})
-	subscribe := func(owner string, change func(s *hierarchy.SubscriptionSpec)) uuid.UUID {
-		return b.subscribe(b.receiver(nil), func(s *hierarchy.SubscriptionSpec) {
+	subscribe := func(owner string, change func(s *subscription.Spec)) uuid.UUID {
+		return b.subscribe(b.receiver(nil), func(s *subscription.Spec) {
 			if s.Owner = owner; change != nil {
 				change(s)
 			}
 		}).ID
 	}
 	mine := subscribe("ada", nil)
-	subscribe("dropper", func(s *hierarchy.SubscriptionSpec) { s.Filter = `data.name == "Bob"` })
-	subscribe("dropper", func(s *hierarchy.SubscriptionSpec) { s.Events = []string{"user.deleted"} })
-	subscribe("clumsy", func(s *hierarchy.SubscriptionSpec) { s.Filter = `data.total > 7` })
-	subscribe("externalized", func(s *hierarchy.SubscriptionSpec) { s.Dialect = "cloudevents" })
+	subscribe("dropper", func(s *subscription.Spec) { s.Filter = `data.name == "Bob"` })
+	subscribe("dropper", func(s *subscription.Spec) { s.Events = []string{"user.deleted"} })
+	subscribe("clumsy", func(s *subscription.Spec) { s.Filter = `data.total > 7` })
+	subscribe("externalized", func(s *subscription.Spec) { s.Dialect = "cloudevents" })
 	subscribe("ghost", nil)
 	subscribe("mallory", nil)
 	subscribe("newcomer", nil)
-	subscribe("other", func(s *hierarchy.SubscriptionSpec) { s.Events = []string{"user.deleted"} })
+	subscribe("other", func(s *subscription.Spec) { s.Events = []string{"user.deleted"} })
 	idle := subscribe("idle", nil)
 	_, err := b.subs.Deactivate(t.Context(), idle, "moved away")
 	require.NoError(t, err)

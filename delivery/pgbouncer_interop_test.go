@@ -24,6 +24,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // A pooled bundle reaches its database through PgBouncer in transaction mode,
@@ -117,8 +118,8 @@ func TestWithPollOnlyEnginesWorkBehindPgBouncer(t *testing.T) {
 					}
 					return nil
 				}))
-				here := func(owner string) func(*hierarchy.SubscriptionSpec) {
-					return func(spec *hierarchy.SubscriptionSpec) { spec.Owner, spec.Site = owner, "/noaa" }
+				here := func(owner string) func(*subscription.Spec) {
+					return func(spec *subscription.Spec) { spec.Owner, spec.Site = owner, "/noaa" }
 				}
 				receiver, second := p.receiver(nil), p.receiver(nil)
 				receiver.Script(deliverytest.Answer{Status: 500, Body: []byte("not now")})

@@ -18,6 +18,7 @@ import (
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // PingEventType is the type of the event that Ping sends.
@@ -39,7 +40,7 @@ func (e *Engine) Ping(ctx context.Context, subscription uuid.UUID) (*Attempt, er
 }
 
 // ConfirmSecret sends a ping that is signed with the one secret of a subscription
-// that waits for its confirmation (hierarchy.RotateOpts.Confirm), and with no
+// that waits for its confirmation (subscription.RotateOpts.Confirm), and with no
 // other. When the receiver answers 2xx it has the secret: from then on requests are
 // signed with it, and the overlap of the others begins. What came of the ping is
 // returned as by Ping; the secret signs if and only if the outcome is delivered. A
@@ -74,7 +75,7 @@ func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, err
 func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out *Attempt, to attempt.EndpointKey, secret uuid.UUID, err error) {
 	var a *attempt.Attempt
 	_, _, err = e.sendAsRead(ctx, func() (t *target, built dialect.Request, _ *attempt.Attempt, err error) {
-		var sub *hierarchy.Subscription
+		var sub *subscription.Subscription
 		if t, sub, secret, err = e.pingTarget(ctx, id, pending); err != nil {
 			return nil, built, nil, err
 		}
@@ -127,7 +128,7 @@ func (e *Engine) sendAsRead(
 // last of the secrets that it is signed with.
 func (e *Engine) pingTarget(
 	ctx context.Context, id uuid.UUID, pending bool,
-) (t *target, sub *hierarchy.Subscription, secret uuid.UUID, err error) {
+) (t *target, sub *subscription.Subscription, secret uuid.UUID, err error) {
 	readAt := time.Now()
 	sub, err = e.subs.Get(ctx, id)
 	if errors.Is(err, hierarchy.ErrNotFound) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestPingWith_ReleasesWhatWaitsForTheEndpoint(t *testing.T) {
@@ -59,7 +59,7 @@ func TestPingWith_EndsAWaitOfTheOrigin(t *testing.T) {
 	b := newBundle(t)
 	r, sub, ids := b.asksToWait(true)
 	engine := b.engine(nil)
-	_, err := b.subs.Update(t.Context(), sub, hierarchy.SubscriptionUpdate{URL: new(r.URL() + "/mended")})
+	_, err := b.subs.Update(t.Context(), sub, subscription.Update{URL: new(r.URL() + "/mended")})
 	require.NoError(t, err)
 	b.drain(engine)
 	require.Equal(t, "circuit", b.delivery(ids[len(ids)-1], sub).Hold)
@@ -96,12 +96,12 @@ func TestPingWith_ReleasesNothingElsewhere(t *testing.T) {
 	engine := b.engine(nil)
 	_, _, err := engine.PingWith(t.Context(), uuid.New(), release)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
-	var sub hierarchy.Subscription
+	var sub subscription.Subscription
 	other := b.receiver(nil)
 	r := b.receiver(&deliverytest.ReceiverConfig{Answer: func(r deliverytest.Request) deliverytest.Answer {
 		if sub.ID != uuid.Nil && r.Header.Get("Webhook-Id") != "" && len(r.Body) > 0 && sub.URL != other.URL() {
 			sub.URL = other.URL() // the URL is changed while the ping is under way
-			_, err := b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(other.URL())})
+			_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{URL: new(other.URL())})
 			if err != nil {
 				return deliverytest.Answer{Status: 400}
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // placeOf finds where the resource of an intent is now, for those who judge access later
@@ -34,7 +35,7 @@ func placeReason(err error) string { return callbacks.ReasonNoSite + callbacks.B
 
 // withoutPlace are the decisions of an intent whose place nobody knows. They wait, or
 // have failed if the tree is given up.
-func withoutPlace(err error, matches []hierarchy.Match, tries map[uuid.UUID]int) []decision {
+func withoutPlace(err error, matches []subscription.Match, tries map[uuid.UUID]int) []decision {
 	decisions := make([]decision, len(matches))
 	for i, m := range matches {
 		decisions[i] = decision{

@@ -14,6 +14,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // here is the place that a checker is asked about.
@@ -47,7 +48,7 @@ func TestAccess_SiteIsThePlaceOfNow(t *testing.T) {
 	engine := b.engine(nil)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "hourly" })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "hourly" })
 	move := func(p, parent hierarchy.Path) {
 		_, err := sites.Move(t.Context(), p, parent)
 		require.NoError(t, err)
@@ -78,7 +79,7 @@ func TestAccess_SiteOfAQuestionIsThePlaceOfNow(t *testing.T) {
 	record := accesstest.Record(accesstest.Allow())
 	b.cfg.Access = b.checkers(record)
 	r := b.always(deliverytest.Answer{Status: 204})
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"before:**"} })
+	b.subscribe(r, func(spec *subscription.Spec) { spec.Events = []string{"before:**"} })
 	_, err := sites.Move(t.Context(), "/noaa/nws", "/usgs")
 	require.NoError(t, err)
 	_, err = b.engine(nil).Ask(t.Context(), delivery.Question{
@@ -134,8 +135,8 @@ func TestAccess_WhileTheTreeFailsNothingIsDecided(t *testing.T) {
 	engine := b.engine(nil)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	failing := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "hourly" }).ID
-	waiting := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Permission, spec.Schedule = "audit", "hourly" }).ID
+	failing := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "hourly" }).ID
+	waiting := b.subscribe(r, func(spec *subscription.Spec) { spec.Permission, spec.Schedule = "audit", "hourly" }).ID
 	id := b.enqueue(nil)
 	b.drain(engine)
 	require.Len(t, r.Requests(), 1)

@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // judgeStep is about how many subscriptions the authorizer is asked in one call.
@@ -206,7 +207,7 @@ func (p *PrincipalHistory) allowed(ctx context.Context, q *store.Queries, id uui
 }
 
 func (p *PrincipalHistory) action(row store.Subscription, verb access.Verb) access.Action {
-	return hierarchy.Subscription{
+	return subscription.Subscription{
 		ID:         row.ID,
 		Site:       hierarchy.Path(row.Site),
 		URL:        row.URL,

@@ -16,7 +16,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // withoutRights are the methods of engine and history that no principal is given.
@@ -157,13 +157,13 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 			require.NoError(t, engine.Redeliver(ctx, id))
 		}
 		if name == "ConfirmSecret" {
-			secret, err := b.subs.RotateSecret(ctx, sub.ID, &hierarchy.RotateOpts{Confirm: true})
+			secret, err := b.subs.RotateSecret(ctx, sub.ID, &subscription.RotateOpts{Confirm: true})
 			require.NoError(t, err)
 			require.NoError(t, r.Trust(secret))
 		}
 		if name == "VerifyEndpoint" {
-			_, err := b.subs.Update(ctx, sub.ID, hierarchy.SubscriptionUpdate{
-				URL: new(r.URL() + "/other"), Verification: new(hierarchy.VerificationChallenge),
+			_, err := b.subs.Update(ctx, sub.ID, subscription.Update{
+				URL: new(r.URL() + "/other"), Verification: new(subscription.VerificationChallenge),
 			})
 			require.NoError(t, err)
 		}

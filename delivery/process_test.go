@@ -25,9 +25,9 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // childEnv holds the task of a process that a test has started, as JSON.
@@ -346,7 +346,7 @@ func TestAfterSIGTERMAnEngineDrainsWithinItsDeadline(t *testing.T) {
 	hanging, fast := b.receiver(nil), b.receiver(nil)
 	hanging.Script(deliverytest.Answer{Hang: true})
 	for eventType, r := range map[string]*deliverytest.Receiver{"slow.event": slow, "hanging.event": hanging, "fast.event": fast} {
-		b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+		b.subscribe(r, func(spec *subscription.Spec) {
 			operatorOnly(spec)
 			spec.Events = []string{eventType}
 		})

@@ -13,8 +13,8 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // keeping is an engine that keeps no more than rules say.
@@ -48,7 +48,7 @@ func TestTheNewestEndedDeliveriesOfASubscriptionAreKept(t *testing.T) {
 	receiver := b.receiver(nil)
 	engine := b.keeping(delivery.HistoryRules{PerSubscription: 2})
 	busy := b.subscribe(receiver, nil)
-	quiet := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Events = []string{"office.closed"} })
+	quiet := b.subscribe(receiver, func(s *subscription.Spec) { s.Events = []string{"office.closed"} })
 	for _, id := range []string{"pending", "expanding", "old", "older", "new", "newest"} {
 		b.enqueue(func(in *outbox.Intent) { in.ID = id })
 		b.drain(engine)
@@ -78,7 +78,7 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	b := newBundle(t)
 	receiver := b.receiver(nil)
 	b.subscribe(receiver, nil)
-	b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Owner = "mallory" })
+	b.subscribe(receiver, func(s *subscription.Spec) { s.Owner = "mallory" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{"owner": nil})
 		cfg.History = delivery.HistoryRules{
@@ -134,8 +134,8 @@ func TestWhatIsPendingIsNeverPruned(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
-	b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Paused = true })
-	waiting := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Owner = "newcomer" })
+	b.subscribe(receiver, func(s *subscription.Spec) { s.Paused = true })
+	waiting := b.subscribe(receiver, func(s *subscription.Spec) { s.Owner = "newcomer" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 		cfg.History = delivery.HistoryRules{
@@ -197,8 +197,8 @@ func TestTheCountsOfPastEpochsArePruned(t *testing.T) {
 		return deliverytest.Answer{Status: 500}
 	}})
 	engine := b.engine(nil)
-	current := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "none" })
-	past := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "none" })
+	current := b.subscribe(receiver, func(s *subscription.Spec) { s.Schedule = "none" })
+	past := b.subscribe(receiver, func(s *subscription.Spec) { s.Schedule = "none" })
 	b.enqueue(nil)
 	b.drain(engine)
 	require.Equal(t, 2, b.count(`SELECT count(*) FROM riverhook.subscription_health`))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/payload"
 )
@@ -72,8 +73,8 @@ func (q *Question) event(id uuid.UUID, maxBytes int) (dialect.Event, error) {
 	refuse := func(field string, err error) (dialect.Event, error) {
 		return dialect.Event{}, fmt.Errorf("%w: %s: %w", ErrInvalidQuestion, field, err)
 	}
-	typ := hierarchy.BeforePrefix + q.Type
-	if err := hierarchy.CheckQuestionType(typ); err != nil {
+	typ := event.BeforePrefix + q.Type
+	if err := event.CheckQuestionType(typ); err != nil {
 		return refuse("Type", err)
 	}
 	site := q.Site
@@ -151,7 +152,7 @@ func (q *Question) checkTexts() (field string, err error) {
 }
 
 // isQuestion says of a type, or of a pattern, whether it is of questions.
-func isQuestion(eventType string) bool { return strings.HasPrefix(eventType, hierarchy.BeforePrefix) }
+func isQuestion(eventType string) bool { return strings.HasPrefix(eventType, event.BeforePrefix) }
 
 // attributesOf is never null.
 func attributesOf(ev dialect.Event) string {

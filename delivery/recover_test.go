@@ -16,9 +16,9 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestWhatWasMissedIsRecoveredOldestFirst(t *testing.T) {
@@ -28,7 +28,7 @@ func TestWhatWasMissedIsRecoveredOldestFirst(t *testing.T) {
 	receiver.Script(
 		deliverytest.Answer{Status: 404}, deliverytest.Answer{Status: 200}, deliverytest.Answer{Status: 404},
 		deliverytest.Answer{Status: 404}, deliverytest.Answer{Status: 404})
-	sub := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "none" })
+	sub := b.subscribe(receiver, func(s *subscription.Spec) { s.Schedule = "none" })
 	engine := b.engine(nil)
 	for _, id := range []string{"a", "delivered", "b", "c", "d"} {
 		b.enqueue(func(in *outbox.Intent) { in.ID = id })
@@ -67,7 +67,7 @@ func TestARecoveryGoesInSteps(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
-	sub := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Paused = true })
+	sub := b.subscribe(receiver, func(s *subscription.Spec) { s.Paused = true })
 	b.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, state, ended_at)
 		SELECT gen_random_uuid(), gen_random_uuid(), $1, 'standard', '/', 1, 'exhausted', now() FROM generate_series(1, 1200)`, sub.ID)
 	b.exec(`INSERT INTO riverhook.message (intent_id, dialect, content_type) SELECT intent_id, dialect, '' FROM riverhook.delivery`)
@@ -187,7 +187,7 @@ func TestTheHistoryWorksInEachQueryExecMode(t *testing.T) {
 			b.pool = pool
 			receiver := b.receiver(nil)
 			sub := b.subscribe(receiver, hourly)
-			b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Events = []string{"office.closed"} })
+			b.subscribe(receiver, func(s *subscription.Spec) { s.Events = []string{"office.closed"} })
 			engine := b.engine(func(cfg *delivery.Config) { cfg.History.MaxAge = time.Nanosecond })
 			id := b.enqueue(nil)
 			b.exec(`UPDATE riverhook.intent_state SET state = 'failed', ended_at = now()`)

@@ -10,6 +10,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // maxRedecideWait bounds the wait between two tries of a decision.
@@ -186,7 +187,7 @@ func (e *Engine) settle(
 	return ex.targets(made, messages), nil
 }
 
-func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow) ([]hierarchy.Match, map[uuid.UUID]int, error) {
+func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow) ([]subscription.Match, map[uuid.UUID]int, error) {
 	ids := make([]uuid.UUID, len(waiting))
 	byID := make(map[uuid.UUID]store.LoadWaitingRow, len(waiting))
 	tries := make(map[uuid.UUID]int, len(waiting))
@@ -199,10 +200,10 @@ func (e *Engine) loadMatches(ctx context.Context, waiting []store.LoadWaitingRow
 	if err != nil {
 		return nil, nil, callbacks.Stall("load subscriptions", err)
 	}
-	matches := make([]hierarchy.Match, len(subs))
+	matches := make([]subscription.Match, len(subs))
 	for i, sub := range subs {
 		w := byID[sub.ID]
-		matches[i] = hierarchy.Match{
+		matches[i] = subscription.Match{
 			Subscription: sub,
 			Site:         hierarchy.Path(w.MatchedSite),
 			Pattern:      w.MatchedPattern,

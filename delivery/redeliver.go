@@ -10,8 +10,8 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // Errors of what a person asks of a delivery, for errors.Is.
@@ -104,9 +104,9 @@ func refusal(state string, deleted bool) error {
 	switch {
 	case deleted:
 		return ErrSubscriptionGone
-	case state == string(hierarchy.StateDeactivated):
+	case state == string(subscription.StateDeactivated):
 		return ErrSubscriptionDeactivated
-	case state == string(hierarchy.StatePendingVerification):
+	case state == string(subscription.StatePendingVerification):
 		return ErrSubscriptionUnverified
 	default:
 		return nil

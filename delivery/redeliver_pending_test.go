@@ -10,10 +10,10 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
-func hourly(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "hourly" }
+func hourly(spec *subscription.Spec) { spec.Schedule = "hourly" }
 
 func TestRedeliver_EndsTheWaitForTheSchedule(t *testing.T) {
 	t.Parallel()
@@ -144,7 +144,7 @@ func TestRedeliver_LeavesWhatAPauseHolds(t *testing.T) {
 	b.drain(engine)
 	require.Len(t, r.Requests(), 1)
 
-	_, err = b.subs.ActivateWith(t.Context(), sub.ID, &hierarchy.ActivateOpts{DropHeld: true})
+	_, err = b.subs.ActivateWith(t.Context(), sub.ID, &subscription.ActivateOpts{DropHeld: true})
 	require.NoError(t, err)
 	require.Equal(t, "cancelled", b.delivery(held, sub.ID).State)
 	require.NoError(t, engine.Redeliver(t.Context(), b.delivery(retried, sub.ID).ID), "a pause did not hold it")

@@ -12,7 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // numbers returns the attempts of a delivery as "round:number", with an m before
@@ -221,7 +221,7 @@ func TestARedeliveryBelongsToTheEpochInForce(t *testing.T) {
 	receiver := b.receiver(nil)
 	receiver.Script(deliverytest.Answer{Status: 404})
 	engine := b.engine(nil)
-	sub := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "none" })
+	sub := b.subscribe(receiver, func(s *subscription.Spec) { s.Schedule = "none" })
 	id := b.enqueue(nil)
 	b.drain(engine)
 	_, err := b.subs.Deactivate(t.Context(), sub.ID, "moved away")

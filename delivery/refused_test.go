@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/manifest"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestErrInvalidFilter_IsBehindEachRefusal(t *testing.T) {
@@ -48,7 +49,7 @@ func TestErrNotMigrated_IsSaidByEachStore(t *testing.T) {
 	require.NoError(t, err)
 	for name, do := range map[string]func() error{
 		"create": func() error {
-			_, err := subs.Create(ctx, hierarchy.SubscriptionSpec{
+			_, err := subs.Create(ctx, subscription.Spec{
 				URL:      "https://example.com",
 				Events:   []string{"**"},
 				Operator: true,
@@ -77,7 +78,7 @@ func TestCreate_TheURLOfAReceiverOnThisMachineNamesLocalPolicy(t *testing.T) {
 	b := newBundle(t)
 	strict := b.engine(func(cfg *delivery.Config) { cfg.Egress = nil }).Subscriptions()
 	create := func(url string) error {
-		_, err := strict.Create(t.Context(), hierarchy.SubscriptionSpec{
+		_, err := strict.Create(t.Context(), subscription.Spec{
 			URL:      url,
 			Events:   []string{"**"},
 			Operator: true,
@@ -90,7 +91,7 @@ func TestCreate_TheURLOfAReceiverOnThisMachineNamesLocalPolicy(t *testing.T) {
 		err := create(url)
 		require.ErrorContains(t, err, "deliverytest.LocalPolicy()", url)
 		require.ErrorIs(t, err, egress.ErrBlocked)
-		require.ErrorIs(t, err, hierarchy.ErrInvalidSubscription)
+		require.ErrorIs(t, err, subscription.ErrInvalid)
 		var blocked *egress.BlockedError
 		require.ErrorAs(t, err, &blocked)
 		require.NotContains(t, blocked.Owner(), "deliverytest")

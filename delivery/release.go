@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // release asks for the oldest held deliveries of a subscription.
@@ -98,9 +98,9 @@ func (e *Engine) sweepHeldOf(ctx context.Context, row store.HeldSubscriptionsRow
 	switch {
 	case row.Deleted:
 		return e.cancelHeld(ctx, row.ID, "the subscription was deleted")
-	case hierarchy.State(row.State) == hierarchy.StateDeactivated:
+	case subscription.State(row.State) == subscription.StateDeactivated:
 		return e.cancelHeld(ctx, row.ID, attempt.DeactivatedReason(row.StateReason))
-	case hierarchy.State(row.State) != hierarchy.StateActive || row.Circuit:
+	case subscription.State(row.State) != subscription.StateActive || row.Circuit:
 		return 0, nil
 	default:
 		key := attempt.EndpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}

@@ -13,8 +13,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/http2test"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // refused are requests that a server certainly did not process.
@@ -59,9 +59,9 @@ func (b *bundle) speakKeyed() {
 }
 
 // subscribeURL subscribes a URL in a dialect.
-func (b *bundle) subscribeURL(url, dialectName string, change func(spec *hierarchy.SubscriptionSpec)) uuid.UUID {
+func (b *bundle) subscribeURL(url, dialectName string, change func(spec *subscription.Spec)) uuid.UUID {
 	b.t.Helper()
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:      url,
 		Events:   []string{"**"},
 		Owner:    "owner",
@@ -181,7 +181,7 @@ func TestCircuit_IsNotOpenedByWhatMayHaveBeenProcessed(t *testing.T) {
 	const n = 60
 	b := newBundle(t)
 	receiver := b.always(deliverytest.Answer{Close: true})
-	b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "hourly" })
+	b.subscribe(receiver, func(spec *subscription.Spec) { spec.Schedule = "hourly" })
 	b.enqueueMany("some.event", n)
 
 	b.drain(b.engine(nil))
@@ -192,7 +192,7 @@ func TestCircuit_IsNotOpenedByWhatMayHaveBeenProcessed(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.delivery WHERE hold <> ''`))
 
 	// The twin: a connection that is refused carries no request.
-	b.subscribeURL(nobody(t, ""), "standard", func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "hourly" })
+	b.subscribeURL(nobody(t, ""), "standard", func(spec *subscription.Spec) { spec.Schedule = "hourly" })
 	b.enqueueMany("some.event", n)
 	b.drain(b.engine(nil))
 	require.Equal(t, 1, b.circuitsOpened())
@@ -217,7 +217,7 @@ func TestEverythingSent_IsSentAgainIfItWasNotProcessed(t *testing.T) {
 		b := newBundle(t)
 		b.speakKeyed()
 		server := http2test.Start(t, refused(2)...)
-		b.subscribeURL(server.URL, "keyed", func(spec *hierarchy.SubscriptionSpec) {
+		b.subscribeURL(server.URL, "keyed", func(spec *subscription.Spec) {
 			spec.Events, spec.FailClosed = []string{"before:**"}, true
 		})
 		answer, err := b.engine(nil).Ask(t.Context(), mayDelete())
@@ -233,12 +233,12 @@ func TestEverythingSent_IsSentAgainIfItWasNotProcessed(t *testing.T) {
 		server := http2test.Start(t, append(refused(1), func(c *http2test.Conn, r http2test.Request) {
 			http2test.Reply(http.StatusOK, map[string]string{"X-Hook-Secret": r.Header["x-hook-secret"][0]}, "")(c, r)
 		})...)
-		sub := b.subscribeURL(server.URL, "standard", func(spec *hierarchy.SubscriptionSpec) {
-			spec.Verification = hierarchy.VerificationRESTHooks
+		sub := b.subscribeURL(server.URL, "standard", func(spec *subscription.Spec) {
+			spec.Verification = subscription.VerificationRESTHooks
 		})
 		b.drain(b.engine(nil))
 		require.Len(t, server.Requests(), 2)
-		require.Equal(t, hierarchy.StateActive, b.subscription(sub).State)
+		require.Equal(t, subscription.StateActive, b.subscription(sub).State)
 	})
 	t.Run("a request for a token", func(t *testing.T) {
 		t.Parallel()
@@ -248,7 +248,7 @@ func TestEverythingSent_IsSentAgainIfItWasNotProcessed(t *testing.T) {
 			`{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 60}`)
 		tokens := http2test.Start(t, append(refused(2), token)...)
 		server := http2test.Start(t, refused(1)...)
-		b.subscribeURL(server.URL, "standard", func(spec *hierarchy.SubscriptionSpec) { spec.Credentials = oauth2(tokens.URL) })
+		b.subscribeURL(server.URL, "standard", func(spec *subscription.Spec) { spec.Credentials = oauth2(tokens.URL) })
 		id := b.enqueue(nil)
 		b.drain(b.engine(nil))
 		attempts := b.tried(id)
@@ -267,7 +267,7 @@ func TestAttempt_RepeatsNothingAfterItsDeadline(t *testing.T) {
 	b.speakKeyed()
 	silence := func(*http2test.Conn, http2test.Request) {}
 	server := http2test.Start(t, append(refused(1), silence)...)
-	b.subscribeURL(server.URL, "keyed", func(spec *hierarchy.SubscriptionSpec) { spec.Timeout, spec.Schedule = time.Second, "twice" })
+	b.subscribeURL(server.URL, "keyed", func(spec *subscription.Spec) { spec.Timeout, spec.Schedule = time.Second, "twice" })
 	id := b.enqueue(nil)
 
 	b.drain(b.engine(nil))

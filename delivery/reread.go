@@ -14,8 +14,8 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -129,7 +129,7 @@ func (t *target) update(row *store.RereadTargetsRow, now time.Time) error {
 		URLVersion:         row.URLVersion,
 		Epoch:              row.SubscriptionEpoch,
 		Deleted:            row.Deleted,
-	}, hierarchy.State(row.SubscriptionState), row.StateReason)
+	}, subscription.State(row.SubscriptionState), row.StateReason)
 	if err := json.Unmarshal(row.Headers, &sub.Headers); err != nil {
 		return fmt.Errorf("headers of subscription %s: %w", sub.ID, err)
 	}

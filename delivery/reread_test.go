@@ -20,9 +20,9 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/http2test"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // queued is an engine that may have one request in flight, which hangs until release
@@ -31,7 +31,7 @@ import (
 func (b *bundle) queued() (engine *delivery.Engine, release func()) {
 	b.t.Helper()
 	hanging, release := b.hangingFirst(deliverytest.Answer{})
-	b.subscribe(hanging, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"first.event"} })
+	b.subscribe(hanging, func(spec *subscription.Spec) { spec.Events = []string{"first.event"} })
 	engine = b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight = 1 })
 	engine.RereadAfter(time.Nanosecond)
 	b.start(engine)
@@ -50,39 +50,41 @@ func (b *bundle) awaitWaiting(n int) {
 
 var laterSecret = secretOf("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
-func later(spec *hierarchy.SubscriptionSpec) {
+func later(spec *subscription.Spec) {
 	spec.Events, spec.Schedule = []string{"user.*"}, "twice"
 }
 
 func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change   func(b *bundle, sub hierarchy.Subscription, former, now *deliverytest.Receiver)
+		change   func(b *bundle, sub subscription.Subscription, former, now *deliverytest.Receiver)
 		state    string
 		hold     string
 		reason   string
 		requests [2]int // of the former URL and of the one of now
 	}{
 		"deleted": {
-			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) {
+			change: func(b *bundle, sub subscription.Subscription, _, _ *deliverytest.Receiver) {
 				require.NoError(b.t, b.subs.Delete(b.t.Context(), sub.ID))
 			},
 			state:  "cancelled",
 			reason: "the subscription was deleted",
 		},
 		"paused": {
-			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) { b.pause(sub.ID) },
+			change: func(b *bundle, sub subscription.Subscription, _, _ *deliverytest.Receiver) { b.pause(sub.ID) },
 			state:  "pending",
 			hold:   "paused",
 			reason: "the subscription is paused",
 		},
 		"deactivated": {
-			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) { b.deactivate(sub.ID, "no") },
+			change: func(b *bundle, sub subscription.Subscription, _, _ *deliverytest.Receiver) {
+				b.deactivate(sub.ID, "no")
+			},
 			state:  "cancelled",
 			reason: "the subscription is deactivated: no",
 		},
 		"deactivated and activated": {
-			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) {
+			change: func(b *bundle, sub subscription.Subscription, _, _ *deliverytest.Receiver) {
 				b.deactivate(sub.ID, "no")
 				b.activate(sub.ID)
 			},
@@ -90,26 +92,26 @@ func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 			reason: "the subscription was deactivated meanwhile",
 		},
 		"another URL": {
-			change: func(b *bundle, sub hierarchy.Subscription, _, now *deliverytest.Receiver) {
-				_, err := b.subs.Update(b.t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(now.URL())})
+			change: func(b *bundle, sub subscription.Subscription, _, now *deliverytest.Receiver) {
+				_, err := b.subs.Update(b.t.Context(), sub.ID, subscription.Update{URL: new(now.URL())})
 				require.NoError(b.t, err)
 			},
 			state:    "delivered",
 			requests: [2]int{0, 1},
 		},
 		"another secret": {
-			change: func(b *bundle, sub hierarchy.Subscription, former, _ *deliverytest.Receiver) {
+			change: func(b *bundle, sub subscription.Subscription, former, _ *deliverytest.Receiver) {
 				require.NoError(b.t, former.Trust(laterSecret))
-				_, err := b.subs.RotateSecret(b.t.Context(), sub.ID, &hierarchy.RotateOpts{Immediate: true, Secret: laterSecret})
+				_, err := b.subs.RotateSecret(b.t.Context(), sub.ID, &subscription.RotateOpts{Immediate: true, Secret: laterSecret})
 				require.NoError(b.t, err)
 			},
 			state:    "delivered",
 			requests: [2]int{1, 0},
 		},
 		"other credentials": {
-			change: func(b *bundle, sub hierarchy.Subscription, _, _ *deliverytest.Receiver) {
-				_, err := b.subs.Update(b.t.Context(), sub.ID, hierarchy.SubscriptionUpdate{
-					Credentials: &hierarchy.Credentials{Bearer: "of-now"}, Headers: &map[string]string{"X-Of": "now"},
+			change: func(b *bundle, sub subscription.Subscription, _, _ *deliverytest.Receiver) {
+				_, err := b.subs.Update(b.t.Context(), sub.ID, subscription.Update{
+					Credentials: &subscription.Credentials{Bearer: "of-now"}, Headers: &map[string]string{"X-Of": "now"},
 				})
 				require.NoError(b.t, err)
 			},
@@ -117,7 +119,7 @@ func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 			requests: [2]int{1, 0},
 		},
 		"moved on": {
-			change: func(b *bundle, _ hierarchy.Subscription, _, _ *deliverytest.Receiver) {
+			change: func(b *bundle, _ subscription.Subscription, _, _ *deliverytest.Receiver) {
 				require.Equal(b.t, 1, b.exec(`UPDATE riverhook.delivery SET attempt_seq = attempt_seq + 1
 					WHERE intent_id IN (SELECT id FROM riverhook.intent WHERE type = 'user.created')`))
 			},
@@ -165,13 +167,13 @@ func TestReread_AfterAProcessWasStoppedNothingGoesToDeletedSubscriptions(t *test
 	const n = 30
 	b := newBundle(t)
 	hanging, release := b.hangingFirst(deliverytest.Answer{})
-	b.subscribe(hanging, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(hanging, func(spec *subscription.Spec) {
 		operatorOnly(spec)
 		spec.Events = []string{"first.event"}
 	})
 	receiver := b.receiver(nil)
 	for range n {
-		b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+		b.subscribe(receiver, func(spec *subscription.Spec) {
 			operatorOnly(spec)
 			later(spec)
 		})
@@ -208,23 +210,23 @@ func TestReread_AfterAProcessWasStoppedNothingGoesToDeletedSubscriptions(t *test
 func TestReread_AGateThatIsNotInForceAnyMoreIsNotAsked(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(b *bundle, sub hierarchy.Subscription, now *deliverytest.Receiver)
+		change func(b *bundle, sub subscription.Subscription, now *deliverytest.Receiver)
 		said   string
 		asked  [2]int
 	}{
 		"deleted": {
-			change: func(b *bundle, sub hierarchy.Subscription, _ *deliverytest.Receiver) {
+			change: func(b *bundle, sub subscription.Subscription, _ *deliverytest.Receiver) {
 				require.NoError(b.t, b.subs.Delete(b.t.Context(), sub.ID))
 			},
 			said: "not_asked: the subscription was deleted",
 		},
 		"paused": {
-			change: func(b *bundle, sub hierarchy.Subscription, _ *deliverytest.Receiver) { b.pause(sub.ID) },
+			change: func(b *bundle, sub subscription.Subscription, _ *deliverytest.Receiver) { b.pause(sub.ID) },
 			said:   "not_asked: the subscription is paused",
 		},
 		"another URL": {
-			change: func(b *bundle, sub hierarchy.Subscription, now *deliverytest.Receiver) {
-				_, err := b.subs.Update(b.t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(now.URL())})
+			change: func(b *bundle, sub subscription.Subscription, now *deliverytest.Receiver) {
+				_, err := b.subs.Update(b.t.Context(), sub.ID, subscription.Update{URL: new(now.URL())})
 				require.NoError(b.t, err)
 			},
 			said:  "agreed",
@@ -280,7 +282,7 @@ func TestReread_APingGoesToTheURLOfNow(t *testing.T) {
 	former, now := b.receiver(nil), b.receiver(nil)
 	sub := b.subscribe(former, nil)
 	engine := b.changing(func() {
-		_, err := b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(now.URL())})
+		_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{URL: new(now.URL())})
 		require.NoError(t, err)
 	})
 
@@ -300,9 +302,9 @@ func TestReread_AChallengeOfAFormerURLIsNotSent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	former, now := newProving(t, nil), newProving(t, nil)
-	sub := b.toProve(former.URL, hierarchy.VerificationChallenge)
+	sub := b.toProve(former.URL, subscription.VerificationChallenge)
 	engine := b.changing(func() {
-		_, err := b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: &now.URL})
+		_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{URL: &now.URL})
 		require.NoError(t, err)
 	})
 
@@ -325,7 +327,7 @@ func TestReread_ARequestIsNotRepeatedToADeletedSubscription(t *testing.T) {
 		}
 	}))
 	t.Cleanup(r.Close)
-	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(t.Context(), subscription.Spec{
 		URL:         r.URL,
 		Events:      []string{"**"},
 		Operator:    true,
@@ -466,8 +468,8 @@ func TestReread_AnotherURLHasSlotsOfItsOwn(t *testing.T) {
 		return deliverytest.Answer{}
 	}})
 	t.Cleanup(sync.OnceFunc(func() { close(goOn) }))
-	b.subscribe(hanging, func(spec *hierarchy.SubscriptionSpec) { spec.Events = []string{"first.event"} })
-	sub := b.subscribe(former, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(hanging, func(spec *subscription.Spec) { spec.Events = []string{"first.event"} })
+	sub := b.subscribe(former, func(spec *subscription.Spec) {
 		spec.Events, spec.MaxInFlight = []string{"user.*"}, 1
 	})
 	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight = 2 })
@@ -498,7 +500,7 @@ func TestReread_AURLThatIsBackCountsWhatItAnswers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Status: 500})
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	sub := b.subscribe(r, func(spec *subscription.Spec) {
 		spec.Schedule, spec.Credentials.Bearer = "hourly", "a-token"
 	})
 	engine := b.interrupted("LoadEndpointAuths", func() {

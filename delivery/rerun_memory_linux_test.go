@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -50,7 +50,7 @@ func newFanOut(t *testing.T) *fanOut {
 		w.WriteHeader(int(status))
 	}))
 	t.Cleanup(receiver.Close)
-	_, err := f.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	_, err := f.subs.Create(t.Context(), subscription.Spec{
 		URL:      receiver.URL,
 		Events:   []string{"**"},
 		Operator: true,

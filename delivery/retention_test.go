@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // River deletes its jobs some time after their end, and nothing of ours depends
@@ -23,8 +23,8 @@ func TestWhatRiverForgetsChangesNothing(t *testing.T) {
 	exhausted.Script(deliverytest.Answer{Status: 400})
 	retried.Script(deliverytest.Answer{Status: 500})
 	b.subscribe(delivered, nil)
-	b.subscribe(exhausted, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "none" })
-	b.subscribe(retried, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	b.subscribe(exhausted, func(spec *subscription.Spec) { spec.Schedule = "none" })
+	b.subscribe(retried, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	pausedID := b.subscribe(paused, nil).ID
 	b.pause(pausedID)
 	engine := b.engine(nil)

@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // as is a pool of a role of its own, which grants give what it may: SQL with "role"
@@ -64,7 +65,7 @@ func TestAnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
 
 	receiver := b.receiver(nil)
 	receiver.Script(deliverytest.Answer{Status: 500}) // a retry is a new job
-	sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) { spec.Credentials.Bearer = "b34rer" })
+	sub := b.subscribe(receiver, func(spec *subscription.Spec) { spec.Credentials.Bearer = "b34rer" })
 	require.NoError(t, engine.Start(ctx))
 	id := b.enqueue(nil)
 	b.wait(receiver, 2)

@@ -5,25 +5,25 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // DeactivationRules say when a subscription is deactivated for its failures.
-type DeactivationRules = hierarchy.DeactivationRules
+type DeactivationRules = subscription.DeactivationRules
 
 var defaultRules = DeactivationRules{
 	Attempts:        10,
 	Exhausted:       50,
 	ExhaustedWindow: time.Hour,
-	Failures:        hierarchy.NoRule,
+	Failures:        subscription.NoRule,
 	Unresolvable:    50,
 	Warning:         50,
 	Window:          5 * 24 * time.Hour,
 }
 
 func checkRules(r DeactivationRules) error {
-	if bad, ok := errors.AsType[*hierarchy.InvalidSubscriptionError](r.Check()); ok {
+	if bad, ok := errors.AsType[*subscription.InvalidError](r.Check()); ok {
 		return fmt.Errorf("delivery: config: %s: %s", bad.Field, bad.Reason)
 	}
 	return nil
@@ -91,7 +91,7 @@ func (t *tally) deactivates(r *DeactivationRules) string {
 func (t *tally) warns(r *DeactivationRules) string {
 	part := float64(r.Warning) / 100
 	switch {
-	case r.Warning == hierarchy.NoRule:
+	case r.Warning == subscription.NoRule:
 		return ""
 	case reached(t.Failed, r.Attempts, 1) && elapsed(t.FailingFor, r.Window, part), reached(t.Failed, r.Failures, part):
 		return t.failures()

@@ -12,21 +12,21 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestARuleHoldsFromItsEdgeOn(t *testing.T) {
 	t.Parallel()
 	const hour = time.Hour
 	off := DeactivationRules{
-		Attempts:     hierarchy.NoRule,
-		Exhausted:    hierarchy.NoRule,
-		Failures:     hierarchy.NoRule,
-		Unresolvable: hierarchy.NoRule,
-		Warning:      hierarchy.NoRule,
+		Attempts:     subscription.NoRule,
+		Exhausted:    subscription.NoRule,
+		Failures:     subscription.NoRule,
+		Unresolvable: subscription.NoRule,
+		Warning:      subscription.NoRule,
 	}
 	window := off
 	failures := off
@@ -67,7 +67,7 @@ func TestARuleHoldsFromItsEdgeOn(t *testing.T) {
 // lifeModel is what is counted against one subscription.
 type lifeModel struct {
 	rules        DeactivationRules
-	state        hierarchy.State
+	state        subscription.State
 	epoch        int
 	version      int // of the URL
 	failed       int
@@ -114,9 +114,9 @@ func (m *lifeModel) resetWindow() {
 
 func (m *lifeModel) judge() {
 	switch {
-	case m.state == hierarchy.StateDeactivated:
+	case m.state == subscription.StateDeactivated:
 	case m.failed >= m.rules.Failures || m.unresolvable >= m.rules.Unresolvable:
-		m.state = hierarchy.StateDeactivated
+		m.state = subscription.StateDeactivated
 		m.epoch++
 		m.reset()
 	case 2*m.failed >= m.rules.Failures && m.appFailed && !m.inWindow:
@@ -136,14 +136,14 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 	require.NoError(t, err)
 	rapid.Check(t, func(t *rapid.T) {
 		m := lifeModel{
-			state:   hierarchy.StateActive,
+			state:   subscription.StateActive,
 			epoch:   1,
 			version: 1,
 		}
 		m.rules = DeactivationRules{
 			Failures: rapid.IntRange(2, 8).Draw(t, "failures"), Unresolvable: rapid.IntRange(2, 5).Draw(t, "unresolvable"),
 		}
-		sub, err := e.subs.Create(ctx, hierarchy.SubscriptionSpec{
+		sub, err := e.subs.Create(ctx, subscription.Spec{
 			URL:          "https://example.com",
 			Events:       []string{"**"},
 			Operator:     true,
@@ -169,7 +169,7 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 			"another URL": func(t *rapid.T) {
 				m.version++
 				url := fmt.Sprintf("https://example.com/%d", m.version)
-				_, err := e.subs.Update(ctx, sub.ID, hierarchy.SubscriptionUpdate{URL: &url})
+				_, err := e.subs.Update(ctx, sub.ID, subscription.Update{URL: &url})
 				require.NoError(t, err)
 				m.resetWindow()
 			},
@@ -179,14 +179,14 @@ func TestWhatIsCountedFollowsItsModel(t *testing.T) {
 				m.judge()
 			},
 			"pause and activate": func(t *rapid.T) {
-				if m.state == hierarchy.StateActive {
+				if m.state == subscription.StateActive {
 					_, err := e.subs.Pause(ctx, sub.ID)
 					require.NoError(t, err)
 				}
 				changed, err := e.subs.Activate(ctx, sub.ID)
 				require.NoError(t, err)
 				require.True(t, changed)
-				m.state = hierarchy.StateActive
+				m.state = subscription.StateActive
 				m.reset()
 			},
 			"": func(t *rapid.T) {
@@ -254,7 +254,7 @@ func TestAJudgmentThatIsLateDeactivatesNothing(t *testing.T) {
 			activated: true,
 		},
 	} {
-		sub, err := e.subs.Create(ctx, hierarchy.SubscriptionSpec{
+		sub, err := e.subs.Create(ctx, subscription.Spec{
 			URL:          "https://example.com",
 			Events:       []string{"**"},
 			Operator:     true,
@@ -294,7 +294,7 @@ func TestAJudgmentThatIsLateDeactivatesNothing(t *testing.T) {
 		require.False(t, changed, name)
 		got, err := e.subs.Get(ctx, sub.ID)
 		require.NoError(t, err)
-		require.Equal(t, hierarchy.StateActive, got.State)
+		require.Equal(t, subscription.StateActive, got.State)
 		require.Equal(t, epoch, got.Epoch)
 		require.NoError(t, e.subs.Delete(ctx, sub.ID))
 	}
@@ -305,11 +305,11 @@ func TestA410IsNotForgottenForASuccessBehindIt(t *testing.T) {
 	pool, ctx := pgtest.Pool(t), t.Context()
 	e, err := New(pool, &Config{Logger: slog.New(slog.DiscardHandler), Sealer: seal.Clear()})
 	require.NoError(t, err)
-	sub, err := e.subs.Create(ctx, hierarchy.SubscriptionSpec{
+	sub, err := e.subs.Create(ctx, subscription.Spec{
 		URL:          "https://example.com",
 		Events:       []string{"**"},
 		Operator:     true,
-		Deactivation: &DeactivationRules{Failures: hierarchy.NoRule},
+		Deactivation: &DeactivationRules{Failures: subscription.NoRule},
 	})
 	require.NoError(t, err)
 	_, err = e.recordBatch(ctx, healthKey{
@@ -322,6 +322,6 @@ func TestA410IsNotForgottenForASuccessBehindIt(t *testing.T) {
 	require.NoError(t, err)
 	got, err := e.subs.Get(ctx, sub.ID)
 	require.NoError(t, err)
-	require.Equal(t, hierarchy.StateDeactivated, got.State)
+	require.Equal(t, subscription.StateDeactivated, got.State)
 	require.Equal(t, "the endpoint answered 410 Gone", got.StateReason)
 }

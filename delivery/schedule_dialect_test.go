@@ -9,7 +9,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func ofBase(t *testing.T, name string, base *dialect.Custom, schedule string) *dialect.Custom {
@@ -66,7 +66,7 @@ func TestSchedule_OfADialectIsThatOfASubscriptionThatNamesNone(t *testing.T) {
 		r := b.receiver(&deliverytest.ReceiverConfig{
 			Answer: func(deliverytest.Request) deliverytest.Answer { return deliverytest.Answer{Status: 422} }, Verifier: dialect.Unsigned{},
 		})
-		sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Dialect, spec.Schedule = tc.dialect, tc.schedule })
+		sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Dialect, spec.Schedule = tc.dialect, tc.schedule })
 		id := b.enqueue(nil)
 		b.drain(engine)
 		d := b.delivery(id, sub.ID)
@@ -79,7 +79,7 @@ func TestSchedule_OfADialectIsThatOfASubscriptionThatNamesNone(t *testing.T) {
 		}
 		require.NoError(t, b.subs.Delete(t.Context(), sub.ID))
 	}
-	_, err = b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	_, err = b.subs.Create(t.Context(), subscription.Spec{
 		URL:      "https://example.com",
 		Events:   []string{"**"},
 		Owner:    "owner",

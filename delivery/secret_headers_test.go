@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestSealedHeadersAreSentWithEachAttemptAsTheyAreNow(t *testing.T) {
@@ -20,25 +20,25 @@ func TestSealedHeadersAreSentWithEachAttemptAsTheyAreNow(t *testing.T) {
 	engine := b.engine(nil)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: http.StatusInternalServerError})
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	sub := b.subscribe(r, func(spec *subscription.Spec) {
 		spec.Schedule, spec.Headers = "twice", map[string]string{"X-Open": "open"}
 		spec.SecretHeaders = map[string]string{"X-Key": "first", "x-other": "other"}
 	})
-	update := func(u hierarchy.SubscriptionUpdate) {
+	update := func(u subscription.Update) {
 		_, err := b.subs.Update(t.Context(), sub.ID, u)
 		require.NoError(t, err)
 	}
 
 	b.enqueue(nil)
 	b.drain(engine)
-	update(hierarchy.SubscriptionUpdate{SecretHeaders: &map[string]string{"X-Key": "second"}})
+	update(subscription.Update{SecretHeaders: &map[string]string{"X-Key": "second"}})
 	b.pass(time.Hour)
 	b.drain(engine)
 	name := "renamed"
-	update(hierarchy.SubscriptionUpdate{Name: &name})
+	update(subscription.Update{Name: &name})
 	_, err := engine.Ping(t.Context(), sub.ID)
 	require.NoError(t, err)
-	update(hierarchy.SubscriptionUpdate{Headers: &map[string]string{}, SecretHeaders: &map[string]string{}})
+	update(subscription.Update{Headers: &map[string]string{}, SecretHeaders: &map[string]string{}})
 	b.enqueue(nil)
 	b.drain(engine)
 
@@ -57,7 +57,7 @@ func TestSealedHeadersAreInNoRecordOfRequestsAndAnswers(t *testing.T) {
 		cfg.Logger = slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	r := b.always(deliverytest.Answer{Header: http.Header{"X-Key": {"s3cret"}}}) // it gives back what it was sent
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.SecretHeaders = map[string]string{"x-key": "s3cret"} })
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.SecretHeaders = map[string]string{"x-key": "s3cret"} })
 
 	id := b.enqueue(nil)
 	b.drain(engine)
@@ -83,7 +83,7 @@ func TestASealedHeaderReplacesNothingOfTheDialects(t *testing.T) {
 	require.NoError(t, err)
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Dialects = dialects })
 	r := b.receiver(nil)
-	_, err = engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+	_, err = engine.Subscriptions().Create(t.Context(), subscription.Spec{
 		URL:           r.URL(),
 		Events:        []string{"**"},
 		Owner:         "owner",

@@ -17,8 +17,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const unopened = "its signing secret cannot be opened in this process"
@@ -116,7 +116,7 @@ func TestRequestsAreSignedByTheSecretsInForceNewestFirst(t *testing.T) {
 	b := newBundle(t)
 	engine := b.engine(nil)
 	r := b.receiver(nil)
-	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(t.Context(), subscription.Spec{
 		URL:      r.URL(),
 		Events:   []string{"**"},
 		Operator: true,
@@ -263,11 +263,11 @@ func TestAnEd25519SecretSignsForWhoeverHasThePublicKey(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(t.Context(), subscription.Spec{
 		URL:        r.URL(),
 		Events:     []string{"**"},
 		Operator:   true,
-		SecretKind: hierarchy.SecretEd25519,
+		SecretKind: subscription.SecretEd25519,
 	})
 	require.NoError(t, err)
 	r.TrustKeys(created.Secret.PublicKey())
@@ -282,7 +282,7 @@ func TestAnEd25519SecretSignsForWhoeverHasThePublicKey(t *testing.T) {
 	require.Equal(t, created.Secret.PublicKey().String(), infos[0].PublicKey)
 
 	// While a shared secret takes over, both sign.
-	secret, err := b.subs.RotateSecret(t.Context(), created.ID, &hierarchy.RotateOpts{SecretKind: hierarchy.SecretHMAC})
+	secret, err := b.subs.RotateSecret(t.Context(), created.ID, &subscription.RotateOpts{SecretKind: subscription.SecretHMAC})
 	require.NoError(t, err)
 	b.enqueue(nil)
 	b.drain(b.engine(nil))
@@ -303,7 +303,7 @@ func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrNotFound, "none waits")
 	_, err = engine.ConfirmSecret(t.Context(), uuid.New())
 	require.ErrorIs(t, err, delivery.ErrNotFound)
-	secret, err := b.subs.RotateSecret(t.Context(), sub.ID, &hierarchy.RotateOpts{Confirm: true})
+	secret, err := b.subs.RotateSecret(t.Context(), sub.ID, &subscription.RotateOpts{Confirm: true})
 	require.NoError(t, err)
 
 	id := b.enqueue(nil)
@@ -338,13 +338,13 @@ func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
 	require.NotNil(t, infos[1].ExpiresAt)
 	knowsNew := b.receiver(nil)
 	require.NoError(t, knowsNew.Trust(secret))
-	_, err = b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(knowsNew.URL())})
+	_, err = b.subs.Update(t.Context(), sub.ID, subscription.Update{URL: new(knowsNew.URL())})
 	require.NoError(t, err)
 	b.enqueue(nil)
 	b.drain(engine)
 	require.Len(t, knowsNew.Requests(), 1)
 
-	_, err = b.subs.RotateSecret(t.Context(), sub.ID, &hierarchy.RotateOpts{Confirm: true})
+	_, err = b.subs.RotateSecret(t.Context(), sub.ID, &subscription.RotateOpts{Confirm: true})
 	require.NoError(t, err)
 	_, err = b.with(seal.Clear()).ConfirmSecret(t.Context(), sub.ID)
 	require.ErrorIs(t, err, seal.ErrNoKey)
@@ -359,17 +359,17 @@ func TestAConfirmationThatWasOvertakenConfirmsNothing(t *testing.T) {
 	var subID uuid.UUID
 	var rotated error
 	r := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
-		_, rotated = b.subs.RotateSecret(context.Background(), subID, &hierarchy.RotateOpts{Confirm: true})
+		_, rotated = b.subs.RotateSecret(context.Background(), subID, &subscription.RotateOpts{Confirm: true})
 		return deliverytest.Answer{}
 	}})
-	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(t.Context(), subscription.Spec{
 		URL:      r.URL(),
 		Events:   []string{"**"},
 		Operator: true,
 	})
 	require.NoError(t, err)
 	subID = created.ID
-	_, err = b.subs.RotateSecret(t.Context(), subID, &hierarchy.RotateOpts{Confirm: true})
+	_, err = b.subs.RotateSecret(t.Context(), subID, &subscription.RotateOpts{Confirm: true})
 	require.NoError(t, err)
 
 	_, err = b.engine(nil).ConfirmSecret(t.Context(), subID)

@@ -15,8 +15,8 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // requireAllOf creates, sends, retries, asks, shows and prunes with a started engine
@@ -33,13 +33,13 @@ func (b *bundle) requireAllOf(pool *pgxpool.Pool) {
 	b.subs = engine.Subscriptions()
 	receiver := b.receiver(nil)
 	receiver.Script(deliverytest.Answer{Status: 500, Body: []byte("\x00\xff not now")})
-	sub := b.subscribe(receiver, func(spec *hierarchy.SubscriptionSpec) {
+	sub := b.subscribe(receiver, func(spec *subscription.Spec) {
 		spec.Credentials.Bearer = "b34rer"
 		spec.SecretHeaders = map[string]string{"X-Key": "k"}
 	})
 	tx, err := pool.Begin(ctx)
 	require.NoError(b.t, err)
-	inTx, err := b.subs.CreateTx(ctx, tx, hierarchy.SubscriptionSpec{
+	inTx, err := b.subs.CreateTx(ctx, tx, subscription.Spec{
 		Name:   "in a transaction",
 		URL:    receiver.URL(),
 		Events: []string{"another.type"},

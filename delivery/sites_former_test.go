@@ -10,6 +10,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func at(site hierarchy.Path) func(in *outbox.Intent) {
@@ -129,7 +130,7 @@ func TestFormerPath_SubscriptionsOfADeletedTenant(t *testing.T) {
 	t.Parallel()
 	b, sites := tree(t, "/acme", "/acme/sales")
 	r := b.receiver(nil)
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Site = "/acme/sales" })
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Site = "/acme/sales" })
 	require.NoError(t, sites.Delete(t.Context(), "/acme", &hierarchy.DeleteSiteOpts{Recursive: true}))
 	for _, path := range []hierarchy.Path{"/acme", "/acme/sales"} {
 		_, err := sites.Create(t.Context(), path)
@@ -143,7 +144,7 @@ func TestFormerPath_SubscriptionsOfADeletedTenant(t *testing.T) {
 	require.Empty(t, seen)
 	require.Equal(t, hierarchy.Path("/"), b.subscription(sub.ID).Site)
 	_, err = b.subs.Activate(t.Context(), sub.ID)
-	require.ErrorIs(t, err, hierarchy.ErrInvalidSubscription)
+	require.ErrorIs(t, err, subscription.ErrInvalid)
 	require.ErrorContains(t, err, "Site: was deleted")
 
 	id := b.enqueue(at("/acme/sales"))
@@ -153,7 +154,7 @@ func TestFormerPath_SubscriptionsOfADeletedTenant(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, x.Subscriptions)
 
-	_, err = b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{Site: new(hierarchy.Path("/acme"))})
+	_, err = b.subs.Update(t.Context(), sub.ID, subscription.Update{Site: new(hierarchy.Path("/acme"))})
 	require.NoError(t, err)
 	_, err = b.subs.Activate(t.Context(), sub.ID)
 	require.NoError(t, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // between calls a function before each round trip to the database, with the SQL of
@@ -190,7 +191,7 @@ func TestExpansion_SitesMoveBetweenAllStatements(t *testing.T) {
 	traced := b.traced(hook)
 	r := b.receiver(nil)
 	subscribe := func(at hierarchy.Path) uuid.UUID {
-		return b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Site = at }).ID
+		return b.subscribe(r, func(spec *subscription.Spec) { spec.Site = at }).ID
 	}
 	engines := map[int]*delivery.Engine{}
 	for _, chunk := range []int{1, 2, 500} {
@@ -244,7 +245,7 @@ func TestAsk_SitesMoveBetweenAllStatements(t *testing.T) {
 	r := b.receiver(nil)
 	engine := b.traced(hook).engine(nil)
 	subscribe := func(at hierarchy.Path) uuid.UUID {
-		return b.gate(r, func(spec *hierarchy.SubscriptionSpec) { spec.Site, spec.FailClosed = at, true })
+		return b.gate(r, func(spec *subscription.Spec) { spec.Site, spec.FailClosed = at, true })
 	}
 	round := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -293,8 +294,8 @@ func TestAsk_GateThatIsFoundTooLateHasNotAnswered(t *testing.T) {
 	hangs := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
 		return deliverytest.Answer{Hang: true}
 	}})
-	b.gate(hangs, func(spec *hierarchy.SubscriptionSpec) { spec.Site = "/a" })
-	late := b.gate(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.Site, spec.FailClosed = "/b", true })
+	b.gate(hangs, func(spec *subscription.Spec) { spec.Site = "/a" })
+	late := b.gate(b.receiver(nil), func(spec *subscription.Spec) { spec.Site, spec.FailClosed = "/b", true })
 	moved := false
 	hook.set(func(sql string) {
 		if isCommit(sql) && !moved {

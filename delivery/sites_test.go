@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestAnEventIsToldUpTheChainOfItsSiteAndNowhereElse(t *testing.T) {
@@ -31,7 +32,7 @@ func TestADeliverySaysWhichSiteAndPatternBroughtIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(r, func(spec *subscription.Spec) {
 		spec.Site, spec.Events = "/noaa", []string{"office.*", "user.*"}
 	})
 
@@ -89,7 +90,7 @@ func TestASubscriptionThatMatchesInManyWaysIsToldOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) {
+	b.subscribe(r, func(spec *subscription.Spec) {
 		spec.Site, spec.Events = "/noaa", []string{"**", "user.*", "user.created"}
 	})
 

@@ -16,8 +16,8 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func (b *bundle) pause(id uuid.UUID)    { b.change(b.subs.Pause(b.t.Context(), id)) }
@@ -37,14 +37,14 @@ func (b *bundle) change(changed bool, err error) {
 func (b *bundle) rejecting() (*deliverytest.Receiver, uuid.UUID) {
 	b.t.Helper()
 	r := b.always(deliverytest.Answer{Status: 400})
-	return r, b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleNone }).ID
+	return r, b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleNone }).ID
 }
 
 func TestAPausedSubscriptionsDeliveriesAreHeldAndThenGoOutInOrder(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.MaxInFlight = 1 })
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.MaxInFlight = 1 })
 	b.pause(sub.ID)
 	engine := b.engine(nil)
 
@@ -75,7 +75,7 @@ func TestASubscriptionThatIsPausedBetweenTwoAttemptsIsHeld(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	engine := b.engine(nil)
 
 	id := b.enqueue(nil)
@@ -132,7 +132,7 @@ func TestADeliveryEndsWithItsSubscription(t *testing.T) {
 			b := newBundle(t)
 			r := b.receiver(nil)
 			r.Script(deliverytest.Answer{Status: 500})
-			sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+			sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 			engine := b.engine(nil)
 
 			id := b.enqueue(nil)
@@ -213,12 +213,12 @@ func TestAfterFiveDaysAndTenAttemptsWithoutASuccessASubscriptionIsDeactivated(t 
 	b.drain(engine)
 	b.pass(6 * 24 * time.Hour)
 	b.drain(engine)
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State, "9 attempts are not enough, however long it takes")
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State, "9 attempts are not enough, however long it takes")
 	require.Empty(t, failing)
 	b.pass(-3 * 24 * time.Hour)
 	b.enqueue(nil)
 	b.drain(engine)
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State, "10 attempts are not enough in 3 days")
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State, "10 attempts are not enough in 3 days")
 	require.Len(t, failing, 1, "half way there")
 	require.Len(t, failing, 1)
 	require.Equal(t, subID, (<-failing).SubscriptionID)
@@ -227,7 +227,7 @@ func TestAfterFiveDaysAndTenAttemptsWithoutASuccessASubscriptionIsDeactivated(t 
 	b.drain(engine)
 
 	sub := b.subscription(subID)
-	require.Equal(t, hierarchy.StateDeactivated, sub.State)
+	require.Equal(t, subscription.StateDeactivated, sub.State)
 	require.Contains(t, sub.StateReason, "10 attempts in a row have failed since ")
 	require.Len(t, deactivated, 1)
 	require.Len(t, deactivated, 1)
@@ -252,15 +252,15 @@ func TestFiftyExhaustedDeliveriesInARowOverAnHourDeactivateASubscription(t *test
 	b.drain(engine)
 	b.pass(2 * time.Hour)
 	b.drain(engine)
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State, "49 are not enough")
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State, "49 are not enough")
 	b.pass(-90 * time.Minute)
 	b.enqueue(nil)
 	b.drain(engine)
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State, "50 are not enough in half an hour")
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State, "50 are not enough in half an hour")
 	b.pass(time.Hour)
 	b.drain(engine)
 
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(subID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(subID).State)
 	require.Equal(t, "50 deliveries in a row were exhausted", b.subscription(subID).StateReason)
 }
 
@@ -285,7 +285,7 @@ func TestWithRulesThatNoCountReachesNothingIsDeactivatedOrPruned(t *testing.T) {
 	b.pass(2 * time.Hour)
 
 	require.NoError(t, engine.Maintain(t.Context()))
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State)
 	require.Zero(t, b.prune(engine))
 }
 
@@ -310,7 +310,7 @@ func TestASuccessEndsTheWindowOfFailures(t *testing.T) {
 	b.pass(2 * 24 * time.Hour)
 	b.drain(engine)
 
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State)
 	require.Empty(t, failing)
 	require.Equal(t, 10, b.count(`SELECT failed_attempts FROM riverhook.subscription_health`))
 	require.Equal(t, 10, b.count(`SELECT exhausted_row FROM riverhook.subscription_health`))
@@ -332,7 +332,7 @@ func TestResumingStartsANewWindowToo(t *testing.T) {
 	b.activate(subID)
 	b.drain(engine)
 
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State, "it did not fail while it was paused")
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State, "it did not fail while it was paused")
 }
 
 func TestReactivationStartsANewWindow(t *testing.T) {
@@ -346,7 +346,7 @@ func TestReactivationStartsANewWindow(t *testing.T) {
 	b.drain(engine)
 	b.pass(6 * 24 * time.Hour)
 	b.drain(engine)
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(subID).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(subID).State)
 
 	b.activate(subID)
 	b.enqueue(nil)
@@ -355,7 +355,7 @@ func TestReactivationStartsANewWindow(t *testing.T) {
 	b.drain(engine)
 
 	require.Len(t, r.Requests(), 11)
-	require.Equal(t, hierarchy.StateActive, b.subscription(subID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(subID).State)
 }
 
 func TestAHookThatPanicsStopsNothing(t *testing.T) {
@@ -373,7 +373,7 @@ func TestAHookThatPanicsStopsNothing(t *testing.T) {
 	}))
 
 	for _, id := range subs {
-		require.Equal(t, hierarchy.StateDeactivated, b.subscription(id).State)
+		require.Equal(t, subscription.StateDeactivated, b.subscription(id).State)
 	}
 }
 
@@ -397,7 +397,7 @@ func TestADeliveryWhoseRiverJobIs(t *testing.T) {
 			b := newBundle(t)
 			r := b.receiver(nil)
 			r.Script(deliverytest.Answer{Status: 500})
-			b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = "twice" })
+			b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 			engine := b.engine(nil)
 
 			id := b.enqueue(nil)

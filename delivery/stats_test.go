@@ -14,8 +14,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestStatsCountWhatIsUnderWay(t *testing.T) {
@@ -25,9 +25,9 @@ func TestStatsCountWhatIsUnderWay(t *testing.T) {
 		return deliverytest.Answer{Status: 404}
 	}})
 	b.subscribe(ok, nil)
-	b.subscribe(ok, func(s *hierarchy.SubscriptionSpec) { s.Paused = true })
-	b.subscribe(ok, func(s *hierarchy.SubscriptionSpec) { s.Owner = "newcomer" })
-	failing := b.subscribe(broken, func(s *hierarchy.SubscriptionSpec) { s.Schedule = "twice" })
+	b.subscribe(ok, func(s *subscription.Spec) { s.Paused = true })
+	b.subscribe(ok, func(s *subscription.Spec) { s.Owner = "newcomer" })
+	failing := b.subscribe(broken, func(s *subscription.Spec) { s.Schedule = "twice" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 	})
@@ -68,7 +68,7 @@ func TestAPingGoesOutAsADeliveryDoesAndIsNotRecorded(t *testing.T) {
 	receiver.Script(deliverytest.Answer{Status: 200, Body: []byte("pong")}, deliverytest.Answer{
 		Status: 503, Header: http.Header{"Retry-After": {"120"}},
 	})
-	sub := b.subscribe(receiver, func(s *hierarchy.SubscriptionSpec) { s.Paused, s.Headers = true, map[string]string{"X-Team": "people"} })
+	sub := b.subscribe(receiver, func(s *subscription.Spec) { s.Paused, s.Headers = true, map[string]string{"X-Team": "people"} })
 	engine := b.engine(nil)
 
 	a, err := engine.Ping(t.Context(), sub.ID)

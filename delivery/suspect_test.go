@@ -18,8 +18,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // mostDeaths is how many processes one piece of host code may end: that of the first
@@ -76,13 +76,13 @@ func (b *bundle) enqueueDeadly() string {
 
 // amongDeadly is a bundle whose engines, in this process and in others, have host code
 // of each kind; in this process it harms nobody.
-func amongDeadly(t *testing.T) (b *bundle, r *deliverytest.Receiver, sub hierarchy.Subscription) {
+func amongDeadly(t *testing.T) (b *bundle, r *deliverytest.Receiver, sub subscription.Subscription) {
 	t.Helper()
 	b = newBundle(t)
 	b.harmless()
 	b.subs = b.engine(nil).Subscriptions()
 	r = b.receiver(nil)
-	sub = b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Dialect = "deadly" })
+	sub = b.subscribe(r, func(spec *subscription.Spec) { spec.Dialect = "deadly" })
 	return b, r, sub
 }
 
@@ -204,7 +204,7 @@ func TestHostCode_EndsItsProcess_LaterChunks(t *testing.T) {
 	t.Parallel()
 	b, r, _ := amongDeadly(t)
 	for range 4 {
-		b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Dialect = "deadly" })
+		b.subscribe(r, func(spec *subscription.Spec) { spec.Dialect = "deadly" })
 	}
 	id := b.enqueueDeadly()
 

@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // intentPending is the state of an intent whose expansion is not complete.
@@ -171,7 +172,7 @@ func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, err
 			URLVersion:         row.URLVersion,
 			Epoch:              row.SubscriptionEpoch,
 			Deleted:            row.Deleted,
-		}, hierarchy.State(row.SubscriptionState), row.StateReason),
+		}, subscription.State(row.SubscriptionState), row.StateReason),
 		Dialect:     row.Dialect,
 		Epoch:       row.Epoch,
 		Stored:      row.Secrets,
@@ -245,7 +246,7 @@ func firstAttempt(ex *expansion, d *decision, secrets [][]byte) *target {
 
 // newSubscription is a subscription with what an attempt needs of it, no more: many of
 // a large fan-out wait for their turn.
-func newSubscription(s *hierarchy.Subscription) attempt.Subscription {
+func newSubscription(s *subscription.Subscription) attempt.Subscription {
 	return withState(attempt.Subscription{
 		ID:                 s.ID,
 		URL:                s.URL,
@@ -265,15 +266,15 @@ func newSubscription(s *hierarchy.Subscription) attempt.Subscription {
 }
 
 // withState says what the state of a subscription means for its deliveries.
-func withState(s attempt.Subscription, state hierarchy.State, reason string) attempt.Subscription {
+func withState(s attempt.Subscription, state subscription.State, reason string) attempt.Subscription {
 	switch {
 	case s.Deleted:
 		s.Ended = "the subscription was deleted"
-	case state == hierarchy.StateDeactivated:
+	case state == subscription.StateDeactivated:
 		s.Ended = attempt.DeactivatedReason(reason)
-	case state == hierarchy.StatePaused:
+	case state == subscription.StatePaused:
 		s.Waits = "the subscription is paused"
-	case state == hierarchy.StatePendingVerification:
+	case state == subscription.StatePendingVerification:
 		s.Waits = attempt.UnverifiedReason(reason)
 	}
 	return s

@@ -14,8 +14,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 var textVerifiers = map[string]dialect.Verifier{
@@ -38,7 +38,7 @@ func TestTextSecret_OfAnExistingReceiverIsKept(t *testing.T) {
 			has, err := dialect.NewTextSecret(text) // what the receiver makes of it
 			require.NoError(t, err)
 			r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{has}, Verifier: verifier})
-			created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+			created, err := engine.Subscriptions().Create(t.Context(), subscription.Spec{
 				URL:     r.URL(),
 				Events:  []string{"**"},
 				Owner:   "owner",
@@ -67,7 +67,7 @@ func TestTextSecret_IsRotatedAndResealedAsTheOthers(t *testing.T) {
 	engine := b.engine(nil)
 	old, next := secretOf("s3cr3t-the-first"), secretOf("s3cr3t-the-next")
 	r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{next, old}, Verifier: dialect.StripeVerifier{}})
-	created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+	created, err := engine.Subscriptions().Create(t.Context(), subscription.Spec{
 		URL:     r.URL(),
 		Events:  []string{"**"},
 		Owner:   "owner",
@@ -75,7 +75,7 @@ func TestTextSecret_IsRotatedAndResealedAsTheOthers(t *testing.T) {
 		Secret:  old,
 	})
 	require.NoError(t, err)
-	secret, err := b.subs.RotateSecret(t.Context(), created.ID, &hierarchy.RotateOpts{Secret: next})
+	secret, err := b.subs.RotateSecret(t.Context(), created.ID, &subscription.RotateOpts{Secret: next})
 	require.NoError(t, err)
 	require.Equal(t, next.Reveal(), secret.Reveal())
 	both := b.engine(func(cfg *delivery.Config) { cfg.Sealer = keysetOf(newKey + " " + engineKey) })
@@ -95,7 +95,7 @@ func TestTextSecret_IsRotatedAndResealedAsTheOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, infos, 2)
 	require.True(t, infos[0].Sealed)
-	require.Equal(t, hierarchy.SecretHMAC, infos[0].Kind)
+	require.Equal(t, subscription.SecretHMAC, infos[0].Kind)
 }
 
 // What the libraries of Standard Webhooks take: base64, with the prefix or without.
@@ -111,7 +111,7 @@ func TestStandardSecret_IsTakenAsTheLibrariesTakeIt(t *testing.T) {
 	for _, name := range []string{"standard", "cloudevents", "cloudevents-binary"} {
 		for _, text := range []string{encoded, "whsec_" + encoded} {
 			r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{has}, Verifier: dialect.StandardVerifier{}})
-			created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+			created, err := b.subs.Create(t.Context(), subscription.Spec{
 				URL:     r.URL(),
 				Events:  []string{"**"},
 				Owner:   "owner",
@@ -125,7 +125,7 @@ func TestStandardSecret_IsTakenAsTheLibrariesTakeIt(t *testing.T) {
 			require.Equal(t, "delivered", b.delivery(id, created.ID).State)
 			require.NoError(t, b.subs.Delete(t.Context(), created.ID))
 		}
-		_, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		_, err := b.subs.Create(t.Context(), subscription.Spec{
 			URL:     "https://example.com",
 			Events:  []string{"**"},
 			Owner:   "owner",
@@ -141,7 +141,7 @@ func TestEd25519Secret_WithAnHMACDialectIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	const noHMAC = "an Ed25519 key makes no HMAC"
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:    "https://example.com",
 		Events: []string{"**"},
 		Owner:  "owner",
@@ -149,9 +149,9 @@ func TestEd25519Secret_WithAnHMACDialectIsRefused(t *testing.T) {
 	for name := range textVerifiers {
 		given, made := spec, spec
 		given.Dialect, given.Secret = name, secretOf(leakPrivate)
-		made.Dialect, made.SecretKind = name, hierarchy.SecretEd25519
+		made.Dialect, made.SecretKind = name, subscription.SecretEd25519
 		_, err := b.subs.Create(t.Context(), given)
-		require.ErrorIs(t, err, hierarchy.ErrInvalidSubscription)
+		require.ErrorIs(t, err, subscription.ErrInvalid)
 		require.ErrorContains(t, err, "Secret: "+noHMAC)
 		_, err = b.subs.Create(t.Context(), made)
 		require.ErrorContains(t, err, "SecretKind: "+noHMAC)
@@ -160,8 +160,8 @@ func TestEd25519Secret_WithAnHMACDialectIsRefused(t *testing.T) {
 		spec.Dialect = name
 		created, err := b.subs.Create(t.Context(), spec)
 		require.NoError(t, err)
-		for field, opts := range map[string]*hierarchy.RotateOpts{
-			"Secret": {Secret: secretOf(leakPrivate)}, "SecretKind": {SecretKind: hierarchy.SecretEd25519, Confirm: true},
+		for field, opts := range map[string]*subscription.RotateOpts{
+			"Secret": {Secret: secretOf(leakPrivate)}, "SecretKind": {SecretKind: subscription.SecretEd25519, Confirm: true},
 		} {
 			_, err = b.subs.RotateSecret(t.Context(), created.ID, opts)
 			require.ErrorContains(t, err, field+": "+noHMAC)
@@ -173,9 +173,9 @@ func TestEd25519Secret_WithAnHMACDialectIsRefused(t *testing.T) {
 func TestUpdate_OfTheDialectNeedsASecretThatFits(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	create := func(dialect, secret string) hierarchy.Subscription {
+	create := func(dialect, secret string) subscription.Subscription {
 		t.Helper()
-		created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		created, err := b.subs.Create(t.Context(), subscription.Spec{
 			URL:     "https://example.com",
 			Events:  []string{"**"},
 			Owner:   "owner",
@@ -185,8 +185,8 @@ func TestUpdate_OfTheDialectNeedsASecretThatFits(t *testing.T) {
 		require.NoError(t, err)
 		return created.Subscription
 	}
-	to := func(sub hierarchy.Subscription, dialect string) error {
-		_, err := b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{Dialect: &dialect})
+	to := func(sub subscription.Subscription, dialect string) error {
+		_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{Dialect: &dialect})
 		return err
 	}
 	text, private := create("hub", "s3cr3t!"), create("standard", leakPrivate)
@@ -200,7 +200,7 @@ func TestUpdate_OfTheDialectNeedsASecretThatFits(t *testing.T) {
 		`Dialect: "hub" cannot sign with the secret that there is, rotate it first: an Ed25519 key makes no HMAC`)
 	require.NoError(t, to(private, "cloudevents"))
 
-	for _, rotate := range []*hierarchy.RotateOpts{{Confirm: true, SecretKind: hierarchy.SecretHMAC}, {SecretKind: hierarchy.SecretHMAC}} {
+	for _, rotate := range []*subscription.RotateOpts{{Confirm: true, SecretKind: subscription.SecretHMAC}, {SecretKind: subscription.SecretHMAC}} {
 		require.Error(t, to(private, "stripe"))
 		_, err := b.subs.RotateSecret(t.Context(), private.ID, rotate)
 		require.NoError(t, err)
@@ -216,17 +216,17 @@ func TestUpdate_OfTheDialectNeedsASecretThatFits(t *testing.T) {
 func TestRevokeSecret_LeavesOneThatFits(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	sub := b.subscribe(b.receiver(nil), func(spec *hierarchy.SubscriptionSpec) { spec.SecretKind = hierarchy.SecretEd25519 })
-	_, err := b.subs.RotateSecret(t.Context(), sub.ID, &hierarchy.RotateOpts{SecretKind: hierarchy.SecretHMAC})
+	sub := b.subscribe(b.receiver(nil), func(spec *subscription.Spec) { spec.SecretKind = subscription.SecretEd25519 })
+	_, err := b.subs.RotateSecret(t.Context(), sub.ID, &subscription.RotateOpts{SecretKind: subscription.SecretHMAC})
 	require.NoError(t, err)
-	_, err = b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{Dialect: new("stripe")})
+	_, err = b.subs.Update(t.Context(), sub.ID, subscription.Update{Dialect: new("stripe")})
 	require.NoError(t, err)
 	infos, err := b.subs.ListSecrets(t.Context(), sub.ID)
 	require.NoError(t, err)
 	owner := b.subs.As("ada", allow(access.Verbs()...))
 	for _, revoke := range []func(ctx context.Context, id, secret uuid.UUID) error{b.subs.RevokeSecret, owner.RevokeSecret} {
 		err := revoke(t.Context(), sub.ID, infos[0].ID)
-		require.ErrorIs(t, err, hierarchy.ErrLastSecret)
+		require.ErrorIs(t, err, subscription.ErrLastSecret)
 		require.ErrorContains(t, err, `"stripe" cannot sign with the one before it: an Ed25519 key makes no HMAC`)
 	}
 	require.NoError(t, owner.RevokeSecret(t.Context(), sub.ID, infos[1].ID))
@@ -261,7 +261,7 @@ func TestSecret_OfADialectOfTheApplication(t *testing.T) {
 		"unsigned":   {true, true, true, true},
 	} {
 		for i, text := range []string{"s3cr3t!", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", leakSecret, leakPrivate} {
-			_, err := subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+			_, err := subs.Create(t.Context(), subscription.Spec{
 				URL:     "https://example.com",
 				Events:  []string{"**"},
 				Owner:   "owner",

@@ -11,20 +11,20 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // moveTo gives a subscription another URL.
 func (b *bundle) moveTo(id uuid.UUID, url string) {
 	b.t.Helper()
-	_, err := b.subs.Update(b.t.Context(), id, hierarchy.SubscriptionUpdate{URL: &url})
+	_, err := b.subs.Update(b.t.Context(), id, subscription.Update{URL: &url})
 	require.NoError(b.t, err)
 }
 
 // openCircuit subscribes a receiver whose failures have opened its circuit.
 func (b *bundle) openCircuit(engine *delivery.Engine, r *deliverytest.Receiver) uuid.UUID {
 	b.t.Helper()
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleNone }).ID
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleNone }).ID
 	for range 5 {
 		b.enqueue(nil)
 	}
@@ -40,15 +40,15 @@ func TestAnotherURL_BeginsWithItsOwnRecord(t *testing.T) {
 	for name, change := range map[string]func(b *bundle, engine *delivery.Engine, sub uuid.UUID, to string){
 		"by an update": func(b *bundle, _ *delivery.Engine, sub uuid.UUID, to string) { b.moveTo(sub, to) },
 		"by its proof": func(b *bundle, engine *delivery.Engine, sub uuid.UUID, to string) {
-			method := hierarchy.VerificationChallenge
-			_, err := b.subs.Update(b.t.Context(), sub, hierarchy.SubscriptionUpdate{URL: &to, Verification: &method})
+			method := subscription.VerificationChallenge
+			_, err := b.subs.Update(b.t.Context(), sub, subscription.Update{URL: &to, Verification: &method})
 			require.NoError(b.t, err)
 			require.Equal(b.t, to, b.subscription(sub).PendingURL)
 			require.Equal(b.t, 5, b.health(engine, sub).FailedAttempts, "the former one is in force")
 		},
 		"by a person who knows it": func(b *bundle, _ *delivery.Engine, sub uuid.UUID, to string) {
-			method := hierarchy.VerificationChallenge
-			_, err := b.subs.Update(b.t.Context(), sub, hierarchy.SubscriptionUpdate{URL: &to, Verification: &method})
+			method := subscription.VerificationChallenge
+			_, err := b.subs.Update(b.t.Context(), sub, subscription.Update{URL: &to, Verification: &method})
 			require.NoError(b.t, err)
 			require.NoError(b.t, b.subs.MarkVerified(b.t.Context(), sub, to))
 		},
@@ -74,7 +74,7 @@ func TestAnotherURL_BeginsWithItsOwnRecord(t *testing.T) {
 			}
 			require.Len(t, from.Requests(), 5)
 			require.Equal(t, delivery.Health{
-				State:      hierarchy.StateActive,
+				State:      subscription.StateActive,
 				StateSince: b.subscription(sub).StateSince,
 				Epoch:      1,
 			},
@@ -89,7 +89,7 @@ func TestAnotherURL_FailsAnew(t *testing.T) {
 	b := newBundle(t)
 	engine, failing, deactivated := b.watched()
 	from, to := b.always(deliverytest.Answer{Status: 400}), b.always(deliverytest.Answer{Status: 500})
-	sub := b.subscribe(from, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleNone }).ID
+	sub := b.subscribe(from, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleNone }).ID
 	for range 60 {
 		b.enqueue(nil)
 	}
@@ -113,7 +113,7 @@ func TestAnotherURL_FailsAnew(t *testing.T) {
 	b.drain(engine)
 
 	require.False(t, b.health(engine, sub).CircuitUntil.IsZero())
-	require.Equal(t, hierarchy.StateActive, b.subscription(sub).State)
+	require.Equal(t, subscription.StateActive, b.subscription(sub).State)
 }
 
 func TestAnotherURL_KeepsAWaitOfItsOrigin(t *testing.T) {
@@ -152,7 +152,7 @@ func TestAnotherURL_IsNotOnTrialAfterAWaitThatTheFormerOneAskedFor(t *testing.T)
 	engine := b.engine(nil)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 429, Header: http.Header{"Retry-After": {"40"}}}, deliverytest.Answer{Status: 500})
-	sub := b.subscribe(r, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = delivery.ScheduleNone }).ID
+	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleNone }).ID
 	b.enqueue(nil)
 	b.drain(engine)
 	b.moveTo(sub, r.URL()+"/other")
@@ -189,7 +189,7 @@ func TestAnotherURL_LateAnswersOfTheFormerOne(t *testing.T) {
 			from, release := b.hangingFirst(c.answer)
 			to := b.receiver(nil)
 			to.Script(deliverytest.Answer{Status: 400}, deliverytest.Answer{Status: 400})
-			sub := b.subscribe(from, func(spec *hierarchy.SubscriptionSpec) { spec.Schedule = c.schedule }).ID
+			sub := b.subscribe(from, func(spec *subscription.Spec) { spec.Schedule = c.schedule }).ID
 			id := b.enqueue(nil)
 			over := b.underWay(engine, from)
 			b.moveTo(sub, to.URL())
@@ -207,7 +207,7 @@ func TestAnotherURL_LateAnswersOfTheFormerOne(t *testing.T) {
 			require.Equal(t, 2, h.FailedAttempts, "neither for nor against")
 			require.True(t, h.CircuitUntil.IsZero())
 			require.NoError(t, engine.Maintain(t.Context()))
-			require.Equal(t, hierarchy.StateActive, b.subscription(sub).State)
+			require.Equal(t, subscription.StateActive, b.subscription(sub).State)
 			b.pass(time.Second)
 			b.drain(engine)
 
@@ -228,7 +228,7 @@ func TestAnotherURL_IsNotGoneWithTheFormerOne(t *testing.T) {
 	b.enqueue(nil)
 	over := b.underWay(engine, from)
 	<-over
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription(sub).State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription(sub).State)
 	b.activate(sub)
 	b.exec(`INSERT INTO riverhook.subscription_health (subscription_id, epoch, gone_at, failing_since, failed_attempts)
 		VALUES ($1, 2, now(), now(), 1)`, sub) // recorded, and not judged yet
@@ -237,7 +237,7 @@ func TestAnotherURL_IsNotGoneWithTheFormerOne(t *testing.T) {
 	id := b.enqueue(nil)
 	b.drain(engine)
 
-	require.Equal(t, hierarchy.StateActive, b.subscription(sub).State)
+	require.Equal(t, subscription.StateActive, b.subscription(sub).State)
 	require.Equal(t, "delivered", b.deliveries(id)[len(b.deliveries(id))-1].State)
 }
 

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // VerificationRules say how endpoints are asked to prove that they want requests; see
-// hierarchy.Verification.
+// subscription.Verification.
 type VerificationRules struct {
 	// Interval is the least time between two questions to the endpoint of one
 	// subscription, whatever URL it has meanwhile and whoever asks. At least 1 ms.
@@ -29,8 +29,8 @@ type VerificationRules struct {
 
 	// Require is the method by which the URLs of subscriptions of
 	// Engine.Subscriptions must be proven where they name none. One that proves less
-	// is refused (see hierarchy.SubscriptionsConfig). Default: they need no proof.
-	Require hierarchy.Verification
+	// is refused (see subscription.Config). Default: they need no proof.
+	Require subscription.Verification
 
 	// Schedule says when an endpoint that proved nothing is asked again. Where the
 	// process ends each time before the answer is recorded there are three more. Behind the
@@ -62,17 +62,17 @@ func (r *VerificationRules) problem() string {
 	case !isDNSName(r.Origin):
 		return "Origin must be a DNS name"
 	case r.Require != "" && !slices.Contains(r.methods(), r.Require):
-		return "Require must be a method that this engine knows; " + string(hierarchy.VerificationCloudEvents) + " needs an Origin"
+		return "Require must be a method that this engine knows; " + string(subscription.VerificationCloudEvents) + " needs an Origin"
 	default:
 		return ""
 	}
 }
 
 // methods are those by which this engine can ask.
-func (r *VerificationRules) methods() []hierarchy.Verification {
-	all := hierarchy.Verifications()
+func (r *VerificationRules) methods() []subscription.Verification {
+	all := subscription.Verifications()
 	if r.Origin == "" {
-		all = slices.DeleteFunc(all, func(v hierarchy.Verification) bool { return v == hierarchy.VerificationCloudEvents })
+		all = slices.DeleteFunc(all, func(v subscription.Verification) bool { return v == subscription.VerificationCloudEvents })
 	}
 	return all
 }

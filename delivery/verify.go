@@ -17,8 +17,8 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -158,7 +158,7 @@ func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt.Attempt, 
 func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt.Attempt, error) {
 	var (
 		a   *attempt.Attempt
-		sub *hierarchy.Subscription
+		sub *subscription.Subscription
 	)
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
@@ -183,7 +183,7 @@ func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt.Attem
 }
 
 // challengeTarget is the endpoint that is to be asked, as its subscription is now.
-func (e *Engine) challengeTarget(ctx context.Context, c challenge) (*target, *hierarchy.Subscription, error) {
+func (e *Engine) challengeTarget(ctx context.Context, c challenge) (*target, *subscription.Subscription, error) {
 	t, sub, _, err := e.pingTarget(ctx, c.Subscription, false)
 	if err != nil {
 		return nil, nil, err

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/receiver"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestChallenge_AnEchoOfTheBodyProvesNothing(t *testing.T) {
@@ -33,14 +33,14 @@ func TestChallenge_AnEchoOfTheBodyProvesNothing(t *testing.T) {
 				body, _ := io.ReadAll(r.Body)
 				_, _ = io.WriteString(w, answer(string(body)))
 			})
-			sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+			sub := b.toProve(p.URL, subscription.VerificationChallenge)
 
 			a, err := b.engine(nil).VerifyEndpoint(t.Context(), sub.ID)
 
 			require.NoError(t, err)
 			require.Equal(t, delivery.OutcomeFailed, a.Outcome)
 			require.True(t, strings.HasPrefix(a.Error, "proof: the answer does not prove that the endpoint wants requests"), a.Error)
-			require.Equal(t, hierarchy.StatePendingVerification, b.subscription(sub.ID).State)
+			require.Equal(t, subscription.StatePendingVerification, b.subscription(sub.ID).State)
 		})
 	}
 }
@@ -52,9 +52,9 @@ func TestChallenges_OfOneHostDoNotDelayOthers(t *testing.T) {
 	crowded, other := newProving(t, nil), newProving(t, nil)
 	const n = 70 // more than an engine asks at the same time
 	for range n {
-		b.toProve(crowded.URL, hierarchy.VerificationEcho)
+		b.toProve(crowded.URL, subscription.VerificationEcho)
 	}
-	last := b.toProve(other.URL, hierarchy.VerificationEcho)
+	last := b.toProve(other.URL, subscription.VerificationEcho)
 	var asked sync.WaitGroup
 
 	got, err := b.engine(nil).ChallengeDue(t.Context(), asked.Go)
@@ -62,7 +62,7 @@ func TestChallenges_OfOneHostDoNotDelayOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, got)
 	asked.Wait()
-	require.Equal(t, hierarchy.StateActive, b.subscription(last.ID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(last.ID).State)
 	require.Len(t, crowded.asked(), 1)
 }
 
@@ -80,7 +80,7 @@ func TestChallenges_OfASilentHostLeaveRoom(t *testing.T) {
 		receiver.AnswerChallenges(http.NotFoundHandler()).ServeHTTP(w, r)
 	})
 	for range 8 {
-		b.toProve(silent.URL, hierarchy.VerificationEcho)
+		b.toProve(silent.URL, subscription.VerificationEcho)
 	}
 	engine := b.engine(nil)
 	var asked sync.WaitGroup
@@ -95,7 +95,7 @@ func TestChallenges_OfASilentHostLeaveRoom(t *testing.T) {
 	}
 	require.Equal(t, 4, total)
 	other := newProving(t, nil)
-	b.toProve(other.URL, hierarchy.VerificationEcho)
+	b.toProve(other.URL, subscription.VerificationEcho)
 	require.Equal(t, 1, look())
 	b.eventually(func() bool { return len(other.asked()) == 1 && waiting.Load() == 4 })
 	close(answered)
@@ -111,9 +111,9 @@ func TestHostInterval_NoneAsksAHostAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, nil)
-	var subs []*hierarchy.Created
+	var subs []*subscription.Created
 	for range 3 {
-		subs = append(subs, b.toProve(p.URL, hierarchy.VerificationChallenge))
+		subs = append(subs, b.toProve(p.URL, subscription.VerificationChallenge))
 	}
 	_, err := b.engine(nil).VerifyEndpoint(t.Context(), subs[0].ID)
 	require.NoError(t, err)
@@ -127,6 +127,6 @@ func TestHostInterval_NoneAsksAHostAtOnce(t *testing.T) {
 	b.drain(engine)
 
 	for _, sub := range subs {
-		require.Equal(t, hierarchy.StateActive, b.subscription(sub.ID).State)
+		require.Equal(t, subscription.StateActive, b.subscription(sub.ID).State)
 	}
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/receiver"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const senderName = "hooks.example.com"
@@ -76,9 +76,9 @@ func (p *proving) asked() []deliverytest.Request {
 }
 
 // toProve subscribes a URL that must be proven by a method.
-func (b *bundle) toProve(url string, method hierarchy.Verification) *hierarchy.Created {
+func (b *bundle) toProve(url string, method subscription.Verification) *subscription.Created {
 	b.t.Helper()
-	created, err := b.engine(withOrigin).Subscriptions().Create(b.t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.engine(withOrigin).Subscriptions().Create(b.t.Context(), subscription.Spec{
 		URL:          url,
 		Events:       []string{"**"},
 		Owner:        "owner",
@@ -99,8 +99,8 @@ func TestAnEndpointProvesByEachMethodAndThenGetsDeliveries(t *testing.T) {
 		_, again := seen.LoadOrStore(s, true)
 		require.False(t, again)
 	}
-	for method, check := range map[hierarchy.Verification]func(t *testing.T, req deliverytest.Request, secret dialect.Secret){
-		hierarchy.VerificationChallenge: func(t *testing.T, req deliverytest.Request, secret dialect.Secret) {
+	for method, check := range map[subscription.Verification]func(t *testing.T, req deliverytest.Request, secret dialect.Secret){
+		subscription.VerificationChallenge: func(t *testing.T, req deliverytest.Request, secret dialect.Secret) {
 			t.Helper()
 			require.Equal(t, []string{"POST", "/hook?a=b", "application/json"}, []string{req.Method, req.Path, req.Header.Get("Content-Type")})
 			found := regexp.MustCompile(`^\{"challenge":"(.*)","type":"riverhook.challenge"\}$`).FindSubmatch(req.Body)
@@ -108,21 +108,21 @@ func TestAnEndpointProvesByEachMethodAndThenGetsDeliveries(t *testing.T) {
 			fresh(t, string(found[1]))
 			require.NoError(t, dialect.StandardVerifier{}.Verify(req.Header, req.Body, []dialect.Secret{secret}, req.At))
 		},
-		hierarchy.VerificationRESTHooks: func(t *testing.T, req deliverytest.Request, secret dialect.Secret) {
+		subscription.VerificationRESTHooks: func(t *testing.T, req deliverytest.Request, secret dialect.Secret) {
 			t.Helper()
 			require.Equal(t, []string{"POST", "/hook?a=b"}, []string{req.Method, req.Path})
 			fresh(t, req.Header.Get("X-Hook-Secret"))
 			require.JSONEq(t, `{"type":"riverhook.challenge"}`, string(req.Body))
 			require.NoError(t, dialect.StandardVerifier{}.Verify(req.Header, req.Body, []dialect.Secret{secret}, req.At))
 		},
-		hierarchy.VerificationEcho: func(t *testing.T, req deliverytest.Request, _ dialect.Secret) {
+		subscription.VerificationEcho: func(t *testing.T, req deliverytest.Request, _ dialect.Secret) {
 			t.Helper()
 			value, ok := strings.CutPrefix(req.Path, "/hook?a=b&echo=")
 			require.True(t, ok, req.Path)
 			fresh(t, value)
 			require.Equal(t, []string{"GET", "application/json"}, []string{req.Method, req.Header.Get("Accept")})
 		},
-		hierarchy.VerificationCloudEvents: func(t *testing.T, req deliverytest.Request, _ dialect.Secret) {
+		subscription.VerificationCloudEvents: func(t *testing.T, req deliverytest.Request, _ dialect.Secret) {
 			t.Helper()
 			require.Equal(t, []string{"OPTIONS", "/hook?a=b"}, []string{req.Method, req.Path})
 			require.Equal(t, senderName, req.Header.Get("Webhook-Request-Origin"))
@@ -134,7 +134,7 @@ func TestAnEndpointProvesByEachMethodAndThenGetsDeliveries(t *testing.T) {
 			engine := b.engine(withOrigin)
 			p := newProving(t, nil)
 			sub := b.toProve(p.URL+"/hook?a=b", method)
-			require.Equal(t, hierarchy.StatePendingVerification, sub.State)
+			require.Equal(t, subscription.StatePendingVerification, sub.State)
 			secret, err := dialect.ParseSecret(sub.Secret.Reveal())
 			require.NoError(t, err)
 
@@ -149,7 +149,7 @@ func TestAnEndpointProvesByEachMethodAndThenGetsDeliveries(t *testing.T) {
 			require.Equal(t, dialect.DefaultUserAgent, asked[0].Header.Get("User-Agent"))
 			require.Equal(t, senderName, asked[1].Header.Get("Webhook-Request-Origin"), "each delivery names the sender as well")
 			got := b.subscription(sub.ID)
-			require.Equal(t, hierarchy.StateActive, got.State)
+			require.Equal(t, subscription.StateActive, got.State)
 			require.NotNil(t, got.VerifiedAt)
 			require.Equal(t, "delivered", b.delivery(id, sub.ID).State)
 		})
@@ -160,7 +160,7 @@ func TestWhatHappensBeforeTheProofIsInactive(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
-	sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+	sub := b.toProve(p.URL, subscription.VerificationChallenge)
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Verification.Schedule.Delays = []time.Duration{} })
 
 	id := b.enqueue(nil)
@@ -179,7 +179,7 @@ func TestWhatHappensBeforeTheProofIsInactive(t *testing.T) {
 	sent := len(p.asked())
 	_, err := b.subs.Deactivate(t.Context(), sub.ID, "")
 	require.NoError(t, err)
-	_, err = b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: new(p.URL + "/other")})
+	_, err = b.subs.Update(t.Context(), sub.ID, subscription.Update{URL: new(p.URL + "/other")})
 	require.NoError(t, err)
 	_, err = b.subs.Activate(t.Context(), sub.ID)
 	require.NoError(t, err)
@@ -202,23 +202,23 @@ func TestAnAnswerThatProvesNothingIsSaidSo(t *testing.T) {
 		}
 	}
 	for name, try := range map[string]struct {
-		method hierarchy.Verification
+		method subscription.Verification
 		answer http.HandlerFunc
 		want   string
 	}{
-		"nothing":          {hierarchy.VerificationChallenge, ok("", "", ""), unproven},
-		"another":          {hierarchy.VerificationChallenge, ok("", "", `{"challenge":"00"}`), unproven},
-		"a number":         {hierarchy.VerificationChallenge, ok("", "", `{"challenge":7}`), unproven},
-		"what is not JSON": {hierarchy.VerificationEcho, ok("", "", "<html>"), unproven},
-		"no echo":          {hierarchy.VerificationEcho, ok("", "", `{"echo":""}`), unproven},
-		"another origin":   {hierarchy.VerificationCloudEvents, ok("WebHook-Allowed-Origin", "other.example.com", ""), unproven},
-		"no origin":        {hierarchy.VerificationCloudEvents, ok("Allow", "POST, OPTIONS", ""), unproven},
-		"another secret":   {hierarchy.VerificationRESTHooks, ok("X-Hook-Secret", "00", ""), unproven},
-		"all and a redirect": {hierarchy.VerificationCloudEvents, func(w http.ResponseWriter, r *http.Request) {
+		"nothing":          {subscription.VerificationChallenge, ok("", "", ""), unproven},
+		"another":          {subscription.VerificationChallenge, ok("", "", `{"challenge":"00"}`), unproven},
+		"a number":         {subscription.VerificationChallenge, ok("", "", `{"challenge":7}`), unproven},
+		"what is not JSON": {subscription.VerificationEcho, ok("", "", "<html>"), unproven},
+		"no echo":          {subscription.VerificationEcho, ok("", "", `{"echo":""}`), unproven},
+		"another origin":   {subscription.VerificationCloudEvents, ok("WebHook-Allowed-Origin", "other.example.com", ""), unproven},
+		"no origin":        {subscription.VerificationCloudEvents, ok("Allow", "POST, OPTIONS", ""), unproven},
+		"another secret":   {subscription.VerificationRESTHooks, ok("X-Hook-Secret", "00", ""), unproven},
+		"all and a redirect": {subscription.VerificationCloudEvents, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Webhook-Allowed-Origin", "*")
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 		}, "the endpoint answered 302"},
-		"a proof with 400": {hierarchy.VerificationRESTHooks, func(w http.ResponseWriter, r *http.Request) {
+		"a proof with 400": {subscription.VerificationRESTHooks, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Hook-Secret", r.Header.Get("X-Hook-Secret"))
 			w.WriteHeader(http.StatusBadRequest)
 		}, "the endpoint answered 400"},
@@ -231,7 +231,7 @@ func TestAnAnswerThatProvesNothingIsSaidSo(t *testing.T) {
 			require.NoError(t, err)
 			require.NotEqual(t, delivery.OutcomeDelivered, a.Outcome)
 			got := b.subscription(sub.ID)
-			require.Equal(t, hierarchy.StatePendingVerification, got.State)
+			require.Equal(t, subscription.StatePendingVerification, got.State)
 			require.Equal(t, try.want, got.VerificationError)
 			require.Nil(t, got.VerifiedAt)
 			require.Len(t, p.asked(), 1, "redirects are not followed")
@@ -246,17 +246,17 @@ func TestANewURLIsAskedWhileTheFormerOneIsInForce(t *testing.T) {
 	b := newBundle(t)
 	engine := b.engine(nil)
 	from, to := newProving(t, nil), newProving(t, nil)
-	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(t.Context(), subscription.Spec{
 		URL:           from.URL,
 		Events:        []string{"**"},
 		Owner:         "owner",
-		Verification:  hierarchy.VerificationChallenge,
-		Credentials:   hierarchy.Credentials{Bearer: "hunter2"},
+		Verification:  subscription.VerificationChallenge,
+		Credentials:   subscription.Credentials{Bearer: "hunter2"},
 		SecretHeaders: map[string]string{"X-Key": "hunter3"},
 	})
 	require.NoError(t, err)
 	b.drain(engine)
-	_, err = b.subs.Update(t.Context(), created.ID, hierarchy.SubscriptionUpdate{URL: &to.URL})
+	_, err = b.subs.Update(t.Context(), created.ID, subscription.Update{URL: &to.URL})
 	require.NoError(t, err)
 	_, err = engine.Ping(t.Context(), created.ID)
 	require.NoError(t, err)
@@ -281,10 +281,10 @@ func TestTheProofOfAURLThatWasReplacedMeanwhileChangesNothing(t *testing.T) {
 	b := newBundle(t)
 	engine := b.engine(nil)
 	home := newProving(t, nil)
-	sub := b.toProve(home.URL, hierarchy.VerificationEcho)
+	sub := b.toProve(home.URL, subscription.VerificationEcho)
 	b.drain(engine)
 	change := func(url string) {
-		_, err := b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: &url})
+		_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{URL: &url})
 		require.NoError(t, err)
 	}
 	for name, meanwhile := range map[string]string{"another": home.URL + "/other", "the former": home.URL} {
@@ -324,7 +324,7 @@ func TestTwoEnginesAskEachEndpointOnce(t *testing.T) {
 	endpoints := make([]*proving, n)
 	for i := range endpoints {
 		endpoints[i] = newProving(t, nil)
-		b.toProve(endpoints[i].URL, hierarchy.VerificationChallenge)
+		b.toProve(endpoints[i].URL, subscription.VerificationChallenge)
 	}
 	var both sync.WaitGroup
 	for range 2 {
@@ -342,7 +342,7 @@ func TestAProcessThatCannotAskUsesUpNoTry(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, receiver.AnswerChallenges(http.NotFoundHandler()).ServeHTTP)
-	sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+	sub := b.toProve(p.URL, subscription.VerificationChallenge)
 	without, err := dialect.NewRegistry(dialect.Plain())
 	require.NoError(t, err)
 	_, err = b.engine(func(cfg *delivery.Config) { cfg.Dialects = without }).VerifyEndpoint(t.Context(), sub.ID)
@@ -350,7 +350,7 @@ func TestAProcessThatCannotAskUsesUpNoTry(t *testing.T) {
 	require.Zero(t, b.count(`SELECT tries FROM riverhook.endpoint_challenge WHERE subscription_id = $1`, sub.ID))
 	b.pass(time.Hour)
 	b.drain(b.engine(nil))
-	require.Equal(t, hierarchy.StateActive, b.subscription(sub.ID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(sub.ID).State)
 }
 
 // Each question is counted before it is asked, so that one that ends its process ends too.
@@ -358,7 +358,7 @@ func TestChallenge_EndsItsProcess(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
-	sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+	sub := b.toProve(p.URL, subscription.VerificationChallenge)
 	b.exec(`UPDATE riverhook.endpoint_challenge SET tries = 10`) // 2 more than the schedule has, without an answer
 
 	b.drain(b.engine(nil))
@@ -379,7 +379,7 @@ func TestAnEndpointIsAskedSoOftenAndThenTheStateSaysWhy(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+	sub := b.toProve(p.URL, subscription.VerificationChallenge)
 	engine := b.engine(nil)
 	for try := 1; try <= 8; try++ {
 		got := b.subscription(sub.ID)
@@ -392,7 +392,7 @@ func TestAnEndpointIsAskedSoOftenAndThenTheStateSaysWhy(t *testing.T) {
 	require.Len(t, p.asked(), 8, "and no more by itself")
 	got := b.subscription(sub.ID)
 	require.Equal(t, "it is asked no more: the endpoint answered 503", got.StateReason)
-	require.Equal(t, hierarchy.StatePendingVerification, got.State)
+	require.Equal(t, subscription.StatePendingVerification, got.State)
 
 	// A person asks, and the schedule begins anew.
 	a, err := engine.VerifyEndpoint(t.Context(), sub.ID)
@@ -404,7 +404,7 @@ func TestAnEndpointIsAskedSoOftenAndThenTheStateSaysWhy(t *testing.T) {
 	b.drain(engine)
 	require.Len(t, p.asked(), 10)
 	got = b.subscription(sub.ID)
-	require.Equal(t, []any{hierarchy.StateActive, "", ""}, []any{got.State, got.StateReason, got.VerificationError})
+	require.Equal(t, []any{subscription.StateActive, "", ""}, []any{got.State, got.StateReason, got.VerificationError})
 	_, err = engine.VerifyEndpoint(t.Context(), sub.ID)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 	_, err = engine.VerifyEndpoint(t.Context(), uuid.New())
@@ -418,12 +418,12 @@ func TestNobodyHasAnEndpointAskedOften(t *testing.T) {
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	home := newProving(t, nil)
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Verification.Interval = time.Hour })
-	sub := b.toProve(home.URL, hierarchy.VerificationEcho)
+	sub := b.toProve(home.URL, subscription.VerificationEcho)
 	b.drain(engine)
 	b.pass(2 * time.Hour)
 	for i := range 5 {
 		for _, url := range []string{home.URL, p.URL + "/" + strings.Repeat("x", i)} { // dropped, and given again
-			_, err := b.subs.Update(t.Context(), sub.ID, hierarchy.SubscriptionUpdate{URL: &url})
+			_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{URL: &url})
 			require.NoError(t, err)
 		}
 		b.drain(engine)
@@ -438,9 +438,9 @@ func TestNobodyHasAnEndpointAskedOften(t *testing.T) {
 		b.exec(`UPDATE riverhook.challenged_host SET asked_at = now() + $1::text::interval`, at)
 	}
 	asked("30 minutes")
-	var others []*hierarchy.Created
+	var others []*subscription.Created
 	for range 5 {
-		others = append(others, b.toProve(p.URL, hierarchy.VerificationEcho))
+		others = append(others, b.toProve(p.URL, subscription.VerificationEcho))
 	}
 	b.drain(engine)
 	_, err := engine.VerifyEndpoint(t.Context(), others[0].ID)
@@ -472,7 +472,7 @@ func TestOneThatIsPausedOrDeactivatedIsAskedWhenItIsActivated(t *testing.T) {
 		"deleted": func(id uuid.UUID) error { return b.subs.Delete(t.Context(), id) },
 	} {
 		p := newProving(t, nil)
-		sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+		sub := b.toProve(p.URL, subscription.VerificationChallenge)
 		require.NoError(t, stop(sub.ID))
 		b.drain(engine)
 		require.Empty(t, p.asked(), name)
@@ -483,10 +483,10 @@ func TestOneThatIsPausedOrDeactivatedIsAskedWhenItIsActivated(t *testing.T) {
 		b.drain(engine)
 		_, err := b.subs.Activate(t.Context(), sub.ID)
 		require.NoError(t, err)
-		require.Equal(t, hierarchy.StatePendingVerification, b.subscription(sub.ID).State, name)
+		require.Equal(t, subscription.StatePendingVerification, b.subscription(sub.ID).State, name)
 		b.drain(engine)
 		b.drain(engine)
-		require.Equal(t, hierarchy.StateActive, b.subscription(sub.ID).State, name)
+		require.Equal(t, subscription.StateActive, b.subscription(sub.ID).State, name)
 		if name == "paused" {
 			require.Equal(t, "delivered", b.delivery(id, sub.ID).State, "it was held until then")
 		}
@@ -497,7 +497,7 @@ func TestAProofThatWasNotRecordedIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, nil)
-	sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+	sub := b.toProve(p.URL, subscription.VerificationChallenge)
 	dies := b.engine(nil)
 	dies.OnPoint(func(point string) {
 		if point == delivery.PointAnswered {
@@ -506,7 +506,7 @@ func TestAProofThatWasNotRecordedIsAskedForAgain(t *testing.T) {
 	})
 	b.drain(dies)
 	require.Len(t, p.asked(), 1)
-	require.Equal(t, hierarchy.StatePendingVerification, b.subscription(sub.ID).State)
+	require.Equal(t, subscription.StatePendingVerification, b.subscription(sub.ID).State)
 
 	engine := b.engine(nil)
 	b.pass(30 * time.Second)
@@ -517,7 +517,7 @@ func TestAProofThatWasNotRecordedIsAskedForAgain(t *testing.T) {
 	b.pass(2 * time.Minute)
 	b.drain(engine)
 	require.Len(t, p.asked(), 2)
-	require.Equal(t, hierarchy.StateActive, b.subscription(sub.ID).State)
+	require.Equal(t, subscription.StateActive, b.subscription(sub.ID).State)
 }
 
 func TestNoConnectionIsHeldWhileAnEndpointIsAsked(t *testing.T) {
@@ -533,7 +533,7 @@ func TestNoConnectionIsHeldWhileAnEndpointIsAsked(t *testing.T) {
 		pinged.Store(pool.Ping(r.Context()) == nil)
 		receiver.AnswerChallenges(http.NotFoundHandler()).ServeHTTP(w, r)
 	})
-	sub := b.toProve(p.URL, hierarchy.VerificationChallenge)
+	sub := b.toProve(p.URL, subscription.VerificationChallenge)
 	one := b.cfg
 	engine, err := delivery.New(pool, &one)
 	require.NoError(t, err)
@@ -548,7 +548,7 @@ func TestAnEngineAsksByItselfAndSaysSoInTheLog(t *testing.T) {
 	b := newBundle(t)
 	var lines log
 	hangs := newProving(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	b.toProve(hangs.URL, hierarchy.VerificationChallenge)
+	b.toProve(hangs.URL, subscription.VerificationChallenge)
 	p := newProving(t, nil)
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&lines, nil))
@@ -556,9 +556,9 @@ func TestAnEngineAsksByItselfAndSaysSoInTheLog(t *testing.T) {
 	})
 	require.NoError(t, engine.Start(t.Context()))
 	b.eventually(func() bool { return len(hangs.asked()) == 1 })
-	sub := b.toProve(p.URL+"/?token=hunter2", hierarchy.VerificationEcho)
+	sub := b.toProve(p.URL+"/?token=hunter2", subscription.VerificationEcho)
 
-	b.eventually(func() bool { return b.subscription(sub.ID).State == hierarchy.StateActive })
+	b.eventually(func() bool { return b.subscription(sub.ID).State == subscription.StateActive })
 
 	require.NoError(t, engine.Stop(t.Context()), "and does not wait for one that hangs")
 	require.Contains(t, lines.String(), fmt.Sprintf(`msg="riverhook: challenge" subscription=%s host=%s proven=true try=1`,
@@ -569,24 +569,24 @@ func TestAnEngineAsksByItselfAndSaysSoInTheLog(t *testing.T) {
 func TestAnEngineKnowsTheMethodsThatItCanAskBy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:          "https://example.com/",
 		Events:       []string{"**"},
 		Operator:     true,
-		Verification: hierarchy.VerificationCloudEvents,
+		Verification: subscription.VerificationCloudEvents,
 	}
 	_, err := b.engine(nil).Subscriptions().Create(t.Context(), spec)
 	require.ErrorContains(t, err, `Verification: "cloudevents" is not known`)
-	required := b.engine(func(cfg *delivery.Config) { cfg.Verification.Require = hierarchy.VerificationEcho })
+	required := b.engine(func(cfg *delivery.Config) { cfg.Verification.Require = subscription.VerificationEcho })
 	spec.Verification = ""
 	created, err := required.Subscriptions().Create(t.Context(), spec)
 	require.NoError(t, err)
-	require.Equal(t, hierarchy.VerificationEcho, created.Verification)
+	require.Equal(t, subscription.VerificationEcho, created.Verification)
 	for _, rules := range []delivery.VerificationRules{
 		{Interval: time.Microsecond},
 		{Origin: "https://a.example"},
 		{Require: "telepathy"},
-		{Require: hierarchy.VerificationCloudEvents},
+		{Require: subscription.VerificationCloudEvents},
 		{Schedule: delivery.Schedule{Delays: []time.Duration{-1}}},
 	} {
 		_, err := delivery.New(b.pool, &delivery.Config{Sealer: sealer(), Verification: rules})
@@ -599,11 +599,11 @@ func TestAGateThatIsNotVerifiedIsNotAsked(t *testing.T) {
 	b := newBundle(t)
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	engine := b.engine(nil)
-	gate, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	gate, err := b.subs.Create(t.Context(), subscription.Spec{
 		URL:          p.URL,
 		Events:       []string{"before:user.delete"},
 		Operator:     true,
-		Verification: hierarchy.VerificationEcho,
+		Verification: subscription.VerificationEcho,
 	})
 	require.NoError(t, err)
 

@@ -53,7 +53,7 @@ type Program struct {
 }
 
 // Check says why an expression is refused by Compile with the default options. It
-// is a hierarchy.SubscriptionsConfig.CheckFilter.
+// is a subscription.Config.CheckFilter.
 func Check(expr string) error {
 	_, err := Compile(expr, nil)
 	return err

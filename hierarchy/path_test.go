@@ -1,7 +1,6 @@
 package hierarchy
 
 import (
-	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
@@ -137,33 +136,6 @@ func TestParsePathAgreesWithItsModel(t *testing.T) {
 	})
 }
 
-// refusedBySQL returns which of the values the SQL function refuses.
-func refusedBySQL(t *testing.T, field string, values []string) map[int]bool {
-	t.Helper()
-	pool := pgtest.Pool(t)
-	intents := make([]map[string]string, 0, 1+len(values))
-	intents = append(intents, map[string]string{"id": "the invalid one that keeps the others out", "type": "a.b", "data": "{}"})
-	for _, v := range values {
-		intent := map[string]string{"type": "a.b", "data": "{}"}
-		intent[field] = v
-		intents = append(intents, intent)
-	}
-	text, err := json.Marshal(intents)
-	require.NoError(t, err)
-	rows, err := pool.Query(t.Context(), `SELECT ord - 2 FROM riverhook.enqueue_batch($1::text::json, NULL, 1000, false)`, string(text))
-	require.NoError(t, err)
-	defer rows.Close()
-	refused := make(map[int]bool)
-	for rows.Next() {
-		var i int
-		require.NoError(t, rows.Scan(&i))
-		refused[i] = true
-	}
-	require.NoError(t, rows.Err())
-	require.True(t, refused[-1])
-	return refused
-}
-
 func TestParsePathAgreesWithTheSQLFunction(t *testing.T) {
 	t.Parallel()
 	var paths []string
@@ -173,7 +145,7 @@ func TestParsePathAgreesWithTheSQLFunction(t *testing.T) {
 			paths = append(paths, s)
 		}
 	}
-	refused := refusedBySQL(t, "site", paths)
+	refused := pgtest.RefusedIntents(t, "site", paths)
 	accepted := 0
 	for i, s := range paths {
 		_, err := ParsePath(s)

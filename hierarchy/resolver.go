@@ -10,10 +10,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/text"
 )
-
-const defaultTreeTimeout = 5 * time.Second
 
 // Lookup asks which subscriptions apply to one intent.
 type Lookup struct {
@@ -34,15 +35,22 @@ type Lookup struct {
 	Unrecorded bool
 }
 
-// Match is a subscription that applies to an intent.
+// Match is a subscription that applies to an intent. subscription.Find returns the
+// subscription itself with it.
 type Match struct {
-	Subscription Subscription `json:"subscription"`
-	Site         Path         `json:"site"` // the site by which it applies
-	// Pattern is the first of its patterns that applies; one that matches the type itself goes
-	// before one of a type that it extends.
+	SubscriptionID uuid.UUID `json:"subscription_id"`
+	Site           Path      `json:"site"` // the site by which it applies
+	// Pattern is the first of its patterns that applies. One that matches the type itself takes
+	// precedence over one that matches a type that it extends.
 	Pattern string `json:"pattern"`
 	Why     string `json:"why"` // the same in words
+
+	row *store.ResolveRow
 }
+
+// Row is the subscription as the lookup has read it, for package subscription. It is nil if
+// no [Resolver] has made the match.
+func (m *Match) Row() *store.ResolveRow { return m.row }
 
 // ResolverConfig says how a Resolver finds sites.
 type ResolverConfig struct {
@@ -72,7 +80,7 @@ func (c ResolverConfig) withDefaults() ResolverConfig {
 		c.Tree = Paths
 	}
 	if c.TreeTimeout == 0 {
-		c.TreeTimeout = defaultTreeTimeout
+		c.TreeTimeout = sitetree.DefaultTimeout
 	}
 	return c
 }
@@ -84,7 +92,15 @@ func (c ResolverConfig) validate() error {
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("Schema: %w", err)
 	}
-	return checkTree(c.Tree, c.Schema)
+	return c.checkTree()
+}
+
+// checkTree refuses sites along which the subscriptions of the schema would not move.
+func (c ResolverConfig) checkTree() error {
+	if sites, ok := c.Tree.(*Sites); ok && (sites == nil || sites.cfg.Schema != c.Schema) {
+		return errors.New("Tree: is no Sites of this schema, whose subscriptions would not move along")
+	}
+	return nil
 }
 
 // Resolver finds the subscriptions that apply to intents. It is safe for
@@ -93,7 +109,7 @@ func (c ResolverConfig) validate() error {
 // A subscription applies if it sits at the resource's site or above it, or at
 // the active site; if one of its patterns matches the event type or a type that
 // this one extends; and if it has no channels or the intent is on one of them. A
-// question is matched by patterns behind "before:" alone, and an event by the others.
+// question is matched by patterns after "before:" only, and an event by the others.
 // Paused and deactivated subscriptions are found too, deleted ones are not:
 // what becomes of them is the caller's decision, and visible.
 type Resolver struct {
@@ -144,10 +160,10 @@ func (l Lookup) check() error {
 	if l.Limit < 0 || l.Limit > math.MaxInt32 {
 		return fmt.Errorf("Limit: is %d", l.Limit)
 	}
-	if err := checkText(l.Channel, maxIDText); err != nil {
+	if err := text.Check(l.Channel, text.MaxID); err != nil {
 		return fmt.Errorf("Channel: %w", err)
 	}
-	return checkHeard(l.Type)
+	return event.Check(l.Type)
 }
 
 func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.ResolveParams {
@@ -158,14 +174,14 @@ func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.Resolv
 			continue
 		}
 		if _, known := patterns[l.Type]; !known {
-			patterns[l.Type] = strings.Join(Patterns(l.Type), " ")
+			patterns[l.Type] = strings.Join(event.Patterns(l.Type), " ")
 		}
 		limit := l.Limit
 		if limit == 0 {
 			limit = math.MaxInt32
 		}
 		p.Ords = append(p.Ords, i)
-		name, prefix := splitType(l.Type)
+		name, prefix := event.Split(l.Type)
 		p.Types = append(p.Types, name)
 		p.Prefixes = append(p.Prefixes, prefix)
 		p.Sites = append(p.Sites, reaches[i].list())
@@ -179,56 +195,23 @@ func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.Resolv
 	return p
 }
 
-func matchOf(row store.ResolveRow, l *Lookup, sites *reach) (Match, error) {
-	sub, err := subscriptionOf(store.Subscription{
-		ID:                 row.ID,
-		Name:               row.Name,
-		Description:        row.Description,
-		Site:               row.Site,
-		URL:                row.URL,
-		Events:             row.Events,
-		Channels:           row.Channels,
-		Filter:             row.Filter,
-		Owner:              row.Owner,
-		Operator:           row.Operator,
-		Permission:         row.Permission,
-		Dialect:            row.Dialect,
-		Headers:            row.Headers,
-		Schedule:           row.Schedule,
-		TimeoutMs:          row.TimeoutMs,
-		FailClosed:         row.FailClosed,
-		MaxInFlight:        row.MaxInFlight,
-		CredentialsVersion: row.CredentialsVersion,
-		URLVersion:         row.URLVersion,
-		Metadata:           row.Metadata,
-		State:              row.State,
-		StateReason:        row.StateReason,
-		StateSince:         row.StateSince,
-		Epoch:              row.Epoch,
-		CreatedAt:          row.CreatedAt,
-		UpdatedAt:          row.UpdatedAt,
-		DeletedAt:          row.DeletedAt,
-	})
-	if err != nil {
-		return Match{}, err
-	}
+func matchOf(row *store.ResolveRow, l *Lookup, sites *reach) Match {
 	m := Match{
-		Subscription: *sub,
-		Site:         sub.Site,
-		Pattern:      row.Pattern,
+		SubscriptionID: row.ID,
+		Site:           Path(row.Site),
+		Pattern:        row.Pattern,
+		row:            row,
 	}
 	why := "a type that " + l.Type + " extends matches"
-	for _, pattern := range sub.Events {
-		if MatchPattern(pattern, l.Type) {
+	for _, pattern := range row.Events {
+		if event.MatchPattern(pattern, l.Type) {
 			m.Pattern, why = pattern, l.Type+" matches"
 			break
 		}
 	}
-	m.Why = fmt.Sprintf("%s; %s %q", sites.why(sub.Site), why, m.Pattern)
-	if len(sub.Channels) > 0 {
+	m.Why = fmt.Sprintf("%s; %s %q", sites.why(m.Site), why, m.Pattern)
+	if len(row.Channels) > 0 {
 		m.Why += fmt.Sprintf("; on channel %q", l.Channel)
 	}
-	return m, nil
+	return m
 }
-
-var errTree = errors.New("the tree broke its contract")

@@ -2,21 +2,16 @@ package hierarchy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"time"
 
+	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// maxLooks is how often a lookup is made again because the tree has changed
-// meanwhile.
-const maxLooks = 5
-
 // ErrTreeChanges says that the tree has changed each time that it was read: try
 // again later.
-var ErrTreeChanges = errors.New("the tree changes all the time")
+var ErrTreeChanges = sitetree.ErrChanges
 
 // Found is the answer to a lookup.
 type Found struct {
@@ -71,7 +66,7 @@ func (r *Resolver) Stale(ctx context.Context, s Standing) (bool, error) {
 	if r.ownSites() {
 		return false, nil
 	}
-	version, err := versionOf(ctx, r.cfg.Tree, r.cfg.TreeTimeout)
+	version, err := sitetree.VersionOf(ctx, r.cfg.Tree, r.cfg.TreeTimeout)
 	return s.version != version, failed("compare trees", err)
 }
 
@@ -94,7 +89,7 @@ func (r *Resolver) find(ctx context.Context, lookups []Lookup) ([]Found, error) 
 		return r.findAtSites(ctx, lookups)
 	}
 	var found []Found
-	err := steadily(ctx, r.cfg.Tree, r.cfg.TreeTimeout, func(version string) error {
+	err := sitetree.Steadily(ctx, r.cfg.Tree, r.cfg.TreeTimeout, func(version string) error {
 		asked := pathsOf(lookups)
 		chains, err := r.chains(ctx, asked)
 		if err != nil {
@@ -105,61 +100,39 @@ func (r *Resolver) find(ctx context.Context, lookups []Lookup) ([]Found, error) 
 		if err != nil {
 			return err
 		}
-		found, err = q.answers(rows)
+		found = q.answers(rows)
 		for i := range found {
 			found[i].Standing.version = version
 		}
-		return err
+		return nil
 	})
 	return found, err
-}
-
-// steadily runs f until the tree has the same version before and after it.
-func steadily(ctx context.Context, tree Tree, timeout time.Duration, f func(version string) error) error {
-	before, err := versionOf(ctx, tree, timeout)
-	if err != nil {
-		return err
-	}
-	for range maxLooks {
-		if err := f(before); err != nil {
-			return err
-		}
-		after, err := versionOf(ctx, tree, timeout)
-		if err != nil || after == before {
-			return err
-		}
-		before = after
-	}
-	return ErrTreeChanges
 }
 
 func (r *Resolver) findAtSites(ctx context.Context, lookups []Lookup) ([]Found, error) {
 	asked := pathsOf(lookups)
 	var q *questions
 	at := func(texts [][]string) (*store.ResolveParams, error) {
-		chains, err := chainsOf(texts)
+		chains, err := sitetree.ChainsOf(texts)
 		if err != nil {
 			return nil, err
 		}
 		q = newQuestions(lookups, r.reaches(lookups, asked, chains))
 		return q.params(), nil
 	}
-	rows, err := store.ResolveAtChains(ctx, r.pool, r.cfg.Schema, chainsParams(asked.list), at)
+	rows, err := store.ResolveAtChains(ctx, r.pool, r.cfg.Schema, sitetree.ChainsParams(asked.list), at)
 	if err != nil {
 		return nil, err
 	}
-	found, err := q.answers(rows)
+	found := q.answers(rows)
 	for i, l := range lookups {
-		if err != nil {
-			break
-		}
 		s := &found[i].Standing
-		s.Site, s.TreeVersion = nearestValid(orRoot(l.Site)), l.TreeVersion
+		s.Site, s.TreeVersion = sitetree.NearestValid(sitetree.OrRoot(l.Site)), l.TreeVersion
 		if l.ActiveSite != "" {
-			s.ActiveSite = nearestValid(l.ActiveSite)
+			s.ActiveSite = sitetree.NearestValid(l.ActiveSite)
 		}
 	}
-	return found, err
+	return found, nil
 }
 
 // questions are lookups of which the sites are known.
@@ -181,18 +154,15 @@ func (q *questions) params() *store.ResolveParams {
 	return resolveParams(q.lookups, q.reaches, q.first)
 }
 
-func (q *questions) answers(rows []store.ResolveRow) ([]Found, error) {
+func (q *questions) answers(rows []store.ResolveRow) []Found {
 	found := make([]Found, len(q.lookups))
-	for _, row := range rows {
-		m, err := matchOf(row, &q.lookups[row.Ord], &q.reaches[row.Ord])
-		if err != nil {
-			return nil, err
-		}
-		found[row.Ord].Matches = append(found[row.Ord].Matches, m)
+	for i := range rows {
+		row := &rows[i]
+		found[row.Ord].Matches = append(found[row.Ord].Matches, matchOf(row, &q.lookups[row.Ord], &q.reaches[row.Ord]))
 	}
 	for i, of := range q.first {
 		found[i].Matches = slices.Clip(found[of].Matches)
 		found[i].Place, found[i].Standing.Chain = q.reaches[i].place, q.reaches[i].token
 	}
-	return found, nil
+	return found
 }

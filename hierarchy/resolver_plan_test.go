@@ -1,4 +1,4 @@
-package hierarchy
+package hierarchy_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
@@ -67,7 +68,7 @@ func (n planNode) touchedOf(table string, scans map[string]bool) (rows float64) 
 
 // explain runs the statements that a lookup takes, as they are sent, and
 // returns the plan of the last.
-func explain(t *testing.T, pool *pgxpool.Pool, planCache string, lookups []Lookup) planNode {
+func explain(t *testing.T, pool *pgxpool.Pool, planCache string, lookups []hierarchy.Lookup) planNode {
 	t.Helper()
 	ctx := t.Context()
 	tracer := &batchTracer{}
@@ -108,9 +109,9 @@ func TestALookupTouchesNoMoreThanItsChain(t *testing.T) {
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `ANALYZE riverhook.subscription`)
 	require.NoError(t, err)
-	lookups := make([]Lookup, 5)
-	for i, site := range []Path{"/t1/o1", "/t2/o102", "/t3/o303", "/t4/o4", "/t5/o5"} {
-		lookups[i] = Lookup{
+	lookups := make([]hierarchy.Lookup, 5)
+	for i, site := range []hierarchy.Path{"/t1/o1", "/t2/o102", "/t3/o303", "/t4/o4", "/t5/o5"} {
+		lookups[i] = hierarchy.Lookup{
 			Limit: 500,
 			Site:  site,
 			Type:  "user.created",
@@ -138,7 +139,7 @@ func TestAPageOfALargeFanOutTouchesNoMoreThanThePage(t *testing.T) {
 	_, err = pool.Exec(t.Context(), `ANALYZE riverhook.subscription`)
 	require.NoError(t, err)
 	for _, planCache := range []string{"force_generic_plan", "force_custom_plan"} {
-		rows := explain(t, pool, planCache, []Lookup{{
+		rows := explain(t, pool, planCache, []hierarchy.Lookup{{
 			Limit: 100,
 			Site:  "/s1",
 			Type:  "user.created",
@@ -165,7 +166,7 @@ func TestALaterPageOfAnIntentTouchesNoMoreRecordsThanThePage(t *testing.T) {
 	_, err = pool.Exec(t.Context(), `ANALYZE riverhook.subscription, riverhook.delivery`)
 	require.NoError(t, err)
 	for _, planCache := range []string{"force_generic_plan", "force_custom_plan"} {
-		plan := explain(t, pool, planCache, []Lookup{{
+		plan := explain(t, pool, planCache, []hierarchy.Lookup{{
 			IntentID:   uuid.New(),
 			Limit:      100,
 			Site:       "/s1",

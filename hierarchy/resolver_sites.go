@@ -3,6 +3,7 @@ package hierarchy
 import (
 	"context"
 
+	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -72,9 +73,9 @@ func (r *Resolver) TreeVersion(ctx context.Context) (int64, error) {
 	return outcome("find the version", version, err)
 }
 
-func (r *Resolver) chainsNow(ctx context.Context, p *paths) ([]chain, error) {
+func (r *Resolver) chainsNow(ctx context.Context, p *paths) ([]sitetree.Chain, error) {
 	if r.ownSites() {
-		return siteChains(ctx, store.In(r.pool, r.cfg.Schema), p.list)
+		return sitetree.Chains(ctx, store.In(r.pool, r.cfg.Schema), p.list)
 	}
 	return r.chains(ctx, p)
 }

@@ -1,4 +1,4 @@
-package hierarchy
+package hierarchy_test
 
 import (
 	"context"
@@ -10,26 +10,28 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/subscription"
 )
 
-func newResolver(t *testing.T, pool *pgxpool.Pool, cfg *ResolverConfig) *Resolver {
+func newResolver(t *testing.T, pool *pgxpool.Pool, cfg *hierarchy.ResolverConfig) *hierarchy.Resolver {
 	t.Helper()
-	r, err := NewResolver(pool, cfg)
+	r, err := hierarchy.NewResolver(pool, cfg)
 	require.NoError(t, err)
 	return r
 }
 
-func resolveOne(t *testing.T, r *Resolver, l Lookup) []Match {
+func resolveOne(t *testing.T, r *hierarchy.Resolver, l hierarchy.Lookup) []hierarchy.Match {
 	t.Helper()
-	matches, err := r.Resolve(t.Context(), []Lookup{l})
+	matches, err := r.Resolve(t.Context(), []hierarchy.Lookup{l})
 	require.NoError(t, err)
 	require.Len(t, matches, 1)
 	return matches[0]
 }
 
 // matchedSites is where the subscriptions that apply sit, in their order.
-func matchedSites(matches []Match) (sites []Path) {
+func matchedSites(matches []hierarchy.Match) (sites []hierarchy.Path) {
 	for _, m := range matches {
 		sites = append(sites, m.Site)
 	}
@@ -40,34 +42,34 @@ func TestTheSitesRule(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
-	for _, site := range []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nws/ama", "/noaa/nos", "/noaax"} {
+	for _, site := range []hierarchy.Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nws/ama", "/noaa/nos", "/noaax"} {
 		subscribeAt(t, subs, site)
 	}
-	near, chain := newResolver(t, pool, nil), newResolver(t, pool, &ResolverConfig{ActiveChain: true})
+	near, chain := newResolver(t, pool, nil), newResolver(t, pool, &hierarchy.ResolverConfig{ActiveChain: true})
 	for _, c := range []struct {
 		name              string
-		site, active      Path
-		want, activeChain []Path
+		site, active      hierarchy.Path
+		want, activeChain []hierarchy.Path
 	}{
-		{"the whole chain", "/noaa/nws/oun", "", []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"}, nil},
-		{"no descendants, no siblings", "/noaa/nws", "", []Path{"/", "/noaa", "/noaa/nws"}, nil},
-		{"no site", "", "", []Path{"/"}, nil},
-		{"no such site", "/noaa/nws/x/y", "", []Path{"/", "/noaa", "/noaa/nws"}, nil},
+		{"the whole chain", "/noaa/nws/oun", "", []hierarchy.Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"}, nil},
+		{"no descendants, no siblings", "/noaa/nws", "", []hierarchy.Path{"/", "/noaa", "/noaa/nws"}, nil},
+		{"no site", "", "", []hierarchy.Path{"/"}, nil},
+		{"no such site", "/noaa/nws/x/y", "", []hierarchy.Path{"/", "/noaa", "/noaa/nws"}, nil},
 		{
 			"the active site itself", "/noaa/nos", "/noaa/nws/oun",
-			[]Path{"/", "/noaa", "/noaa/nws/oun", "/noaa/nos"},
-			[]Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nos"},
+			[]hierarchy.Path{"/", "/noaa", "/noaa/nws/oun", "/noaa/nos"},
+			[]hierarchy.Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nos"},
 		},
 		{
 			"an active site without a resource's", "", "/noaa/nws/oun",
-			[]Path{"/", "/noaa/nws/oun"},
-			[]Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"},
+			[]hierarchy.Path{"/", "/noaa/nws/oun"},
+			[]hierarchy.Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"},
 		},
-		{"an active site below", "/noaa/nws", "/noaa/nws/ama", []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/ama"}, nil},
-		{"an active site above", "/noaa/nws/oun", "/noaa", []Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"}, nil},
-		{"an active site that is the same", "/noaax", "/noaax", []Path{"/", "/noaax"}, nil},
+		{"an active site below", "/noaa/nws", "/noaa/nws/ama", []hierarchy.Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/ama"}, nil},
+		{"an active site above", "/noaa/nws/oun", "/noaa", []hierarchy.Path{"/", "/noaa", "/noaa/nws", "/noaa/nws/oun"}, nil},
+		{"an active site that is the same", "/noaax", "/noaax", []hierarchy.Path{"/", "/noaax"}, nil},
 	} {
-		l := Lookup{
+		l := hierarchy.Lookup{
 			ActiveSite: c.active,
 			Site:       c.site,
 			Type:       "user.created",
@@ -96,7 +98,7 @@ func TestAMatchSaysWhy(t *testing.T) {
 	require.NoError(t, err)
 	subscribeAt(t, subs, "/", "person.deleted")
 
-	matches := resolveOne(t, newResolver(t, pool, &ResolverConfig{ActiveChain: true}), Lookup{
+	matches := resolveOne(t, newResolver(t, pool, &hierarchy.ResolverConfig{ActiveChain: true}), hierarchy.Lookup{
 		ActiveSite: "/x/y",
 		Channel:    "d",
 		Site:       "/a/b",
@@ -104,7 +106,6 @@ func TestAMatchSaysWhy(t *testing.T) {
 	})
 	got := make([][3]string, len(matches))
 	for i, m := range matches {
-		require.Equal(t, m.Subscription.Site, m.Site)
 		got[i] = [3]string{string(m.Site), m.Pattern, m.Why}
 	}
 	require.Equal(t, [][3]string{
@@ -136,11 +137,11 @@ func TestChannelsFollowTheirTruthTable(t *testing.T) {
 		{[]string{"c", "d"}, "d", true},
 		{[]string{"c", "d"}, "c, d", false},
 	} {
-		spec := specAt(Path("/" + uuid.NewString()))
+		spec := specAt(hierarchy.Path("/" + uuid.NewString()))
 		spec.Channels = c.channels
 		_, err := subs.Create(t.Context(), spec)
 		require.NoError(t, err)
-		got := resolveOne(t, r, Lookup{
+		got := resolveOne(t, r, hierarchy.Lookup{
 			Channel: c.channel,
 			Site:    spec.Site,
 			Type:    "a.b",
@@ -161,9 +162,11 @@ func TestPausedAndDeactivatedSubscriptionsAreFoundAndDeletedOnesAreNot(t *testin
 	_, err = subs.Deactivate(ctx, deactivated.ID, "because")
 	require.NoError(t, err)
 	require.NoError(t, subs.Delete(ctx, deleted.ID))
-	matches := resolveOne(t, newResolver(t, pool, nil), Lookup{Site: "/a", Type: "a.b"})
+	found, err := subscription.Find(ctx, newResolver(t, pool, nil), []hierarchy.Lookup{{Site: "/a", Type: "a.b"}})
+	require.NoError(t, err)
+	matches := found[0].Matches
 	require.Len(t, matches, 3)
-	for i, s := range []*Created{active, paused, deactivated} {
+	for i, s := range []*subscription.Created{active, paused, deactivated} {
 		want, err := subs.Get(ctx, s.ID)
 		require.NoError(t, err)
 		require.Equal(t, *want, matches[i].Subscription) // with all its columns
@@ -183,12 +186,12 @@ func TestALookupGoesOnBehindASubscriptionAndEndsAtItsLimit(t *testing.T) {
 	r := newResolver(t, pool, nil)
 	all := make([]uuid.UUID, 10)
 	for i := range all {
-		site := []Path{"/", "/a", "/a/b"}[i%3]
+		site := []hierarchy.Path{"/", "/a", "/a/b"}[i%3]
 		all[i] = subscribeAt(t, subs, site).ID
 		subscribeAt(t, subs, site, "other.type")
 	}
 	for _, limit := range []int{0, 1, 3, 10, 11} {
-		l := Lookup{
+		l := hierarchy.Lookup{
 			Limit: limit,
 			Site:  "/a/b",
 			Type:  "user.created",
@@ -200,8 +203,8 @@ func TestALookupGoesOnBehindASubscriptionAndEndsAtItsLimit(t *testing.T) {
 				require.LessOrEqual(t, len(page), limit)
 			}
 			for _, m := range page {
-				got = append(got, m.Subscription.ID)
-				l.After = m.Subscription.ID
+				got = append(got, m.SubscriptionID)
+				l.After = m.SubscriptionID
 			}
 			require.LessOrEqual(t, len(got), len(all), "a page does not go on behind the one before")
 			if limit == 0 || len(page) < limit {
@@ -217,22 +220,22 @@ func TestManyLookupsAreOneStatementInEachExecMode(t *testing.T) {
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
 	for i := range 50 {
-		spec := specAt(Path(fmt.Sprintf("/s%d", i)), fmt.Sprintf("user.e%d", i), "order.*")
+		spec := specAt(hierarchy.Path(fmt.Sprintf("/s%d", i)), fmt.Sprintf("user.e%d", i), "order.*")
 		spec.Headers = map[string]string{"X-A": "'é"}
 		_, err := subs.Create(t.Context(), spec)
 		require.NoError(t, err)
 	}
-	for _, mode := range execModes {
+	for _, mode := range pgtest.ExecModes() {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
-			other := poolIn(t, pool, mode)
+			other := pgtest.PoolIn(t, pool, mode)
 			r := newResolver(t, other, nil)
-			lookups := make([]Lookup, 60)
+			lookups := make([]hierarchy.Lookup, 60)
 			for i := range lookups {
-				lookups[i] = Lookup{
+				lookups[i] = hierarchy.Lookup{
 					Channel: `"{}',`,
 					Limit:   i % 3,
-					Site:    Path(fmt.Sprintf("/s%d", i)),
+					Site:    hierarchy.Path(fmt.Sprintf("/s%d", i)),
 					Type:    fmt.Sprintf("user.e%d", i),
 				}
 			}
@@ -263,7 +266,7 @@ func TestAResolverLeavesNoSettingOnTheConnection(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.PoolSize(t, 1)
 	r := newResolver(t, pool, nil)
-	resolveOne(t, r, Lookup{Type: "a.b"})
+	resolveOne(t, r, hierarchy.Lookup{Type: "a.b"})
 	var bitmap string
 	require.NoError(t, pool.QueryRow(t.Context(), `SHOW enable_bitmapscan`).Scan(&bitmap))
 	require.Equal(t, "on", bitmap)
@@ -277,34 +280,38 @@ func TestAMoveBetweenCommitAndExpansionForgetsNobody(t *testing.T) {
 	ctx := t.Context()
 	root, noaa := subscribeAt(t, subs, "/"), subscribeAt(t, subs, "/noaa")
 	oun, archive := subscribeAt(t, subs, "/noaa/nws/oun"), subscribeAt(t, subs, "/archive")
-	r := newResolver(t, pool, &ResolverConfig{Tree: sites})
-	told := func(l Lookup) (ids []uuid.UUID) {
+	r := newResolver(t, pool, &hierarchy.ResolverConfig{Tree: sites})
+	told := func(l hierarchy.Lookup) (ids []uuid.UUID) {
 		l.Type = "user.created"
 		for _, m := range resolveOne(t, r, l) {
-			ids = append(ids, m.Subscription.ID)
+			ids = append(ids, m.SubscriptionID)
 		}
 		return ids
 	}
-	written := Lookup{Site: "/noaa/nws/oun"}
+	written := hierarchy.Lookup{Site: "/noaa/nws/oun"}
 	require.Equal(t, []uuid.UUID{root.ID, noaa.ID, oun.ID}, told(written))
 	_, err := sites.Move(ctx, "/noaa/nws", "/archive")
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{root.ID, oun.ID, archive.ID}, told(written))
-	require.Equal(t, []uuid.UUID{root.ID, oun.ID}, told(Lookup{ActiveSite: "/noaa/nws/oun"}))
-	require.NoError(t, sites.Delete(ctx, "/archive/nws", &DeleteSiteOpts{Recursive: true}))
+	require.Equal(t, []uuid.UUID{root.ID, oun.ID}, told(hierarchy.Lookup{ActiveSite: "/noaa/nws/oun"}))
+	require.NoError(t, sites.Delete(ctx, "/archive/nws", &hierarchy.DeleteSiteOpts{Recursive: true}))
 	require.Equal(t, []uuid.UUID{root.ID, archive.ID}, told(written))
-	require.Equal(t, []uuid.UUID{root.ID, noaa.ID, archive.ID}, told(Lookup{ActiveSite: "/noaa/nws/oun", Site: "/noaa"}))
+	require.Equal(t, []uuid.UUID{root.ID, noaa.ID, archive.ID}, told(hierarchy.Lookup{ActiveSite: "/noaa/nws/oun", Site: "/noaa"}))
 }
 
-type treeFunc func(ctx context.Context, p Path) ([]Path, error)
+type treeFunc func(ctx context.Context, p hierarchy.Path) ([]hierarchy.Path, error)
 
-func (f treeFunc) Ancestors(ctx context.Context, p Path) ([]Path, error) { return f(ctx, p) }
+func (f treeFunc) Ancestors(ctx context.Context, p hierarchy.Path) ([]hierarchy.Path, error) {
+	return f(ctx, p)
+}
 
-type batchFunc func(ctx context.Context, paths []Path) ([][]Path, error)
+type batchFunc func(ctx context.Context, paths []hierarchy.Path) ([][]hierarchy.Path, error)
 
-func (batchFunc) Ancestors(context.Context, Path) ([]Path, error) { panic("asked one by one") }
+func (batchFunc) Ancestors(context.Context, hierarchy.Path) ([]hierarchy.Path, error) {
+	panic("asked one by one")
+}
 
-func (f batchFunc) AncestorsMany(ctx context.Context, paths []Path) ([][]Path, error) {
+func (f batchFunc) AncestorsMany(ctx context.Context, paths []hierarchy.Path) ([][]hierarchy.Path, error) {
 	return f(ctx, paths)
 }
 
@@ -312,7 +319,7 @@ func TestATreeIsAskedOnceForEachPathWhileNoConnectionIsHeld(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subscribeAt(t, newSubscriptions(t, pool), "/top")
-	lookups := []Lookup{
+	lookups := []hierarchy.Lookup{
 		{
 			ActiveSite: "/b",
 			Site:       "/a",
@@ -324,27 +331,27 @@ func TestATreeIsAskedOnceForEachPathWhileNoConnectionIsHeld(t *testing.T) {
 		}, {Site: "/a", Type: "a.b"},
 	}
 	asked := 0
-	one := treeFunc(func(ctx context.Context, p Path) ([]Path, error) {
+	one := treeFunc(func(ctx context.Context, p hierarchy.Path) ([]hierarchy.Path, error) {
 		asked++
 		require.Zero(t, pool.Stat().AcquiredConns())
 		_, hasDeadline := ctx.Deadline()
 		require.True(t, hasDeadline)
-		return []Path{p, "/top", "/"}, nil
+		return []hierarchy.Path{p, "/top", "/"}, nil
 	})
-	many := batchFunc(func(ctx context.Context, paths []Path) (chains [][]Path, err error) {
+	many := batchFunc(func(ctx context.Context, paths []hierarchy.Path) (chains [][]hierarchy.Path, err error) {
 		for _, p := range paths {
 			chain, _ := one(ctx, p)
 			chains = append(chains, chain)
 		}
 		return chains, nil
 	})
-	for _, tree := range []Tree{one, many} {
+	for _, tree := range []hierarchy.Tree{one, many} {
 		asked = 0
-		matches, err := newResolver(t, pool, &ResolverConfig{Tree: tree}).Resolve(t.Context(), lookups)
+		matches, err := newResolver(t, pool, &hierarchy.ResolverConfig{Tree: tree}).Resolve(t.Context(), lookups)
 		require.NoError(t, err)
 		require.Equal(t, 2, asked)
 		for _, m := range matches {
-			require.Equal(t, []Path{"/top"}, matchedSites(m))
+			require.Equal(t, []hierarchy.Path{"/top"}, matchedSites(m))
 		}
 	}
 }
@@ -353,25 +360,25 @@ func TestATreeThatCannotAnswerFailsTheLookups(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	errDown := errors.New("directory is down")
-	answer := func(chain ...Path) Tree {
-		return treeFunc(func(context.Context, Path) ([]Path, error) { return chain, nil })
+	answer := func(chain ...hierarchy.Path) hierarchy.Tree {
+		return treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return chain, nil })
 	}
-	hanging := treeFunc(func(ctx context.Context, _ Path) ([]Path, error) {
+	hanging := treeFunc(func(ctx context.Context, _ hierarchy.Path) ([]hierarchy.Path, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
-	for why, tree := range map[string]Tree{
-		`ancestors of "/a": directory is down`: treeFunc(func(context.Context, Path) ([]Path, error) { return nil, errDown }),
+	for why, tree := range map[string]hierarchy.Tree{
+		`ancestors of "/a": directory is down`: treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return nil, errDown }),
 		"context deadline exceeded":            hanging,
-		"panic: boom":                          treeFunc(func(context.Context, Path) ([]Path, error) { panic("boom") }),
-		"0 answers for 1 paths":                batchFunc(func(context.Context, []Path) ([][]Path, error) { return nil, nil }),
+		"panic: boom":                          treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { panic("boom") }),
+		"0 answers for 1 paths":                batchFunc(func(context.Context, []hierarchy.Path) ([][]hierarchy.Path, error) { return nil, nil }),
 		`0 sites that do not end with "/"`:     answer(),
 		`1 sites that do not end with "/"`:     answer("/a"),
 		`"/a b": segment 1: holds ' '`:         answer("/a b", "/"),
 		`ancestors of "/a": the tree broke its contract: "/a" is there twice`: answer("/a", "/a", "/"),
 	} {
-		r := newResolver(t, pool, &ResolverConfig{Tree: tree, TreeTimeout: 1e8})
-		_, err := r.Resolve(t.Context(), []Lookup{{Site: "/a", Type: "a.b"}})
+		r := newResolver(t, pool, &hierarchy.ResolverConfig{Tree: tree, TreeTimeout: 1e8})
+		_, err := r.Resolve(t.Context(), []hierarchy.Lookup{{Site: "/a", Type: "a.b"}})
 		require.ErrorContains(t, err, "hierarchy: resolve: ")
 		require.ErrorContains(t, err, why)
 	}
@@ -381,7 +388,7 @@ func TestALookupThatCannotBeIsRefusedByItsIntent(t *testing.T) {
 	t.Parallel()
 	r := newResolver(t, pgtest.Pool(t), nil)
 	id := uuid.Must(uuid.NewV7())
-	for why, l := range map[string]Lookup{
+	for why, l := range map[string]hierarchy.Lookup{
 		"Limit: is -1": {
 			IntentID: id,
 			Limit:    -1,
@@ -389,7 +396,7 @@ func TestALookupThatCannotBeIsRefusedByItsIntent(t *testing.T) {
 		},
 		"event type": {IntentID: id, Type: "a"},
 	} {
-		_, err := r.Resolve(t.Context(), []Lookup{{Type: "a.b"}, l})
+		_, err := r.Resolve(t.Context(), []hierarchy.Lookup{{Type: "a.b"}, l})
 		require.ErrorContains(t, err, "hierarchy: resolve: intent "+id.String()+": "+why)
 	}
 }
@@ -397,29 +404,29 @@ func TestALookupThatCannotBeIsRefusedByItsIntent(t *testing.T) {
 func TestResolveFailsWhenTheDatabaseDoes(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
-	r := newResolver(t, pool, &ResolverConfig{Schema: "elsewhere"})
-	_, err := r.Resolve(t.Context(), []Lookup{{Type: "a.b"}})
+	r := newResolver(t, pool, &hierarchy.ResolverConfig{Schema: "elsewhere"})
+	_, err := r.Resolve(t.Context(), []hierarchy.Lookup{{Type: "a.b"}})
 	require.ErrorContains(t, err, "42P01")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = r.Resolve(ctx, []Lookup{{Type: "a.b"}})
+	_, err = r.Resolve(ctx, []hierarchy.Lookup{{Type: "a.b"}})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Zero(t, pool.Stat().AcquiredConns())
 }
 
 func TestTheSitesOfALookupAreNamedInTheOrderInWhichTheyAreReached(t *testing.T) {
 	t.Parallel()
-	r := newResolver(t, pgtest.Pool(t), &ResolverConfig{ActiveChain: true})
+	r := newResolver(t, pgtest.Pool(t), &hierarchy.ResolverConfig{ActiveChain: true})
 	sites, err := r.Sites(t.Context(), "/a/b", "/a/c/d")
 	require.NoError(t, err)
-	require.Equal(t, []ReachedSite{
+	require.Equal(t, []hierarchy.ReachedSite{
 		{"/a/b", `at the resource's site "/a/b"`},
 		{"/a", `at "/a", above the resource's site "/a/b"`},
 		{"/", `at "/", above the resource's site "/a/b"`},
 		{"/a/c/d", `at the active site "/a/c/d"`},
 		{"/a/c", `at "/a/c", above the active site "/a/c/d"`},
 	}, sites)
-	tree := treeFunc(func(context.Context, Path) ([]Path, error) { return nil, nil })
-	_, err = newResolver(t, pgtest.Pool(t), &ResolverConfig{Tree: tree}).Sites(t.Context(), "/a", "")
+	tree := treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return nil, nil })
+	_, err = newResolver(t, pgtest.Pool(t), &hierarchy.ResolverConfig{Tree: tree}).Sites(t.Context(), "/a", "")
 	require.ErrorContains(t, err, "hierarchy: sites: ")
 }

@@ -1,4 +1,4 @@
-package hierarchy
+package hierarchy_test
 
 import (
 	"context"
@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 var errScheme = errors.New("must be https")
@@ -23,34 +25,16 @@ func checkHTTPS(rawURL string) error {
 	return nil
 }
 
-var errNoComparison = errors.New("line 1, column 1: compares nothing")
-
-// checkEqual stands for filter.Check.
-func checkEqual(expr string) error {
-	if !strings.Contains(expr, "==") {
-		return errNoComparison
-	}
-	return nil
-}
-
-func newSubscriptions(t *testing.T, pool *pgxpool.Pool) *Subscriptions {
+func newSubscriptions(t *testing.T, pool *pgxpool.Pool) *subscription.Store {
 	t.Helper()
-	subs, err := NewSubscriptions(pool, &SubscriptionsConfig{
-		CheckFilter: checkEqual,
+	subs, err := subscription.NewStore(pool, &subscription.Config{
 		CheckURL:    checkHTTPS,
-		MaxPerOwner: noLimit,
-		MaxPerSite:  noLimit,
+		MaxPerOwner: -1,
+		MaxPerSite:  -1,
 		Sealer:      testSealer(t),
 	})
 	require.NoError(t, err)
 	return subs
-}
-
-// byTree is the store with another tree.
-func (s *Subscriptions) byTree(tree Tree) *Subscriptions {
-	other := *s
-	other.cfg.Tree = tree
-	return &other
 }
 
 // testSealer is another at each call, with the same key.
@@ -61,9 +45,9 @@ func testSealer(t *testing.T) seal.Sealer {
 	return keys
 }
 
-func newSites(t *testing.T, pool *pgxpool.Pool, paths ...Path) *Sites {
+func newSites(t *testing.T, pool *pgxpool.Pool, paths ...hierarchy.Path) *hierarchy.Sites {
 	t.Helper()
-	sites, err := NewSites(pool, nil)
+	sites, err := hierarchy.NewSites(pool, nil)
 	require.NoError(t, err)
 	for _, p := range paths {
 		_, err := sites.Create(t.Context(), p)
@@ -72,11 +56,11 @@ func newSites(t *testing.T, pool *pgxpool.Pool, paths ...Path) *Sites {
 	return sites
 }
 
-func specAt(site Path, events ...string) SubscriptionSpec {
+func specAt(site hierarchy.Path, events ...string) subscription.Spec {
 	if len(events) == 0 {
 		events = []string{"**"}
 	}
-	return SubscriptionSpec{
+	return subscription.Spec{
 		Events: events,
 		Owner:  "ada@example.com",
 		Site:   site,
@@ -84,38 +68,11 @@ func specAt(site Path, events ...string) SubscriptionSpec {
 	}
 }
 
-func subscribeAt(t *testing.T, subs *Subscriptions, site Path, events ...string) *Created {
+func subscribeAt(t *testing.T, subs *subscription.Store, site hierarchy.Path, events ...string) *subscription.Created {
 	t.Helper()
 	created, err := subs.Create(t.Context(), specAt(site, events...))
 	require.NoError(t, err)
 	return created
-}
-
-var execModes = []pgx.QueryExecMode{
-	pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
-	pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
-}
-
-// poolIn is a pool to the same database that uses another way to send statements.
-func poolIn(t *testing.T, pool *pgxpool.Pool, mode pgx.QueryExecMode) *pgxpool.Pool {
-	t.Helper()
-	cfg := pool.Config()
-	cfg.ConnConfig.DefaultQueryExecMode = mode
-	cfg.MaxConns = 2
-	other, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(other.Close)
-	return other
-}
-
-// inRolledBackTx runs fn in a transaction that leaves nothing.
-func inRolledBackTx(t *testing.T, pool *pgxpool.Pool, fn func(tx pgx.Tx)) {
-	t.Helper()
-	tx, err := pool.Begin(t.Context())
-	require.NoError(t, err)
-	defer tx.Rollback(context.WithoutCancel(t.Context())) // if fn has ended the test
-	fn(tx)
-	require.NoError(t, tx.Rollback(t.Context()))
 }
 
 // testContext is for helpers that property tests share with others.
@@ -131,6 +88,6 @@ func userExtendsPerson(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	_, err := pool.Exec(t.Context(), `
 		INSERT INTO riverhook.event_type (name, extends, umbrella_patterns) VALUES ('user.created', '{person.created}', $1)`,
-		Patterns("person.created"))
+		event.Patterns("person.created"))
 	require.NoError(t, err)
 }

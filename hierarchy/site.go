@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/text"
 )
 
 // Site is a node of the tree as it is now.
@@ -103,6 +104,9 @@ func (s *Sites) GetTx(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
 	return outcome("get site", site, err)
 }
 
+// Schema is the Postgres schema that has the sites.
+func (s *Sites) Schema() string { return s.cfg.Schema }
+
 func (s *Sites) in(db store.DBTX) *store.Queries { return store.In(db, s.cfg.Schema) }
 
 func (s *Sites) create(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
@@ -172,14 +176,14 @@ func (s *Sites) find(ctx context.Context, q *store.Queries, p Path) (*store.Site
 	if p == Root && errors.Is(err, pgx.ErrNoRows) {
 		return &row, fmt.Errorf("site \"/\": %w: its row was deleted, as TRUNCATE does: run outbox.Migrate, which puts it back", ErrNotFound)
 	}
-	return &row, found(err, "site "+quoted(string(p)))
+	return &row, store.Found(err, "site "+text.Quote(string(p)))
 }
 
 func (s *Sites) checkFree(ctx context.Context, q *store.Queries, p Path) error {
 	_, err := q.GetSite(ctx, string(p))
 	switch {
 	case err == nil:
-		return fmt.Errorf("site %s: %w", quoted(string(p)), ErrSiteExists)
+		return fmt.Errorf("site %s: %w", text.Quote(string(p)), ErrSiteExists)
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
 	default:

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/text"
 )
 
 const reasonSiteDeleted = "site deleted"
@@ -49,7 +50,7 @@ func (s *Sites) remove(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteO
 			return err
 		}
 		if parent {
-			return fmt.Errorf("site %s: %w", quoted(string(p)), ErrSiteHasChildren)
+			return fmt.Errorf("site %s: %w", text.Quote(string(p)), ErrSiteHasChildren)
 		}
 	}
 	change, err := q.NextSiteChange(ctx)

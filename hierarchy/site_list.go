@@ -8,7 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/internal/cursor"
+	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/text"
 )
 
 // SiteListOpts narrows a listing of sites.
@@ -37,10 +39,10 @@ type SitePage struct {
 
 func (o SiteListOpts) withDefaults() SiteListOpts {
 	if o.Limit == 0 {
-		o.Limit = defaultListLimit
+		o.Limit = cursor.DefaultLimit
 	}
 	if o.Parent == "" {
-		o.Under = orRoot(o.Under)
+		o.Under = sitetree.OrRoot(o.Under)
 	}
 	return o
 }
@@ -59,7 +61,7 @@ func (o SiteListOpts) validate() error {
 			return fmt.Errorf("Under: %w", err)
 		}
 	}
-	return checkLimit(o.Limit)
+	return cursor.CheckLimit(o.Limit)
 }
 
 // List returns a page of sites, in the order of the bytes of their paths.
@@ -85,7 +87,7 @@ func (s *Sites) list(ctx context.Context, db store.DBTX, opts *SiteListOpts) (*S
 	}
 	after, err := cursor.Sites.Text(o.Cursor)
 	if err == nil {
-		err = checkText(after, maxPathBytes)
+		err = text.Check(after, sitetree.MaxPathBytes)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("Cursor: %w", err)

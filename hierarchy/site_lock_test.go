@@ -1,4 +1,4 @@
-package hierarchy
+package hierarchy_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
@@ -32,7 +33,7 @@ func TestMove_WaitsWithoutKeepingOthersWaiting(t *testing.T) {
 		_, err := sites.Move(t.Context(), "/a/b", "/c")
 		moved <- err
 	}()
-	requireWaiting(t, pool, 1)
+	pgtest.RequireWaiting(t, pool, 1)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -57,7 +58,7 @@ func TestMove_ADeadlockIsFound(t *testing.T) {
 	sites := newSites(t, pool, "/a", "/b", "/c")
 	subs := newSubscriptions(t, pool)
 	moved := make(chan error, 2)
-	txs := map[Path]pgx.Tx{"/a": nil, "/b": nil}
+	txs := map[hierarchy.Path]pgx.Tx{"/a": nil, "/b": nil}
 	for site := range txs {
 		tx, err := pool.Begin(t.Context())
 		require.NoError(t, err)
@@ -121,7 +122,7 @@ func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
 			_, err := sites.MoveTx(t.Context(), tx, "/a", "/b")
 			moved <- err
 		}()
-		requireWaiting(t, pool, 1)
+		pgtest.RequireWaiting(t, pool, 1)
 		require.NoError(t, slow.Rollback(t.Context()))
 		require.NoError(t, <-moved)
 		require.Equal(t, "30s", show())
@@ -133,7 +134,7 @@ func TestMove_LeavesWhenItsContextIsDone(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/b")
-	inRolledBackTx(t, pool, func(tx pgx.Tx) {
+	pgtest.RolledBack(t, pool, func(tx pgx.Tx) {
 		_, err := newSubscriptions(t, pool).CreateTx(t.Context(), tx, specAt("/a"))
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -154,18 +155,18 @@ func TestAncestorsTx_KeepsTheSitesWhereTheyAre(t *testing.T) {
 	require.NoError(t, err)
 	chain, err := sites.AncestorsTx(t.Context(), tx, "/acme/sales/desk")
 	require.NoError(t, err)
-	require.Equal(t, []Path{"/acme/sales", "/acme", "/"}, chain)
+	require.Equal(t, []hierarchy.Path{"/acme/sales", "/acme", "/"}, chain)
 	renamed := make(chan error, 1)
 	go func() {
 		_, err := sites.Rename(t.Context(), "/acme", "acme-group")
 		renamed <- err
 	}()
-	requireWaiting(t, pool, 1)
+	pgtest.RequireWaiting(t, pool, 1)
 	created, err := subs.CreateTx(t.Context(), tx, specAt(chain[0]))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(t.Context()))
 	require.NoError(t, <-renamed)
 	sub, err := subs.Get(t.Context(), created.ID)
 	require.NoError(t, err)
-	require.Equal(t, Path("/acme-group/sales"), sub.Site)
+	require.Equal(t, hierarchy.Path("/acme-group/sales"), sub.Site)
 }

@@ -1,4 +1,4 @@
-package hierarchy
+package hierarchy_test
 
 import (
 	"slices"
@@ -9,14 +9,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // siteModel is what sites, aliases and subscriptions are to do, in maps.
 type siteModel struct {
-	paths   map[uuid.UUID]Path // of living sites
-	aliases map[Path]uuid.UUID
-	subs    map[uuid.UUID]Path
+	paths   map[uuid.UUID]hierarchy.Path // of living sites
+	aliases map[hierarchy.Path]uuid.UUID
+	subs    map[uuid.UUID]hierarchy.Path
 	off     map[uuid.UUID]bool
 	events  []*siteEvent
 }
@@ -25,13 +27,13 @@ type siteModel struct {
 // become of it.
 type siteEvent struct {
 	version int64
-	path    Path
-	known   Path      // as far as the path was that of a site
-	at      uuid.UUID // or its heir
-	left    bool      // it is not there any more, or was not all the time
+	path    hierarchy.Path
+	known   hierarchy.Path // as far as the path was that of a site
+	at      uuid.UUID      // or its heir
+	left    bool           // it is not there any more, or was not all the time
 }
 
-func (m *siteModel) at(p Path) (uuid.UUID, bool) {
+func (m *siteModel) at(p hierarchy.Path) (uuid.UUID, bool) {
 	for id, path := range m.paths {
 		if path == p {
 			return id, true
@@ -40,12 +42,12 @@ func (m *siteModel) at(p Path) (uuid.UUID, bool) {
 	return uuid.UUID{}, false
 }
 
-func (m *siteModel) create(id uuid.UUID, p Path) error {
+func (m *siteModel) create(id uuid.UUID, p hierarchy.Path) error {
 	if _, taken := m.at(p); taken {
-		return ErrSiteExists
+		return hierarchy.ErrSiteExists
 	}
 	if _, known := m.at(p.Parent()); !known {
-		return ErrNotFound
+		return hierarchy.ErrNotFound
 	}
 	m.makeWay(p)
 	m.paths[id] = p
@@ -55,7 +57,7 @@ func (m *siteModel) create(id uuid.UUID, p Path) error {
 }
 
 // makeWay hands the subscriptions of deleted sites to the site above.
-func (m *siteModel) makeWay(p Path) {
+func (m *siteModel) makeWay(p hierarchy.Path) {
 	for id, site := range m.subs {
 		if m.off[id] && p.Contains(site) {
 			m.subs[id] = p.Parent()
@@ -75,7 +77,7 @@ func (m *siteModel) refine() {
 }
 
 // nearest is the site that a path names now, and how much of the path.
-func (m *siteModel) nearest(p Path) (known Path, id uuid.UUID) {
+func (m *siteModel) nearest(p hierarchy.Path) (known hierarchy.Path, id uuid.UUID) {
 	for _, a := range p.Ancestors() {
 		if id, ok := m.at(a); ok {
 			return a, id
@@ -89,7 +91,7 @@ func (m *siteModel) nearest(p Path) (known Path, id uuid.UUID) {
 
 // arrived ends the aliases at and below a path to which sites have come, except those
 // of these sites.
-func (m *siteModel) arrived(p Path) {
+func (m *siteModel) arrived(p hierarchy.Path) {
 	for alias, id := range m.aliases {
 		if _, taken := m.at(alias); taken || p.Contains(alias) && !p.Contains(m.paths[id]) {
 			delete(m.aliases, alias)
@@ -97,22 +99,22 @@ func (m *siteModel) arrived(p Path) {
 	}
 }
 
-func (m *siteModel) move(p, parent Path, segment string) error {
+func (m *siteModel) move(p, parent hierarchy.Path, segment string) error {
 	_, known := m.at(p)
 	_, parentKnown := m.at(parent)
-	to := child(parent, segment)
+	to := hierarchy.Child(parent, segment)
 	_, taken := m.at(to)
 	switch {
-	case p == Root:
-		return ErrRootSite
+	case p == hierarchy.Root:
+		return hierarchy.ErrRootSite
 	case !known || !parentKnown:
-		return ErrNotFound
+		return hierarchy.ErrNotFound
 	case to == p:
 		return nil
 	case p.Contains(parent):
-		return ErrSiteCycle
+		return hierarchy.ErrSiteCycle
 	case taken:
-		return ErrSiteExists
+		return hierarchy.ErrSiteExists
 	}
 	m.makeWay(to)
 	for id, path := range m.paths {
@@ -134,7 +136,7 @@ func (m *siteModel) move(p, parent Path, segment string) error {
 	return nil
 }
 
-func (m *siteModel) delete(p Path, recursive bool) error {
+func (m *siteModel) delete(p hierarchy.Path, recursive bool) error {
 	_, known := m.at(p)
 	heir, _ := m.at(p.Parent())
 	children := 0
@@ -144,12 +146,12 @@ func (m *siteModel) delete(p Path, recursive bool) error {
 		}
 	}
 	switch {
-	case p == Root:
-		return ErrRootSite
+	case p == hierarchy.Root:
+		return hierarchy.ErrRootSite
 	case !known:
-		return ErrNotFound
+		return hierarchy.ErrNotFound
 	case children > 0 && !recursive:
-		return ErrSiteHasChildren
+		return hierarchy.ErrSiteHasChildren
 	}
 	for id, path := range m.paths {
 		if p.Contains(path) {
@@ -173,16 +175,16 @@ func (m *siteModel) delete(p Path, recursive bool) error {
 	return nil
 }
 
-func (m *siteModel) ancestors(p Path) []Path {
+func (m *siteModel) ancestors(p hierarchy.Path) []hierarchy.Path {
 	_, id := m.nearest(p)
 	return m.paths[id].Ancestors()
 }
 
-func genSmallPath() *rapid.Generator[Path] {
-	return rapid.Custom(func(t *rapid.T) Path {
-		p := Root
+func genSmallPath() *rapid.Generator[hierarchy.Path] {
+	return rapid.Custom(func(t *rapid.T) hierarchy.Path {
+		p := hierarchy.Root
 		for range rapid.IntRange(0, 4).Draw(t, "depth") {
-			p = child(p, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "segment"))
+			p = hierarchy.Child(p, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "segment"))
 		}
 		return p
 	})
@@ -202,9 +204,9 @@ func TestSitesFollowTheirModel(t *testing.T) {
 	sites := newSites(t, pool)
 	subs := newSubscriptions(t, pool)
 	ctx := t.Context()
-	all := []Path{Root}
+	all := []hierarchy.Path{hierarchy.Root}
 	for i := 0; len(all[i]) < 8; i++ {
-		all = append(all, child(all[i], "a"), child(all[i], "b"), child(all[i], "c"))
+		all = append(all, hierarchy.Child(all[i], "a"), hierarchy.Child(all[i], "b"), hierarchy.Child(all[i], "c"))
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		_, err := pool.Exec(ctx, `
@@ -212,18 +214,18 @@ func TestSitesFollowTheirModel(t *testing.T) {
 			DELETE FROM riverhook.secret; DELETE FROM riverhook.subscription; DELETE FROM riverhook.intent`)
 		require.NoError(t, err)
 		model := &siteModel{
-			paths:   map[uuid.UUID]Path{{}: Root},
-			aliases: map[Path]uuid.UUID{},
-			subs:    map[uuid.UUID]Path{},
+			paths:   map[uuid.UUID]hierarchy.Path{{}: hierarchy.Root},
+			aliases: map[hierarchy.Path]uuid.UUID{},
+			subs:    map[uuid.UUID]hierarchy.Path{},
 			off:     map[uuid.UUID]bool{},
 		}
-		for _, p := range []Path{"/a", "/b", "/a/a", "/a/b"} {
+		for _, p := range []hierarchy.Path{"/a", "/b", "/a/a", "/a/b"} {
 			site, err := sites.Create(ctx, p)
 			require.NoError(t, err)
 			require.NoError(t, model.create(site.ID, p))
 		}
 		path := genSmallPath()
-		create := func(t *rapid.T, p Path) {
+		create := func(t *rapid.T, p hierarchy.Path) {
 			site, err := sites.Create(ctx, p)
 			id := uuid.New()
 			if site != nil {
@@ -231,7 +233,7 @@ func TestSitesFollowTheirModel(t *testing.T) {
 			}
 			requireSame(t, model.create(id, p), err)
 		}
-		enqueue := func(t *rapid.T, p Path) {
+		enqueue := func(t *rapid.T, p hierarchy.Path) {
 			e := &siteEvent{path: p}
 			e.known, e.at = model.nearest(p)
 			e.left = model.paths[e.at] != e.known
@@ -244,25 +246,25 @@ func TestSitesFollowTheirModel(t *testing.T) {
 			"create": func(t *rapid.T) { create(t, path.Draw(t, "path")) },
 			"become another's": func(t *rapid.T) {
 				p, below := path.Draw(t, "path"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "below")
-				enqueue(t, child(p, below))
+				enqueue(t, hierarchy.Child(p, below))
 				if rapid.Bool().Draw(t, "deleted") {
-					requireSame(t, model.delete(p, true), sites.Delete(ctx, p, &DeleteSiteOpts{Recursive: true}))
+					requireSame(t, model.delete(p, true), sites.Delete(ctx, p, &hierarchy.DeleteSiteOpts{Recursive: true}))
 				} else {
 					want := model.move(p, p.Parent(), "d")
 					_, err := sites.Rename(ctx, p, "d")
 					requireSame(t, want, err)
 				}
 				create(t, p)
-				create(t, child(p, below))
-				enqueue(t, child(p, below))
+				create(t, hierarchy.Child(p, below))
+				enqueue(t, hierarchy.Child(p, below))
 			},
 			"delete": func(t *rapid.T) {
 				p, recursive := path.Draw(t, "path"), rapid.Bool().Draw(t, "recursive")
-				requireSame(t, model.delete(p, recursive), sites.Delete(ctx, p, &DeleteSiteOpts{Recursive: recursive}))
+				requireSame(t, model.delete(p, recursive), sites.Delete(ctx, p, &hierarchy.DeleteSiteOpts{Recursive: recursive}))
 			},
 			"move": func(t *rapid.T) {
 				p, to := path.Draw(t, "path"), path.Draw(t, "to")
-				want := model.move(p, to, lastSegment(p))
+				want := model.move(p, to, hierarchy.LastSegment(p))
 				_, err := sites.Move(ctx, p, to)
 				requireSame(t, want, err)
 			},
@@ -276,7 +278,7 @@ func TestSitesFollowTheirModel(t *testing.T) {
 				p := path.Draw(t, "path")
 				created, err := subs.Create(ctx, specAt(p))
 				if _, former := model.aliases[p]; former {
-					require.ErrorIs(t, err, ErrInvalidSubscription)
+					require.ErrorIs(t, err, subscription.ErrInvalid)
 					return
 				}
 				require.NoError(t, err)
@@ -289,38 +291,38 @@ func TestSitesFollowTheirModel(t *testing.T) {
 	})
 }
 
-func requireModel(t *rapid.T, model *siteModel, sites *Sites, subs *Subscriptions, all []Path) {
+func requireModel(t *rapid.T, model *siteModel, sites *hierarchy.Sites, subs *subscription.Store, all []hierarchy.Path) {
 	ctx := t.Context()
 	requireTree(t, sites)
-	list, err := listedSites(sites.List(ctx, &SiteListOpts{Limit: 1000}))
+	list, err := listedSites(sites.List(ctx, &hierarchy.SiteListOpts{Limit: 1000}))
 	require.NoError(t, err)
-	paths := make(map[uuid.UUID]Path, len(list))
+	paths := make(map[uuid.UUID]hierarchy.Path, len(list))
 	for _, s := range list {
 		paths[s.ID] = s.Path
 	}
 	require.Equal(t, model.paths, paths)
-	require.True(t, slices.IsSortedFunc(list, func(a, b Site) int { return strings.Compare(string(a.Path), string(b.Path)) }))
+	require.True(t, slices.IsSortedFunc(list, func(a, b hierarchy.Site) int { return strings.Compare(string(a.Path), string(b.Path)) }))
 	chains, err := sites.AncestorsMany(ctx, all)
 	require.NoError(t, err)
 	for i, p := range all {
 		require.Equal(t, model.ancestors(p), chains[i], p)
 	}
-	resolver, err := NewResolver(sites.pool, &ResolverConfig{Tree: sites})
+	resolver, err := hierarchy.NewResolver(sites.Pool(), &hierarchy.ResolverConfig{Tree: sites})
 	require.NoError(t, err)
 	for _, e := range model.events {
-		reached, _, err := resolver.SitesOf(ctx, Lookup{Site: e.path, TreeVersion: e.version})
+		reached, _, err := resolver.SitesOf(ctx, hierarchy.Lookup{Site: e.path, TreeVersion: e.version})
 		require.NoError(t, err)
-		var chain []Path
+		var chain []hierarchy.Path
 		for _, r := range reached {
 			chain = append(chain, r.Site)
 		}
 		require.Equal(t, model.paths[e.at].Ancestors(), chain, e.path)
 	}
-	got, err := listed(subs.List(ctx, &ListOpts{Limit: 1000}))
+	got, err := subs.List(ctx, &subscription.ListOpts{Limit: 1000})
 	require.NoError(t, err)
-	require.Len(t, got, len(model.subs))
-	for _, s := range got {
+	require.Len(t, got.Subscriptions, len(model.subs))
+	for _, s := range got.Subscriptions {
 		require.Equal(t, model.subs[s.ID], s.Site)
-		require.Equal(t, model.off[s.ID], s.State == StateDeactivated)
+		require.Equal(t, model.off[s.ID], s.State == subscription.StateDeactivated)
 	}
 }

@@ -7,7 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/text"
 )
 
 // Move puts a site, with all that is below it, below another one and returns it
@@ -41,8 +43,8 @@ func (s *Sites) move(ctx context.Context, tx pgx.Tx, p, newParent Path, segment 
 	if p == Root {
 		return nil, ErrRootSite
 	}
-	if err := checkSegment(segment); err != nil {
-		return nil, fmt.Errorf("%w: segment %s: %w", ErrInvalidPath, quoted(segment), err)
+	if err := sitetree.CheckSegment(segment); err != nil {
+		return nil, fmt.Errorf("%w: segment %s: %w", ErrInvalidPath, text.Quote(segment), err)
 	}
 	q, err := s.lock(ctx, tx)
 	if err != nil {
@@ -61,7 +63,7 @@ func (s *Sites) move(ctx context.Context, tx pgx.Tx, p, newParent Path, segment 
 	case to == p:
 		return siteOf(*site), nil
 	case p.Contains(newParent):
-		return nil, fmt.Errorf("site %s to %s: %w", quoted(string(p)), quoted(string(to)), ErrSiteCycle)
+		return nil, fmt.Errorf("site %s to %s: %w", text.Quote(string(p)), text.Quote(string(to)), ErrSiteCycle)
 	}
 	if err := s.checkFree(ctx, q, to); err != nil {
 		return nil, err
@@ -103,9 +105,9 @@ func (s *Sites) checkFits(ctx context.Context, q *store.Queries, from, to Path) 
 	}
 	bytes := extent.Bytes + len(to) - len(from)
 	segments := extent.Segments + strings.Count(string(to), "/") - strings.Count(string(from), "/")
-	if bytes > maxPathBytes || segments > maxPathSegments {
+	if bytes > sitetree.MaxPathBytes || segments > sitetree.MaxPathSegments {
 		return fmt.Errorf("%w: below %s a path would have %d bytes and %d segments; at most %d and %d are allowed",
-			ErrInvalidPath, quoted(string(to)), bytes, segments, maxPathBytes, maxPathSegments)
+			ErrInvalidPath, text.Quote(string(to)), bytes, segments, sitetree.MaxPathBytes, sitetree.MaxPathSegments)
 	}
 	return nil
 }

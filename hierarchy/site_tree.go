@@ -2,11 +2,11 @@ package hierarchy
 
 import (
 	"context"
-	"errors"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -54,62 +54,14 @@ func (s *Sites) Version(ctx context.Context) (string, error) {
 }
 
 func (s *Sites) ancestors(ctx context.Context, db store.DBTX, paths []Path) ([][]Path, error) {
-	list := make([]askedPath, len(paths))
+	list := make([]sitetree.Asked, len(paths))
 	for i, p := range paths {
-		list[i].path = p
+		list[i].Path = p
 	}
-	found, err := siteChains(ctx, s.in(db), list)
+	found, err := sitetree.Chains(ctx, s.in(db), list)
 	chains := make([][]Path, len(found))
 	for i, c := range found {
-		chains[i] = c.sites
+		chains[i] = c.Sites
 	}
 	return chains, err
-}
-
-func siteChains(ctx context.Context, q *store.Queries, list []askedPath) ([]chain, error) {
-	texts, err := q.SiteChains(ctx, chainsParams(list))
-	if err != nil {
-		return nil, err
-	}
-	return chainsOf(texts)
-}
-
-func chainsParams(list []askedPath) *store.SiteChainsParams {
-	p := &store.SiteChainsParams{
-		Ords:         []int{},
-		Paths:        []string{},
-		TreeVersions: []int64{},
-	}
-	for i, a := range list {
-		p.Ords = append(p.Ords, i)
-		p.Paths = append(p.Paths, string(nearestValid(a.path)))
-		p.TreeVersions = append(p.TreeVersions, a.treeVersion)
-	}
-	return p
-}
-
-// nearestValid is the path, or the nearest above it that could be that of a site.
-func nearestValid(p Path) Path {
-	for _, a := range p.Ancestors() {
-		if checkPath(string(a)) == nil {
-			return a
-		}
-	}
-	return Root
-}
-
-var errNoRoot = errors.New(`there is no site "/"`)
-
-func chainsOf(texts [][]string) ([]chain, error) {
-	chains := make([]chain, len(texts))
-	for i, text := range texts {
-		if len(text) < 2 {
-			return nil, errNoRoot
-		}
-		chains[i].token = text[0]
-		for _, site := range text[1:] {
-			chains[i].sites = append(chains[i].sites, Path(site))
-		}
-	}
-	return chains, nil
 }

@@ -1,6 +1,8 @@
 package hierarchy
 
-import "context"
+import (
+	"context"
+)
 
 // Paths is the tree that the paths themselves form: the ancestors of "/a/b" are
 // "/a/b", "/a" and "/". It is the default, needs no table and does no I/O.

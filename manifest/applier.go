@@ -14,6 +14,7 @@ import (
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // Config of an [Applier].
@@ -22,10 +23,10 @@ type Config struct {
 	Schema string
 
 	// Subscriptions is the store that creates and changes subscriptions, by its
-	// own rules: that of an engine, or one of hierarchy.NewSubscriptions. One that is
+	// own rules: that of an engine, or one of subscription.NewStore. One that is
 	// confined to a site (RootSite) confines subscriptions alone: sites and event types
 	// of a file are everybody's, and so are the names of manifests. Required.
-	Subscriptions *hierarchy.Subscriptions
+	Subscriptions *subscription.Store
 }
 
 // Applier brings a database to what manifests say. It is safe for concurrent use.
@@ -33,7 +34,7 @@ type Applier struct {
 	pool   *pgxpool.Pool
 	schema string
 	sites  *hierarchy.Sites
-	subs   *hierarchy.Subscriptions
+	subs   *subscription.Store
 	types  *outbox.EventTypes
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // application is one manifest being applied in one transaction.
@@ -48,13 +49,13 @@ func (r *application) add(c Change) { r.plan.Changes = append(r.plan.Changes, c)
 // refused notes what a store has refused, and left the transaction usable. Any other
 // error is returned.
 func (r *application) refused(field string, err error) error {
-	var subscription *hierarchy.InvalidSubscriptionError
+	var invalid *subscription.InvalidError
 	var eventType *outbox.InvalidEventTypeError
-	var limit *hierarchy.LimitError
+	var limit *subscription.LimitError
 	var reason string
 	switch {
-	case errors.As(err, &subscription):
-		field, reason = field+"."+snake(subscription.Field), subscription.Reason
+	case errors.As(err, &invalid):
+		field, reason = field+"."+snake(invalid.Field), invalid.Reason
 	case errors.As(err, &eventType):
 		field, reason = field+"."+snake(eventType.Field), eventType.Reason
 	case errors.As(err, &limit):

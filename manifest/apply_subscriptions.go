@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func (r *application) applySubscriptions(ctx context.Context) error {
@@ -44,7 +44,7 @@ func (r *application) applySubscriptions(ctx context.Context) error {
 	return r.deactivate(ctx, rows, there)
 }
 
-func (r *application) create(ctx context.Context, s *subscription) (*Change, error) {
+func (r *application) create(ctx context.Context, s *subscriptionEntry) (*Change, error) {
 	created, err := r.subs.CreateTx(ctx, r.tx, s.spec)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (r *application) create(ctx context.Context, s *subscription) (*Change, err
 
 // keep changes a subscription to what the file says. It reactivates those alone that
 // were deactivated because the file did not have them.
-func (r *application) keep(ctx context.Context, s *subscription, row store.LockManifestSubscriptionsRow) (*Change, error) {
+func (r *application) keep(ctx context.Context, s *subscriptionEntry, row store.LockManifestSubscriptionsRow) (*Change, error) {
 	c := &Change{
 		Action: ActionUnchanged,
 		Kind:   KindSubscription,
@@ -94,12 +94,12 @@ func (r *application) keep(ctx context.Context, s *subscription, row store.LockM
 // first where the dialect of the file cannot sign with the former one. It says whether the
 // secret is another.
 func (r *application) change(
-	ctx context.Context, id uuid.UUID, spec hierarchy.SubscriptionSpec, u hierarchy.SubscriptionUpdate,
+	ctx context.Context, id uuid.UUID, spec subscription.Spec, u subscription.Update,
 ) (bool, error) {
 	rotated := false
 	if len(given(u)) > 0 {
 		_, err := r.subs.UpdateTx(ctx, r.tx, id, u)
-		var invalid *hierarchy.InvalidSubscriptionError
+		var invalid *subscription.InvalidError
 		if errors.As(err, &invalid) && invalid.Field == "Dialect" {
 			var refused error
 			if rotated, refused = r.rotate(ctx, id, spec); refused != nil || !rotated {
@@ -114,9 +114,9 @@ func (r *application) change(
 	return r.rotate(ctx, id, spec)
 }
 
-func (r *application) reactivate(ctx context.Context, s *subscription, row store.LockManifestSubscriptionsRow, c *Change) error {
+func (r *application) reactivate(ctx context.Context, s *subscriptionEntry, row store.LockManifestSubscriptionsRow, c *Change) error {
 	switch {
-	case row.State == string(hierarchy.StateDeactivated) && row.StateReason == r.reason():
+	case row.State == string(subscription.StateDeactivated) && row.StateReason == r.reason():
 		c.Action = ActionReactivated
 		if _, err := r.subs.ActivateTx(ctx, r.tx, row.ID); err != nil {
 			return err
@@ -125,9 +125,9 @@ func (r *application) reactivate(ctx context.Context, s *subscription, row store
 			_, err := r.subs.PauseTx(ctx, r.tx, row.ID)
 			return err
 		}
-	case row.State == string(hierarchy.StateDeactivated):
+	case row.State == string(subscription.StateDeactivated):
 		c.Note = "stays deactivated: " + row.StateReason
-	case row.State != string(hierarchy.StateActive):
+	case row.State != string(subscription.StateActive):
 		c.Note = "is " + row.State
 	}
 	return nil
@@ -135,16 +135,16 @@ func (r *application) reactivate(ctx context.Context, s *subscription, row store
 
 // rotate gives a subscription the secret of the file, unless it is the newest, or a
 // new one where the file wants another kind. It says whether it did.
-func (r *application) rotate(ctx context.Context, id uuid.UUID, spec hierarchy.SubscriptionSpec) (bool, error) {
+func (r *application) rotate(ctx context.Context, id uuid.UUID, spec subscription.Spec) (bool, error) {
 	same, err := r.sameSecret(ctx, id, spec)
 	if err != nil || same {
 		return false, err
 	}
-	_, err = r.subs.RotateSecretTx(ctx, r.tx, id, &hierarchy.RotateOpts{Secret: spec.Secret, SecretKind: spec.SecretKind})
+	_, err = r.subs.RotateSecretTx(ctx, r.tx, id, &subscription.RotateOpts{Secret: spec.Secret, SecretKind: spec.SecretKind})
 	return true, err
 }
 
-func (r *application) sameSecret(ctx context.Context, id uuid.UUID, spec hierarchy.SubscriptionSpec) (bool, error) {
+func (r *application) sameSecret(ctx context.Context, id uuid.UUID, spec subscription.Spec) (bool, error) {
 	if !spec.Secret.IsZero() {
 		secrets, err := r.subs.SecretsTx(ctx, r.tx, id)
 		if err != nil {
@@ -156,7 +156,7 @@ func (r *application) sameSecret(ctx context.Context, id uuid.UUID, spec hierarc
 		return true, nil
 	}
 	infos, err := r.subs.ListSecretsTx(ctx, r.tx, id)
-	newest := slices.IndexFunc(infos, func(info hierarchy.SecretInfo) bool { return !info.Pending })
+	newest := slices.IndexFunc(infos, func(info subscription.SecretInfo) bool { return !info.Pending })
 	return newest >= 0 && infos[newest].Kind == spec.SecretKind, err
 }
 
@@ -188,7 +188,7 @@ func (r *application) deactivate(
 func (r *application) reason() string { return fmt.Sprintf("removed from manifest %q", r.m.name) }
 
 // given are the names of the fields that an update has, as a file calls them.
-func given(u hierarchy.SubscriptionUpdate) []string {
+func given(u subscription.Update) []string {
 	var names []string
 	v := reflect.ValueOf(u)
 	for i := range v.NumField() {

@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/signing"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const directory = `
@@ -53,10 +54,10 @@ func TestAManifestIsAppliedAndThenUnchanged(t *testing.T) {
 `, b.apply(directory, directoryEnv).String())
 	crm := b.subscription("default", "crm")
 	require.Equal(t, hierarchy.Path("/noaa"), crm.Site)
-	require.Equal(t, hierarchy.StateActive, crm.State)
+	require.Equal(t, subscription.StateActive, crm.State)
 	secrets, err := b.subs.Secrets(t.Context(), crm.ID)
 	require.NoError(t, err)
-	require.Equal(t, []hierarchy.Secret{secretOf(testSecret)}, secrets)
+	require.Equal(t, []subscription.Secret{secretOf(testSecret)}, secrets)
 
 	before := b.database()
 	plan := b.apply(directory, directoryEnv)
@@ -149,7 +150,7 @@ func TestASecretThatChangesIsRotated(t *testing.T) {
 	require.Equal(t, []string{"secret"}, b.apply(one("    secret: ${S}\n"), environment{"S": testSecret}).Changes[0].Fields)
 	secrets, err := b.subs.Secrets(t.Context(), id)
 	require.NoError(t, err)
-	require.Equal(t, []hierarchy.Secret{secretOf(testSecret), generated[0]}, secrets, "the former one signs for the overlap")
+	require.Equal(t, []subscription.Secret{secretOf(testSecret), generated[0]}, secrets, "the former one signs for the overlap")
 
 	require.False(t, b.apply(one(""), nil).Changed(), "a secret that the file does not have stays")
 }
@@ -163,7 +164,7 @@ func TestASubscriptionThatTheFileLosesIsDeactivatedAndComesBack(t *testing.T) {
 	for round := range 3 {
 		require.Equal(t, "manifest \"default\": 1 deactivated\n  deactivated  subscription  crm\n", b.apply("{}", nil).String())
 		gone := b.subscription("default", "crm")
-		require.Equal(t, hierarchy.StateDeactivated, gone.State)
+		require.Equal(t, subscription.StateDeactivated, gone.State)
 		require.Equal(t, `removed from manifest "default"`, gone.StateReason)
 		require.Equal(t, round+2, gone.Epoch)
 		require.Equal(t, "manifest \"default\": is empty\n", b.apply("{}", nil).String())
@@ -172,7 +173,7 @@ func TestASubscriptionThatTheFileLosesIsDeactivatedAndComesBack(t *testing.T) {
 		require.Equal(t, "manifest \"default\": 1 reactivated\n  reactivated  subscription  crm: name\n", plan.String())
 		back := b.subscription("default", "crm")
 		require.Equal(t, first.ID, back.ID)
-		require.Equal(t, hierarchy.StateActive, back.State)
+		require.Equal(t, subscription.StateActive, back.State)
 	}
 }
 
@@ -186,7 +187,7 @@ func TestWhatOthersDecidedAboutTheStateStays(t *testing.T) {
 	_, err := b.subs.Pause(ctx, id)
 	require.NoError(t, err)
 	require.Equal(t, "manifest \"default\": 1 unchanged\n  unchanged    subscription  crm (is paused)\n", b.apply(one(""), nil).String())
-	require.Equal(t, hierarchy.StatePaused, b.subscription("default", "crm").State)
+	require.Equal(t, subscription.StatePaused, b.subscription("default", "crm").State)
 
 	_, err = b.subs.Deactivate(ctx, id, "410 Gone")
 	require.NoError(t, err)
@@ -201,7 +202,7 @@ func TestWhatOthersDecidedAboutTheStateStays(t *testing.T) {
 	require.False(t, b.apply(one("    name: a\n"), nil).Changed())
 	require.Equal(t, 1, b.apply("{}", nil).Count(ActionDeactivated))
 	require.Equal(t, 1, b.apply(one("    paused: true\n"), nil).Count(ActionReactivated))
-	require.Equal(t, hierarchy.StatePaused, b.subscription("default", "crm").State)
+	require.Equal(t, subscription.StatePaused, b.subscription("default", "crm").State)
 }
 
 func TestWhatIsChangedByHandBecomesWhatTheFileSays(t *testing.T) {
@@ -209,7 +210,7 @@ func TestWhatIsChangedByHandBecomesWhatTheFileSays(t *testing.T) {
 	b := setup(t)
 	b.apply(one(""), nil)
 	id := b.subscription("default", "crm").ID
-	_, err := b.subs.Update(t.Context(), id, hierarchy.SubscriptionUpdate{Name: new("by hand"), Events: &[]string{"user.*"}})
+	_, err := b.subs.Update(t.Context(), id, subscription.Update{Name: new("by hand"), Events: &[]string{"user.*"}})
 	require.NoError(t, err)
 	require.Equal(t, []string{"events", "name"}, b.apply(one(""), nil).Changes[0].Fields)
 
@@ -221,7 +222,7 @@ func TestWhatIsChangedByHandBecomesWhatTheFileSays(t *testing.T) {
 func TestWhatAManifestDoesNotKeepIsNotTouched(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	created, err := b.subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(t.Context(), subscription.Spec{
 		Name:     "crm",
 		Operator: true,
 		Events:   []string{"**"},
@@ -235,8 +236,8 @@ func TestWhatAManifestDoesNotKeepIsNotTouched(t *testing.T) {
 	byCode, err := b.subs.Get(t.Context(), created.ID)
 	require.NoError(t, err)
 	require.Equal(t, created.Subscription, *byCode)
-	require.Equal(t, hierarchy.StateActive, b.subscription("other", "crm").State)
-	require.Equal(t, hierarchy.StateDeactivated, b.subscription("default", "crm").State)
+	require.Equal(t, subscription.StateActive, b.subscription("other", "crm").State)
+	require.Equal(t, subscription.StateDeactivated, b.subscription("default", "crm").State)
 }
 
 func TestEventTypesAreRegisteredAndNotArchivedByOmission(t *testing.T) {
@@ -335,7 +336,7 @@ webhooks:
 		plan, err := do(t.Context(), m)
 		require.Nil(t, plan, name)
 		require.ErrorIs(t, err, ErrInvalid)
-		require.ErrorIs(t, err, hierarchy.ErrInvalidSubscription)
+		require.ErrorIs(t, err, subscription.ErrInvalid)
 		require.ErrorIs(t, err, outbox.ErrInvalidEventType)
 		require.Equal(t, []string{
 			`1:13: sites[1]: the site above it is not there`,
@@ -356,7 +357,7 @@ func TestALimitIsNamedByTheSubscriptionThatExceedsIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	var err error
-	b.subs, err = hierarchy.NewSubscriptions(b.pool, &hierarchy.SubscriptionsConfig{
+	b.subs, err = subscription.NewStore(b.pool, &subscription.Config{
 		CheckURL:   checkHTTPS,
 		MaxPerSite: 1,
 		Sealer:     testSealer(t),
@@ -365,7 +366,7 @@ func TestALimitIsNamedByTheSubscriptionThatExceedsIt(t *testing.T) {
 	applier, err := New(b.pool, &Config{Subscriptions: b.subs})
 	require.NoError(t, err)
 	_, err = applier.Apply(t.Context(), parse(t, one("")+"  b: {url: https://b.example/, events: ['**'], operator: true}\n", nil))
-	require.ErrorIs(t, err, hierarchy.ErrLimit)
+	require.ErrorIs(t, err, subscription.ErrLimit)
 	require.ErrorContains(t, err, "webhooks.yaml:6:3: subscriptions.b: ")
 }
 
@@ -488,8 +489,8 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 func TestSecret_InAManifest(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
-	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{
-		CheckSecret: func(dialect string, secret hierarchy.Secret) error {
+	subs, err := subscription.NewStore(pool, &subscription.Config{
+		CheckSecret: func(dialect string, secret subscription.Secret) error {
 			if dialect == "standard" && secret.IsText() {
 				return signing.ErrInvalidSecret
 			}

@@ -35,7 +35,7 @@ func (e *Error) Error() string {
 }
 
 // Unwrap returns the error of the store that refused the value, such as a
-// [*hierarchy.InvalidSubscriptionError]; nil where this package did.
+// [*subscription.InvalidError]; nil where this package did.
 func (e *Error) Unwrap() error { return e.err }
 
 // Errors are all that was found wrong with a file, up to 100, in the order of

@@ -1,7 +1,7 @@
 package manifest
 
 import (
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/outbox"
 )
 
@@ -15,13 +15,13 @@ type eventType struct {
 func (r *reader) eventTypes(v value, m *Manifest) {
 	r.entries(v, func(name string, entry value) {
 		t := eventType{field: entry.path, typ: outbox.EventType{Name: name}}
-		if err := hierarchy.CheckEventType(name); err != nil {
+		if err := event.CheckType(name); err != nil {
 			r.refusef(entry, "%v", err)
 		}
 		r.object(entry, fields{
 			"archived":    func(v value) { t.archived = new(bool); flag(r, t.archived)(v) },
 			"description": text(r, &t.typ.Description),
-			"extends":     texts(r, &t.typ.Extends, checked[string](hierarchy.CheckEventType)),
+			"extends":     texts(r, &t.typ.Extends, checked[string](event.CheckType)),
 			"payload_age": duration(r, &t.typ.PayloadAge),
 			"payloads":    text(r, &t.typ.Payloads),
 			"schemas":     func(v value) { r.schemas(v, &t.typ) },

@@ -6,9 +6,9 @@ import (
 	"fmt"
 
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/manifest"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // A file is shown as a plan, applied, and applied again in its next version.
@@ -19,7 +19,7 @@ func Example() {
 
 	policy, err := egress.New(nil)
 	check(err)
-	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{CheckURL: policy.CheckURL, Sealer: seal.Clear()})
+	subs, err := subscription.NewStore(pool, &subscription.Config{CheckURL: policy.CheckURL, Sealer: seal.Clear()})
 	check(err) // or engine.Subscriptions()
 	applier, err := manifest.New(pool, &manifest.Config{Subscriptions: subs})
 	check(err)

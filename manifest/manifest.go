@@ -27,7 +27,7 @@ type Manifest struct {
 	name          string
 	places        places
 	sites         []site
-	subscriptions []subscription
+	subscriptions []subscriptionEntry
 }
 
 // site is one that is to be there.
@@ -101,7 +101,7 @@ func (m *Manifest) String() string { return fmt.Sprintf("manifest %q", m.name) }
 
 func (r *reader) manifest(v value, m *Manifest) {
 	servo := servoOptions{site: hierarchy.Root}
-	var webhooks []subscription
+	var webhooks []subscriptionEntry
 	r.object(v, fields{
 		"$schema":       func(v value) { r.scalar(v) },
 		"event_types":   func(v value) { r.eventTypes(v, m) },

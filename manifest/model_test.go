@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // kept is what the model knows of a subscription.
 type kept struct {
 	name   string
 	reason string // of a deactivation
-	state  hierarchy.State
+	state  subscription.State
 }
 
 // model is what should be in the database, by key.
@@ -28,11 +28,11 @@ func (m model) apply(file map[string]string) map[string]Action {
 		k, ok := m[key]
 		switch {
 		case !ok:
-			m[key] = &kept{name: name, state: hierarchy.StateActive}
+			m[key] = &kept{name: name, state: subscription.StateActive}
 			did[key] = ActionAdded
 			continue
 		case k.reason == "manifest":
-			k.state, k.reason = hierarchy.StateActive, ""
+			k.state, k.reason = subscription.StateActive, ""
 			did[key] = ActionReactivated
 		case k.name != name:
 			did[key] = ActionChanged
@@ -42,8 +42,8 @@ func (m model) apply(file map[string]string) map[string]Action {
 		k.name = name
 	}
 	for key, k := range m {
-		if _, ok := file[key]; !ok && k.state != hierarchy.StateDeactivated {
-			k.state, k.reason = hierarchy.StateDeactivated, "manifest"
+		if _, ok := file[key]; !ok && k.state != subscription.StateDeactivated {
+			k.state, k.reason = subscription.StateDeactivated, "manifest"
 			did[key] = ActionDeactivated
 		}
 	}
@@ -103,21 +103,21 @@ func (b *bundle) byHand(rt *rapid.T, m model, manifest string) {
 	switch rapid.SampledFrom([]string{"nothing", "activate", "deactivate", "delete", "pause", "rename"}).Draw(rt, "hand") {
 	case "activate":
 		_, err = b.subs.Activate(ctx, id)
-		k.state, k.reason = hierarchy.StateActive, ""
+		k.state, k.reason = subscription.StateActive, ""
 	case "deactivate":
-		if _, err = b.subs.Deactivate(ctx, id, "hand"); k.state != hierarchy.StateDeactivated {
-			k.state, k.reason = hierarchy.StateDeactivated, "hand"
+		if _, err = b.subs.Deactivate(ctx, id, "hand"); k.state != subscription.StateDeactivated {
+			k.state, k.reason = subscription.StateDeactivated, "hand"
 		}
 	case "delete":
 		err = b.subs.Delete(ctx, id)
 		delete(m, key)
 	case "pause":
-		if k.state == hierarchy.StateActive {
+		if k.state == subscription.StateActive {
 			_, err = b.subs.Pause(ctx, id)
-			k.state = hierarchy.StatePaused
+			k.state = subscription.StatePaused
 		}
 	case "rename":
-		_, err = b.subs.Update(ctx, id, hierarchy.SubscriptionUpdate{Name: new("z")})
+		_, err = b.subs.Update(ctx, id, subscription.Update{Name: new("z")})
 		k.name = "z"
 	}
 	require.NoError(rt, err)

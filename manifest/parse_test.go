@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // full has each variable that the files of testdata use.
@@ -55,7 +55,7 @@ func TestAFileIsReadWhole(t *testing.T) {
 		},
 	}, m.eventTypes)
 
-	servo := hierarchy.SubscriptionSpec{
+	servo := subscription.Spec{
 		Dialect:  "servo",
 		Events:   []string{"after.measure"},
 		Name:     "My Webhook",
@@ -74,13 +74,13 @@ func TestAFileIsReadWhole(t *testing.T) {
 	channel.Channels = []string{"metrics"}
 	servo.Description, servo.Headers = "After each measurement", map[string]string{"X-One": "1"}
 	servo.SecretHeaders = map[string]string{"X-Two": "tok"}
-	require.Equal(t, []subscription{
+	require.Equal(t, []subscriptionEntry{
 		{
 			field: "subscriptions.crm",
 			key:   "crm",
-			spec: hierarchy.SubscriptionSpec{
+			spec: subscription.Spec{
 				Channels: []string{"alpha"},
-				Credentials: hierarchy.Credentials{OAuth2: &hierarchy.OAuth2Credentials{
+				Credentials: subscription.Credentials{OAuth2: &subscription.OAuth2Credentials{
 					AuthStyle:    "header",
 					ClientID:     "riverhook",
 					ClientSecret: "cs",
@@ -91,7 +91,7 @@ func TestAFileIsReadWhole(t *testing.T) {
 				Description: "Two\nlines\n",
 				Dialect:     "cloudevents",
 				Events:      []string{"user.created", "office.*", "**", "before:measure", "before:*", "before:**", "before:user.*.**"},
-				Deactivation: &hierarchy.DeactivationRules{
+				Deactivation: &subscription.DeactivationRules{
 					Attempts:        20,
 					Exhausted:       -1,
 					ExhaustedWindow: 2 * time.Hour,
@@ -115,7 +115,7 @@ func TestAFileIsReadWhole(t *testing.T) {
 				SecretKind:    "v1",
 				SecretHeaders: map[string]string{"X-Api-Key": "key k", "X-Literal": "${API_KEY}"},
 				Site:          "/noaa",
-				TLS: hierarchy.EndpointTLS{
+				TLS: subscription.EndpointTLS{
 					Certificate: "cert",
 					Key:         "pem",
 					RootCAs:     "roots",
@@ -127,8 +127,8 @@ func TestAFileIsReadWhole(t *testing.T) {
 		{
 			field: `subscriptions["billing (EU)"]`,
 			key:   "billing (EU)",
-			spec: hierarchy.SubscriptionSpec{
-				Credentials: hierarchy.Credentials{Basic: &hierarchy.BasicCredentials{Username: "riverhook", Password: "pw"}},
+			spec: subscription.Spec{
+				Credentials: subscription.Credentials{Basic: &subscription.BasicCredentials{Username: "riverhook", Password: "pw"}},
 				Events:      []string{"**"},
 				Operator:    true,
 				URL:         "https://billing.example/hooks",
@@ -137,8 +137,8 @@ func TestAFileIsReadWhole(t *testing.T) {
 		{
 			field: "subscriptions.audit",
 			key:   "audit",
-			spec: hierarchy.SubscriptionSpec{
-				Credentials: hierarchy.Credentials{Bearer: "tok"},
+			spec: subscription.Spec{
+				Credentials: subscription.Credentials{Bearer: "tok"},
 				Events:      []string{"**"},
 				Operator:    true,
 				URL:         "https://audit.example/hooks",

@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // childEnv has a test binary be a process of an application that starts: with the
@@ -33,7 +33,7 @@ func child(database string) {
 	pool, err := pgxpool.New(ctx, database)
 	check(err)
 	defer pool.Close()
-	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{CheckURL: checkHTTPS, Sealer: seal.Clear()})
+	subs, err := subscription.NewStore(pool, &subscription.Config{CheckURL: checkHTTPS, Sealer: seal.Clear()})
 	check(err)
 	applier, err := New(pool, &Config{Subscriptions: subs})
 	check(err)

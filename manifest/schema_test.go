@@ -12,9 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/jsonschema"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // asJSON is a file as a validator in an editor sees it.
@@ -138,20 +138,20 @@ func at(t *testing.T, doc any, path string) any {
 	return doc
 }
 
-// TestEachFieldOfASubscriptionHasAPlaceInAFile fails when hierarchy.SubscriptionSpec
+// TestEachFieldOfASubscriptionHasAPlaceInAFile fails when subscription.Spec
 // gets a field that manifests cannot have, or one under another name.
 func TestEachFieldOfASubscriptionHasAPlaceInAFile(t *testing.T) {
 	t.Parallel()
 	want := []string{}
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[hierarchy.SubscriptionSpec]()) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[subscription.Spec]()) {
 		want = append(want, snake(field.Name))
 	}
 	slices.Sort(want)
 	r := &reader{}
-	require.Equal(t, want, slices.Sorted(maps.Keys(r.spec(&hierarchy.SubscriptionSpec{}))))
+	require.Equal(t, want, slices.Sorted(maps.Keys(r.spec(&subscription.Spec{}))))
 
 	// What Update can change is compared field by field.
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[hierarchy.SubscriptionUpdate]()) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[subscription.Update]()) {
 		require.Contains(t, want, snake(field.Name))
 	}
 }

@@ -5,8 +5,10 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/servo"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -26,10 +28,10 @@ func (r *reader) servo(v value, to *servoOptions) {
 
 // webhooks reads the form of servo-webhooks: a list, of which an entry is known by
 // its name.
-func (r *reader) webhooks(v value) []subscription {
-	var all []subscription
+func (r *reader) webhooks(v value) []subscriptionEntry {
+	var all []subscriptionEntry
 	r.list(v, func(_ int, entry value) {
-		s := subscription{field: entry.path, spec: hierarchy.SubscriptionSpec{Dialect: servoDialect, Schedule: servo.DefaultName}}
+		s := subscriptionEntry{field: entry.path, spec: subscription.Spec{Dialect: servoDialect, Schedule: servo.DefaultName}}
 		before := len(r.errs)
 		r.object(entry, fields{
 			"backoff":     func(v value) { r.backoff(v, &s.spec.Schedule) },
@@ -61,7 +63,7 @@ func (r *reader) webhooks(v value) []subscription {
 }
 
 // with completes a subscription by the options.
-func (s subscription) with(o servoOptions) subscription {
+func (s subscriptionEntry) with(o servoOptions) subscriptionEntry {
 	s.spec.Owner = o.owner
 	s.spec.Operator = o.owner == ""
 	s.spec.Site = o.site
@@ -72,23 +74,23 @@ func (s subscription) with(o servoOptions) subscription {
 // which is the event type after.NAME: the dialect writes it with the colon.
 func servoEvent(r *reader, to *string) func(value) {
 	return func(v value) {
-		event, ok := r.plain(v)
+		given, ok := r.plain(v)
 		if !ok {
 			return
 		}
-		when, name, _ := strings.Cut(event, ":")
-		if when != "before" && when != "after" || hierarchy.CheckEventType(when+"."+name) != nil {
+		when, name, _ := strings.Cut(given, ":")
+		if when != "before" && when != "after" || event.CheckType(when+"."+name) != nil {
 			r.refusef(v, `must be "before:NAME" or "after:NAME", where a name has a-z, 0-9 and "_"`)
 			return
 		}
-		if *to = event; when == "after" {
+		if *to = given; when == "after" {
 			*to = "after." + name
 		}
 	}
 }
 
 // servoHeaders reads headers, and seals those that have a variable.
-func (r *reader) servoHeaders(v value, s *hierarchy.SubscriptionSpec) {
+func (r *reader) servoHeaders(v value, s *subscription.Spec) {
 	s.Headers, s.SecretHeaders = map[string]string{}, map[string]string{}
 	r.entries(v, func(name string, entry value) {
 		text, ok := r.scalar(entry)

@@ -18,10 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/filter"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/seal"
 	"github.com/riverhook/riverhook/signing"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestMain(m *testing.M) {
@@ -62,7 +62,7 @@ type bundle struct {
 	t       *testing.T
 	applier *Applier
 	pool    *pgxpool.Pool
-	subs    *hierarchy.Subscriptions
+	subs    *subscription.Store
 }
 
 func setup(t *testing.T) *bundle {
@@ -72,7 +72,7 @@ func setup(t *testing.T) *bundle {
 
 func setupIn(t *testing.T, pool *pgxpool.Pool) *bundle {
 	t.Helper()
-	subs, err := hierarchy.NewSubscriptions(pool, &hierarchy.SubscriptionsConfig{
+	subs, err := subscription.NewStore(pool, &subscription.Config{
 		CheckFilter: filter.Check,
 		CheckURL:    checkHTTPS,
 		Sealer:      testSealer(t),
@@ -144,9 +144,9 @@ func (b *bundle) apply(text string, env environment) *Plan {
 }
 
 // subscription is the one of a key that is not deleted.
-func (b *bundle) subscription(manifest, key string) *hierarchy.Subscription {
+func (b *bundle) subscription(manifest, key string) *subscription.Subscription {
 	b.t.Helper()
-	page, err := b.subs.List(b.t.Context(), &hierarchy.ListOpts{Limit: 1000})
+	page, err := b.subs.List(b.t.Context(), &subscription.ListOpts{Limit: 1000})
 	require.NoError(b.t, err)
 	for i := range page.Subscriptions {
 		if s := &page.Subscriptions[i]; s.Manifest == manifest && s.ManifestKey == key {

@@ -4,19 +4,20 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/subscription"
 )
 
-// subscription is one that is to be there.
-type subscription struct {
+// subscriptionEntry is a subscription of the file.
+type subscriptionEntry struct {
 	field string // "subscriptions.crm"
 	key   string
-	spec  hierarchy.SubscriptionSpec
+	spec  subscription.Spec
 }
 
 func (r *reader) subscriptions(v value, m *Manifest) {
 	r.entries(v, func(key string, entry value) {
-		s := subscription{field: entry.path, key: key}
+		s := subscriptionEntry{field: entry.path, key: key}
 		if err := checkKey(key); err != nil {
 			r.refuseAtf(r.places.of(s.field), s.field, "its key %v", err)
 		}
@@ -26,7 +27,7 @@ func (r *reader) subscriptions(v value, m *Manifest) {
 }
 
 // add refuses a key that is there already, in the same form or in the other.
-func (r *reader) add(m *Manifest, s subscription) {
+func (r *reader) add(m *Manifest, s subscriptionEntry) {
 	if other, ok := r.keys[s.key]; ok && s.key != "" {
 		r.refuseAtf(r.places.of(s.field), s.field, "has the key of %s", other)
 	}
@@ -35,15 +36,15 @@ func (r *reader) add(m *Manifest, s subscription) {
 }
 
 // spec reads the fields of a subscription, which are called as those of
-// hierarchy.SubscriptionSpec are.
-func (r *reader) spec(s *hierarchy.SubscriptionSpec) fields {
+// subscription.Spec are.
+func (r *reader) spec(s *subscription.Spec) fields {
 	return fields{
 		"channels":       texts(r, &s.Channels, text),
 		"credentials":    func(v value) { r.credentials(v, &s.Credentials) },
 		"deactivation":   func(v value) { r.deactivation(v, s) },
 		"description":    text(r, &s.Description),
 		"dialect":        text(r, &s.Dialect),
-		"events":         texts(r, &s.Events, checked[string](hierarchy.CheckPattern)),
+		"events":         texts(r, &s.Events, checked[string](event.CheckPattern)),
 		"fail_closed":    flag(r, &s.FailClosed),
 		"filter":         text(r, &s.Filter),
 		"headers":        func(v value) { s.Headers = r.named(v, text) },
@@ -66,15 +67,15 @@ func (r *reader) spec(s *hierarchy.SubscriptionSpec) fields {
 	}
 }
 
-func (r *reader) credentials(v value, to *hierarchy.Credentials) {
+func (r *reader) credentials(v value, to *subscription.Credentials) {
 	r.object(v, fields{
 		"basic": func(v value) {
-			to.Basic = &hierarchy.BasicCredentials{}
+			to.Basic = &subscription.BasicCredentials{}
 			r.object(v, fields{"password": secret(r, &to.Basic.Password), "username": secret(r, &to.Basic.Username)}, "username")
 		},
 		"bearer": secret(r, &to.Bearer),
 		"oauth2": func(v value) {
-			to.OAuth2 = &hierarchy.OAuth2Credentials{}
+			to.OAuth2 = &subscription.OAuth2Credentials{}
 			r.object(v, fields{
 				"auth_style":    text(r, &to.OAuth2.AuthStyle),
 				"client_id":     secret(r, &to.OAuth2.ClientID),
@@ -87,8 +88,8 @@ func (r *reader) credentials(v value, to *hierarchy.Credentials) {
 	})
 }
 
-func (r *reader) deactivation(v value, s *hierarchy.SubscriptionSpec) {
-	s.Deactivation = &hierarchy.DeactivationRules{}
+func (r *reader) deactivation(v value, s *subscription.Spec) {
+	s.Deactivation = &subscription.DeactivationRules{}
 	r.object(v, fields{
 		"attempts":         number(r, &s.Deactivation.Attempts),
 		"exhausted":        number(r, &s.Deactivation.Exhausted),
@@ -100,7 +101,7 @@ func (r *reader) deactivation(v value, s *hierarchy.SubscriptionSpec) {
 	})
 }
 
-func (r *reader) tls(v value, to *hierarchy.EndpointTLS) {
+func (r *reader) tls(v value, to *subscription.EndpointTLS) {
 	r.object(v, fields{
 		"certificate": secret(r, &to.Certificate),
 		"key":         secret(r, &to.Key),

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -86,11 +86,11 @@ func (t *EventType) validate() error {
 			Reason: fmt.Sprintf(reason, args...),
 		}
 	}
-	if err := hierarchy.CheckEventType(t.Name); err != nil {
+	if err := event.CheckType(t.Name); err != nil {
 		return refuse("Name", "%v", err)
 	}
-	if hierarchy.IsReserved(t.Name) {
-		return refuse("Name", `must not begin with %q: such types are Riverhook's own`, hierarchy.ReservedPrefix)
+	if event.IsReserved(t.Name) {
+		return refuse("Name", `must not begin with %q: such types are Riverhook's own`, event.ReservedPrefix)
 	}
 	if bad := checkText("Description", t.Description, maxDescriptionChars); bad != nil {
 		return refuse("Description", "%s", bad.Reason)
@@ -99,10 +99,10 @@ func (t *EventType) validate() error {
 		return refuse("Extends", "has %d types; at most %d are allowed", len(t.Extends), maxExtends)
 	}
 	for i, umbrella := range t.Extends {
-		if err := hierarchy.CheckEventType(umbrella); err != nil {
+		if err := event.CheckType(umbrella); err != nil {
 			return refuse("Extends", "%v", err)
 		}
-		if hierarchy.IsReserved(umbrella) {
+		if event.IsReserved(umbrella) {
 			return refuse("Extends", "names %q, a type of Riverhook's own", umbrella)
 		}
 		if slices.Contains(t.Extends[:i], umbrella) {
@@ -171,7 +171,7 @@ func (e extensions) umbrellas(name string) ([]string, error) {
 func umbrellaPatterns(umbrellas []string) []string {
 	lists := make([][]string, len(umbrellas))
 	for i, umbrella := range umbrellas {
-		lists[i] = hierarchy.Patterns(umbrella)
+		lists[i] = event.Patterns(umbrella)
 	}
 	patterns := append([]string{}, slices.Concat(lists...)...) // never nil: the column is not null
 	slices.Sort(patterns)

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 )
 
 func TestEventTypes(t *testing.T) {
@@ -239,7 +239,7 @@ func TestUmbrellasAreThoseThatAreReached(t *testing.T) {
 			require.True(rt, reached[name])
 		}
 		for _, pattern := range umbrellaPatterns(got) {
-			require.True(rt, slices.ContainsFunc(got, func(name string) bool { return hierarchy.MatchPattern(pattern, name) }))
+			require.True(rt, slices.ContainsFunc(got, func(name string) bool { return event.MatchPattern(pattern, name) }))
 		}
 	})
 }

@@ -9,8 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // reached are the types that one of them extends, directly or through others.
@@ -33,14 +35,14 @@ func TestUmbrellaTypesFindTheSubscriptionsOfTheModel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	types := eventTypes(t, b)
-	subs, err := hierarchy.NewSubscriptions(b.pool, &hierarchy.SubscriptionsConfig{
+	subs, err := subscription.NewStore(b.pool, &subscription.Config{
 		CheckURL: func(string) error { return nil }, Sealer: seal.Clear(),
 	})
 	require.NoError(t, err)
 	names := []string{"a.a", "a.b", "b.b", "b.c", "c.c", "a.b.c"}
 	patterns := map[uuid.UUID]string{}
 	for _, pattern := range append([]string{"a.*", "*.b", "b.**", "*.*.*", "**"}, names...) {
-		created, err := subs.Create(t.Context(), hierarchy.SubscriptionSpec{
+		created, err := subs.Create(t.Context(), subscription.Spec{
 			Events:   []string{pattern},
 			Operator: true,
 			Site:     "/",
@@ -82,12 +84,12 @@ func TestUmbrellaTypesFindTheSubscriptionsOfTheModel(t *testing.T) {
 		for i, n := range names {
 			var want, got []string
 			for _, pattern := range patterns {
-				if slices.ContainsFunc(append(reached(extends, n), n), func(m string) bool { return hierarchy.MatchPattern(pattern, m) }) {
+				if slices.ContainsFunc(append(reached(extends, n), n), func(m string) bool { return event.MatchPattern(pattern, m) }) {
 					want = append(want, pattern)
 				}
 			}
 			for _, m := range matches[i] {
-				got = append(got, patterns[m.Subscription.ID])
+				got = append(got, patterns[m.SubscriptionID])
 			}
 			require.ElementsMatch(rt, want, got, "%s with %v", n, extends)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/payload"
 )
@@ -90,11 +91,11 @@ func checkID(in *Intent) *InvalidIntentError {
 }
 
 func checkType(in *Intent) *InvalidIntentError {
-	if err := hierarchy.CheckEventType(in.Type); err != nil {
+	if err := event.CheckType(in.Type); err != nil {
 		return refuseErr("Type", err)
 	}
-	if hierarchy.IsReserved(in.Type) {
-		return refuse("Type", `must not begin with %q: such events are Riverhook's own`, hierarchy.ReservedPrefix)
+	if event.IsReserved(in.Type) {
+		return refuse("Type", `must not begin with %q: such events are Riverhook's own`, event.ReservedPrefix)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // A package of tests that each have a database: main is its TestMain, and pool what a
@@ -53,7 +53,7 @@ func ExampleHostileServers() {
 		for _, server := range deliverytest.HostileServers() {
 			t.Run(server.Name, func(t *testing.T) {
 				t.Parallel()
-				created, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+				created, err := engine.Subscriptions().Create(t.Context(), subscription.Spec{
 					Events:   []string{"**"},
 					Operator: true,
 					URL:      server.Start(t),

@@ -156,7 +156,7 @@ func (r *Receiver) Script(answers ...Answer) {
 }
 
 // Trust adds secrets that signatures may be made with, such as the one of a
-// hierarchy.Created. From the first on, every request must be signed. The zero value is
+// subscription.Created. From the first on, every request must be signed. The zero value is
 // dialect.ErrInvalidSecret, and adds nothing.
 func (r *Receiver) Trust(secrets ...dialect.Secret) error {
 	if slices.ContainsFunc(secrets, dialect.Secret.IsZero) {

@@ -14,10 +14,10 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // story is a test of an application: n events, the first of which is sent twice. It must
@@ -35,7 +35,7 @@ func story(t *testing.T, pool *pgxpool.Pool, schema string, n int) {
 	require.NoError(t, err)
 	r := deliverytest.NewReceiver(t, nil)
 	r.Script(deliverytest.Answer{Status: 500})
-	created, err := engine.Subscriptions().Create(ctx, hierarchy.SubscriptionSpec{
+	created, err := engine.Subscriptions().Create(ctx, subscription.Spec{
 		Events:   []string{"user.*"},
 		Operator: true,
 		URL:      r.URL(),

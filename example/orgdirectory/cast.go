@@ -6,6 +6,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -96,7 +97,7 @@ type member struct {
 	role
 
 	receiver *deliverytest.Receiver
-	sub      hierarchy.Subscription
+	sub      subscription.Subscription
 }
 
 func (w *world) member(name string) *member {

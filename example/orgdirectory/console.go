@@ -13,7 +13,7 @@ import (
 type console struct{ *program.Console }
 
 // event prints what became of an event: its history and its explanation.
-func (c *console) event(ev event, deliveries []deliveryOf, decisions []decisionOf) {
+func (c *console) event(ev enqueued, deliveries []deliveryOf, decisions []decisionOf) {
 	c.Printf("%s of %s at %s%s\nwebhook-id %s", ev.Type, ev.Resource, ev.Site, from(ev.ActiveSite), ev.ID)
 	history := program.NewTable("history", "at", "dialect", "state", "answers", "took")
 	for _, d := range deliveries {
@@ -38,7 +38,7 @@ func from(site string) string {
 }
 
 // took is the time from the event to the last answer.
-func took(ev event, d deliveryOf) string {
+func took(ev enqueued, d deliveryOf) string {
 	if len(d.Attempts) == 0 {
 		return ""
 	}

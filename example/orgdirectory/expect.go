@@ -46,7 +46,7 @@ func (e expected) deliveries() int {
 }
 
 // check compares what the history and the explanation say with what must be.
-func (r *report) check(ev event, want expected) {
+func (r *report) check(ev enqueued, want expected) {
 	got := map[string]string{}
 	for _, d := range r.deliveriesOf(ev.ID) {
 		got[d.Subscription] = statuses(d)
@@ -105,7 +105,7 @@ func (r *report) checkRequests(w *world, want map[string]expected) {
 // about says whether a body in one of the two dialects of the story is about
 // the event of that id.
 func (r *report) about(id string, body []byte) bool {
-	i := slices.IndexFunc(r.Events, func(ev event) bool { return ev.ID == id })
+	i := slices.IndexFunc(r.Events, func(ev enqueued) bool { return ev.ID == id })
 	if i < 0 {
 		return false
 	}

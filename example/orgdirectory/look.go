@@ -153,8 +153,8 @@ func (s *story) deliveryOf(ctx context.Context, d delivery.Delivery) (deliveryOf
 	return shown, nil
 }
 
-func eventOf(act string, in *delivery.IntentRecord) event {
-	return event{
+func eventOf(act string, in *delivery.IntentRecord) enqueued {
+	return enqueued{
 		Act:        act,
 		ID:         in.ID,
 		Type:       in.Type,

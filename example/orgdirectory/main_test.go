@@ -146,14 +146,14 @@ func TestABadLineIsNamedBeforeAnythingIsSent(t *testing.T) {
 
 func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {
 	t.Parallel()
-	ev := event{
+	ev := enqueued{
 		ID:       "1",
 		Type:     "user.created",
 		Resource: "user:ada",
 	}
 	good := func() *report {
 		r := newReport()
-		r.Events = []event{ev}
+		r.Events = []enqueued{ev}
 		r.Deliveries = []deliveryOf{{
 			EventID:      "1",
 			Subscription: president,

@@ -13,15 +13,15 @@ type report struct {
 	program.Verdict
 
 	Postgres   string       `json:"postgres"`
-	Events     []event      `json:"events"`
+	Events     []enqueued   `json:"events"`
 	Deliveries []deliveryOf `json:"deliveries"`
 	Decisions  []decisionOf `json:"decisions"`
 	Receivers  []receiverOf `json:"receivers"`
 	Payloads   *payloads    `json:"payloads,omitempty"`
 }
 
-// event is an intent that was committed.
-type event struct {
+// enqueued is an intent that was committed.
+type enqueued struct {
 	Act        string    `json:"act"`
 	ID         string    `json:"id"`
 	Type       string    `json:"type"`
@@ -71,7 +71,7 @@ type receiverOf struct {
 func newReport() *report {
 	return &report{
 		Verdict:    program.Good(),
-		Events:     []event{},
+		Events:     []enqueued{},
 		Deliveries: []deliveryOf{},
 		Decisions:  []decisionOf{},
 		Receivers:  []receiverOf{},

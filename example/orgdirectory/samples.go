@@ -10,7 +10,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 )
 
 // sample is a line of a file of payloads.
@@ -76,7 +76,7 @@ func parseSample(line []byte) (sample, error) {
 		return sample{}, errors.New(`"payload" is missing`)
 	}
 	s := sample{eventType: eventTypeOf(fields.Event), payload: fields.Payload}
-	if err := hierarchy.CheckEventType(s.eventType); err != nil {
+	if err := event.CheckType(s.eventType); err != nil {
 		return sample{}, fmt.Errorf("event %q: as an event type %w", fields.Event, err)
 	}
 	return s, nil

@@ -14,9 +14,9 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/example/internal/directory"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -114,7 +114,7 @@ func (w *world) subscribe(ctx context.Context, r role) error {
 			return err
 		}
 	}
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		Name:     r.name,
 		Site:     r.site,
 		URL:      receiver.URL(),

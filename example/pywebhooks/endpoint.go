@@ -8,7 +8,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // endpoint is a receiver of webhooks.
@@ -64,6 +64,6 @@ func (e *endpoint) posts() (posts []deliverytest.Request) {
 func (e *endpoint) challenges() int { return len(e.Requests()) - len(e.posts()) }
 
 // signedBy says whether a request is signed as PyWebhooks signs.
-func signedBy(secret hierarchy.Secret, r deliverytest.Request) bool {
+func signedBy(secret subscription.Secret, r deliverytest.Request) bool {
 	return dialect.PyWebhooksVerifier{}.Verify(r.Header, r.Body, []dialect.Secret{secret}, r.At) == nil
 }

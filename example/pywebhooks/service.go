@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/riverhook/riverhook/access"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const tables = `
@@ -27,7 +27,7 @@ var errNotYours = errors.New("you don't have access to this registration or it n
 type service struct {
 	events *outbox.Client
 	pool   *pgxpool.Pool
-	subs   *hierarchy.Subscriptions
+	subs   *subscription.Store
 	types  *outbox.EventTypes
 }
 
@@ -60,14 +60,14 @@ func (s *service) register(ctx context.Context, owner, event, description, data 
 
 // subscribe has the endpoint of an account hear of an event. The engine's store
 // requires an echo of it.
-func (s *service) subscribe(ctx context.Context, username, event string) (*hierarchy.Created, error) {
-	spec := hierarchy.SubscriptionSpec{
+func (s *service) subscribe(ctx context.Context, username, event string) (*subscription.Created, error) {
+	spec := subscription.Spec{
 		Name:         username,
 		Owner:        username,
 		Events:       []string{event},
 		Dialect:      "pywebhooks",
 		Schedule:     "pywebhooks",
-		Deactivation: &hierarchy.DeactivationRules{Failures: mostFailures},
+		Deactivation: &subscription.DeactivationRules{Failures: mostFailures},
 	}
 	err := s.pool.QueryRow(ctx, `SELECT endpoint FROM pywebhooks.account WHERE username = $1`, username).Scan(&spec.URL)
 	if err != nil {
@@ -105,12 +105,12 @@ func (s *service) changeEndpoint(ctx context.Context, username, endpoint string)
 		if _, err := tx.Exec(ctx, `UPDATE pywebhooks.account SET endpoint = $2 WHERE username = $1`, username, endpoint); err != nil {
 			return err
 		}
-		page, err := s.subs.ListTx(ctx, tx, &hierarchy.ListOpts{Owner: username})
+		page, err := s.subs.ListTx(ctx, tx, &subscription.ListOpts{Owner: username})
 		if err != nil {
 			return err
 		}
 		for _, sub := range page.Subscriptions {
-			if _, err := s.subs.UpdateTx(ctx, tx, sub.ID, hierarchy.SubscriptionUpdate{URL: &endpoint}); err != nil {
+			if _, err := s.subs.UpdateTx(ctx, tx, sub.ID, subscription.Update{URL: &endpoint}); err != nil {
 				return err
 			}
 			// One that has failed too often is given another chance.

@@ -15,9 +15,9 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/example/internal/program"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -37,8 +37,8 @@ const (
 type story struct {
 	*service
 
-	created   map[string]*hierarchy.Created // by owner
-	endpoints map[string]*endpoint          // by name
+	created   map[string]*subscription.Created // by owner
+	endpoints map[string]*endpoint             // by name
 	engine    *delivery.Engine
 	result    *report
 	show      *program.Console
@@ -79,7 +79,7 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 		Sealer: keys,
 		Verification: delivery.VerificationRules{
 			Interval: time.Millisecond, // the story has no time; leave it out in production
-			Require:  hierarchy.VerificationEcho,
+			Require:  subscription.VerificationEcho,
 			Schedule: delivery.Schedule{Delays: []time.Duration{time.Hour}},
 		},
 	})
@@ -89,7 +89,7 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 	app.subs = engine.Subscriptions()
 	s := &story{
 		service:   app,
-		created:   map[string]*hierarchy.Created{},
+		created:   map[string]*subscription.Created{},
 		endpoints: map[string]*endpoint{},
 		engine:    engine,
 		result:    result,
@@ -152,13 +152,13 @@ func (s *story) subscribeAll(ctx context.Context) error {
 			return err
 		}
 		s.created[who] = created
-		s.expectState(ctx, who, hierarchy.StatePendingVerification)
+		s.expectState(ctx, who, subscription.StatePendingVerification)
 	}
 	if err := s.run(ctx, 0); err != nil {
 		return err
 	}
-	s.expectState(ctx, bob, hierarchy.StateActive)
-	s.expectState(ctx, mallory, hierarchy.StatePendingVerification)
+	s.expectState(ctx, bob, subscription.StateActive)
+	s.expectState(ctx, mallory, subscription.StatePendingVerification)
 	return nil
 }
 
@@ -187,7 +187,7 @@ func (s *story) move(ctx context.Context) error {
 	if err := s.tell(ctx, 0, bob+"'s endpoint"); err != nil {
 		return err
 	}
-	s.expectState(ctx, bob, hierarchy.StateActive)
+	s.expectState(ctx, bob, subscription.StateActive)
 	s.endpoints[next].echoes.Store(true)
 	if err := s.run(ctx, 2*time.Hour); err != nil { // its next turn
 		return err
@@ -205,7 +205,7 @@ func (s *story) fail(ctx context.Context) error {
 	attempts := len(second.posts()) - before
 	s.result.Expectf(attempts == 4, "it was tried %d times, not 4", attempts)
 	s.show.Printf("It was tried %d times.", attempts)
-	s.expectState(ctx, bob, hierarchy.StateDeactivated)
+	s.expectState(ctx, bob, subscription.StateDeactivated)
 	return s.tell(ctx, 0)
 }
 
@@ -214,7 +214,7 @@ func (s *story) recover(ctx context.Context) error {
 	if err := s.changeEndpoint(ctx, bob, s.endpoints[third].URL()); err != nil {
 		return err
 	}
-	s.expectState(ctx, bob, hierarchy.StatePendingVerification)
+	s.expectState(ctx, bob, subscription.StatePendingVerification)
 	return s.tell(ctx, 0, third)
 }
 
@@ -290,7 +290,7 @@ func (s *story) tell(ctx context.Context, ahead time.Duration, to ...string) err
 	return nil
 }
 
-func (s *story) expectState(ctx context.Context, who string, want hierarchy.State) {
+func (s *story) expectState(ctx context.Context, who string, want subscription.State) {
 	sub, err := s.subs.Get(ctx, s.created[who].ID)
 	if err != nil {
 		s.result.Problemf("%s: %v", who, err)

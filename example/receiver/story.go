@@ -17,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/receiver"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -113,7 +114,7 @@ func (s *story) subscribe(ctx context.Context) (err error) {
 	}
 	s.task.Address = s.child.address() // it comes back there
 	for _, d := range s.dialects {
-		_, err := s.engine.Subscriptions().Create(ctx, hierarchy.SubscriptionSpec{
+		_, err := s.engine.Subscriptions().Create(ctx, subscription.Spec{
 			Name:     d.Name(),
 			URL:      s.url(d, s.task.Token),
 			Events:   []string{"user.*"},

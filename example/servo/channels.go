@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"github.com/riverhook/riverhook/delivery"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // responseChannel is the metadata of a webhook that names where its answers go.
@@ -21,7 +21,7 @@ type published struct {
 // channels are those of servo's pub/sub, which a real application has: here they only
 // keep what is published.
 type channels struct {
-	subscriptions *hierarchy.Subscriptions
+	subscriptions *subscription.Store
 
 	mu   sync.Mutex
 	all  []published

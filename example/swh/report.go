@@ -14,8 +14,8 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/example/internal/program"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // report is what happened, and what -json prints.
@@ -50,12 +50,12 @@ func (r *report) String() string {
 
 // follower is somebody who subscribes.
 type follower struct {
-	created  *hierarchy.Created
+	created  *subscription.Created
 	receiver *deliverytest.Receiver
 }
 
 // verifies says whether a secret alone is enough for the last request.
-func (f *follower) verifies(secret hierarchy.Secret) bool {
+func (f *follower) verifies(secret subscription.Secret) bool {
 	all := f.receiver.Requests()
 	if len(all) == 0 {
 		return false

@@ -13,9 +13,9 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/example/internal/program"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 const (
@@ -110,7 +110,7 @@ func (s *story) register(ctx context.Context) error {
 
 func (s *story) subscribe(ctx context.Context) error {
 	t := program.NewTable("subscription", "hears", "on the channel", "contact")
-	for _, spec := range []hierarchy.SubscriptionSpec{
+	for _, spec := range []subscription.Spec{
 		{
 			Name:     registry,
 			Events:   []string{originChange},

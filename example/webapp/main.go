@@ -22,6 +22,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func main() {
@@ -126,7 +127,7 @@ func (a *app) subscribe(w http.ResponseWriter, r *http.Request, u user) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	created, err := a.engine.Subscriptions().As(u.ID, a.rules).Create(r.Context(), hierarchy.SubscriptionSpec{
+	created, err := a.engine.Subscriptions().As(u.ID, a.rules).Create(r.Context(), subscription.Spec{
 		URL:    form.URL,
 		Events: form.Events,
 		Owner:  u.ID,
@@ -216,11 +217,11 @@ func reply(w http.ResponseWriter, answer any, err error) {
 		if err := json.NewEncoder(w).Encode(answer); err != nil {
 			slog.Warn("webapp: answer", "error", err)
 		}
-	case errors.Is(err, hierarchy.ErrInvalidSubscription): // names the field and the reason
+	case errors.Is(err, subscription.ErrInvalid): // names the field and the reason
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 	case errors.Is(err, access.ErrDenied):
 		http.Error(w, "this is not yours to do", http.StatusForbidden)
-	case errors.Is(err, hierarchy.ErrNotFound), errors.Is(err, delivery.ErrNotFound):
+	case errors.Is(err, subscription.ErrNotFound), errors.Is(err, delivery.ErrNotFound):
 		http.Error(w, "not found", http.StatusNotFound)
 	default:
 		slog.Error("webapp", "error", err)

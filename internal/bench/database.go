@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // poolSize is the same for the engine and for what it is compared with.
@@ -64,7 +64,7 @@ func openPool(ctx context.Context, databaseURL string, conns int) (*pgxpool.Pool
 // world is a database that has Riverhook's schema.
 type world struct {
 	pool *pgxpool.Pool
-	subs *hierarchy.Subscriptions
+	subs *subscription.Store
 	url  string
 }
 

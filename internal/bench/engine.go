@@ -11,9 +11,9 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/egress"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // sealingKey seals the signing secrets in every process of a run, as in production.
@@ -46,9 +46,9 @@ func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 
 // subscribe makes n subscriptions of the operator to one event type, all to the
 // same URL. Nobody is asked whether an operator may see a resource.
-func subscribe(ctx context.Context, subs *hierarchy.Subscriptions, eventType, url string, n int) error {
+func subscribe(ctx context.Context, subs *subscription.Store, eventType, url string, n int) error {
 	for range n {
-		_, err := subs.Create(ctx, hierarchy.SubscriptionSpec{
+		_, err := subs.Create(ctx, subscription.Spec{
 			Events:   []string{eventType},
 			Operator: true,
 			URL:      url,

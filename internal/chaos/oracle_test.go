@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/event"
 )
 
 const (
@@ -96,8 +96,8 @@ func (w *world) settle() {
 	}
 }
 
-// event is what is known of an event that was committed.
-type event struct {
+// eventOf is what is known of an event that was committed.
+type eventOf struct {
 	id       string
 	office   *node
 	kind     string
@@ -131,20 +131,20 @@ func (w *world) judge() {
 }
 
 // events reads what was committed and what became of it.
-func (w *world) events() map[string]*event {
+func (w *world) events() map[string]*eventOf {
 	ctx := w.t.Context()
 	nodes := map[uuid.UUID]*node{}
 	for _, n := range w.nodes {
 		nodes[n.id] = n
 	}
-	events, byIntent := map[string]*event{}, map[uuid.UUID]*event{}
+	events, byIntent := map[string]*eventOf{}, map[uuid.UUID]*eventOf{}
 	rows, err := w.pool.Query(ctx, `
 		SELECT l.event, l.office, l.type, l.at, coalesce(i.id, '00000000-0000-0000-0000-000000000000'), coalesce(s.state, ''),
 			coalesce(s.ended_at, 'infinity')
 		FROM app.ledger l LEFT JOIN app.all_intent i ON i.wire_id = l.event LEFT JOIN app.all_intent_state s ON s.intent_id = i.id`)
 	require.NoError(w.t, err)
 	var office uuid.UUID
-	var ev event
+	var ev eventOf
 	_, err = pgx.ForEachRow(rows, []any{&ev.id, &office, &ev.kind, &ev.least, &ev.intent, &ev.state, &ev.most}, func() error {
 		known := ev
 		known.office = nodes[office]
@@ -154,7 +154,7 @@ func (w *world) events() map[string]*event {
 		return nil
 	})
 	require.NoError(w.t, err)
-	each := func(query string, f func(ev *event, subscription uuid.UUID, text string, n int)) {
+	each := func(query string, f func(ev *eventOf, subscription uuid.UUID, text string, n int)) {
 		rows, err := w.pool.Query(ctx, query)
 		require.NoError(w.t, err)
 		var intent, subscription uuid.UUID
@@ -168,7 +168,7 @@ func (w *world) events() map[string]*event {
 		})
 		require.NoError(w.t, err)
 	}
-	became := func(ev *event, subscription uuid.UUID, text string, _ int) {
+	became := func(ev *eventOf, subscription uuid.UUID, text string, _ int) {
 		if had := ev.became[subscription]; had != "" {
 			text = had + " and " + text
 		}
@@ -179,18 +179,18 @@ func (w *world) events() map[string]*event {
 		UNION ALL SELECT intent_id, subscription_id, outcome, 0 FROM app.decision c
 		WHERE outcome <> 'waiting'`, became) // one that waited made way for its delivery
 	each(`SELECT d.intent_id, d.subscription_id, '', count(*)::integer FROM app.all_attempt a JOIN app.all_delivery d ON d.id = a.delivery_id
-		GROUP BY 1, 2`, func(ev *event, subscription uuid.UUID, _ string, n int) { ev.attempts[subscription] = n })
+		GROUP BY 1, 2`, func(ev *eventOf, subscription uuid.UUID, _ string, n int) { ev.attempts[subscription] = n })
 	each(`SELECT d.intent_id, d.subscription_id, '', (max(d.round) + count(*) FILTER (WHERE a.outcome IN ('timeout', 'unreachable')))::integer
 		FROM app.all_delivery d LEFT JOIN app.all_attempt a ON a.delivery_id = d.id
-		GROUP BY 1, 2`, func(ev *event, subscription uuid.UUID, _ string, n int) { ev.wanted[subscription] = n })
+		GROUP BY 1, 2`, func(ev *eventOf, subscription uuid.UUID, _ string, n int) { ev.wanted[subscription] = n })
 	each(`SELECT intent_id, coalesce(subscription_id, '00000000-0000-0000-0000-000000000000'), '', count(DISTINCT number)::integer
 		FROM app.cut GROUP BY 1, 2`,
-		func(ev *event, subscription uuid.UUID, _ string, n int) { ev.cuts[subscription] = n })
+		func(ev *eventOf, subscription uuid.UUID, _ string, n int) { ev.cuts[subscription] = n })
 	return events
 }
 
 // judgeEvent holds an event against its subscriptions.
-func (w *world) judgeEvent(ev *event, fault func(format string, args ...any)) {
+func (w *world) judgeEvent(ev *eventOf, fault func(format string, args ...any)) {
 	switch ev.state {
 	case "expanded":
 	case "cancelled": // it was erased, or its job cancelled by hand
@@ -201,7 +201,7 @@ func (w *world) judgeEvent(ev *event, fault func(format string, args ...any)) {
 	}
 	for _, s := range w.listeners {
 		all, ever := ev.office.under(s.site, ev.least, ev.most)
-		matches := hierarchy.MatchPattern(s.pattern, ev.kind)
+		matches := event.MatchPattern(s.pattern, ev.kind)
 		became := ev.became[s.id]
 		switch {
 		case became == "" && all && matches && s.inForce(ev.least, ev.most):
@@ -232,7 +232,7 @@ func (s *sub) inForce(least, most time.Time) bool {
 
 // judgeArrivals holds what the receiver has got against what was committed and what
 // was recorded.
-func (w *world) judgeArrivals(events map[string]*event, fault func(format string, args ...any)) {
+func (w *world) judgeArrivals(events map[string]*eventOf, fault func(format string, args ...any)) {
 	byURL := map[string]*sub{}
 	for _, s := range w.listeners {
 		for _, t := range s.touches {
@@ -240,7 +240,7 @@ func (w *world) judgeArrivals(events map[string]*event, fault func(format string
 		}
 	}
 	type place struct {
-		ev *event
+		ev *eventOf
 		s  *sub
 	}
 	counts := map[place]int{}
@@ -295,7 +295,7 @@ func (w *world) judgeArrivals(events map[string]*event, fault func(format string
 }
 
 // trace tells when an event arrived at a subscription and what was recorded of it.
-func (w *world) trace(ev *event, s *sub) string {
+func (w *world) trace(ev *eventOf, s *sub) string {
 	var text strings.Builder
 	for _, a := range w.receiver.all() {
 		if a.event == ev.id && strings.HasPrefix(a.endpoint, s.key+".") {
@@ -413,7 +413,7 @@ func (w *world) judgeQuestions(fault func(format string, args ...any)) {
 }
 
 // report says how much there was.
-func (w *world) report(events map[string]*event) {
+func (w *world) report(events map[string]*eventOf) {
 	states, became := map[string]int{}, map[string]int{}
 	for _, ev := range events {
 		states[ev.state]++

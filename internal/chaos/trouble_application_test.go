@@ -15,6 +15,7 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // nodesAt are the sites of a depth.
@@ -125,7 +126,7 @@ func (w *world) changeSubscription(ctx context.Context, r *rand.Rand) {
 	case what < 9:
 		next.url = endpoint(s.key, s.version+1)
 		do = func(tx pgx.Tx) error {
-			_, err := w.subs.UpdateTx(ctx, tx, s.id, hierarchy.SubscriptionUpdate{URL: new(w.receiver.url(s.key, s.version+1))})
+			_, err := w.subs.UpdateTx(ctx, tx, s.id, subscription.Update{URL: new(w.receiver.url(s.key, s.version+1))})
 			return err
 		}
 	default:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // trouble is one kind: what is done, and how long it is until the next time. Those
@@ -95,7 +96,7 @@ func (w *world) attempt(what string, f func(tx pgx.Tx) error) (moment, bool) {
 	}
 	for _, expected := range []error{
 		delivery.ErrDeliveryEnded, delivery.ErrDeliveryPending, delivery.ErrNotFound, delivery.ErrPayloadGone,
-		delivery.ErrSubscriptionDeactivated, delivery.ErrSubscriptionGone, hierarchy.ErrDeactivated, hierarchy.ErrNotFound,
+		delivery.ErrSubscriptionDeactivated, delivery.ErrSubscriptionGone, subscription.ErrDeactivated, hierarchy.ErrNotFound,
 		hierarchy.ErrSiteExists,
 	} {
 		if errors.Is(err, expected) {

@@ -22,6 +22,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // The owners of subscriptions. Those with a number can be removed.
@@ -46,7 +47,7 @@ type world struct {
 	outbox   *outbox.Client
 	sites    *hierarchy.Sites
 	console  *delivery.Engine // does not run; operators work with it
-	subs     *hierarchy.Subscriptions
+	subs     *subscription.Store
 	receiver *receiver
 	hostCode bool // of engines that are started fails
 	sameID   bool // an engine can have the name of one that was killed
@@ -301,7 +302,7 @@ func (w *world) subscribe(at *node, prefix, owner, pattern string) *sub {
 		pattern: pattern,
 		owner:   owner,
 	}
-	spec := hierarchy.SubscriptionSpec{
+	spec := subscription.Spec{
 		URL:      w.receiver.url(s.key, 0),
 		Events:   []string{pattern},
 		Owner:    owner,
@@ -335,7 +336,7 @@ func (w *world) subscribe(at *node, prefix, owner, pattern string) *sub {
 // operate subscribes the operator to what Riverhook says itself.
 func (w *world) operate() {
 	w.t.Helper()
-	_, err := w.subs.Create(w.t.Context(), hierarchy.SubscriptionSpec{
+	_, err := w.subs.Create(w.t.Context(), subscription.Spec{
 		URL:      w.receiver.url(steady+"operator", 0),
 		Events:   []string{"riverhook.**"},
 		Operator: true,
@@ -346,7 +347,7 @@ func (w *world) operate() {
 
 func (w *world) gate() {
 	w.t.Helper()
-	_, err := w.subs.Create(w.t.Context(), hierarchy.SubscriptionSpec{
+	_, err := w.subs.Create(w.t.Context(), subscription.Spec{
 		URL:    w.receiver.server.URL + "/gate",
 		Events: []string{"before:**"},
 		Owner:  steadyOwner,

@@ -44,9 +44,12 @@ var (
 	// One row for each folder of packages: a new one needs a new row. The row of a
 	// folder within another one counts for it alone.
 	directions = map[string]direction{
-		"access":   {theirs: stdlibOnly},
+		"access": {theirs: stdlibOnly},
 		"delivery": {
-			ours: []string{"access", "delivery/internal/*", "dialect", "egress", "filter", "hierarchy", "internal/*", "seal", "signing"},
+			ours: []string{
+				"access", "delivery/internal/*", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "signing",
+				"subscription",
+			},
 			http: true,
 		},
 		"dialect": {
@@ -54,19 +57,28 @@ var (
 			theirs: stdlibOnly,
 			http:   true,
 		},
-		"egress":    {theirs: []string{"code.dny.dev/ssrf"}, http: true},
+		"egress": {theirs: []string{"code.dny.dev/ssrf"}, http: true},
+		"event": {
+			ours:   []string{"internal/*"},
+			theirs: stdlibOnly,
+		},
 		"filter":    {theirs: slices.Concat(interpreter, []string{"go.yaml.in/yaml/v3", "golang.org/x/exp"})},
-		"hierarchy": {ours: []string{"access", "internal/*", "seal", "signing"}},
+		"hierarchy": {ours: []string{"access", "event", "internal/*"}},
 		"internal":  {ours: []string{"internal/*", "seal"}},
-		"manifest":  {ours: []string{"access", "hierarchy", "internal/*", "outbox", "seal", "signing"}},
-		"outbox":    {ours: []string{"access", "hierarchy", "internal/*", "seal", "signing"}},
+		"manifest": {
+			ours: []string{"access", "event", "hierarchy", "internal/*", "outbox", "seal", "signing", "subscription"},
+		},
+		"outbox": {ours: []string{"access", "event", "hierarchy", "internal/*"}},
 		"receiver": {
 			ours:   []string{"dialect", "signing"},
 			theirs: stdlibOnly,
 			http:   true,
 		},
-		"seal":    {theirs: stdlibOnly},
-		"signing": {theirs: stdlibOnly},
+		"seal":         {theirs: stdlibOnly},
+		"signing":      {theirs: stdlibOnly},
+		"subscription": {ours: []string{"access", "event", "hierarchy", "internal/*", "seal", "signing"}},
+
+		"internal/sitetree": {ours: []string{"access", "internal/*"}},
 
 		"delivery/internal/callbacks": {theirs: []string{"github.com/google/uuid"}},
 
@@ -298,6 +310,47 @@ func TestAWrongImportIsFound(t *testing.T) {
 			from: "hierarchy",
 			to:   module + "/internal/store",
 			ok:   true,
+		},
+		{
+			name: "hierarchy links subscription",
+			from: "hierarchy",
+			to:   module + "/subscription",
+		},
+		{
+			name: "hierarchy links seal",
+			from: "hierarchy",
+			to:   module + "/seal",
+		},
+		{
+			name: "subscription links hierarchy",
+			from: "subscription",
+			to:   module + "/hierarchy",
+			ok:   true,
+		},
+		{
+			name: "subscription links CEL",
+			from: "subscription",
+			to:   cel,
+		},
+		{
+			name: "subscription links egress",
+			from: "subscription",
+			to:   module + "/egress",
+		},
+		{
+			name: "subscription links filter",
+			from: "subscription",
+			to:   module + "/filter",
+		},
+		{
+			name: "subscription links net/http",
+			from: "subscription",
+			to:   "net/http",
+		},
+		{
+			name: "outbox links subscription",
+			from: "outbox",
+			to:   module + "/subscription",
 		},
 		{
 			name: "manifest links delivery",

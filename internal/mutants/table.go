@@ -83,7 +83,7 @@ var sending = []mutant{
 		decl: "associatedData",
 		old:  "p.ID, p.Subscription",
 		with: "uuid.Nil, uuid.Nil",
-		test: "hierarchy.TestASealedSecretThatWasMovedDoesNotOpen",
+		test: "subscription.TestASealedSecretThatWasMovedDoesNotOpen",
 	},
 	{
 		name: "sealed credentials open for another origin",
@@ -131,7 +131,7 @@ var sending = []mutant{
 		decl: "resealSecret",
 		old:  "AND k.value = $4",
 		with: "AND $4::bytea IS NOT NULL",
-		test: "hierarchy.TestARotationWhileSecretsAreResealedIsNotUndone",
+		test: "subscription.TestARotationWhileSecretsAreResealedIsNotUndone",
 	},
 
 	// One endpoint beside another.
@@ -235,15 +235,15 @@ var sending = []mutant{
 	},
 	{
 		name: "credentials follow the URL to another host",
-		file: "hierarchy/endpoint_auth.go",
+		file: "subscription/endpoint_auth.go",
 		decl: "checkCarried",
 		old:  "!sameOrigin(formerURL, sub.URL)",
 		with: "false",
-		test: "hierarchy.TestCredentialsDoNotFollowTheURLToAnotherHost",
+		test: "subscription.TestCredentialsDoNotFollowTheURLToAnotherHost",
 	},
 	{
 		name: "sealed headers are sent as they were",
-		file: "hierarchy/subscription_check.go",
+		file: "subscription/check.go",
 		decl: "apply",
 		old:  "u.SecretHeaders != nil || u.TLS",
 		with: "u.TLS",
@@ -376,10 +376,10 @@ var sending = []mutant{
 	},
 	{
 		name: "an international host is stored as it was typed",
-		file: "hierarchy/subscription_url.go",
+		file: "subscription/url.go",
 		decl: "asciiURL",
 		old:  "scheme + \"//\" + ascii + rest[len(name):], nil",
 		with: "scheme + \"//\" + rest, nil",
-		test: "hierarchy.TestAnInternationalHostIsStoredInASCII",
+		test: "subscription.TestAnInternationalHostIsStoredInASCII",
 	},
 }

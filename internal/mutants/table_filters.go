@@ -44,11 +44,11 @@ var filtering = []mutant{
 	},
 	{
 		name: "without a check every filter is taken",
-		file: "hierarchy/subscription_check.go",
+		file: "subscription/check.go",
 		decl: "checkFilter",
 		old:  "		return errors.New(\"must be empty:",
 		with: "		_ = errors.New(\"must be empty:",
-		test: "hierarchy.TestWithoutACheckAFilterIsRefused",
+		test: "subscription.TestWithoutACheckAFilterIsRefused",
 	},
 	{
 		name: "a run costs what it likes",

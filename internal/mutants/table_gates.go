@@ -4,11 +4,11 @@ package main
 var asking = []mutant{
 	{
 		name: "patterns of events match questions",
-		file: "hierarchy/eventtype.go",
+		file: "event/type.go",
 		decl: "MatchPattern",
 		old:  "if forQuestions != isQuestion {",
 		with: "if forQuestions && !isQuestion {",
-		test: "hierarchy.TestPatternsOfQuestions",
+		test: "event.TestPatternsOfQuestions",
 	},
 	{
 		name: "a question is not put to gates of umbrella types",
@@ -85,7 +85,7 @@ var asking = []mutant{
 		name: "rules for events are not for questions",
 		file: "delivery/history_rules.go",
 		decl: "of",
-		old:  "hierarchy.MatchPattern(rule.Pattern, event)",
+		old:  "event.MatchPattern(rule.Pattern, name)",
 		with: "event == rule.Pattern",
 		test: "delivery.TestRulesForEventsHoldForQuestionsAboutTheSame",
 	},

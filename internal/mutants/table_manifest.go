@@ -66,18 +66,18 @@ var manifesting = []mutant{
 	},
 	{
 		name: "credentials that the file changes are not noticed",
-		file: "hierarchy/subscription_diff.go",
+		file: "subscription/diff.go",
 		decl: "diffAuth",
 		old:  "return bytes.Equal(stored[kind], given[kind])",
 		with: "return bytes.Equal(stored[kind], given[kind]) || given[kind] != nil",
-		test: "hierarchy.TestADifferenceIsWhatAnUpdateHasToChange",
+		test: "subscription.TestADifferenceIsWhatAnUpdateHasToChange",
 	},
 	{
 		name: "credentials for another host are given before its URL is proven",
-		file: "hierarchy/subscription_diff.go",
+		file: "subscription/diff.go",
 		decl: "diffAuth",
 		old:  "if !waits {",
 		with: "if !waits || true {",
-		test: "hierarchy.TestAURLThatWaitsForItsProofIsNoDifference",
+		test: "subscription.TestAURLThatWaitsForItsProofIsNoDifference",
 	},
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/receiver"
 	"github.com/riverhook/riverhook/receiver/pginbox"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 func TestAnEngineThatRunsWhatIsDueLeavesTheInboxAlone(t *testing.T) {
@@ -64,7 +64,7 @@ func TestAnEngineAndAnInboxShareASchema(t *testing.T) {
 		require.NoError(t, err)
 		server := httptest.NewServer(handler)
 		t.Cleanup(server.Close)
-		sub, err := engine.Subscriptions().Create(t.Context(), hierarchy.SubscriptionSpec{
+		sub, err := engine.Subscriptions().Create(t.Context(), subscription.Spec{
 			URL:      server.URL + "/in",
 			Events:   []string{"user.*"},
 			Operator: true,

@@ -15,10 +15,10 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
-	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // bundle is a database with its store of subscriptions.
@@ -26,7 +26,7 @@ type bundle struct {
 	t    *testing.T
 	db   *pgxpool.Pool
 	keys seal.Sealer
-	subs *hierarchy.Subscriptions
+	subs *subscription.Store
 }
 
 func newBundle(t *testing.T) *bundle {
@@ -38,7 +38,7 @@ func newBundle(t *testing.T) *bundle {
 		db:   pgtest.Pool(t),
 		keys: keys,
 	}
-	b.subs, err = hierarchy.NewSubscriptions(b.db, &hierarchy.SubscriptionsConfig{
+	b.subs, err = subscription.NewStore(b.db, &subscription.Config{
 		CheckFilter: func(string) error { return nil },
 		CheckURL:    func(string) error { return nil },
 		Sealer:      keys,
@@ -53,9 +53,9 @@ func (b *bundle) opener(sealer seal.Sealer) *credentials.Opener {
 	return o
 }
 
-func (b *bundle) subscribe(c hierarchy.Credentials) credentials.Of {
+func (b *bundle) subscribe(c subscription.Credentials) credentials.Of {
 	b.t.Helper()
-	created, err := b.subs.Create(b.t.Context(), hierarchy.SubscriptionSpec{
+	created, err := b.subs.Create(b.t.Context(), subscription.Spec{
 		Credentials: c,
 		Events:      []string{"**"},
 		Owner:       "acme",
@@ -66,7 +66,7 @@ func (b *bundle) subscribe(c hierarchy.Credentials) credentials.Of {
 	return of(&created.Subscription)
 }
 
-func of(sub *hierarchy.Subscription) credentials.Of {
+func of(sub *subscription.Subscription) credentials.Of {
 	return credentials.Of{
 		SubscriptionID: sub.ID,
 		URL:            sub.URL,
@@ -105,7 +105,7 @@ func TestSecrets_CallsTheSealerOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	sealer := &counting{Sealer: b.keys}
-	o, sub := b.opener(sealer), b.subscribe(hierarchy.Credentials{})
+	o, sub := b.opener(sealer), b.subscribe(subscription.Credentials{})
 	stored := b.secrets(sub.SubscriptionID)
 
 	_, ok := o.RecallSecrets(sub.SubscriptionID, stored)
@@ -124,7 +124,7 @@ func TestSecrets_CallsTheSealerOnce(t *testing.T) {
 func TestSecrets_Fail(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	sub := b.subscribe(hierarchy.Credentials{})
+	sub := b.subscribe(subscription.Credentials{})
 	stored := b.secrets(sub.SubscriptionID)
 	other, err := seal.NewKeyset(seal.NewKey())
 	require.NoError(t, err)
@@ -157,15 +157,15 @@ func TestEndpoint_IsOpenedOnceForEachVersion(t *testing.T) {
 		return value
 	}
 
-	require.Empty(t, authorization(b.subscribe(hierarchy.Credentials{})))
+	require.Empty(t, authorization(b.subscribe(subscription.Credentials{})))
 	require.Zero(t, sealer.opened.Load())
-	before := b.subscribe(hierarchy.Credentials{Bearer: "b34rer"})
+	before := b.subscribe(subscription.Credentials{Bearer: "b34rer"})
 	require.Equal(t, "Bearer b34rer", authorization(before))
 	require.Equal(t, "Bearer b34rer", authorization(before))
 	require.EqualValues(t, 1, sealer.opened.Load())
 
-	changed, err := b.subs.Update(t.Context(), before.SubscriptionID, hierarchy.SubscriptionUpdate{
-		Credentials: &hierarchy.Credentials{Basic: &hierarchy.BasicCredentials{Username: "hooks", Password: "pass"}},
+	changed, err := b.subs.Update(t.Context(), before.SubscriptionID, subscription.Update{
+		Credentials: &subscription.Credentials{Basic: &subscription.BasicCredentials{Username: "hooks", Password: "pass"}},
 	})
 	require.NoError(t, err)
 	require.Equal(t, "Basic aG9va3M6cGFzcw==", authorization(of(changed)))
@@ -179,7 +179,7 @@ func TestEndpoint_IsOpenedOnceForEachVersion(t *testing.T) {
 func TestEndpoint_IsForOneOrigin(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	o, sub := b.opener(b.keys), b.subscribe(hierarchy.Credentials{Bearer: "b34rer"})
+	o, sub := b.opener(b.keys), b.subscribe(subscription.Credentials{Bearer: "b34rer"})
 	e, err := o.Endpoint(t.Context(), nil, sub)
 	require.NoError(t, err)
 
@@ -196,7 +196,7 @@ func TestEndpoint_IsForOneOrigin(t *testing.T) {
 func TestForgetUnused_OpensAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	o, sub := b.opener(b.keys), b.subscribe(hierarchy.Credentials{Bearer: "b34rer"})
+	o, sub := b.opener(b.keys), b.subscribe(subscription.Credentials{Bearer: "b34rer"})
 	e, err := o.Endpoint(t.Context(), nil, sub)
 	require.NoError(t, err)
 	again, err := o.Endpoint(t.Context(), nil, sub)
@@ -218,7 +218,7 @@ func TestAuthorization_KeepsATokenUntilItExpiresOrIsRefused(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"access_token": "token-%d", "token_type": "Bearer", "expires_in": 60}`, requests.Add(1))
 	}))
 	t.Cleanup(server.Close)
-	sub := b.subscribe(hierarchy.Credentials{OAuth2: &hierarchy.OAuth2Credentials{
+	sub := b.subscribe(subscription.Credentials{OAuth2: &subscription.OAuth2Credentials{
 		AuthStyle:    "header",
 		ClientID:     "hooks",
 		ClientSecret: "cl1ent-s3cret",
@@ -257,7 +257,7 @@ func TestAuthorization_ShowsNothingOfAFailure(t *testing.T) {
 		_, _ = w.Write([]byte("cl1ent-s3cret is wrong"))
 	}))
 	t.Cleanup(server.Close)
-	sub := b.subscribe(hierarchy.Credentials{OAuth2: &hierarchy.OAuth2Credentials{
+	sub := b.subscribe(subscription.Credentials{OAuth2: &subscription.OAuth2Credentials{
 		ClientID:     "hooks",
 		ClientSecret: "cl1ent-s3cret",
 		TokenURL:     server.URL,

@@ -1,0 +1,38 @@
+package subscription
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// Delete deletes a subscription, and its secrets for good. What it was sent
+// stays in the history. Its pending deliveries end cancelled. A second time is
+// an [ErrNotFound].
+func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
+	_, err := inTx(ctx, s.pool, "delete subscription", func(tx pgx.Tx) (struct{}, error) {
+		return struct{}{}, s.remove(ctx, tx, id)
+	})
+	return err
+}
+
+// DeleteTx is Delete in the caller's transaction.
+func (s *Store) DeleteTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	return failed("delete subscription", s.remove(ctx, tx, id))
+}
+
+func (s *Store) remove(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	q := s.in(tx)
+	ids, err := q.LockSubscriptionWithin(ctx, &store.LockSubscriptionWithinParams{ID: id, Under: string(s.cfg.RootSite)})
+	switch {
+	case err != nil:
+		return err
+	case len(ids) == 0:
+		return fmt.Errorf("subscription %s: %w", id, ErrNotFound)
+	}
+	return q.DeleteSubscriptions(ctx, store.UUIDs(ids))
+}

@@ -1,0 +1,120 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/riverhook/riverhook/internal/sealed"
+	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/text"
+	"github.com/riverhook/riverhook/signing"
+)
+
+// RevokeSecret deletes a secret for good, by its id of ListSecrets: nothing more
+// is signed with it. When it was the newest, the one before it lasts from then on.
+// The last one that signs is refused with [ErrLastSecret], and so is the newest where the
+// subscription's dialect cannot sign with the one before it: give the subscription a
+// new one with RotateOpts.Immediate.
+func (s *Store) RevokeSecret(ctx context.Context, id, secret uuid.UUID) error {
+	const action = "revoke secret"
+	for range maxAsked {
+		r, err := s.prepareRevocation(ctx, s.pool, id, secret)
+		if err != nil {
+			return failed(action, err)
+		}
+		_, err = inTx(ctx, s.pool, action, func(tx pgx.Tx) (struct{}, error) { return struct{}{}, s.revoke(ctx, tx, id, r) })
+		if !errors.Is(err, errMeanwhile) {
+			return err
+		}
+	}
+	return failed(action, errMeanwhile)
+}
+
+// RevokeSecretTx is RevokeSecret in the caller's transaction, in which the Sealer can be
+// asked.
+func (s *Store) RevokeSecretTx(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
+	r, err := s.prepareRevocation(ctx, tx, id, secret)
+	if err == nil {
+		err = s.revoke(ctx, tx, id, r)
+	}
+	return failed("revoke secret", err)
+}
+
+// revocation is one that was found good.
+type revocation struct {
+	secret  uuid.UUID
+	dialect string    // that signs with what is left
+	next    uuid.UUID // the newest that signs then
+}
+
+// prepareRevocation refuses to leave a dialect with a secret that it cannot sign with: it
+// can have changed since that was the newest. It asks the Sealer; what does not open is
+// no reason to keep another.
+func (s *Store) prepareRevocation(ctx context.Context, db store.DBTX, id, secret uuid.UUID) (*revocation, error) {
+	sub, err := s.fetch(ctx, db, id)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.listSecrets(ctx, db, id)
+	if err != nil {
+		return nil, err
+	}
+	r := &revocation{secret: secret, dialect: sub.Dialect}
+	next, err := r.left(rows)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s of subscription %s: %w", secret, id, err)
+	}
+	r.next = next.ID
+	newest := slices.IndexFunc(rows, func(row store.ListSecretsRow) bool { return !row.Pending })
+	if rows[newest].ID != secret {
+		return r, nil
+	}
+	opened, err := s.box.Open(ctx, sealed.Secret(next.ID, id), sealed.Value{Bytes: next.Value, Sealed: next.Sealed})
+	if err != nil {
+		return r, ctx.Err()
+	}
+	left, err := signing.ReadSecret(string(opened))
+	if err == nil {
+		err = s.cfg.checkSecret(sub.Dialect, left)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s cannot sign with the one before it: %w", ErrLastSecret, text.Quote(sub.Dialect), err)
+	}
+	return r, nil
+}
+
+// left is the newest that signs when the secret is gone.
+func (r *revocation) left(rows []store.ListSecretsRow) (store.ListSecretsRow, error) {
+	if !slices.ContainsFunc(rows, func(row store.ListSecretsRow) bool { return row.ID == r.secret }) {
+		return store.ListSecretsRow{}, ErrNotFound
+	}
+	i := slices.IndexFunc(rows, func(row store.ListSecretsRow) bool { return !row.Pending && row.ID != r.secret })
+	if i < 0 {
+		return store.ListSecretsRow{}, ErrLastSecret
+	}
+	return rows[i], nil
+}
+
+func (s *Store) revoke(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *revocation) error {
+	sub, err := s.lock(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	rows, err := s.listSecrets(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	next, err := r.left(rows)
+	switch {
+	case err != nil:
+		return fmt.Errorf("secret %s of subscription %s: %w", r.secret, id, err)
+	case sub.Dialect != r.dialect || next.ID != r.next:
+		return errMeanwhile
+	}
+	return s.in(tx).RevokeSecret(ctx, &store.RevokeSecretParams{ID: r.secret, SubscriptionID: id})
+}

@@ -1,0 +1,437 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/sealed"
+	"github.com/riverhook/riverhook/internal/sitetree"
+	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/text"
+	"github.com/riverhook/riverhook/seal"
+)
+
+const (
+	minTimeout        = time.Second
+	defaultMaxTimeout = time.Minute
+)
+
+// Config is what a store of subscriptions may hold.
+type Config struct {
+	// CheckFilter says why a filter is refused, without a value of any event:
+	// filter.Check, or the engine's own. It is called before a connection is
+	// taken. Default: filters are refused.
+	CheckFilter func(expr string) error
+
+	// CheckSecret says why requests of a dialect cannot be signed with a secret, without
+	// showing it: dialect.Registry.CheckSecret. It must be pure. Default: for each dialect
+	// the forms of Standard Webhooks will do, and a text will not.
+	CheckSecret func(dialect string, secret Secret) error
+
+	// CheckURL says why a URL is refused, without showing a credential in it:
+	// egress.Policy.CheckURL. It is called before a connection is taken.
+	// Required.
+	CheckURL func(rawURL string) error
+
+	// Dialects are the names that a subscription may name. Default: any.
+	Dialects []string
+
+	// KnowsSchedule says whether the name of a retry schedule that is not among Schedules
+	// may be named as well. Default: it may not.
+	KnowsSchedule func(name string) bool
+
+	// MaxPerOwner is how many subscriptions an owner may have that are not
+	// deleted, in whatever state. Those of the operator are not counted. Beyond it
+	// is an [ErrLimit]. Default: 100. -1 is no limit.
+	MaxPerOwner int
+
+	// MaxPerSite is how many subscriptions that are not deleted, of whomever and
+	// in whatever state, there may be at one site, not counting those below it:
+	// all of them can hear of one event. Beyond it is an [ErrLimit]. Sites that
+	// move take their subscriptions along. Default: 1000. -1 is no limit.
+	MaxPerSite int
+
+	// MaxTimeout is the longest timeout of an attempt that a subscription may
+	// ask for, at least 1 s. Default: 60 s.
+	MaxTimeout time.Duration
+
+	// Permissions are those that a subscription may name; one that names none has
+	// "view", which is then to be one of them. It is for what is created and for what is
+	// given another permission. Default: any.
+	Permissions []string
+
+	// RequireVerification is the method by which the URLs of subscriptions that
+	// name none must be proven: those that are created, and each new URL. One that
+	// proves less is refused: of all methods "challenge" proves the most, "echo" and
+	// "rest_hooks" less, and "cloudevents" the least. Default: they need no proof.
+	RequireVerification Verification
+
+	// RequireSite refuses a subscription at a path that is not in the table of
+	// sites, where a Resolver whose tree is a Sites would not find it. Default:
+	// any path that is not a former one.
+	RequireSite bool
+
+	// RootSite confines the store to a site and what is below it: subscriptions
+	// elsewhere are [ErrNotFound] and in no list, and are neither made nor moved
+	// there; MaxPerOwner counts those here. It is the site's present path: for a site
+	// that moves make another store. See also [Store.Within]. Default: "/".
+	RootSite hierarchy.Path
+
+	// Schedules are the names of retry schedules that a subscription may name.
+	// Default: any.
+	Schedules []string
+
+	// Schema is the Postgres schema. Default: "riverhook".
+	Schema string
+
+	// Sealer seals signing secrets before they are stored, and opens them: a
+	// seal.Keyset, or an AEAD of Tink. seal.Clear() stores them in clear. It must
+	// be that of the engines. Required.
+	Sealer seal.Sealer
+
+	// Tree says which sites are above a site: that of the engines. See
+	// DeleteByOwnerOpts.Above and [Store.Ancestors]. Default: [hierarchy.Paths].
+	Tree hierarchy.Tree
+
+	// Verifications are the methods that a subscription may name. Default: all.
+	Verifications []Verification
+}
+
+func (c Config) withDefaults() Config {
+	if c.CheckSecret == nil {
+		c.CheckSecret = checkStandardSecret
+	}
+	c.Dialects = slices.Clone(c.Dialects)
+	if c.MaxPerOwner == 0 {
+		c.MaxPerOwner = defaultMaxPerOwner
+	}
+	if c.MaxPerSite == 0 {
+		c.MaxPerSite = defaultMaxPerSite
+	}
+	if c.MaxTimeout == 0 {
+		c.MaxTimeout = defaultMaxTimeout
+	}
+	c.RootSite = sitetree.OrRoot(c.RootSite)
+	c.Permissions = slices.Clone(c.Permissions)
+	c.Schedules = slices.Clone(c.Schedules)
+	c.Verifications = slices.Clone(c.Verifications)
+	if c.Schema == "" {
+		c.Schema = store.DefaultSchema
+	}
+	if c.Tree == nil {
+		c.Tree = hierarchy.Paths
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.CheckURL == nil:
+		return errors.New("CheckURL: is required; egress.Policy has one")
+	case c.MaxPerOwner < noLimit:
+		return fmt.Errorf("MaxPerOwner: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerOwner)
+	case c.MaxPerSite < noLimit:
+		return fmt.Errorf("MaxPerSite: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerSite)
+	case c.MaxTimeout < minTimeout:
+		return fmt.Errorf("MaxTimeout: is %v; must be at least %v", c.MaxTimeout, minTimeout)
+	}
+	if _, err := hierarchy.ParsePath(string(c.RootSite)); err != nil {
+		return fmt.Errorf("RootSite: %w", err)
+	}
+	if err := store.CheckSchema(c.Schema); err != nil {
+		return fmt.Errorf("Schema: %w", err)
+	}
+	if err := sealed.Check(c.Sealer); err != nil {
+		return fmt.Errorf("Sealer: %w", err)
+	}
+	for _, name := range c.Permissions {
+		if name == "" || checkLine(name, text.MaxID) != nil {
+			return fmt.Errorf("Permissions: %s is no name of a permission", text.Quote(name))
+		}
+	}
+	return c.checkTree()
+}
+
+// Subscriptions keeps subscriptions and their secrets. It is safe for concurrent
+// use.
+//
+// Each method has a form that ends in Tx and works in the caller's transaction:
+// nothing of it is seen before the commit, and a rollback undoes it. An error of
+// this package's own leaves that transaction usable. The store does not decide
+// who may subscribe where: whoever may call Create at "/" hears every tenant. What
+// [Store.As] returns asks for each principal, and [Store.Within]
+// confines a store to one tenant.
+type Store struct {
+	box  *sealed.Box
+	cfg  Config
+	pool *pgxpool.Pool
+}
+
+// NewStore returns a store. cfg must have a CheckURL and a Sealer.
+func NewStore(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
+	if cfg == nil {
+		cfg = &Config{}
+	}
+	c := cfg.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, failed("new store", err)
+	}
+	if pool == nil {
+		return nil, failed("new store", errNoPool)
+	}
+	return &Store{
+		box:  sealed.NewBox(c.Sealer),
+		cfg:  c,
+		pool: pool,
+	}, nil
+}
+
+// Create checks the specification and stores it as a new subscription, with its
+// secret, sealed. Created.Secret shows it, and nothing but Secrets does again. An
+// [*InvalidError] names the first field that is refused, a
+// [*LimitError] the limit that is reached. Those who create for the same owner or
+// at the same site wait for one another until their transactions end.
+func (s *Store) Create(ctx context.Context, spec Spec) (*Created, error) {
+	const action = "create subscription"
+	n, err := s.prepare(ctx, spec)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Created, error) { return s.insert(ctx, tx, n) })
+}
+
+// CreateTx is Create in the caller's transaction, in which the Sealer is asked. Two transactions that create
+// several each, for the same owners or at the same sites in another order, can
+// deadlock, and under a stricter isolation than READ COMMITTED the second of two
+// fails with SQLSTATE 40001: run it again.
+func (s *Store) CreateTx(ctx context.Context, tx pgx.Tx, spec Spec) (*Created, error) {
+	const action = "create subscription"
+	n, err := s.prepare(ctx, spec)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	created, err := s.insert(ctx, tx, n)
+	return outcome(action, created, err)
+}
+
+// Get returns a subscription, or [ErrNotFound].
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (*Subscription, error) {
+	return s.get(ctx, s.pool, id)
+}
+
+// GetTx is Get in the caller's transaction.
+func (s *Store) GetTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Subscription, error) {
+	return s.get(ctx, tx, id)
+}
+
+// Update changes fields of a subscription and returns it as it is now. Only the
+// fields that are given are checked; a site that is full is an [ErrLimit]. Another dialect
+// must be able to sign with the newest secret.
+// Deliveries that are pending go out by the new values. Another URL begins with a
+// record of its own: neither an open circuit nor failures of the former one count
+// for it. A wait that the endpoint has asked for stays if scheme, host and port do.
+func (s *Store) Update(ctx context.Context, id uuid.UUID, u Update) (*Subscription, error) {
+	const action = "update subscription"
+	if err := s.cfg.checkUpdate(&u); err != nil {
+		return nil, failed(action, err)
+	}
+	for range maxAsked {
+		p, err := s.prepareUpdate(ctx, s.pool, id, u)
+		if err != nil {
+			return nil, failed(action, err)
+		}
+		sub, err := inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, p) })
+		if !errors.Is(err, errMeanwhile) {
+			return sub, err
+		}
+	}
+	return nil, failed(action, errMeanwhile)
+}
+
+// UpdateTx is Update in the caller's transaction, in which the Sealer is asked for
+// what is sealed.
+func (s *Store) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u Update) (*Subscription, error) {
+	const action = "update subscription"
+	if err := s.cfg.checkUpdate(&u); err != nil {
+		return nil, failed(action, err)
+	}
+	p, err := s.prepareUpdate(ctx, tx, id, u)
+	if err != nil {
+		return nil, failed(action, err)
+	}
+	sub, err := s.update(ctx, tx, id, u, p)
+	return outcome(action, sub, err)
+}
+
+func (s *Store) prepare(ctx context.Context, spec Spec) (*newSubscription, error) {
+	n, err := s.cfg.prepare(spec)
+	if err != nil {
+		return nil, err
+	}
+	return n, s.sealNew(ctx, n)
+}
+
+func (s *Store) sealNew(ctx context.Context, n *newSubscription) (err error) {
+	n.given.URL = &n.sub.URL
+	if n.auth, err = s.sealAuth(ctx, s.pool, n.sub.ID, n.given); err != nil {
+		return err
+	}
+	n.sealed, err = s.seal(ctx, n.sub.ID, n.secret)
+	return err
+}
+
+func (s *Store) in(db store.DBTX) *store.Queries { return store.In(db, s.cfg.Schema) }
+
+func (s *Store) insert(ctx context.Context, tx pgx.Tx, n *newSubscription) (*Created, error) {
+	if err := s.lockPlaces(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := s.checkPlace(ctx, tx, n.sub.Site); err != nil {
+		return nil, err
+	}
+	if err := s.passGates(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
+		return nil, err
+	}
+	if err := s.checkLimits(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
+		return nil, err
+	}
+	row, err := s.in(tx).InsertSubscription(ctx, n.params())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.storeAuth(ctx, tx, n.auth, n.sub.URL); err != nil {
+		return nil, err
+	}
+	sub, err := subscriptionOf(row)
+	if err != nil {
+		return nil, err
+	}
+	if sub.unproven() {
+		if err := s.setChallenge(ctx, tx, sub); err != nil {
+			return nil, err
+		}
+	}
+	return &Created{Subscription: *sub, Secret: n.secret}, nil
+}
+
+func (s *Store) get(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
+	sub, err := s.fetch(ctx, db, id)
+	return outcome("get subscription", sub, err)
+}
+
+func (s *Store) fetch(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
+	row, err := s.in(db).GetSubscription(ctx, id)
+	if err != nil {
+		return nil, store.Found(err, "subscription "+id.String())
+	}
+	return s.confined(row)
+}
+
+func (s *Store) update(
+	ctx context.Context, tx pgx.Tx, id uuid.UUID, u Update, p *preparedUpdate,
+) (*Subscription, error) {
+	if u.Site != nil {
+		if err := s.lockPlaces(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
+	sub, err := s.lock(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	former := *sub
+	u.apply(sub)
+	if u.Permission != nil {
+		if err := s.cfg.checkPermission(sub); err != nil {
+			return nil, err
+		}
+	}
+	if sub.Dialect != former.Dialect {
+		if err := s.stillSignedBy(ctx, tx, id, p.signedBy); err != nil {
+			return nil, err
+		}
+	}
+	challenged, err := s.cfg.settleURL(u, former, sub)
+	if err != nil {
+		return nil, err
+	}
+	if err := u.checkCarried(sub, former.URL); err != nil {
+		return nil, err
+	}
+	if u.Site != nil {
+		if err := s.settleSite(ctx, tx, sub, former.Site); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.storeAuth(ctx, tx, p.auth, sub.URL); err != nil {
+		return nil, err
+	}
+	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub, former.URL))
+	if err != nil {
+		return nil, err
+	}
+	if challenged {
+		if err := s.setChallenge(ctx, tx, sub); err != nil {
+			return nil, err
+		}
+	}
+	return subscriptionOf(row)
+}
+
+// settleSite lets a subscription have the site that an update has given it.
+func (s *Store) settleSite(ctx context.Context, tx pgx.Tx, sub *Subscription, former hierarchy.Path) error {
+	if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
+		return err
+	}
+	sub.stranded = false
+	if sub.Site == former {
+		return nil
+	}
+	if err := s.passGates(ctx, tx, sub.Owner, sub.Site); err != nil {
+		return err
+	}
+	return s.checkLimits(ctx, tx, "", sub.Site)
+}
+
+// lock keeps a subscription from changing until the transaction ends.
+func (s *Store) lock(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Subscription, error) {
+	row, err := s.in(tx).LockSubscription(ctx, id)
+	if err != nil {
+		return nil, store.Found(err, "subscription "+id.String())
+	}
+	return s.confined(row)
+}
+
+// lockPlaces keeps sites where they are until the transaction ends. It comes
+// before any lock of a subscription, as when a site moves.
+func (s *Store) lockPlaces(ctx context.Context, tx pgx.Tx) error {
+	return s.in(tx).ShareSites(ctx)
+}
+
+// checkPlace refuses a former path: what happens there is told at another site.
+// It does not follow the path, for that of a deleted site leads to one that
+// hears more.
+func (s *Store) checkPlace(ctx context.Context, tx pgx.Tx, site hierarchy.Path) error {
+	place, err := s.in(tx).Placement(ctx, string(site))
+	switch {
+	case err != nil:
+		return err
+	case place.NowAt != "":
+		reason := fmt.Sprintf("%q is a former path", site)
+		if s.cfg.RootSite.Contains(hierarchy.Path(place.NowAt)) {
+			reason += fmt.Sprintf("; it leads to %q now", place.NowAt)
+		}
+		return &InvalidError{Field: "Site", Reason: reason}
+	case s.cfg.RequireSite && place.ID == "":
+		return &InvalidError{Field: "Site", Reason: fmt.Sprintf("there is no site %q", site)}
+	}
+	return nil
+}
