@@ -53,7 +53,7 @@ func TestAnOwnerHasNoMoreSubscriptionsThanTheLimit(t *testing.T) {
 		Of:    "ada",
 	}, *limit)
 	require.EqualError(t, err,
-		`hierarchy: create subscription: owner "ada" has as many subscriptions as Config.MaxPerOwner allows, which is 2`)
+		`subscription: create subscription: owner "ada" has as many subscriptions as Config.MaxPerOwner allows, which is 2`)
 
 	for range 3 {
 		_, err = subs.Create(t.Context(), ownedBy("", "/a"))

@@ -414,7 +414,7 @@ func TestABadListingNamesTheOption(t *testing.T) {
 		"Under: invalid path \"":  {Under: "/a/"},
 	} {
 		_, err := listedSites(sites.List(t.Context(), &opts))
-		require.ErrorContains(t, err, "subscription: list sites: "+why)
+		require.ErrorContains(t, err, "hierarchy: list sites: "+why)
 	}
 	_, err := subs.DeleteByOwner(t.Context(), "ada", &DeleteByOwnerOpts{Under: "a"})
 	require.ErrorContains(t, err, "Under: ")
