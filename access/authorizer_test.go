@@ -32,7 +32,7 @@ func by(principal string, verb access.Verb) access.Action {
 	}
 }
 
-func TestAGuardFailsClosed(t *testing.T) {
+func TestGuard_FailsClosed(t *testing.T) {
 	t.Parallel()
 	yes := access.AuthorizerFunc(func(context.Context, access.Action) error { return nil })
 	down := errors.New("down")
@@ -70,7 +70,7 @@ func TestAGuardFailsClosed(t *testing.T) {
 	require.ErrorIs(t, access.NewGuard(yes).Authorize(ctx, by("ann", access.VerbView)), context.Canceled)
 }
 
-func TestAGuardWaitsFiveSecondsForAnAnswer(t *testing.T) {
+func TestGuard_WaitsFiveSecondsForAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
@@ -85,7 +85,7 @@ func TestAGuardWaitsFiveSecondsForAnAnswer(t *testing.T) {
 	})
 }
 
-func TestAGuardAsksABatchOnceAndForNobodyNever(t *testing.T) {
+func TestGuard_AsksABatchOnceAndForNobodyNever(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	guard := access.NewGuard(manyFunc(func(_ context.Context, as []access.Action) []error {

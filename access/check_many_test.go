@@ -8,7 +8,7 @@ import (
 )
 
 // From outside it is a race which of the two is seen first.
-func TestAnAnswerGivenAfterTheContextIsDoneDoesNotCount(t *testing.T) {
+func TestCheckMany_AnAnswerAfterTheContextIsDoneDoesNotCount(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	e := &entry{name: "default checker"}

@@ -39,7 +39,7 @@ func about(kind, principal string) access.Request {
 	}
 }
 
-func TestRegistryWiring(t *testing.T) {
+func TestRegistry_HasOneCheckerForEachKindAndAllowsNothingElse(t *testing.T) {
 	t.Parallel()
 
 	setup := func(t *testing.T) *access.Registry {
@@ -110,7 +110,7 @@ func TestRegistryWiring(t *testing.T) {
 	})
 }
 
-func TestRegistryCheckMany(t *testing.T) {
+func TestRegistry_CheckManyAnswersEachByTheCheckerOfItsKind(t *testing.T) {
 	t.Parallel()
 
 	setup := func(t *testing.T, checkers map[string]access.Checker) *access.Registry {
@@ -265,7 +265,7 @@ func TestRegistryCheckMany(t *testing.T) {
 	})
 }
 
-func TestRegistryDeadline(t *testing.T) {
+func TestRegistry_GivesEachCallADeadline(t *testing.T) {
 	t.Parallel()
 
 	t.Run("EndsTheContextOfACallAfterFiveSecondsByDefault", func(t *testing.T) {
@@ -321,7 +321,7 @@ func TestRegistryDeadline(t *testing.T) {
 	})
 }
 
-func TestRequestCarriesWhatADeletedResourceIsJudgedBy(t *testing.T) {
+func TestRequest_CarriesWhatADeletedResourceIsJudgedBy(t *testing.T) {
 	t.Parallel()
 	r, err := access.NewRegistry(nil)
 	require.NoError(t, err)

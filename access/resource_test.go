@@ -10,7 +10,7 @@ import (
 	"github.com/riverhook/riverhook/access"
 )
 
-func TestResourceReadsAsKindAndID(t *testing.T) {
+func TestResource_ReadsAsKindAndID(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "user:42", access.Resource{Kind: "user", ID: "42"}.String())
 	require.Equal(t, "user", access.Resource{Kind: "user"}.String())

@@ -23,7 +23,7 @@ func managersOf(managed map[string][]access.Path) func(context.Context, string, 
 
 func oneOperator(_ context.Context, principal string) (bool, error) { return principal == "root", nil }
 
-func TestSiteManagersKeepTheContract(t *testing.T) {
+func TestSiteManagers_KeepTheContract(t *testing.T) {
 	t.Parallel()
 	auth := &access.SiteManagers{IsManager: managersOf(map[string][]access.Path{"max": {"/a"}, "top": {"/"}}), IsOperator: oneOperator}
 	at := func(principal string, verb access.Verb, site access.Path) access.Action {
@@ -100,7 +100,7 @@ func TestSiteManagersKeepTheContract(t *testing.T) {
 }
 
 // Everything that may be asked of a small world, against rules in other words.
-func TestSiteManagersDecideAsAModelDoes(t *testing.T) {
+func TestSiteManagers_DecideAsAModelDoes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		sites := []access.Path{"/", "/a", "/a/b", "/a/b/c", "/ab", "/d"}
@@ -157,7 +157,7 @@ func TestSiteManagersDecideAsAModelDoes(t *testing.T) {
 	})
 }
 
-func TestSiteManagersAllowNothingThatTheyCannotKnow(t *testing.T) {
+func TestSiteManagers_AllowNothingThatTheyCannotKnow(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
 	chainOf := func(chain []access.Path, err error) func(context.Context, access.Path) ([]access.Path, error) {
@@ -189,7 +189,7 @@ func TestSiteManagersAllowNothingThatTheyCannotKnow(t *testing.T) {
 
 // A site that is not known counts as the nearest above it that is; where that is
 // "/", nobody but an operator may subscribe.
-func TestWhatIsCreatedAtASiteThatLeadsToTheRootIsForOperators(t *testing.T) {
+func TestSiteManagers_LeaveWhatLeadsToTheRootToOperators(t *testing.T) {
 	t.Parallel()
 	auth := &access.SiteManagers{
 		Ancestors:  func(context.Context, access.Path) ([]access.Path, error) { return []access.Path{"/"}, nil },

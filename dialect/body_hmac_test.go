@@ -15,7 +15,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 )
 
-func TestBodyHMAC(t *testing.T) {
+func TestBodyHMAC_SignsAndVerifiesByTheWholeTextOfASecret(t *testing.T) {
 	t.Parallel()
 	body, secret := []byte("{}"), parse(t, secretText)
 	format := dialect.BodyHMAC{Header: "X-Signature", Prefix: "a="}
@@ -116,7 +116,7 @@ func TestVerifiers_HexInUpperCasePasses(t *testing.T) {
 	}
 }
 
-func TestHubTakesSHA1OnlyWhereItIsAllowedAndTheOnlyOne(t *testing.T) {
+func TestHub_TakesSHA1OnlyWhereItIsAllowedAndTheOnlyOne(t *testing.T) {
 	t.Parallel()
 	body, secrets := []byte("{}"), []dialect.Secret{parse(t, secretText)}
 	h, err := dialect.HubSigner{SHA1: true}.Sign(dialect.SignInput{Body: body, Secrets: secrets})

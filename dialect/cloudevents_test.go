@@ -16,7 +16,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 )
 
-func TestCloudEventsEnvelope(t *testing.T) {
+func TestCloudEventsEnvelope_HasAttributesOfItsOwnAndAnyData(t *testing.T) {
 	t.Parallel()
 	ev := dialect.Event{
 		ID:           "msg_1",
@@ -162,7 +162,7 @@ func TestCloudEventsEnvelope(t *testing.T) {
 }
 
 // What a value says comes back by the rules of the HTTP binding, section 3.1.3.2.
-func TestCloudEventsBinaryEncodesWhatHTTPCannotCarry(t *testing.T) {
+func TestCloudEventsBinary_EncodesWhatHTTPCannotCarry(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.StringMatching(`[ -~é€😀]{1,20}`).Draw(t, "subject")
@@ -187,7 +187,7 @@ func TestCloudEventsBinaryEncodesWhatHTTPCannotCarry(t *testing.T) {
 	})
 }
 
-func TestCloudEventsVerifierInBinaryModeNeedsWhatCloudEventsRequires(t *testing.T) {
+func TestCloudEventsVerifier_InBinaryModeNeedsWhatCloudEventsRequires(t *testing.T) {
 	t.Parallel()
 	at, secrets := time.Unix(1700000000, 0), []dialect.Secret{parse(t, secretText)}
 	d := dialect.CloudEventsBinary()

@@ -14,7 +14,7 @@ import (
 
 var standardHeaders = []string{"webhook-id", "webhook-timestamp", "webhook-signature"}
 
-func TestStandardKeepsTheContract(t *testing.T) {
+func TestStandard_KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
 		Dialect:       dialect.Standard(),
@@ -24,7 +24,7 @@ func TestStandardKeepsTheContract(t *testing.T) {
 	})
 }
 
-func TestStandardKeepsTheContractWithAnotherTolerance(t *testing.T) {
+func TestStandard_KeepsTheContractWithAnotherTolerance(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
 		Dialect:       dialect.Standard(),
@@ -34,12 +34,12 @@ func TestStandardKeepsTheContractWithAnotherTolerance(t *testing.T) {
 	})
 }
 
-func TestPlainKeepsTheContract(t *testing.T) {
+func TestPlain_KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{Dialect: dialect.Plain()})
 }
 
-func TestHubKeepsTheContract(t *testing.T) {
+func TestHub_KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
 		Dialect:         dialect.Hub(),
@@ -49,7 +49,7 @@ func TestHubKeepsTheContract(t *testing.T) {
 	})
 }
 
-func TestHubWithSHA1KeepsTheContract(t *testing.T) {
+func TestHub_WithSHA1KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	d, err := dialect.NewCustom(&dialect.CustomConfig{
 		Base:   dialect.Hub(),
@@ -78,7 +78,7 @@ func (sha1Alone) Verify(h http.Header, body []byte, secrets []dialect.Secret, no
 	return dialect.HubVerifier{SHA1: true}.Verify(old, body, secrets, now)
 }
 
-func TestStripeKeepsTheContract(t *testing.T) {
+func TestStripe_KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
 		Dialect:       dialect.Stripe(),
@@ -88,7 +88,7 @@ func TestStripeKeepsTheContract(t *testing.T) {
 	})
 }
 
-func TestPyWebhooksKeepsTheContract(t *testing.T) {
+func TestPyWebhooks_KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
 		Dialect:         dialect.PyWebhooks(),
@@ -98,7 +98,7 @@ func TestPyWebhooksKeepsTheContract(t *testing.T) {
 	})
 }
 
-func TestServoKeepsTheContract(t *testing.T) {
+func TestServo_KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
 		Dialect:         dialect.Servo(),
@@ -108,7 +108,7 @@ func TestServoKeepsTheContract(t *testing.T) {
 	})
 }
 
-func TestCloudEventsKeepsTheContract(t *testing.T) {
+func TestCloudEvents_KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
 		Dialect:       dialect.CloudEvents(),
@@ -118,7 +118,7 @@ func TestCloudEventsKeepsTheContract(t *testing.T) {
 	})
 }
 
-func TestCloudEventsBinaryKeepsTheContract(t *testing.T) {
+func TestCloudEventsBinary_KeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dialecttest.Run(t, dialecttest.Case{
 		Dialect:       dialect.CloudEventsBinary(),
@@ -128,7 +128,7 @@ func TestCloudEventsBinaryKeepsTheContract(t *testing.T) {
 	})
 }
 
-func TestACustomDialectOfAllPartsKeepsTheContract(t *testing.T) {
+func TestCustom_OfAllPartsKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	signature := dialect.BodyHMAC{Header: "X-Signature", Prefix: "hmac "}
 	d, err := dialect.NewCustom(&dialect.CustomConfig{
@@ -152,7 +152,7 @@ func TestACustomDialectOfAllPartsKeepsTheContract(t *testing.T) {
 
 // Any dialect can have the headers of Standard Webhooks beside its own, and keeps
 // its own contract and theirs.
-func TestADialectWithTheStandardHeadersBesideItsOwnKeepsBothContracts(t *testing.T) {
+func TestCustom_WithTheStandardHeadersBesideItsOwnKeepsBothContracts(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		base     *dialect.Custom

@@ -12,7 +12,7 @@ import (
 	"github.com/riverhook/riverhook/dialect/dialecttest"
 )
 
-func TestNewCustomRefusesWhatMakesNoSenseAndNamesTheField(t *testing.T) {
+func TestNewCustom_RefusesWhatMakesNoSenseAndNamesTheField(t *testing.T) {
 	t.Parallel()
 	eventType := func(ev dialect.Event) string { return ev.Type }
 	for want, cfg := range map[string]*dialect.CustomConfig{
@@ -52,7 +52,7 @@ func TestNewCustomRefusesWhatMakesNoSenseAndNamesTheField(t *testing.T) {
 	}
 }
 
-func TestCustom(t *testing.T) {
+func TestCustom_SendsWhatItsPartsSay(t *testing.T) {
 	t.Parallel()
 	at := dialect.Attempt{Number: 1, At: time.Unix(1700000000, 0)}
 	ev := dialect.Event{

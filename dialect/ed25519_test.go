@@ -37,7 +37,7 @@ func newPair(tb testing.TB) dialect.Secret {
 	return secret
 }
 
-func TestAnEd25519SecretHasThePublicKeyOfItsPair(t *testing.T) {
+func TestEd25519_ASecretHasThePublicKeyOfItsPair(t *testing.T) {
 	t.Parallel()
 	secret := parse(t, privateText)
 	require.Equal(t, privateText, secret.Reveal())
@@ -60,7 +60,7 @@ func TestAnEd25519SecretHasThePublicKeyOfItsPair(t *testing.T) {
 	}
 }
 
-func TestKeysThatAreNoneAreRefused(t *testing.T) {
+func TestEd25519_KeysThatAreNoneAreRefused(t *testing.T) {
 	t.Parallel()
 	of := func(prefix string, n int) string { return prefix + base64.StdEncoding.EncodeToString(make([]byte, n)) }
 	for _, s := range []string{
@@ -91,7 +91,7 @@ func signAt(t *testing.T, secrets ...dialect.Secret) http.Header {
 	return h
 }
 
-func TestAV1aSignaturePassesByThePublicKeyAlone(t *testing.T) {
+func TestEd25519_AV1aSignaturePassesByThePublicKeyAlone(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1700000000, 0)
 	pair := newPair(t)
@@ -123,7 +123,7 @@ func TestAV1aSignaturePassesByThePublicKeyAlone(t *testing.T) {
 }
 
 // What is public must not be good for signing.
-func TestAPublicKeyIsNoSharedSecret(t *testing.T) {
+func TestEd25519_APublicKeyIsNoSharedSecret(t *testing.T) {
 	t.Parallel()
 	pair := newPair(t)
 	forged := signAt(t, sharedOf(t, pair.PublicKey().Key()))
@@ -145,7 +145,7 @@ func sharedOf(t *testing.T, raw []byte) dialect.Secret {
 	return secret
 }
 
-func TestOnlyTheFirst32SignaturesOfV1aAreLookedAt(t *testing.T) {
+func TestEd25519_OnlyTheFirst32SignaturesOfV1aAreLookedAt(t *testing.T) {
 	t.Parallel()
 	pair := newPair(t)
 	h := signAt(t, pair)

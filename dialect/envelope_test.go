@@ -68,7 +68,7 @@ func joined(parts []string) string {
 	return b.String()
 }
 
-func TestEnvelopeStandardKeepsDataByteForByte(t *testing.T) {
+func TestEnvelopeStandard_KeepsDataByteForByte(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		data := jsonText().Draw(t, "data")
@@ -92,7 +92,7 @@ func TestEnvelopeStandardKeepsDataByteForByte(t *testing.T) {
 	})
 }
 
-func TestEnvelopeBareIsTheData(t *testing.T) {
+func TestEnvelopeBare_IsTheData(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		data := jsonText().Draw(t, "data")
@@ -103,7 +103,7 @@ func TestEnvelopeBareIsTheData(t *testing.T) {
 }
 
 // Before and behind the data is what each envelope writes around it.
-func TestEachEnvelopeThatHasDataKeepsItByteForByte(t *testing.T) {
+func TestEnvelope_EachThatHasDataKeepsItByteForByte(t *testing.T) {
 	t.Parallel()
 	binary, structured := dialect.CloudEventsEnvelope{}.Binary, dialect.CloudEventsEnvelope{}.Structured
 	for name, tc := range map[string]struct {
@@ -138,7 +138,7 @@ func TestEachEnvelopeThatHasDataKeepsItByteForByte(t *testing.T) {
 	}
 }
 
-func TestEnvelopes(t *testing.T) {
+func TestEnvelope_EachWritesWhatItsFormatSays(t *testing.T) {
 	t.Parallel()
 	ev := dialect.Event{
 		Type:         "user.created",

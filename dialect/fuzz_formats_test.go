@@ -26,7 +26,7 @@ func hexMAC(of func() hash.Hash, text string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func FuzzStripeVerifierPassesNothingButWhatWasSigned(f *testing.F) {
+func FuzzStripeVerifier_PassesNothingButWhatWasSigned(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	secrets := []dialect.Secret{parse(f, secretText)}
 	good := hexMAC(sha256.New, `1700000000.{"a":1}`)
@@ -70,7 +70,7 @@ func FuzzStripeVerifierPassesNothingButWhatWasSigned(f *testing.F) {
 	})
 }
 
-func FuzzVerifiersOfTheBodyPassNothingButWhatWasSigned(f *testing.F) {
+func FuzzVerifiers_OfTheBodyPassNothingButWhatWasSigned(f *testing.F) {
 	secrets := []dialect.Secret{parse(f, secretText)}
 	long, short := hexMAC(sha256.New, `{"a":1}`), hexMAC(sha1.New, `{"a":1}`)
 	for _, seed := range [][3]string{
@@ -108,7 +108,7 @@ func FuzzVerifiersOfTheBodyPassNothingButWhatWasSigned(f *testing.F) {
 
 // The signature is good: what is looked for is an event that passes as another one
 // than was signed.
-func FuzzCloudEventsVerifierPassesNoOtherIDThanWasSigned(f *testing.F) {
+func FuzzCloudEventsVerifier_PassesNoOtherIDThanWasSigned(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	secrets := []dialect.Secret{parse(f, secretText)}
 	for _, seed := range [][4]string{

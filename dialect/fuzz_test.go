@@ -18,7 +18,7 @@ import (
 
 // What passes was signed: the fuzzer has the signature of one request, and of
 // each variation that it makes of it the model says whether it is the same.
-func FuzzStandardVerifierPassesNothingButWhatWasSigned(f *testing.F) {
+func FuzzStandardVerifier_PassesNothingButWhatWasSigned(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	secrets := []dialect.Secret{parse(f, secretText)}
 	sign := func(id, timestamp string, body []byte) string {
@@ -68,7 +68,7 @@ func FuzzStandardVerifierPassesNothingButWhatWasSigned(f *testing.F) {
 
 // An Ed25519 signature of a content cannot be made into another one, so that what
 // passes is the one that the key makes, or nothing.
-func FuzzStandardVerifierPassesNothingByAPublicKeyButWhatWasSigned(f *testing.F) {
+func FuzzStandardVerifier_PassesNothingElseByAPublicKey(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	pair := parse(f, privateText)
 	sign := func(id, timestamp string, body []byte) string {

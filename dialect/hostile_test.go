@@ -13,7 +13,7 @@ import (
 
 // What an event names can be any text: no built-in dialect fails at it, and
 // Request lets none of it add a line.
-func TestBuiltInDialectsSendEventsThatNameAnything(t *testing.T) {
+func TestBuiltIn_DialectsSendEventsThatNameAnything(t *testing.T) {
 	t.Parallel()
 	at, secrets := time.Unix(1700000000, 0), []dialect.Secret{parse(t, secretText)}
 	for _, d := range dialect.BuiltIn() {

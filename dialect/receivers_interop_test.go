@@ -4,7 +4,7 @@ package dialect_test
 
 import "testing"
 
-func TestTheReceiversInPythonVerifyWhatDialectsSend(t *testing.T) {
+func TestReceivers_InPythonVerifyWhatDialectsSend(t *testing.T) {
 	t.Parallel()
 	for page, program := range receivers(t, "Python") {
 		t.Run(page, func(t *testing.T) {
@@ -15,7 +15,7 @@ func TestTheReceiversInPythonVerifyWhatDialectsSend(t *testing.T) {
 	}
 }
 
-func TestTheReceiversInNodeVerifyWhatDialectsSend(t *testing.T) {
+func TestReceivers_InNodeVerifyWhatDialectsSend(t *testing.T) {
 	t.Parallel()
 	for page, program := range receivers(t, "Node") {
 		t.Run(page, func(t *testing.T) {

@@ -43,7 +43,7 @@ func receivers(t *testing.T, language string) map[string]string {
 	return programs
 }
 
-func TestEachBuiltInDialectHasAPage(t *testing.T) {
+func TestBuiltIn_EachDialectHasAPage(t *testing.T) {
 	t.Parallel()
 	pages := receivers(t, "Go")
 	for _, d := range dialect.BuiltIn() {
@@ -53,7 +53,7 @@ func TestEachBuiltInDialectHasAPage(t *testing.T) {
 }
 
 // The programs lie in a folder of this module for the compiler alone.
-func TestTheReceiversInGoVerifyWhatDialectsSend(t *testing.T) {
+func TestReceivers_InGoVerifyWhatDialectsSend(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	replace := map[string]string{}

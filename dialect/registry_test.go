@@ -19,7 +19,7 @@ type named struct {
 
 func (n named) Name() string { return n.name }
 
-func TestRegistry(t *testing.T) {
+func TestRegistry_FindsDialectsByNamesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 
 	t.Run("FindsDialectsByName", func(t *testing.T) {

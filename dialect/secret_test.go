@@ -23,7 +23,7 @@ func parse(tb testing.TB, s string) dialect.Secret {
 	return secret
 }
 
-func TestParseSecret(t *testing.T) {
+func TestParseSecret_Takes24To64BytesAndRefusesAllElse(t *testing.T) {
 	t.Parallel()
 	of := func(n int) string { return "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n)) }
 
@@ -51,7 +51,7 @@ func TestParseSecret(t *testing.T) {
 	})
 }
 
-func TestNewSecretCopiesItsBytes(t *testing.T) {
+func TestNewSecret_CopiesItsBytes(t *testing.T) {
 	t.Parallel()
 	raw := []byte(strings.Repeat("k", 32))
 	secret, err := dialect.NewSecret(raw)
@@ -63,14 +63,14 @@ func TestNewSecretCopiesItsBytes(t *testing.T) {
 	require.ErrorIs(t, err, dialect.ErrInvalidSecret)
 }
 
-func TestSecretsAreEqualByTheirKeys(t *testing.T) {
+func TestSecret_TwoAreEqualByTheirKeys(t *testing.T) {
 	t.Parallel()
 	require.True(t, parse(t, secretText).Equal(parse(t, secretText)))
 	require.False(t, parse(t, secretText).Equal(parse(t, "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")))
 	require.False(t, parse(t, secretText).Equal(dialect.Secret{}))
 }
 
-func TestTheZeroSecretHasNoKey(t *testing.T) {
+func TestSecret_TheZeroOneHasNoKey(t *testing.T) {
 	t.Parallel()
 	var secret dialect.Secret
 	require.True(t, secret.IsZero())
@@ -79,7 +79,7 @@ func TestTheZeroSecretHasNoKey(t *testing.T) {
 	require.False(t, parse(t, secretText).IsZero())
 }
 
-func TestSecretsAreRedactedHoweverTheyArePrinted(t *testing.T) {
+func TestSecret_IsRedactedHoweverItIsPrinted(t *testing.T) {
 	t.Parallel()
 	secret := parse(t, secretText)
 	type hidden struct{ inner dialect.Secret }
@@ -108,7 +108,7 @@ func TestSecretsAreRedactedHoweverTheyArePrinted(t *testing.T) {
 	}
 }
 
-func FuzzParseSecret(f *testing.F) {
+func FuzzParseSecret_ReadsWhatItReveals(f *testing.F) {
 	f.Add(secretText)
 	f.Add("whsec_")
 	f.Add(privateText)
@@ -147,7 +147,7 @@ func TestTextSecret_ALineEndAroundItIsRefused(t *testing.T) {
 	}
 }
 
-func TestATextSecretIsItsTextAndItsKey(t *testing.T) {
+func TestTextSecret_IsItsTextAndItsKey(t *testing.T) {
 	t.Parallel()
 	secret, err := dialect.NewTextSecret(secretText)
 	require.NoError(t, err)

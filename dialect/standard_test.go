@@ -14,7 +14,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 )
 
-func TestStandardSigner(t *testing.T) {
+func TestStandardSigner_RefusesWhatItCannotSign(t *testing.T) {
 	t.Parallel()
 	setup := func(t *testing.T) dialect.SignInput {
 		t.Helper()
@@ -58,7 +58,7 @@ func TestStandardSigner(t *testing.T) {
 	})
 }
 
-func TestStandardVerifier(t *testing.T) {
+func TestStandardVerifier_PassesIfAnySignatureMatchesInTime(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1700000000, 0)
 	body := []byte(`{"a":1}`)
@@ -212,7 +212,7 @@ func TestStandardVerifier(t *testing.T) {
 	})
 }
 
-func FuzzStandardVerifierSignatureHeader(f *testing.F) {
+func FuzzStandardVerifier_PassesAListThatHasTheSignature(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	body := []byte(`{"a":1}`)
 	secrets := []dialect.Secret{parse(f, secretText)}

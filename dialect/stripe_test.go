@@ -14,7 +14,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 )
 
-func TestStripeVerifier(t *testing.T) {
+func TestStripeVerifier_TakesAnyV1AndNeedsATime(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1700000000, 0)
 	body := []byte(`{"id":"msg_1"}`)
@@ -87,7 +87,7 @@ func TestStripeVerifier(t *testing.T) {
 	})
 }
 
-func TestStripeSignerRefusesWhatItCannotSign(t *testing.T) {
+func TestStripeSigner_RefusesWhatItCannotSign(t *testing.T) {
 	t.Parallel()
 	_, err := dialect.StripeSigner{}.Sign(dialect.SignInput{Secrets: []dialect.Secret{parse(t, secretText)}})
 	require.EqualError(t, err, "the time of the attempt is not set")

@@ -27,7 +27,7 @@ func load[T any](t *testing.T, file string) []T {
 }
 
 // The signatures were made by other implementations.
-func TestStandardSignsAndVerifiesThePublishedVectors(t *testing.T) {
+func TestStandard_SignsAndVerifiesThePublishedVectors(t *testing.T) {
 	t.Parallel()
 	type vector struct {
 		ID        string `json:"id"`
@@ -62,7 +62,7 @@ func TestStandardSignsAndVerifiesThePublishedVectors(t *testing.T) {
 }
 
 // The signatures in the file were made with Python's hmac.
-func TestBuiltInDialectsMakeTheGoldenRequests(t *testing.T) {
+func TestBuiltIn_DialectsMakeTheGoldenRequests(t *testing.T) {
 	t.Parallel()
 	type golden struct {
 		Name    string `json:"name"`
@@ -135,7 +135,7 @@ func TestBuiltInDialectsMakeTheGoldenRequests(t *testing.T) {
 }
 
 // The signatures were made by other implementations.
-func TestTheFormatsThatSignTheBodyPassThePublishedVectors(t *testing.T) {
+func TestVerifiers_OfTheBodyPassThePublishedVectors(t *testing.T) {
 	t.Parallel()
 	type vector struct {
 		ID     string `json:"id"`
@@ -176,7 +176,7 @@ func TestTheFormatsThatSignTheBodyPassThePublishedVectors(t *testing.T) {
 
 // What the client libraries of others sign is accepted. The files are made by the
 // scripts sign of delivery/testdata/clients.
-func TestVerifiersAcceptWhatClientsOfOthersSigned(t *testing.T) {
+func TestVerifiers_AcceptWhatClientsOfOthersSigned(t *testing.T) {
 	t.Parallel()
 	verifiers := map[string]dialect.Verifier{
 		"cloudevents":        dialect.CloudEventsVerifier{},

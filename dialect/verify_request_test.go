@@ -16,7 +16,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 )
 
-func TestVerifyRequest(t *testing.T) {
+func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1700000000, 0)
 	secrets := []dialect.Secret{parse(t, secretText)}
@@ -144,7 +144,7 @@ func TestVerifyRequest(t *testing.T) {
 }
 
 // The handler behind a server, which reads the body a second time.
-func TestVerifyRequestBehindAServer(t *testing.T) {
+func TestVerifyRequest_WorksBehindAServer(t *testing.T) {
 	t.Parallel()
 	secrets := []dialect.Secret{parse(t, secretText)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

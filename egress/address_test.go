@@ -96,7 +96,7 @@ func requireBlocked(t *testing.T, err error, rule Rule, reason string) {
 	require.Contains(t, blocked.Reason, reason)
 }
 
-func TestEachClosedRangeEndsWhereTheRegistrySaysItEnds(t *testing.T) {
+func TestCheckAddr_EachClosedRangeEndsWhereTheRegistrySaysItEnds(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
@@ -112,7 +112,7 @@ func TestEachClosedRangeEndsWhereTheRegistrySaysItEnds(t *testing.T) {
 	}
 }
 
-func TestBesideAClosedRangeTheNextOneBegins(t *testing.T) {
+func TestCheckAddr_BesideAClosedRangeTheNextOneBegins(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
@@ -123,7 +123,7 @@ func TestBesideAClosedRangeTheNextOneBegins(t *testing.T) {
 	}
 }
 
-func TestAMappedAddressIsJudgedAsTheIPv4AddressItReaches(t *testing.T) {
+func TestCheckAddr_AMappedAddressIsJudgedAsTheIPv4AddressItReaches(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
@@ -136,7 +136,7 @@ func TestAMappedAddressIsJudgedAsTheIPv4AddressItReaches(t *testing.T) {
 	require.NoError(t, policy.CheckAddr(netip.MustParseAddr("::ffff:8.8.8.8")))
 }
 
-func TestAZoneDoesNotHideAnAddress(t *testing.T) {
+func TestCheckAddr_AZoneDoesNotHideAnAddress(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
@@ -145,12 +145,12 @@ func TestAZoneDoesNotHideAnAddress(t *testing.T) {
 	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("2001:db8::1%1")), RuleAddress, "documentation")
 }
 
-func TestAnInvalidAddressIsClosed(t *testing.T) {
+func TestCheckAddr_AnInvalidAddressIsClosed(t *testing.T) {
 	t.Parallel()
 	requireBlocked(t, newPolicy(t, nil).CheckAddr(netip.Addr{}), RuleAddress, "invalid")
 }
 
-func TestACIDROpensItsRangeAndNothingBesideIt(t *testing.T) {
+func TestCheckAddr_ACIDROpensItsRangeAndNothingBesideIt(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{
 		netip.MustParsePrefix("10.20.0.0/16"), netip.MustParsePrefix("fd12:3456::/32"),
@@ -164,7 +164,7 @@ func TestACIDROpensItsRangeAndNothingBesideIt(t *testing.T) {
 	}
 }
 
-func TestMetadataStaysClosedWhateverIsOpened(t *testing.T) {
+func TestCheckAddr_MetadataStaysClosedWhateverIsOpened(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{
 		netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"),
@@ -183,7 +183,7 @@ func TestMetadataStaysClosedWhateverIsOpened(t *testing.T) {
 	}
 }
 
-func TestAnEmbeddedAddressMustBeOpenByItself(t *testing.T) {
+func TestCheckAddr_AnEmbeddedAddressMustBeOpenByItself(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{
 		netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("2002::/16"),
@@ -203,7 +203,7 @@ func TestAnEmbeddedAddressMustBeOpenByItself(t *testing.T) {
 }
 
 // The figures are those of RFC 6052, section 2.4, for another prefix.
-func TestBehindATranslatorOfOnesOwnTheIPv4AddressIsWhereItsPrefixPutsIt(t *testing.T) {
+func TestCheckAddr_TheIPv4AddressIsWhereATranslatorsOwnPrefixPutsIt(t *testing.T) {
 	t.Parallel()
 
 	for prefix, tc := range map[string]struct{ public, private string }{
@@ -229,7 +229,7 @@ func TestBehindATranslatorOfOnesOwnTheIPv4AddressIsWhereItsPrefixPutsIt(t *testi
 	require.NoError(t, both.CheckAddr(netip.MustParseAddr("64:ff9b:1::8.8.8.8")), "the longest prefix counts")
 }
 
-func TestADeniedRangeIsClosedBeforeAnyIsOpened(t *testing.T) {
+func TestCheckAddr_ADeniedRangeIsClosedBeforeAnyIsOpened(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, &Config{
 		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
@@ -241,7 +241,7 @@ func TestADeniedRangeIsClosedBeforeAnyIsOpened(t *testing.T) {
 	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("8.8.8.8")), RuleAddress, "closed by 8.8.8.0/24")
 }
 
-func TestTheHostsOwnAddressesAreClosedUnlessOpened(t *testing.T) {
+func TestCheckAddr_TheHostsOwnAddressesAreClosedUnlessOpened(t *testing.T) {
 	t.Parallel()
 	own := map[netip.Addr]bool{netip.MustParseAddr("8.8.8.8"): true}
 
@@ -251,7 +251,7 @@ func TestTheHostsOwnAddressesAreClosedUnlessOpened(t *testing.T) {
 	require.NoError(t, opened.checkAddr(netip.MustParseAddr("8.8.8.8"), own))
 }
 
-func TestWhatTheRegistryClosesIsNeverOpenByDefault(t *testing.T) {
+func TestCheckAddr_WhatTheRegistryClosesIsNeverOpenByDefault(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 

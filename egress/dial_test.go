@@ -84,7 +84,7 @@ func newClient(t *testing.T, cfg *Config) *http.Client {
 	return client
 }
 
-func TestANameThatResolvesToAClosedAddressIsNeverConnectedTo(t *testing.T) {
+func TestDial_ANameThatResolvesToAClosedAddressIsNeverConnectedTo(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 
@@ -100,7 +100,7 @@ func TestANameThatResolvesToAClosedAddressIsNeverConnectedTo(t *testing.T) {
 	require.Zero(t, hits.Load())
 }
 
-func TestTheSystemsResolverIsGuardedToo(t *testing.T) {
+func TestDial_TheSystemsResolverIsGuardedToo(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 
@@ -115,7 +115,7 @@ func TestTheSystemsResolverIsGuardedToo(t *testing.T) {
 	require.Zero(t, hits.Load())
 }
 
-func TestRebindingANameAfterItWasCheckedGainsNothing(t *testing.T) {
+func TestDial_RebindingANameAfterItWasCheckedGainsNothing(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 
@@ -148,7 +148,7 @@ func TestRebindingANameAfterItWasCheckedGainsNothing(t *testing.T) {
 	require.EqualValues(t, 3, lookups.Load())
 }
 
-func TestOpenAddressesOfANameAreTriedWhenOthersAreClosed(t *testing.T) {
+func TestDial_OpenAddressesOfANameAreTriedWhenOthersAreClosed(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 	cfg := local("127.0.0.1/32")
@@ -160,7 +160,7 @@ func TestOpenAddressesOfANameAreTriedWhenOthersAreClosed(t *testing.T) {
 	require.EqualValues(t, 1, hits.Load())
 }
 
-func TestAPortIsJudgedAtTheDialToo(t *testing.T) {
+func TestDial_APortIsJudgedThereToo(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 	cfg := local("127.0.0.1/32")
@@ -173,7 +173,7 @@ func TestAPortIsJudgedAtTheDialToo(t *testing.T) {
 	require.Zero(t, hits.Load())
 }
 
-func TestTheHostsOwnAddressesAreListedAtTheDial(t *testing.T) {
+func TestDial_TheHostsOwnAddressesAreListedThere(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, &Config{AnyPort: true})
 	policy.own.list = func() ([]net.Addr, error) {
@@ -184,7 +184,7 @@ func TestTheHostsOwnAddressesAreListedAtTheDial(t *testing.T) {
 	requireBlocked(t, err, RuleAddress, "an address of this host")
 }
 
-func TestNothingIsDialledWhileTheHostsOwnAddressesAreUnknown(t *testing.T) {
+func TestDial_NothingIsDialledWhileTheHostsOwnAddressesAreUnknown(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, local("127.0.0.1/32"))
 	policy.own.list = func() ([]net.Addr, error) { return nil, errors.New("no netlink") }
@@ -193,7 +193,7 @@ func TestNothingIsDialledWhileTheHostsOwnAddressesAreUnknown(t *testing.T) {
 	requireBlocked(t, err, RuleAddress, "no netlink")
 }
 
-func TestTheHostsOwnAddressesAreListedAgainAfterAWhile(t *testing.T) {
+func TestDial_TheHostsOwnAddressesAreListedAgainAfterAWhile(t *testing.T) {
 	t.Parallel()
 	var lists int
 	own := newOwnAddrs(time.Hour)
@@ -214,13 +214,13 @@ func TestTheHostsOwnAddressesAreListedAgainAfterAWhile(t *testing.T) {
 	require.False(t, addrs[netip.MustParseAddr("8.8.8.1")])
 }
 
-func TestOnlyTCPIsDialled(t *testing.T) {
+func TestDial_OnlyTCPIsDialled(t *testing.T) {
 	t.Parallel()
 	_, err := newPolicy(t, local("127.0.0.1/32")).dialer(time.Second).dial(t.Context(), "udp", "127.0.0.1:443")
 	requireBlocked(t, err, RuleAddress, `network "udp4"`)
 }
 
-func TestAFailedLookupIsADNSErrorWhateverTheResolverReturned(t *testing.T) {
+func TestDial_AFailedLookupIsADNSErrorWhateverTheResolverReturned(t *testing.T) {
 	t.Parallel()
 
 	for name, tc := range map[string]struct {
@@ -259,7 +259,7 @@ func TestAFailedLookupIsADNSErrorWhateverTheResolverReturned(t *testing.T) {
 	}
 }
 
-func TestALiteralAddressIsNotLookedUp(t *testing.T) {
+func TestDial_ALiteralAddressIsNotLookedUp(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 	cfg := local("127.0.0.1/32")
@@ -272,7 +272,7 @@ func TestALiteralAddressIsNotLookedUp(t *testing.T) {
 	require.EqualValues(t, 1, hits.Load())
 }
 
-func TestALoopbackPortNobodyListensOnIsRefusedNotBlocked(t *testing.T) {
+func TestDial_ALoopbackPortNobodyListensOnIsRefusedNotBlocked(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -60,7 +60,7 @@ func rawServer(t *testing.T, write func(w io.Writer)) string {
 	return "http://" + listener.Addr().String() + "/"
 }
 
-func TestNetHTTPFollowsARedirectWithTheBodyUnlessItIsTheAnswer(t *testing.T) {
+func TestNetHTTP_FollowsARedirectWithTheBodyUnlessItIsTheAnswer(t *testing.T) {
 	t.Parallel()
 	target, hits := countingServer(t)
 	origin := httptest.NewServer(http.RedirectHandler(target.URL, http.StatusTemporaryRedirect))
@@ -79,7 +79,7 @@ func TestNetHTTPFollowsARedirectWithTheBodyUnlessItIsTheAnswer(t *testing.T) {
 	require.EqualValues(t, 1, hits.Load())
 }
 
-func TestNetHTTPGivesTheDialerTheNameAndPortOfTheURLForEachScheme(t *testing.T) {
+func TestNetHTTP_GivesTheDialerTheNameAndPortOfTheURLForEachScheme(t *testing.T) {
 	t.Parallel()
 	errDialed := errors.New("dialed")
 	var mu sync.Mutex
@@ -107,7 +107,7 @@ func TestNetHTTPGivesTheDialerTheNameAndPortOfTheURLForEachScheme(t *testing.T) 
 	}, dialed)
 }
 
-func TestNetHTTPInflatesAnAnswerUnlessCompressionIsDisabled(t *testing.T) {
+func TestNetHTTP_InflatesAnAnswerUnlessCompressionIsDisabled(t *testing.T) {
 	t.Parallel()
 	// "hello" as gzip.
 	const packed = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xcaH\xcd\xc9\xc9\x07\x04\x00\x00\xff\xff\x86\xa6\x106\x05\x00\x00\x00"
@@ -136,7 +136,7 @@ func TestNetHTTPInflatesAnAnswerUnlessCompressionIsDisabled(t *testing.T) {
 	require.True(t, inflated)
 }
 
-func TestNetHTTPCountsInformationalAnswersAsHeaders(t *testing.T) {
+func TestNetHTTP_CountsInformationalAnswersAsHeaders(t *testing.T) {
 	t.Parallel()
 	hints := func(n int) string { return strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", n) }
 	few := rawServer(t, func(w io.Writer) {
@@ -157,7 +157,7 @@ func TestNetHTTPCountsInformationalAnswersAsHeaders(t *testing.T) {
 	require.ErrorContains(t, err, "exceeded")
 }
 
-func TestNetHTTPBoundsHeadersOverHTTP2Too(t *testing.T) {
+func TestNetHTTP_BoundsHeadersOverHTTP2Too(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 100 {
@@ -178,7 +178,7 @@ func TestNetHTTPBoundsHeadersOverHTTP2Too(t *testing.T) {
 	}
 }
 
-func TestNetHTTPRefusesHeadersAndURLsThatInjectLines(t *testing.T) {
+func TestNetHTTP_RefusesHeadersAndURLsThatInjectLines(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 	client := unguarded(t)
@@ -207,7 +207,7 @@ func TestNetHTTPRefusesHeadersAndURLsThatInjectLines(t *testing.T) {
 	require.Zero(t, hits.Load())
 }
 
-func TestNetHTTPTakesHostAndLengthFromTheRequestAndNotFromItsHeaders(t *testing.T) {
+func TestNetHTTP_TakesHostAndLengthFromTheRequestAndNotFromItsHeaders(t *testing.T) {
 	t.Parallel()
 	requests := make(chan *http.Request, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -232,7 +232,7 @@ func TestNetHTTPTakesHostAndLengthFromTheRequestAndNotFromItsHeaders(t *testing.
 	require.Equal(t, "kept", got.Header.Get("X-A"))
 }
 
-func TestNetHTTPSendsTheUserOfAURLAsCredentials(t *testing.T) {
+func TestNetHTTP_SendsTheUserOfAURLAsCredentials(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") }))
@@ -243,7 +243,7 @@ func TestNetHTTPSendsTheUserOfAURLAsCredentials(t *testing.T) {
 	require.Equal(t, "Basic dXNlcjpwdw==", <-seen, "why a URL with a user is refused")
 }
 
-func TestNetHTTPKeepsNoCookiesAndFollowsNoAlternative(t *testing.T) {
+func TestNetHTTP_KeepsNoCookiesAndFollowsNoAlternative(t *testing.T) {
 	t.Parallel()
 	elsewhere, hits := countingServer(t)
 	cookies := make(chan string, 2)
@@ -263,7 +263,7 @@ func TestNetHTTPKeepsNoCookiesAndFollowsNoAlternative(t *testing.T) {
 	require.Zero(t, hits.Load())
 }
 
-func TestNetHTTPBoundsReadingTheBodyByTheRequestsContext(t *testing.T) {
+func TestNetHTTP_BoundsReadingTheBodyByTheRequestsContext(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()

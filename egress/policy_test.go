@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestABadConfigurationIsAnErrorThatNamesItsField(t *testing.T) {
+func TestConfig_ABadOneIsAnErrorThatNamesItsField(t *testing.T) {
 	t.Parallel()
 	prefixes := func(prefix netip.Prefix) []netip.Prefix { return []netip.Prefix{prefix} }
 	uncanonical := netip.PrefixFrom(netip.MustParseAddr("10.1.2.3"), 8)
@@ -32,7 +32,7 @@ func TestABadConfigurationIsAnErrorThatNamesItsField(t *testing.T) {
 	}
 }
 
-func TestABadTransportConfigurationIsAnErrorThatNamesItsField(t *testing.T) {
+func TestTransportConfig_ABadOneIsAnErrorThatNamesItsField(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
@@ -52,7 +52,7 @@ func TestABadTransportConfigurationIsAnErrorThatNamesItsField(t *testing.T) {
 	}
 }
 
-func TestAPolicyKeepsNothingOfItsConfiguration(t *testing.T) {
+func TestPolicy_KeepsNothingOfItsConfiguration(t *testing.T) {
 	t.Parallel()
 	cfg := &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, AllowPorts: []int{81}}
 	policy := newPolicy(t, cfg)
@@ -64,7 +64,7 @@ func TestAPolicyKeepsNothingOfItsConfiguration(t *testing.T) {
 	require.ErrorIs(t, policy.CheckURL("http://example.com/"), ErrBlocked)
 }
 
-func TestAnOwnerLearnsNoAddressAndAnOperatorDoes(t *testing.T) {
+func TestBlockedError_AnOwnerLearnsNoAddressAndAnOperatorDoes(t *testing.T) {
 	t.Parallel()
 
 	var blocked *BlockedError

@@ -36,7 +36,7 @@ func throughProxy(t *testing.T, p *Proxy, cfg *TransportConfig) *http.Client {
 	return client
 }
 
-func TestRequestsGoThroughTheProxyWhichResolvesTheName(t *testing.T) {
+func TestProxy_RequestsGoThroughItAndItResolvesTheName(t *testing.T) {
 	t.Parallel()
 	const login = "hooks:s3cret"
 
@@ -80,7 +80,7 @@ func TestRequestsGoThroughTheProxyWhichResolvesTheName(t *testing.T) {
 	}
 }
 
-func TestAProxyIsNotJudgedByTheRulesForEndpoints(t *testing.T) {
+func TestProxy_IsNotJudgedByTheRulesForEndpoints(t *testing.T) {
 	t.Parallel()
 	s := newConnectProxy(t, false, "", 0)
 	server, _ := countingServer(t)
@@ -103,7 +103,7 @@ func portNumber(t *testing.T, server *httptest.Server) int {
 	return int(netip.MustParseAddrPort(server.Listener.Addr().String()).Port())
 }
 
-func TestBehindAProxyWhatAURLSaysIsStillJudged(t *testing.T) {
+func TestProxy_BehindItWhatAURLSaysIsStillJudged(t *testing.T) {
 	t.Parallel()
 
 	for _, s := range []*proxyServer{newConnectProxy(t, false, "", 0), newSOCKSProxy(t, "", 0)} {
@@ -132,7 +132,7 @@ func TestBehindAProxyWhatAURLSaysIsStillJudged(t *testing.T) {
 	}
 }
 
-func TestBehindAProxyTheHostsOwnAddressesAreClosed(t *testing.T) {
+func TestProxy_BehindItTheHostsOwnAddressesAreClosed(t *testing.T) {
 	t.Parallel()
 	s := newConnectProxy(t, false, "", 0)
 	policy := newPolicy(t, &Config{Proxy: s.proxy()})
@@ -149,7 +149,7 @@ func TestBehindAProxyTheHostsOwnAddressesAreClosed(t *testing.T) {
 	require.Empty(t, s.asked())
 }
 
-func TestFailuresOfAProxyAreItsOwn(t *testing.T) {
+func TestProxy_ItsFailuresAreItsOwn(t *testing.T) {
 	t.Parallel()
 	hangs := func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 	says := func(text string) func(net.Conn) {
@@ -206,7 +206,7 @@ func TestFailuresOfAProxyAreItsOwn(t *testing.T) {
 	}
 }
 
-func TestWhatAProxySaysOfAnEndpointIsAnErrorOfTheDial(t *testing.T) {
+func TestProxy_WhatItSaysOfAnEndpointIsAnErrorOfTheDial(t *testing.T) {
 	t.Parallel()
 	slow := func(first ...string) string {
 		return serve(t, func(conn net.Conn) {
@@ -244,7 +244,7 @@ func TestWhatAProxySaysOfAnEndpointIsAnErrorOfTheDial(t *testing.T) {
 	}
 }
 
-func TestWhatTheRulesOfAProxyForbidIsBlocked(t *testing.T) {
+func TestProxy_WhatItsRulesForbidIsBlocked(t *testing.T) {
 	t.Parallel()
 
 	for _, p := range []*Proxy{newConnectProxy(t, false, "", 403).proxy(), newSOCKSProxy(t, "", 2).proxy()} {
@@ -256,7 +256,7 @@ func TestWhatTheRulesOfAProxyForbidIsBlocked(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedDialSaysNothingAboutTheProxy(t *testing.T) {
+func TestProxy_AnInterruptedDialSaysNothingAboutIt(t *testing.T) {
 	t.Parallel()
 
 	for _, scheme := range []string{"http", "https", "socks5"} {
@@ -273,7 +273,7 @@ func TestAnInterruptedDialSaysNothingAboutTheProxy(t *testing.T) {
 	}
 }
 
-func TestAnIPLiteralReachesASOCKSProxyAsAnAddress(t *testing.T) {
+func TestProxy_AnIPLiteralReachesASOCKSOneAsAnAddress(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 	s := newSOCKSProxy(t, "", 0)
@@ -287,7 +287,7 @@ func TestAnIPLiteralReachesASOCKSProxyAsAnAddress(t *testing.T) {
 	require.EqualValues(t, 2, hits.Load())
 }
 
-func TestTheClientCertificateForEndpointsIsNotShownToTheProxy(t *testing.T) {
+func TestProxy_IsNotShownTheClientCertificateForEndpoints(t *testing.T) {
 	t.Parallel()
 	shown := make(chan int, 1)
 	proxy := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -309,7 +309,7 @@ func TestTheClientCertificateForEndpointsIsNotShownToTheProxy(t *testing.T) {
 	}
 }
 
-func TestABadProxyIsNamed(t *testing.T) {
+func TestProxy_ABadOneIsNamed(t *testing.T) {
 	t.Parallel()
 	long := &Proxy{
 		URL:      "socks5://proxy.internal",
@@ -341,7 +341,7 @@ func TestABadProxyIsNamed(t *testing.T) {
 	}
 }
 
-func TestAProxyNeverShowsItsPassword(t *testing.T) {
+func TestProxy_NeverShowsItsPassword(t *testing.T) {
 	t.Parallel()
 	p := Proxy{
 		URL:      "http://proxy.internal:3128",

@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheDefaultTransportIsWhatTheDocumentationSays(t *testing.T) {
+func TestTransport_TheDefaultOneIsWhatTheDocumentationSays(t *testing.T) {
 	t.Parallel()
 	transport, err := newPolicy(t, nil).Transport(nil)
 	require.NoError(t, err)
@@ -44,7 +44,7 @@ func TestTheDefaultTransportIsWhatTheDocumentationSays(t *testing.T) {
 	require.Equal(t, 5*time.Second, transport.HTTP2.WriteByteTimeout)
 }
 
-func TestARedirectToLoopbackIsTheAnswerAndIsNotFollowed(t *testing.T) {
+func TestClient_ARedirectToLoopbackIsTheAnswerAndIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	target, hits := countingServer(t)
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -57,7 +57,7 @@ func TestARedirectToLoopbackIsTheAnswerAndIsNotFollowed(t *testing.T) {
 	require.Zero(t, hits.Load())
 }
 
-func TestAClientHoldsEveryURLAgainstThePolicy(t *testing.T) {
+func TestClient_HoldsEveryURLAgainstThePolicy(t *testing.T) {
 	t.Parallel()
 	server, hits := countingServer(t)
 	cfg := local("127.0.0.1/32")
@@ -71,7 +71,7 @@ func TestAClientHoldsEveryURLAgainstThePolicy(t *testing.T) {
 	require.Zero(t, hits.Load())
 }
 
-func TestARefusedRequestsBodyIsClosed(t *testing.T) {
+func TestClient_ClosesTheBodyOfARefusedRequest(t *testing.T) {
 	t.Parallel()
 	body := &closeRecorder{Reader: strings.NewReader("{}")}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/", body)
@@ -93,7 +93,7 @@ func (r *closeRecorder) Close() error {
 	return nil
 }
 
-func TestTLSIsVerifiedAgainstTheConfiguredAuthorities(t *testing.T) {
+func TestTransport_VerifiesTLSAgainstTheConfiguredAuthorities(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
@@ -114,7 +114,7 @@ func TestTLSIsVerifiedAgainstTheConfiguredAuthorities(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, status)
 }
 
-func TestAnEndpointThatAsksIsShownTheClientCertificate(t *testing.T) {
+func TestTransport_ShowsTheClientCertificateToAnEndpointThatAsks(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
@@ -133,7 +133,7 @@ func TestAnEndpointThatAsksIsShownTheClientCertificate(t *testing.T) {
 	}
 }
 
-func TestAnOldTLSVersionIsRefused(t *testing.T) {
+func TestTransport_RefusesAnOldTLSVersion(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
@@ -149,7 +149,7 @@ func TestAnOldTLSVersionIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "protocol version")
 }
 
-func TestHTTP2IsSpokenWhereItIsOffered(t *testing.T) {
+func TestTransport_SpeaksHTTP2WhereItIsOffered(t *testing.T) {
 	t.Parallel()
 	protos := make(chan string, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protos <- r.Proto }))
@@ -167,7 +167,7 @@ func TestHTTP2IsSpokenWhereItIsOffered(t *testing.T) {
 	require.Equal(t, "HTTP/2.0", <-protos)
 }
 
-func TestHeadersOfAnAnswerAreBounded(t *testing.T) {
+func TestTransport_BoundsTheHeadersOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Long", strings.Repeat("x", 70<<10))
@@ -178,7 +178,7 @@ func TestHeadersOfAnAnswerAreBounded(t *testing.T) {
 	require.ErrorContains(t, err, "exceeded")
 }
 
-func TestCompressionIsNeitherAskedForNorUndone(t *testing.T) {
+func TestTransport_NeitherAsksForCompressionNorUndoesIt(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
 		for _, asked := range []string{"", "gzip"} {
@@ -229,7 +229,7 @@ func startedClient(t *testing.T, server *httptest.Server, http2 bool) *http.Clie
 
 // The server sends as much of an endless body as it may. While another request
 // goes to and fro it could send any amount more.
-func TestOverHTTP2AnEndpointSendsNoMoreAheadThanTheWindow(t *testing.T) {
+func TestTransport_OverHTTP2NoMoreIsSentAheadThanTheWindow(t *testing.T) {
 	t.Parallel()
 	var sent atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -263,11 +263,11 @@ func TestOverHTTP2AnEndpointSendsNoMoreAheadThanTheWindow(t *testing.T) {
 const proxyChild = "RIVERHOOK_EGRESS_TEST_URL"
 
 // net/http reads the environment's proxy once a process, so a child asks.
-func TestNetHTTPUsesNoProxyOfTheEnvironmentWithoutProxyFunc(t *testing.T) {
+func TestNetHTTP_UsesNoProxyOfTheEnvironmentWithoutProxyFunc(t *testing.T) {
 	t.Parallel()
 	proxy, hits := countingServer(t)
 
-	child := "-test.run=^TestChildThatPostsWithAProxyInItsEnvironment$"
+	child := "-test.run=^TestNetHTTP_ChildThatPostsWithAProxyInItsEnvironment$"
 	cmd := exec.CommandContext(t.Context(), os.Args[0], child, "-test.count=1")
 	cmd.Env = append(os.Environ(), proxyChild+"=http://hooks.example.com:81/",
 		"HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "HTTPS_PROXY="+proxy.URL, "ALL_PROXY="+proxy.URL, "NO_PROXY=", "no_proxy=")
@@ -277,7 +277,7 @@ func TestNetHTTPUsesNoProxyOfTheEnvironmentWithoutProxyFunc(t *testing.T) {
 	require.EqualValues(t, 1, hits.Load(), "only the request through http.ProxyFromEnvironment")
 }
 
-func TestChildThatPostsWithAProxyInItsEnvironment(t *testing.T) {
+func TestNetHTTP_ChildThatPostsWithAProxyInItsEnvironment(t *testing.T) {
 	t.Parallel()
 	url := os.Getenv(proxyChild)
 	if url == "" {
@@ -333,7 +333,7 @@ func postTwiceWithIdempotencyKey(t *testing.T, client *http.Client, url string) 
 	return nil
 }
 
-func TestAPostWithIdempotencyKeyIsNotRepeatedByAClient(t *testing.T) {
+func TestClient_DoesNotRepeatAPostWithIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	server, posts := dropSecond(t)
 
@@ -342,7 +342,7 @@ func TestAPostWithIdempotencyKeyIsNotRepeatedByAClient(t *testing.T) {
 	require.EqualValues(t, 2, posts.Load())
 }
 
-func TestNetHTTPRepeatsAPostWithIdempotencyKeyThatHasGetBody(t *testing.T) {
+func TestNetHTTP_RepeatsAPostWithIdempotencyKeyThatHasGetBody(t *testing.T) {
 	t.Parallel()
 	server, posts := dropSecond(t)
 	transport, err := newPolicy(t, local("127.0.0.1/32")).Transport(nil)
@@ -353,7 +353,7 @@ func TestNetHTTPRepeatsAPostWithIdempotencyKeyThatHasGetBody(t *testing.T) {
 	require.EqualValues(t, 3, posts.Load(), "the second was sent twice: why a client drops GetBody")
 }
 
-func TestNetHTTPRunsTheControlHookForEachAddressAfterResolution(t *testing.T) {
+func TestNetHTTP_RunsTheControlHookForEachAddressAfterResolution(t *testing.T) {
 	t.Parallel()
 	cfg := &Config{AnyPort: true, Resolver: resolveTo("127.0.0.1", "10.0.0.1")}
 	_, err := newPolicy(t, cfg).dialer(time.Second).dial(t.Context(), "tcp", "hooks.example.com:443")

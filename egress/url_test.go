@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestURLsThatMayBeSentTo(t *testing.T) {
+func TestCheckURL_TakesURLsThatMayBeSentTo(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
@@ -31,7 +31,7 @@ func TestURLsThatMayBeSentTo(t *testing.T) {
 	}
 }
 
-func TestURLsThatAreRefused(t *testing.T) {
+func TestCheckURL_RefusesTheOthersByARule(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
@@ -111,7 +111,7 @@ func TestURLsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestARefusalNeverQuotesWhatAURLMayHide(t *testing.T) {
+func TestCheckURL_ARefusalNeverQuotesWhatAURLMayHide(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
@@ -125,7 +125,7 @@ func TestARefusalNeverQuotesWhatAURLMayHide(t *testing.T) {
 	}
 }
 
-func TestHTTPIsOpenedByItsOwnAllowance(t *testing.T) {
+func TestCheckURL_HTTPIsOpenedByItsOwnAllowance(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, &Config{AllowHTTP: true})
 
@@ -135,7 +135,7 @@ func TestHTTPIsOpenedByItsOwnAllowance(t *testing.T) {
 	requireBlocked(t, policy.CheckURL("http://127.0.0.1/"), RuleAddress, "loopback")
 }
 
-func TestPortsAreOpenedOneByOneOrAll(t *testing.T) {
+func TestCheckURL_PortsAreOpenedOneByOneOrAll(t *testing.T) {
 	t.Parallel()
 
 	some := newPolicy(t, &Config{AllowPorts: []int{9000}})
@@ -146,7 +146,7 @@ func TestPortsAreOpenedOneByOneOrAll(t *testing.T) {
 	require.NoError(t, newPolicy(t, &Config{AnyPort: true}).CheckURL("https://example.com:1/"))
 }
 
-func TestLocalhostIsOpenWhereLoopbackIs(t *testing.T) {
+func TestCheckURL_LocalhostIsOpenWhereLoopbackIs(t *testing.T) {
 	t.Parallel()
 
 	for _, prefix := range []string{"127.0.0.0/8", "::1/128"} {
@@ -155,7 +155,7 @@ func TestLocalhostIsOpenWhereLoopbackIs(t *testing.T) {
 	}
 }
 
-func FuzzCheckURLAcceptsOnlyWhatItsParserReadsTheSameWay(f *testing.F) {
+func FuzzCheckURL_AcceptsOnlyWhatItsParserReadsTheSameWay(f *testing.F) {
 	for _, seed := range []string{
 		"https://example.com/hook?x=1", "https://user@example.com", "https://[::1]:443/", "https://127.1/", "https://a\\@b/",
 		"https://localhost", "https://example.com:8443", "https://xn--bcher-kva.example/%2f", "//x", "https://0x7f.1",

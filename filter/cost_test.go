@@ -33,7 +33,7 @@ func large(t *testing.T) *Event {
 
 // An expression stops soon after its limit whatever it does: by nesting, by what
 // doubles, by what looks at much in one call, by types that only the data decides.
-func TestWhatCostsTooMuchIsStopped(t *testing.T) {
+func TestCost_WhatCostsTooMuchIsStopped(t *testing.T) {
 	t.Parallel()
 
 	doubled := func(from, step string) string { return from + strings.Repeat(".map(x, "+step+")", 19) + " == []" }
@@ -76,7 +76,7 @@ func TestWhatCostsTooMuchIsStopped(t *testing.T) {
 	}
 }
 
-func TestOrdinaryExpressionsCostFarLessThanTheLimit(t *testing.T) {
+func TestCost_OfOrdinaryExpressionsIsFarLessThanTheLimit(t *testing.T) {
 	t.Parallel()
 
 	for _, expr := range []string{
@@ -94,7 +94,7 @@ func TestOrdinaryExpressionsCostFarLessThanTheLimit(t *testing.T) {
 	}
 }
 
-func TestALimitOfOnesOwnHoldsWhenCompiledAndWhenRun(t *testing.T) {
+func TestCost_ALimitOfOnesOwnHoldsWhenCompiledAndWhenRun(t *testing.T) {
 	t.Parallel()
 
 	const expr = `data.exists(n, n == 1)`

@@ -28,7 +28,7 @@ func order() *Event {
 	}
 }
 
-func TestExpressionsSeeTheEvent(t *testing.T) {
+func TestMatches_SeesTheEvent(t *testing.T) {
 	t.Parallel()
 
 	for expr, want := range map[string]bool{
@@ -79,7 +79,7 @@ func TestExpressionsSeeTheEvent(t *testing.T) {
 	}
 }
 
-func TestNumbersOfTheDataCompareWhicheverWayTheyAreWritten(t *testing.T) {
+func TestMatches_NumbersCompareWhicheverWayTheyAreWritten(t *testing.T) {
 	t.Parallel()
 
 	for expr, want := range map[string]bool{
@@ -114,7 +114,7 @@ func TestNumbersOfTheDataCompareWhicheverWayTheyAreWritten(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoFilterIsRefusedByItsPlace(t *testing.T) {
+func TestCompile_WhatIsNoFilterIsRefusedByItsPlace(t *testing.T) {
 	t.Parallel()
 
 	for expr, want := range map[string]string{
@@ -153,7 +153,7 @@ func TestWhatIsNoFilterIsRefusedByItsPlace(t *testing.T) {
 	}
 }
 
-func TestAFailureSaysWhereAndTellsNoValue(t *testing.T) {
+func TestMatches_AFailureSaysWhereAndTellsNoValue(t *testing.T) {
 	t.Parallel()
 
 	for expr, want := range map[string]string{
@@ -186,7 +186,7 @@ func TestAFailureSaysWhereAndTellsNoValue(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThereIsEmptyOrNull(t *testing.T) {
+func TestMatches_WhatIsNotThereIsEmptyOrNull(t *testing.T) {
 	t.Parallel()
 
 	p, err := Compile(`data == null && active_site == "" && channel == "" && actor == "" && size(attributes) == 0`, nil)
@@ -198,7 +198,7 @@ func TestWhatIsNotThereIsEmptyOrNull(t *testing.T) {
 	}
 }
 
-func TestDataIsReadOnceAndOnlyWhenItIsLookedAt(t *testing.T) {
+func TestMatches_ReadsDataOnceAndOnlyWhenItIsLookedAt(t *testing.T) {
 	t.Parallel()
 
 	byType, err := Compile(`type == "order.paid" || data.total > 1`, nil)
@@ -220,7 +220,7 @@ func TestDataIsReadOnceAndOnlyWhenItIsLookedAt(t *testing.T) {
 	require.True(t, matches)
 }
 
-func TestDataThatIsTooLargeOrNoJSONFailsOnlyWhoLooksAtIt(t *testing.T) {
+func TestMatches_DataThatIsTooLargeOrNoJSONFailsOnlyWhoLooksAtIt(t *testing.T) {
 	t.Parallel()
 
 	for data, want := range map[string]string{
@@ -263,7 +263,7 @@ func (c *lateContext) Err() error {
 	return context.Canceled
 }
 
-func TestAnEvaluationEndsWithItsContext(t *testing.T) {
+func TestMatches_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 
 	numbers, err := json.Marshal(make([]int, 1000))
@@ -285,14 +285,14 @@ func TestAnEvaluationEndsWithItsContext(t *testing.T) {
 	require.False(t, matches)
 }
 
-func TestAPanicOfTheInterpreterIsAnError(t *testing.T) {
+func TestMatches_APanicOfTheInterpreterIsAnError(t *testing.T) {
 	t.Parallel()
 
 	_, err := new(Program).Matches(t.Context(), order())
 	require.EqualError(t, err, "the interpreter panicked")
 }
 
-func TestOptsOutsideTheirRangeAreRefused(t *testing.T) {
+func TestOpts_OutsideTheirRangeAreRefused(t *testing.T) {
 	t.Parallel()
 
 	for _, cost := range []int{-1, 100_001} {

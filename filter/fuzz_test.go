@@ -10,9 +10,9 @@ import (
 	"github.com/riverhook/riverhook/internal/hostile"
 )
 
-// FuzzFilter compiles any text and evaluates what compiles: nothing panics, what is
+// FuzzCompile_NeverPanicsAndTheSameSaysTheSameAgain compiles any text and evaluates what compiles: nothing panics, what is
 // refused is said in one line, and the same expression says the same again.
-func FuzzFilter(f *testing.F) {
+func FuzzCompile_NeverPanicsAndTheSameSaysTheSameAgain(f *testing.F) {
 	for _, text := range hostile.Texts() {
 		f.Add(text, `{"a": 1}`)
 		f.Add("type == '''"+text+"'''", `{"a": 1}`)

@@ -58,7 +58,7 @@ func terms(t *rapid.T, ev *Event, data map[string]any, depth int) term {
 	}
 }
 
-func TestExpressionsAreWhatTheirModelIs(t *testing.T) {
+func TestMatches_ExpressionsAreWhatTheirModelIs(t *testing.T) {
 	t.Parallel()
 
 	rapid.Check(t, func(t *rapid.T) {

@@ -14,7 +14,7 @@ import (
 
 const challengeBody = `{"type":"riverhook.challenge","challenge":"0a1b"}`
 
-func TestAChallengeOfRiverhookIsVerifiedAndSentBack(t *testing.T) {
+func TestAnswerChallenges_OneOfRiverhookIsVerifiedAndSentBack(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 
@@ -28,7 +28,7 @@ func TestAChallengeOfRiverhookIsVerifiedAndSentBack(t *testing.T) {
 	require.NotContains(t, unsigned.text, "0a1b")
 }
 
-func TestAnswerChallengesAnswersEachAndPassesAllElseOn(t *testing.T) {
+func TestAnswerChallenges_AnswersEachAndPassesAllElseOn(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(receiver.AnswerChallenges(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

@@ -13,7 +13,7 @@ import (
 	"github.com/riverhook/riverhook/receiver"
 )
 
-func TestTheChallengeOfPyWebhooksIsEchoed(t *testing.T) {
+func TestChallenge_ThatOfPyWebhooksIsEchoed(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 
@@ -27,7 +27,7 @@ func TestTheChallengeOfPyWebhooksIsEchoed(t *testing.T) {
 	b.requireProblem(b.send(http.MethodGet, "/hooks/mine?echo=x", "", nil), http.StatusNotFound)
 }
 
-func TestAPingOfGitHubIsVerifiedAndNotStored(t *testing.T) {
+func TestChallenge_APingOfGitHubIsVerifiedAndNotStored(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	header := signed(t, "d1", `{"zen":"..."}`)
@@ -43,7 +43,7 @@ func TestAPingOfGitHubIsVerifiedAndNotStored(t *testing.T) {
 	b.requireProblem(b.send(http.MethodPost, "/hooks/sync", `{"zen":"..."}`, header), http.StatusUnauthorized)
 }
 
-func TestAHookSecretIsSentBackByWhoTakesIt(t *testing.T) {
+func TestChallenge_AHookSecretIsSentBackByWhoTakesIt(t *testing.T) {
 	t.Parallel()
 	var taken []string
 	b := newBundle(t, func(rec *receiver.Receiver) {
@@ -76,7 +76,7 @@ func TestAHookSecretIsSentBackByWhoTakesIt(t *testing.T) {
 	}), http.StatusUnauthorized)
 }
 
-func TestTheHandshakeOfCloudEvents(t *testing.T) {
+func TestChallenge_TheHandshakeOfCloudEvents(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, func(rec *receiver.Receiver) {
 		if rec.Name == "sync" {
@@ -99,7 +99,7 @@ func TestTheHandshakeOfCloudEvents(t *testing.T) {
 	require.Empty(t, refused.Header.Get("Webhook-Allowed-Origin"))
 }
 
-func TestOtherMethodsAre405(t *testing.T) {
+func TestHandler_OtherMethodsAre405(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	event := self(b.post("sync", "d1", `{}`))

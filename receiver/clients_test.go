@@ -17,7 +17,7 @@ import (
 )
 
 // The requests were made by client libraries that nobody here wrote.
-func TestAReceiverAcceptsWhatClientsOfOthersSigned(t *testing.T) {
+func TestHandler_AcceptsWhatClientsOfOthersSigned(t *testing.T) {
 	t.Parallel()
 	verifiers := map[string]dialect.Verifier{
 		"cloudevents":        dialect.CloudEventsVerifier{},

@@ -16,7 +16,7 @@ import (
 
 // What an engine sends in each dialect is accepted, with the id by which it is
 // known again, and not when a byte of it is another.
-func TestRequestsOfEachDialectAreVerified(t *testing.T) {
+func TestHandler_RequestsOfEachDialectAreVerified(t *testing.T) {
 	t.Parallel()
 	secret, err := dialect.NewSecret(bytes.Repeat([]byte("k"), 32))
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func record(handler http.Handler, r *http.Request) int {
 	return w.Code
 }
 
-func TestDeliveryIDsOfTheKnownFormats(t *testing.T) {
+func TestDeliveryID_OfTheKnownFormats(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, body, want string

@@ -192,7 +192,7 @@ func (s *safeBuffer) String() string {
 	return s.text.String()
 }
 
-func TestAnEventIsAcceptedAndItsStatusCanBeAskedFor(t *testing.T) {
+func TestHandler_AnEventIsAcceptedAndItsStatusCanBeAskedFor(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	goOn := make(chan struct{})
@@ -224,7 +224,7 @@ func TestAnEventIsAcceptedAndItsStatusCanBeAskedFor(t *testing.T) {
 	require.Equal(t, 1, b.ran())
 }
 
-func TestASyncReceiverAnswersItself(t *testing.T) {
+func TestHandler_ASyncReceiverAnswersItself(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	require.Equal(t, http.StatusCreated, b.post("sync", "d0", `{}`).StatusCode)
@@ -247,7 +247,7 @@ func TestASyncReceiverAnswersItself(t *testing.T) {
 	require.Equal(t, 2, b.ran())
 }
 
-func TestAnEventThatFailedForGoodIs500(t *testing.T) {
+func TestHandler_AnEventThatFailedForGoodIs500(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	goOn := make(chan struct{})
@@ -307,7 +307,7 @@ func TestRedelivery_OfASyncEventThatFailsAgainIs500(t *testing.T) {
 	require.Equal(t, 3, b.ran())
 }
 
-func TestADeletedEventIsGone(t *testing.T) {
+func TestHandler_ADeletedEventIsGone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	accepted := b.post("sync", "d1", `{}`)
@@ -324,7 +324,7 @@ func TestADeletedEventIsGone(t *testing.T) {
 	require.Equal(t, 1, b.ran())
 }
 
-func TestWhatIsNotThereIs404(t *testing.T) {
+func TestHandler_WhatIsNotThereIs404(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, func(rec *receiver.Receiver) {
 		if rec.Name == "sync" {
@@ -372,7 +372,7 @@ func TestWhatIsNotThereIs404(t *testing.T) {
 	require.Equal(t, http.StatusCreated, b.send(http.MethodGet, self(guarded), "", http.Header{"Authorization": {"Bearer me"}}).StatusCode)
 }
 
-func TestBodiesThatAreRefused(t *testing.T) {
+func TestHandler_BodiesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, func(rec *receiver.Receiver) { rec.MaxBody = 100 })
 
@@ -405,7 +405,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestABodyThatBreaksOffIs400(t *testing.T) {
+func TestHandler_ABodyThatBreaksOffIs400(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, b.server.URL+"/hooks/async", io.MultiReader(
@@ -422,7 +422,7 @@ type errReader struct{}
 
 func (errReader) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
-func TestARawReceiverTakesAnyBody(t *testing.T) {
+func TestHandler_ARawReceiverTakesAnyBody(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, func(rec *receiver.Receiver) { rec.Raw = true })
 	header := signed(t, "d1", "\xff\x00")
@@ -433,7 +433,7 @@ func TestARawReceiverTakesAnyBody(t *testing.T) {
 	require.Equal(t, "\xff\x00", string(b.runs[0].Body))
 }
 
-func TestAnEventHasWhatCame(t *testing.T) {
+func TestEvent_HasWhatCame(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, func(rec *receiver.Receiver) { rec.RedactHeaders = []string{"x-private"} })
 	const body = "a=1&b=%C3%A9&a=2"
@@ -461,7 +461,7 @@ func TestAnEventHasWhatCame(t *testing.T) {
 	require.Error(t, ev.JSON(&form))
 }
 
-func TestABadSignatureIs401(t *testing.T) {
+func TestHandler_ABadSignatureIs401(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	header := signed(t, "d1", `{"a":1}`)
@@ -475,7 +475,7 @@ func TestABadSignatureIs401(t *testing.T) {
 	require.Zero(t, b.ran())
 }
 
-func TestATokenIsNeitherLoggedNorShownToOthers(t *testing.T) {
+func TestHandler_ATokenIsNeitherLoggedNorShownToOthers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	url, err := b.handler.HookURL("mine", b.ann)
@@ -497,7 +497,7 @@ func TestATokenIsNeitherLoggedNorShownToOthers(t *testing.T) {
 	require.Equal(t, "no-referrer", accepted.Header.Get("Referrer-Policy"))
 }
 
-func TestADebugURLTakesThePlaceOfAHookURL(t *testing.T) {
+func TestHookURL_ADebugURLTakesItsPlace(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 
@@ -511,7 +511,7 @@ func TestADebugURLTakesThePlaceOfAHookURL(t *testing.T) {
 	}
 }
 
-func TestWhatCouldNotBeStoredIs503(t *testing.T) {
+func TestHandler_WhatCouldNotBeStoredIs503(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
 	b.inbox.Close()
@@ -522,7 +522,7 @@ func TestWhatCouldNotBeStoredIs503(t *testing.T) {
 	require.Equal(t, "5", r.Header.Get("Retry-After"))
 }
 
-func TestTheSameDeliveryFiftyTimesAtOnceRunsOnce(t *testing.T) {
+func TestHandler_TheSameDeliveryFiftyTimesAtOnceRunsOnce(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"async", "sync"} {
 		b := newBundle(t, nil)

@@ -7,7 +7,7 @@ import (
 	"github.com/riverhook/riverhook/receiver/receivertest"
 )
 
-func TestMemoryIsAnInbox(t *testing.T) {
+func TestMemory_IsAnInbox(t *testing.T) {
 	t.Parallel()
 	receivertest.Run(t, func(t *testing.T, registry *receiver.Registry) receiver.Inbox {
 		inbox := receiver.NewMemory(registry)

@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/receiver"
 )
 
-func TestAReceiverThatCannotWorkIsRefused(t *testing.T) {
+func TestRegistry_RefusesAReceiverThatCannotWork(t *testing.T) {
 	t.Parallel()
 	good := func() receiver.Receiver {
 		return receiver.Receiver{
@@ -52,7 +52,7 @@ func TestAReceiverThatCannotWorkIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheWaitBeforeARetryGrowsToAnHour(t *testing.T) {
+func TestReceiver_ItsWaitBeforeARetryGrowsToAnHour(t *testing.T) {
 	t.Parallel()
 	registry, err := receiver.NewRegistry(receiver.Receiver{
 		Func:     func(context.Context, receiver.Event) (receiver.Response, error) { return receiver.Response{}, nil },
@@ -72,7 +72,7 @@ func TestTheWaitBeforeARetryGrowsToAnHour(t *testing.T) {
 	}
 }
 
-func TestATokenIsItsOwnersAlone(t *testing.T) {
+func TestStaticTokens_ATokenIsItsOwnersAlone(t *testing.T) {
 	t.Parallel()
 	token, hash := receiver.NewToken()
 	require.GreaterOrEqual(t, len(token), 26)

@@ -19,7 +19,7 @@ func keysetOf(t require.TestingT, keys ...seal.Key) *seal.Keyset {
 	return set
 }
 
-func TestWhatIsSealedOpensWithItsKeyAndItsAssociatedDataAndNotOtherwise(t *testing.T) {
+func TestKeyset_WhatIsSealedOpensWithItsKeyAndAssociatedDataOnly(t *testing.T) {
 	t.Parallel()
 	key, other := seal.NewKey(), seal.NewKey()
 	set := keysetOf(t, key, other)
@@ -51,7 +51,7 @@ func TestWhatIsSealedOpensWithItsKeyAndItsAssociatedDataAndNotOtherwise(t *testi
 	})
 }
 
-func TestACiphertextWithAnyByteChangedOrMissingDoesNotOpen(t *testing.T) {
+func TestKeyset_ACiphertextWithAnyByteChangedOrMissingDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	set := keysetOf(t, seal.NewKey(), seal.NewKey())
 	sealed, err := set.Encrypt([]byte("hunter2"), []byte("place"))
@@ -71,7 +71,7 @@ func TestACiphertextWithAnyByteChangedOrMissingDoesNotOpen(t *testing.T) {
 	require.False(t, set.IsCurrent(sealed[:7]))
 }
 
-func TestEncryptAndDecryptLeaveTheirArgumentsAlone(t *testing.T) {
+func TestKeyset_EncryptAndDecryptLeaveTheirArgumentsAlone(t *testing.T) {
 	t.Parallel()
 	set := keysetOf(t, seal.NewKey())
 	plaintext, place := []byte("hunter2"), []byte("place")
@@ -85,7 +85,7 @@ func TestEncryptAndDecryptLeaveTheirArgumentsAlone(t *testing.T) {
 	require.Equal(t, "hunter2 place", string(plaintext)+" "+string(place))
 }
 
-func TestAKeysetIsReadFromAText(t *testing.T) {
+func TestParseKeyset_ReadsAKeysetFromAText(t *testing.T) {
 	t.Parallel()
 	a, b := seal.NewKey(), seal.NewKey()
 	for _, text := range []string{
@@ -104,7 +104,7 @@ func TestAKeysetIsReadFromAText(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoKeysetIsRefusedWithoutShowingIt(t *testing.T) {
+func TestParseKeyset_WhatIsNoneIsRefusedWithoutShowingIt(t *testing.T) {
 	t.Parallel()
 	of := func(n int) string {
 		return "rhseal_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("hunter2."), 8)[:n])
@@ -133,7 +133,7 @@ func TestWhatIsNoKeysetIsRefusedWithoutShowingIt(t *testing.T) {
 	require.Empty(t, seal.Key{}.Reveal()+seal.Key{}.ID())
 }
 
-func TestAKeyIsNewEachTimeAndSurvivesItsText(t *testing.T) {
+func TestKey_IsNewEachTimeAndSurvivesItsText(t *testing.T) {
 	t.Parallel()
 	key := seal.NewKey()
 	parsed, err := seal.ParseKey(key.Reveal())
@@ -151,7 +151,7 @@ const (
 )
 
 // Another process, and a later version, must open what this one has sealed.
-func TestACiphertextOfAnEarlierVersionOpens(t *testing.T) {
+func TestKeyset_ACiphertextOfAnEarlierVersionOpens(t *testing.T) {
 	t.Parallel()
 	key, err := seal.ParseKey("rhseal_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestACiphertextOfAnEarlierVersionOpens(t *testing.T) {
 	require.Equal(t, "hunter2", string(opened))
 }
 
-func TestClearStoresWhatItIsGiven(t *testing.T) {
+func TestClear_StoresWhatItIsGiven(t *testing.T) {
 	t.Parallel()
 	text := []byte("hunter2")
 	stored, err := seal.Clear().Encrypt(text, []byte("place"))

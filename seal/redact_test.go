@@ -13,7 +13,7 @@ import (
 	"github.com/riverhook/riverhook/seal"
 )
 
-func TestKeysAreRedactedHoweverTheyArePrinted(t *testing.T) {
+func TestKey_IsRedactedHoweverItIsPrinted(t *testing.T) {
 	t.Parallel()
 	raw := []byte("hunter2.hunter2.hunter2.hunter2.")
 	key, err := seal.ParseKey("rhseal_aHVudGVyMi5odW50ZXIyLmh1bnRlcjIuaHVudGVyMi4=")

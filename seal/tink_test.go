@@ -17,7 +17,7 @@ var (
 	_ tink.AEAD   = seal.Sealer(nil)
 )
 
-func TestAnAEADOfTinkIsASealerAsItIs(t *testing.T) {
+func TestSealer_AnAEADOfTinkIsOneAsItIs(t *testing.T) {
 	t.Parallel()
 	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	require.NoError(t, err)

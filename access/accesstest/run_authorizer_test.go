@@ -42,7 +42,7 @@ type batchDesk struct {
 
 func (d batchDesk) AuthorizeMany(_ context.Context, as []access.Action) []error { return d.many(as) }
 
-func TestRunAuthorizerAcceptsAuthorizersThatKeepTheContract(t *testing.T) {
+func TestRunAuthorizer_AcceptsAuthorizersThatKeepTheContract(t *testing.T) {
 	t.Parallel()
 	for name, auth := range map[string]access.Authorizer{
 		"function": access.AuthorizerFunc(desk), "guard": access.NewGuard(access.AuthorizerFunc(desk)),
@@ -54,7 +54,7 @@ func TestRunAuthorizerAcceptsAuthorizersThatKeepTheContract(t *testing.T) {
 	}
 }
 
-func TestRunAuthorizerFindsBrokenAuthorizers(t *testing.T) {
+func TestRunAuthorizer_FindsBrokenAuthorizers(t *testing.T) {
 	t.Parallel()
 	everything := access.AuthorizerFunc(func(context.Context, access.Action) error { return nil })
 

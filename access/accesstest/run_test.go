@@ -44,7 +44,7 @@ func cases() []Case {
 
 var table = Table{"ann": nil, "bob": access.ErrDenied}
 
-func TestRunAcceptsCheckersThatKeepTheContract(t *testing.T) {
+func TestRun_AcceptsCheckersThatKeepTheContract(t *testing.T) {
 	t.Parallel()
 	r, err := access.NewRegistry(nil)
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestRunAcceptsCheckersThatKeepTheContract(t *testing.T) {
 	}
 }
 
-func TestRunFindsBrokenCheckers(t *testing.T) {
+func TestRun_FindsBrokenCheckers(t *testing.T) {
 	t.Parallel()
 
 	t.Run("AnotherAnswer", func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestRunFindsBrokenCheckers(t *testing.T) {
 	})
 }
 
-func TestCheckersForTests(t *testing.T) {
+func TestCheckers_DoAsTheirNamesSay(t *testing.T) {
 	t.Parallel()
 
 	t.Run("AllowAndDeny", func(t *testing.T) {

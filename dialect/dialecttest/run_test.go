@@ -95,7 +95,7 @@ func of(d dialect.Dialect) Case {
 	return c
 }
 
-func TestRunFindsBrokenDialects(t *testing.T) {
+func TestRun_FindsBrokenDialects(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
 	verify := dialect.StandardVerifier{}.Verify
@@ -283,7 +283,7 @@ func TestRunFindsBrokenDialects(t *testing.T) {
 	}
 }
 
-func TestRunFindsAClock(t *testing.T) {
+func TestRun_FindsAClock(t *testing.T) {
 	t.Parallel()
 	now := after(func(req *dialect.Request, _ dialect.Message, _ dialect.Destination, _ dialect.Attempt) {
 		req.Header.Set("X-Year", time.Now().Format("2006"))
@@ -292,7 +292,7 @@ func TestRunFindsAClock(t *testing.T) {
 	require.NoError(t, checkClock(t, standard()))
 }
 
-func TestRunFindsAVerifierThatDoesMoreThanVerify(t *testing.T) {
+func TestRun_FindsAVerifierThatDoesMoreThanVerify(t *testing.T) {
 	t.Parallel()
 	verify := dialect.StandardVerifier{}.Verify
 	for name, tc := range map[string]struct {
@@ -332,7 +332,7 @@ func TestRunFindsAVerifierThatDoesMoreThanVerify(t *testing.T) {
 	require.NoError(t, checkVerifier(t, standard()))
 }
 
-func TestRunFindsInputAndOutput(t *testing.T) {
+func TestRun_FindsInputAndOutput(t *testing.T) {
 	t.Parallel()
 	listener := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(listener.Close)
@@ -393,7 +393,7 @@ func TestRunFindsInputAndOutput(t *testing.T) {
 	})
 }
 
-func TestRunAcceptsStandardWithItsDefaults(t *testing.T) {
+func TestRun_AcceptsStandardWithItsDefaults(t *testing.T) {
 	t.Parallel()
 	t.Run("standard", func(t *testing.T) {
 		t.Parallel()
@@ -403,7 +403,7 @@ func TestRunAcceptsStandardWithItsDefaults(t *testing.T) {
 	})
 }
 
-func TestRequireRequestReportsEachDifference(t *testing.T) {
+func TestRequireRequest_ReportsEachDifference(t *testing.T) {
 	t.Parallel()
 	want := dialect.Request{
 		Method: "POST",

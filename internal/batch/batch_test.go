@@ -16,7 +16,7 @@ import (
 	"github.com/riverhook/riverhook/internal/batch"
 )
 
-func TestALoneItemIsFlushedAtOnce(t *testing.T) {
+func TestGroup_ALoneItemIsFlushedAtOnce(t *testing.T) {
 	t.Parallel()
 	g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) { return items, nil })
 	defer g.Close()
@@ -27,7 +27,7 @@ func TestALoneItemIsFlushedAtOnce(t *testing.T) {
 	require.Equal(t, 7, out)
 }
 
-func TestAnItemIsDoneWhenItsFlushIs(t *testing.T) {
+func TestGroup_AnItemIsDoneWhenItsFlushIs(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]int{"flushed by its caller": 0, "flushed behind another": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestAnItemIsDoneWhenItsFlushIs(t *testing.T) {
 	}
 }
 
-func TestItemsThatWaitShareOneFlush(t *testing.T) {
+func TestGroup_ItemsThatWaitShareOneFlush(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
 	var sizes []int
@@ -92,7 +92,7 @@ func TestItemsThatWaitShareOneFlush(t *testing.T) {
 	require.Equal(t, []int{1, 9}, sizes)
 }
 
-func TestOnlyThePoisonItemFails(t *testing.T) {
+func TestSettle_OnlyThePoisonItemFails(t *testing.T) {
 	t.Parallel()
 	errPoison := errors.New("poison")
 	g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
@@ -119,7 +119,7 @@ func TestOnlyThePoisonItemFails(t *testing.T) {
 	}
 }
 
-func TestAPanicOrAWrongCountIsAnErrorOfItsBatch(t *testing.T) {
+func TestSettle_APanicOrAWrongCountIsAnErrorOfItsBatch(t *testing.T) {
 	t.Parallel()
 	g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
 		if items[0] == 1 {
@@ -135,7 +135,7 @@ func TestAPanicOrAWrongCountIsAnErrorOfItsBatch(t *testing.T) {
 	require.ErrorContains(t, err, "0 outputs for 1 items")
 }
 
-func TestACallerWhoseContextEndsStopsWaiting(t *testing.T) {
+func TestGroup_ACallerWhoseContextEndsStopsWaiting(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
@@ -152,7 +152,7 @@ func TestACallerWhoseContextEndsStopsWaiting(t *testing.T) {
 	g.Close()
 }
 
-func TestAfterCloseItemsAreRefused(t *testing.T) {
+func TestClose_ItemsAreRefusedAfterIt(t *testing.T) {
 	t.Parallel()
 	g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) { return items, nil })
 	g.Close()
@@ -163,7 +163,7 @@ func TestAfterCloseItemsAreRefused(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrClosed)
 }
 
-func TestACallerWhoseContextEndsEndsItsOwnFlush(t *testing.T) {
+func TestGroup_ACallerWhoseContextEndsEndsItsOwnFlush(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		errStop := errors.New("stop")
@@ -187,7 +187,7 @@ func TestACallerWhoseContextEndsEndsItsOwnFlush(t *testing.T) {
 	})
 }
 
-func TestACallerWhoseContextEndsLeavesTheFlushOfOthersAlone(t *testing.T) {
+func TestGroup_ACallerWhoseContextEndsLeavesTheFlushOfOthersAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		flush := make(chan struct{})
@@ -217,7 +217,7 @@ func TestACallerWhoseContextEndsLeavesTheFlushOfOthersAlone(t *testing.T) {
 	})
 }
 
-func TestNoCallerFlushesForOthers(t *testing.T) {
+func TestGroup_NoCallerFlushesForOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		flush := make(chan struct{})
@@ -245,7 +245,7 @@ func TestNoCallerFlushesForOthers(t *testing.T) {
 	})
 }
 
-func TestCloseWaitsForTheFlushOfALoneItem(t *testing.T) {
+func TestClose_WaitsForTheFlushOfALoneItem(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -271,7 +271,7 @@ func TestCloseWaitsForTheFlushOfALoneItem(t *testing.T) {
 	})
 }
 
-func TestAnErrorOfTheWholeIsNotLookedForInItsParts(t *testing.T) {
+func TestSettle_AnErrorOfTheWholeIsNotLookedForInItsParts(t *testing.T) {
 	t.Parallel()
 	errWhole := errors.New("the server cannot write")
 	entered, release := make(chan struct{}), make(chan struct{})

@@ -11,7 +11,7 @@ import (
 
 // Each byte is an item: most are good, some fail whatever batch they are in, by
 // an error, a panic or a wrong number of outputs, and some only beside another.
-func FuzzOnlyWhatFailsByItselfFails(f *testing.F) {
+func FuzzSettle_OnlyWhatFailsByItselfFails(f *testing.F) {
 	for _, seed := range []string{"", "g", "e", "gggg", "gegg", "eeee", "gpgwge", "sgsg", "gggggggggggggggggggggggggggggggge"} {
 		f.Add([]byte(seed))
 	}

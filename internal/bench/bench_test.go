@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-func TestEachScenarioRunsAndHasItsRatios(t *testing.T) {
+func TestScenario_EachRunsAndHasItsRatios(t *testing.T) {
 	t.Parallel()
 
 	ratios := map[string][]string{
@@ -71,7 +71,7 @@ func TestEachScenarioRunsAndHasItsRatios(t *testing.T) {
 	}
 }
 
-func TestArgumentsThatMeanNothingAreRefused(t *testing.T) {
+func TestArguments_ThatMeanNothingAreRefused(t *testing.T) {
 	t.Parallel()
 
 	for name, args := range map[string][]string{

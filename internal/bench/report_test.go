@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestReportShowsEachScenarioWithItsBars(t *testing.T) {
+func TestReport_ShowsEachScenarioWithItsBars(t *testing.T) {
 	t.Parallel()
 
 	dir := t.TempDir()
@@ -54,7 +54,7 @@ func TestReportShowsEachScenarioWithItsBars(t *testing.T) {
 	require.ErrorContains(t, writeReport(file, dir), "has no result of")
 }
 
-func TestChartIsWellFormedWhateverItsTexts(t *testing.T) {
+func TestChart_IsWellFormedWhateverItsTexts(t *testing.T) {
 	t.Parallel()
 
 	c := &chart{
@@ -79,7 +79,7 @@ func TestChartIsWellFormedWhateverItsTexts(t *testing.T) {
 	require.Contains(t, string(c.svg()), "2,001")
 }
 
-func TestNumbersAreReadable(t *testing.T) {
+func TestReport_NumbersAreReadable(t *testing.T) {
 	t.Parallel()
 
 	for want, value := range map[string]float64{

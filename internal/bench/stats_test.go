@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPercentilesAreValuesThatWereMeasured(t *testing.T) {
+func TestStats_PercentilesAreValuesThatWereMeasured(t *testing.T) {
 	t.Parallel()
 
 	values := []float64{5, 1, 4, 2, 3, 10, 9, 6, 8, 7}
@@ -18,7 +18,7 @@ func TestPercentilesAreValuesThatWereMeasured(t *testing.T) {
 	require.InDelta(t, 2, medianRatio([]float64{2, 4, 9}, []float64{1, 2, 3}), 0)
 }
 
-func TestFiguresHaveFourDigits(t *testing.T) {
+func TestStats_FiguresHaveFourDigits(t *testing.T) {
 	t.Parallel()
 
 	r := newResult()

@@ -22,7 +22,7 @@ func at(t *testing.T, err error) *Error {
 	return e
 }
 
-func TestEachDraftIsReadByItsOwnRules(t *testing.T) {
+func TestCompile_EachDraftIsReadByItsOwnRules(t *testing.T) {
 	t.Parallel()
 	const (
 		tuple7    = `{"items": [{"type": "integer"}], "additionalItems": false}`
@@ -42,7 +42,7 @@ func TestEachDraftIsReadByItsOwnRules(t *testing.T) {
 	}
 }
 
-func TestASchemaThatIsRefusedIsNamedByItsPlace(t *testing.T) {
+func TestCompile_ASchemaThatIsRefusedIsNamedByItsPlace(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ schema, draft, place, reason string }{
 		{`{`, "", "", "valid JSON"},
@@ -70,7 +70,7 @@ func TestASchemaThatIsRefusedIsNamedByItsPlace(t *testing.T) {
 	}
 }
 
-func TestReferencesWithinASchemaAndToTheDraftsAreFollowed(t *testing.T) {
+func TestCompile_ReferencesWithinASchemaAndToTheDraftsAreFollowed(t *testing.T) {
 	t.Parallel()
 	s := compile(t, `{
 		"$id": "https://example.com/a", "$ref": "b", "type": "array",
@@ -81,7 +81,7 @@ func TestReferencesWithinASchemaAndToTheDraftsAreFollowed(t *testing.T) {
 	require.Error(t, s.Validate([]byte(`{"type": "text"}`)))
 }
 
-func TestFormatsAreEnforced(t *testing.T) {
+func TestValidate_FormatsAreEnforced(t *testing.T) {
 	t.Parallel()
 	for format, values := range map[string][2]string{
 		"date":          {"2024-02-29", "2023-02-29"},
@@ -112,7 +112,7 @@ func TestFormatsAreEnforced(t *testing.T) {
 	}
 }
 
-func TestDataThatIsInvalidIsNamedByItsDeepestPlaceAndNotShown(t *testing.T) {
+func TestValidate_InvalidDataIsNamedByItsDeepestPlaceAndNotShown(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cr3t"
 	for _, c := range []struct{ schema, data, place, reason string }{
@@ -179,7 +179,7 @@ func TestValidate_NamesTenViolationsAndHowManyMore(t *testing.T) {
 	require.Less(t, len(err.Error()), 10*(maxPointerBytes+100))
 }
 
-func TestAPointerIsShownToABoundedLengthAndInOneLine(t *testing.T) {
+func TestError_APointerIsShownToABoundedLengthAndInOneLine(t *testing.T) {
 	t.Parallel()
 	bad := at(t, compile(t, `false`).Validate([]byte(`1`)))
 	require.Equal(t, `at "": is not allowed by the schema`, bad.Error())

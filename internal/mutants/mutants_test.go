@@ -14,7 +14,7 @@ import (
 
 const root = "../.."
 
-func TestEachMutantFitsTheSource(t *testing.T) {
+func TestMutant_EachFitsTheSource(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
 	for _, m := range mutants {
@@ -56,7 +56,7 @@ func testsIn(t *testing.T, folder string) map[string]bool {
 	return names
 }
 
-func TestAMutantChangesOnePlace(t *testing.T) {
+func TestMutant_ChangesOnePlace(t *testing.T) {
 	t.Parallel()
 	const source = "package p\n\nconst one = `a b`\n\nfunc two() { a(); a() }\n\nfunc (x) three() {}\n\nfunc (y) three() {}\n"
 	for _, tt := range []struct {
@@ -120,7 +120,7 @@ func TestAMutantChangesOnePlace(t *testing.T) {
 }
 
 // A mutant counts as caught where its test fails, and in no other case.
-func TestAMutantIsCaughtByItsTestAlone(t *testing.T) {
+func TestMutant_IsCaughtByItsTestAlone(t *testing.T) {
 	t.Parallel()
 	c := &checker{
 		root: t.TempDir(),

@@ -175,7 +175,7 @@ var sending = []mutant{
 		decl: "dialer",
 		old:  ", ControlContext: d.control",
 		with: "",
-		test: "egress.TestANameThatResolvesToAClosedAddressIsNeverConnectedTo",
+		test: "egress.TestDial_ANameThatResolvesToAClosedAddressIsNeverConnectedTo",
 	},
 	{
 		name: "metadata is opened with the range around it",
@@ -183,7 +183,7 @@ var sending = []mutant{
 		decl: "checkAddr",
 		old:  "isMetadata(addr) || ",
 		with: "",
-		test: "egress.TestMetadataStaysClosedWhateverIsOpened",
+		test: "egress.TestCheckAddr_MetadataStaysClosedWhateverIsOpened",
 	},
 	{
 		name: "a redirect is followed",
@@ -191,7 +191,7 @@ var sending = []mutant{
 		decl: "Client",
 		old:  "return http.ErrUseLastResponse",
 		with: "return nil",
-		test: "egress.TestARedirectToLoopbackIsTheAnswerAndIsNotFollowed",
+		test: "egress.TestClient_ARedirectToLoopbackIsTheAnswerAndIsNotFollowed",
 	},
 	{
 		name: "tokens are asked for past the policy",
@@ -223,7 +223,7 @@ var sending = []mutant{
 		decl: "dial",
 		old:  "err := d.judgeTarget(address); err",
 		with: "err := error(nil); err",
-		test: "egress.TestBehindAProxyWhatAURLSaysIsStillJudged",
+		test: "egress.TestProxy_BehindItWhatAURLSaysIsStillJudged",
 	},
 	{
 		name: "a failure of the proxy counts against the endpoint",
@@ -299,7 +299,7 @@ var sending = []mutant{
 		decl: "VerifyRequest",
 		old:  "o.Now()); err != nil {",
 		with: "o.Now()); err != nil && body == nil {",
-		test: "dialect.TestVerifyRequest",
+		test: "dialect.TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain",
 	},
 	{
 		name: "an HMAC by the empty key passes",
@@ -307,7 +307,7 @@ var sending = []mutant{
 		decl: "Verify",
 		old:  "!secret.IsZero() && ",
 		with: "",
-		test: "dialect.TestBodyHMAC",
+		test: "dialect.TestBodyHMAC_SignsAndVerifiesByTheWholeTextOfASecret",
 	},
 	{
 		name: "the HMAC of GitHub's format is keyed as that of Standard Webhooks",
@@ -315,7 +315,7 @@ var sending = []mutant{
 		decl: "textMAC",
 		old:  "[]byte(secret.Reveal())",
 		with: "secret.Key()",
-		test: "dialect.TestVerifiersAcceptWhatClientsOfOthersSigned",
+		test: "dialect.TestVerifiers_AcceptWhatClientsOfOthersSigned",
 	},
 	{
 		name: "of several times in Stripe's format the first one counts",
@@ -323,7 +323,7 @@ var sending = []mutant{
 		decl: "Verify",
 		old:  "len(times) != 1",
 		with: "len(times) == 0",
-		test: "dialect.TestStripeVerifier",
+		test: "dialect.TestStripeVerifier_TakesAnyV1AndNeedsATime",
 	},
 	{
 		name: "a CloudEvent passes under another id than was signed",
@@ -331,7 +331,7 @@ var sending = []mutant{
 		decl: "Verify",
 		old:  `attributes["Ce-Id"] != headerValues(h, HeaderWebhookID)[0]`,
 		with: "false",
-		test: "dialect.TestCloudEventsVerifierInBinaryModeNeedsWhatCloudEventsRequires",
+		test: "dialect.TestCloudEventsVerifier_InBinaryModeNeedsWhatCloudEventsRequires",
 	},
 
 	// Hostile input.
@@ -365,7 +365,7 @@ var sending = []mutant{
 		decl: "dial",
 		old:  "lookUp(ctx, resolver, host)",
 		with: "resolver.LookupNetIP(ctx, `ip`, host)",
-		test: "egress.TestAFailedLookupIsADNSErrorWhateverTheResolverReturned",
+		test: "egress.TestDial_AFailedLookupIsADNSErrorWhateverTheResolverReturned",
 	},
 	{
 		name: "data may be nested as deep as it likes",

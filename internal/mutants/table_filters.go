@@ -56,7 +56,7 @@ var filtering = []mutant{
 		decl: "limits",
 		old:  "cel.CostLimit(uint64(maxCost)),",
 		with: "cel.CostLimit(1 << 40),",
-		test: "filter.TestWhatCostsTooMuchIsStopped",
+		test: "filter.TestCost_WhatCostsTooMuchIsStopped",
 	},
 	{
 		name: "a call costs one, whatever it is given",
@@ -64,7 +64,7 @@ var filtering = []mutant{
 		decl: "CallCost",
 		old:  "total += size",
 		with: "total += min(size, 1)",
-		test: "filter.TestWhatCostsTooMuchIsStopped",
+		test: "filter.TestCost_WhatCostsTooMuchIsStopped",
 	},
 	{
 		name: "a value is looked at however large it is",
@@ -72,7 +72,7 @@ var filtering = []mutant{
 		decl: "limits",
 		old:  "cel.MemoryLimit(uint32(maxCost)),",
 		with: "cel.MemoryLimit(1 << 31),",
-		test: "filter.TestWhatCostsTooMuchIsStopped",
+		test: "filter.TestCost_WhatCostsTooMuchIsStopped",
 	},
 	{
 		name: "a filter is compiled whatever it may cost",
@@ -80,7 +80,7 @@ var filtering = []mutant{
 		decl: "Compile",
 		old:  "estimate.Max > uint64(o.MaxCost)",
 		with: "estimate.Max > 1<<63",
-		test: "filter.TestALimitOfOnesOwnHoldsWhenCompiledAndWhenRun",
+		test: "filter.TestCost_ALimitOfOnesOwnHoldsWhenCompiledAndWhenRun",
 	},
 	{
 		name: "a failure tells a value of the event",
@@ -88,6 +88,6 @@ var filtering = []mutant{
 		decl: "kindOf",
 		old:  "			return kind\n",
 		with: "			return err.Error()\n",
-		test: "filter.TestAFailureSaysWhereAndTellsNoValue",
+		test: "filter.TestMatches_AFailureSaysWhereAndTellsNoValue",
 	},
 }

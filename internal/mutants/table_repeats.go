@@ -32,7 +32,7 @@ var repeating = []mutant{
 		decl: "send",
 		old:  "once.GetBody = nil",
 		with: "once.GetBody = req.GetBody",
-		test: "egress.TestAPostWithIdempotencyKeyIsNotRepeatedByAClient",
+		test: "egress.TestClient_DoesNotRepeatAPostWithIdempotencyKey",
 	},
 	{
 		name: "a request that may have been processed opens a circuit",

@@ -104,7 +104,7 @@ var ruling = []mutant{
 		decl: "allows",
 		old:  `a.Verb == VerbCreate && chain[0] == root`,
 		with: "false",
-		test: "access.TestSiteManagersKeepTheContract",
+		test: "access.TestSiteManagers_KeepTheContract",
 	},
 	{
 		name: "an unknown verb is as any other",
@@ -112,7 +112,7 @@ var ruling = []mutant{
 		decl: "authorize",
 		old:  " || !slices.Contains(Verbs(), a.Verb)",
 		with: "",
-		test: "access.TestSiteManagersKeepTheContract",
+		test: "access.TestSiteManagers_KeepTheContract",
 	},
 	{
 		name: "nobody may do what anybody may",
@@ -120,7 +120,7 @@ var ruling = []mutant{
 		decl: "AuthorizeMany",
 		old:  `a.Principal == ""`,
 		with: "false",
-		test: "access.TestAGuardFailsClosed",
+		test: "access.TestGuard_FailsClosed",
 	},
 	{
 		name: "a confined store deletes elsewhere",

@@ -238,7 +238,7 @@ var moving = []mutant{
 		decl: "run",
 		old:  "g.settleAll(calls)",
 		with: "go g.settleAll(calls)",
-		test: "internal/batch.TestAnItemIsDoneWhenItsFlushIs",
+		test: "internal/batch.TestGroup_AnItemIsDoneWhenItsFlushIs",
 	},
 	{
 		name: "a request that a crash cut off is not recorded",

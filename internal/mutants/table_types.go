@@ -56,7 +56,7 @@ var typing = []mutant{
 		decl: "Compile",
 		old:  "c.AssertFormat()",
 		with: "",
-		test: "internal/jsonschema.TestFormatsAreEnforced",
+		test: "internal/jsonschema.TestValidate_FormatsAreEnforced",
 	},
 	{
 		name: "files that a schema refers to are loaded",
@@ -64,7 +64,7 @@ var typing = []mutant{
 		decl: "Compile",
 		old:  "c.UseLoader(nothing{})",
 		with: "",
-		test: "internal/jsonschema.TestASchemaThatIsRefusedIsNamedByItsPlace",
+		test: "internal/jsonschema.TestCompile_ASchemaThatIsRefusedIsNamedByItsPlace",
 	},
 	{
 		name: "what was read while a type was archived counts as new",

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func FuzzLevelsOfDataAreThoseThatADecoderMeets(f *testing.F) {
+func FuzzLevels_AreThoseThatADecoderMeets(f *testing.F) {
 	for _, seed := range []string{
 		`1`, `[]`, `[[],[[]]]`, `{"a":{"b":[]}}`, `"[[["`, `["\"[",{}]`, `{"\\":[["\\"]]}`, `[`, `]]`, `"`, `"\`, ` [ { } ] `,
 	} {

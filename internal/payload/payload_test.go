@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhatIsNoDataIsSaidSo(t *testing.T) {
+func TestCheck_WhatIsNoDataIsSaidSo(t *testing.T) {
 	t.Parallel()
 	lists := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for text, want := range map[string]string{

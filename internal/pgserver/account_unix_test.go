@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestClusterFolderIsOneThatTheServersUserCanUse(t *testing.T) {
+func TestAccount_CanUseTheClusterFolder(t *testing.T) {
 	t.Parallel()
 	open := clusterFolder(t)
 	closed := filepath.Join(open, "closed")
@@ -28,7 +28,7 @@ func TestClusterFolderIsOneThatTheServersUserCanUse(t *testing.T) {
 	require.NoError(t, ourselves.canUse(closed))
 }
 
-func TestServerRunsAsAnotherUserForRootOnly(t *testing.T) {
+func TestAccount_IsAnotherUsersForRootOnly(t *testing.T) {
 	t.Parallel()
 	account, err := (&machine{uid: 1000}).serverAccount()
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPingDocker(t *testing.T) {
+func TestPingDocker_FindsTheFirstDaemonThatAnswers(t *testing.T) {
 	t.Parallel()
 
 	// daemon listens on a socket as a Docker daemon does.

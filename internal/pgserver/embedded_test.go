@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestEmbeddedSaysThatTheDownloadFailedAndLeavesNothing(t *testing.T) {
+func TestEmbedded_SaysThatTheDownloadFailedAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	repository := httptest.NewServer(http.NotFoundHandler())
 	defer repository.Close()

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStart(t *testing.T) {
+func TestStart_TakesTheFirstSourceThatHasAServerOrSaysWhatWasTried(t *testing.T) {
 	t.Parallel()
 
 	t.Run("SaysWhatWasTriedAndWhatToInstallWhenNothingWorks", func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-func TestDatabaseURL(t *testing.T) {
+func TestDatabaseURL_IsUsedAndNeverStoppedOrIsAnError(t *testing.T) {
 	t.Parallel()
 
 	setup := func(url string) []source {
@@ -146,7 +146,7 @@ func TestDatabaseURL(t *testing.T) {
 	})
 }
 
-func TestPrivateCluster(t *testing.T) {
+func TestPrivateCluster_LeavesNothingAndOutlivesItsStart(t *testing.T) {
 	t.Parallel()
 
 	setup := func(t *testing.T) (*machine, string) {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMajorVersion(t *testing.T) {
+func TestMajorVersion_IsReadFromWhatAProgramSays(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]int{
 		"":           0,
@@ -21,7 +21,7 @@ func TestMajorVersion(t *testing.T) {
 	}
 }
 
-func TestFindPrograms(t *testing.T) {
+func TestFindPrograms_ReturnsTheNewestMajorVersionFirst(t *testing.T) {
 	t.Parallel()
 
 	// install makes server programs that tell their version and do nothing else.

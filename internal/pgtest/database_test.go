@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestDatabases(t *testing.T) {
+func TestDatabase_IsACopyOfATemplateThatIsMadeOnce(t *testing.T) {
 	t.Parallel()
 
 	// setup gives databases with a prefix of their own, as another run has them.
@@ -88,7 +88,7 @@ func TestDatabases(t *testing.T) {
 	})
 }
 
-func TestWithDatabase(t *testing.T) {
+func TestWithDatabase_NamesItInEachFormOfAURL(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][2]string{
 		{"host=h user=u", "host=h user=u dbname=new"},

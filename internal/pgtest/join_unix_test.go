@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestProcessesOfARun(t *testing.T) {
+func TestProcesses_OfARunShareOneServerAndLeaveNothing(t *testing.T) {
 	t.Parallel()
 
 	t.Run("ThatStartAtOnceShareOneServer", func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestProcessesOfARun(t *testing.T) {
 	})
 }
 
-func TestStateFolderOfSomebodyElseIsRefused(t *testing.T) {
+func TestStateFolder_OfSomebodyElseIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, put := range map[string]func(t *testing.T, path string){
 		"ThatOthersCanRead": func(t *testing.T, path string) {
@@ -159,7 +159,7 @@ func TestStateFolderOfSomebodyElseIsRefused(t *testing.T) {
 	}
 }
 
-func TestLocks(t *testing.T) {
+func TestLocks_AreWaitedForAndOfARemovedFileDoNotCount(t *testing.T) {
 	t.Parallel()
 
 	t.Run("AreWaitedForAsLongAsTheContextLasts", func(t *testing.T) {
@@ -215,7 +215,7 @@ func (c *signalingContext) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-func TestSupervisorStaysWhileAGoProcessMayStartMoreTests(t *testing.T) {
+func TestSupervisor_StaysWhileAGoProcessMayStartMoreTests(t *testing.T) {
 	t.Parallel()
 	s := &supervisor{folder: t.TempDir()}
 	require.False(t, s.suiteRuns())

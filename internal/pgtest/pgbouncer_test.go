@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPgBouncerGivesOutConnectionsByTransaction(t *testing.T) {
+func TestPgBouncer_GivesOutConnectionsByTransaction(t *testing.T) {
 	t.Parallel()
 	bouncer := StartPgBouncer(t, EmptyDatabase(t), map[string]string{"default_pool_size": "1"})
 	require.Regexp(t, `^1\.\d+`, bouncer.Version)
@@ -27,7 +27,7 @@ func TestPgBouncerGivesOutConnectionsByTransaction(t *testing.T) {
 	require.Len(t, servers, 1)
 }
 
-func TestOlderThan121(t *testing.T) {
+func TestPgBouncer_KnowsWhatIsOlderThan121(t *testing.T) {
 	t.Parallel()
 	for version, older := range map[string]bool{
 		"1.9.0": true, "1.18.0": true, "1.20.1": true, "1.21.0": false, "1.24.1": false, "2.0.0": false,

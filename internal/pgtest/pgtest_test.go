@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-func TestPool(t *testing.T) {
+func TestPool_IsToAMigratedDatabaseOfItsOwn(t *testing.T) {
 	t.Parallel()
 
 	t.Run("IsToAMigratedDatabase", func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestPool(t *testing.T) {
 	})
 }
 
-func TestEmptyDatabaseHasNoSchema(t *testing.T) {
+func TestEmptyDatabase_HasNoSchema(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.New(t.Context(), EmptyDatabase(t))
 	require.NoError(t, err)
