@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -120,7 +121,7 @@ func (e *Engine) ask(ctx context.Context, ev dialect.Event) (*questioning, error
 // limited.
 func (e *Engine) askThere(ctx, limited context.Context, asked *questioning) error {
 	readAt := time.Now()
-	found, err := e.lookups.Do(ctx, asked.Intent.lookup(uuid.Nil, e.cfg.ChunkSize+1))
+	found, err := e.finder.Find(ctx, nil, asked.Intent.lookup(uuid.Nil, e.cfg.ChunkSize+1))
 	if errors.Is(err, batch.ErrClosed) {
 		return ErrNotStarted
 	} else if err != nil {
@@ -128,7 +129,7 @@ func (e *Engine) askThere(ctx, limited context.Context, asked *questioning) erro
 	}
 	asked.Standing, asked.Intent.Place = found.Standing, found.Place
 	matches := slices.DeleteFunc(slices.Clone(found.Matches), func(m subscription.Match) bool {
-		return slices.ContainsFunc(asked.Decisions, func(d decision) bool { return d.Subscription.ID == m.Subscription.ID })
+		return slices.ContainsFunc(asked.Decisions, func(d decide.Decision) bool { return d.Subscription.ID == m.Subscription.ID })
 	})
 	switch {
 	case len(matches) == 0:
@@ -202,7 +203,7 @@ func (e *Engine) loadGates(ctx context.Context, in *intent, matches []subscripti
 // others are asked.
 func (e *Engine) decideGates(
 	ctx context.Context, in *intent, matches []subscription.Match, before map[string]dialect.Message,
-) (decisions []decision, messages map[string]dialect.Message) {
+) (decisions []decide.Decision, messages map[string]dialect.Message) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
@@ -211,29 +212,34 @@ func (e *Engine) decideGates(
 	active := slices.DeleteFunc(slices.Clone(matches), func(m subscription.Match) bool {
 		return m.Subscription.State != subscription.StateActive
 	})
-	decided, messages := e.decide(ctx, nil, in, active, nil, before)
-	decisions = make([]decision, 0, len(matches))
+	decided, messages := e.decider.Decide(ctx, nil, &decide.Input{
+		Event:    in.Event,
+		Place:    in.Place,
+		Matches:  active,
+		Messages: before,
+	})
+	decisions = make([]decide.Decision, 0, len(matches))
 	for _, m := range matches {
 		switch m.Subscription.State {
 		case subscription.StateActive:
 			d := decided[0]
 			decided = decided[1:]
 			switch d.Outcome {
-			case decisionFailed, decisionFilterError, decisionGone, decisionWaiting:
-				d.Outcome = decisionUnanswered
+			case decide.OutcomeFailed, decide.OutcomeFilterError, decide.OutcomeGone, decide.OutcomeWaiting:
+				d.Outcome = decide.OutcomeUnanswered
 			}
 			decisions = append(decisions, d)
 		case subscription.StateDeactivated, subscription.StatePendingVerification:
-			decisions = append(decisions, decision{
+			decisions = append(decisions, decide.Decision{
 				Match:   m,
-				Outcome: decisionInactive,
-				Reason:  inactiveReason(&m.Subscription),
+				Outcome: decide.OutcomeInactive,
+				Reason:  decide.InactiveReason(m.Subscription.State, m.Subscription.StateReason),
 			})
 		default:
 			reason := fmt.Sprintf("the subscription is %s", m.Subscription.State)
-			decisions = append(decisions, decision{
+			decisions = append(decisions, decide.Decision{
 				Match:   m,
-				Outcome: decisionInactive,
+				Outcome: decide.OutcomeInactive,
 				Reason:  reason,
 			})
 		}

@@ -11,11 +11,12 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 )
 
 // askAll asks all gates at once. Where no request could be made it says so in the
 // decision.
-func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []decision) map[uuid.UUID]*attempt.Transition {
+func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []decide.Decision) map[uuid.UUID]*attempt.Transition {
 	made := make([]*attempt.Transition, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {
@@ -44,10 +45,11 @@ func (e *Engine) askAll(ctx context.Context, targets []*target, decisions []deci
 // unasked is why no request was made to a gate: it counts as one that has not
 // answered, or has no say.
 type unasked struct {
-	outcome, reason string
+	outcome decide.Outcome
+	reason  string
 }
 
-func unanswered(reason string) unasked { return unasked{decisionUnanswered, reason} }
+func unanswered(reason string) unasked { return unasked{decide.OutcomeUnanswered, reason} }
 
 // askOne makes the one request to a gate, or says why it made none.
 func (e *Engine) askOne(ctx context.Context, t *target) (*attempt.Transition, unasked) {
@@ -110,12 +112,12 @@ func (e *Engine) gateAsRead(ctx context.Context, t *target) unasked {
 			e.log.WarnContext(ctx, "riverhook: a gate is not asked", "intent", t.Event.ID, "subscription", t.Sub.ID, "error", err)
 			return unanswered("its subscription could not be read again")
 		case !still:
-			return unasked{decisionInactive, "the subscription was deleted"}
+			return unasked{decide.OutcomeInactive, "the subscription was deleted"}
 		}
 	}
 	if kept := t.BlockedBy(time.Now()); kept != nil {
 		if t.Sub.Ended != "" || t.Sub.Waits != "" || t.Sub.Epoch != t.Epoch {
-			return unasked{decisionInactive, kept.Reason}
+			return unasked{decide.OutcomeInactive, kept.Reason}
 		}
 		return unanswered(kept.Reason)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/subscription"
@@ -80,7 +81,7 @@ func (e *Engine) challengePost(
 		Data:       data,
 		OccurredAt: a.StartedAt.UTC(),
 	}
-	if t.Message, err = envelope(ctx, nil, d, t.Event, data); err == nil {
+	if t.Message, err = decide.Envelope(ctx, nil, d, t.Event, data); err == nil {
 		t.Message.Body, t.Message.ContentType = data, "application/json"
 		built, err = e.build(ctx, d, t, a)
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -32,7 +32,7 @@ func (e *Engine) commitExpansions(ctx context.Context, batch []*expansion) ([]co
 			return nil, err
 		}
 		for _, d := range ex.Decisions {
-			if d.Outcome == decisionDeliver {
+			if d.Outcome == decide.OutcomeDeliver {
 				owners[d.DeliveryID] = i
 			}
 			counts = counts || d.OwnerUnknown
@@ -90,7 +90,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 	}
 	waiting := false
 	for _, d := range ex.Decisions {
-		if d.Outcome == decisionDeliver {
+		if d.Outcome == decide.OutcomeDeliver {
 			p.DeliveryIds = append(p.DeliveryIds, d.DeliveryID.String())
 			p.DeliveryIntents = append(p.DeliveryIntents, id)
 			p.DeliverySubscriptions = append(p.DeliverySubscriptions, d.Subscription.ID.String())
@@ -98,15 +98,15 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 			p.DeliverySites = append(p.DeliverySites, string(d.Site))
 			p.DeliveryPatterns = append(p.DeliveryPatterns, d.Pattern)
 			p.DeliveryEpochs = append(p.DeliveryEpochs, d.Subscription.Epoch)
-			p.DeliveryAccessMs = append(p.DeliveryAccessMs, accessAge(d))
+			p.DeliveryAccessMs = append(p.DeliveryAccessMs, d.AccessAge())
 			p.DeliveryHolds = append(p.DeliveryHolds, string(d.Hold))
 			p.DeliveryJobs = append(p.DeliveryJobs, ex.JobID)
 			continue
 		}
-		waiting = waiting || d.Outcome == decisionWaiting
+		waiting = waiting || d.Outcome == decide.OutcomeWaiting
 		p.DecisionIntents = append(p.DecisionIntents, id)
 		p.DecisionSubscriptions = append(p.DecisionSubscriptions, d.Subscription.ID.String())
-		p.DecisionOutcomes = append(p.DecisionOutcomes, d.Outcome)
+		p.DecisionOutcomes = append(p.DecisionOutcomes, string(d.Outcome))
 		p.DecisionReasons = append(p.DecisionReasons, d.Reason)
 		p.DecisionSites = append(p.DecisionSites, string(d.Site))
 		p.DecisionPatterns = append(p.DecisionPatterns, d.Pattern)
@@ -117,15 +117,6 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 		p.WaitingMs = append(p.WaitingMs, ex.Wait.Milliseconds())
 	}
 	return nil
-}
-
-// accessAge is how old the answer about access is; where nobody is asked it
-// does not matter. It is in milliseconds, rounded up.
-func accessAge(d decision) int64 {
-	if d.AccessAt.IsZero() {
-		return 0
-	}
-	return time.Since(d.AccessAt).Milliseconds() + 1
 }
 
 func encodeHeaders(msg dialect.Message) (string, error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/drain"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
@@ -28,7 +29,6 @@ import (
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
-	"github.com/riverhook/riverhook/internal/ttlcache"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -47,12 +47,13 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
-	asksTree  bool          // the lookup of subscriptions asks host code
 	asking    chan struct{} // challenges under way
 	calls     *callbacks.Calls
 	cfg       *Config
 	clients   *credentials.Clients
 	clock     drain.Clock
+	decider   *decide.Decider
+	finder    *decide.Finder
 	endpoints *endpoints
 	fault     func(point string)
 	heart     *heartbeat.Heart
@@ -75,15 +76,12 @@ type Engine struct {
 	runs      heartbeat.Runs
 
 	opener   *credentials.Opener
-	filters  *ttlcache.Cache[string, *compiledFilter] // by expression
 	payloads *payloads.Pool
 
 	expansions *batch.Group[*expansion, committed]
 	intents    *batch.Group[uuid.UUID, *intent]
 	loads      *batch.Group[uuid.UUID, *target]
 	rereads    *batch.Group[reread, *store.RereadTargetsRow]
-	lookups    *batch.Group[hierarchy.Lookup, subscription.Found]
-	places     *batch.Group[hierarchy.Lookup, hierarchy.Place]
 	records    *batch.Group[*attempt.Transition, recorded]
 	releases   *batch.Group[release, int]
 	batches    []interface{ Close() } // all of them, and what has others
@@ -119,6 +117,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		asking:      make(chan struct{}, maxAsking),
 		calls:       callbacks.New(),
 		cfg:         cfg,
+		decider:     newDecider(cfg),
 		log:         cfg.Logger,
 		pool:        pool,
 		random:      rand.Float64,
@@ -126,7 +125,6 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		store:       store.In(pool, cfg.Schema),
 		frequent:    store.Frequent(pool, cfg.Schema),
 		recorder:    attempt.NewHeaderRecorder(cfg.History.RedactHeaders),
-		filters:     newFilters(),
 		endpoints:   newEndpoints(cfg.MaxInFlightPerEndpoint),
 		inFlight:    slots.NewProcess(cfg.MaxInFlight),
 		fanOuts:     slots.NewFanOuts(cfg.MaxInFlight),
@@ -151,7 +149,6 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 			}
 		}
 	}
-	e.asksTree = isHostTree(cfg.Tree)
 	if e.clients, err = credentials.NewClients(cfg.Egress, cfg.Transport, cfg.MaxInFlight); err != nil {
 		return nil, fmt.Errorf("delivery: config: Transport: %w", err)
 	}
@@ -173,7 +170,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 func (e *Engine) makeSubscriptions() (err error) {
 	names := slices.Sorted(maps.Keys(e.schedules))
 	e.subs, err = subscription.NewStore(e.pool, &subscription.Config{
-		CheckFilter:         e.checkFilter,
+		CheckFilter:         e.decider.Filters.Check,
 		CheckSecret:         e.cfg.Dialects.CheckSecret,
 		CheckURL:            e.checkURL,
 		Dialects:            e.cfg.Dialects.Names(),
@@ -199,18 +196,15 @@ func (e *Engine) makeBatches() {
 	smaller, single := usual, usual
 	smaller.MaxSize, single.Flushers = 300, 1
 	e.intents = newBatch(e, usual, e.loadIntents)
-	e.lookups = newBatch(e, smaller, func(ctx context.Context, asked []hierarchy.Lookup) ([]subscription.Found, error) {
-		return subscription.Find(ctx, e.resolver, asked)
-	})
 	e.expansions = newBatch(e, smaller, e.commitExpansions)
 	e.loads = newBatch(e, usual, e.loadTargets)
-	e.places = newBatch(e, usual, e.resolver.Places)
 	e.rereads = newBatch(e, usual, e.rereadTargets)
 	e.records = newBatch(e, usual, e.recordTransitions)
 	e.releases = newBatch(e, single, e.releaseHeld)
 	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
 	e.payloads = payloads.New(e.store)
-	e.batches = append(e.batches, e.opener, e.payloads)
+	e.finder = decide.NewFinder(e.resolver, e.cfg.Tree, usual)
+	e.batches = append(e.batches, e.opener, e.payloads, e.finder)
 }
 
 // newBatch makes a group that is closed with the engine.

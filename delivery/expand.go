@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -96,21 +96,31 @@ func (e *Engine) expandChunk(ctx context.Context, by callbacks.JobRef, in *inten
 		in.Place = ex.Place
 		known := maps.Clone(messages)
 		maps.Copy(known, fresh)
-		decisions, made := e.decide(ctx, host, in, ex.matches, nil, known)
+		decisions, made := e.decider.Decide(ctx, host, &decide.Input{
+			Event:    in.Event,
+			Place:    in.Place,
+			Matches:  ex.matches,
+			Messages: known,
+		})
 		if stalled := host.Stalled(); stalled != nil {
 			return nil, stalled
 		}
 		maps.Copy(fresh, made)
 		ex.Decisions, ex.Messages = decisions, fresh
 		for i := range ex.Decisions {
-			if ex.Decisions[i].Outcome == decisionDeliver {
+			if ex.Decisions[i].Outcome == decide.OutcomeDeliver {
 				ex.Decisions[i].DeliveryID = e.ids.next()
 			}
 		}
 		e.logTrouble(ctx, ex)
-		if stale, err := e.treeChanged(ctx, host, ex.Standing); err != nil {
-			return nil, err
-		} else if stale {
+		stale, err := e.finder.Stale(ctx, host, ex.Standing)
+		if stalled := host.Stalled(); stalled != nil {
+			return nil, stalled
+		}
+		if err != nil {
+			return nil, fmt.Errorf("delivery: resolve anew: %w", err)
+		}
+		if stale {
 			continue
 		}
 		done, err := e.expansions.Do(ctx, ex)
@@ -137,10 +147,10 @@ func (e *Engine) findChunk(ctx context.Context, host *callbacks.Caller, by callb
 	readAt := time.Now()
 	lookup := in.lookup(in.After, e.cfg.ChunkSize+1)
 	lookup.Unrecorded = in.After != uuid.Nil
-	found, err := e.lookup(ctx, host, lookup)
+	found, err := e.finder.Find(ctx, host, lookup)
 	if err == nil && in.After != uuid.Nil && found.Standing.Chain != in.Chain {
 		lookup.After = uuid.Nil
-		found, err = e.lookup(ctx, host, lookup)
+		found, err = e.finder.Find(ctx, host, lookup)
 	}
 	if stalled := host.Stalled(); stalled != nil {
 		return nil, stalled
@@ -171,41 +181,6 @@ func (e *Engine) findChunk(ctx context.Context, host *callbacks.Caller, by callb
 		ex.Next = ex.matches[len(ex.matches)-1].Subscription.ID
 	}
 	return ex, nil
-}
-
-// lookup finds the subscriptions that apply to an intent, together with what others look
-// up meanwhile; a suspect does so for itself.
-func (e *Engine) lookup(ctx context.Context, by *callbacks.Caller, asked hierarchy.Lookup) (found subscription.Found, err error) {
-	if !e.asksTree {
-		return e.lookups.Do(ctx, asked)
-	}
-	kept := by.Call(ctx, callbacks.StepTree, func() {
-		if !by.Alone() {
-			found, err = e.lookups.Do(ctx, asked)
-			return
-		}
-		var all []subscription.Found
-		if all, err = subscription.Find(ctx, e.resolver, []hierarchy.Lookup{asked}); err == nil {
-			found = all[0]
-		}
-	})
-	return found, cmp.Or(kept, err)
-}
-
-// treeChanged says whether a tree of the application has another version than at the
-// look-up. [hierarchy.Sites] are compared by the commit itself.
-func (e *Engine) treeChanged(ctx context.Context, by *callbacks.Caller, standing hierarchy.Standing) (stale bool, err error) {
-	if !e.asksTree {
-		return false, nil
-	}
-	kept := by.Call(ctx, callbacks.StepTree, func() { stale, err = e.resolver.Stale(ctx, standing) })
-	if stalled := by.Stalled(); stalled != nil {
-		return false, stalled
-	}
-	if err = cmp.Or(kept, err); err != nil {
-		return false, fmt.Errorf("delivery: resolve anew: %w", err)
-	}
-	return stale, nil
 }
 
 func (e *Engine) loadMessages(ctx context.Context, in *intent) (map[string]dialect.Message, error) {
@@ -265,15 +240,15 @@ type expansion struct {
 	Keep      payloadRule
 	JobID     int64
 	Wait      time.Duration // before decisions that wait are tried again
-	Decisions []decision
+	Decisions []decide.Decision
 	Messages  map[string]dialect.Message
 }
 
 // carries is true where first attempts can be left to jobs of the intent: of
 // this chunk, or of one before it.
 func (ex *expansion) carries() bool {
-	return ex.Intent.After != uuid.Nil || slices.ContainsFunc(ex.Decisions, func(d decision) bool {
-		return d.Outcome == decisionDeliver && d.Hold == ""
+	return ex.Intent.After != uuid.Nil || slices.ContainsFunc(ex.Decisions, func(d decide.Decision) bool {
+		return d.Outcome == decide.OutcomeDeliver && d.Hold == ""
 	})
 }
 
@@ -294,7 +269,7 @@ func (ex *expansion) targets(made []store.CommitExpansionsRow, messages map[stri
 	targets := make([]*target, 0, len(made))
 	for _, d := range ex.Decisions {
 		row, ok := byID[d.DeliveryID]
-		if !ok || d.Outcome != decisionDeliver || d.Hold != "" {
+		if !ok || d.Outcome != decide.OutcomeDeliver || d.Hold != "" {
 			continue
 		}
 		t := firstAttempt(ex, &d, row.Secrets)
@@ -322,8 +297,28 @@ func (e *Engine) expansionCaller(by callbacks.JobRef, in *intent) *callbacks.Cal
 	})
 }
 
-// isHostTree is true of a tree that is not ours.
-func isHostTree(tree hierarchy.Tree) bool {
-	_, sites := tree.(*hierarchy.Sites)
-	return !sites && tree != hierarchy.Paths
+// logTrouble says why decisions wait or have failed, once for each reason.
+func (e *Engine) logTrouble(ctx context.Context, ex *expansion) {
+	waiting := map[string]int{}
+	failed := map[string]int{}
+	unfiltered := map[string]int{}
+	for _, d := range ex.Decisions {
+		switch d.Outcome {
+		case decide.OutcomeWaiting:
+			waiting[d.Reason]++
+		case decide.OutcomeFailed:
+			failed[d.Reason]++
+		case decide.OutcomeFilterError:
+			unfiltered[d.Reason]++
+		}
+	}
+	for reason, n := range waiting {
+		e.log.WarnContext(ctx, "riverhook: decisions wait", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)
+	}
+	for reason, n := range unfiltered {
+		e.log.WarnContext(ctx, "riverhook: filters failed", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)
+	}
+	for reason, n := range failed {
+		e.log.ErrorContext(ctx, "riverhook: decisions failed", "intent", ex.Intent.Event.ID, "subscriptions", n, "reason", reason)
+	}
 }

@@ -186,7 +186,7 @@ func whySo(row store.ExplainRecordedRow) string {
 		if row.Attempts > 0 {
 			text += fmt.Sprintf(", %s so far", plural(row.Attempts, "failed try", "failed tries"))
 		}
-		if row.Outcome == decisionWaiting {
+		if row.Outcome == string(DecisionWaiting) {
 			text += ", tried again at " + clock(row.DueAt)
 		}
 		return text

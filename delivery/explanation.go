@@ -8,12 +8,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/hierarchy"
 )
 
 // DecisionOutcome is what became of an intent for one subscription: the state of
 // its delivery, or why there is none.
-type DecisionOutcome string
+type DecisionOutcome = decide.Outcome
 
 // The outcomes of a decision. The first five are those of a delivery.
 const (
@@ -23,17 +24,17 @@ const (
 	DecisionExpired   DecisionOutcome = DecisionOutcome(attempt.StateExpired)   // the delivery was held for too long
 	DecisionPending   DecisionOutcome = DecisionOutcome(attempt.StatePending)   // the delivery goes on
 
-	DecisionDenied       DecisionOutcome = decisionDenied       // the owner may not see the resource
-	DecisionFailed       DecisionOutcome = decisionFailed       // nothing could be made to send, or the expansion failed before it came here
-	DecisionFiltered     DecisionOutcome = decisionFiltered     // the filter of the subscription is false of it
-	DecisionFilterError  DecisionOutcome = decisionFilterError  // the filter of the subscription failed
-	DecisionGone         DecisionOutcome = decisionGone         // the resource is gone
-	DecisionInactive     DecisionOutcome = decisionInactive     // the subscription was deactivated or deleted, or its URL is not verified
-	DecisionNotExpanded  DecisionOutcome = "not_expanded"       // the expansion of the intent has not come here yet
-	DecisionNotMatched   DecisionOutcome = "not_matched"        // the subscription does not hear of such intents, or did not then
-	DecisionUnanswered   DecisionOutcome = decisionUnanswered   // a gate could not be asked
-	DecisionUnresolvable DecisionOutcome = decisionUnresolvable // the owner is unknown
-	DecisionWaiting      DecisionOutcome = decisionWaiting      // cannot be decided yet, and is tried again
+	DecisionDenied       DecisionOutcome = decide.OutcomeDenied       // the owner may not see the resource
+	DecisionFailed       DecisionOutcome = decide.OutcomeFailed       // nothing could be made to send, or the expansion failed before it came here
+	DecisionFiltered     DecisionOutcome = decide.OutcomeFiltered     // the filter of the subscription is false of it
+	DecisionFilterError  DecisionOutcome = decide.OutcomeFilterError  // the filter of the subscription failed
+	DecisionGone         DecisionOutcome = decide.OutcomeGone         // the resource is gone
+	DecisionInactive     DecisionOutcome = decide.OutcomeInactive     // the subscription was deactivated or deleted, or its URL is not verified
+	DecisionNotExpanded  DecisionOutcome = "not_expanded"             // the expansion of the intent has not come here yet
+	DecisionNotMatched   DecisionOutcome = "not_matched"              // the subscription does not hear of such intents, or did not then
+	DecisionUnanswered   DecisionOutcome = decide.OutcomeUnanswered   // a gate could not be asked
+	DecisionUnresolvable DecisionOutcome = decide.OutcomeUnresolvable // the owner is unknown
+	DecisionWaiting      DecisionOutcome = decide.OutcomeWaiting      // cannot be decided yet, and is tried again
 )
 
 // Explanation says what became of an intent for every subscription that was

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
 )
@@ -17,7 +18,7 @@ import (
 // ErrGone is what an [Externalizer] returns, wrapped or not, when the resource
 // no longer exists and there is nothing to send. The intent then ends for each
 // subscription of that dialect with the decision "gone". It is not a failure.
-var ErrGone = errors.New("delivery: resource is gone")
+var ErrGone = decide.ErrGone
 
 // Externalizer turns a resource into the data of a message. Applications
 // implement it where the intent's own data (the snapshot of the transaction)
@@ -123,6 +124,15 @@ func (x *Externalizers) Find(dialectName, kind, eventType string) (Externalizer,
 		}
 	}
 	return nil, false
+}
+
+// find is Find for package decide.
+func (x *Externalizers) find(dialectName, kind, eventType string) decide.Externalize {
+	found, ok := x.Find(dialectName, kind, eventType)
+	if !ok {
+		return nil
+	}
+	return found.Externalize
 }
 
 // The most specific comes first, so the first match is the answer.

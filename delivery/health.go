@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -53,7 +54,7 @@ func (b healthBook) entry(key healthKey) *healthEntry {
 }
 
 // addUnresolvable counts the decisions whose owner is not known.
-func (b healthBook) addUnresolvable(decisions []decision) {
+func (b healthBook) addUnresolvable(decisions []decide.Decision) {
 	for _, d := range decisions {
 		if d.OwnerUnknown {
 			endpoint := attempt.EndpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}

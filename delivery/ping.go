@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
@@ -183,7 +184,7 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, site hierarchy.Path
 	}
 	t.Event = ev
 	var built dialect.Request
-	if t.Message, err = envelope(ctx, nil, d, ev, data); err == nil {
+	if t.Message, err = decide.Envelope(ctx, nil, d, ev, data); err == nil {
 		built, err = e.build(ctx, d, t, a)
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -75,7 +76,7 @@ func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error
 			if err == nil {
 				go e.tellOf(ctx, tr) // who asked does not wait for a hook
 			}
-		} else if d.Outcome == decisionUnanswered {
+		} else if d.Outcome == decide.OutcomeUnanswered {
 			e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", q.Intent.Event.ID),
 				slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
 		}

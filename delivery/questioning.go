@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -25,12 +26,12 @@ func (q *questioning) targets(ids *ids, stored map[uuid.UUID]store.LoadGatesRow)
 	targets, now := make([]*target, len(q.Decisions)), time.Now()
 	for i := range q.Decisions {
 		d := &q.Decisions[i]
-		if d.Outcome != decisionDeliver {
+		if d.Outcome != decide.OutcomeDeliver {
 			continue
 		}
 		row, ok := stored[d.Subscription.ID]
 		if !ok {
-			d.Outcome, d.Reason = decisionInactive, "the subscription was deleted"
+			d.Outcome, d.Reason = decide.OutcomeInactive, "the subscription was deleted"
 			continue
 		}
 		d.DeliveryID = ids.next()
@@ -66,7 +67,7 @@ func (q *questioning) gates() []Gate {
 		g := &gates[i]
 		tr := q.Asked[sub.ID]
 		switch {
-		case d.Outcome == decisionUnanswered:
+		case d.Outcome == decide.OutcomeUnanswered:
 			g.Outcome = GateUnanswered
 		case tr == nil:
 			g.Outcome = GateNotAsked

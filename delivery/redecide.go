@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
@@ -155,14 +156,20 @@ func (e *Engine) settle(
 		JobID:  by.JobID,
 	}
 	var lost error
-	in.Place, lost = e.placeOf(ctx, host, in.lookup(uuid.Nil, 0))
+	in.Place, lost = e.finder.Locate(ctx, host, in.lookup(uuid.Nil, 0))
 	if stalled := host.Stalled(); stalled != nil {
 		return nil, stalled
 	}
 	if lost != nil {
-		ex.Decisions = withoutPlace(lost, matches, tries)
+		ex.Decisions = decide.WithoutPlace(lost, matches, tries)
 	} else {
-		ex.Decisions, ex.Messages = e.decide(ctx, host, in, matches, tries, messages)
+		ex.Decisions, ex.Messages = e.decider.Decide(ctx, host, &decide.Input{
+			Event:    in.Event,
+			Place:    in.Place,
+			Matches:  matches,
+			Tries:    tries,
+			Messages: messages,
+		})
 	}
 	if stalled := host.Stalled(); stalled != nil {
 		return nil, stalled
@@ -171,8 +178,8 @@ func (e *Engine) settle(
 		d := &ex.Decisions[i]
 		switch {
 		case d.Subscription.DeletedAt != nil:
-			d.Outcome, d.Reason = decisionInactive, "the subscription was deleted"
-		case d.Outcome == decisionDeliver:
+			d.Outcome, d.Reason = decide.OutcomeInactive, "the subscription was deleted"
+		case d.Outcome == decide.OutcomeDeliver:
 			d.DeliveryID = e.ids.next()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
 )
@@ -221,18 +222,15 @@ func (e *Engine) recheck(ctx context.Context, t *target) *attempt.Transition {
 		t.Event.Data, t.DataLater = data, false
 	}
 	asked := time.Now()
-	place, err := e.placeOf(ctx, t.By, t.lookup())
+	place, err := e.finder.Locate(ctx, t.By, t.lookup())
 	if tr := t.notCalled(err); tr != nil {
 		return tr
 	}
 	if err != nil {
-		return t.Postpone(e.troubleWait(attempt.UndecidedWait), placeReason(err))
+		return t.Postpone(e.troubleWait(attempt.UndecidedWait), decide.PlaceReason(err))
 	}
-	var requests []access.Request
-	for _, principal := range e.principals(t.Event, t.Sub.Owner) {
-		requests = append(requests, accessRequest(t.Event, place, principal, t.Sub.Permission))
-	}
-	answers, err := e.checkMany(ctx, t.By, t.Event, requests)
+	requests := e.decider.Access.AppendRequests(nil, t.Event, place, t.Sub.Owner, t.Sub.Permission)
+	answers, _, err := e.decider.Access.Check(ctx, t.By, requests)
 	if err != nil {
 		return t.notCalled(err)
 	}
@@ -240,10 +238,10 @@ func (e *Engine) recheck(ctx context.Context, t *target) *attempt.Transition {
 		if err == nil {
 			continue
 		}
-		switch outcome, reason := judge(err, requests[i]); {
-		case outcome == decisionDenied:
+		switch outcome, reason := decide.Refusal(err, requests[i]); {
+		case outcome == decide.OutcomeDenied:
 			return t.Cancel(callbacks.ReasonDenied + reason)
-		case outcome == decisionUnresolvable:
+		case outcome == decide.OutcomeUnresolvable:
 			return t.Cancel(callbacks.ReasonUnresolvable + reason)
 		case errors.Is(err, access.ErrNoChecker):
 			return e.wiring(ctx, t, reason)

@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -40,16 +40,10 @@ type intent struct {
 
 // lookup asks for the subscriptions behind one, at most that many.
 func (in *intent) lookup(after uuid.UUID, limit int) hierarchy.Lookup {
-	return hierarchy.Lookup{
-		IntentID:    in.ID,
-		Type:        in.Event.Type,
-		Site:        hierarchy.Path(in.Event.Site),
-		ActiveSite:  hierarchy.Path(in.Event.ActiveSite),
-		TreeVersion: in.TreeVersion,
-		Channel:     in.Event.Channel,
-		After:       after,
-		Limit:       limit,
-	}
+	asked := decide.LookupOf(in.ID, &in.Event, in.TreeVersion)
+	asked.After = after
+	asked.Limit = limit
+	return asked
 }
 
 func newIntent(row store.LoadIntentsRow) (*intent, error) {
@@ -86,25 +80,6 @@ func newIntent(row store.LoadIntentsRow) (*intent, error) {
 	}, nil
 }
 
-// accessRequest asks for one principal and the intent's resource, which is at a place.
-func accessRequest(ev dialect.Event, at hierarchy.Place, principal, permission string) access.Request {
-	return access.Request{
-		Principal:    principal,
-		Permission:   permission,
-		Site:         at.Site,
-		RecordedSite: access.Path(ev.Site),
-		ActiveSite:   at.ActiveSite,
-		Channel:      ev.Channel,
-		EventType:    ev.Type,
-		IntentID:     ev.ID,
-		Actor:        ev.Actor,
-		Resource:     access.Resource{Kind: ev.ResourceKind, ID: ev.ResourceID},
-		Attributes:   ev.Attributes,
-		Data:         ev.Data,
-		OccurredAt:   ev.OccurredAt,
-	}
-}
-
 // target is a delivery with all that an attempt of it needs, and how this process makes
 // the attempt.
 type target struct {
@@ -117,12 +92,7 @@ type target struct {
 
 // lookup asks for the place of the target's event.
 func (t *target) lookup() hierarchy.Lookup {
-	in := intent{
-		ID:          t.IntentID,
-		Event:       t.Event,
-		TreeVersion: t.TreeVersion,
-	}
-	return in.lookup(uuid.Nil, 0)
+	return decide.LookupOf(t.IntentID, &t.Event, t.TreeVersion)
 }
 
 func newTarget(row store.LoadDeliveriesRow, readAt, now time.Time) (*target, error) {
@@ -227,7 +197,7 @@ func (t *target) headers() map[string]string {
 
 // firstAttempt is the attempt of a delivery that an expansion, or a question, has just
 // made by a decision.
-func firstAttempt(ex *expansion, d *decision, secrets [][]byte) *target {
+func firstAttempt(ex *expansion, d *decide.Decision, secrets [][]byte) *target {
 	return &target{Target: attempt.Target{
 		ID:          d.DeliveryID,
 		IntentID:    ex.Intent.ID,

@@ -39,7 +39,7 @@ var (
 	interpreter = []string{
 		"cel.dev/cel-go", "cel.dev/expr", "github.com/antlr4-go/antlr/v4", "google.golang.org/genproto", "google.golang.org/protobuf",
 	}
-	interpreting = []string{"delivery", "filter"}
+	interpreting = []string{"delivery", "delivery/internal/decide", "filter"}
 
 	// One row for each folder of packages: a new one needs a new row. The row of a
 	// folder within another one counts for it alone.
@@ -81,6 +81,10 @@ var (
 		"internal/sitetree": {ours: []string{"access", "internal/*"}},
 
 		"delivery/internal/callbacks": {theirs: []string{"github.com/google/uuid"}},
+		"delivery/internal/decide": {
+			ours: []string{"access", "delivery/internal/attempt", "delivery/internal/callbacks", "dialect", "event", "filter", "hierarchy", "internal/*", "seal", "signing", "subscription"},
+			http: true,
+		},
 
 		"receiver/pginbox": {ours: []string{"dialect", "internal/*", "receiver", "seal", "signing"}, http: true},
 	}

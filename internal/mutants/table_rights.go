@@ -60,10 +60,10 @@ var ruling = []mutant{
 	},
 	{
 		name: "owners are shown what a tree has said",
-		file: "delivery/place.go",
-		decl: "placeReason",
+		file: "delivery/internal/decide/finder.go",
+		decl: "PlaceReason",
 		old:  "callbacks.ReasonNoSite + callbacks.Brief(err)",
-		with: `"unknown: " + brief(err)`,
+		with: `"unknown: " + callbacks.Brief(err)`,
 		test: "delivery.TestOwner_SeesTheClassOfWhyAPlaceIsUnknown",
 	},
 	{
@@ -140,8 +140,8 @@ var ruling = []mutant{
 	},
 	{
 		name: "access is judged by the recorded path",
-		file: "delivery/target.go",
-		decl: "accessRequest",
+		file: "delivery/internal/decide/access.go",
+		decl: "request",
 		old:  " at.Site,",
 		with: " access.Path(ev.Site),",
 		test: "delivery.TestAccess_SiteIsThePlaceOfNow",

@@ -100,8 +100,8 @@ var verifying = []mutant{
 	},
 	{
 		name: "what must be proven hears of events",
-		file: "delivery/decide.go",
-		decl: "inactiveReason",
+		file: "delivery/internal/decide/decision.go",
+		decl: "InactiveReason",
 		old:  "case subscription.StatePendingVerification:",
 		with: `case "never":`,
 		test: "delivery.TestWhatHappensBeforeTheProofIsInactive",

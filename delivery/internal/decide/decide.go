@@ -1,0 +1,155 @@
+// Package decide works out what becomes of an event for each subscription that it
+// matches: is the subscription in force, does its filter let the event pass, may its owner
+// see the resource, and is there a message in its dialect. It writes nothing.
+package decide
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
+)
+
+// Decider decides. It is safe for concurrent use.
+type Decider struct {
+	Access   Access
+	Filters  *Filters
+	Messages Messages
+
+	// Tries is how often an externalizer or a dialect may fail for an event before the
+	// decisions that need its message are failed.
+	Tries int
+}
+
+// Input is what is decided about.
+type Input struct {
+	Event    dialect.Event
+	Place    hierarchy.Place            // where the resource is now
+	Matches  []subscription.Match       // the subscriptions
+	Tries    map[uuid.UUID]int          // how often a message was missing before, by subscription
+	Messages map[string]dialect.Message // that exist already, by dialect
+}
+
+// Decide returns a decision for each match, in their order, and the messages that it made.
+//
+// It calls host code and so must be called while no connection is held. A step of host
+// code that is given up fails the decisions that need it. If by has stalled, nothing of
+// what Decide returns is to be used.
+func (d *Decider) Decide(ctx context.Context, by *callbacks.Caller, in *Input) (decisions []Decision, made map[string]dialect.Message) {
+	decisions = make([]Decision, len(in.Matches))
+	for i, m := range in.Matches {
+		decisions[i] = Decision{
+			Match:   m,
+			Outcome: OutcomeDeliver,
+			Tries:   in.Tries[m.Subscription.ID],
+		}
+		if reason := InactiveReason(m.Subscription.State, m.Subscription.StateReason); reason != "" {
+			decisions[i].set(OutcomeInactive, reason)
+		}
+	}
+	d.Filters.apply(ctx, by, in.Event, decisions)
+	d.authorize(ctx, by, in, decisions)
+	made = d.makeMessages(ctx, by, in, decisions)
+	for i := range decisions {
+		decision := &decisions[i]
+		if decision.Outcome == OutcomeDeliver && decision.Subscription.State == subscription.StatePaused {
+			decision.Hold = attempt.HoldPaused
+		}
+	}
+	return decisions, made
+}
+
+// WithoutPlace are the decisions about an event if the place of its resource is not known:
+// they wait, or have failed if the tree of sites is given up.
+func WithoutPlace(err error, matches []subscription.Match, tries map[uuid.UUID]int) []Decision {
+	outcome, reason := OutcomeWaiting, PlaceReason(err)
+	if callbacks.IsEnded(err) {
+		outcome, reason = OutcomeFailed, err.Error()
+	}
+	decisions := make([]Decision, len(matches))
+	for i, m := range matches {
+		decisions[i] = Decision{
+			Match:   m,
+			Outcome: outcome,
+			Reason:  reason,
+			Tries:   tries[m.Subscription.ID],
+		}
+	}
+	return decisions
+}
+
+// authorize asks about all owners in one call, so that a checker can answer for all of
+// them together.
+func (d *Decider) authorize(ctx context.Context, by *callbacks.Caller, in *Input, decisions []Decision) {
+	var (
+		requests []access.Request
+		asked    []int // the decision of each request
+	)
+	for i := range decisions {
+		if sub := &decisions[i].Subscription; decisions[i].Outcome == OutcomeDeliver && !sub.Operator {
+			requests = d.Access.AppendRequests(requests, in.Event, in.Place, sub.Owner, sub.Permission)
+			for len(asked) < len(requests) {
+				asked = append(asked, i)
+			}
+		}
+	}
+	if len(requests) == 0 {
+		return
+	}
+	answers, at, err := d.Access.Check(ctx, by, requests)
+	for j, i := range asked {
+		decision := &decisions[i]
+		decision.AccessAt = at
+		switch {
+		case err != nil:
+			decision.set(OutcomeFailed, err.Error())
+		case answers[j] != nil && decision.Outcome != OutcomeDenied:
+			decision.set(Refusal(answers[j], requests[j]))
+			decision.OwnerUnknown = decision.Outcome == OutcomeUnresolvable && requests[j].Principal == decision.Subscription.Owner
+		}
+	}
+}
+
+// makeMessages makes a message in each dialect that is still needed and has none.
+func (d *Decider) makeMessages(
+	ctx context.Context, by *callbacks.Caller, in *Input, decisions []Decision,
+) map[string]dialect.Message {
+	made := map[string]dialect.Message{}
+	failed := map[string]*failure{}
+	for i := range decisions {
+		decision := &decisions[i]
+		name := decision.Subscription.Dialect
+		if decision.Outcome != OutcomeDeliver {
+			continue
+		}
+		if _, ok := in.Messages[name]; ok {
+			continue
+		}
+		if _, ok := made[name]; ok {
+			continue
+		}
+		f, known := failed[name]
+		if !known {
+			var msg dialect.Message
+			if msg, f = d.Messages.create(ctx, by, in.Event, name); f == nil {
+				made[name] = msg
+				continue
+			}
+			failed[name] = f
+		}
+		decision.set(f.outcome, f.reason)
+		if f.counts {
+			decision.Tries++
+		}
+		if decision.Outcome == OutcomeWaiting && decision.Tries >= d.Tries {
+			decision.Outcome = OutcomeFailed
+		}
+	}
+	return made
+}
