@@ -62,7 +62,7 @@ func (e *Engine) askOne(ctx context.Context, t *target) (*attempt.Transition, un
 	}
 	for {
 		key := t.EndpointKey()
-		if !e.endpoints.acquire(ctx, key, t.Sub.MaxInFlight) {
+		if !e.limiter.Acquire(ctx, key, t.Sub.MaxInFlight) {
 			if ctx.Err() != nil {
 				return nil, late
 			}
@@ -78,7 +78,7 @@ func (e *Engine) askOne(ctx context.Context, t *target) (*attempt.Transition, un
 // askInSlot makes the request in a slot of an endpoint, and gives that back. It returns
 // nothing where what was read again names another endpoint.
 func (e *Engine) askInSlot(ctx context.Context, t *target, slot attempt.EndpointKey, late unasked) (*attempt.Transition, unasked) {
-	defer e.endpoints.leave(slot)
+	defer e.limiter.Leave(slot)
 	leave, ok := e.inFlight.Acquire(ctx)
 	if !ok {
 		return nil, late
@@ -95,7 +95,7 @@ func (e *Engine) askInSlot(ctx context.Context, t *target, slot attempt.Endpoint
 		}
 		if a := e.requestOnce(ctx, t); !a.Overtaken {
 			tr := answered(&t.Target, a)
-			e.judgeEndpoint(tr)
+			e.limiter.Update(tr)
 			return tr, unasked{}
 		}
 		t.ReadAt = time.Time{}
@@ -127,7 +127,7 @@ func (e *Engine) gateAsRead(ctx context.Context, t *target) unasked {
 	if kept := e.authFor(ctx, t); kept != nil {
 		return unanswered(kept.Reason)
 	}
-	if kept := e.claimProbe(ctx, t); kept != nil {
+	if kept := e.probes.Claim(ctx, &t.Target, e.timeoutOf(t)); kept != nil {
 		return unanswered(kept.Reason)
 	}
 	return unasked{}

@@ -47,25 +47,28 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
-	asking    chan struct{} // challenges under way
-	calls     *callbacks.Calls
-	cfg       *Config
-	clients   *credentials.Clients
-	clock     drain.Clock
-	decider   *decide.Decider
-	finder    *decide.Finder
-	endpoints *endpoints
-	fault     func(point string)
-	heart     *heartbeat.Heart
-	hooks     *hookCalls
-	ids       ids
-	recorder  attempt.HeaderRecorder
-	inFlight  *slots.Process
-	fanOuts   *slots.FanOuts
-	log       *slog.Logger
-	pool      *pgxpool.Pool
-	random    func() float64
-	resolver  *hierarchy.Resolver
+	asking   chan struct{} // challenges under way
+	calls    *callbacks.Calls
+	cfg      *Config
+	clients  *credentials.Clients
+	clock    drain.Clock
+	decider  *decide.Decider
+	finder   *decide.Finder
+	fault    func(point string)
+	heart    *heartbeat.Heart
+	hooks    *hookCalls
+	ids      ids
+	recorder attempt.HeaderRecorder
+	fanOuts  *slots.FanOuts
+	log      *slog.Logger
+	pool     *pgxpool.Pool
+	random   func() float64
+	resolver *hierarchy.Resolver
+
+	inFlight *slots.Process
+	limiter  *slots.Limiter
+	probes   *slots.Probes
+	releaser *slots.Releaser
 
 	rereadAfter time.Duration // see the constant
 
@@ -83,7 +86,6 @@ type Engine struct {
 	loads      *batch.Group[uuid.UUID, *target]
 	rereads    *batch.Group[reread, *store.RereadTargetsRow]
 	records    *batch.Group[*attempt.Transition, recorded]
-	releases   *batch.Group[release, int]
 	batches    []interface{ Close() } // all of them, and what has others
 
 	mu      sync.Mutex
@@ -125,7 +127,6 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		store:       store.In(pool, cfg.Schema),
 		frequent:    store.Frequent(pool, cfg.Schema),
 		recorder:    attempt.NewHeaderRecorder(cfg.History.RedactHeaders),
-		endpoints:   newEndpoints(cfg.MaxInFlightPerEndpoint),
 		inFlight:    slots.NewProcess(cfg.MaxInFlight),
 		fanOuts:     slots.NewFanOuts(cfg.MaxInFlight),
 	}
@@ -139,6 +140,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		UnderWay: e.runs.Jobs,
 	})
 	e.ids.now = e.heart.Now
+	e.limiter = slots.NewLimiter(cfg.MaxInFlightPerEndpoint, e.clock.Now, e.random)
+	e.probes = &slots.Probes{Limiter: e.limiter, Store: e.frequent}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
@@ -193,14 +196,15 @@ func (e *Engine) makeSubscriptions() (err error) {
 
 func (e *Engine) makeBatches() {
 	usual := batch.Config{Whole: heartbeat.ConcernsAll}
-	smaller, single := usual, usual
-	smaller.MaxSize, single.Flushers = 300, 1
+	smaller := usual
+	smaller.MaxSize = 300
 	e.intents = newBatch(e, usual, e.loadIntents)
 	e.expansions = newBatch(e, smaller, e.commitExpansions)
 	e.loads = newBatch(e, usual, e.loadTargets)
 	e.rereads = newBatch(e, usual, e.rereadTargets)
 	e.records = newBatch(e, usual, e.recordTransitions)
-	e.releases = newBatch(e, single, e.releaseHeld)
+	e.releaser = slots.NewReleaser(e.limiter, e.frequent, usual)
+	e.batches = append(e.batches, e.releaser)
 	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
 	e.payloads = payloads.New(e.store)
 	e.finder = decide.NewFinder(e.resolver, e.cfg.Tree, usual)

@@ -36,23 +36,14 @@ func (e *Engine) RereadAfter(d time.Duration) { e.rereadAfter = d }
 
 // InSlot is how many attempts have a slot of a subscription's endpoint.
 func (e *Engine) InSlot(subscription uuid.UUID) int {
-	e.endpoints.mu.Lock()
-	defer e.endpoints.mu.Unlock()
-	if ep := e.endpoints.of[subscription]; ep != nil {
-		return ep.inFlight
-	}
-	return 0
+	latest, _ := e.limiter.InFlight(subscription)
+	return latest
 }
 
 // InSlots is InSlot of all the URLs that the subscription has had.
 func (e *Engine) InSlots(subscription uuid.UUID) int {
-	e.endpoints.mu.Lock()
-	defer e.endpoints.mu.Unlock()
-	n := 0
-	for ep := e.endpoints.of[subscription]; ep != nil; ep = ep.former {
-		n += ep.inFlight
-	}
-	return n
+	_, all := e.limiter.InFlight(subscription)
+	return all
 }
 
 // UnwrittenReturns is of how many runs the engine knows that they came back from host

@@ -88,7 +88,7 @@ func (f *fanOut) attempt(ctx context.Context, t *target) {
 		go func() { done(e.record(ctx, tr)) }()
 		return
 	}
-	e.endpoints.enter(ctx, t.EndpointKey(), t.Sub.MaxInFlight, func(ok bool) {
+	e.limiter.Enter(ctx, t.EndpointKey(), t.Sub.MaxInFlight, func(ok bool) {
 		go func() { done(e.takeTurn(ctx, t, ok)) }()
 	})
 }

@@ -27,7 +27,7 @@ func (e *Engine) maintainOnce(ctx context.Context) error {
 func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
 	e.opener.ForgetUnused(e.now())
 	e.clients.CloseUnused(e.now())
-	e.endpoints.age(time.Now()) // by the clock of their use
+	e.limiter.DropUnused(time.Now()) // by the clock of their use
 	errs := []error{e.settleIntents(ctx)}
 	for _, task := range []struct {
 		name string

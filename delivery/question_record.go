@@ -70,9 +70,7 @@ func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error
 	for _, d := range q.Decisions {
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
 			e.logTransition(ctx, tr, true)
-			if tr.StopsEndpoint() {
-				e.endpoints.turn(tr.Target.EndpointKey(), time.Now())
-			}
+			e.limiter.Recorded(tr)
 			if err == nil {
 				go e.tellOf(ctx, tr) // who asked does not wait for a hook
 			}
@@ -81,7 +79,7 @@ func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error
 				slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
 		}
 		endpoint := attempt.EndpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}
-		if releaseErr := e.releaseNext(ctx, endpoint); releaseErr != nil {
+		if releaseErr := e.releaser.Next(ctx, endpoint); releaseErr != nil {
 			e.log.WarnContext(ctx, "riverhook: held deliveries wait", "subscription", d.Subscription.ID, "error", releaseErr)
 		}
 	}

@@ -2,8 +2,6 @@ package delivery
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -11,55 +9,6 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
-
-// release asks for the oldest held deliveries of a subscription.
-type release struct {
-	SubscriptionID uuid.UUID
-	Most           int
-}
-
-// releaseNext lets held deliveries of an endpoint go on when enough of its slots
-// are free.
-func (e *Engine) releaseNext(ctx context.Context, key attempt.EndpointKey) error {
-	return e.release(ctx, key, e.endpoints.wantsRelease(key, time.Now()))
-}
-
-func (e *Engine) release(ctx context.Context, key attempt.EndpointKey, most int) error {
-	if most == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	got, err := e.releases.Do(ctx, release{SubscriptionID: key.SubscriptionID, Most: most})
-	e.endpoints.released(key, most, got, time.Now())
-	if err != nil {
-		return fmt.Errorf("delivery: release held deliveries: %w", err)
-	}
-	return nil
-}
-
-// releaseHeld is the flush of the batch of releases: how many deliveries of each
-// subscription went on.
-func (e *Engine) releaseHeld(ctx context.Context, batch []release) ([]int, error) {
-	p := &store.ReleaseHeldParams{}
-	for _, r := range batch {
-		p.Subscriptions = append(p.Subscriptions, r.SubscriptionID.String())
-		p.Most = append(p.Most, r.Most)
-	}
-	rows, err := e.frequent.ReleaseHeld(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	bySub := make(map[uuid.UUID]int, len(rows))
-	for _, row := range rows {
-		bySub[row.SubscriptionID] = row.Released
-	}
-	outs := make([]int, len(batch))
-	for i, r := range batch {
-		outs[i] = bySub[r.SubscriptionID]
-	}
-	return outs, nil
-}
 
 // sweepHeld finds held deliveries that nobody in this process knows of: of
 // subscriptions that are active again, or of engines that ended. It ends those
@@ -103,9 +52,7 @@ func (e *Engine) sweepHeldOf(ctx context.Context, row store.HeldSubscriptionsRow
 	case subscription.State(row.State) != subscription.StateActive || row.Circuit:
 		return 0, nil
 	default:
-		key := attempt.EndpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}
-		most := e.endpoints.offer(key, row.MaxInFlight, time.Now())
-		return most, e.release(ctx, key, most)
+		return e.releaser.Found(ctx, attempt.EndpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}, row.MaxInFlight)
 	}
 }
 

@@ -31,7 +31,7 @@ func (e *Engine) attemptOne(ctx context.Context, by callbacks.JobRef, t *target,
 		return e.record(ctx, tr)
 	}
 	e.heart.Await(ctx)
-	return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.EndpointKey(), t.Sub.MaxInFlight))
+	return e.takeTurn(ctx, t, e.limiter.Acquire(ctx, t.EndpointKey(), t.Sub.MaxInFlight))
 }
 
 // takeTurn makes the attempt of a target that has a slot of its endpoint, and
@@ -45,22 +45,20 @@ func (e *Engine) takeTurn(ctx context.Context, t *target, ok bool) error {
 	}
 	key := t.EndpointKey() // what is read again can name another
 	tr := e.attemptInSlot(ctx, t)
-	e.endpoints.leave(key)
+	e.limiter.Leave(key)
 	switch {
 	case tr != nil:
 	case ctx.Err() != nil: // stopped before the request went out
 		return context.Cause(ctx)
 	case t.EndpointKey() != key: // the URL is another now, with slots of its own
-		return e.takeTurn(ctx, t, e.endpoints.acquire(ctx, t.EndpointKey(), t.Sub.MaxInFlight))
+		return e.takeTurn(ctx, t, e.limiter.Acquire(ctx, t.EndpointKey(), t.Sub.MaxInFlight))
 	default: // somebody else has moved it on
-		return e.releaseNext(ctx, key)
+		return e.releaser.Next(ctx, key)
 	}
 	err := e.record(ctx, e.spare(ctx, tr))
-	if tr.StopsEndpoint() {
-		e.endpoints.turn(t.EndpointKey(), time.Now())
-	}
+	e.limiter.Recorded(tr)
 	e.at(pointRecorded)
-	return errors.Join(err, e.releaseNext(ctx, key))
+	return errors.Join(err, e.releaser.Next(ctx, key))
 }
 
 // spare lets a delivery go on that a URL has ended which is not in force any more:
@@ -124,12 +122,12 @@ func (e *Engine) attemptAsRead(ctx context.Context, t *target, slot attempt.Endp
 	if tr := e.bodyFor(ctx, t); tr != nil {
 		return tr, false
 	}
-	if tr := e.claimProbe(ctx, t); tr != nil {
+	if tr := e.probes.Claim(ctx, &t.Target, e.timeoutOf(t)); tr != nil {
 		return tr, false
 	}
 	if tr, overtaken = e.request(ctx, t); tr != nil && tr.Attempt != nil {
 		e.at(pointAnswered)
-		e.judgeEndpoint(tr)
+		e.limiter.Update(tr)
 	}
 	return tr, overtaken
 }

@@ -58,9 +58,7 @@ func TestAFanOutQueuesNoMoreAttemptsThanItsEngineCanSendSoon(t *testing.T) {
 	go func() { done <- e.attemptAll(t.Context(), callbacks.JobRef{}, targets, nil) }()
 
 	require.Eventually(t, func() bool { return e.fanOuts.Admitted() == slots.AdmittedPerRequest }, 10*time.Second, time.Millisecond)
-	e.endpoints.mu.Lock()
-	require.LessOrEqual(t, len(e.endpoints.of), slots.AdmittedPerRequest)
-	e.endpoints.mu.Unlock()
+	require.LessOrEqual(t, e.limiter.Endpoints(), slots.AdmittedPerRequest)
 	release()
 	require.NoError(t, <-done)
 	require.Zero(t, e.fanOuts.Admitted())

@@ -137,19 +137,19 @@ var sending = []mutant{
 	// One endpoint beside another.
 	{
 		name: "a circuit never opens",
-		file: "delivery/circuit.go",
-		decl: "judgeEndpoint",
-		old:  "if opens {",
+		file: "delivery/internal/slots/breaker.go",
+		decl: "Update",
+		old:  "if opens || t.Probe && attempt.IsEndpointFailure(a.Outcome) {",
 		with: "if false {",
 		test: "delivery.TestACircuitOpensHoldsAndIsProbed",
 	},
 	{
 		name: "an endpoint has as many slots as it likes",
-		file: "delivery/endpoint.go",
-		decl: "enter",
+		file: "delivery/internal/slots/limiter.go",
+		decl: "Enter",
 		old:  "if ep.inFlight < ep.slots() {",
 		with: "if true {",
-		test: "delivery.TestAnEndpointHasNoMoreRequestsInFlightThanItsSlots",
+		test: "delivery/internal/slots.TestLimiter_AnEndpointHasNoMoreRequestsInFlightThanSlots",
 	},
 	{
 		name: "a request goes out before the time that Retry-After names",

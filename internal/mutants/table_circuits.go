@@ -4,8 +4,8 @@ package main
 var circuits = []mutant{
 	{
 		name: "two deliveries are the probe of an endpoint at once",
-		file: "delivery/circuit.go",
-		decl: "claimProbe",
+		file: "delivery/internal/slots/probe.go",
+		decl: "Claim",
 		old:  "case !rows[0].Claimed:",
 		with: "case false:",
 		test: "delivery.TestCircuit_NeverTwoProbes",

@@ -36,8 +36,8 @@ var repeating = []mutant{
 	},
 	{
 		name: "a request that may have been processed opens a circuit",
-		file: "delivery/circuit.go",
-		decl: "judgeEndpoint",
+		file: "delivery/internal/slots/breaker.go",
+		decl: "Update",
 		old:  "|| a.Unanswered && !t.Probe",
 		with: "",
 		test: "delivery.TestCircuit_IsNotOpenedByWhatMayHaveBeenProcessed",

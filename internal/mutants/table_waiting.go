@@ -68,9 +68,9 @@ var waiting = []mutant{
 	},
 	{
 		name: "what is read before a wait is recorded is sent",
-		file: "delivery/circuit.go",
-		decl: "judgeEndpoint",
-		old:  "time.Now().Add(writeTimeout)",
+		file: "delivery/internal/slots/breaker.go",
+		decl: "Update",
+		old:  "time.Now().Add(recordTime)",
 		with: "time.Now()",
 		test: "delivery.TestCircuit_HoldsWhatIsReadBeforeAWaitIsRecorded",
 	},

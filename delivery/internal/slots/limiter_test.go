@@ -1,0 +1,168 @@
+package slots
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+)
+
+func newEndpoint() attempt.EndpointKey {
+	return attempt.EndpointKey{SubscriptionID: uuid.New(), URLVersion: 1}
+}
+
+// middle is a random number that leaves every pause as it is.
+func middle() float64 { return 0.5 }
+
+func newLimiter(slots int) *Limiter { return NewLimiter(slots, time.Now, middle) }
+
+func TestLimiter_AnEndpointHasNoMoreRequestsInFlightThanSlots(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, id := newLimiter(2), newEndpoint()
+		require.True(t, l.Acquire(t.Context(), id, 0))
+		require.True(t, l.Acquire(t.Context(), id, 0))
+
+		started := time.Now()
+		require.False(t, l.Acquire(t.Context(), id, 0))
+		require.WithinRange(t, time.Now(), started.Add(newSlotWait), started.Add(newSlotWait+lookInterval))
+
+		other := newEndpoint()
+		require.True(t, l.Acquire(t.Context(), other, 0))
+	})
+}
+
+func TestLimiter_AFreedSlotGoesToTheAttemptThatWaitsLongest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, id := newLimiter(1), newEndpoint()
+		require.True(t, l.Acquire(t.Context(), id, 0))
+		got := make(chan int, 2)
+		for i := range 2 {
+			go func() {
+				if l.Acquire(t.Context(), id, 0) {
+					got <- i
+				}
+			}()
+			synctest.Wait()
+		}
+		l.Leave(id)
+		require.Equal(t, 0, <-got)
+		l.Leave(id)
+		require.Equal(t, 1, <-got)
+	})
+}
+
+func TestLimiter_ThrottlingHalvesTheSlotsAndSuccessGrowsThemBack(t *testing.T) {
+	t.Parallel()
+	l, id := newLimiter(8), newEndpoint()
+	require.True(t, l.Acquire(t.Context(), id, 0))
+	now := time.Now()
+	l.learn(id, attempt.OutcomeThrottled, 0, now)
+	require.Equal(t, 4, l.find(id).slots())
+	l.learn(id, attempt.OutcomeThrottled, 0, now)
+	require.Equal(t, 2, l.find(id).slots())
+	for range 100 {
+		l.learn(id, attempt.OutcomeDelivered, 0, now)
+	}
+	require.Equal(t, 8, l.find(id).slots())
+}
+
+// An endpoint that answers fast and then hangs: those who counted on its pace do
+// not wait for the whole of slotWait.
+func TestLimiter_EndsTheWaitForAnEndpointThatBeginsToHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, id := newLimiter(2), newEndpoint()
+		require.True(t, l.Acquire(t.Context(), id, 0))
+		l.learn(id, attempt.OutcomeDelivered, 8*time.Millisecond, time.Now())
+		require.True(t, l.Acquire(t.Context(), id, 0))
+		sentAway := make(chan time.Duration, 500)
+		began := time.Now()
+		for range cap(sentAway) {
+			l.Enter(t.Context(), id, 0, func(ok bool) {
+				require.False(t, ok)
+				sentAway <- time.Since(began)
+			})
+		}
+		require.Empty(t, sentAway, "at its pace all have their turn within slotWait")
+		for range cap(sentAway) - 10 {
+			require.LessOrEqual(t, <-sentAway, 5*lookInterval)
+		}
+		for range 10 {
+			require.LessOrEqual(t, <-sentAway, slotWait+lookInterval)
+		}
+	})
+}
+
+func TestLimiter_EndsTheWaitOfAnEndedContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, id := newLimiter(1), newEndpoint()
+		require.True(t, l.Acquire(t.Context(), id, 0))
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan bool, 1)
+		l.Enter(ctx, id, 0, func(ok bool) { got <- ok })
+		cancel()
+		began := time.Now()
+		require.False(t, <-got)
+		require.Zero(t, time.Since(began))
+		l.Leave(id)
+		require.True(t, l.Acquire(t.Context(), id, 0), "the slot did not go to who has left")
+	})
+}
+
+func TestLimiter_FewWaitForAnEndpointThatHasNotAnsweredYet(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, id := newLimiter(1), newEndpoint()
+		require.True(t, l.Acquire(t.Context(), id, 0))
+		sentAway := make(chan bool, newWaitingPerSlot+3)
+		for range cap(sentAway) {
+			l.Enter(t.Context(), id, 0, func(ok bool) { sentAway <- ok })
+		}
+		require.Len(t, sentAway, 3)
+		<-time.After(newSlotWait + 2*lookInterval)
+		synctest.Wait()
+		require.Len(t, sentAway, cap(sentAway))
+	})
+}
+
+// What is known of an endpoint is forgotten a while after it was used last, whatever
+// state it was left in, and not while anybody has a slot of it.
+func TestLimiter_DropsUnusedEndpoints(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(8)
+	failing := newEndpoint()
+	throttled := newEndpoint()
+	busy := newEndpoint()
+	for key, outcome := range map[attempt.EndpointKey]attempt.Outcome{
+		failing:   attempt.OutcomeFailed,
+		throttled: attempt.OutcomeThrottled,
+		busy:      attempt.OutcomeFailed,
+	} {
+		require.True(t, l.Acquire(t.Context(), key, 0))
+		l.learn(key, outcome, time.Second, time.Now())
+		l.stop(key, time.Now())
+	}
+	l.Leave(failing)
+	l.Leave(throttled)
+	newer := attempt.EndpointKey{SubscriptionID: busy.SubscriptionID, URLVersion: busy.URLVersion + 1}
+	require.True(t, l.Acquire(t.Context(), newer, 0))
+	l.learn(newer, attempt.OutcomeFailed, time.Second, time.Now())
+	l.Leave(newer)
+
+	l.DropUnused(time.Now().Add(endpointAge - time.Minute))
+	require.Len(t, l.latest, 3)
+	l.DropUnused(time.Now().Add(endpointAge + time.Minute))
+	require.Len(t, l.latest, 1)
+	require.Nil(t, l.find(newer))
+	l.Leave(busy)
+	l.DropUnused(time.Now().Add(endpointAge + time.Minute))
+	require.Empty(t, l.latest)
+}
