@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/subscription"
@@ -24,7 +25,6 @@ const ChallengeEventType = "riverhook.challenge"
 const (
 	headerAllowedOrigin = "Webhook-Allowed-Origin"
 	headerHookSecret    = "X-Hook-Secret"
-	headerRequestOrigin = "Webhook-Request-Origin"
 )
 
 // challengeRequest is what asks the endpoint of a target. The nonce is no secret: it
@@ -41,10 +41,10 @@ func (e *Engine) challengeRequest(
 		}
 		return built, err
 	case subscription.VerificationEcho:
-		built = t.bare(http.MethodGet)
+		built = t.Bare(http.MethodGet)
 		u, err := url.Parse(built.URL)
 		if err != nil {
-			return built, errNotBuilt
+			return built, send.ErrNotBuilt
 		}
 		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&echo="+nonce, "&")
 		built.URL = u.String()
@@ -55,7 +55,7 @@ func (e *Engine) challengeRequest(
 		if e.cfg.Verification.Origin == "" {
 			return built, errors.New("Config.Verification.Origin is not set in this process")
 		}
-		return t.bare(http.MethodOptions), nil // post sets the origin, as for each request
+		return t.Bare(http.MethodOptions), nil // post sets the origin, as for each request
 	default:
 		return built, fmt.Errorf("verification %q is not known in this process", sub.Verification)
 	}
@@ -83,26 +83,12 @@ func (e *Engine) challengePost(
 	}
 	if t.Message, err = decide.Envelope(ctx, nil, d, t.Event, data); err == nil {
 		t.Message.Body, t.Message.ContentType = data, "application/json"
-		built, err = e.build(ctx, d, t, a)
+		built, err = e.requester.Build(ctx, d, t, a)
 	}
 	if err != nil {
 		return built, fmt.Errorf("dialect: %w", err)
 	}
 	return built, nil
-}
-
-// bare is a request without a body, with the headers that the subscription adds.
-func (t *target) bare(method string) dialect.Request {
-	header := http.Header{}
-	for name, value := range t.headers() {
-		header.Set(name, value)
-	}
-	header.Set("User-Agent", dialect.DefaultUserAgent)
-	return dialect.Request{
-		Method: method,
-		URL:    t.Sub.URL,
-		Header: header,
-	}
 }
 
 // proves says whether an answer, which has a status of 2xx, is that of an endpoint

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -23,6 +22,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/drain"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
@@ -47,30 +47,30 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
-	asking   chan struct{} // challenges under way
-	calls    *callbacks.Calls
-	cfg      *Config
-	clients  *credentials.Clients
-	clock    drain.Clock
-	decider  *decide.Decider
-	finder   *decide.Finder
-	fault    func(point string)
-	heart    *heartbeat.Heart
-	hooks    *hookCalls
-	ids      ids
-	recorder attempt.HeaderRecorder
-	fanOuts  *slots.FanOuts
-	log      *slog.Logger
-	pool     *pgxpool.Pool
-	random   func() float64
-	resolver *hierarchy.Resolver
+	asking    chan struct{} // challenges under way
+	calls     *callbacks.Calls
+	cfg       *Config
+	clients   *credentials.Clients
+	clock     drain.Clock
+	decider   *decide.Decider
+	finder    *decide.Finder
+	fault     func(point string)
+	heart     *heartbeat.Heart
+	hooks     *hookCalls
+	ids       ids
+	loader    *send.Loader
+	requester *send.Requester
+	sender    *send.Sender
+	fanOuts   *slots.FanOuts
+	log       *slog.Logger
+	pool      *pgxpool.Pool
+	random    func() float64
+	resolver  *hierarchy.Resolver
 
 	inFlight *slots.Process
 	limiter  *slots.Limiter
 	probes   *slots.Probes
 	releaser *slots.Releaser
-
-	rereadAfter time.Duration // see the constant
 
 	schedules schedules
 	store     *store.Queries
@@ -83,8 +83,6 @@ type Engine struct {
 
 	expansions *batch.Group[*expansion, committed]
 	intents    *batch.Group[uuid.UUID, *intent]
-	loads      *batch.Group[uuid.UUID, *target]
-	rereads    *batch.Group[reread, *store.RereadTargetsRow]
 	records    *batch.Group[*attempt.Transition, recorded]
 	batches    []interface{ Close() } // all of them, and what has others
 
@@ -116,19 +114,17 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		asking:      make(chan struct{}, maxAsking),
-		calls:       callbacks.New(),
-		cfg:         cfg,
-		decider:     newDecider(cfg),
-		log:         cfg.Logger,
-		pool:        pool,
-		random:      rand.Float64,
-		rereadAfter: rereadAfter,
-		store:       store.In(pool, cfg.Schema),
-		frequent:    store.Frequent(pool, cfg.Schema),
-		recorder:    attempt.NewHeaderRecorder(cfg.History.RedactHeaders),
-		inFlight:    slots.NewProcess(cfg.MaxInFlight),
-		fanOuts:     slots.NewFanOuts(cfg.MaxInFlight),
+		asking:   make(chan struct{}, maxAsking),
+		calls:    callbacks.New(),
+		cfg:      cfg,
+		decider:  newDecider(cfg),
+		log:      cfg.Logger,
+		pool:     pool,
+		random:   rand.Float64,
+		store:    store.In(pool, cfg.Schema),
+		frequent: store.Frequent(pool, cfg.Schema),
+		inFlight: slots.NewProcess(cfg.MaxInFlight),
+		fanOuts:  slots.NewFanOuts(cfg.MaxInFlight),
 	}
 	e.hooks = newHookCalls()
 	e.heart = heartbeat.New(heartbeat.Config{
@@ -145,8 +141,16 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
+	bySubscription := &send.Schedules{
+		Default:  ScheduleStandard,
+		Dialects: cfg.Dialects,
+		Named: func(name string) (attempt.Schedule, bool) {
+			s, ok := e.schedules.named(name)
+			return attempt.Schedule(s), ok
+		},
+	}
 	for _, name := range cfg.Dialects.Names() {
-		if s := e.dialectSchedule(name); s != "" {
+		if s := bySubscription.OfDialect(name); s != "" {
 			if _, ok := e.schedules.named(s); !ok {
 				return nil, fmt.Errorf("delivery: config: Dialects: %q brings the schedule %q, which is not known; add it to Schedules", name, s)
 			}
@@ -167,6 +171,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e.makeBatches()
+	e.makeSender(bySubscription)
 	return e, nil
 }
 
@@ -200,15 +205,64 @@ func (e *Engine) makeBatches() {
 	smaller.MaxSize = 300
 	e.intents = newBatch(e, usual, e.loadIntents)
 	e.expansions = newBatch(e, smaller, e.commitExpansions)
-	e.loads = newBatch(e, usual, e.loadTargets)
-	e.rereads = newBatch(e, usual, e.rereadTargets)
 	e.records = newBatch(e, usual, e.recordTransitions)
 	e.releaser = slots.NewReleaser(e.limiter, e.frequent, usual)
 	e.batches = append(e.batches, e.releaser)
 	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
 	e.payloads = payloads.New(e.store)
 	e.finder = decide.NewFinder(e.resolver, e.cfg.Tree, usual)
-	e.batches = append(e.batches, e.opener, e.payloads, e.finder)
+	e.loader = send.NewLoader(&send.LoaderConfig{
+		Batch:        usual,
+		Calls:        e.calls,
+		Frequent:     e.frequent,
+		MaxAccessAge: e.cfg.AccessMaxAge,
+		Payloads:     e.payloads,
+		Store:        e.store,
+	})
+	e.batches = append(e.batches, e.opener, e.payloads, e.finder, e.loader)
+}
+
+// makeSender makes what sends; the schedules are those of deliveries.
+func (e *Engine) makeSender(schedules *send.Schedules) {
+	e.requester = &send.Requester{
+		Answers: send.Answers{
+			Bytes:     e.cfg.ResponseBytes,
+			Retention: e.cfg.retention,
+			Hook:      e.cfg.Hooks.DeliveryDelivered != nil,
+		},
+		Clients:         e.clients,
+		Headers:         attempt.NewHeaderRecorder(e.cfg.History.RedactHeaders),
+		Loader:          e.loader,
+		MaxRequestBytes: e.cfg.MaxRequestBytes,
+		Now:             e.clock.Now,
+		Origin:          e.cfg.Verification.Origin,
+		Process:         e.inFlight,
+		ThrottleWait:    e.cfg.ThrottleWait,
+		Timeout:         e.cfg.Timeout,
+	}
+	e.sender = &send.Sender{
+		At:    e.at,
+		Heart: e.heart,
+		Preflight: &send.Preflight{
+			Access:      &e.decider.Access,
+			Finder:      e.finder,
+			Loader:      e.loader,
+			Log:         e.log,
+			Opener:      e.opener,
+			Schedules:   schedules,
+			TroubleWait: e.clock.TroubleWait,
+		},
+		Random:    e.random,
+		Record:    e.recordMoved,
+		Requester: e.requester,
+		Slots: send.Slots{
+			FanOuts:  e.fanOuts,
+			Limiter:  e.limiter,
+			Probes:   e.probes,
+			Releaser: e.releaser,
+		},
+		Subscriptions: e.subs,
+	}
 }
 
 // newBatch makes a group that is closed with the engine.

@@ -71,11 +71,11 @@ func (e *Engine) attemptCarried(ctx context.Context, by callbacks.JobRef, intent
 		err  error
 	)
 	if by.Rerun || !first {
-		if left, err = e.carriedIDs(ctx, by, intentID, fresh); err != nil {
+		if left, err = e.loader.Left(ctx, by, intentID, fresh); err != nil {
 			return err
 		}
 	}
-	return e.attemptAll(ctx, by, fresh, left)
+	return e.sender.All(ctx, by, fresh, left)
 }
 
 func (e *Engine) expandChunk(ctx context.Context, by callbacks.JobRef, in *intent) ([]*target, error) {

@@ -2,26 +2,19 @@ package delivery
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverqueue/river"
 )
-
-// Classify is classify for tests that need package deliverytest, which imports
-// this one.
-func Classify(status int, header http.Header, err error, now time.Time) attempt.Verdict {
-	return classify(status, header, err, now, 0)
-}
 
 // The fault points, for tests that kill a process there.
 const (
 	PointExpanded = pointExpanded
-	PointLoading  = pointLoading
-	PointAnswered = pointAnswered
-	PointRecorded = pointRecorded
+	PointLoading  = send.PointLoading
+	PointAnswered = send.PointAnswered
+	PointRecorded = send.PointRecorded
 )
 
 // OnPoint has f called at each fault point. It must be set before Start.
@@ -32,7 +25,7 @@ func (e *Engine) ReindexBy(s river.PeriodicSchedule) { e.reindexes = s }
 
 // RereadAfter has rows that are older than d read again before a request. It must be
 // set before the engine is used.
-func (e *Engine) RereadAfter(d time.Duration) { e.rereadAfter = d }
+func (e *Engine) RereadAfter(d time.Duration) { e.loader.RereadAfter = d }
 
 // InSlot is how many attempts have a slot of a subscription's endpoint.
 func (e *Engine) InSlot(subscription uuid.UUID) int {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
 // Errors of Ask, for errors.Is.
@@ -51,7 +52,7 @@ func (g Gate) String() string {
 		text = fmt.Sprintf("%q (%s)", g.Name, g.SubscriptionID)
 	}
 	if g.Reason == "" {
-		return text + ": " + silentVeto
+		return text + ": " + attempt.SilentVeto
 	}
 	return text + ": " + g.Reason
 }

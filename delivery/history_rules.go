@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/event"
 )
 
@@ -197,3 +198,15 @@ var isDelimiter = func() (set [256]bool) {
 	}
 	return set
 }()
+
+// retention is what is recorded of the answers to events of a type.
+func (c *Config) retention(eventType string) send.Retention {
+	switch keep, _ := c.History.of(eventType, payloadRule{}); keep {
+	case KeepHash:
+		return send.Retention{Hash: true}
+	case KeepNothing:
+		return send.Retention{}
+	default:
+		return send.Retention{Bytes: max(c.ResponseBytes, 0)}
+	}
+}

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,19 +82,6 @@ type DeliveredEvent struct {
 
 	// ContentType is the header of that name.
 	ContentType string `json:"content_type,omitempty"`
-}
-
-// keepAnswer keeps the answer of an attempt for the hook, if there is one.
-func (e *Engine) keepAnswer(t *target, a *attempt.Attempt, header http.Header, body []byte) {
-	if e.cfg.Hooks.DeliveryDelivered == nil || a.Outcome != OutcomeDelivered || !t.HasRow() {
-		return
-	}
-	most := e.readBytes()
-	a.Answer = &attempt.Answer{
-		ContentType: header.Get("Content-Type"),
-		Body:        body[:min(len(body), most)],
-		Truncated:   len(body) > most,
-	}
 }
 
 // deliveredEvent is the argument of the hook DeliveryDelivered.

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
@@ -75,7 +75,7 @@ func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, err
 // pending, whose id it returns. The endpoint is the URL that it went to.
 func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out *Attempt, to attempt.EndpointKey, secret uuid.UUID, err error) {
 	var a *attempt.Attempt
-	_, _, err = e.sendAsRead(ctx, func() (t *target, built dialect.Request, _ *attempt.Attempt, err error) {
+	_, _, err = e.requester.Once(ctx, func() (t *target, built dialect.Request, _ *attempt.Attempt, err error) {
 		var sub *subscription.Subscription
 		if t, sub, secret, err = e.pingTarget(ctx, id, pending); err != nil {
 			return nil, built, nil, err
@@ -96,40 +96,14 @@ func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out 
 	return out, to, secret, err
 }
 
-// sendAsRead sends what prepare makes, which reads the subscription when there is
-// room for one more request, and once more where it was changed meanwhile. It returns
-// what send does. With an error there was no request.
-func (e *Engine) sendAsRead(
-	ctx context.Context, prepare func() (*target, dialect.Request, *attempt.Attempt, error),
-) (header http.Header, body []byte, err error) {
-	leave, ok := e.inFlight.Acquire(ctx)
-	if !ok {
-		return nil, nil, context.Cause(ctx)
-	}
-	defer leave()
-	for range maxRereads {
-		if e.ended.Load() {
-			return nil, nil, ErrNotStarted
-		}
-		t, built, a, err := prepare()
-		if errors.Is(err, batch.ErrClosed) {
-			err = ErrNotStarted
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if header, body = e.send(ctx, t, built, a); !a.Overtaken {
-			return header, body, nil
-		}
-	}
-	return nil, nil, errOvertaken
-}
-
 // pingTarget returns a subscription as the target of an attempt without a delivery, and the
 // last of the secrets that it is signed with.
 func (e *Engine) pingTarget(
 	ctx context.Context, id uuid.UUID, pending bool,
 ) (t *target, sub *subscription.Subscription, secret uuid.UUID, err error) {
+	if e.ended.Load() {
+		return nil, nil, secret, ErrNotStarted
+	}
 	readAt := time.Now()
 	sub, err = e.subs.Get(ctx, id)
 	if errors.Is(err, hierarchy.ErrNotFound) {
@@ -143,11 +117,14 @@ func (e *Engine) pingTarget(
 		return nil, nil, secret, err
 	}
 	t = &target{Target: attempt.Target{
-		Sub:     newSubscription(sub),
+		Sub:     send.Subscription(sub),
 		Dialect: sub.Dialect,
 		ReadAt:  readAt,
 	}}
-	if t.Auth, err = e.opener.Endpoint(ctx, nil, credentialsOf(&t.Sub)); err != nil {
+	switch err = send.OpenEndpoint(ctx, e.opener, t); {
+	case errors.Is(err, batch.ErrClosed):
+		return nil, nil, secret, ErrNotStarted
+	case err != nil:
 		return nil, nil, secret, fmt.Errorf("endpoint credentials: %w", err)
 	}
 	for _, row := range rows {
@@ -185,7 +162,7 @@ func (e *Engine) pingRequest(ctx context.Context, t *target, site hierarchy.Path
 	t.Event = ev
 	var built dialect.Request
 	if t.Message, err = decide.Envelope(ctx, nil, d, ev, data); err == nil {
-		built, err = e.build(ctx, d, t, a)
+		built, err = e.requester.Build(ctx, d, t, a)
 	}
 	if err != nil {
 		return dialect.Request{}, fmt.Errorf("dialect: %w", err)

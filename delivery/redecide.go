@@ -9,6 +9,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
@@ -30,20 +31,20 @@ func (e *Engine) redecide(ctx context.Context, by callbacks.JobRef, intentID uui
 	}
 	in = e.holding(in)
 	defer in.Payloads.Release()
-	f := e.newFanOut(by)
-	return f.wait(e.redecideAll(ctx, by, in, f))
+	f := e.sender.FanOut(by)
+	return f.Wait(e.redecideAll(ctx, by, in, f))
 }
 
 // redecideAll begins the attempts of a step before it takes the next one: slow endpoints
 // do not delay what is decided after them.
-func (e *Engine) redecideAll(ctx context.Context, by callbacks.JobRef, in *intent, f *fanOut) error {
+func (e *Engine) redecideAll(ctx context.Context, by callbacks.JobRef, in *intent, f *send.FanOut) error {
 	for first := true; ; first = false {
 		step, err := e.redecideStep(ctx, by, in)
 		if err != nil {
 			return err
 		}
 		more := step.Tried == e.cfg.ChunkSize
-		if more && (!step.GivenUp.Empty() || time.Since(f.started) > jobBudget) {
+		if more && (!step.GivenUp.Empty() || f.Late()) {
 			more = false
 			if err := e.scheduleDecide(ctx, by, in, nil, 0, step.GivenUp); err != nil {
 				return err
@@ -51,11 +52,11 @@ func (e *Engine) redecideAll(ctx context.Context, by callbacks.JobRef, in *inten
 		}
 		var left []uuid.UUID // by an earlier run of the job
 		if first {
-			if left, err = e.carriedIDs(ctx, by, in.ID, step.Targets); err != nil {
+			if left, err = e.loader.Left(ctx, by, in.ID, step.Targets); err != nil {
 				return err
 			}
 		}
-		f.begin(ctx, step.Targets, left)
+		f.Begin(ctx, step.Targets, left)
 		if !more {
 			return nil
 		}

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -192,7 +193,10 @@ func TestCircuit_IsNotOpenedByWhatMayHaveBeenProcessed(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.delivery WHERE hold <> ''`))
 
 	// The twin: a connection that is refused carries no request.
-	b.subscribeURL(nobody(t, ""), "standard", func(spec *subscription.Spec) { spec.Schedule = "hourly" })
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	b.subscribeURL("http://"+listener.Addr().String(), "standard", func(spec *subscription.Spec) { spec.Schedule = "hourly" })
 	b.enqueueMany("some.event", n)
 	b.drain(b.engine(nil))
 	require.Equal(t, 1, b.circuitsOpened())

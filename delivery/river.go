@@ -181,7 +181,7 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 	case jobs.Decide{}.Kind():
 		return e.redecide(ctx, by, args.IntentID)
 	case jobs.Deliver{}.Kind():
-		return e.attemptLater(ctx, by, args.DeliveryID, time.Now())
+		return e.sender.Later(ctx, by, args.DeliveryID, time.Now())
 	default:
 		return fmt.Errorf("delivery: job %d is of unknown kind %q", job.ID, job.Kind)
 	}

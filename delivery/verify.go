@@ -16,6 +16,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
@@ -147,7 +148,7 @@ func (e *Engine) challenge(ctx context.Context, c challenge) (*attempt.Attempt, 
 	if asking.Err() != nil && (err != nil || a.Outcome == OutcomeInterrupted) {
 		return nil, context.Cause(asking)
 	}
-	e.at(pointAnswered)
+	e.at(send.PointAnswered)
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	return a, errors.Join(err, e.recordProof(recording, c, a))
@@ -163,7 +164,7 @@ func (e *Engine) exchangeProof(ctx context.Context, c challenge) (*attempt.Attem
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	nonce := hex.EncodeToString(random)
-	header, body, err := e.sendAsRead(ctx, func() (_ *target, built dialect.Request, _ *attempt.Attempt, err error) {
+	header, body, err := e.requester.Once(ctx, func() (_ *target, built dialect.Request, _ *attempt.Attempt, err error) {
 		var t *target
 		if t, sub, err = e.challengeTarget(ctx, c); err != nil {
 			return nil, built, nil, err

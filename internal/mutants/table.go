@@ -36,9 +36,9 @@ var sending = []mutant{
 	},
 	{
 		name: "a permission lasts for ever",
-		file: "delivery/send.go",
-		decl: "accessIsOld",
-		old:  "age(t.AccessAt, time.Now()) > e.cfg.AccessMaxAge",
+		file: "delivery/internal/send/loader.go",
+		decl: "AccessIsOld",
+		old:  "age(in.AccessAt, time.Now()) > l.MaxAccessAge",
 		with: "false",
 		test: "delivery.TestAnOwnerWhoLosesAccessBetweenTwoAttemptsGetsNoMore",
 	},
@@ -46,10 +46,10 @@ var sending = []mutant{
 	// What arrives.
 	{
 		name: "each attempt has a webhook-id of its own",
-		file: "delivery/request.go",
+		file: "delivery/internal/send/sender.go",
 		decl: "request",
-		old:  "built, err := e.build(",
-		with: "t.Message.ID = newID().String()\n\tbuilt, err := e.build(",
+		old:  "built, err := s.Requester.Build(",
+		with: "in.Message.ID = uuid.NewString()\n\tbuilt, err := s.Requester.Build(",
 		test: "delivery.TestAFailingEndpointIsTriedAgainUntilItRecovers",
 	},
 	{
@@ -63,9 +63,9 @@ var sending = []mutant{
 	// What signs it.
 	{
 		name: "a delivery goes out although a secret of it does not open",
-		file: "delivery/credentials.go",
-		decl: "openFor",
-		old:  "return t.Postpone(e.troubleWait(attempt.MissingWait), unopenedReason)",
+		file: "delivery/internal/send/preflight.go",
+		decl: "openSecrets",
+		old:  "return p.notOpened(ctx, in, unopenedSecretReason, err)",
 		with: "return nil",
 		test: "delivery.TestADeliveryWhoseSecretDoesNotOpenHereWaitsForAProcessThatHasTheKey",
 	},
@@ -251,10 +251,10 @@ var sending = []mutant{
 	},
 	{
 		name: "the history has what was sent in sealed headers",
-		file: "delivery/exchange.go",
+		file: "delivery/internal/send/exchange.go",
 		decl: "post",
-		old:  "t.headers()",
-		with: "t.Sub.Headers",
+		old:  "in.headers()",
+		with: "in.Sub.Headers",
 		test: "delivery.TestSealedHeadersAreInNoRecordOfRequestsAndAnswers",
 	},
 	{
@@ -345,8 +345,8 @@ var sending = []mutant{
 	},
 	{
 		name: "an answer is read to its end",
-		file: "delivery/request.go",
-		decl: "readAnswer",
+		file: "delivery/internal/send/answer.go",
+		decl: "read",
 		old:  "io.LimitReader(resp.Body, int64(most)+1)",
 		with: "resp.Body",
 		test: "delivery.TestHostileServersTakeABoundedPartOfTheMemory",

@@ -136,9 +136,9 @@ var recovering = []mutant{
 	},
 	{
 		name: "a hook is told of pings and questions",
-		file: "delivery/hooks.go",
-		decl: "keepAnswer",
-		old:  " || !t.HasRow()",
+		file: "delivery/internal/send/answer.go",
+		decl: "conclude",
+		old:  " || !in.HasRow()",
 		with: "",
 		test: "delivery.TestHooks_DeliveryDeliveredIsToldTheAnswer",
 	},

@@ -20,10 +20,10 @@ var asking = []mutant{
 	},
 	{
 		name: "a veto whose body is late is an answer that is late",
-		file: "delivery/request.go",
-		decl: "send",
+		file: "delivery/internal/send/answer.go",
+		decl: "conclude",
 		old:  "if a.Veto != nil {",
-		with: "if a.Veto != nil && a.Outcome == OutcomeDelivered {",
+		with: "if a.Veto != nil && a.Outcome == attempt.OutcomeDelivered {",
 		test: "delivery.TestAnswersToQuestions",
 	},
 	{
@@ -44,10 +44,10 @@ var asking = []mutant{
 	},
 	{
 		name: "a gate behind an open circuit is asked",
-		file: "delivery/ask_gate.go",
-		decl: "askOne",
-		old:  "t.BlockedBy(time.Now())",
-		with: "t.subscriptionGate(time.Now().Add(9 * time.Hour))",
+		file: "delivery/internal/send/question.go",
+		decl: "Ask",
+		old:  "in.BlockedBy(time.Now())",
+		with: "in.BlockedBy(time.Now().Add(9 * time.Hour))",
 		test: "delivery.TestAGateThatDoesNotAnswerFailsOpenOrClosed",
 	},
 	{
@@ -91,7 +91,7 @@ var asking = []mutant{
 	},
 	{
 		name: "questions that fail exhaust",
-		file: "delivery/ask_gate.go",
+		file: "delivery/internal/send/question.go",
 		decl: "answered",
 		old:  "tr.State, tr.Reason = attempt.StateCancelled,",
 		with: "tr.State, tr.Reason = attempt.StateExhausted,",

@@ -36,9 +36,9 @@ var suspecting = []mutant{
 	},
 	{
 		name: "suspect: an attempt that died before its request is recorded as interrupted",
-		file: "delivery/send.go",
-		decl: "attemptOne",
-		old:  "by.Rerun && !t.Ended.Unsent",
+		file: "delivery/internal/send/sender.go",
+		decl: "attempt",
+		old:  "by.Rerun && !in.Ended.Unsent",
 		with: "by.Rerun",
 		test: "delivery.TestHostCode_EndsItsProcess_BeforeALaterAttempt",
 	},

@@ -36,9 +36,9 @@ var moving = []mutant{
 	},
 	{
 		name: "a job sends a delivery that another job carries",
-		file: "delivery/load.go",
-		decl: "attemptLater",
-		old:  "|| *t.JobID != by.JobID",
+		file: "delivery/internal/send/loader.go",
+		decl: "Load",
+		old:  "|| *in.JobID != by.JobID",
 		with: "",
 		test: "delivery.TestAJobThatDoesNotCarryItsDeliverySendsNothing",
 	},
@@ -197,14 +197,14 @@ var moving = []mutant{
 	},
 	{
 		name: "an attempt is recorded before its request",
-		file: "delivery/request.go",
+		file: "delivery/internal/send/sender.go",
 		decl: "request",
-		old:  "header, _ := e.send(ctx, t, built, a)\n",
+		old:  "header, _ := s.Requester.Send(ctx, in, built, a)\n",
 		with: `early := *a
-				early.Outcome = OutcomeDelivered
-				_ = e.record(ctx, t.after(&early, schedule, e.random))
-				header, _ := e.send(ctx, t, built, a)
-				`,
+	early.Outcome = attempt.OutcomeDelivered
+	_ = s.record(ctx, in.After(&early, schedule, s.Random))
+	header, _ := s.Requester.Send(ctx, in, built, a)
+`,
 		test: "delivery.TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded",
 	},
 	{
@@ -242,9 +242,9 @@ var moving = []mutant{
 	},
 	{
 		name: "a request that a crash cut off is not recorded",
-		file: "delivery/send.go",
-		decl: "attemptOne",
-		old:  "if by.Rerun && !t.Ended.Unsent {",
+		file: "delivery/internal/send/sender.go",
+		decl: "attempt",
+		old:  "if by.Rerun && !in.Ended.Unsent {",
 		with: "if false {",
 		test: "delivery.TestACrashBetweenTheAnswerAndTheRecordSendsAgain",
 	},

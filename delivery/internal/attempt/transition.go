@@ -3,6 +3,8 @@ package attempt
 import (
 	"fmt"
 	"time"
+
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 )
 
 // The waits of deliveries that cannot be attempted now.
@@ -17,6 +19,9 @@ const (
 	// UndecidedWait is the wait after a checker failed before a later attempt.
 	UndecidedWait = 30 * time.Second
 )
+
+// uncalledWait is the wait of a delivery whose step of host code could not be recorded.
+const uncalledWait = time.Second
 
 // maxInterrupted is how many attempts in a row may be interrupted before one of them
 // counts as failed, so that a delivery that kills its engine comes to an end.
@@ -178,6 +183,19 @@ func (t *Target) blockedByCircuit(now time.Time) *Transition {
 // HeldByCircuit holds the delivery until the circuit of its endpoint lets it pass.
 func (t *Target) HeldByCircuit() *Transition {
 	return t.HoldFor(HoldCircuit, "the endpoint is failing")
+}
+
+// NotCalled is what becomes of a delivery whose host code was not called, or whose call
+// does not count; nil if err is another one.
+func (t *Target) NotCalled(err error) *Transition {
+	switch {
+	case callbacks.IsEnded(err):
+		return t.Cancel(err.Error())
+	case callbacks.IsStall(err):
+		return t.Postpone(uncalledWait, "its step could not be recorded")
+	default:
+		return nil
+	}
 }
 
 // StopsEndpoint is true of a transition after which the endpoint gets nothing for a while.

@@ -1,11 +1,10 @@
-package delivery
+package attempt
 
 import (
 	"encoding/json"
 	"net/http"
 	"strings"
 
-	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
 )
 
@@ -16,16 +15,16 @@ const (
 	// unreadVeto stands for the reason of a veto whose body is not what it should be.
 	unreadVeto = "the reason could not be read"
 
-	// silentVeto stands for the reason of a veto that gives none.
-	silentVeto = "no reason given"
+	// SilentVeto stands for the reason of a veto that gives none.
+	SilentVeto = "no reason given"
 
-	// lateVetoReason is shown of an event whose endpoint has answered as a gate does.
-	lateVetoReason = "the endpoint answered with a veto, which changes nothing: the event has happened"
+	// LateVetoReason is shown of an event whose endpoint has answered as a gate does.
+	LateVetoReason = "the endpoint answered with a veto, which changes nothing: the event has happened"
 )
 
-// isVeto says whether an answer is one. The status and the content type decide: with
+// IsVeto says whether an answer is one. The status and the content type decide: with
 // a body that is broken or late it is a veto all the same.
-func isVeto(status int, header http.Header) bool {
+func IsVeto(status int, header http.Header) bool {
 	if status < http.StatusOK || status > 299 {
 		return false
 	}
@@ -39,12 +38,12 @@ func isVeto(status int, header http.Header) bool {
 	return false
 }
 
-// vetoReason is what the body of a veto says, in one line and fit to be shown.
-func vetoReason(body []byte) string {
+// VetoReason is what the body of a veto says, in one line and fit to be shown.
+func VetoReason(body []byte) string {
 	if reason := saidReason(body); reason != "" {
 		return reason
 	}
-	return silentVeto
+	return SilentVeto
 }
 
 // saidReason is "" where the body says nothing.
@@ -55,12 +54,5 @@ func saidReason(body []byte) string {
 	if json.Unmarshal(body, &said) != nil {
 		return unreadVeto
 	}
-	return attempt.ShownLine(said.Reason, maxVetoReason)
-}
-
-// noteVeto makes of what came back a veto. Its reason is in the history where bodies
-// of answers are.
-func (e *Engine) noteVeto(a *attempt.Attempt, eventType string) {
-	keep, _ := e.cfg.History.of(eventType, payloadRule{})
-	a.Vetoed(keep == KeepBody && e.cfg.ResponseBytes > 0)
+	return ShownLine(said.Reason, maxVetoReason)
 }

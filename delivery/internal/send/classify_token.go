@@ -1,4 +1,4 @@
-package delivery
+package send
 
 import (
 	"errors"
@@ -23,11 +23,11 @@ var tokenErrorCodes = []string{
 // count like those of the endpoint: what it refuses as refused, that it cannot be
 // reached or fails itself as unreachable.
 func classifyToken(err error) attempt.Verdict {
-	v := attempt.Verdict{Outcome: OutcomeUnreachable, Class: attempt.ClassToken}
+	v := attempt.Verdict{Outcome: attempt.OutcomeUnreachable, Class: attempt.ClassToken}
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		status := refused.Response.StatusCode
 		if status < http.StatusInternalServerError && status != http.StatusTooManyRequests {
-			v.Outcome = OutcomeRejected
+			v.Outcome = attempt.OutcomeRejected
 		}
 		v.Detail = fmt.Sprintf("the token endpoint answered %d", status)
 		if slices.Contains(tokenErrorCodes, refused.ErrorCode) {
@@ -38,11 +38,11 @@ func classifyToken(err error) attempt.Verdict {
 	_, sending := errors.AsType[*url.Error](err)
 	switch {
 	case isTimeout(err):
-		v.Outcome, v.Detail = OutcomeTimeout, "the token endpoint did not answer in time"
+		v.Outcome, v.Detail = attempt.OutcomeTimeout, "the token endpoint did not answer in time"
 	case sending:
 		v.Detail = "the token endpoint: " + classifyFailure(err).Detail
 	default:
-		v.Outcome, v.Detail = OutcomeFailed, "the answer of the token endpoint holds no bearer token"
+		v.Outcome, v.Detail = attempt.OutcomeFailed, "the answer of the token endpoint holds no bearer token"
 	}
 	return v
 }

@@ -1,4 +1,4 @@
-package delivery_test
+package send_test
 
 import (
 	"context"
@@ -13,8 +13,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/egress"
 )
 
@@ -29,7 +30,7 @@ type row struct {
 	timeout   time.Duration                         // default: ample
 	cancel    bool                                  // cancels once the request arrived
 
-	outcome delivery.Outcome
+	outcome attempt.Outcome
 	class   string
 	status  int
 	detail  string // contained
@@ -81,60 +82,60 @@ func serverRows() map[string]row {
 	return map[string]row{
 		"200": {
 			answer:  deliverytest.Answer{Status: 200},
-			outcome: delivery.OutcomeDelivered,
+			outcome: attempt.OutcomeDelivered,
 			status:  200,
 		},
 		"200 over HTTP/2": {
 			receiver: http2,
 			answer:   deliverytest.Answer{Status: 200},
-			outcome:  delivery.OutcomeDelivered,
+			outcome:  attempt.OutcomeDelivered,
 			status:   200,
 		},
 		"200 over TLS": {
 			receiver: tls,
 			answer:   deliverytest.Answer{Status: 200},
-			outcome:  delivery.OutcomeDelivered,
+			outcome:  attempt.OutcomeDelivered,
 			status:   200,
 		},
 		"200, body cut": {
 			answer:  deliverytest.Answer{Body: []byte("{"), Truncate: true},
-			outcome: delivery.OutcomeDelivered,
+			outcome: attempt.OutcomeDelivered,
 			status:  200,
 		},
-		"204": {outcome: delivery.OutcomeDelivered, status: 204},
+		"204": {outcome: attempt.OutcomeDelivered, status: 204},
 		"299": {
 			answer:  deliverytest.Answer{Status: 299},
-			outcome: delivery.OutcomeDelivered,
+			outcome: attempt.OutcomeDelivered,
 			status:  299,
 		},
 		"304": {
 			answer:  deliverytest.Answer{Status: 304},
-			outcome: delivery.OutcomeRedirected,
+			outcome: attempt.OutcomeRedirected,
 			status:  304,
 		},
 		"308 to loopback": {
 			answer:  deliverytest.Answer{Status: 308, Header: http.Header{"Location": {"http://127.0.0.1/"}}},
-			outcome: delivery.OutcomeRedirected,
+			outcome: attempt.OutcomeRedirected,
 			status:  308,
 		},
 		"400": {
 			answer:  deliverytest.Answer{Status: 400},
-			outcome: delivery.OutcomeRejected,
+			outcome: attempt.OutcomeRejected,
 			status:  400,
 		},
 		"410": {
 			answer:  deliverytest.Answer{Status: 410},
-			outcome: delivery.OutcomeGone,
+			outcome: attempt.OutcomeGone,
 			status:  410,
 		},
 		"429": {
 			answer:  deliverytest.Answer{Status: 429},
-			outcome: delivery.OutcomeThrottled,
+			outcome: attempt.OutcomeThrottled,
 			status:  429,
 		},
 		"500": {
 			answer:  deliverytest.Answer{Status: 500},
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			status:  500,
 		},
 		"500, body cut": {
@@ -143,106 +144,106 @@ func serverRows() map[string]row {
 				Body:     []byte("{"),
 				Truncate: true,
 			},
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			status:  500,
 		},
 		"500 with Retry-After": {
 			answer:  deliverytest.Answer{Status: 500, Header: http.Header{"Retry-After": {"7"}}},
-			outcome: delivery.OutcomeThrottled,
+			outcome: attempt.OutcomeThrottled,
 			status:  500,
 		},
 		"503": {
 			answer:  deliverytest.Answer{Status: 503},
-			outcome: delivery.OutcomeThrottled,
+			outcome: attempt.OutcomeThrottled,
 			status:  503,
 		},
 
 		"unasked upgrade": {
 			answer:  raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			class:   "protocol",
 			status:  101,
 		},
 		"informational only": {
 			answer:  raw("HTTP/1.1 103 Early Hints\r\n\r\n"),
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "closed",
 		},
 		"informational flood": {
 			answer:  raw(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: "+strings.Repeat("x", 1000)+"\r\n\r\n", 100) + "HTTP/1.1 200 OK\r\n\r\n"),
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			class:   "protocol",
 		},
 		"status 999": {
 			answer:  raw("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"),
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			class:   "protocol",
 			status:  999,
 		},
 		"garbage": {
 			answer:  raw("\x00\xff\x1b not HTTP\r\n\r\n"),
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			class:   "protocol",
 			detail:  "malformed",
 		},
 		"garbage status": {
 			answer:  raw("HTTP/1.1 abc\r\n\r\n"),
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			class:   "protocol",
 		},
 		"garbage header": {
 			answer:  raw("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"),
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			class:   "protocol",
 		},
 		"endless header": {
 			answer:  raw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 80<<10)),
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			class:   "protocol",
 			detail:  "exceeded",
 		},
 		"half a header": {
 			answer:  raw("HTTP/1.1 200 OK\r\nX: 1"),
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "closed",
 		},
 		"another protocol": {
 			answer:  raw("SSH-2.0-OpenSSH_9.9\r\n"),
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			class:   "protocol",
 		},
 
 		"closed": {
 			answer:  deliverytest.Answer{Close: true},
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "closed",
 		},
 		"reset": {
 			answer:  deliverytest.Answer{Reset: true},
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "reset",
 		},
 		"reset over TLS": {
 			receiver: tls,
 			answer:   deliverytest.Answer{Reset: true},
-			outcome:  delivery.OutcomeUnreachable,
+			outcome:  attempt.OutcomeUnreachable,
 			class:    "reset",
 		},
 		"stream reset": {
 			receiver: http2,
 			answer:   deliverytest.Answer{Reset: true},
-			outcome:  delivery.OutcomeUnreachable,
+			outcome:  attempt.OutcomeUnreachable,
 			class:    "reset",
 		},
 		"refused": {
 			url:     nobody,
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "refused",
 		},
 		"unknown authority": {
 			receiver: tls,
 			distrust: true,
-			outcome:  delivery.OutcomeUnreachable,
+			outcome:  attempt.OutcomeUnreachable,
 			class:    "tls",
 			detail:   "certificate",
 		},
@@ -250,19 +251,19 @@ func serverRows() map[string]row {
 			receiver: tls,
 			policy:   resolveLocally,
 			url:      otherName,
-			outcome:  delivery.OutcomeUnreachable,
+			outcome:  attempt.OutcomeUnreachable,
 			class:    "tls",
 			detail:   "certificate is valid for",
 		},
 		"http behind https": {
 			url:     asScheme("http:", "https:"),
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "tls",
 		},
 		"https behind http": {
 			receiver: tls,
 			url:      asScheme("https:", "http:"),
-			outcome:  delivery.OutcomeRejected,
+			outcome:  attempt.OutcomeRejected,
 			status:   400,
 		},
 		"no such name": {
@@ -272,113 +273,113 @@ func serverRows() map[string]row {
 				IsNotFound: true,
 			}),
 			url:     fixed("http://hooks.example.com/"),
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "dns",
 		},
 		"broken resolver": {
 			policy:  resolveBy(errors.New("broken")),
 			url:     fixed("http://hooks.example.com/"),
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "dns",
 		},
 		"panicking resolver": {
 			policy:  func(cfg *egress.Config) { cfg.Resolver = panickingResolver{} },
 			url:     fixed("http://hooks.example.com/"),
-			outcome: delivery.OutcomeUnreachable,
+			outcome: attempt.OutcomeUnreachable,
 			class:   "dns",
 		},
 		"blocked literal": {
 			url:     fixed("http://10.0.0.1/"),
-			outcome: delivery.OutcomeBlocked,
+			outcome: attempt.OutcomeBlocked,
 			class:   "blocked",
 			detail:  "address not allowed",
 		},
 		"blocked name": {
 			policy:  closeLoopback,
 			url:     otherName,
-			outcome: delivery.OutcomeBlocked,
+			outcome: attempt.OutcomeBlocked,
 			class:   "blocked",
 			detail:  "address not allowed",
 		},
 		"blocked scheme": {
 			policy:  func(cfg *egress.Config) { cfg.AllowHTTP = false },
-			outcome: delivery.OutcomeBlocked,
+			outcome: attempt.OutcomeBlocked,
 			class:   "blocked",
 			detail:  "https",
 		},
 		"proxy refused": {
 			policy:  func(cfg *egress.Config) { cfg.Proxy = &egress.Proxy{URL: "http://127.0.0.1:1"} },
-			outcome: delivery.OutcomeProxyFailed,
+			outcome: attempt.OutcomeProxyFailed,
 			class:   "proxy",
 			detail:  "the egress proxy failed",
 		},
 		"canceled in flight": {
 			answer:  deliverytest.Answer{Hang: true},
 			cancel:  true,
-			outcome: delivery.OutcomeInterrupted,
+			outcome: attempt.OutcomeInterrupted,
 			class:   "canceled",
 		},
 		"lookup timeout": {
 			policy:    resolveBy(nil),
 			transport: egress.TransportConfig{ConnectTimeout: soon},
 			url:       fixed("http://hooks.example.com/"),
-			outcome:   delivery.OutcomeTimeout,
+			outcome:   attempt.OutcomeTimeout,
 			class:     "dns",
 		},
 		"connect timeout": {
 			transport: egress.TransportConfig{ConnectTimeout: 1},
-			outcome:   delivery.OutcomeTimeout,
+			outcome:   attempt.OutcomeTimeout,
 			class:     "connect",
 		},
 		"handshake timeout": {
 			transport: egress.TransportConfig{TLSHandshakeTimeout: soon},
 			url:       silent,
-			outcome:   delivery.OutcomeTimeout,
+			outcome:   attempt.OutcomeTimeout,
 			class:     "tls",
 		},
 		"answer timeout": {
 			answer:  deliverytest.Answer{Hang: true},
 			timeout: soon,
-			outcome: delivery.OutcomeTimeout,
+			outcome: attempt.OutcomeTimeout,
 			class:   "timeout",
 		},
 		"HTTP/2 timeout": {
 			receiver: http2,
 			answer:   deliverytest.Answer{Hang: true},
 			timeout:  soon,
-			outcome:  delivery.OutcomeTimeout,
+			outcome:  attempt.OutcomeTimeout,
 			class:    "timeout",
 		},
 		"handshake too long": {
 			url:     silent,
 			timeout: soon,
-			outcome: delivery.OutcomeTimeout,
+			outcome: attempt.OutcomeTimeout,
 			class:   "timeout",
 		},
 		"200, endless body": {
 			answer:  deliverytest.Answer{Drip: time.Millisecond},
 			timeout: soon,
-			outcome: delivery.OutcomeTimeout,
+			outcome: attempt.OutcomeTimeout,
 			class:   "body",
 			status:  200,
 		},
 		"500, endless body": {
 			answer:  deliverytest.Answer{Status: 500, Drip: time.Millisecond},
 			timeout: soon,
-			outcome: delivery.OutcomeFailed,
+			outcome: attempt.OutcomeFailed,
 			status:  500,
 		},
 		"200, HTTP/2, drip": {
 			receiver: http2,
 			answer:   deliverytest.Answer{Drip: time.Millisecond},
 			timeout:  soon,
-			outcome:  delivery.OutcomeTimeout,
+			outcome:  attempt.OutcomeTimeout,
 			class:    "body",
 			status:   200,
 		},
 		"answer after a wait": {
 			answer:  deliverytest.Answer{Delay: 10 * time.Millisecond},
-			outcome: delivery.OutcomeDelivered,
+			outcome: attempt.OutcomeDelivered,
 			status:  204,
 		},
 	}
@@ -417,9 +418,9 @@ func TestEachAnswerOfARealServerHasItsOutcome(t *testing.T) {
 			t.Parallel()
 			r := deliverytest.NewReceiver(t, tc.receiver)
 			r.Script(tc.answer)
-			status, header, err := attempt(t, r, tc)
+			status, header, err := exchange(t, r, tc)
 
-			v := delivery.Classify(status, header, err, time.Now())
+			v := send.Classify(status, header, err, time.Now(), 0)
 			require.Equal(t, tc.outcome, v.Outcome, "%v", err)
 			require.Equal(t, tc.class, v.Class, "%v", err)
 			require.Equal(t, tc.status, v.Status)
@@ -432,8 +433,8 @@ func TestEachAnswerOfARealServerHasItsOutcome(t *testing.T) {
 	}
 }
 
-// attempt sends one request as an engine does.
-func attempt(t *testing.T, r *deliverytest.Receiver, tc row) (int, http.Header, error) {
+// exchange sends one request as an engine does.
+func exchange(t *testing.T, r *deliverytest.Receiver, tc row) (int, http.Header, error) {
 	t.Helper()
 	cfg := deliverytest.LocalEgress()
 	if tc.policy != nil {

@@ -1,4 +1,4 @@
-package delivery
+package send
 
 import (
 	"context"
@@ -30,8 +30,8 @@ func classify(status int, header http.Header, err error, now time.Time, throttle
 		return classifyError(err)
 	}
 	v := attempt.Classify(status, header, now, throttled)
-	if v.Outcome == OutcomeDelivered && isTimeout(err) {
-		v.Outcome = OutcomeTimeout
+	if v.Outcome == attempt.OutcomeDelivered && isTimeout(err) {
+		v.Outcome = attempt.OutcomeTimeout
 		v.Class = attempt.ClassBody
 		v.Detail = "the answer's body did not end in time"
 	}
@@ -42,13 +42,13 @@ func classifyError(err error) attempt.Verdict {
 	switch {
 	case err == nil:
 		return attempt.Verdict{
-			Outcome: OutcomeFailed,
+			Outcome: attempt.OutcomeFailed,
 			Class:   attempt.ClassProtocol,
 			Detail:  "no answer and no error",
 		}
 	case errors.Is(err, egress.ErrBlocked):
 		v := attempt.Verdict{
-			Outcome: OutcomeBlocked,
+			Outcome: attempt.OutcomeBlocked,
 			Class:   attempt.ClassBlocked,
 			Detail:  "address not allowed",
 		}
@@ -58,15 +58,15 @@ func classifyError(err error) attempt.Verdict {
 		return v
 	case errors.Is(err, context.Canceled):
 		return attempt.Verdict{
-			Outcome: OutcomeInterrupted,
+			Outcome: attempt.OutcomeInterrupted,
 			Class:   attempt.ClassCanceled,
 			Detail:  "interrupted before the answer",
 		}
 	case errors.Is(err, egress.ErrProxy):
 		return classifyProxy(err)
-	case errors.Is(err, errNotBuilt):
+	case errors.Is(err, ErrNotBuilt):
 		return attempt.Verdict{
-			Outcome: OutcomeFailed,
+			Outcome: attempt.OutcomeFailed,
 			Class:   attempt.ClassProtocol,
 			Detail:  "the request could not be built",
 		}
@@ -80,15 +80,15 @@ func classifyError(err error) attempt.Verdict {
 	return classifyFailure(err)
 }
 
-// errNotBuilt stands for the errors of a request that cannot be built, which quote
+// ErrNotBuilt stands for the errors of a request that cannot be built, which quote
 // its URL.
-var errNotBuilt = errors.New("the request could not be built")
+var ErrNotBuilt = errors.New("the request could not be built")
 
 // classifyProxy judges a failure of the operator's own proxy: the endpoint has no
 // part in it, and its owner is not told which proxy there is.
 func classifyProxy(err error) attempt.Verdict {
 	v := attempt.Verdict{
-		Outcome: OutcomeProxyFailed,
+		Outcome: attempt.OutcomeProxyFailed,
 		Class:   attempt.ClassProxy,
 		Detail:  "the egress proxy failed",
 	}
@@ -100,7 +100,7 @@ func classifyProxy(err error) attempt.Verdict {
 
 func classifyTimeout(err error) attempt.Verdict {
 	v := attempt.Verdict{
-		Outcome: OutcomeTimeout,
+		Outcome: attempt.OutcomeTimeout,
 		Class:   attempt.ClassTimeout,
 		Detail:  "no answer in time",
 	}
@@ -119,7 +119,7 @@ func classifyTimeout(err error) attempt.Verdict {
 func classifyFailure(err error) attempt.Verdict {
 	unreachable := func(class, detail string) attempt.Verdict {
 		return attempt.Verdict{
-			Outcome: OutcomeUnreachable,
+			Outcome: attempt.OutcomeUnreachable,
 			Class:   class,
 			Detail:  detail,
 		}
@@ -139,7 +139,7 @@ func classifyFailure(err error) attempt.Verdict {
 		return unreachable(attempt.ClassClosed, "connection closed before the answer")
 	default:
 		return attempt.Verdict{
-			Outcome: OutcomeFailed,
+			Outcome: attempt.OutcomeFailed,
 			Class:   attempt.ClassProtocol,
 			Detail:  cause(err),
 		}

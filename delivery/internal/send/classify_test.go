@@ -1,0 +1,198 @@
+package send
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/egress"
+)
+
+var classifyNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func TestAStatusDecidesWhateverBecomesOfTheBodyExceptA2xxThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	reset := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+
+	for _, tc := range []struct {
+		status int
+		err    error
+		want   attempt.Outcome
+	}{
+		{200, reset, attempt.OutcomeDelivered},
+		{200, io.ErrUnexpectedEOF, attempt.OutcomeDelivered},
+		{200, context.Canceled, attempt.OutcomeDelivered},
+		{200, context.DeadlineExceeded, attempt.OutcomeTimeout},
+		{204, fmt.Errorf("read: %w", os.ErrDeadlineExceeded), attempt.OutcomeTimeout},
+		{302, context.DeadlineExceeded, attempt.OutcomeRedirected},
+		{404, context.DeadlineExceeded, attempt.OutcomeRejected},
+		{410, context.DeadlineExceeded, attempt.OutcomeGone},
+		{429, reset, attempt.OutcomeThrottled},
+		{500, reset, attempt.OutcomeFailed},
+		{503, context.DeadlineExceeded, attempt.OutcomeThrottled},
+	} {
+		v := classify(tc.status, nil, tc.err, classifyNow, 0)
+		require.Equal(t, tc.want, v.Outcome, "%d %v", tc.status, tc.err)
+		require.Equal(t, tc.status, v.Status)
+		if tc.want == attempt.OutcomeTimeout {
+			require.Equal(t, attempt.ClassBody, v.Class)
+		}
+	}
+}
+
+// The rows that real servers produce are in classify_server_test.go; here are
+// those that a test cannot bring about at will.
+func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
+	t.Parallel()
+	dial := func(err error) error {
+		return &net.OpError{
+			Op:  "dial",
+			Net: "tcp",
+			Err: err,
+		}
+	}
+	read := func(err error) error {
+		return &net.OpError{
+			Op:  "read",
+			Net: "tcp",
+			Err: err,
+		}
+	}
+
+	private := &egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.0.0.1 is not open: private"}
+	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}
+	for name, tc := range map[string]struct {
+		err     error
+		outcome attempt.Outcome
+		class   string
+	}{
+		"alert of ours":       {tls.AlertError(40), attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"alert of the peer":   {&net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}, attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"bad record":          {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"blocked":             {dial(private), attempt.OutcomeBlocked, attempt.ClassBlocked},
+		"blocked, bare":       {fmt.Errorf("guard: %w", egress.ErrBlocked), attempt.OutcomeBlocked, attempt.ClassBlocked},
+		"broken pipe":         {&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}, attempt.OutcomeUnreachable, attempt.ClassReset},
+		"canceled":            {context.Canceled, attempt.OutcomeInterrupted, attempt.ClassCanceled},
+		"canceled in a dial":  {dial(context.Canceled), attempt.OutcomeInterrupted, attempt.ClassCanceled},
+		"closed by us":        {read(net.ErrClosed), attempt.OutcomeUnreachable, attempt.ClassClosed},
+		"closed idle":         {errors.New("http: server closed idle connection"), attempt.OutcomeUnreachable, attempt.ClassClosed},
+		"deadline":            {context.DeadlineExceeded, attempt.OutcomeTimeout, attempt.ClassTimeout},
+		"expired certificate": {expired, attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"goaway":              {errors.New("http2: server sent GOAWAY and closed the connection"), attempt.OutcomeUnreachable, attempt.ClassClosed},
+		"half an answer":      {io.ErrUnexpectedEOF, attempt.OutcomeUnreachable, attempt.ClassClosed},
+		"local TLS error":     {errors.New("tls: server selected unsupported protocol version 301"), attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"lookup timed out":    {dial(&net.DNSError{Err: "i/o timeout", IsTimeout: true}), attempt.OutcomeTimeout, attempt.ClassDNS},
+		"network unreachable": {dial(os.NewSyscallError("connect", syscall.ENETUNREACH)), attempt.OutcomeUnreachable, attempt.ClassConnect},
+		"no route":            {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), attempt.OutcomeUnreachable, attempt.ClassConnect},
+		"no such host":        {dial(&net.DNSError{Err: "no such host", IsNotFound: true}), attempt.OutcomeUnreachable, attempt.ClassDNS},
+		"nothing":             {nil, attempt.OutcomeFailed, attempt.ClassProtocol},
+		"proxy":               {&url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}, attempt.OutcomeProxyFailed, attempt.ClassProxy},
+		"proxy, for a token":  {&credentials.TokenError{Err: &url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}}, attempt.OutcomeProxyFailed, attempt.ClassProxy},
+		"token, blocked":      {&credentials.TokenError{Err: dial(private)}, attempt.OutcomeBlocked, attempt.ClassBlocked},
+		"token, canceled":     {&credentials.TokenError{Err: context.Canceled}, attempt.OutcomeInterrupted, attempt.ClassCanceled},
+		"token, no such host": {
+			&credentials.TokenError{Err: &url.Error{Op: "Post", Err: dial(&net.DNSError{Err: "no such host"})}}, attempt.OutcomeUnreachable, attempt.ClassToken,
+		},
+		"token, timeout":       {&credentials.TokenError{Err: context.DeadlineExceeded}, attempt.OutcomeTimeout, attempt.ClassToken},
+		"unbuilt":              {ErrNotBuilt, attempt.OutcomeFailed, attempt.ClassProtocol},
+		"ping unanswered":      {errors.New("http2: client connection lost"), attempt.OutcomeUnreachable, attempt.ClassClosed},
+		"reset in a dial":      {dial(os.NewSyscallError("connect", syscall.ECONNRESET)), attempt.OutcomeUnreachable, attempt.ClassReset},
+		"reset stream":         {errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"), attempt.OutcomeUnreachable, attempt.ClassReset},
+		"SYN unanswered":       {dial(os.NewSyscallError("connect", syscall.ETIMEDOUT)), attempt.OutcomeTimeout, attempt.ClassConnect},
+		"unknown":              {errors.New("net/http: something new"), attempt.OutcomeFailed, attempt.ClassProtocol},
+		"unknown read error":   {read(errors.New("what")), attempt.OutcomeFailed, attempt.ClassProtocol},
+		"wrong name":           {x509.HostnameError{Host: "a", Certificate: &x509.Certificate{}}, attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"retransmission ended": {read(os.NewSyscallError("read", syscall.ETIMEDOUT)), attempt.OutcomeTimeout, attempt.ClassTimeout},
+		"wrapped by the client": {&url.Error{
+			Op:  "Post",
+			URL: "https://h/?s3cret",
+			Err: io.EOF,
+		}, attempt.OutcomeUnreachable, attempt.ClassClosed},
+	} {
+		v := classify(0, nil, tc.err, classifyNow, 0)
+		require.Equal(t, tc.outcome, v.Outcome, name)
+		require.Equal(t, tc.class, v.Class, name)
+		require.Zero(t, v.Status, name)
+		require.NotEmpty(t, v.Detail, name)
+	}
+}
+
+func TestADetailTellsNoAddressNoResolverAndNoURL(t *testing.T) {
+	t.Parallel()
+	wrap := func(err error) error {
+		return &url.Error{
+			Op:  "Post",
+			URL: "https://user:s3cret@h/?token=s3cret",
+			Err: err,
+		}
+	}
+	ends := &net.TCPAddr{IP: net.IPv4(10, 9, 8, 7), Port: 443}
+
+	for _, err := range []error{
+		wrap(errors.New("malformed HTTP response")),
+		wrap(&net.OpError{
+			Op:   "dial",
+			Net:  "tcp",
+			Addr: ends,
+			Err:  os.NewSyscallError("connect", syscall.ECONNREFUSED),
+		}),
+		wrap(&net.OpError{
+			Op:     "read",
+			Net:    "tcp",
+			Source: ends,
+			Addr:   ends,
+			Err:    errors.New("what"),
+		}),
+		wrap(&net.OpError{
+			Op:  "dial",
+			Net: "tcp",
+			Err: &net.DNSError{
+				Err:    "no such host",
+				Name:   "h",
+				Server: "10.9.8.7:53",
+			},
+		}),
+		wrap(&egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.9.8.7 is not open: private"}),
+		wrap(context.DeadlineExceeded),
+		wrap(&egress.ProxyError{Reason: "cannot be reached: dial tcp 10.9.8.7:3128: connection refused"}),
+		&credentials.TokenError{Err: wrap(&net.OpError{
+			Op:     "read",
+			Net:    "tcp",
+			Source: ends,
+			Addr:   ends,
+			Err:    errors.New("what"),
+		})},
+	} {
+		v := classify(0, nil, err, classifyNow, 0)
+		require.NotContains(t, v.Detail, "s3cret")
+		require.NotContains(t, v.Detail, "10.9.8.7")
+	}
+}
+
+func TestABlockedAttemptSaysMoreToTheOperator(t *testing.T) {
+	t.Parallel()
+	v := classify(0, nil, &egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.9.8.7 is not open: private"}, classifyNow, 0)
+	require.Equal(t, "address not allowed", v.Detail)
+	require.Equal(t, "10.9.8.7 is not open: private", v.Reason)
+}
+
+func TestADetailOfThePeersMakingIsBoundedValidText(t *testing.T) {
+	t.Parallel()
+	v := classify(0, nil, errors.New("malformed "+strings.Repeat("é", 150)+"\xff"), classifyNow, 0)
+	require.LessOrEqual(t, len(v.Detail), maxDetail+len("..."))
+	require.True(t, strings.HasSuffix(v.Detail, "é..."))
+}

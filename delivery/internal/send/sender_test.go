@@ -1,0 +1,157 @@
+package send
+
+import (
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/dialect"
+)
+
+// answering is a receiver that answers with the status that a request's body names.
+func answering(w http.ResponseWriter, r *http.Request) {
+	status, _ := strconv.Atoi(r.Header.Get("X-Status"))
+	if wait := r.Header.Get("X-Wait"); wait != "" {
+		w.Header().Set("Retry-After", wait)
+	}
+	w.WriteHeader(status)
+}
+
+func (b *bundle) asking(status int, wait string) *Input {
+	in := b.input()
+	in.Sub.Headers = map[string]string{"X-Status": strconv.Itoa(status), "X-Wait": wait}
+	return in
+}
+
+func TestSender_RecordsWhatFollowsFromAnAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 4, answering)
+
+	delivered := b.attempted(b.asking(http.StatusNoContent, ""))
+	require.Equal(t, attempt.StateDelivered, delivered.State)
+	require.Equal(t, http.StatusNoContent, delivered.Attempt.Status)
+
+	gone := b.attempted(b.asking(http.StatusGone, ""))
+	require.Equal(t, attempt.StateCancelled, gone.State)
+
+	failed := b.attempted(b.asking(http.StatusInternalServerError, ""))
+	require.Equal(t, attempt.StatePending, failed.State)
+	require.True(t, failed.Again)
+	require.Equal(t, time.Second, failed.Wait, "by the schedule")
+
+	last := b.asking(http.StatusInternalServerError, "")
+	last.Attempts = 1
+	require.Equal(t, attempt.StateExhausted, b.attempted(last).State)
+}
+
+func TestSender_RetryAfterHasItsThreeEffects(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 4, answering)
+	in := b.asking(http.StatusInternalServerError, "120")
+	in.Sub.MaxInFlight = 2
+	before := time.Now()
+
+	tr := b.attempted(in)
+	require.Equal(t, 2*time.Minute, tr.Wait, "the delivery")
+	require.Equal(t, 2*time.Minute, tr.Asked, "the circuit, in all engines")
+	next := b.asking(http.StatusOK, "")
+	next.Sub = in.Sub
+	next.ReadAt = before
+	require.Equal(t, attempt.HoldCircuit, b.attempted(next).Hold, "and in this one, until it reads that")
+	require.True(t, b.Slots.Limiter.Acquire(t.Context(), in.EndpointKey(), 2))
+	one := make(chan bool, 1)
+	b.Slots.Limiter.Enter(t.Context(), in.EndpointKey(), 2, func(ok bool) { one <- ok })
+	require.Empty(t, one, "one slot of two is left")
+	b.Slots.Limiter.Leave(in.EndpointKey())
+	require.True(t, <-one)
+	b.Slots.Limiter.Leave(in.EndpointKey())
+}
+
+func TestSender_SendsNothingThatMayNotGoOut(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int32
+	b := newBundle(t, 4, func(http.ResponseWriter, *http.Request) { requests.Add(1) })
+	for reason, change := range map[string]func(in *Input){
+		"its message is not there any more":                          func(in *Input) { in.MessageGone = true },
+		"the subscription was deleted":                               func(in *Input) { in.Sub.Ended = "the subscription was deleted" },
+		"the subscription is paused":                                 func(in *Input) { in.Sub.Waits = "the subscription is paused" },
+		"the endpoint asked to wait":                                 func(in *Input) { in.AskedUntil = time.Now().Add(time.Hour) },
+		`no dialect "unknown" in this process`:                       func(in *Input) { in.Dialect = "unknown" },
+		`no schedule "unknown" in this process`:                      func(in *Input) { in.Sub.Schedule = "unknown" },
+		`no access checker for resources of kind "" in this process`: func(in *Input) { in.Sub.Operator = false },
+		unopenedSecretReason:                                         func(in *Input) { in.Stored = [][]byte{{1}} },
+	} {
+		in := b.input()
+		change(in)
+		tr := b.attempted(in)
+		require.Equal(t, reason, tr.Reason)
+		require.Nil(t, tr.Attempt)
+	}
+	require.Zero(t, requests.Load())
+}
+
+func TestSender_RecordsAnInterruptedAttemptOfAnEarlierRun(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 4, answering)
+	in := b.asking(http.StatusOK, "")
+	_, err := b.pool.Exec(t.Context(), `INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, attempt_seq)
+		VALUES ($1, $2, $3, 'plain', '/', 0, 1)`, in.ID, in.IntentID, in.Sub.ID)
+	require.NoError(t, err)
+	require.NoError(t, b.attempt(t.Context(), callbacks.JobRef{JobID: 1, Rerun: true}, in, time.Now()))
+	require.Len(t, b.recorded, 2)
+	require.Equal(t, attempt.OutcomeInterrupted, b.recorded[0].Attempt.Outcome)
+	require.True(t, b.recorded[0].Stay)
+	require.Equal(t, attempt.StateDelivered, b.recorded[1].State)
+}
+
+func TestAsk_ReturnsTheAnswerOfAGate(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 4, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", dialect.ContentTypeCancel)
+		_, _ = w.Write([]byte(`{"reason":"not today"}`))
+	})
+	in := b.input()
+	in.Question = true
+	tr, why := b.Ask(t.Context(), in)
+	require.Zero(t, why)
+	require.Equal(t, attempt.OutcomeVetoed, tr.Attempt.Outcome)
+	require.Equal(t, "not today", tr.Reason)
+
+	in = b.input()
+	in.Sub.Ended = "the subscription was deleted"
+	tr, why = b.Ask(t.Context(), in)
+	require.Nil(t, tr)
+	require.Equal(t, "the subscription was deleted", why.Reason)
+}
+
+func TestOnce_WaitsForASlotOfTheProcess(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 1, answering)
+	var a *attempt.Attempt
+	prepare := func() (*Input, dialect.Request, *attempt.Attempt, error) {
+		in := b.asking(http.StatusTeapot, "")
+		in.ID = uuid.Nil
+		if err := OpenEndpoint(t.Context(), b.Preflight.Opener, in); err != nil {
+			return nil, dialect.Request{}, nil, err
+		}
+		a = attempt.New(&in.Target, time.Now())
+		return in, in.Bare(http.MethodGet), a, nil
+	}
+	leave, _ := b.Requester.Process.Acquire(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := b.Requester.Once(t.Context(), prepare)
+		done <- err
+	}()
+	leave()
+	require.NoError(t, <-done)
+	require.Equal(t, http.StatusTeapot, a.Status)
+	require.Equal(t, attempt.OutcomeRejected, a.Outcome)
+}
