@@ -13,14 +13,17 @@ import (
 // warns of.
 const maxJudgments = 100
 
+// troubledRows is how many counts one round of maintenance looks at.
+const troubledRows = 1000
+
 // deactivateDue looks at the next subscriptions that something was counted
 // against: it deactivates those that have earned it and warns of those that are on
-// the way there. A round looks at a thousand; the next one goes on behind them.
+// the way there. A round looks at troubledRows; the next one goes on after them.
 func (e *Engine) deactivateDue(ctx context.Context) (int, error) {
 	e.mu.Lock()
 	after := e.judged
 	e.mu.Unlock()
-	rows, err := e.store.Troubled(ctx, after)
+	rows, err := e.store.Troubled(ctx, &store.TroubledParams{After: after, MaxRows: troubledRows})
 	if err != nil {
 		return 0, err
 	}
@@ -43,9 +46,6 @@ func (e *Engine) deactivateDue(ctx context.Context) (int, error) {
 	e.mu.Unlock()
 	return done, nil
 }
-
-// troubledRows is how many the statement Troubled returns at most.
-const troubledRows = 1000
 
 func (e *Engine) judge(ctx context.Context, row *store.TroubledRow) (changed bool, err error) {
 	if !row.Live {

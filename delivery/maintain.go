@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/internal/jobs"
+	"github.com/riverhook/riverhook/internal/store"
 )
 
 const (
@@ -16,6 +19,9 @@ const (
 
 	// settleRows is how many intents one statement settles.
 	settleRows = 2000
+
+	// maintainRows is how many rows one statement expires, or finds lost.
+	maintainRows = 500
 )
 
 // maintainOnce does what no job does. Each task is safe beside itself in other
@@ -29,22 +35,28 @@ func (e *Engine) maintain(ctx context.Context, lost time.Duration) error {
 	e.clients.CloseUnused(e.now())
 	e.limiter.DropUnused(time.Now()) // by the clock of their use
 	errs := []error{e.settleIntents(ctx)}
+	reconcile := store.ReconcileDeliveriesParams{
+		GraceMs: lost.Milliseconds(),
+		LateMs:  jobs.LateAfter.Milliseconds(),
+		EarlyMs: jobs.EarlyBy.Milliseconds(),
+		MaxRows: maintainRows,
+	}
 	for _, task := range []struct {
 		name string
 		run  func(ctx context.Context) (int, error)
 	}{
 		{"release held deliveries", e.sweepHeld},
 		{"expire held deliveries", counted(func(ctx context.Context) ([]uuid.UUID, error) {
-			return e.frequent.ExpireHeld(ctx, e.cfg.MaxHold.Milliseconds())
+			return e.frequent.ExpireHeld(ctx, &store.ExpireHeldParams{MaxHoldMs: e.cfg.MaxHold.Milliseconds(), MaxRows: maintainRows})
 		})},
 		{"find lost deliveries", counted(func(ctx context.Context) ([]uuid.UUID, error) {
-			return e.frequent.ReconcileDeliveries(ctx, lost.Milliseconds())
+			return e.frequent.ReconcileDeliveries(ctx, &reconcile)
 		})},
 		{"find lost expansions", counted(func(ctx context.Context) ([]uuid.UUID, error) {
-			return e.frequent.ReconcileIntents(ctx, lost.Milliseconds())
+			return e.frequent.ReconcileIntents(ctx, new(store.ReconcileIntentsParams(reconcile)))
 		})},
 		{"find lost decisions", counted(func(ctx context.Context) ([]uuid.UUID, error) {
-			return e.frequent.ReconcileDecisions(ctx, lost.Milliseconds())
+			return e.frequent.ReconcileDecisions(ctx, new(store.ReconcileDecisionsParams(reconcile)))
 		})},
 		{"deactivate subscriptions", e.deactivateDue},
 	} {

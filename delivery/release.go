@@ -2,12 +2,24 @@ package delivery
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
+)
+
+const (
+	// heldSubscriptions is how many subscriptions one statement looks for that have
+	// held deliveries, and cancelRows how many deliveries of one it ends.
+	heldSubscriptions = 1000
+	cancelRows        = 1000
+
+	// probeLease is how long the probe that maintenance has made keeps others from
+	// the endpoint: its job has to be fetched, and its request to end.
+	probeLease = 90 * time.Second
 )
 
 // sweepHeld finds held deliveries that nobody in this process knows of: of
@@ -17,7 +29,7 @@ import (
 func (e *Engine) sweepHeld(ctx context.Context) (int, error) {
 	n := 0
 	for after := uuid.Nil; ; {
-		rows, err := e.frequent.HeldSubscriptions(ctx, after)
+		rows, err := e.frequent.HeldSubscriptions(ctx, &store.HeldSubscriptionsParams{After: after, MaxRows: heldSubscriptions})
 		if err != nil || len(rows) == 0 {
 			return n, err
 		}
@@ -34,7 +46,7 @@ func (e *Engine) sweepHeld(ctx context.Context) (int, error) {
 			}
 		}
 		if len(probed) > 0 {
-			out, err := e.frequent.ProbeCircuits(ctx, probed)
+			out, err := e.frequent.ProbeCircuits(ctx, &store.ProbeCircuitsParams{Subscriptions: probed, LeaseMs: probeLease.Milliseconds()})
 			if err != nil {
 				return n, err
 			}
@@ -57,6 +69,10 @@ func (e *Engine) sweepHeldOf(ctx context.Context, row store.HeldSubscriptionsRow
 }
 
 func (e *Engine) cancelHeld(ctx context.Context, id uuid.UUID, reason string) (int, error) {
-	ids, err := e.store.CancelHeld(ctx, &store.CancelHeldParams{SubscriptionID: id, Reason: reason})
+	ids, err := e.store.CancelHeld(ctx, &store.CancelHeldParams{
+		Reason:         reason,
+		SubscriptionID: id,
+		MaxRows:        cancelRows,
+	})
 	return len(ids), err
 }

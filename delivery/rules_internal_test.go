@@ -267,7 +267,7 @@ func TestAJudgmentThatIsLateDeactivatesNothing(t *testing.T) {
 			URLVersion:     1,
 		}, []rune(c.counted))
 		require.NoError(t, err)
-		rows, err := e.store.Troubled(ctx, uuid.Nil)
+		rows, err := e.store.Troubled(ctx, &store.TroubledParams{MaxRows: troubledRows})
 		require.NoError(t, err)
 		rows = rows[len(rows)-1:]
 		require.Equal(t, sub.ID, rows[0].SubscriptionID)

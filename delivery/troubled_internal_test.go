@@ -77,7 +77,7 @@ func TestARoundOfJudgmentsReadsNoMoreThanItLooksAt(t *testing.T) {
 		_, err = tx.Exec(ctx, `SELECT set_config('plan_cache_mode', $1, true)`, mode)
 		require.NoError(t, err)
 		var text []byte
-		require.NoError(t, tx.QueryRow(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+statement.sql, e.judged).Scan(&text))
+		require.NoError(t, tx.QueryRow(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+statement.sql, e.judged, troubledRows).Scan(&text))
 		require.NoError(t, tx.Rollback(ctx))
 		var plans []struct {
 			Plan plan `json:"Plan"`

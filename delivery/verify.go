@@ -36,6 +36,10 @@ const (
 	// maxAskingHost is the most questions to one host at the same time, over all
 	// engines: one that does not answer leaves the others of maxAsking.
 	maxAskingHost = 4
+
+	// idleRows is how many endpoints that are not to be asked any more one statement
+	// puts off.
+	idleRows = 500
 )
 
 // ErrAskedRecently means that the endpoint of a subscription, or its host, was asked a
@@ -97,6 +101,7 @@ func (e *Engine) challengeDue(ctx context.Context, spawn func(func())) (int, err
 		HostMs:     e.cfg.Verification.hostInterval().Milliseconds(),
 		IntervalMs: e.cfg.Verification.Interval.Milliseconds(),
 		MaxAsked:   maxAskingHost,
+		IdleRows:   idleRows,
 		MaxRows:    free,
 	})
 	if err != nil {

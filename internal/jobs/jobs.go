@@ -3,6 +3,8 @@
 package jobs
 
 import (
+	"time"
+
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 )
@@ -19,6 +21,22 @@ const (
 // far above what any schedule of ours needs, so that a rescue never discards a
 // job: our own rows decide when something ends.
 const MaxAttempts = 1000
+
+// How a River job of ours is due. The first is also in the SQL function job, which
+// writes its row; the others are for the statements that look for lost ones.
+const (
+	// Soon is how early a job is there for River to fetch: what is due later waits for
+	// River's scheduler, which looks as often.
+	Soon = 5 * time.Second
+
+	// LateAfter is how long after its time a job may still wait for River's scheduler,
+	// which a River without a leader does not run.
+	LateAfter = 15 * time.Second
+
+	// EarlyBy is by how much the time of a job may be later than that of what it
+	// carries. A greater difference is that of a clock that was wrong.
+	EarlyBy = 2 * time.Minute
+)
 
 // Expand works out who must be told of an intent, and makes the first attempts.
 type Expand struct {

@@ -97,10 +97,9 @@ var receiving = []mutant{
 	},
 	{
 		name: "a job that a wrong clock has put off is not found",
-		file: "internal/store/inbox.sql.gen.go",
-		decl: "reconcileInbox",
-		old:  "j.scheduled_at > now() + interval '2 minutes'",
-		with: "j.scheduled_at > now() + interval '2 years'",
+		file: "internal/migration/sql/functions/job_lost.1.sql",
+		old:  "scheduled_at > now() + early_ms * interval '1 millisecond'",
+		with: "scheduled_at > now() + interval '2 years'",
 		test: "receiver/pginbox.TestLateJobs_AreFoundAndBegin",
 	},
 	{

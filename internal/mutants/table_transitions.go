@@ -54,8 +54,8 @@ var moving = []mutant{
 		name: "a planned retry has no job",
 		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
-		old:  "FROM moved m WHERE m.again",
-		with: "FROM moved m WHERE false",
+		old:  "WHERE m.again",
+		with: "WHERE false",
 		test: "delivery.TestADeliveryWhoseRiverJobIs",
 	},
 	{
@@ -76,10 +76,9 @@ var moving = []mutant{
 	},
 	{
 		name: "a delivery whose job lives is believed lost",
-		file: "internal/store/delivery_reconcile.sql.gen.go",
-		decl: "reconcileDeliveries",
-		old:  "AND (j.id IS NULL OR",
-		with: "AND (true OR",
+		file: "internal/migration/sql/functions/job_lost.1.sql",
+		old:  "SELECT id IS NULL OR",
+		with: "SELECT true OR",
 		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
 	},
 	{
@@ -140,9 +139,8 @@ var moving = []mutant{
 	},
 	{
 		name: "a retry that River's leader forgets is forgotten",
-		file: "internal/store/delivery_reconcile.sql.gen.go",
-		decl: "reconcileDeliveries",
-		old:  "j.scheduled_at < now() - interval '15 seconds'",
+		file: "internal/migration/sql/functions/job_lost.1.sql",
+		old:  "scheduled_at < now() - late_ms * interval '1 millisecond'",
 		with: "false",
 		test: "delivery.TestARetryGoesOnWithoutRiversLeader",
 	},
@@ -164,9 +162,8 @@ var moving = []mutant{
 	},
 	{
 		name: "a job that a wrong clock put off waits",
-		file: "internal/store/intent.sql.gen.go",
-		decl: "reconcileIntents",
-		old:  "j.scheduled_at > now() + interval '2 minutes'",
+		file: "internal/migration/sql/functions/job_lost.1.sql",
+		old:  "scheduled_at > now() + early_ms * interval '1 millisecond'",
 		with: "false",
 		test: "delivery.TestAJobThatAWrongClockPutOffIsNotForgotten",
 	},

@@ -37,8 +37,9 @@ WITH event AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id, due_at)
     SELECT e.id, e.job_id, now() FROM event e
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT e.job_id, jsonb_build_object('intent_id', e.id), 'riverhook_expand', 1000, 'expand' FROM event e
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT e.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM event e CROSS JOIN LATERAL /* TEMPLATE: schema */job_expand(e.id, now()) j
 )
 SELECT pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "expand"}') FROM event e LIMIT 1
 `

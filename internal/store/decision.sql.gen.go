@@ -73,20 +73,15 @@ WITH lost AS (
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
     WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
         AND d.due_at < now() - $1::bigint * interval '1 millisecond'
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
-            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
-            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+        AND /* TEMPLATE: schema */job_lost(
+            j.id, j.state, j.scheduled_at, $2::bigint, $3::bigint)
     ORDER BY d.due_at
-    LIMIT 500
+    LIMIT $4::integer
     FOR UPDATE OF d SKIP LOCKED
 ), late AS (
-    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
-    FROM (SELECT DISTINCT lost.old_job_id, lost.intent_id FROM lost) l
-    WHERE j.id = l.old_job_id AND j.id IN (
-        SELECT o.id FROM /* TEMPLATE: schema */river_job o
-        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
-        FOR UPDATE SKIP LOCKED)
-    RETURNING l.intent_id
+    SELECT l.intent_id
+    FROM (SELECT DISTINCT lost.old_job_id, lost.intent_id FROM lost WHERE lost.waits) l
+    WHERE /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), numbered AS (
     SELECT i.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM (SELECT DISTINCT l.intent_id FROM lost l WHERE NOT l.waits) i
@@ -95,18 +90,30 @@ WITH lost AS (
     FROM lost l JOIN numbered n USING (intent_id)
     WHERE d.intent_id = l.intent_id AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT n.job_id, jsonb_build_object('intent_id', n.intent_id), 'riverhook_decide', 1000, 'chunk'
-    FROM numbered n
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT n.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM numbered n CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(n.intent_id, now()) j
 )
 SELECT n.intent_id FROM numbered n UNION ALL SELECT late.intent_id FROM late
 `
 
+type ReconcileDecisionsParams struct {
+	GraceMs int64
+	LateMs  int64
+	EarlyMs int64
+	MaxRows int
+}
+
 // ReconcileDecisions does for decisions that wait what ReconcileDeliveries does for
 // deliveries, except that a cancelled job is replaced as well: a decision has no end of
 // its own.
-func (q *Queries) ReconcileDecisions(ctx context.Context, graceMs int64) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, reconcileDecisions, graceMs)
+func (q *Queries) ReconcileDecisions(ctx context.Context, arg *ReconcileDecisionsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, reconcileDecisions,
+		arg.GraceMs,
+		arg.LateMs,
+		arg.EarlyMs,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -145,9 +152,9 @@ WITH picked AS MATERIALIZED (
     WHERE c.intent_id = p.intent_id AND c.subscription_id = $1 AND c.outcome = 'inactive'
     RETURNING c.intent_id, c.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id), 'riverhook_decide', 1000, 'chunk'
-    FROM moved m
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(m.intent_id, now()) j
 )
 SELECT count(*)::integer AS moved FROM moved m
 `
@@ -180,9 +187,10 @@ WITH left_over AS MATERIALIZED (
     WHERE o.intent_id = $2::uuid AND o.outcome = 'waiting' AND o.job_id = $3::bigint
         AND (cardinality($4::text[]) = 0 OR o.subscription_id = ANY (($4::text[])::uuid[]))
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
-    SELECT jsonb_build_object('intent_id', $2::uuid), 'riverhook_decide', 1000, 'chunk',
-        now() + $5::bigint * interval '1 millisecond'
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM /* TEMPLATE: schema */job_decide(
+        $2::uuid, now() + $5::bigint * interval '1 millisecond') j
     WHERE EXISTS (SELECT FROM left_over)
     RETURNING id, scheduled_at
 )

@@ -57,9 +57,9 @@ WITH chunk AS MATERIALIZED (
     WHERE s.ctid = c.place
     RETURNING s.intent_id, s.job_id, s.after, s.state
 ), chunk_job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id, 'after_id', m.after), 'riverhook_chunk', 1000, 'chunk'
-    FROM moved m WHERE m.state = 'pending'
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(m.intent_id, m.after, now()) j WHERE m.state = 'pending'
 ), messages AS (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT x.intent_id, x.dialect, x.content_type, x.headers::jsonb, x.body
@@ -78,9 +78,9 @@ WITH chunk AS MATERIALIZED (
         unnest($19::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, scheduled_at)
-    SELECT w.job_id, jsonb_build_object('intent_id', w.intent_id), 'riverhook_decide', 1000, 'chunk', now() + w.wait
-    FROM decision_job w
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT w.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM decision_job w CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(w.intent_id, now() + w.wait) j
 ), decisions AS (
     INSERT INTO /* TEMPLATE: schema */decision (
         intent_id, subscription_id, outcome, reason, matched_site, matched_pattern, tries, job_id, due_at)
@@ -128,11 +128,8 @@ WITH chunk AS MATERIALIZED (
 SELECT
     d.id,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
-        FROM /* TEMPLATE: schema */secret k
-        WHERE k.subscription_id = d.subscription_id AND k.pending_overlap_ms IS NULL
-            AND (k.expires_at IS NULL OR k.expires_at > now())
-        ORDER BY k.created_at DESC, k.id DESC
+        SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k
+        WHERE k.subscription_id = d.subscription_id ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
     coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,
@@ -326,11 +323,8 @@ WITH free AS MATERIALIZED (
 SELECT
     d.id,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
-        FROM /* TEMPLATE: schema */secret k
-        WHERE k.subscription_id = d.subscription_id AND k.pending_overlap_ms IS NULL
-            AND (k.expires_at IS NULL OR k.expires_at > now())
-        ORDER BY k.created_at DESC, k.id DESC
+        SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k
+        WHERE k.subscription_id = d.subscription_id ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(c.circuit_opened, 0)::integer AS circuit_opened,
     coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS trial,

@@ -58,7 +58,7 @@ WHERE d.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */delivery o
     WHERE o.subscription_id = $2 AND o.state = 'pending' AND o.hold <> ''
     ORDER BY o.intent_id
-    LIMIT 1000
+    LIMIT $3::integer
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id
 `
@@ -66,11 +66,12 @@ RETURNING d.id
 type CancelHeldParams struct {
 	Reason         string
 	SubscriptionID uuid.UUID
+	MaxRows        int
 }
 
 // CancelHeld ends held deliveries of subscriptions that are no more in force.
 func (q *Queries) CancelHeld(ctx context.Context, arg *CancelHeldParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, cancelHeld, arg.Reason, arg.SubscriptionID)
+	rows, err := q.db.Query(ctx, cancelHeld, arg.Reason, arg.SubscriptionID, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -112,18 +113,23 @@ func (q *Queries) DropHeld(ctx context.Context, arg *DropHeldParams) error {
 
 const expireHeld = `-- name: ExpireHeld :many
 UPDATE /* TEMPLATE: schema */delivery d SET
-    attempt_seq = d.attempt_seq + 1, state = 'expired', hold = '', reason = 'held for too long: ' || d.hold, ended_at = now()
+    attempt_seq = d.attempt_seq + 1, state = 'expired', hold = '', held_since = NULL, reason = 'held for too long: ' || d.hold, ended_at = now()
 WHERE d.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */delivery o
     WHERE o.state = 'pending' AND o.hold <> '' AND o.held_since < now() - $1::bigint * interval '1 millisecond'
-    LIMIT 500
+    LIMIT $2::integer
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id
 `
 
+type ExpireHeldParams struct {
+	MaxHoldMs int64
+	MaxRows   int
+}
+
 // ExpireHeld ends what was held for too long.
-func (q *Queries) ExpireHeld(ctx context.Context, maxHoldMs int64) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, expireHeld, maxHoldMs)
+func (q *Queries) ExpireHeld(ctx context.Context, arg *ExpireHeldParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, expireHeld, arg.MaxHoldMs, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

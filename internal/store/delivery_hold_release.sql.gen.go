@@ -14,7 +14,7 @@ import (
 const heldSubscriptions = `-- name: HeldSubscriptions :many
 WITH RECURSIVE held AS (
     (SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d
-    WHERE d.state = 'pending' AND d.hold <> '' AND d.subscription_id > $1::uuid
+    WHERE d.state = 'pending' AND d.hold <> '' AND d.subscription_id > $2::uuid
     ORDER BY d.subscription_id LIMIT 1)
     UNION ALL
     SELECT (SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d
@@ -29,11 +29,16 @@ SELECT s.id, s.state, s.state_reason, (s.deleted_at IS NOT NULL)::boolean AS del
         AND ((c.circuit_until > now()) IS NOT TRUE OR (SELECT true FROM /* TEMPLATE: schema */delivery o
             WHERE o.subscription_id = s.id AND o.hold = 'circuit' AND o.retry_at IS NOT NULL
             LIMIT 1) IS NOT NULL))::boolean AS probe
-FROM (SELECT held.subscription_id FROM held WHERE held.subscription_id IS NOT NULL LIMIT 1000) k
+FROM (SELECT held.subscription_id FROM held WHERE held.subscription_id IS NOT NULL LIMIT $1::integer) k
 JOIN /* TEMPLATE: schema */subscription s ON s.id = k.subscription_id
 LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
 ORDER BY s.id
 `
+
+type HeldSubscriptionsParams struct {
+	MaxRows int
+	After   uuid.UUID
+}
 
 type HeldSubscriptionsRow struct {
 	ID          uuid.UUID
@@ -49,8 +54,8 @@ type HeldSubscriptionsRow struct {
 // HeldSubscriptions finds the subscriptions that have held deliveries, by
 // jumping from one to the next in the index of what is held. circuit says that not
 // all may go out, probe that one may.
-func (q *Queries) HeldSubscriptions(ctx context.Context, after uuid.UUID) ([]HeldSubscriptionsRow, error) {
-	rows, err := q.db.Query(ctx, heldSubscriptions, after)
+func (q *Queries) HeldSubscriptions(ctx context.Context, arg *HeldSubscriptionsParams) ([]HeldSubscriptionsRow, error) {
+	rows, err := q.db.Query(ctx, heldSubscriptions, arg.MaxRows, arg.After)
 	if err != nil {
 		return nil, err
 	}
@@ -166,17 +171,22 @@ WITH ripe AS MATERIALIZED (
     RETURNING d.id, d.subscription_id, d.job_id
 ), circuit AS (
     UPDATE /* TEMPLATE: schema */subscription_health h SET
-        probe_id = m.id, probe_until = now() + interval '90 seconds', circuit_version = p.circuit_version,
+        probe_id = m.id, probe_until = now() + $2::bigint * interval '1 millisecond', circuit_version = p.circuit_version,
         circuit_until = CASE WHEN p.fits THEN h.circuit_until END, circuit_opened = CASE WHEN p.fits THEN h.circuit_opened ELSE 0 END
     FROM probe p JOIN moved m USING (subscription_id)
     WHERE h.subscription_id = p.subscription_id AND h.epoch = p.epoch
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
-    FROM moved m
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j
 )
 SELECT m.subscription_id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "deliver"}')::text AS notified FROM moved m
 `
+
+type ProbeCircuitsParams struct {
+	Subscriptions []string
+	LeaseMs       int64
+}
 
 type ProbeCircuitsRow struct {
 	SubscriptionID uuid.UUID
@@ -186,8 +196,8 @@ type ProbeCircuitsRow struct {
 // ProbeCircuits lets one held delivery of each subscription go out as the probe of
 // its circuit: in the pause of a circuit that failures opened the retry that was due
 // first, after the pause the oldest. The others wait until it is back or lost.
-func (q *Queries) ProbeCircuits(ctx context.Context, subscriptions []string) ([]ProbeCircuitsRow, error) {
-	rows, err := q.db.Query(ctx, probeCircuits, subscriptions)
+func (q *Queries) ProbeCircuits(ctx context.Context, arg *ProbeCircuitsParams) ([]ProbeCircuitsRow, error) {
+	rows, err := q.db.Query(ctx, probeCircuits, arg.Subscriptions, arg.LeaseMs)
 	if err != nil {
 		return nil, err
 	}
@@ -228,9 +238,9 @@ WITH freed AS (
     WHERE d.id = f.id AND d.state = 'pending' AND d.attempt_seq = f.attempt_seq
     RETURNING d.id, d.subscription_id, d.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
-    FROM moved m
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j
 )
 SELECT m.subscription_id, count(*)::integer AS released,
     pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "deliver"}')::text AS notified

@@ -29,20 +29,7 @@ WITH picked AS MATERIALIZED (
     LIMIT $7::integer
     FOR UPDATE OF d SKIP LOCKED FOR KEY SHARE OF m
 ), moved AS (
-    UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
-        manual = true, at_once = false, epoch = p.epoch, reason = '', ended_at = NULL, ended_runs = NULL, retry_at = NULL,
-        due_at = CASE WHEN NOT p.paused THEN now() END,
-        hold = CASE WHEN p.paused THEN 'paused' ELSE '' END,
-        held_since = CASE WHEN p.paused THEN now() END,
-        job_id = CASE WHEN NOT p.paused THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
-    FROM picked p
-    WHERE d.id = p.id AND (d.state <> 'pending' OR d.epoch < p.epoch)
-    RETURNING d.id, d.job_id
-), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
-    FROM moved m WHERE m.job_id IS NOT NULL
+    SELECT o.id FROM /* TEMPLATE: schema */reopen_deliveries(ARRAY(SELECT p.id FROM picked p), false) o (id)
 )
 SELECT
     (SELECT count(*) FROM moved)::integer AS moved,
@@ -98,16 +85,7 @@ WITH picked AS MATERIALIZED (
     WHERE d.id = $1
     FOR UPDATE OF d FOR KEY SHARE OF m
 ), opened AS (
-    UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1, state = 'pending', round = d.round + 1, attempts = 0, interrupted = 0,
-        manual = true, at_once = true, epoch = p.epoch, reason = '', ended_at = NULL, ended_runs = NULL, retry_at = NULL,
-        due_at = CASE WHEN p.subscription_state <> 'paused' THEN now() END,
-        hold = CASE WHEN p.subscription_state = 'paused' THEN 'paused' ELSE '' END,
-        held_since = CASE WHEN p.subscription_state = 'paused' THEN now() END,
-        job_id = CASE WHEN p.subscription_state <> 'paused' THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
-    FROM picked p
-    WHERE d.id = p.id AND p.fit AND NOT p.pending
-    RETURNING d.id, d.job_id
+    SELECT o.id FROM /* TEMPLATE: schema */reopen_deliveries(ARRAY(SELECT p.id FROM picked p WHERE p.fit AND NOT p.pending), true) o (id)
 ), hastened AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, at_once = true, hold = '', held_since = NULL, retry_at = NULL, reason = '', due_at = now(),
@@ -115,12 +93,12 @@ WITH picked AS MATERIALIZED (
     FROM picked p
     WHERE d.id = p.id AND p.fit AND p.pending AND p.waits
     RETURNING d.id, d.job_id
-), moved AS (
-    SELECT o.id, o.job_id FROM opened o UNION ALL SELECT h.id, h.job_id FROM hastened h
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
-    FROM moved m WHERE m.job_id IS NOT NULL
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT h.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM hastened h CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(h.id, now()) j
+), moved AS (
+    SELECT o.id FROM opened o UNION ALL SELECT h.id FROM hastened h
 )
 SELECT p.pending::boolean AS pending, p.question, p.subscription_state, p.deleted, p.erased, p.gone, (m.id IS NOT NULL)::boolean AS moved
 FROM picked p LEFT JOIN moved m ON m.id = p.id

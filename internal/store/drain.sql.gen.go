@@ -20,7 +20,7 @@ WHERE j.id IN (
     WHERE o.queue = ANY ($2::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
         AND o.scheduled_at <= now()
     ORDER BY o.scheduled_at, o.id
-    LIMIT 100
+    LIMIT $3::integer
     FOR UPDATE SKIP LOCKED)
 RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures
 `
@@ -28,6 +28,7 @@ RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::i
 type ClaimDueJobsParams struct {
 	Process string
 	Queues  []string
+	MaxRows int
 }
 
 type ClaimDueJobsRow struct {
@@ -41,7 +42,7 @@ type ClaimDueJobsRow struct {
 // ClaimDueJobs takes River jobs as a River client would, for who runs them
 // without one, of its queues.
 func (q *Queries) ClaimDueJobs(ctx context.Context, arg *ClaimDueJobsParams) ([]ClaimDueJobsRow, error) {
-	rows, err := q.db.Query(ctx, claimDueJobs, arg.Process, arg.Queues)
+	rows, err := q.db.Query(ctx, claimDueJobs, arg.Process, arg.Queues, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -71,17 +72,18 @@ UPDATE /* TEMPLATE: schema */river_job j SET
     state = CASE WHEN $1::boolean THEN 'completed' ELSE 'retryable' END::/* TEMPLATE: schema */river_job_state,
     finalized_at = CASE WHEN $1::boolean THEN now() END,
     attempt = CASE WHEN $1::boolean THEN j.attempt ELSE j.attempt - 1 END,
-    scheduled_at = CASE WHEN $1::boolean THEN j.scheduled_at ELSE now() + interval '1 second' END
-WHERE j.id = $2 AND j.state = 'running'
+    scheduled_at = CASE WHEN $1::boolean THEN j.scheduled_at ELSE now() + $2::bigint * interval '1 millisecond' END
+WHERE j.id = $3 AND j.state = 'running'
 `
 
 type FinishJobParams struct {
-	Done bool
-	ID   int64
+	Done    bool
+	RetryMs int64
+	ID      int64
 }
 
 func (q *Queries) FinishJob(ctx context.Context, arg *FinishJobParams) error {
-	_, err := q.db.Exec(ctx, finishJob, arg.Done, arg.ID)
+	_, err := q.db.Exec(ctx, finishJob, arg.Done, arg.RetryMs, arg.ID)
 	return err
 }
 

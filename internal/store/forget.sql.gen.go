@@ -18,23 +18,24 @@ WHERE (path, ended) IN (
     SELECT a.path, a.ended FROM /* TEMPLATE: schema */site_alias a
     WHERE a.ended < 9223372036854775807
         AND a.ended_at < least(
-            now() - greatest($1::bigint, 86400000) * interval '1 millisecond',
-            (SELECT i.created_at FROM /* TEMPLATE: schema */intent i ORDER BY i.id LIMIT 1) - interval '1 day')
+            now() - $1::bigint * interval '1 millisecond',
+            (SELECT i.created_at FROM /* TEMPLATE: schema */intent i ORDER BY i.id LIMIT 1) - $2::bigint * interval '1 millisecond')
     ORDER BY a.ended
-    LIMIT $2::integer
+    LIMIT $3::integer
     FOR UPDATE SKIP LOCKED)
 `
 
 type ForgetAliasesParams struct {
 	MaxAgeMs int64
+	OpenMs   int64
 	MaxRows  int
 }
 
 // ForgetAliases forgets aliases that ended long ago, of which no intent is left that was
-// written before the end. One that is older than the oldest by less than a day may have been
-// seen by a transaction that was open for long.
+// written before the end. One that is older than the oldest by less than open_ms may have
+// been seen by a transaction that was open for so long.
 func (q *Queries) ForgetAliases(ctx context.Context, arg *ForgetAliasesParams) (int64, error) {
-	result, err := q.db.Exec(ctx, forgetAliases, arg.MaxAgeMs, arg.MaxRows)
+	result, err := q.db.Exec(ctx, forgetAliases, arg.MaxAgeMs, arg.OpenMs, arg.MaxRows)
 	if err != nil {
 		return 0, err
 	}
@@ -44,7 +45,7 @@ func (q *Queries) ForgetAliases(ctx context.Context, arg *ForgetAliasesParams) (
 const forgetSubscriptions = `-- name: ForgetSubscriptions :one
 WITH seen AS MATERIALIZED (
     SELECT s.id, s.deleted_at FROM /* TEMPLATE: schema */subscription s
-    WHERE s.deleted_at < now() - greatest($3::bigint, 86400000) * interval '1 millisecond'
+    WHERE s.deleted_at < now() - $3::bigint * interval '1 millisecond'
         AND (s.deleted_at, s.id) > ($1::timestamptz, $2::uuid)
     ORDER BY s.deleted_at, s.id
     LIMIT $4::integer

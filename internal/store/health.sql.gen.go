@@ -516,7 +516,7 @@ FROM (
     SELECT o.subscription_id, o.epoch, o.failing_since, o.failed_attempts, o.exhausted_row, o.exhausted_since, o.unresolvable, o.unresolvable_since, o.state_since, o.app_failed, o.warned_at, o.gone_at, o.url_version, o.origin_version, o.circuit_version, o.asked_until, o.circuit_until, o.circuit_opened, o.probe_id, o.probe_until, o.troubled FROM /* TEMPLATE: schema */subscription_health o
     WHERE o.troubled AND o.subscription_id > $1::uuid
     ORDER BY o.subscription_id, o.epoch DESC
-    LIMIT 1000
+    LIMIT $2::integer
 ) h CROSS JOIN LATERAL (
     SELECT u.url, u.url_version, u.owner, u.epoch, u.state, u.state_since, u.deleted_at, u.deactivation
     FROM /* TEMPLATE: schema */subscription u WHERE u.id = h.subscription_id
@@ -524,6 +524,11 @@ FROM (
 ) s
 ORDER BY h.subscription_id, h.epoch DESC
 `
+
+type TroubledParams struct {
+	After   uuid.UUID
+	MaxRows int
+}
 
 type TroubledRow struct {
 	SubscriptionID    uuid.UUID
@@ -556,8 +561,8 @@ type TroubledRow struct {
 // counted against; live are those that it still counts against. A window that
 // began before the subscription was paused or activated, or of another URL, is over. The inner
 // sub-select is one that no planner turns into a scan of all subscriptions.
-func (q *Queries) Troubled(ctx context.Context, after uuid.UUID) ([]TroubledRow, error) {
-	rows, err := q.db.Query(ctx, troubled, after)
+func (q *Queries) Troubled(ctx context.Context, arg *TroubledParams) ([]TroubledRow, error) {
+	rows, err := q.db.Query(ctx, troubled, arg.After, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -23,9 +23,8 @@ WITH added AS (
     RETURNING id, job_id, due_at
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT a.job_id, jsonb_build_object('event_id', a.id), 'riverhook_receive', 1000, 'inbox',
-        CASE WHEN a.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state, a.due_at
-    FROM added a
+    SELECT a.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM added a CROSS JOIN LATERAL /* TEMPLATE: schema */job_receive(a.id, a.due_at) j
 )
 SELECT a.id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "inbox"}')::text AS notified FROM added a
 `
@@ -584,10 +583,8 @@ WITH moved AS (
     RETURNING e.id, e.job_id, e.due_at
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, jsonb_build_object('event_id', m.id), 'riverhook_receive', 1000, 'inbox',
-        CASE WHEN m.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
-        m.due_at
-    FROM moved m
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_receive(m.id, m.due_at) j
 )
 SELECT m.id FROM moved m
 `
@@ -621,16 +618,21 @@ WITH pruned AS (
         SELECT o.id FROM /* TEMPLATE: schema */inbox_event o
         WHERE o.ended_at < now() - $1::bigint * interval '1 millisecond'
         ORDER BY o.ended_at
-        LIMIT 1000
+        LIMIT $2::integer
         FOR UPDATE SKIP LOCKED)
     RETURNING e.id
 )
 DELETE FROM /* TEMPLATE: schema */inbox_progress p WHERE p.event_id IN (SELECT pruned.id FROM pruned)
 `
 
+type PruneInboxParams struct {
+	RetentionMs int64
+	MaxRows     int
+}
+
 // PruneInbox forgets events that ended long ago, and with them their delivery ids.
-func (q *Queries) PruneInbox(ctx context.Context, retentionMs int64) (int64, error) {
-	result, err := q.db.Exec(ctx, pruneInbox, retentionMs)
+func (q *Queries) PruneInbox(ctx context.Context, arg *PruneInboxParams) (int64, error) {
+	result, err := q.db.Exec(ctx, pruneInbox, arg.RetentionMs, arg.MaxRows)
 	if err != nil {
 		return 0, err
 	}
@@ -643,20 +645,13 @@ WITH lost AS (
     FROM /* TEMPLATE: schema */inbox_event e
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = e.job_id
     WHERE e.state = 'pending' AND e.due_at <= now()
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
-            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
-            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+        AND /* TEMPLATE: schema */job_lost(
+            j.id, j.state, j.scheduled_at, $1::bigint, $2::bigint)
     ORDER BY e.due_at
-    LIMIT $1::integer
+    LIMIT $3::integer
     FOR UPDATE OF e SKIP LOCKED
 ), late AS (
-    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
-    FROM lost l
-    WHERE j.id = l.old_job_id AND j.id IN (
-        SELECT o.id FROM /* TEMPLATE: schema */river_job o
-        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
-        FOR UPDATE SKIP LOCKED)
-    RETURNING l.id
+    SELECT l.id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), moved AS (
     UPDATE /* TEMPLATE: schema */inbox_event e SET
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass), due_at = now()
@@ -664,18 +659,24 @@ WITH lost AS (
     WHERE e.id = l.id AND e.state = 'pending' AND e.job_id = l.old_job_id AND NOT l.waits
     RETURNING e.id, e.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('event_id', m.id), 'riverhook_receive', 1000, 'inbox'
-    FROM moved m
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_receive(m.id, now()) j
 )
 SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late
 `
 
+type ReconcileInboxParams struct {
+	LateMs  int64
+	EarlyMs int64
+	MaxRows int
+}
+
 // ReconcileInbox looks at due events whose River job does not do its part, as
 // ReconcileDeliveries does: one that was deleted, discarded or cancelled by hand is made
 // anew, and one that should have begun, or is to begin much later, begins now.
-func (q *Queries) ReconcileInbox(ctx context.Context, maxRows int) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, reconcileInbox, maxRows)
+func (q *Queries) ReconcileInbox(ctx context.Context, arg *ReconcileInboxParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, reconcileInbox, arg.LateMs, arg.EarlyMs, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -728,9 +729,8 @@ WITH opened AS (
     RETURNING e.id, e.job_id, e.due_at
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT o.job_id, jsonb_build_object('event_id', o.id), 'riverhook_receive', 1000, 'inbox',
-        CASE WHEN o.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state, o.due_at
-    FROM opened o
+    SELECT o.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM opened o CROSS JOIN LATERAL /* TEMPLATE: schema */job_receive(o.id, o.due_at) j
 )
 SELECT o.id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "inbox"}')::text AS notified FROM opened o
 `

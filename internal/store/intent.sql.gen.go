@@ -231,20 +231,13 @@ WITH lost AS (
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = s.job_id
     WHERE s.state = 'pending' AND s.due_at IS NOT NULL
         AND s.due_at < now() - $1::bigint * interval '1 millisecond'
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
-            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
-            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+        AND /* TEMPLATE: schema */job_lost(
+            j.id, j.state, j.scheduled_at, $2::bigint, $3::bigint)
     ORDER BY s.due_at
-    LIMIT 500
+    LIMIT $4::integer
     FOR UPDATE OF s SKIP LOCKED
 ), late AS (
-    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
-    FROM lost l
-    WHERE j.id = l.old_job_id AND j.id IN (
-        SELECT o.id FROM /* TEMPLATE: schema */river_job o
-        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
-        FOR UPDATE SKIP LOCKED)
-    RETURNING l.intent_id
+    SELECT l.intent_id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), moved AS (
     UPDATE /* TEMPLATE: schema */intent_state s SET
         state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
@@ -256,17 +249,29 @@ WITH lost AS (
     WHERE s.intent_id = l.intent_id AND s.state = 'pending' AND NOT l.waits
     RETURNING s.intent_id, s.job_id, s.state, l.after
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id, 'after_id', m.after), 'riverhook_chunk', 1000, 'chunk'
-    FROM moved m WHERE m.state = 'pending'
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(m.intent_id, m.after, now()) j WHERE m.state = 'pending'
 )
 SELECT m.intent_id FROM moved m UNION ALL SELECT late.intent_id FROM late
 `
 
+type ReconcileIntentsParams struct {
+	GraceMs int64
+	LateMs  int64
+	EarlyMs int64
+	MaxRows int
+}
+
 // ReconcileIntents does for expansions what ReconcileDeliveries does for deliveries.
 // A new job takes up where the expansion stands.
-func (q *Queries) ReconcileIntents(ctx context.Context, graceMs int64) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, reconcileIntents, graceMs)
+func (q *Queries) ReconcileIntents(ctx context.Context, arg *ReconcileIntentsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, reconcileIntents,
+		arg.GraceMs,
+		arg.LateMs,
+		arg.EarlyMs,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -299,13 +304,13 @@ WITH picked AS MATERIALIZED (
     WHERE s.intent_id = p.id AND p.gone = '' AND s.state IN ('failed', 'cancelled')
     RETURNING s.intent_id, s.after, s.job_id
 ), expand_job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT x.job_id, jsonb_build_object('intent_id', x.intent_id, 'after_id', x.after), 'riverhook_chunk', 1000, 'chunk'
-    FROM expansion x
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT x.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM expansion x CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(x.intent_id, x.after, now()) j
 ), decide_job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue)
-    SELECT jsonb_build_object('intent_id', p.id), 'riverhook_decide', 1000, 'chunk'
-    FROM picked p
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM picked p CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(p.id, now()) j
     WHERE p.gone = '' AND EXISTS (
         SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error'))
     RETURNING id

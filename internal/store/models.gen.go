@@ -317,6 +317,13 @@ type Secret struct {
 	ExpiresAt        *time.Time
 }
 
+type SigningSecret struct {
+	SubscriptionID uuid.UUID
+	ID             uuid.UUID
+	CreatedAt      time.Time
+	Packed         []byte
+}
+
 type Site struct {
 	ID        uuid.UUID
 	Path      string

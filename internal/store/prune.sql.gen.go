@@ -206,10 +206,10 @@ WITH subs AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
         WHERE o.subscription_id = s.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
-            AND o.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + 1000), 12, '0') || repeat('f', 20))::uuid
-            AND o.id <= (lpad(to_hex((extract(epoch FROM o.created_at) * 1000)::bigint + 60000), 12, '0') || repeat('f', 20))::uuid
+            AND o.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + $3::bigint), 12, '0') || repeat('f', 20))::uuid
+            AND o.id <= (lpad(to_hex((extract(epoch FROM o.created_at) * 1000)::bigint + $4::bigint), 12, '0') || repeat('f', 20))::uuid
         ORDER BY o.id DESC
-        OFFSET $3::bigint
+        OFFSET $5::bigint
         LIMIT 1
     ) newest
     CROSS JOIN LATERAL (
@@ -217,10 +217,10 @@ WITH subs AS MATERIALIZED (
         WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
             AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
         ORDER BY o.id
-        LIMIT $4::integer
+        LIMIT $6::integer
         FOR UPDATE SKIP LOCKED
     ) d
-    LIMIT $4::integer
+    LIMIT $6::integer
 )
 SELECT
     ARRAY(SELECT x.id FROM doomed x)::uuid[] AS ids,
@@ -231,6 +231,8 @@ SELECT
 type LockSurplusParams struct {
 	After         uuid.UUID
 	Subscriptions int
+	AheadMs       int64
+	SkewMs        int64
 	Keep          int64
 	MaxRows       int
 }
@@ -250,6 +252,8 @@ func (q *Queries) LockSurplus(ctx context.Context, arg *LockSurplusParams) (Lock
 	row := q.db.QueryRow(ctx, lockSurplus,
 		arg.After,
 		arg.Subscriptions,
+		arg.AheadMs,
+		arg.SkewMs,
 		arg.Keep,
 		arg.MaxRows,
 	)
@@ -292,14 +296,19 @@ func (q *Queries) PruneDecisions(ctx context.Context, arg *PruneDecisionsParams)
 const pruneErasures = `-- name: PruneErasures :execrows
 DELETE FROM /* TEMPLATE: schema */erasure
 WHERE resource IN (
-    SELECT o.resource FROM /* TEMPLATE: schema */erasure o WHERE o.erased_at < now() - interval '1 day' LIMIT $1::integer
+    SELECT o.resource FROM /* TEMPLATE: schema */erasure o WHERE o.erased_at < now() - $1::bigint * interval '1 millisecond' LIMIT $2::integer
     FOR UPDATE SKIP LOCKED)
 `
 
+type PruneErasuresParams struct {
+	MaxAgeMs int64
+	MaxRows  int
+}
+
 // PruneErasures forgets which resources were erased so long ago that no question
 // about them can still be under way.
-func (q *Queries) PruneErasures(ctx context.Context, maxRows int) (int64, error) {
-	result, err := q.db.Exec(ctx, pruneErasures, maxRows)
+func (q *Queries) PruneErasures(ctx context.Context, arg *PruneErasuresParams) (int64, error) {
+	result, err := q.db.Exec(ctx, pruneErasures, arg.MaxAgeMs, arg.MaxRows)
 	if err != nil {
 		return 0, err
 	}

@@ -117,11 +117,8 @@ const loadGates = `-- name: LoadGates :many
 SELECT
     s.id,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
-        FROM /* TEMPLATE: schema */secret k
-        WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
-            AND (k.expires_at IS NULL OR k.expires_at > now())
-        ORDER BY k.created_at DESC, k.id DESC
+        SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k
+        WHERE k.subscription_id = s.id ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(ceil(extract(epoch FROM c.asked_until - now()) * 1000), 0)::bigint AS asked_ms,
     coalesce(ceil(extract(epoch FROM c.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,

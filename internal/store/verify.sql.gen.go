@@ -122,7 +122,7 @@ WITH RECURSIVE host AS (
     WHERE c.due_at <= now()
         AND ((s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL) IS NOT TRUE
     ORDER BY c.due_at
-    LIMIT 500
+    LIMIT $6::integer
     FOR UPDATE OF c SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), later AS (
     UPDATE /* TEMPLATE: schema */endpoint_challenge c SET due_at = NULL FROM idle i WHERE c.subscription_id = i.subscription_id
@@ -140,6 +140,7 @@ type ClaimChallengesParams struct {
 	HostMs     int64
 	MaxAsked   int
 	MaxRows    int
+	IdleRows   int
 }
 
 // ClaimChallenges takes the endpoints that are due to be asked, of each host the first
@@ -155,6 +156,7 @@ func (q *Queries) ClaimChallenges(ctx context.Context, arg *ClaimChallengesParam
 		arg.HostMs,
 		arg.MaxAsked,
 		arg.MaxRows,
+		arg.IdleRows,
 	)
 	if err != nil {
 		return nil, err
@@ -212,12 +214,17 @@ func (q *Queries) IsChallenged(ctx context.Context, subscriptionID uuid.UUID) ([
 const pruneChallengedHosts = `-- name: PruneChallengedHosts :execrows
 DELETE FROM /* TEMPLATE: schema */challenged_host
 WHERE host IN (
-    SELECT o.host FROM /* TEMPLATE: schema */challenged_host o WHERE o.asked_at < now() - interval '1 hour' LIMIT $1::integer
+    SELECT o.host FROM /* TEMPLATE: schema */challenged_host o WHERE o.asked_at < now() - $1::bigint * interval '1 millisecond' LIMIT $2::integer
     FOR UPDATE SKIP LOCKED)
 `
 
-func (q *Queries) PruneChallengedHosts(ctx context.Context, maxRows int) (int64, error) {
-	result, err := q.db.Exec(ctx, pruneChallengedHosts, maxRows)
+type PruneChallengedHostsParams struct {
+	MaxAgeMs int64
+	MaxRows  int
+}
+
+func (q *Queries) PruneChallengedHosts(ctx context.Context, arg *PruneChallengedHostsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, pruneChallengedHosts, arg.MaxAgeMs, arg.MaxRows)
 	if err != nil {
 		return 0, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/riverhook/riverhook/internal/jobs"
 	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/store"
 )
 
 const (
@@ -27,6 +28,9 @@ const (
 
 	// reconcileRows is how many events one statement looks after.
 	reconcileRows = 500
+
+	// pruneRows is how many events one round forgets.
+	pruneRows = 1000
 )
 
 // newRiver makes a client on a pool, which rebuilds indexes every night.
@@ -182,7 +186,11 @@ func (in *Inbox) keepHouse(ctx context.Context) {
 
 func (in *Inbox) keepHouseOnce(ctx context.Context) error {
 	for more := true; more; {
-		mended, err := in.store.ReconcileInbox(ctx, reconcileRows)
+		mended, err := in.store.ReconcileInbox(ctx, &store.ReconcileInboxParams{
+			LateMs:  jobs.LateAfter.Milliseconds(),
+			EarlyMs: jobs.EarlyBy.Milliseconds(),
+			MaxRows: reconcileRows,
+		})
 		if err != nil {
 			return fmt.Errorf("find lost and late jobs: %w", err)
 		}
@@ -191,7 +199,7 @@ func (in *Inbox) keepHouseOnce(ctx context.Context) error {
 		}
 		more = len(mended) == reconcileRows
 	}
-	if _, err := in.store.PruneInbox(ctx, in.cfg.Retention.Milliseconds()); err != nil {
+	if _, err := in.store.PruneInbox(ctx, &store.PruneInboxParams{RetentionMs: in.cfg.Retention.Milliseconds(), MaxRows: pruneRows}); err != nil {
 		return fmt.Errorf("prune: %w", err)
 	}
 	return nil

@@ -17,6 +17,11 @@ import (
 // maxJobs ends a run that would continue for ever.
 const maxJobs = 10_000
 
+const (
+	claimRows  = 100         // how many jobs run at the same time
+	retryAfter = time.Second // what a job waits that failed
+)
+
 // Drainer runs everything that is due, and what comes of it. It is safe for concurrent use.
 type Drainer struct {
 	Clock    *Clock
@@ -92,7 +97,11 @@ func (d *Drainer) runDue(ctx context.Context, before int) (ran int, since time.T
 		if err := d.Verify(ctx); err != nil {
 			return ran, since, err
 		}
-		jobs, err := d.Store.ClaimDueJobs(ctx, &store.ClaimDueJobsParams{Process: d.Process, Queues: d.Queues})
+		jobs, err := d.Store.ClaimDueJobs(ctx, &store.ClaimDueJobsParams{
+			Process: d.Process,
+			Queues:  d.Queues,
+			MaxRows: claimRows,
+		})
 		if err != nil {
 			return ran, since, fmt.Errorf("delivery: claim jobs: %w", err)
 		}
@@ -122,7 +131,11 @@ func (d *Drainer) runClaimed(ctx context.Context, jobs []store.ClaimDueJobsRow) 
 				Errors:      make([]rivertype.AttemptError, row.Failures),
 			}
 			err := d.Dispatch(ctx, job)
-			finish := store.FinishJobParams{ID: row.ID, Done: err == nil}
+			finish := store.FinishJobParams{
+				ID:      row.ID,
+				Done:    err == nil,
+				RetryMs: retryAfter.Milliseconds(),
+			}
 			errs[i] = errors.Join(err, d.Store.FinishJob(context.WithoutCancel(ctx), &finish))
 		})
 	}

@@ -14,6 +14,8 @@ func (p *Pruner) surplus(ctx context.Context, q *store.Queries) (bool, error) {
 		After:         p.surplusAfter,
 		Subscriptions: pruneSubscriptions,
 		Keep:          int64(p.Retention.PerSubscription),
+		AheadMs:       aheadBy.Milliseconds(),
+		SkewMs:        skew.Milliseconds(),
 		MaxRows:       pruneStep,
 	})
 	if err != nil {

@@ -78,6 +78,6 @@ func (p *Pruner) intents(ctx context.Context, q *store.Queries) (bool, error) {
 
 // erasures deletes the records of resources that were erased long ago.
 func (p *Pruner) erasures(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.PruneErasures(ctx, pruneStep)
+	n, err := q.PruneErasures(ctx, &store.PruneErasuresParams{MaxAgeMs: openFor.Milliseconds(), MaxRows: pruneStep})
 	return n == pruneStep, err
 }

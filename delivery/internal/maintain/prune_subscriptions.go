@@ -18,7 +18,7 @@ func (p *Pruner) health(ctx context.Context, q *store.Queries) (bool, error) {
 // challengedHosts deletes when hosts were challenged that may be challenged again long
 // since.
 func (p *Pruner) challengedHosts(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.PruneChallengedHosts(ctx, pruneStep)
+	n, err := q.PruneChallengedHosts(ctx, &store.PruneChallengedHostsParams{MaxAgeMs: hostMemory.Milliseconds(), MaxRows: pruneStep})
 	return n == pruneStep, err
 }
 
@@ -28,7 +28,7 @@ func (p *Pruner) subscriptions(ctx context.Context, q *store.Queries) (bool, err
 	row, err := q.ForgetSubscriptions(ctx, &store.ForgetSubscriptionsParams{
 		AfterAt:  p.subscriptionUntil,
 		After:    p.subscriptionAfter,
-		MaxAgeMs: p.maxAgeMs(),
+		MaxAgeMs: max(p.maxAgeMs(), openFor.Milliseconds()),
 		MaxRows:  pruneStep,
 	})
 	if err != nil {
@@ -45,7 +45,11 @@ func (p *Pruner) subscriptions(ctx context.Context, q *store.Queries) (bool, err
 
 // aliases deletes former paths of sites that ended before everything that is left.
 func (p *Pruner) aliases(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.ForgetAliases(ctx, &store.ForgetAliasesParams{MaxAgeMs: p.maxAgeMs(), MaxRows: pruneStep})
+	n, err := q.ForgetAliases(ctx, &store.ForgetAliasesParams{
+		MaxAgeMs: max(p.maxAgeMs(), openFor.Milliseconds()),
+		OpenMs:   openFor.Milliseconds(),
+		MaxRows:  pruneStep,
+	})
 	p.pruned.Aliases += int(n)
 	return n == pruneStep, err
 }

@@ -27,6 +27,20 @@ const (
 	// pruneBudget is how long a round prunes each kind of row, so that a backlog is
 	// worked off without a noticeable load.
 	pruneBudget = time.Second
+
+	// openFor is how long a transaction can have been open that knows of what is
+	// pruned, such as a subscription that was deleted, a path that ended or a resource
+	// that was erased.
+	openFor = 24 * time.Hour
+
+	// hostMemory is how long it is known when a host was asked last; no interval
+	// between two questions is as long.
+	hostMemory = time.Hour
+
+	// What has an id from a clock that ran ahead is not counted: by aheadBy when it is
+	// counted, by skew when it was made.
+	aheadBy = time.Second
+	skew    = time.Minute
 )
 
 // Pruned counts what was removed. Its fields are those of delivery.Pruned.

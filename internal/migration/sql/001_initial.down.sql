@@ -1,4 +1,4 @@
-DROP VIEW /* TEMPLATE: schema */subscription_circuit;
+DROP VIEW /* TEMPLATE: schema */signing_secret, /* TEMPLATE: schema */subscription_circuit;
 
 DROP TABLE
     /* TEMPLATE: schema */engine,

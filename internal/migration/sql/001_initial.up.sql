@@ -238,6 +238,15 @@ CREATE TABLE /* TEMPLATE: schema */secret (
 
 CREATE INDEX secret_subscription_idx ON /* TEMPLATE: schema */secret (subscription_id, created_at DESC);
 
+-- The secrets that sign the requests of a subscription now. packed is the form in which
+-- an engine reads one: its id, a byte that says whether it is sealed, and its value.
+CREATE VIEW /* TEMPLATE: schema */signing_secret AS
+SELECT
+    k.subscription_id, k.id, k.created_at,
+    (uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value)::bytea AS packed
+FROM /* TEMPLATE: schema */secret k
+WHERE k.pending_overlap_ms IS NULL AND (k.expires_at IS NULL OR k.expires_at > now());
+
 -- What requests to a subscription's endpoint have beside their signature, as JSON:
 -- its credentials, secret headers and TLS settings, each sealed for its row where
 -- sealed says so, and but for the TLS settings for the origin of the URL in force.
@@ -430,7 +439,7 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     UNIQUE (intent_id, subscription_id),
     CONSTRAINT delivery_state CHECK (state IN ('pending', 'delivered', 'exhausted', 'cancelled', 'expired')),
     CONSTRAINT delivery_hold CHECK (hold IN ('', 'paused', 'circuit', 'slots')),
-    CONSTRAINT delivery_held CHECK (hold = '' OR state = 'pending'),
+    CONSTRAINT delivery_held CHECK ((hold = '') = (held_since IS NULL) AND (hold = '' OR state = 'pending')),
     CONSTRAINT delivery_due CHECK (due_at IS NULL OR state = 'pending' AND hold = '')
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 

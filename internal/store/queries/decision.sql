@@ -17,9 +17,10 @@ WITH left_over AS MATERIALIZED (
     WHERE o.intent_id = sqlc.arg(intent_id)::uuid AND o.outcome = 'waiting' AND o.job_id = sqlc.arg(job_id)::bigint
         AND (cardinality(sqlc.arg(subscriptions)::text[]) = 0 OR o.subscription_id = ANY ((sqlc.arg(subscriptions)::text[])::uuid[]))
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, scheduled_at)
-    SELECT jsonb_build_object('intent_id', sqlc.arg(intent_id)::uuid), 'riverhook_decide', 1000, 'chunk',
-        now() + sqlc.arg(wait_ms)::bigint * interval '1 millisecond'
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM /* TEMPLATE: schema */job_decide(
+        sqlc.arg(intent_id)::uuid, now() + sqlc.arg(wait_ms)::bigint * interval '1 millisecond') j
     WHERE EXISTS (SELECT FROM left_over)
     RETURNING id, scheduled_at
 )
@@ -40,20 +41,15 @@ WITH lost AS (
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
     WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
         AND d.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
-            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
-            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+        AND /* TEMPLATE: schema */job_lost(
+            j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
     ORDER BY d.due_at
-    LIMIT 500
+    LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE OF d SKIP LOCKED
 ), late AS (
-    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
-    FROM (SELECT DISTINCT lost.old_job_id, lost.intent_id FROM lost) l
-    WHERE j.id = l.old_job_id AND j.id IN (
-        SELECT o.id FROM /* TEMPLATE: schema */river_job o
-        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
-        FOR UPDATE SKIP LOCKED)
-    RETURNING l.intent_id
+    SELECT l.intent_id
+    FROM (SELECT DISTINCT lost.old_job_id, lost.intent_id FROM lost WHERE lost.waits) l
+    WHERE /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), numbered AS (
     SELECT i.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM (SELECT DISTINCT l.intent_id FROM lost l WHERE NOT l.waits) i
@@ -62,9 +58,9 @@ WITH lost AS (
     FROM lost l JOIN numbered n USING (intent_id)
     WHERE d.intent_id = l.intent_id AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT n.job_id, jsonb_build_object('intent_id', n.intent_id), 'riverhook_decide', 1000, 'chunk'
-    FROM numbered n
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT n.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM numbered n CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(n.intent_id, now()) j
 )
 SELECT n.intent_id FROM numbered n UNION ALL SELECT late.intent_id FROM late;
 
@@ -91,8 +87,8 @@ WITH picked AS MATERIALIZED (
     WHERE c.intent_id = p.intent_id AND c.subscription_id = sqlc.arg(subscription_id) AND c.outcome = 'inactive'
     RETURNING c.intent_id, c.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('intent_id', m.intent_id), 'riverhook_decide', 1000, 'chunk'
-    FROM moved m
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(m.intent_id, now()) j
 )
 SELECT count(*)::integer AS moved FROM moved m;

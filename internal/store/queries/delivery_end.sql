@@ -2,10 +2,10 @@
 -- CancelDelivery ends a delivery. Its River job, if any, finds it ended and does
 -- nothing.
 WITH picked AS MATERIALIZED (
-    SELECT d.id, d.state FROM /* TEMPLATE: schema */delivery d WHERE d.id = @id FOR UPDATE
+    SELECT d.id, d.state FROM /* TEMPLATE: schema */delivery d WHERE d.id = sqlc.arg(id) FOR UPDATE
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1, state = 'cancelled', reason = @reason, hold = '', held_since = NULL, job_id = NULL,
+        attempt_seq = d.attempt_seq + 1, state = 'cancelled', reason = sqlc.arg(reason), hold = '', held_since = NULL, job_id = NULL,
         due_at = NULL, ended_at = now()
     FROM picked p
     WHERE d.id = p.id AND p.state = 'pending'
@@ -15,12 +15,12 @@ SELECT p.state FROM picked p;
 -- name: CancelHeld :many
 -- CancelHeld ends held deliveries of subscriptions that are no more in force.
 UPDATE /* TEMPLATE: schema */delivery d SET
-    attempt_seq = d.attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, reason = @reason, ended_at = now()
+    attempt_seq = d.attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, reason = sqlc.arg(reason), ended_at = now()
 WHERE d.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */delivery o
-    WHERE o.subscription_id = @subscription_id AND o.state = 'pending' AND o.hold <> ''
+    WHERE o.subscription_id = sqlc.arg(subscription_id) AND o.state = 'pending' AND o.hold <> ''
     ORDER BY o.intent_id
-    LIMIT 1000
+    LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id;
 
@@ -37,10 +37,10 @@ WHERE d.id IN (
 -- name: ExpireHeld :many
 -- ExpireHeld ends what was held for too long.
 UPDATE /* TEMPLATE: schema */delivery d SET
-    attempt_seq = d.attempt_seq + 1, state = 'expired', hold = '', reason = 'held for too long: ' || d.hold, ended_at = now()
+    attempt_seq = d.attempt_seq + 1, state = 'expired', hold = '', held_since = NULL, reason = 'held for too long: ' || d.hold, ended_at = now()
 WHERE d.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */delivery o
     WHERE o.state = 'pending' AND o.hold <> '' AND o.held_since < now() - sqlc.arg(max_hold_ms)::bigint * interval '1 millisecond'
-    LIMIT 500
+    LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id;

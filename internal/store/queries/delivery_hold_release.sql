@@ -26,7 +26,7 @@ SELECT
 -- all may go out, probe that one may.
 WITH RECURSIVE held AS (
     (SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d
-    WHERE d.state = 'pending' AND d.hold <> '' AND d.subscription_id > @after::uuid
+    WHERE d.state = 'pending' AND d.hold <> '' AND d.subscription_id > sqlc.arg(after)::uuid
     ORDER BY d.subscription_id LIMIT 1)
     UNION ALL
     SELECT (SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d
@@ -41,7 +41,7 @@ SELECT s.id, s.state, s.state_reason, (s.deleted_at IS NOT NULL)::boolean AS del
         AND ((c.circuit_until > now()) IS NOT TRUE OR (SELECT true FROM /* TEMPLATE: schema */delivery o
             WHERE o.subscription_id = s.id AND o.hold = 'circuit' AND o.retry_at IS NOT NULL
             LIMIT 1) IS NOT NULL))::boolean AS probe
-FROM (SELECT held.subscription_id FROM held WHERE held.subscription_id IS NOT NULL LIMIT 1000) k
+FROM (SELECT held.subscription_id FROM held WHERE held.subscription_id IS NOT NULL LIMIT sqlc.arg(max_rows)::integer) k
 JOIN /* TEMPLATE: schema */subscription s ON s.id = k.subscription_id
 LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
 ORDER BY s.id;
@@ -70,9 +70,9 @@ WITH freed AS (
     WHERE d.id = f.id AND d.state = 'pending' AND d.attempt_seq = f.attempt_seq
     RETURNING d.id, d.subscription_id, d.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
-    FROM moved m
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j
 )
 SELECT m.subscription_id, count(*)::integer AS released,
     pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "deliver"}')::text AS notified
@@ -87,7 +87,7 @@ WITH ripe AS MATERIALIZED (
         (h.circuit_version = s.circuit_version AND h.circuit_until > now()) IS TRUE AS paused
     FROM /* TEMPLATE: schema */subscription_health h
     JOIN /* TEMPLATE: schema */subscription s ON s.id = h.subscription_id AND s.epoch = h.epoch
-    WHERE h.subscription_id = ANY ((@subscriptions::text[])::uuid[]) AND s.state = 'active' AND s.deleted_at IS NULL
+    WHERE h.subscription_id = ANY ((sqlc.arg(subscriptions)::text[])::uuid[]) AND s.state = 'active' AND s.deleted_at IS NULL
         AND h.url_version = s.url_version AND (h.asked_until > now()) IS NOT TRUE
         AND (h.circuit_version = s.circuit_version AND h.probe_until > now()) IS NOT TRUE
     ORDER BY h.subscription_id
@@ -119,13 +119,13 @@ WITH ripe AS MATERIALIZED (
     RETURNING d.id, d.subscription_id, d.job_id
 ), circuit AS (
     UPDATE /* TEMPLATE: schema */subscription_health h SET
-        probe_id = m.id, probe_until = now() + interval '90 seconds', circuit_version = p.circuit_version,
+        probe_id = m.id, probe_until = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond', circuit_version = p.circuit_version,
         circuit_until = CASE WHEN p.fits THEN h.circuit_until END, circuit_opened = CASE WHEN p.fits THEN h.circuit_opened ELSE 0 END
     FROM probe p JOIN moved m USING (subscription_id)
     WHERE h.subscription_id = p.subscription_id AND h.epoch = p.epoch
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
-    FROM moved m
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j
 )
 SELECT m.subscription_id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "deliver"}')::text AS notified FROM moved m;

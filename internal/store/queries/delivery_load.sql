@@ -16,11 +16,8 @@ SELECT
     s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
-        SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
-        FROM /* TEMPLATE: schema */secret k
-        WHERE k.subscription_id = d.subscription_id AND k.pending_overlap_ms IS NULL
-            AND (k.expires_at IS NULL OR k.expires_at > now())
-        ORDER BY k.created_at DESC, k.id DESC
+        SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k
+        WHERE k.subscription_id = d.subscription_id ORDER BY k.created_at DESC, k.id DESC
     )::bytea[] AS secrets,
     coalesce(ceil(extract(epoch FROM c.asked_until - now()) * 1000), 0)::bigint AS asked_ms,
     coalesce(ceil(extract(epoch FROM c.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,
@@ -59,11 +56,8 @@ WITH asked AS MATERIALIZED (
         s.id, s.url, s.pending_url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight,
         s.credentials_version, s.url_version, s.state, s.state_reason, s.epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
         ARRAY(
-            SELECT uuid_send(k.id) || CASE WHEN k.sealed THEN decode('01', 'hex') ELSE decode('00', 'hex') END || k.value
-            FROM /* TEMPLATE: schema */secret k
-            WHERE k.subscription_id = s.id AND k.pending_overlap_ms IS NULL
-                AND (k.expires_at IS NULL OR k.expires_at > now())
-            ORDER BY k.created_at DESC, k.id DESC
+            SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k
+            WHERE k.subscription_id = s.id ORDER BY k.created_at DESC, k.id DESC
         )::bytea[] AS secrets,
         coalesce(ceil(extract(epoch FROM c.asked_until - now()) * 1000), 0)::bigint AS asked_ms,
         coalesce(ceil(extract(epoch FROM c.circuit_until - now()) * 1000), 0)::bigint AS circuit_ms,

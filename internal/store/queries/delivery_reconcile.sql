@@ -25,21 +25,14 @@ WITH due AS MATERIALIZED (
         FROM /* TEMPLATE: schema */delivery o
         LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = o.job_id
         WHERE o.id = due.id AND o.state = 'pending' AND o.hold = ''
-            AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
-                OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
-                OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+            AND /* TEMPLATE: schema */job_lost(
+                j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
         FOR UPDATE OF o SKIP LOCKED
     ) d
     ORDER BY due.since
-    LIMIT 500
+    LIMIT sqlc.arg(max_rows)::integer
 ), late AS (
-    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
-    FROM lost l
-    WHERE j.id = l.old_job_id AND j.id IN (
-        SELECT o.id FROM /* TEMPLATE: schema */river_job o
-        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
-        FOR UPDATE SKIP LOCKED)
-    RETURNING l.id
+    SELECT l.id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1,
@@ -52,8 +45,8 @@ WITH due AS MATERIALIZED (
     WHERE d.id = l.id AND d.state = 'pending' AND d.attempt_seq = l.attempt_seq AND NOT l.waits
     RETURNING d.id, d.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver'
-    FROM moved m WHERE m.job_id IS NOT NULL
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j WHERE m.job_id IS NOT NULL
 )
 SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late;

@@ -81,11 +81,9 @@ WITH item AS MATERIALIZED (
     RETURNING d.id, d.subscription_id, d.epoch, d.state, i.seq, d.job_id, d.due_at, i.again
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT
-        m.job_id, jsonb_build_object('delivery_id', m.id), 'riverhook_deliver', 1000, 'deliver',
-        CASE WHEN m.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
-        m.due_at
-    FROM moved m WHERE m.again
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, m.due_at) j
+    WHERE m.again
 ), attempts AS (
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
         delivery_id, seq, round, number, manual, outcome, error, reason, method, status, reason_phrase, url, request_headers, response_headers,

@@ -9,7 +9,7 @@ WHERE j.id IN (
     WHERE o.queue = ANY (@queues::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
         AND o.scheduled_at <= now()
     ORDER BY o.scheduled_at, o.id
-    LIMIT 100
+    LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED)
 RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures;
 
@@ -18,7 +18,7 @@ UPDATE /* TEMPLATE: schema */river_job j SET
     state = CASE WHEN sqlc.arg(done)::boolean THEN 'completed' ELSE 'retryable' END::/* TEMPLATE: schema */river_job_state,
     finalized_at = CASE WHEN sqlc.arg(done)::boolean THEN now() END,
     attempt = CASE WHEN sqlc.arg(done)::boolean THEN j.attempt ELSE j.attempt - 1 END,
-    scheduled_at = CASE WHEN sqlc.arg(done)::boolean THEN j.scheduled_at ELSE now() + interval '1 second' END
+    scheduled_at = CASE WHEN sqlc.arg(done)::boolean THEN j.scheduled_at ELSE now() + sqlc.arg(retry_ms)::bigint * interval '1 millisecond' END
 WHERE j.id = sqlc.arg(id) AND j.state = 'running';
 
 -- name: NextDue :one

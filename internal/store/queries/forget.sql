@@ -4,7 +4,7 @@
 -- read one before it was deleted is over by then. It returns where the next step begins.
 WITH seen AS MATERIALIZED (
     SELECT s.id, s.deleted_at FROM /* TEMPLATE: schema */subscription s
-    WHERE s.deleted_at < now() - greatest(sqlc.arg(max_age_ms)::bigint, 86400000) * interval '1 millisecond'
+    WHERE s.deleted_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
         AND (s.deleted_at, s.id) > (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid)
     ORDER BY s.deleted_at, s.id
     LIMIT sqlc.arg(max_rows)::integer
@@ -28,15 +28,15 @@ SELECT
 
 -- name: ForgetAliases :execrows
 -- ForgetAliases forgets aliases that ended long ago, of which no intent is left that was
--- written before the end. One that is older than the oldest by less than a day may have been
--- seen by a transaction that was open for long.
+-- written before the end. One that is older than the oldest by less than open_ms may have
+-- been seen by a transaction that was open for so long.
 DELETE FROM /* TEMPLATE: schema */site_alias
 WHERE (path, ended) IN (
     SELECT a.path, a.ended FROM /* TEMPLATE: schema */site_alias a
     WHERE a.ended < 9223372036854775807
         AND a.ended_at < least(
-            now() - greatest(@max_age_ms::bigint, 86400000) * interval '1 millisecond',
-            (SELECT i.created_at FROM /* TEMPLATE: schema */intent i ORDER BY i.id LIMIT 1) - interval '1 day')
+            now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond',
+            (SELECT i.created_at FROM /* TEMPLATE: schema */intent i ORDER BY i.id LIMIT 1) - sqlc.arg(open_ms)::bigint * interval '1 millisecond')
     ORDER BY a.ended
-    LIMIT @max_rows::integer
+    LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED);

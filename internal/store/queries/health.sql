@@ -206,9 +206,9 @@ SELECT h.subscription_id, h.epoch, s.url, s.url_version, s.owner,
     h.app_failed
 FROM (
     SELECT o.* FROM /* TEMPLATE: schema */subscription_health o
-    WHERE o.troubled AND o.subscription_id > @after::uuid
+    WHERE o.troubled AND o.subscription_id > sqlc.arg(after)::uuid
     ORDER BY o.subscription_id, o.epoch DESC
-    LIMIT 1000
+    LIMIT sqlc.arg(max_rows)::integer
 ) h CROSS JOIN LATERAL (
     SELECT u.url, u.url_version, u.owner, u.epoch, u.state, u.state_since, u.deleted_at, u.deactivation
     FROM /* TEMPLATE: schema */subscription u WHERE u.id = h.subscription_id

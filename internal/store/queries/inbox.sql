@@ -11,9 +11,8 @@ WITH added AS (
     RETURNING id, job_id, due_at
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT a.job_id, jsonb_build_object('event_id', a.id), 'riverhook_receive', 1000, 'inbox',
-        CASE WHEN a.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state, a.due_at
-    FROM added a
+    SELECT a.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM added a CROSS JOIN LATERAL /* TEMPLATE: schema */job_receive(a.id, a.due_at) j
 )
 SELECT a.id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "inbox"}')::text AS notified FROM added a;
 
@@ -83,9 +82,8 @@ WITH opened AS (
     RETURNING e.id, e.job_id, e.due_at
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT o.job_id, jsonb_build_object('event_id', o.id), 'riverhook_receive', 1000, 'inbox',
-        CASE WHEN o.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state, o.due_at
-    FROM opened o
+    SELECT o.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM opened o CROSS JOIN LATERAL /* TEMPLATE: schema */job_receive(o.id, o.due_at) j
 )
 SELECT o.id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "inbox"}')::text AS notified FROM opened o;
 
@@ -144,10 +142,8 @@ WITH moved AS (
     RETURNING e.id, e.job_id, e.due_at
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, jsonb_build_object('event_id', m.id), 'riverhook_receive', 1000, 'inbox',
-        CASE WHEN m.due_at > now() + interval '5 seconds' THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
-        m.due_at
-    FROM moved m
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_receive(m.id, m.due_at) j
 )
 SELECT m.id FROM moved m;
 
@@ -185,20 +181,13 @@ WITH lost AS (
     FROM /* TEMPLATE: schema */inbox_event e
     LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = e.job_id
     WHERE e.state = 'pending' AND e.due_at <= now()
-        AND (j.id IS NULL OR j.state IN ('cancelled', 'completed', 'discarded')
-            OR j.state IN ('retryable', 'scheduled') AND j.scheduled_at < now() - interval '15 seconds'
-            OR j.state <> 'running' AND j.scheduled_at > now() + interval '2 minutes')
+        AND /* TEMPLATE: schema */job_lost(
+            j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
     ORDER BY e.due_at
     LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE OF e SKIP LOCKED
 ), late AS (
-    UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
-    FROM lost l
-    WHERE j.id = l.old_job_id AND j.id IN (
-        SELECT o.id FROM /* TEMPLATE: schema */river_job o
-        WHERE o.id IN (SELECT lost.old_job_id FROM lost) AND o.state IN ('available', 'retryable', 'scheduled')
-        FOR UPDATE SKIP LOCKED)
-    RETURNING l.id
+    SELECT l.id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), moved AS (
     UPDATE /* TEMPLATE: schema */inbox_event e SET
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass), due_at = now()
@@ -206,9 +195,9 @@ WITH lost AS (
     WHERE e.id = l.id AND e.state = 'pending' AND e.job_id = l.old_job_id AND NOT l.waits
     RETURNING e.id, e.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue)
-    SELECT m.job_id, jsonb_build_object('event_id', m.id), 'riverhook_receive', 1000, 'inbox'
-    FROM moved m
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
+    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_receive(m.id, now()) j
 )
 SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late;
 
@@ -220,7 +209,7 @@ WITH pruned AS (
         SELECT o.id FROM /* TEMPLATE: schema */inbox_event o
         WHERE o.ended_at < now() - sqlc.arg(retention_ms)::bigint * interval '1 millisecond'
         ORDER BY o.ended_at
-        LIMIT 1000
+        LIMIT sqlc.arg(max_rows)::integer
         FOR UPDATE SKIP LOCKED)
     RETURNING e.id
 )

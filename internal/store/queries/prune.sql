@@ -26,8 +26,8 @@ WITH subs AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
         WHERE o.subscription_id = s.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
-            AND o.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + 1000), 12, '0') || repeat('f', 20))::uuid
-            AND o.id <= (lpad(to_hex((extract(epoch FROM o.created_at) * 1000)::bigint + 60000), 12, '0') || repeat('f', 20))::uuid
+            AND o.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + sqlc.arg(ahead_ms)::bigint), 12, '0') || repeat('f', 20))::uuid
+            AND o.id <= (lpad(to_hex((extract(epoch FROM o.created_at) * 1000)::bigint + sqlc.arg(skew_ms)::bigint), 12, '0') || repeat('f', 20))::uuid
         ORDER BY o.id DESC
         OFFSET sqlc.arg(keep)::bigint
         LIMIT 1
@@ -213,5 +213,5 @@ WHERE (h.subscription_id, h.epoch) IN (
 -- about them can still be under way.
 DELETE FROM /* TEMPLATE: schema */erasure
 WHERE resource IN (
-    SELECT o.resource FROM /* TEMPLATE: schema */erasure o WHERE o.erased_at < now() - interval '1 day' LIMIT sqlc.arg(max_rows)::integer
+    SELECT o.resource FROM /* TEMPLATE: schema */erasure o WHERE o.erased_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond' LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED);

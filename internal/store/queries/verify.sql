@@ -62,7 +62,7 @@ WITH RECURSIVE host AS (
     WHERE c.due_at <= now()
         AND ((s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL) IS NOT TRUE
     ORDER BY c.due_at
-    LIMIT 500
+    LIMIT sqlc.arg(idle_rows)::integer
     FOR UPDATE OF c SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), later AS (
     UPDATE /* TEMPLATE: schema */endpoint_challenge c SET due_at = NULL FROM idle i WHERE c.subscription_id = i.subscription_id
@@ -159,5 +159,5 @@ RETURNING s.id;
 -- name: PruneChallengedHosts :execrows
 DELETE FROM /* TEMPLATE: schema */challenged_host
 WHERE host IN (
-    SELECT o.host FROM /* TEMPLATE: schema */challenged_host o WHERE o.asked_at < now() - interval '1 hour' LIMIT sqlc.arg(max_rows)::integer
+    SELECT o.host FROM /* TEMPLATE: schema */challenged_host o WHERE o.asked_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond' LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED);

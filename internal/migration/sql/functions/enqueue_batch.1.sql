@@ -69,13 +69,9 @@ BEGIN
         ON CONFLICT (wire_id) DO NOTHING
         RETURNING id, not_before
     ), job AS (
-        INSERT INTO /* TEMPLATE: schema */river_job (
-            state, max_attempts, args, kind, queue, scheduled_at, tags)
-        SELECT
-            CASE WHEN w.not_before > now() THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
-            1000, jsonb_build_object('intent_id', w.id), 'riverhook_expand', 'expand',
-            greatest(coalesce(w.not_before, now()), now()), '{}'
-        FROM inserted w
+        INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
+        SELECT j.*
+        FROM inserted w CROSS JOIN LATERAL /* TEMPLATE: schema */job_expand(w.id, greatest(w.not_before, now())) j
         ORDER BY w.id
         RETURNING id, (args ->> 'intent_id')::uuid AS intent_id, scheduled_at
     ), state AS (

@@ -56,10 +56,8 @@ BEGIN
     END IF;
 
     due := greatest(now(), not_before);
-    INSERT INTO /* TEMPLATE: schema */river_job (state, max_attempts, args, kind, queue, scheduled_at, tags)
-    VALUES (
-        CASE WHEN due > now() THEN 'scheduled' ELSE 'available' END::/* TEMPLATE: schema */river_job_state,
-        1000, jsonb_build_object('intent_id', key), 'riverhook_expand', 'expand', due, '{}')
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
+    SELECT j.* FROM /* TEMPLATE: schema */job_expand(key, due) j
     RETURNING river_job.id INTO job;
     INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id, due_at) VALUES (key, job, due);
 
