@@ -15,7 +15,7 @@
 //	-only REGEXP     measure only the variants whose names match (deliver)
 //	-cpuprofile FILE write a CPU profile of the last round of each variant to
 //	                 FILE with the variant's name before its suffix (deliver)
-//	-report FILE     write docs/benchmarks.md and its charts from the results in
+//	-report FILE     write docs/benchmarks.md from the results in
 //	                 FILE, made by -scenario all -json
 package main
 

@@ -8,23 +8,26 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"text/template"
 )
 
 //go:embed report.md.tmpl
 var reportTemplate string
 
-// writeReport writes benchmarks.md and its charts into the folder of the
-// documents, from the results in a file that -json has made. Of a scenario that
-// is there more than once the last result counts.
+// writeReport writes benchmarks.md into the folder of the documents, from the results
+// in a file that -json has made. Of a scenario that is there more than once the last
+// result counts.
 func writeReport(file, docs string) error {
 	results, err := readResults(file)
 	if err != nil {
 		return err
 	}
+	made := tables(results)
 	tmpl, err := template.New("report").Funcs(template.FuncMap{
 		"bars":   func(scenario string) string { return barTable(results[scenario], scenario) },
 		"figure": func(scenario, name string) string { return readable(results[scenario].value(name)) },
+		"table":  func(name string) string { return made[name].markdown() },
 		"run":    func(scenario string) string { return runLine(results[scenario]) },
 		"command": func(scenario string) string {
 			return "    go run ./internal/bench -scenario " + scenario + quickFlag(results[scenario])
@@ -37,22 +40,8 @@ func writeReport(file, docs string) error {
 	if err := tmpl.Execute(&page, nil); err != nil {
 		return err
 	}
-	const readableByAll = 0o755
-	folder := filepath.Join(docs, "benchmarks")
-	if err := os.MkdirAll(folder, readableByAll); err != nil {
-		return err
-	}
-	for name, c := range charts(results) {
-		if err := writeFile(filepath.Join(folder, name+".svg"), c.svg()); err != nil {
-			return err
-		}
-	}
-	return writeFile(filepath.Join(docs, "benchmarks.md"), page.Bytes())
-}
-
-func writeFile(name string, text []byte) error {
 	const readableByAll = 0o644
-	return os.WriteFile(name, text, readableByAll)
+	return os.WriteFile(filepath.Join(docs, "benchmarks.md"), page.Bytes(), readableByAll)
 }
 
 func readResults(file string) (map[string]*result, error) {
@@ -109,4 +98,19 @@ func quickFlag(r *result) string {
 func runLine(r *result) string {
 	return fmt.Sprintf("%s, %d processors, Postgres %s, %s on %s, %s s", r.Run.At[:len("2006-01-02")], r.Run.CPUs, r.Run.Postgres,
 		r.Run.Go, r.Run.OS, readable(r.Run.Seconds))
+}
+
+// readable is a number as people read it: 12,300; 4.2; 0.38.
+func readable(value float64) string {
+	const thousand = 1000
+	switch {
+	case value >= thousand:
+		return fmt.Sprintf("%s,%03d", readable(float64(int64(value)/thousand)), int64(value)%thousand)
+	case value >= 100, value == float64(int64(value)):
+		return strconv.FormatFloat(value, 'f', 0, 64)
+	case value >= 10:
+		return strconv.FormatFloat(value, 'f', 1, 64)
+	default:
+		return strconv.FormatFloat(value, 'f', 2, 64)
+	}
 }

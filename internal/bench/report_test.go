@@ -2,9 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"encoding/xml"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,40 +40,26 @@ func TestReport_ShowsEachScenarioWithItsBars(t *testing.T) {
 	require.Contains(t, string(page), "| `fanout_100_of_ceiling` | 1.50 | at least 1.60 | no |\n")
 	require.Contains(t, string(page), "| `lost` | 1.50 | at most 0 | no |\n")
 
-	drawn, err := filepath.Glob(filepath.Join(dir, "benchmarks", "*.svg"))
-	require.NoError(t, err)
-	for _, name := range drawn {
-		require.Contains(t, string(page), "(benchmarks/"+filepath.Base(name)+")")
+	for name := range tables(map[string]*result{"deliver": newResult(), "enqueue": newResult(), "latency": newResult(), "neighbour": newResult(), "backlog": newResult()}) {
+		require.Contains(t, reportTemplate, `{{table "`+name+`"}}`)
 	}
-	require.Len(t, drawn, strings.Count(string(page), ".svg)"))
+	require.Contains(t, string(page), "| processor time of a delivery in µs, less is better | this process | Postgres | receiver | in all |\n")
 
 	require.NoError(t, os.WriteFile(file, []byte(lines[0]), 0o600))
 	require.ErrorContains(t, writeReport(file, dir), "has no result of")
 }
 
-func TestChart_IsWellFormedWhateverItsTexts(t *testing.T) {
+func TestTable_HasTheSumOfEachRowIfItIsWanted(t *testing.T) {
 	t.Parallel()
 
-	c := &chart{
-		title:  "a < b & c",
-		unit:   `"µs"`,
-		series: []string{"x", "y"},
-		rows:   []chartRow{{label: "<one>", bars: []float64{1, 2000}}, {label: "none", bars: []float64{0, 0}}},
+	made := table{
+		title: "µs",
+		names: []string{"x", "y"},
+		rows:  []tableRow{{label: "one", figures: []float64{1, 2000}}, {label: "none", figures: []float64{0, 0}}},
 	}
-	for _, stacked := range []bool{false, true} {
-		c.stacked = stacked
-		drawing := string(c.svg())
-		decoder := xml.NewDecoder(strings.NewReader(drawing))
-		for {
-			_, err := decoder.Token()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			require.NoError(t, err)
-		}
-		require.Contains(t, drawing, "a &lt; b &amp; c")
-	}
-	require.Contains(t, string(c.svg()), "2,001")
+	require.Equal(t, "| µs | x | y |\n|---|---:|---:|\n| one | 1 | 2,000 |\n| none | 0 | 0 |\n", made.markdown())
+	made.total = true
+	require.Equal(t, "| µs | x | y | in all |\n|---|---:|---:|---:|\n| one | 1 | 2,000 | 2,001 |\n| none | 0 | 0 | 0 |\n", made.markdown())
 }
 
 func TestReport_NumbersAreReadable(t *testing.T) {
