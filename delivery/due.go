@@ -52,7 +52,7 @@ func (e *Engine) newDrainer() *drain.Drainer {
 		Process:  e.heart.Process(),
 		Queues:   queues(),
 		Store:    e.store,
-		Verify:   e.challengeAll,
+		Verify:   e.verifier.VerifyAll,
 		Waits: drain.Waits{
 			Hold:         e.cfg.MaxHold,
 			Host:         e.cfg.Verification.hostInterval(),

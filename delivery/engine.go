@@ -24,6 +24,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
+	"github.com/riverhook/riverhook/delivery/internal/verify"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/heartbeat"
@@ -47,7 +48,6 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
-	asking    chan struct{} // challenges under way
 	calls     *callbacks.Calls
 	cfg       *Config
 	clients   *credentials.Clients
@@ -80,6 +80,7 @@ type Engine struct {
 
 	opener   *credentials.Opener
 	payloads *payloads.Pool
+	verifier *verify.Verifier
 
 	expansions *batch.Group[*expansion, committed]
 	intents    *batch.Group[uuid.UUID, *intent]
@@ -114,7 +115,6 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		asking:   make(chan struct{}, maxAsking),
 		calls:    callbacks.New(),
 		cfg:      cfg,
 		decider:  newDecider(cfg),
@@ -172,6 +172,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	}
 	e.makeBatches()
 	e.makeSender(bySubscription)
+	e.verifier = newVerifier(e)
 	return e, nil
 }
 

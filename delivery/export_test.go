@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverqueue/river"
+
+	"github.com/riverhook/riverhook/delivery/internal/send"
 )
 
 // The fault points, for tests that kill a process there.
@@ -62,9 +63,9 @@ func HandOnAtOnce(e *Engine) *Engine {
 // Process is what River and heartbeats know the engine by.
 func (e *Engine) Process() string { return e.heart.Process() }
 
-// ChallengeDue is one look for endpoints that are to be asked. It returns how many are.
-func (e *Engine) ChallengeDue(ctx context.Context, spawn func(func())) (int, error) {
-	return e.challengeDue(ctx, spawn)
+// VerifyDue is one look for endpoints that are due to be verified. It returns how many are.
+func (e *Engine) VerifyDue(ctx context.Context, spawn func(func())) (int, error) {
+	return e.verifier.VerifyDue(ctx, spawn)
 }
 
 // Maintain is one round of maintenance, which a started engine does by itself.

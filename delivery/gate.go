@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 

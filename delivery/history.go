@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/notfound"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -20,7 +21,7 @@ import (
 var (
 	// ErrNotFound is behind the error for a delivery or subscription that is not
 	// there: it never was, or was pruned.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = notfound.Err
 
 	// ErrIntentNotFound is behind the error for an intent that is not there. It
 	// is an ErrNotFound.

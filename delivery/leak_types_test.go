@@ -155,7 +155,7 @@ func TestEveryTypeThatCanHoldASecretIsKnown(t *testing.T) {
 	known := holders(t)
 	found := map[string]bool{}
 	var unknown []string
-	for _, dir := range []string{"access", "delivery", "dialect", "egress", "hierarchy", "outbox", "seal", "signing"} {
+	for _, dir := range []string{"access", "delivery", "dialect", "egress", "hierarchy", "outbox", "seal", "signing", "subscription"} {
 		for name := range secretHolders(t, filepath.Join("..", dir)) {
 			full := dir + "." + name
 			found[full] = true

@@ -44,7 +44,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.loops.Go(func() { e.every(loopCtx, e.cfg.MaintenanceInterval, e.maintainOnce) })
 	e.loops.Go(func() {
 		e.every(loopCtx, e.cfg.MaintenanceInterval, func(ctx context.Context) error {
-			_, err := e.challengeDue(ctx, e.loops.Go)
+			_, err := e.verifier.VerifyDue(ctx, e.loops.Go)
 			return err
 		})
 	})

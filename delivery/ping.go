@@ -65,7 +65,7 @@ func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, err
 		return a, err
 	}
 	err = e.subs.ConfirmSecret(ctx, id, secret)
-	if errors.Is(err, hierarchy.ErrNotFound) {
+	if errors.Is(err, ErrNotFound) {
 		err = ErrNotFound
 	}
 	return a, err
@@ -106,7 +106,7 @@ func (e *Engine) pingTarget(
 	}
 	readAt := time.Now()
 	sub, err = e.subs.Get(ctx, id)
-	if errors.Is(err, hierarchy.ErrNotFound) {
+	if errors.Is(err, ErrNotFound) {
 		return nil, nil, secret, ErrNotFound
 	}
 	if err != nil {

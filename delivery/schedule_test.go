@@ -5,8 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
 func TestPresetsWaitAsTheirDocumentationSays(t *testing.T) {

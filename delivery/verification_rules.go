@@ -8,22 +8,22 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-// VerificationRules say how endpoints are asked to prove that they want requests; see
+// VerificationRules say how endpoints prove that they want requests; see
 // subscription.Verification.
 type VerificationRules struct {
-	// Interval is the least time between two questions to the endpoint of one
-	// subscription, whatever URL it has meanwhile and whoever asks. At least 1 ms.
-	// Default: 10 s.
+	// Interval is the least time between two challenges to the endpoint of one
+	// subscription, whatever its URL is meanwhile and whoever starts them. At least
+	// 1 ms. Default: 10 s.
 	Interval time.Duration
 
-	// HostInterval is the least time between two questions to one host, for all
-	// subscriptions and engines together. Default: 1 s. A negative one is none, for
-	// tests whose endpoints are all on one host; to the users of an application it would
-	// let them trouble any host.
+	// HostInterval is the least time between two challenges to one host, for all
+	// subscriptions and engines together. Default: 1 s. A negative value means no
+	// interval. It is for tests whose endpoints are all on one host: with it, users of an
+	// application could have requests sent to any host as often as they like.
 	HostInterval time.Duration
 
-	// Origin is the DNS name of this system, such as "hooks.example.com": what the
-	// handshake of CloudEvents asks for. Every request carries it then, in
+	// Origin is the DNS name of this system, such as "hooks.example.com", for which the
+	// handshake of CloudEvents asks. Every request carries it in the header
 	// WebHook-Request-Origin. Default: none, and no such handshake.
 	Origin string
 
@@ -32,10 +32,10 @@ type VerificationRules struct {
 	// is refused (see subscription.Config). Default: they need no proof.
 	Require subscription.Verification
 
-	// Schedule says when an endpoint that proved nothing is asked again. Where the
-	// process ends each time before the answer is recorded there are three more. Behind the
-	// last try it is asked by Engine.VerifyEndpoint alone. Default: 8 tries, after
-	// 10 s, 1 min, 5 min, 30 min, 2 h, 6 h and 15 h, jitter +-20 %.
+	// Schedule says when an endpoint that proved nothing gets the next challenge. If the
+	// process ends each time before the answer is recorded, there are three more tries.
+	// After the last one only Engine.VerifyEndpoint sends a challenge. Default: 8 tries,
+	// after 10 s, 1 min, 5 min, 30 min, 2 h, 6 h and 15 h, jitter +-20 %.
 	Schedule Schedule
 }
 
@@ -52,7 +52,7 @@ func (r *VerificationRules) fill() {
 // hostInterval is HostInterval as the store counts it.
 func (r *VerificationRules) hostInterval() time.Duration { return max(r.HostInterval, 0) }
 
-// problem is what is wrong with the rules, "" where nothing is.
+// problem is what is wrong with the rules; "" if nothing is.
 func (r *VerificationRules) problem() string {
 	switch err := r.Schedule.validate(); {
 	case err != nil:
@@ -68,7 +68,7 @@ func (r *VerificationRules) problem() string {
 	}
 }
 
-// methods are those by which this engine can ask.
+// methods are those by which this engine can verify.
 func (r *VerificationRules) methods() []subscription.Verification {
 	all := subscription.Verifications()
 	if r.Origin == "" {

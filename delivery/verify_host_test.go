@@ -57,7 +57,7 @@ func TestChallenges_OfOneHostDoNotDelayOthers(t *testing.T) {
 	last := b.toProve(other.URL, subscription.VerificationEcho)
 	var asked sync.WaitGroup
 
-	got, err := b.engine(nil).ChallengeDue(t.Context(), asked.Go)
+	got, err := b.engine(nil).VerifyDue(t.Context(), asked.Go)
 
 	require.NoError(t, err)
 	require.Equal(t, 2, got)
@@ -85,7 +85,7 @@ func TestChallenges_OfASilentHostLeaveRoom(t *testing.T) {
 	engine := b.engine(nil)
 	var asked sync.WaitGroup
 	look := func() int {
-		got, err := engine.ChallengeDue(t.Context(), asked.Go)
+		got, err := engine.VerifyDue(t.Context(), asked.Go)
 		require.NoError(t, err)
 		return got
 	}
@@ -118,7 +118,7 @@ func TestHostInterval_NoneAsksAHostAtOnce(t *testing.T) {
 	_, err := b.engine(nil).VerifyEndpoint(t.Context(), subs[0].ID)
 	require.NoError(t, err)
 	_, err = b.engine(nil).VerifyEndpoint(t.Context(), subs[1].ID)
-	require.ErrorIs(t, err, delivery.ErrAskedRecently)
+	require.ErrorIs(t, err, delivery.ErrVerificationThrottled)
 	b.cfg.Verification.HostInterval = -1
 	engine := b.engine(nil)
 

@@ -429,7 +429,7 @@ func TestNobodyHasAnEndpointAskedOften(t *testing.T) {
 		b.drain(engine)
 		b.pass(time.Minute) // its host could be asked again
 		_, err := engine.VerifyEndpoint(t.Context(), sub.ID)
-		require.ErrorIs(t, err, delivery.ErrAskedRecently)
+		require.ErrorIs(t, err, delivery.ErrVerificationThrottled)
 	}
 	require.Len(t, p.asked(), 1, "one in an hour for a subscription")
 
@@ -444,7 +444,7 @@ func TestNobodyHasAnEndpointAskedOften(t *testing.T) {
 	}
 	b.drain(engine)
 	_, err := engine.VerifyEndpoint(t.Context(), others[0].ID)
-	require.ErrorIs(t, err, delivery.ErrAskedRecently)
+	require.ErrorIs(t, err, delivery.ErrVerificationThrottled)
 	require.Len(t, p.asked(), 1)
 	b.pass(time.Minute)
 	asked("-1 hour")
@@ -512,7 +512,7 @@ func TestAProofThatWasNotRecordedIsAskedForAgain(t *testing.T) {
 	b.pass(30 * time.Second)
 	b.drain(engine)
 	_, err := engine.VerifyEndpoint(t.Context(), sub.ID)
-	require.ErrorIs(t, err, delivery.ErrAskedRecently)
+	require.ErrorIs(t, err, delivery.ErrVerificationThrottled)
 	require.Len(t, p.asked(), 1, "it may be asking still")
 	b.pass(2 * time.Minute)
 	b.drain(engine)

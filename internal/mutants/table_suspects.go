@@ -60,9 +60,9 @@ var suspecting = []mutant{
 	},
 	{
 		name: "suspect: a challenge that ends its process is asked for ever",
-		file: "delivery/verify.go",
-		decl: "challenge",
-		old:  "c.Tries >= e.cfg.Verification.Schedule.Attempts()+callbacks.MaxEndedRuns",
+		file: "delivery/internal/verify/verifier.go",
+		decl: "verify",
+		old:  "c.Tries >= len(v.cfg.Rules.Schedule.Delays)+1+callbacks.MaxEndedRuns",
 		with: "false",
 		test: "delivery.TestChallenge_EndsItsProcess",
 	},

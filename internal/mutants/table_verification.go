@@ -52,10 +52,10 @@ var verifying = []mutant{
 	},
 	{
 		name: "any 2xx proves",
-		file: "delivery/verify.go",
-		decl: "exchangeProof",
-		old:  "&& !proves(",
-		with: "&& false && !proves(",
+		file: "delivery/internal/verify/verifier.go",
+		decl: "exchange",
+		old:  "&& !sent.provenBy(",
+		with: "&& false && !sent.provenBy(",
 		test: "delivery.TestAnAnswerThatProvesNothingIsSaidSo",
 	},
 	{
@@ -92,10 +92,10 @@ var verifying = []mutant{
 	},
 	{
 		name: "an echo of the request passes for a proof",
-		file: "delivery/challenge.go",
+		file: "delivery/internal/verify/challenge.go",
 		decl: "repeats",
-		old:  "== ChallengeEventType",
-		with: `== ChallengeEventType+"."`,
+		old:  "== EventType",
+		with: `== EventType+"."`,
 		test: "delivery.TestChallenge_AnEchoOfTheBodyProvesNothing",
 	},
 	{

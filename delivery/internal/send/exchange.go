@@ -11,8 +11,8 @@ import (
 	"github.com/riverhook/riverhook/egress"
 )
 
-// HeaderRequestOrigin names the sender of a request (HTTP webhooks for CloudEvents).
-const HeaderRequestOrigin = "Webhook-Request-Origin"
+// headerRequestOrigin names the sender of a request (HTTP webhooks for CloudEvents).
+const headerRequestOrigin = "Webhook-Request-Origin"
 
 // exchange sends the request, with the credentials of its subscription if there are
 // any, and returns the answer. A token that was kept from an earlier request can
@@ -62,7 +62,7 @@ func (r *Requester) post(
 		req.Header = built.Header
 	}
 	if origin := r.Origin; origin != "" {
-		req.Header.Set(HeaderRequestOrigin, origin)
+		req.Header.Set(headerRequestOrigin, origin)
 	}
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)

@@ -1,4 +1,4 @@
-package delivery
+package verify
 
 import (
 	"net/http"
@@ -12,7 +12,15 @@ import (
 
 const aNonce = "5e1f"
 
-func TestAnswersThatProve(t *testing.T) {
+func by(method subscription.Verification) challenge {
+	return challenge{
+		method: method,
+		nonce:  aNonce,
+		origin: "hooks.example.com",
+	}
+}
+
+func TestProvenBy_TellsAnswersApart(t *testing.T) {
 	t.Parallel()
 	header := func(name, value string) http.Header { return http.Header{name: {value}} }
 	for name, a := range map[string]struct {
@@ -29,26 +37,26 @@ func TestAnswersThatProve(t *testing.T) {
 		"each origin":                {subscription.VerificationCloudEvents, header("Webhook-Allowed-Origin", "*"), ""},
 		"the header":                 {subscription.VerificationRESTHooks, header("X-Hook-Secret", aNonce), "no matter"},
 	} {
-		require.True(t, proves(a.method, aNonce, "hooks.example.com", a.header, []byte(a.body)), name)
-		require.False(t, proves("", aNonce, "hooks.example.com", a.header, []byte(a.body)), name)
+		require.True(t, by(a.method).provenBy(a.header, []byte(a.body)), name)
+		require.False(t, by("").provenBy(a.header, []byte(a.body)), name)
 		for _, other := range subscription.Verifications() {
 			if other != a.method && a.header != nil {
-				require.False(t, proves(other, aNonce, "hooks.example.com", a.header, nil), "%s for %s", name, other)
+				require.False(t, by(other).provenBy(a.header, nil), "%s for %s", name, other)
 			}
 		}
 	}
-	require.False(t, proves(subscription.VerificationEcho, aNonce, "", nil, []byte(aNonce)), "an echo is JSON")
-	require.False(t, proves(subscription.VerificationChallenge, aNonce, "", nil, []byte(`["5e1f"]`)))
-	require.False(t, proves(subscription.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f"`)), "cut off")
+	require.False(t, by(subscription.VerificationEcho).provenBy(nil, []byte(aNonce)), "an echo is JSON")
+	require.False(t, by(subscription.VerificationChallenge).provenBy(nil, []byte(`["5e1f"]`)))
+	require.False(t, by(subscription.VerificationChallenge).provenBy(nil, []byte(`{"challenge":"5e1f"`)), "cut off")
 	for _, body := range []string{
 		`{"challenge":"5e1f","type":"riverhook.challenge"}`, ` {"type": "riverhook\u002echallenge", "challenge": "5e1f", "received": true}`,
 	} {
-		require.False(t, proves(subscription.VerificationChallenge, aNonce, "", nil, []byte(body)), "the request again")
+		require.False(t, by(subscription.VerificationChallenge).provenBy(nil, []byte(body)), "the request again")
 	}
-	require.True(t, proves(subscription.VerificationChallenge, aNonce, "", nil, []byte(`{"challenge":"5e1f","type":"reply"}`)))
+	require.True(t, by(subscription.VerificationChallenge).provenBy(nil, []byte(`{"challenge":"5e1f","type":"reply"}`)))
 }
 
-func FuzzNothingProvesWithoutTheNonce(f *testing.F) {
+func FuzzProvenBy_NothingProvesWithoutTheNonce(f *testing.F) {
 	for _, body := range []string{
 		"", aNonce, `{"challenge":"5e1f"}`, `{"echo":"5e1f"}`, `{"challenge":{"challenge":"5e1f"}}`, `{"challenge":null}`, `{"Challenge":"5e1f"}`,
 		`"5e1f"`, "\x00", strings.Repeat("[", 10_001), `{"challenge":"\ud800"}`,
@@ -62,7 +70,7 @@ func FuzzNothingProvesWithoutTheNonce(f *testing.F) {
 			const nonce = "b2c4 that nobody was sent"
 			header := http.Header{headerHookSecret: {value}, headerAllowedOrigin: {value}}
 			if !strings.Contains(body+value, "b2c4") {
-				require.False(t, proves(method, nonce, "", header, []byte(body)))
+				require.False(t, challenge{method: method, nonce: nonce}.provenBy(header, []byte(body)))
 			}
 		}
 	})
