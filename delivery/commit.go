@@ -8,7 +8,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -51,16 +53,26 @@ func (e *Engine) commitExpansions(ctx context.Context, batch []*expansion) ([]co
 				out.Made = append(out.Made, row)
 			}
 		}
-		health := healthBook{}
+		health := record.Health{}
 		for i, ex := range batch {
 			if !outs[i].Stale {
-				health.addUnresolvable(ex.Decisions)
+				addUnresolvable(health, ex.Decisions)
 			}
 		}
-		_, err = health.write(ctx, q)
+		_, err = health.Write(ctx, q)
 		return err
 	})
 	return outs, err
+}
+
+// addUnresolvable counts the decisions whose owner is not known.
+func addUnresolvable(health record.Health, decisions []decide.Decision) {
+	for _, d := range decisions {
+		if d.OwnerUnknown {
+			endpoint := attempt.EndpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}
+			health.AddUnresolvable(endpoint, d.Subscription.Epoch)
+		}
+	}
 }
 
 func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {

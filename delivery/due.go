@@ -48,7 +48,7 @@ func (e *Engine) newDrainer() *drain.Drainer {
 	return &drain.Drainer{
 		Clock:    &e.clock,
 		Dispatch: e.dispatch,
-		Maintain: func(ctx context.Context) error { return e.maintain(ctx, 0) },
+		Maintain: func(ctx context.Context) error { return e.maintainer.Round(ctx, 0) },
 		Process:  e.heart.Process(),
 		Queues:   queues(),
 		Store:    e.store,

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -21,7 +22,9 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/drain"
+	"github.com/riverhook/riverhook/delivery/internal/maintain"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
+	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/delivery/internal/verify"
@@ -56,7 +59,7 @@ type Engine struct {
 	finder    *decide.Finder
 	fault     func(point string)
 	heart     *heartbeat.Heart
-	hooks     *hookCalls
+	hooks     *callbacks.Hooks
 	ids       ids
 	loader    *send.Loader
 	requester *send.Requester
@@ -67,10 +70,12 @@ type Engine struct {
 	random    func() float64
 	resolver  *hierarchy.Resolver
 
-	inFlight *slots.Process
-	limiter  *slots.Limiter
-	probes   *slots.Probes
-	releaser *slots.Releaser
+	inFlight   *slots.Process
+	limiter    *slots.Limiter
+	maintainer *maintain.Maintainer
+	probes     *slots.Probes
+	releaser   *slots.Releaser
+	records    *record.Recorder
 
 	schedules schedules
 	store     *store.Queries
@@ -84,7 +89,6 @@ type Engine struct {
 
 	expansions *batch.Group[*expansion, committed]
 	intents    *batch.Group[uuid.UUID, *intent]
-	records    *batch.Group[*attempt.Transition, recorded]
 	batches    []interface{ Close() } // all of them, and what has others
 
 	mu      sync.Mutex
@@ -99,8 +103,7 @@ type Engine struct {
 
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
-	dueRuns int       // of RunDue, under way where the engine was not started
-	judged  uuid.UUID // the last subscription that was looked at for what was counted against it
+	dueRuns int // of RunDue, under way where the engine was not started
 }
 
 // New makes an engine; Start sets it to work. The pool should allow ten
@@ -126,7 +129,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		inFlight: slots.NewProcess(cfg.MaxInFlight),
 		fanOuts:  slots.NewFanOuts(cfg.MaxInFlight),
 	}
-	e.hooks = newHookCalls()
+	e.hooks = callbacks.NewHooks(cfg.HookTimeout, cfg.Logger)
 	e.heart = heartbeat.New(heartbeat.Config{
 		ID:       cfg.ID,
 		Logger:   cfg.Logger,
@@ -206,9 +209,20 @@ func (e *Engine) makeBatches() {
 	smaller.MaxSize = 300
 	e.intents = newBatch(e, usual, e.loadIntents)
 	e.expansions = newBatch(e, smaller, e.commitExpansions)
-	e.records = newBatch(e, usual, e.recordTransitions)
+	e.records = record.NewRecorder(&record.Config{
+		Batch:   usual,
+		DB:      e.pool,
+		Engine:  e.cfg.ID,
+		Hooks:   recordHooks(e.cfg.Hooks, e.hooks),
+		Log:     e.log,
+		NewID:   e.ids.next,
+		Passing: e.heart.Passing,
+		Schema:  e.cfg.Schema,
+		Timeout: e.cfg.RecordTimeout,
+	})
 	e.releaser = slots.NewReleaser(e.limiter, e.frequent, usual)
-	e.batches = append(e.batches, e.releaser)
+	e.batches = append(e.batches, e.records, e.releaser)
+	e.maintainer = e.newMaintainer()
 	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
 	e.payloads = payloads.New(e.store)
 	e.finder = decide.NewFinder(e.resolver, e.cfg.Tree, usual)
@@ -254,7 +268,7 @@ func (e *Engine) makeSender(schedules *send.Schedules) {
 			TroubleWait: e.clock.TroubleWait,
 		},
 		Random:    e.random,
-		Record:    e.recordMoved,
+		Record:    e.records.Record,
 		Requester: e.requester,
 		Slots: send.Slots{
 			FanOuts:  e.fanOuts,
@@ -277,3 +291,33 @@ func newBatch[In, Out any](e *Engine, cfg batch.Config, flush batch.Flush[In, Ou
 // not deliver: URLs outside its egress policy, unknown dialects and schedules,
 // filters that do not compile.
 func (e *Engine) Subscriptions() *subscription.Store { return e.subs }
+
+// newMaintainer makes what a started engine does about once a second.
+func (e *Engine) newMaintainer() *maintain.Maintainer {
+	return &maintain.Maintainer{
+		Deactivator: &maintain.Deactivator{
+			DB: e.pool,
+			Hooks: maintain.DeactivatorHooks{
+				Deactivated: subscriptionHook("SubscriptionDeactivated", e.cfg.Hooks.SubscriptionDeactivated, e.hooks),
+				Failing:     subscriptionHook("SubscriptionFailing", e.cfg.Hooks.SubscriptionFailing, e.hooks),
+			},
+			Log:    e.log,
+			NewID:  e.ids.next,
+			Rules:  e.cfg.Deactivation,
+			Schema: e.cfg.Schema,
+		},
+		Forget: func() {
+			e.opener.ForgetUnused(e.clock.Now())
+			e.clients.CloseUnused(e.clock.Now())
+			e.limiter.DropUnused(time.Now()) // by the clock of their use
+		},
+		Log:     e.log,
+		MaxHold: e.cfg.MaxHold,
+		Releaser: &maintain.HeldReleaser{
+			Frequent: e.frequent,
+			Slots:    e.releaser,
+			Store:    e.store,
+		},
+		Store: e.frequent,
+	}
+}

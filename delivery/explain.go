@@ -184,7 +184,7 @@ func whySo(row store.ExplainRecordedRow) string {
 			text += ": " + row.Reason
 		}
 		if row.Attempts > 0 {
-			text += fmt.Sprintf(", %s so far", plural(row.Attempts, "failed try", "failed tries"))
+			text += fmt.Sprintf(", %s so far", attempt.Plural(row.Attempts, "failed try", "failed tries"))
 		}
 		if row.Outcome == string(DecisionWaiting) {
 			text += ", tried again at " + clock(row.DueAt)
@@ -199,7 +199,7 @@ func whySo(row store.ExplainRecordedRow) string {
 }
 
 func whereItStands(row store.ExplainRecordedRow) string {
-	attempts := plural(row.Attempts, "attempt", "attempts")
+	attempts := attempt.Plural(row.Attempts, "attempt", "attempts")
 	if row.Attempts > 0 {
 		attempts += ", the last " + row.LastOutcome
 		if row.LastStatus != 0 {
@@ -302,13 +302,6 @@ func quotedList(texts []string) string {
 		quoted[i] = fmt.Sprintf("%q", text)
 	}
 	return strings.Join(quoted, ", ")
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }

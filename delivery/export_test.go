@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/delivery/internal/maintain"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 )
 
@@ -69,7 +70,9 @@ func (e *Engine) VerifyDue(ctx context.Context, spawn func(func())) (int, error)
 }
 
 // Maintain is one round of maintenance, which a started engine does by itself.
-func (e *Engine) Maintain(ctx context.Context) error { return e.maintainOnce(ctx) }
+func (e *Engine) Maintain(ctx context.Context) error {
+	return e.maintainer.Round(ctx, maintain.LostAfter)
+}
 
 // SetClock replaces the clock of the process by which ids are made. It must be called
 // before the first heartbeat.

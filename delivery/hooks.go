@@ -7,6 +7,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/record"
 )
 
 // Hooks are called after a change was committed, while the engine holds no
@@ -84,25 +86,37 @@ type DeliveredEvent struct {
 	ContentType string `json:"content_type,omitempty"`
 }
 
-// deliveredEvent is the argument of the hook DeliveryDelivered.
-func deliveredEvent(tr *attempt.Transition) DeliveredEvent {
-	ev, a := DeliveredEvent{DeliveryEvent: deliveryEvent(tr)}, tr.Attempt.Answer
-	ev.ContentType = a.ContentType
-	ev.Body = a.Body
-	ev.BodyTruncated = a.Truncated
-	return ev
+// recordHooks are the hooks of a Recorder.
+func recordHooks(h Hooks, calls *callbacks.Hooks) (out record.Hooks) {
+	if hook := h.DeliveryDelivered; hook != nil {
+		out.Delivered = func(ctx context.Context, ev record.DeliveryEvent, answer *attempt.Answer) {
+			calls.Call(ctx, "DeliveryDelivered", ev.DeliveryID, func(ctx context.Context) {
+				hook(ctx, DeliveredEvent{
+					DeliveryEvent: DeliveryEvent(ev),
+					Body:          answer.Body,
+					BodyTruncated: answer.Truncated,
+					ContentType:   answer.ContentType,
+				})
+			})
+		}
+	}
+	if hook := h.DeliveryExhausted; hook != nil {
+		out.Exhausted = func(ctx context.Context, ev record.DeliveryEvent) {
+			calls.Call(ctx, "DeliveryExhausted", ev.DeliveryID, func(ctx context.Context) { hook(ctx, DeliveryEvent(ev)) })
+		}
+	}
+	out.Recovered = subscriptionHook("SubscriptionRecovered", h.SubscriptionRecovered, calls)
+	return out
 }
 
-// tellOf calls the hooks for what was recorded.
-func (e *Engine) tellOf(ctx context.Context, tr *attempt.Transition) {
-	if tr.State == attempt.StateDelivered && tr.Attempt.Answer != nil {
-		callHook(ctx, e, "DeliveryDelivered", e.cfg.Hooks.DeliveryDelivered, deliveredEvent(tr), tr.Target.ID)
+// subscriptionHook is the hook of a name for the parts of the engine; nil if there is none.
+func subscriptionHook(
+	name string, hook func(context.Context, SubscriptionEvent), calls *callbacks.Hooks,
+) func(context.Context, record.SubscriptionEvent) {
+	if hook == nil {
+		return nil
 	}
-	if tr.State == attempt.StateExhausted {
-		callHook(ctx, e, "DeliveryExhausted", e.cfg.Hooks.DeliveryExhausted, deliveryEvent(tr), tr.Target.ID)
-	}
-	if tr.Recovered != nil {
-		e.log.InfoContext(ctx, "riverhook: subscription recovered", "subscription", tr.Target.Sub.ID)
-		callHook(ctx, e, "SubscriptionRecovered", e.cfg.Hooks.SubscriptionRecovered, recoveredEvent(tr), tr.Target.Sub.ID)
+	return func(ctx context.Context, ev record.SubscriptionEvent) {
+		calls.Call(ctx, name, ev.SubscriptionID, func(ctx context.Context) { hook(ctx, SubscriptionEvent(ev)) })
 	}
 }

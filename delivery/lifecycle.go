@@ -11,6 +11,10 @@ import (
 	"github.com/riverhook/riverhook/internal/migration"
 )
 
+// writeTimeout bounds what is written about something that has happened, when its job or its
+// caller may be cancelled already.
+const writeTimeout = 30 * time.Second
+
 // Start sets the engine to work and returns at once. It fails with
 // ErrNotMigrated where the database is not migrated. When ctx ends the engine
 // stops as by Stop. An engine can be started once.
@@ -41,14 +45,19 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.started = true
 	e.stop = stop
 	e.loops.Go(func() { e.heart.Run(loopCtx) })
-	e.loops.Go(func() { e.every(loopCtx, e.cfg.MaintenanceInterval, e.maintainOnce) })
+	loop := maintain.Loop{Log: e.log, Outage: e.heart.Outage}
 	e.loops.Go(func() {
-		e.every(loopCtx, e.cfg.MaintenanceInterval, func(ctx context.Context) error {
+		loop.Every(loopCtx, e.cfg.MaintenanceInterval, func(ctx context.Context) error {
+			return e.maintainer.Round(ctx, maintain.LostAfter)
+		})
+	})
+	e.loops.Go(func() {
+		loop.Every(loopCtx, e.cfg.MaintenanceInterval, func(ctx context.Context) error {
 			_, err := e.verifier.VerifyDue(ctx, e.loops.Go)
 			return err
 		})
 	})
-	e.loops.Go(func() { e.every(loopCtx, maintain.PruneInterval, e.newPruner().Round) })
+	e.loops.Go(func() { loop.Every(loopCtx, maintain.PruneInterval, e.newPruner().Round) })
 	if ctx.Done() != nil {
 		go func() {
 			select {
@@ -91,7 +100,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 func (e *Engine) stopOnce(ctx context.Context) error {
 	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
 	defer cancel()
-	defer context.AfterFunc(softCtx, e.hooks.interrupt)()
+	defer context.AfterFunc(softCtx, e.hooks.Interrupt)()
 	if err := e.calls.Stop(ctx); err != nil {
 		e.log.WarnContext(ctx, "riverhook: stop", "error", err)
 	}
@@ -109,7 +118,7 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 		group.Close()
 	}
 	e.clients.Close()
-	if hookErr := e.hooks.close(); hookErr != nil {
+	if hookErr := e.hooks.Close(); hookErr != nil {
 		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", hookErr))
 	}
 	if removeErr := e.heart.Stop(last); removeErr != nil {
@@ -130,18 +139,4 @@ func (e *Engine) Ready() error {
 		return fmt.Errorf("delivery: no heartbeat could be written for %s", age.Round(time.Second))
 	}
 	return nil
-}
-
-// every calls f until ctx ends, with the interval between two calls.
-func (e *Engine) every(ctx context.Context, interval time.Duration, f func(context.Context) error) {
-	for {
-		if err := f(ctx); err != nil && ctx.Err() == nil && !e.heart.Outage(err) {
-			e.log.ErrorContext(ctx, "riverhook: maintenance", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(interval):
-		}
-	}
 }

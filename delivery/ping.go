@@ -191,10 +191,10 @@ func publicAttempt(a *attempt.Attempt, engine string) (*Attempt, error) {
 		Engine:            engine,
 		StartedAt:         a.StartedAt,
 	}
-	if err := json.Unmarshal([]byte(orEmptyObject(a.RequestHeaders)), &out.RequestHeaders); err != nil {
+	if err := json.Unmarshal([]byte(attempt.HeadersOf(a.RequestHeaders)), &out.RequestHeaders); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal([]byte(orEmptyObject(a.ResponseHeaders)), &out.ResponseHeaders); err != nil {
+	if err := json.Unmarshal([]byte(attempt.HeadersOf(a.ResponseHeaders)), &out.ResponseHeaders); err != nil {
 		return nil, err
 	}
 	return out, nil

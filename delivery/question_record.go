@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -46,7 +46,7 @@ func (e *Engine) writeQuestion(ctx context.Context, q *questioning, checked bool
 		err := pgx.BeginTxFunc(ctx, e.pool, store.BoundedTx(), func(tx pgx.Tx) error {
 			return e.insertQuestion(ctx, store.In(tx, e.cfg.Schema), q)
 		})
-		if !isContended(err) || !sleep(ctx, ctx, busyWait) {
+		if !isContended(err) || !record.Sleep(ctx, ctx, record.BusyWait) {
 			return err
 		}
 	}
@@ -69,10 +69,10 @@ func (e *Engine) concludeQuestion(ctx context.Context, q *questioning, err error
 	}
 	for _, d := range q.Decisions {
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
-			e.logTransition(ctx, tr, true)
+			e.records.Log(ctx, tr, true)
 			e.limiter.Recorded(tr)
 			if err == nil {
-				go e.tellOf(ctx, tr) // who asked does not wait for a hook
+				go e.records.CallHooks(ctx, tr) // who asked does not wait for a hook
 			}
 		} else if d.Outcome == decide.OutcomeUnanswered {
 			e.log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", q.Intent.Event.ID),
@@ -115,8 +115,7 @@ func (e *Engine) insertQuestion(ctx context.Context, db *store.Queries, q *quest
 		return err
 	}
 	expanded := &store.CommitExpansionsParams{}
-	ended := &store.RecordAttemptsParams{Engine: e.cfg.ID}
-	health := healthBook{}
+	health := record.Health{}
 	if err := addExpansion(expanded, &q.expansion); err != nil {
 		return err
 	}
@@ -127,33 +126,22 @@ func (e *Engine) insertQuestion(ctx context.Context, db *store.Queries, q *quest
 	if slices.ContainsFunc(made, func(row store.CommitExpansionsRow) bool { return row.Stale }) {
 		return errStaleQuestion
 	}
+	var ended []*attempt.Transition
 	for _, d := range q.Decisions {
 		if tr := q.Asked[d.Subscription.ID]; tr != nil {
-			addTransition(ended, tr)
+			ended = append(ended, tr)
 		}
 	}
-	health.addUnresolvable(q.Decisions)
-	failing := map[uuid.UUID]bool{}
-	if len(ended.Ids) > 0 {
-		rows, err := db.RecordAttempts(ctx, ended)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			failing[row.ID] = row.Failing
-		}
-	}
-	for _, d := range q.Decisions {
-		if tr := q.Asked[d.Subscription.ID]; tr != nil {
-			health.add(tr, failing[tr.Target.ID])
-		}
+	addUnresolvable(health, q.Decisions)
+	if err := e.records.Write(ctx, db, ended, health); err != nil {
+		return err
 	}
 	if erased {
 		if err := db.EraseQuestion(ctx, q.Intent.ID); err != nil {
 			return err
 		}
 	}
-	return e.conclude(ctx, db, health, nil)
+	return e.records.Conclude(ctx, db, health)
 }
 
 // wasErased keeps the resource of a question from being erased while the question is

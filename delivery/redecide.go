@@ -9,6 +9,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -225,8 +226,8 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 	if err := addExpansion(p, ex); err != nil {
 		return nil, err
 	}
-	health := healthBook{}
-	health.addUnresolvable(ex.Decisions)
+	health := record.Health{}
+	addUnresolvable(health, ex.Decisions)
 	var out []store.CommitExpansionsRow
 	err := e.inTx(ctx, true, func(q *store.Queries) error {
 		rows, err := q.CommitRedecisions(ctx, &store.CommitRedecisionsParams{
@@ -261,7 +262,7 @@ func (e *Engine) commitRedecisions(ctx context.Context, ex *expansion) ([]store.
 				Failing:       row.Failing,
 			})
 		}
-		_, err = health.write(ctx, q)
+		_, err = health.Write(ctx, q)
 		return err
 	})
 	return out, err

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/internal/jobs"
 )
 
@@ -114,10 +115,10 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	for e.stalledByOutage(err) && e.heart.AwaitAfter(ctx) {
 		err = e.dispatch(ctx, job)
 	}
-	switch stall, lost := (*callbacks.StallError)(nil), (*unrecordedError)(nil); {
+	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
-	case errors.As(err, &stall) && !errors.As(err, &lost):
+	case callbacks.IsStall(err) && !record.IsUnrecorded(err):
 		e.log.WarnContext(ctx, "riverhook: job waits", "kind", job.Kind, "job", job.ID, "error", err)
 		return river.JobSnooze(stallWait)
 	default:
@@ -151,7 +152,7 @@ func (e *Engine) giveUpExpansion(ctx context.Context, job *rivertype.JobRow, int
 // stalledByOutage is true of the error of a job that can be run again as if nothing
 // had happened, as soon as the database can be written.
 func (e *Engine) stalledByOutage(err error) bool {
-	if lost := (*unrecordedError)(nil); err == nil || errors.As(err, &lost) {
+	if err == nil || record.IsUnrecorded(err) {
 		return false
 	}
 	stall := (*callbacks.StallError)(nil)

@@ -151,11 +151,11 @@ var sending = []mutant{
 	},
 	{
 		name: "two transitions of one delivery are taken for one",
-		file: "delivery/record.go",
-		decl: "recordTransitions",
+		file: "delivery/internal/record/transition.go",
+		decl: "write",
 		old:  "fence{tr.Target.ID, tr.Target.Seq}",
 		with: "fence{tr.Target.ID, 1}",
-		test: "delivery.TestTwoTransitionsOfOneDeliveryInABatchAreToldApart",
+		test: "delivery/internal/record.TestRecorder_TellsTwoTransitionsOfOneDeliveryInABatchApart",
 	},
 
 	// Endpoints: only where one may, and as the owner meant it.

@@ -112,7 +112,7 @@ var recovering = []mutant{
 	},
 	{
 		name: "a stop cuts a hook of maintenance off",
-		file: "delivery/hook_calls.go",
+		file: "delivery/internal/callbacks/hooks.go",
 		decl: "begin",
 		old:  "context.WithoutCancel(ctx)",
 		with: "ctx",
@@ -120,18 +120,18 @@ var recovering = []mutant{
 	},
 	{
 		name: "a stop leaves a hook behind",
-		file: "delivery/hook_calls.go",
-		decl: "close",
+		file: "delivery/internal/callbacks/hooks.go",
+		decl: "Close",
 		old:  "if under == 0 {",
 		with: "if under >= 0 {",
 		test: "delivery.TestStop_InterruptsHooks",
 	},
 	{
 		name: "a hook that has returned looks interrupted",
-		file: "delivery/hook_calls.go",
-		decl: "callHook",
-		old:  "defer e.hooks.end(call)",
-		with: "defer e.hooks.end(call); defer call.cancel(nil)",
+		file: "delivery/internal/callbacks/hooks.go",
+		decl: "Call",
+		old:  "defer h.end(under)",
+		with: "defer h.end(under); defer under.cancel(nil)",
 		test: "delivery.TestHooks_OnlyThoseThatFailAreLogged",
 	},
 	{

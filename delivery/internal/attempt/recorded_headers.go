@@ -116,3 +116,11 @@ func appendJSON(to []byte, s string) []byte {
 	to = append(to, s...)
 	return append(to, '"')
 }
+
+// HeadersOf is recorded headers as JSON, also if none were recorded.
+func HeadersOf(recorded string) string {
+	if recorded == "" {
+		return "{}"
+	}
+	return recorded
+}

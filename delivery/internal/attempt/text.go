@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"unicode"
@@ -40,4 +41,12 @@ func PublicURL(raw string) string {
 		u.RawQuery = "redacted"
 	}
 	return u.String()
+}
+
+// Plural is a number with the noun that fits it.
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

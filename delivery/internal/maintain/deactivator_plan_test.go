@@ -1,4 +1,4 @@
-package delivery
+package maintain
 
 import (
 	"context"
@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
-	"github.com/riverhook/riverhook/seal"
 )
 
 // seen keeps the statement that has a name.
@@ -46,7 +46,7 @@ func (p *plan) touched() float64 {
 	return rows
 }
 
-func TestARoundOfJudgmentsReadsNoMoreThanItLooksAt(t *testing.T) {
+func TestDeactivator_ReadsNoMoreThanItLooksAt(t *testing.T) {
 	t.Parallel()
 	pool, ctx := pgtest.Pool(t), t.Context()
 	for _, statement := range []string{
@@ -66,9 +66,13 @@ func TestARoundOfJudgmentsReadsNoMoreThanItLooksAt(t *testing.T) {
 	traced, err := pgxpool.NewWithConfig(ctx, cfg)
 	require.NoError(t, err)
 	t.Cleanup(traced.Close)
-	e, err := New(traced, &Config{Sealer: seal.Clear()})
-	require.NoError(t, err)
-	_, err = e.deactivateDue(ctx)
+	d := &Deactivator{
+		DB:     traced,
+		Log:    silent,
+		NewID:  uuid.New,
+		Schema: "riverhook",
+	}
+	_, err = d.Run(ctx)
 	require.NoError(t, err)
 
 	for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
@@ -77,7 +81,7 @@ func TestARoundOfJudgmentsReadsNoMoreThanItLooksAt(t *testing.T) {
 		_, err = tx.Exec(ctx, `SELECT set_config('plan_cache_mode', $1, true)`, mode)
 		require.NoError(t, err)
 		var text []byte
-		require.NoError(t, tx.QueryRow(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+statement.sql, e.judged, troubledRows).Scan(&text))
+		require.NoError(t, tx.QueryRow(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+statement.sql, d.last, troubledRows).Scan(&text))
 		require.NoError(t, tx.Rollback(ctx))
 		var plans []struct {
 			Plan plan `json:"Plan"`

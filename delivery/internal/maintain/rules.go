@@ -1,40 +1,19 @@
-package delivery
+package maintain
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
 
-// DeactivationRules say when a subscription is deactivated for its failures.
-type DeactivationRules = subscription.DeactivationRules
-
-var defaultRules = DeactivationRules{
-	Attempts:        10,
-	Exhausted:       50,
-	ExhaustedWindow: time.Hour,
-	Failures:        subscription.NoRule,
-	Unresolvable:    50,
-	Warning:         50,
-	Window:          5 * 24 * time.Hour,
-}
-
-func checkRules(r DeactivationRules) error {
-	if bad, ok := errors.AsType[*subscription.InvalidError](r.Check()); ok {
-		return fmt.Errorf("delivery: config: %s: %s", bad.Field, bad.Reason)
-	}
-	return nil
-}
-
-// tally is what is counted against a subscription in its epoch, by the
-// database's clock.
+// tally is what is counted against a subscription in its epoch, by the clock of the
+// database.
 type tally struct {
 	Failed       int           // attempts in a row
 	FailingFor   time.Duration // since the first of them
-	FailingSince time.Time     // for people
+	FailingSince time.Time     // to be shown
 	Exhausted    int           // deliveries in a row
 	ExhaustedFor time.Duration // since the first of them
 	Unresolvable int
@@ -55,8 +34,8 @@ func tallyOf(row *store.TroubledRow) tally {
 	return t
 }
 
-func rulesOf(row *store.TroubledRow) DeactivationRules {
-	return DeactivationRules{
+func rulesOf(row *store.TroubledRow) subscription.DeactivationRules {
+	return subscription.DeactivationRules{
 		Attempts:        int(row.AttemptsRule),
 		Exhausted:       int(row.ExhaustedRule),
 		Failures:        int(row.FailuresRule),
@@ -67,9 +46,9 @@ func rulesOf(row *store.TroubledRow) DeactivationRules {
 	}
 }
 
-// deactivates says by which of the rules a subscription is to be deactivated; ""
-// is by none.
-func (t *tally) deactivates(r *DeactivationRules) string {
+// deactivates is the reason for which a rule deactivates the subscription; "": no rule
+// does.
+func (t *tally) deactivates(r *subscription.DeactivationRules) string {
 	switch {
 	case t.Gone:
 		return "the endpoint answered 410 Gone"
@@ -80,15 +59,15 @@ func (t *tally) deactivates(r *DeactivationRules) string {
 	case reached(t.Exhausted, r.Exhausted, 1) && t.ExhaustedFor > r.ExhaustedWindow:
 		return t.exhaustions()
 	case reached(t.Unresolvable, r.Unresolvable, 1):
-		return "the owner could not be resolved for " + plural(t.Unresolvable, "intent", "intents")
+		return "the owner could not be resolved for " + attempt.Plural(t.Unresolvable, "intent", "intents")
 	default:
 		return ""
 	}
 }
 
-// warns says why a subscription is on its way to a deactivation; "" is that it is
+// warns is the reason for which the subscription is on its way to a deactivation; "": it is
 // not.
-func (t *tally) warns(r *DeactivationRules) string {
+func (t *tally) warns(r *subscription.DeactivationRules) string {
 	part := float64(r.Warning) / 100
 	switch {
 	case r.Warning == subscription.NoRule:
@@ -103,15 +82,14 @@ func (t *tally) warns(r *DeactivationRules) string {
 }
 
 func (t *tally) failures() string {
-	return plural(t.Failed, "attempt has failed", "attempts in a row have failed")
+	return attempt.Plural(t.Failed, "attempt has failed", "attempts in a row have failed")
 }
 
 func (t *tally) exhaustions() string {
-	return plural(t.Exhausted, "delivery was exhausted", "deliveries in a row were exhausted")
+	return attempt.Plural(t.Exhausted, "delivery was exhausted", "deliveries in a row were exhausted")
 }
 
-// reached is whether n is that part of a count that a rule asks for; where the
-// rule is off it never is.
+// reached is true if n is at least that part of the count of a rule, and the rule is on.
 func reached(n, count int, part float64) bool {
 	return count > 0 && n > 0 && float64(n) >= float64(count)*part
 }
