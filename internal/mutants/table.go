@@ -65,7 +65,7 @@ var sending = []mutant{
 		name: "a delivery goes out although a secret of it does not open",
 		file: "delivery/internal/send/preflight.go",
 		decl: "openSecrets",
-		old:  "return p.notOpened(ctx, in, unopenedSecretReason, err)",
+		old:  "return p.notOpened(ctx, in, signingUnopened, err)",
 		with: "return nil",
 		test: "delivery.TestADeliveryWhoseSecretDoesNotOpenHereWaitsForAProcessThatHasTheKey",
 	},

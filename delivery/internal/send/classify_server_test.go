@@ -411,7 +411,7 @@ func otherName(_ *testing.T, own string) string {
 	return strings.Replace(own, "127.0.0.1", "hooks.example.net", 1)
 }
 
-func TestEachAnswerOfARealServerHasItsOutcome(t *testing.T) {
+func TestClassify_AnswersOfRealServers(t *testing.T) {
 	t.Parallel()
 	for name, tc := range serverRows() {
 		t.Run(name, func(t *testing.T) {

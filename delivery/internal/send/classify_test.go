@@ -24,7 +24,7 @@ import (
 
 var classifyNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func TestAStatusDecidesWhateverBecomesOfTheBodyExceptA2xxThatDoesNotEnd(t *testing.T) {
+func TestClassify_AStatusDecidesWhateverBecomesOfTheBodyExceptA2xxThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	reset := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 
@@ -56,7 +56,7 @@ func TestAStatusDecidesWhateverBecomesOfTheBodyExceptA2xxThatDoesNotEnd(t *testi
 
 // The rows that real servers produce are in classify_server_test.go; here are
 // those that a test cannot bring about at will.
-func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
+func TestClassify_EachErrorHasItsOutcomeAndClass(t *testing.T) {
 	t.Parallel()
 	dial := func(err error) error {
 		return &net.OpError{
@@ -73,6 +73,10 @@ func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
 		}
 	}
 
+	const (
+		unreachable = attempt.OutcomeUnreachable
+		proxyFailed = attempt.OutcomeProxyFailed
+	)
 	private := &egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.0.0.1 is not open: private"}
 	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}
 	for name, tc := range map[string]struct {
@@ -80,48 +84,50 @@ func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
 		outcome attempt.Outcome
 		class   string
 	}{
-		"alert of ours":       {tls.AlertError(40), attempt.OutcomeUnreachable, attempt.ClassTLS},
-		"alert of the peer":   {&net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}, attempt.OutcomeUnreachable, attempt.ClassTLS},
-		"bad record":          {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"alert of ours":       {tls.AlertError(40), unreachable, attempt.ClassTLS},
+		"alert of the peer":   {&net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}, unreachable, attempt.ClassTLS},
+		"bad record":          {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, unreachable, attempt.ClassTLS},
 		"blocked":             {dial(private), attempt.OutcomeBlocked, attempt.ClassBlocked},
 		"blocked, bare":       {fmt.Errorf("guard: %w", egress.ErrBlocked), attempt.OutcomeBlocked, attempt.ClassBlocked},
-		"broken pipe":         {&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}, attempt.OutcomeUnreachable, attempt.ClassReset},
+		"broken pipe":         {&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}, unreachable, attempt.ClassReset},
 		"canceled":            {context.Canceled, attempt.OutcomeInterrupted, attempt.ClassCanceled},
 		"canceled in a dial":  {dial(context.Canceled), attempt.OutcomeInterrupted, attempt.ClassCanceled},
-		"closed by us":        {read(net.ErrClosed), attempt.OutcomeUnreachable, attempt.ClassClosed},
-		"closed idle":         {errors.New("http: server closed idle connection"), attempt.OutcomeUnreachable, attempt.ClassClosed},
+		"closed by us":        {read(net.ErrClosed), unreachable, attempt.ClassClosed},
+		"closed idle":         {errors.New("http: server closed idle connection"), unreachable, attempt.ClassClosed},
 		"deadline":            {context.DeadlineExceeded, attempt.OutcomeTimeout, attempt.ClassTimeout},
-		"expired certificate": {expired, attempt.OutcomeUnreachable, attempt.ClassTLS},
-		"goaway":              {errors.New("http2: server sent GOAWAY and closed the connection"), attempt.OutcomeUnreachable, attempt.ClassClosed},
-		"half an answer":      {io.ErrUnexpectedEOF, attempt.OutcomeUnreachable, attempt.ClassClosed},
-		"local TLS error":     {errors.New("tls: server selected unsupported protocol version 301"), attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"expired certificate": {expired, unreachable, attempt.ClassTLS},
+		"goaway":              {errors.New("http2: server sent GOAWAY and closed the connection"), unreachable, attempt.ClassClosed},
+		"half an answer":      {io.ErrUnexpectedEOF, unreachable, attempt.ClassClosed},
+		"local TLS error":     {errors.New("tls: server selected unsupported protocol version 301"), unreachable, attempt.ClassTLS},
 		"lookup timed out":    {dial(&net.DNSError{Err: "i/o timeout", IsTimeout: true}), attempt.OutcomeTimeout, attempt.ClassDNS},
-		"network unreachable": {dial(os.NewSyscallError("connect", syscall.ENETUNREACH)), attempt.OutcomeUnreachable, attempt.ClassConnect},
-		"no route":            {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), attempt.OutcomeUnreachable, attempt.ClassConnect},
-		"no such host":        {dial(&net.DNSError{Err: "no such host", IsNotFound: true}), attempt.OutcomeUnreachable, attempt.ClassDNS},
+		"network unreachable": {dial(os.NewSyscallError("connect", syscall.ENETUNREACH)), unreachable, attempt.ClassConnect},
+		"no route":            {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), unreachable, attempt.ClassConnect},
+		"no such host":        {dial(&net.DNSError{Err: "no such host", IsNotFound: true}), unreachable, attempt.ClassDNS},
 		"nothing":             {nil, attempt.OutcomeFailed, attempt.ClassProtocol},
-		"proxy":               {&url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}, attempt.OutcomeProxyFailed, attempt.ClassProxy},
-		"proxy, for a token":  {&credentials.TokenError{Err: &url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}}, attempt.OutcomeProxyFailed, attempt.ClassProxy},
-		"token, blocked":      {&credentials.TokenError{Err: dial(private)}, attempt.OutcomeBlocked, attempt.ClassBlocked},
-		"token, canceled":     {&credentials.TokenError{Err: context.Canceled}, attempt.OutcomeInterrupted, attempt.ClassCanceled},
+		"proxy":               {&url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}, proxyFailed, attempt.ClassProxy},
+		"proxy, for a token": {
+			&credentials.TokenError{Err: &url.Error{Op: "Post", Err: &egress.ProxyError{Reason: "what"}}}, proxyFailed, attempt.ClassProxy,
+		},
+		"token, blocked":  {&credentials.TokenError{Err: dial(private)}, attempt.OutcomeBlocked, attempt.ClassBlocked},
+		"token, canceled": {&credentials.TokenError{Err: context.Canceled}, attempt.OutcomeInterrupted, attempt.ClassCanceled},
 		"token, no such host": {
-			&credentials.TokenError{Err: &url.Error{Op: "Post", Err: dial(&net.DNSError{Err: "no such host"})}}, attempt.OutcomeUnreachable, attempt.ClassToken,
+			&credentials.TokenError{Err: &url.Error{Op: "Post", Err: dial(&net.DNSError{Err: "no such host"})}}, unreachable, attempt.ClassToken,
 		},
 		"token, timeout":       {&credentials.TokenError{Err: context.DeadlineExceeded}, attempt.OutcomeTimeout, attempt.ClassToken},
 		"unbuilt":              {ErrNotBuilt, attempt.OutcomeFailed, attempt.ClassProtocol},
-		"ping unanswered":      {errors.New("http2: client connection lost"), attempt.OutcomeUnreachable, attempt.ClassClosed},
-		"reset in a dial":      {dial(os.NewSyscallError("connect", syscall.ECONNRESET)), attempt.OutcomeUnreachable, attempt.ClassReset},
-		"reset stream":         {errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"), attempt.OutcomeUnreachable, attempt.ClassReset},
+		"ping unanswered":      {errors.New("http2: client connection lost"), unreachable, attempt.ClassClosed},
+		"reset in a dial":      {dial(os.NewSyscallError("connect", syscall.ECONNRESET)), unreachable, attempt.ClassReset},
+		"reset stream":         {errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"), unreachable, attempt.ClassReset},
 		"SYN unanswered":       {dial(os.NewSyscallError("connect", syscall.ETIMEDOUT)), attempt.OutcomeTimeout, attempt.ClassConnect},
 		"unknown":              {errors.New("net/http: something new"), attempt.OutcomeFailed, attempt.ClassProtocol},
 		"unknown read error":   {read(errors.New("what")), attempt.OutcomeFailed, attempt.ClassProtocol},
-		"wrong name":           {x509.HostnameError{Host: "a", Certificate: &x509.Certificate{}}, attempt.OutcomeUnreachable, attempt.ClassTLS},
+		"wrong name":           {x509.HostnameError{Host: "a", Certificate: &x509.Certificate{}}, unreachable, attempt.ClassTLS},
 		"retransmission ended": {read(os.NewSyscallError("read", syscall.ETIMEDOUT)), attempt.OutcomeTimeout, attempt.ClassTimeout},
 		"wrapped by the client": {&url.Error{
 			Op:  "Post",
 			URL: "https://h/?s3cret",
 			Err: io.EOF,
-		}, attempt.OutcomeUnreachable, attempt.ClassClosed},
+		}, unreachable, attempt.ClassClosed},
 	} {
 		v := classify(0, nil, tc.err, classifyNow, 0)
 		require.Equal(t, tc.outcome, v.Outcome, name)
@@ -131,7 +137,7 @@ func TestEachErrorHasItsOutcomeAndClass(t *testing.T) {
 	}
 }
 
-func TestADetailTellsNoAddressNoResolverAndNoURL(t *testing.T) {
+func TestClassify_DetailHasNoAddressNoResolverAndNoURL(t *testing.T) {
 	t.Parallel()
 	wrap := func(err error) error {
 		return &url.Error{
@@ -183,14 +189,14 @@ func TestADetailTellsNoAddressNoResolverAndNoURL(t *testing.T) {
 	}
 }
 
-func TestABlockedAttemptSaysMoreToTheOperator(t *testing.T) {
+func TestClassify_TellsTheOperatorWhyAnAttemptWasBlocked(t *testing.T) {
 	t.Parallel()
 	v := classify(0, nil, &egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.9.8.7 is not open: private"}, classifyNow, 0)
 	require.Equal(t, "address not allowed", v.Detail)
 	require.Equal(t, "10.9.8.7 is not open: private", v.Reason)
 }
 
-func TestADetailOfThePeersMakingIsBoundedValidText(t *testing.T) {
+func TestClassify_DetailOfThePeerIsBoundedValidText(t *testing.T) {
 	t.Parallel()
 	v := classify(0, nil, errors.New("malformed "+strings.Repeat("é", 150)+"\xff"), classifyNow, 0)
 	require.LessOrEqual(t, len(v.Detail), maxDetail+len("..."))

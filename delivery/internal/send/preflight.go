@@ -13,10 +13,10 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 )
 
-// What the history says: whose key is missing is for the log.
+// The reasons that are recorded: whose key is missing is for the log.
 const (
-	unopenedSecretReason      = "its signing secret cannot be opened in this process"
-	unopenedCredentialsReason = "its credentials, headers or TLS settings cannot be opened in this process"
+	signingUnopened  = "its signing secret cannot be opened in this process"
+	endpointUnopened = "its credentials, headers or TLS settings cannot be opened in this process"
 )
 
 // Preflight checks before a request whether it may go out now, and opens what it needs.
@@ -76,7 +76,7 @@ func (p *Preflight) openSecrets(ctx context.Context, in *Input) *attempt.Transit
 	case in.NotCalled(err) != nil:
 		return in.NotCalled(err)
 	case err != nil:
-		return p.notOpened(ctx, in, unopenedSecretReason, err)
+		return p.notOpened(ctx, in, signingUnopened, err)
 	}
 	in.Secrets, in.Opened = secrets, true
 	return nil
@@ -95,7 +95,7 @@ func (p *Preflight) openEndpoint(ctx context.Context, in *Input) *attempt.Transi
 	case in.NotCalled(err) != nil:
 		return in.NotCalled(err)
 	}
-	return p.notOpened(ctx, in, unopenedCredentialsReason, err)
+	return p.notOpened(ctx, in, endpointUnopened, err)
 }
 
 // OpenEndpoint opens what the requests to the endpoint of an input carry.

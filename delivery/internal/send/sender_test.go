@@ -86,7 +86,7 @@ func TestSender_SendsNothingThatMayNotGoOut(t *testing.T) {
 		`no dialect "unknown" in this process`:                       func(in *Input) { in.Dialect = "unknown" },
 		`no schedule "unknown" in this process`:                      func(in *Input) { in.Sub.Schedule = "unknown" },
 		`no access checker for resources of kind "" in this process`: func(in *Input) { in.Sub.Operator = false },
-		unopenedSecretReason:                                         func(in *Input) { in.Stored = [][]byte{{1}} },
+		signingUnopened:                                              func(in *Input) { in.Stored = [][]byte{{1}} },
 	} {
 		in := b.input()
 		change(in)
@@ -101,7 +101,8 @@ func TestSender_RecordsAnInterruptedAttemptOfAnEarlierRun(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, 4, answering)
 	in := b.asking(http.StatusOK, "")
-	_, err := b.pool.Exec(t.Context(), `INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, attempt_seq)
+	_, err := b.pool.Exec(t.Context(), `
+		INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, attempt_seq)
 		VALUES ($1, $2, $3, 'plain', '/', 0, 1)`, in.ID, in.IntentID, in.Sub.ID)
 	require.NoError(t, err)
 	require.NoError(t, b.attempt(t.Context(), callbacks.JobRef{JobID: 1, Rerun: true}, in, time.Now()))
@@ -142,7 +143,8 @@ func TestOnce_WaitsForASlotOfTheProcess(t *testing.T) {
 			return nil, dialect.Request{}, nil, err
 		}
 		a = attempt.New(&in.Target, time.Now())
-		return in, in.Bare(http.MethodGet), a, nil
+		built := in.Bare(http.MethodGet)
+		return in, built, a, nil
 	}
 	leave, _ := b.Requester.Process.Acquire(t.Context())
 	done := make(chan error, 1)

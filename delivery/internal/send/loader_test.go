@@ -1,0 +1,106 @@
+package send
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/subscription"
+)
+
+// delivery is a pending delivery to a subscription, in the database, of River job 1.
+func (b *bundle) delivery(sub *subscription.Subscription) uuid.UUID {
+	b.t.Helper()
+	intent, id := uuid.New(), uuid.New()
+	for _, statement := range []string{
+		`INSERT INTO riverhook.intent (id, wire_id, type, site, data, occurred_at) VALUES ($1::uuid, $1::uuid::text, 'a.b', '/', '{}', now())`,
+		`INSERT INTO riverhook.message (intent_id, dialect, content_type, body) VALUES ($1, 'plain', 'application/json', '{}')`,
+	} {
+		_, err := b.pool.Exec(b.t.Context(), statement, intent)
+		require.NoError(b.t, err)
+	}
+	_, err := b.pool.Exec(b.t.Context(), `
+		INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, job_id)
+		VALUES ($1, $2, $3, 'plain', '/', $4, 1)`, id, intent, sub.ID, sub.Epoch)
+	require.NoError(b.t, err)
+	return id
+}
+
+func (b *bundle) subscribe() *subscription.Subscription {
+	b.t.Helper()
+	created, err := b.Subscriptions.Create(b.t.Context(), subscription.Spec{
+		Dialect:     "plain",
+		Events:      []string{"**"},
+		Headers:     map[string]string{"X-Tenant": "acme"},
+		MaxInFlight: 3,
+		Owner:       "acme",
+		Permission:  "read",
+		Schedule:    "twice",
+		Site:        "/",
+		Timeout:     3 * time.Second,
+		URL:         "https://example.com/hooks",
+	})
+	require.NoError(b.t, err)
+	return &created.Subscription
+}
+
+func TestLoader_SubscriptionIsTheSameFromEachSource(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 1, func(http.ResponseWriter, *http.Request) {})
+	sub := b.subscribe()
+	_, err := b.Subscriptions.Pause(t.Context(), sub.ID)
+	require.NoError(t, err)
+	sub, err = b.Subscriptions.Get(t.Context(), sub.ID)
+	require.NoError(t, err)
+	want := Subscription(sub)
+	require.NotEmpty(t, want.Waits)
+
+	in, err := b.Requester.Loader.Load(t.Context(), callbacks.JobRef{JobID: 1}, b.delivery(sub))
+	require.NoError(t, err)
+	defer in.Payloads.Release()
+	require.Equal(t, want, in.Sub)
+	in.Sub = attempt.Subscription{ID: sub.ID}
+	still, err := b.Requester.Loader.Refresh(t.Context(), in)
+	require.NoError(t, err)
+	require.True(t, still)
+	require.Equal(t, want, in.Sub)
+}
+
+func TestLoader_LeavesWhatHasMovedOn(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 1, func(http.ResponseWriter, *http.Request) {})
+	sub := b.subscribe()
+	id, ctx := b.delivery(sub), t.Context()
+	loader := b.Requester.Loader
+	other, err := loader.Load(ctx, callbacks.JobRef{JobID: 2}, id)
+	require.NoError(t, err)
+	require.Nil(t, other, "another job has it")
+
+	in, err := loader.Load(ctx, callbacks.JobRef{JobID: 1}, id)
+	require.NoError(t, err)
+	defer in.Payloads.Release()
+	in.AccessAt = time.Now()
+	require.True(t, loader.isCurrent(ctx, in))
+	loader.RereadAfter = -1
+	require.True(t, loader.isCurrent(ctx, in))
+
+	require.NoError(t, b.Subscriptions.Delete(ctx, sub.ID))
+	require.False(t, loader.isCurrent(ctx, in), "its subscription was deleted")
+	_, err = b.pool.Exec(ctx, `UPDATE riverhook.delivery SET attempt_seq = 1 WHERE id = $1`, id)
+	require.NoError(t, err)
+	still, err := loader.Refresh(ctx, in)
+	require.NoError(t, err)
+	require.False(t, still)
+
+	left, err := loader.Left(ctx, callbacks.JobRef{JobID: 1}, in.IntentID, nil)
+	require.NoError(t, err)
+	require.Equal(t, []uuid.UUID{id}, left)
+	left, err = loader.Left(ctx, callbacks.JobRef{JobID: 1}, in.IntentID, []*Input{in})
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
