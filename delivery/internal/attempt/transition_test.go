@@ -35,7 +35,7 @@ func TestAfter_EachOutcomeHasItsTransition(t *testing.T) {
 		{OutcomeThrottled, 0, 0, StatePending, 1, true},
 		{OutcomeProxyFailed, 1, 0, StateExhausted, 2, false},
 	} {
-		in := &Target{State: StatePending, Attempts: tc.attempts, Interrupted: tc.interrupted}
+		in := &Target{Attempts: tc.attempts, Interrupted: tc.interrupted}
 		a := &Attempt{Outcome: tc.outcome}
 		tr := in.After(a, twice, half)
 		name := fmt.Sprintf("%+v", tc)
