@@ -279,7 +279,7 @@ func TestRunDue_AheadWaitsForNoLock(t *testing.T) {
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer tx.Rollback(context.WithoutCancel(t.Context())) // it was only to lock
-	_, err = b.subs.RotateSecretTx(t.Context(), tx, held.ID, nil)
+	_, err = b.subs.In(tx).RotateSecret(t.Context(), held.ID, nil)
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `UPDATE riverhook.challenged_host SET asked_at = now()`)
 	require.NoError(t, err)

@@ -164,7 +164,7 @@ func TestAQuestionIsNeverSentAgain(t *testing.T) {
 
 	require.ErrorIs(t, engine.Redeliver(t.Context(), id), delivery.ErrQuestion)
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-		require.ErrorIs(t, engine.RedeliverTx(t.Context(), tx, id), delivery.ErrQuestion)
+		require.ErrorIs(t, engine.In(tx).Redeliver(t.Context(), id), delivery.ErrQuestion)
 		return nil
 	}))
 	require.ErrorIs(t, engine.Cancel(t.Context(), id, "late"), delivery.ErrDeliveryEnded)
@@ -180,7 +180,7 @@ func TestAQuestionIsNeverSentAgain(t *testing.T) {
 	require.NoError(t, err)
 	_, err = engine.Ask(t.Context(), mayDelete()) // leaves a decision "inactive"
 	require.NoError(t, err)
-	_, err = b.subs.Activate(t.Context(), sub)
+	_, err = b.subs.Activate(t.Context(), sub, nil)
 	require.NoError(t, err)
 	n, err = engine.Recover(t.Context(), sub, nil)
 	require.NoError(t, err)

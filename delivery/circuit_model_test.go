@@ -125,7 +125,7 @@ func TestCircuit_SendsNothingThatItShouldHold(t *testing.T) {
 			},
 			"work": func(rt *rapid.T) { work(rapid.SampledFrom(engines).Draw(rt, "engine")) },
 			"activate": func(rt *rapid.T) {
-				_, err := b.subs.Activate(t.Context(), sub.ID)
+				_, err := b.subs.Activate(t.Context(), sub.ID, nil)
 				require.NoError(rt, err)
 			},
 			"another URL": func(*rapid.T) { b.moveTo(sub.ID, j.r.URL()+"/"+uuid.NewString()) },

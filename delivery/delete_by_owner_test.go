@@ -55,7 +55,7 @@ func TestWhatIsPendingForARemovedPrincipalEndsCancelled(t *testing.T) {
 
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
-	n, err := b.subs.DeleteByOwnerTx(t.Context(), tx, "ada", nil)
+	n, err := b.subs.In(tx).DeleteByOwner(t.Context(), "ada", nil)
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
 	require.NoError(t, tx.Rollback(t.Context()))
@@ -64,7 +64,7 @@ func TestWhatIsPendingForARemovedPrincipalEndsCancelled(t *testing.T) {
 	b.subscription(pausedID)
 
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-		_, err := b.subs.DeleteByOwnerTx(t.Context(), tx, "ada", nil)
+		_, err := b.subs.In(tx).DeleteByOwner(t.Context(), "ada", nil)
 		return err
 	}))
 	sent := len(failing.Requests())

@@ -65,7 +65,7 @@ func ExampleEngine_Recover() {
 		if attempt.Outcome != delivery.OutcomeDelivered {
 			return 0, fmt.Errorf("the endpoint does not answer yet: %s", attempt.Error)
 		}
-		if _, err := engine.Subscriptions().Activate(ctx, subscription); err != nil {
+		if _, err := engine.Subscriptions().Activate(ctx, subscription, nil); err != nil {
 			return 0, err
 		}
 		return engine.Recover(ctx, subscription, &delivery.RecoverOpts{Since: time.Now().Add(-7 * 24 * time.Hour)})

@@ -180,7 +180,7 @@ func TestAnApplicationThatHoldsADeliveryDelaysNoOther(t *testing.T) {
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer tx.Rollback(context.Background())
-	require.NoError(t, engine.CancelTx(t.Context(), tx, b.deliveries(first)[0].ID, "sent by mistake"))
+	require.NoError(t, engine.In(tx).Cancel(t.Context(), b.deliveries(first)[0].ID, "sent by mistake"))
 
 	b.activate(sub.ID)
 	b.start(engine)
@@ -211,7 +211,7 @@ func TestARecordThatMeetsARowOfTheApplicationDelaysNoOther(t *testing.T) {
 		b.subscribe(r, only(typ))
 		locked[i] = b.enqueue(func(in *outbox.Intent) { in.Type = typ })
 		b.wait(r, 1)
-		require.NoError(t, engine.CancelTx(t.Context(), tx, b.deliveries(locked[i])[0].ID, "perhaps"))
+		require.NoError(t, engine.In(tx).Cancel(t.Context(), b.deliveries(locked[i])[0].ID, "perhaps"))
 	}
 	for _, answer := range answer {
 		answer()

@@ -245,7 +245,7 @@ func TestARedeliveryKeepsThePayloadOrIsRefused(t *testing.T) {
 
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, engine.RedeliverTx(t.Context(), tx, d.ID))
+	require.NoError(t, engine.In(tx).Redeliver(t.Context(), d.ID))
 	require.Zero(t, b.prune(engine))
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Zero(t, b.prune(engine))

@@ -187,7 +187,7 @@ func TestAPausedSubscriptionHoldsManyAndResumesThemInOrder(t *testing.T) {
 	}
 	require.Empty(t, receiver.Requests())
 
-	_, err = b.subs.Activate(ctx, sub.ID)
+	_, err = b.subs.Activate(ctx, sub.ID, nil)
 	require.NoError(t, err)
 	b.drain(engine)
 

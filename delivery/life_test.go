@@ -368,7 +368,7 @@ func TestWhatAPauseHeldBackIsDroppedByChoice(t *testing.T) {
 	b.drain(engine)
 	b.exec(`UPDATE riverhook.delivery SET hold = 'circuit' WHERE id = $1`, b.delivery(circuit, sub.ID).ID)
 
-	b.change(b.subs.ActivateWith(t.Context(), sub.ID, &subscription.ActivateOpts{DropHeld: true}))
+	b.change(b.subs.Activate(t.Context(), sub.ID, &subscription.ActivateOpts{DropHeld: true}))
 	b.drain(engine)
 
 	dropped := b.delivery(held, sub.ID)

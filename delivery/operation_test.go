@@ -327,7 +327,7 @@ func TestTheLifeOfASubscriptionIsKeptInEachQueryExecMode(t *testing.T) {
 			b.pause(subID)
 			held := b.enqueue(nil)
 			b.drain(engine)
-			b.change(b.subs.ActivateWith(t.Context(), subID, &subscription.ActivateOpts{DropHeld: true}))
+			b.change(b.subs.Activate(t.Context(), subID, &subscription.ActivateOpts{DropHeld: true}))
 			require.Equal(t, "cancelled", b.delivery(held, subID).State)
 			n, err := engine.Recover(t.Context(), subID, nil)
 			require.NoError(t, err)

@@ -143,7 +143,7 @@ func TestWithPollOnlyEnginesWorkBehindPgBouncer(t *testing.T) {
 				p.enqueueMany(more)
 				p.wait(receiver, 2+more)
 				p.eventually(func() bool { return p.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'paused'`) == 1+more })
-				_, err = p.subs.Activate(t.Context(), paused.ID)
+				_, err = p.subs.Activate(t.Context(), paused.ID, nil)
 				require.NoError(t, err)
 				p.wait(second, 1+more)
 				p.eventually(func() bool { return p.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'pending'`) == 0 })

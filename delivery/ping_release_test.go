@@ -119,7 +119,7 @@ func TestPingWith_ReleasesNothingElsewhere(t *testing.T) {
 	_, released, err := engine.PingWith(t.Context(), created.ID, release)
 	require.NoError(t, err)
 	require.Zero(t, released, "it was answered 404")
-	_, err = b.subs.Activate(t.Context(), created.ID)
+	_, err = b.subs.Activate(t.Context(), created.ID, nil)
 	require.NoError(t, err)
 
 	sub = created

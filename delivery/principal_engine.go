@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -29,25 +30,29 @@ func (e *Engine) As(principal string, auth access.Authorizer) *PrincipalEngine {
 	return &PrincipalEngine{PrincipalHistory: e.History().As(principal, auth), engine: e}
 }
 
+// In returns what the principal may do in a transaction of the caller's, until that ends.
+// The authorizer is asked while the transaction is open.
+func (p *PrincipalEngine) In(tx pgx.Tx) *Tx {
+	t := p.engine.In(tx)
+	t.principal = p
+	return t
+}
+
+// InSQL is In for a transaction of database/sql, or of a library built on it.
+func (p *PrincipalEngine) InSQL(tx hierarchy.Querier) *Tx {
+	t := p.engine.InSQL(tx)
+	t.principal = p
+	return t
+}
+
 // Redeliver is that of [Engine]. It asks for send.
 func (p *PrincipalEngine) Redeliver(ctx context.Context, delivery uuid.UUID) error {
 	return p.redeliver(ctx, p.engine.store, delivery)
 }
 
-// RedeliverTx is Redeliver in the caller's transaction, in which the authorizer is
-// asked.
-func (p *PrincipalEngine) RedeliverTx(ctx context.Context, tx pgx.Tx, delivery uuid.UUID) error {
-	return p.redeliver(ctx, store.In(tx, p.engine.cfg.Schema), delivery)
-}
-
 // Cancel is that of [Engine]. It asks for send.
 func (p *PrincipalEngine) Cancel(ctx context.Context, delivery uuid.UUID, reason string) error {
 	return p.cancel(ctx, p.engine.store, delivery, reason)
-}
-
-// CancelTx is Cancel in the caller's transaction, in which the authorizer is asked.
-func (p *PrincipalEngine) CancelTx(ctx context.Context, tx pgx.Tx, delivery uuid.UUID, reason string) error {
-	return p.cancel(ctx, store.In(tx, p.engine.cfg.Schema), delivery, reason)
 }
 
 // Recover is that of [Engine]. It asks for send.

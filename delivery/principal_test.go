@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/access"
@@ -91,6 +92,8 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 	ctx := t.Context()
 	down := errors.New("down")
 	inTx := func(do func(tx pgx.Tx) error) error { return pgx.BeginFunc(ctx, b.pool, do) }
+	db := stdlib.OpenDBFromPool(b.pool)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	for name, c := range map[string]struct {
 		verb access.Verb
 		call func(p *delivery.PrincipalEngine, id uuid.UUID, sub uuid.UUID, intent string) error
@@ -102,8 +105,8 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 		"Cancel": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
 			return p.Cancel(ctx, id, "no more")
 		}},
-		"CancelTx": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
-			return inTx(func(tx pgx.Tx) error { return p.CancelTx(ctx, tx, id, "no more") })
+		"In": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			return inTx(func(tx pgx.Tx) error { return p.In(tx).Cancel(ctx, id, "no more") })
 		}},
 		"ConfirmSecret": {access.VerbSecret, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
 			_, err := p.ConfirmSecret(ctx, sub)
@@ -140,8 +143,11 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 		"Redeliver": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
 			return p.Redeliver(ctx, id)
 		}},
-		"RedeliverTx": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
-			return inTx(func(tx pgx.Tx) error { return p.RedeliverTx(ctx, tx, id) })
+		"InSQL": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+			tx, err := db.BeginTx(ctx, nil)
+			require.NoError(t, err)
+			defer tx.Rollback()
+			return errors.Join(p.InSQL(tx).Redeliver(ctx, id), tx.Commit())
 		}},
 		"VerifyEndpoint": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
 			_, err := p.VerifyEndpoint(ctx, sub)
@@ -153,7 +159,7 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 		intent := b.enqueue(nil)
 		b.drain(engine)
 		id := b.delivery(intent, sub.ID).ID
-		if name == "Cancel" || name == "CancelTx" {
+		if name == "Cancel" || name == "In" {
 			require.NoError(t, engine.Redeliver(ctx, id))
 		}
 		if name == "ConfirmSecret" {

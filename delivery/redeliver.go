@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
@@ -70,13 +69,6 @@ func (e *Engine) Redeliver(ctx context.Context, delivery uuid.UUID) error {
 	return e.redeliver(ctx, e.store, delivery)
 }
 
-// RedeliverTx is Redeliver in the caller's transaction: nothing is sent before
-// the commit, and a rollback undoes it. An error of this package's own leaves the
-// transaction usable.
-func (e *Engine) RedeliverTx(ctx context.Context, tx pgx.Tx, delivery uuid.UUID) error {
-	return e.redeliver(ctx, store.In(tx, e.cfg.Schema), delivery)
-}
-
 func (e *Engine) redeliver(ctx context.Context, q *store.Queries, id uuid.UUID) error {
 	rows, err := q.Redeliver(ctx, id)
 	switch {
@@ -118,11 +110,6 @@ func refusal(state string, deleted bool) error {
 // recorded, and changes nothing. The error is ErrNotFound or ErrDeliveryEnded.
 func (e *Engine) Cancel(ctx context.Context, delivery uuid.UUID, reason string) error {
 	return e.cancel(ctx, e.store, delivery, reason)
-}
-
-// CancelTx is Cancel in the caller's transaction.
-func (e *Engine) CancelTx(ctx context.Context, tx pgx.Tx, delivery uuid.UUID, reason string) error {
-	return e.cancel(ctx, store.In(tx, e.cfg.Schema), delivery, reason)
 }
 
 func (e *Engine) cancel(ctx context.Context, q *store.Queries, id uuid.UUID, reason string) error {

@@ -144,7 +144,7 @@ func TestRedeliver_LeavesWhatAPauseHolds(t *testing.T) {
 	b.drain(engine)
 	require.Len(t, r.Requests(), 1)
 
-	_, err = b.subs.ActivateWith(t.Context(), sub.ID, &subscription.ActivateOpts{DropHeld: true})
+	_, err = b.subs.Activate(t.Context(), sub.ID, &subscription.ActivateOpts{DropHeld: true})
 	require.NoError(t, err)
 	require.Equal(t, "cancelled", b.delivery(held, sub.ID).State)
 	require.NoError(t, engine.Redeliver(t.Context(), b.delivery(retried, sub.ID).ID), "a pause did not hold it")
@@ -165,7 +165,7 @@ func TestRedeliver_OpensARoundOfWhatADeactivationLeftPending(t *testing.T) {
 	_, err := b.subs.Deactivate(t.Context(), sub.ID, "moved away")
 	require.NoError(t, err)
 	require.ErrorIs(t, engine.Redeliver(t.Context(), d), delivery.ErrSubscriptionDeactivated)
-	_, err = b.subs.Activate(t.Context(), sub.ID)
+	_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 
 	require.NoError(t, engine.Redeliver(t.Context(), d))

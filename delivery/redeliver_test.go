@@ -168,25 +168,25 @@ func TestARedeliveryBelongsToTheCallersTransaction(t *testing.T) {
 
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, engine.RedeliverTx(t.Context(), tx, d))
-	require.ErrorIs(t, engine.RedeliverTx(t.Context(), tx, d), delivery.ErrDeliveryPending)
+	require.NoError(t, engine.In(tx).Redeliver(t.Context(), d))
+	require.ErrorIs(t, engine.In(tx).Redeliver(t.Context(), d), delivery.ErrDeliveryPending)
 	require.NoError(t, tx.Rollback(t.Context()))
 	b.drain(engine)
 	require.Len(t, receiver.Requests(), 1)
 
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-		require.ErrorIs(t, engine.RedeliverTx(t.Context(), tx, uuid.New()), delivery.ErrNotFound)
-		return engine.RedeliverTx(t.Context(), tx, d)
+		require.ErrorIs(t, engine.In(tx).Redeliver(t.Context(), uuid.New()), delivery.ErrNotFound)
+		return engine.In(tx).Redeliver(t.Context(), d)
 	}))
 	b.drain(engine)
 	require.Len(t, receiver.Requests(), 2)
 
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
-		return engine.RedeliverTx(t.Context(), tx, d)
+		return engine.In(tx).Redeliver(t.Context(), d)
 	}))
 	tx, err = b.pool.Begin(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, engine.CancelTx(t.Context(), tx, d, "not now"))
+	require.NoError(t, engine.In(tx).Cancel(t.Context(), d, "not now"))
 	require.NoError(t, tx.Rollback(t.Context()))
 	b.drain(engine)
 	require.Len(t, receiver.Requests(), 3)
@@ -208,7 +208,7 @@ func TestAPausedSubscriptionHoldsARedelivery(t *testing.T) {
 	b.drain(engine)
 	require.Len(t, receiver.Requests(), 1)
 
-	_, err = b.subs.Activate(t.Context(), sub.ID)
+	_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	b.drain(engine)
 	require.Len(t, receiver.Requests(), 2)
@@ -226,7 +226,7 @@ func TestARedeliveryBelongsToTheEpochInForce(t *testing.T) {
 	b.drain(engine)
 	_, err := b.subs.Deactivate(t.Context(), sub.ID, "moved away")
 	require.NoError(t, err)
-	_, err = b.subs.Activate(t.Context(), sub.ID)
+	_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 
 	require.NoError(t, engine.Redeliver(t.Context(), b.deliveries(id)[0].ID))

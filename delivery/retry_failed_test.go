@@ -185,7 +185,7 @@ func TestRecover_FindsAllThatADeactivationEnded(t *testing.T) {
 	b.drain(engine)
 	require.Equal(t, 9, b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'cancelled'`))
 	require.Zero(t, prune())
-	_, err = b.subs.Activate(t.Context(), sub.ID)
+	_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	b.drain(engine)
 	require.Zero(t, prune())
@@ -210,7 +210,7 @@ func TestRecover_FindsAllThatADeactivationEnded(t *testing.T) {
 		_, err = b.subs.Deactivate(t.Context(), sub.ID, "moved away")
 		require.NoError(t, err)
 		b.drain(engine)
-		_, err = b.subs.Activate(t.Context(), sub.ID)
+		_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 		require.NoError(t, err)
 	}
 	require.Equal(t, 9, prune())
@@ -230,7 +230,7 @@ func TestRecover_TakesWhatADeactivationIsAboutToEnd(t *testing.T) {
 	b.drain(engine)
 	_, err = b.subs.Deactivate(t.Context(), sub.ID, "moved away")
 	require.NoError(t, err)
-	_, err = b.subs.Activate(t.Context(), sub.ID)
+	_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	only := func(state delivery.DeliveryState) *delivery.RecoverOpts {
 		return &delivery.RecoverOpts{States: []delivery.DeliveryState{state}}

@@ -39,7 +39,7 @@ func (b *bundle) requireAllOf(pool *pgxpool.Pool) {
 	})
 	tx, err := pool.Begin(ctx)
 	require.NoError(b.t, err)
-	inTx, err := b.subs.CreateTx(ctx, tx, subscription.Spec{
+	inTx, err := b.subs.In(tx).Create(ctx, subscription.Spec{
 		Name:   "in a transaction",
 		URL:    receiver.URL(),
 		Events: []string{"another.type"},
@@ -70,7 +70,7 @@ func (b *bundle) requireAllOf(pool *pgxpool.Pool) {
 	_, err = b.subs.RotateSecret(ctx, sub.ID, nil)
 	require.NoError(b.t, err)
 	b.change(b.subs.Pause(ctx, sub.ID))
-	b.change(b.subs.Activate(ctx, sub.ID))
+	b.change(b.subs.Activate(ctx, sub.ID, nil))
 	page, err := engine.History().Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: sub.ID})
 	require.NoError(b.t, err)
 	require.Len(b.t, page.Deliveries, 1)

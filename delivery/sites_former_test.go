@@ -108,7 +108,7 @@ func TestFormerPath_IntentRacesTheNewSite(t *testing.T) {
 			return res.ID
 		}
 		earlier = enqueue()
-		_, err := sites.CreateTx(t.Context(), tx, "/acme")
+		_, err := sites.In(tx).Create(t.Context(), "/acme")
 		require.NoError(t, err)
 		within = enqueue()
 		blind = b.enqueue(at("/acme")) // commits before the site is there
@@ -143,7 +143,7 @@ func TestFormerPath_SubscriptionsOfADeletedTenant(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, seen)
 	require.Equal(t, hierarchy.Path("/"), b.subscription(sub.ID).Site)
-	_, err = b.subs.Activate(t.Context(), sub.ID)
+	_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 	require.ErrorIs(t, err, subscription.ErrInvalid)
 	require.ErrorContains(t, err, "Site: was deleted")
 
@@ -156,7 +156,7 @@ func TestFormerPath_SubscriptionsOfADeletedTenant(t *testing.T) {
 
 	_, err = b.subs.Update(t.Context(), sub.ID, subscription.Update{Site: new(hierarchy.Path("/acme"))})
 	require.NoError(t, err)
-	_, err = b.subs.Activate(t.Context(), sub.ID)
+	_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	recovered, err := engine.Recover(t.Context(), sub.ID, nil)
 	require.NoError(t, err)

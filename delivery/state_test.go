@@ -21,7 +21,7 @@ import (
 )
 
 func (b *bundle) pause(id uuid.UUID)    { b.change(b.subs.Pause(b.t.Context(), id)) }
-func (b *bundle) activate(id uuid.UUID) { b.change(b.subs.Activate(b.t.Context(), id)) }
+func (b *bundle) activate(id uuid.UUID) { b.change(b.subs.Activate(b.t.Context(), id, nil)) }
 func (b *bundle) deactivate(id uuid.UUID, reason string) {
 	b.change(b.subs.Deactivate(b.t.Context(), id, reason))
 }

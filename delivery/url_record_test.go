@@ -129,7 +129,7 @@ func TestAnotherURL_KeepsAWaitOfItsOrigin(t *testing.T) {
 	b.drain(engine)
 
 	b.moveTo(sub, from.URL()+"/other")
-	activated, err := b.subs.Activate(t.Context(), sub)
+	activated, err := b.subs.Activate(t.Context(), sub, nil)
 	require.NoError(t, err)
 	require.False(t, activated)
 	b.drain(engine)
@@ -245,7 +245,7 @@ func TestActivate_ClosesACircuitThatFailuresOpened(t *testing.T) {
 	t.Parallel()
 	for name, activate := range map[string]func(b *bundle, sub uuid.UUID){
 		"of a subscription that is active": func(b *bundle, sub uuid.UUID) {
-			changed, err := b.subs.Activate(b.t.Context(), sub)
+			changed, err := b.subs.Activate(b.t.Context(), sub, nil)
 			require.NoError(b.t, err)
 			require.False(b.t, changed)
 			require.Equal(b.t, 5, b.health(b.engine(nil), sub).FailedAttempts, "nothing else changes")
@@ -279,7 +279,7 @@ func TestActivate_KeepsAWaitThatTheEndpointHasAskedFor(t *testing.T) {
 	t.Parallel()
 	for name, again := range map[string]func(b *bundle, sub uuid.UUID){
 		"of a subscription that is active": func(b *bundle, sub uuid.UUID) {
-			_, err := b.subs.Activate(b.t.Context(), sub)
+			_, err := b.subs.Activate(b.t.Context(), sub, nil)
 			require.NoError(b.t, err)
 		},
 		"of one that is paused": func(b *bundle, sub uuid.UUID) { b.pause(sub); b.activate(sub) },

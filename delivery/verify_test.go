@@ -181,7 +181,7 @@ func TestWhatHappensBeforeTheProofIsInactive(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.subs.Update(t.Context(), sub.ID, subscription.Update{URL: new(p.URL + "/other")})
 	require.NoError(t, err)
-	_, err = b.subs.Activate(t.Context(), sub.ID)
+	_, err = b.subs.Activate(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	require.ErrorIs(t, engine.Redeliver(t.Context(), b.delivery(id, sub.ID).ID), delivery.ErrSubscriptionUnverified)
 	_, err = engine.Recover(t.Context(), sub.ID, nil)
@@ -481,7 +481,7 @@ func TestOneThatIsPausedOrDeactivatedIsAskedWhenItIsActivated(t *testing.T) {
 		}
 		id := b.enqueue(nil)
 		b.drain(engine)
-		_, err := b.subs.Activate(t.Context(), sub.ID)
+		_, err := b.subs.Activate(t.Context(), sub.ID, nil)
 		require.NoError(t, err)
 		require.Equal(t, subscription.StatePendingVerification, b.subscription(sub.ID).State, name)
 		b.drain(engine)

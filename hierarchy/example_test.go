@@ -26,13 +26,13 @@ func ExamplePath_Ancestors() {
 }
 
 // An office and its site are renamed together.
-func ExampleSites_RenameTx() {
+func ExampleSites_In() {
 	rename := func(ctx context.Context, pool *pgxpool.Pool, sites *hierarchy.Sites) error {
 		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, `UPDATE office SET slug = 'weather' WHERE slug = 'nws'`); err != nil {
 				return err
 			}
-			_, err := sites.RenameTx(ctx, tx, "/noaa/nws", "weather")
+			_, err := sites.In(tx).Rename(ctx, "/noaa/nws", "weather")
 			return err
 		})
 	}

@@ -1,6 +1,8 @@
 package hierarchy
 
-import "github.com/jackc/pgx/v5/pgxpool"
+import (
+	"github.com/jackc/pgx/v5/pgxpool"
+)
 
 // Parts for the tests of the package.
 var (
@@ -9,4 +11,4 @@ var (
 )
 
 // Pool is the pool of the sites.
-func (s *Sites) Pool() *pgxpool.Pool { return s.pool }
+func (s *Sites) Pool() *pgxpool.Pool { return s.scope.Pool() }

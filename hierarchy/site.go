@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/internal/text"
+	"github.com/riverhook/riverhook/internal/txn"
 )
 
 // Site is a node of the tree as it is now.
@@ -53,13 +54,12 @@ func (c SitesConfig) validate() error {
 // tenant's because that has the path now. Aliases of the sites that come back with a
 // site to where it was go on.
 //
-// Each method has a form that ends in Tx and works in the caller's transaction;
-// an error of this package's own leaves that usable. Changes wait for one another
-// until their transactions end, so that no two of them can make a cycle. For the
+// Each change is a transaction of its own; [Sites.In] returns the sites in a transaction of
+// the caller's. Changes wait for one another until their transactions end, so that no two of them can make a cycle. For the
 // same reason they need READ COMMITTED, Postgres's default ([ErrIsolation]).
 type Sites struct {
-	cfg  SitesConfig
-	pool *pgxpool.Pool
+	cfg   SitesConfig
+	scope txn.Scope
 }
 
 // NewSites returns the sites of a database. cfg may be nil.
@@ -74,7 +74,7 @@ func NewSites(pool *pgxpool.Pool, cfg *SitesConfig) (*Sites, error) {
 	if pool == nil {
 		return nil, failed("new sites", errNoPool)
 	}
-	return &Sites{cfg: c, pool: pool}, nil
+	return &Sites{cfg: c, scope: txn.Of(pool)}, nil
 }
 
 // Create adds a site. Its parent must be there ([ErrNotFound]) and its path free
@@ -82,25 +82,13 @@ func NewSites(pool *pgxpool.Pool, cfg *SitesConfig) (*Sites, error) {
 // Subscriptions of deleted sites at the path or below it are none of the new site's:
 // they move to the parent, where they stay deactivated.
 func (s *Sites) Create(ctx context.Context, p Path) (*Site, error) {
-	return inTx(ctx, s.pool, "create site", func(tx pgx.Tx) (*Site, error) { return s.create(ctx, tx, p) })
-}
-
-// CreateTx is Create in the caller's transaction.
-func (s *Sites) CreateTx(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
-	site, err := s.create(ctx, tx, p)
-	return outcome("create site", site, err)
+	return s.run(ctx, "create site", func(tx pgx.Tx) (*Site, error) { return s.create(ctx, tx, p) })
 }
 
 // Get returns the site that has a path now, or [ErrNotFound]. [Sites.Ancestors]
 // follows aliases.
 func (s *Sites) Get(ctx context.Context, p Path) (*Site, error) {
-	site, err := s.get(ctx, s.pool, p)
-	return outcome("get site", site, err)
-}
-
-// GetTx is Get in the caller's transaction.
-func (s *Sites) GetTx(ctx context.Context, tx pgx.Tx, p Path) (*Site, error) {
-	site, err := s.get(ctx, tx, p)
+	site, err := s.get(ctx, s.db(), p)
 	return outcome("get site", site, err)
 }
 

@@ -24,12 +24,8 @@ type DeleteSiteOpts struct {
 // Subscriptions at the site and below it are deactivated with the reason "site
 // deleted", and are activated again only after an update gave them a site. Errors: [ErrNotFound], [ErrRootSite], [ErrSiteHasChildren].
 func (s *Sites) Delete(ctx context.Context, p Path, opts *DeleteSiteOpts) error {
-	return failed("delete site", pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return s.remove(ctx, tx, p, opts) }))
-}
-
-// DeleteTx is Delete in the caller's transaction.
-func (s *Sites) DeleteTx(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteOpts) error {
-	return failed("delete site", s.remove(ctx, tx, p, opts))
+	_, err := s.run(ctx, "delete site", func(tx pgx.Tx) (*Site, error) { return nil, s.remove(ctx, tx, p, opts) })
+	return err
 }
 
 func (s *Sites) remove(ctx context.Context, tx pgx.Tx, p Path, opts *DeleteSiteOpts) error {

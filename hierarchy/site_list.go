@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
@@ -66,13 +64,7 @@ func (o SiteListOpts) validate() error {
 
 // List returns a page of sites, in the order of the bytes of their paths.
 func (s *Sites) List(ctx context.Context, opts *SiteListOpts) (*SitePage, error) {
-	page, err := s.list(ctx, s.pool, opts)
-	return outcome("list sites", page, err)
-}
-
-// ListTx is List in the caller's transaction.
-func (s *Sites) ListTx(ctx context.Context, tx pgx.Tx, opts *SiteListOpts) (*SitePage, error) {
-	page, err := s.list(ctx, tx, opts)
+	page, err := s.list(ctx, s.db(), opts)
 	return outcome("list sites", page, err)
 }
 

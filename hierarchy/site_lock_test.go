@@ -26,7 +26,7 @@ func TestMove_WaitsWithoutKeepingOthersWaiting(t *testing.T) {
 	require.NoError(t, err)
 	slow := specAt("/a")
 	slow.Owner = "slow"
-	_, err = subs.CreateTx(t.Context(), tx, slow)
+	_, err = subs.In(tx).Create(t.Context(), slow)
 	require.NoError(t, err)
 	moved := make(chan error, 1)
 	go func() {
@@ -41,7 +41,7 @@ func TestMove_WaitsWithoutKeepingOthersWaiting(t *testing.T) {
 		_, err = subs.Create(ctx, specAt("/c"))
 		require.NoError(t, err)
 	}
-	_, err = subs.Activate(ctx, paused)
+	_, err = subs.Activate(ctx, paused, nil)
 	require.NoError(t, err)
 	require.Empty(t, moved, "it still waits")
 	require.NoError(t, tx.Commit(t.Context()))
@@ -66,13 +66,13 @@ func TestMove_ADeadlockIsFound(t *testing.T) {
 		require.NoError(t, err)
 		spec := specAt(site)
 		spec.Owner = "of" + string(site)
-		_, err = subs.CreateTx(t.Context(), tx, spec)
+		_, err = subs.In(tx).Create(t.Context(), spec)
 		require.NoError(t, err)
 		txs[site] = tx
 	}
 	for site, tx := range txs {
 		go func() {
-			_, err := sites.MoveTx(t.Context(), tx, site, "/c")
+			_, err := sites.In(tx).Move(t.Context(), site, "/c")
 			if err != nil {
 				_ = tx.Rollback(t.Context())
 			} else {
@@ -99,7 +99,7 @@ func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
 	for _, setting := range []string{"lock_timeout", "statement_timeout"} {
 		slow, err := pool.Begin(t.Context())
 		require.NoError(t, err)
-		_, err = subs.CreateTx(t.Context(), slow, specAt("/a"))
+		_, err = subs.In(slow).Create(t.Context(), specAt("/a"))
 		require.NoError(t, err)
 		tx, err := pool.Begin(t.Context())
 		require.NoError(t, err)
@@ -109,7 +109,7 @@ func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
 			require.NoError(t, tx.QueryRow(t.Context(), "SELECT current_setting($1)", setting).Scan(&value))
 			return value
 		}
-		_, err = sites.MoveTx(t.Context(), tx, "/a", "/b")
+		_, err = sites.In(tx).Move(t.Context(), "/a", "/b")
 		var pgErr *pgconn.PgError
 		require.ErrorAs(t, err, &pgErr)
 		require.Equal(t, "55P03", pgErr.Code)
@@ -119,7 +119,7 @@ func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
 
 		moved := make(chan error, 1)
 		go func() {
-			_, err := sites.MoveTx(t.Context(), tx, "/a", "/b")
+			_, err := sites.In(tx).Move(t.Context(), "/a", "/b")
 			moved <- err
 		}()
 		pgtest.RequireWaiting(t, pool, 1)
@@ -135,7 +135,7 @@ func TestMove_LeavesWhenItsContextIsDone(t *testing.T) {
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/b")
 	pgtest.RolledBack(t, pool, func(tx pgx.Tx) {
-		_, err := newSubscriptions(t, pool).CreateTx(t.Context(), tx, specAt("/a"))
+		_, err := newSubscriptions(t, pool).In(tx).Create(t.Context(), specAt("/a"))
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
@@ -153,7 +153,7 @@ func TestAncestorsTx_KeepsTheSitesWhereTheyAre(t *testing.T) {
 	subs := newSubscriptions(t, pool)
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
-	chain, err := sites.AncestorsTx(t.Context(), tx, "/acme/sales/desk")
+	chain, err := sites.In(tx).Ancestors(t.Context(), "/acme/sales/desk")
 	require.NoError(t, err)
 	require.Equal(t, []hierarchy.Path{"/acme/sales", "/acme", "/"}, chain)
 	renamed := make(chan error, 1)
@@ -162,7 +162,7 @@ func TestAncestorsTx_KeepsTheSitesWhereTheyAre(t *testing.T) {
 		renamed <- err
 	}()
 	pgtest.RequireWaiting(t, pool, 1)
-	created, err := subs.CreateTx(t.Context(), tx, specAt(chain[0]))
+	created, err := subs.In(tx).Create(t.Context(), specAt(chain[0]))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(t.Context()))
 	require.NoError(t, <-renamed)

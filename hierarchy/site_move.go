@@ -19,24 +19,12 @@ import (
 // new parent has a child of that name, [ErrInvalidPath] when a path below would
 // become too long.
 func (s *Sites) Move(ctx context.Context, p, newParent Path) (*Site, error) {
-	return inTx(ctx, s.pool, "move site", func(tx pgx.Tx) (*Site, error) { return s.move(ctx, tx, p, newParent, lastSegment(p)) })
-}
-
-// MoveTx is Move in the caller's transaction.
-func (s *Sites) MoveTx(ctx context.Context, tx pgx.Tx, p, newParent Path) (*Site, error) {
-	site, err := s.move(ctx, tx, p, newParent, lastSegment(p))
-	return outcome("move site", site, err)
+	return s.run(ctx, "move site", func(tx pgx.Tx) (*Site, error) { return s.move(ctx, tx, p, newParent, lastSegment(p)) })
 }
 
 // Rename gives a site another last segment, in all else like Move.
 func (s *Sites) Rename(ctx context.Context, p Path, newSegment string) (*Site, error) {
-	return inTx(ctx, s.pool, "rename site", func(tx pgx.Tx) (*Site, error) { return s.move(ctx, tx, p, p.Parent(), newSegment) })
-}
-
-// RenameTx is Rename in the caller's transaction.
-func (s *Sites) RenameTx(ctx context.Context, tx pgx.Tx, p Path, newSegment string) (*Site, error) {
-	site, err := s.move(ctx, tx, p, p.Parent(), newSegment)
-	return outcome("rename site", site, err)
+	return s.run(ctx, "rename site", func(tx pgx.Tx) (*Site, error) { return s.move(ctx, tx, p, p.Parent(), newSegment) })
 }
 
 func (s *Sites) move(ctx context.Context, tx pgx.Tx, p, newParent Path, segment string) (*Site, error) {

@@ -280,7 +280,7 @@ func TestASubscriptionIsNotPlacedAtAFormerPath(t *testing.T) {
 	errs := map[string]error{}
 	_, errs[`"/c" is a former path; it leads to "/d" now`] = subs.Create(ctx, specAt("/c"))
 	_, errs[`"/a/b" is a former path; it leads to "/a" now`] = subs.Create(ctx, specAt("/a/b"))
-	_, errs[`"/a/b" is a former path;`] = subs.Activate(ctx, sub.ID)
+	_, errs[`"/a/b" is a former path;`] = subs.Activate(ctx, sub.ID, nil)
 	_, errs[`"/c" is a former path;`] = subs.Update(ctx, other.ID, subscription.Update{Site: new(hierarchy.Path("/c"))})
 	for why, err := range errs {
 		require.ErrorIs(t, err, subscription.ErrInvalid)
@@ -288,7 +288,7 @@ func TestASubscriptionIsNotPlacedAtAFormerPath(t *testing.T) {
 	}
 	_, err = subs.Update(ctx, sub.ID, subscription.Update{Site: new(hierarchy.Path("/a"))})
 	require.NoError(t, err)
-	changed, err := subs.Activate(ctx, sub.ID)
+	changed, err := subs.Activate(ctx, sub.ID, nil)
 	require.NoError(t, err)
 	require.True(t, changed)
 
@@ -344,21 +344,21 @@ func TestARollbackUndoesChangesOfSites(t *testing.T) {
 	sub := subscribeAt(t, subs, "/a/b")
 	ctx := t.Context()
 	pgtest.RolledBack(t, pool, func(tx pgx.Tx) {
-		_, err := sites.CreateTx(ctx, tx, "/a/b/n")
+		_, err := sites.In(tx).Create(ctx, "/a/b/n")
 		require.NoError(t, err)
-		_, err = sites.MoveTx(ctx, tx, "/a/b", "/c")
+		_, err = sites.In(tx).Move(ctx, "/a/b", "/c")
 		require.NoError(t, err)
-		_, err = sites.RenameTx(ctx, tx, "/c", "d")
+		_, err = sites.In(tx).Rename(ctx, "/c", "d")
 		require.NoError(t, err)
-		_, err = sites.GetTx(ctx, tx, "/d/b/n")
+		_, err = sites.In(tx).Get(ctx, "/d/b/n")
 		require.NoError(t, err)
-		chain, err := sites.AncestorsTx(ctx, tx, "/a/b/n")
+		chain, err := sites.In(tx).Ancestors(ctx, "/a/b/n")
 		require.NoError(t, err)
 		require.Equal(t, hierarchy.Path("/d/b/n").Ancestors(), chain)
-		list, err := listedSites(sites.ListTx(ctx, tx, &hierarchy.SiteListOpts{Under: "/d"}))
+		list, err := listedSites(sites.In(tx).List(ctx, &hierarchy.SiteListOpts{Under: "/d"}))
 		require.NoError(t, err)
 		require.Len(t, list, 3)
-		require.NoError(t, sites.DeleteTx(ctx, tx, "/d", &hierarchy.DeleteSiteOpts{Recursive: true}))
+		require.NoError(t, sites.In(tx).Delete(ctx, "/d", &hierarchy.DeleteSiteOpts{Recursive: true}))
 	})
 	require.Equal(t, []hierarchy.Path{"/", "/a", "/a/b", "/c"}, sitePaths(t, sites))
 	requireAncestors(t, sites, "/a/b", "/a/b", "/a", "/")
@@ -402,17 +402,17 @@ func TestSitesAreNotChangedOnAnOldSnapshot(t *testing.T) {
 		tx, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: level})
 		require.NoError(t, err)
 		for what, change := range map[string]func() error{
-			"create": func() error { _, err := sites.CreateTx(ctx, tx, "/b"); return err },
-			"delete": func() error { return sites.DeleteTx(ctx, tx, "/a", nil) },
-			"rename": func() error { _, err := sites.RenameTx(ctx, tx, "/a", "b"); return err },
+			"create": func() error { _, err := sites.In(tx).Create(ctx, "/b"); return err },
+			"delete": func() error { return sites.In(tx).Delete(ctx, "/a", nil) },
+			"rename": func() error { _, err := sites.In(tx).Rename(ctx, "/a", "b"); return err },
 		} {
 			require.ErrorIs(t, change(), hierarchy.ErrIsolation, what)
 		}
-		_, err = sites.GetTx(ctx, tx, "/a")
+		_, err = sites.In(tx).Get(ctx, "/a")
 		require.NoError(t, err)
 		_, err = sites.Rename(ctx, "/a", "b")
 		require.NoError(t, err)
-		_, err = subs.CreateTx(ctx, tx, specAt("/a")) // there, on this snapshot
+		_, err = subs.In(tx).Create(ctx, specAt("/a")) // there, on this snapshot
 		var pgErr *pgconn.PgError
 		require.ErrorAs(t, err, &pgErr)
 		require.Equal(t, "40001", pgErr.Code)

@@ -4,10 +4,7 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/riverhook/riverhook/internal/sitetree"
-	"github.com/riverhook/riverhook/internal/store"
 )
 
 var (
@@ -19,7 +16,7 @@ var (
 // followed. A path that is neither a site nor such an alias has the ancestors of the
 // nearest path above it that is.
 func (s *Sites) Ancestors(ctx context.Context, p Path) ([]Path, error) {
-	chains, err := s.ancestors(ctx, s.pool, []Path{p})
+	chains, err := s.ancestors(ctx, []Path{p})
 	if err != nil {
 		return nil, failed("find ancestors", err)
 	}
@@ -28,37 +25,28 @@ func (s *Sites) Ancestors(ctx context.Context, p Path) ([]Path, error) {
 
 // AncestorsMany implements [BatchTree] by one statement.
 func (s *Sites) AncestorsMany(ctx context.Context, paths []Path) ([][]Path, error) {
-	chains, err := s.ancestors(ctx, s.pool, paths)
+	chains, err := s.ancestors(ctx, paths)
 	return outcome("find ancestors", chains, err)
-}
-
-// AncestorsTx is Ancestors as the caller's transaction sees the sites. It keeps them
-// where they are until the transaction ends: what is created at one of them is created
-// at that site, and not at another one that has got its path meanwhile.
-func (s *Sites) AncestorsTx(ctx context.Context, tx pgx.Tx, p Path) ([]Path, error) {
-	if err := s.in(tx).ShareSites(ctx); err != nil {
-		return nil, failed("find ancestors", err)
-	}
-	chains, err := s.ancestors(ctx, tx, []Path{p})
-	if err != nil {
-		return nil, failed("find ancestors", err)
-	}
-	return chains[0], nil
 }
 
 // Version implements [VersionedTree], for trees that are made of a Sites: a [Resolver]
 // reads a Sites itself in one snapshot with the subscriptions.
 func (s *Sites) Version(ctx context.Context) (string, error) {
-	version, err := s.in(s.pool).TreeVersion(ctx)
+	version, err := s.in(s.db()).TreeVersion(ctx)
 	return outcome("find the version", strconv.FormatInt(version, 10), err)
 }
 
-func (s *Sites) ancestors(ctx context.Context, db store.DBTX, paths []Path) ([][]Path, error) {
+func (s *Sites) ancestors(ctx context.Context, paths []Path) ([][]Path, error) {
+	if s.scope.IsTx() {
+		if err := s.in(s.db()).ShareSites(ctx); err != nil {
+			return nil, err
+		}
+	}
 	list := make([]sitetree.Asked, len(paths))
 	for i, p := range paths {
 		list[i].Path = p
 	}
-	found, err := sitetree.Chains(ctx, s.in(db), list)
+	found, err := sitetree.Chains(ctx, s.in(s.db()), list)
 	chains := make([][]Path, len(found))
 	for i, c := range found {
 		chains[i] = c.Sites

@@ -2,36 +2,54 @@ package hierarchy
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/txn"
 )
 
-// readCommitted is what each statement here is written for, whatever the
-// database's default is.
-var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
-
-// inTx runs fn in a transaction of its own and commits it if there is no error.
-func inTx[T any](ctx context.Context, pool *pgxpool.Pool, action string, fn func(pgx.Tx) (T, error)) (T, error) {
-	var result T
-	err := pgx.BeginTxFunc(ctx, pool, readCommitted, func(tx pgx.Tx) error {
-		var err error
-		result, err = fn(tx)
-		return err
-	})
-	return outcome(action, result, err)
+// Querier is what Riverhook uses of a transaction of database/sql. *sql.Tx is one, and so
+// are the transactions of what is built on it: sqlx.Tx, bun.Tx, the ConnPool of a GORM
+// statement within a transaction (also with PrepareStmt) and the transactions of ent's SQL
+// driver. The interface will not grow.
+//
+// It must be in a transaction, because otherwise what is written would be committed
+// whatever becomes of the data. A pool is refused: what has a method BeginTx and no Commit,
+// such as *sql.DB, what embeds one, the ConnPool of a GORM handle outside of a transaction,
+// and ent's driver. A *sql.Conn is accepted; the caller must have begun a transaction on it.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// inTxOr runs fn in the caller's transaction or, if that is nil, in one of its own.
-func inTxOr[T any](ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, action string, fn func(pgx.Tx) (T, error)) (T, error) {
-	if tx == nil {
-		return inTx(ctx, pool, action, fn)
-	}
-	result, err := fn(tx)
-	return outcome(action, result, err)
+// In returns the same sites in a transaction of the caller's, until that ends. What its
+// methods change is visible to others after the commit, and a rollback undoes it. An error
+// of this package's own leaves the transaction usable. Ancestors keeps the sites where they
+// are until the transaction ends: what is created at one of them is created at that site,
+// and not at another one that has got its path meanwhile.
+func (s *Sites) In(tx pgx.Tx) *Sites {
+	in := *s
+	in.scope = s.scope.In(tx)
+	return &in
+}
+
+// InSQL is In for a transaction of database/sql, or of a library built on it.
+func (s *Sites) InSQL(tx Querier) *Sites {
+	in := *s
+	in.scope = s.scope.InSQL(tx)
+	return &in
+}
+
+// db runs single statements.
+func (s *Sites) db() store.DBTX { return s.scope.DB() }
+
+// run runs fn in the transaction of the sites, or in one of its own.
+func (s *Sites) run(ctx context.Context, action string, fn func(tx pgx.Tx) (*Site, error)) (*Site, error) {
+	site, err := txn.Run(ctx, s.scope, fn)
+	return outcome(action, site, err)
 }
 
 // outcome is where an error gets the package's prefix, once.

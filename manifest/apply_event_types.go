@@ -52,12 +52,12 @@ func (r *application) register(ctx context.Context) error {
 	for i, t := range r.m.eventTypes {
 		all[i] = t.typ
 	}
-	err := r.types.RegisterTx(ctx, r.tx, all...)
+	err := r.types.In(r.tx).Register(ctx, all...)
 	if !errors.Is(err, outbox.ErrInvalidEventType) {
 		return err
 	}
 	for i, t := range r.m.eventTypes {
-		if err := r.types.RegisterTx(ctx, r.tx, all[i]); err != nil {
+		if err := r.types.In(r.tx).Register(ctx, all[i]); err != nil {
 			if err := r.refused(t.field, err); err != nil {
 				return err
 			}
@@ -73,11 +73,11 @@ func (r *application) archive(ctx context.Context, before map[string]*outbox.Eve
 		if archived := known && old.ArchivedAt != nil; t.archived == nil || *t.archived == archived {
 			continue
 		}
-		change := r.types.UnarchiveTx
+		change := r.types.Unarchive
 		if *t.archived {
-			change = r.types.ArchiveTx
+			change = r.types.Archive
 		}
-		if err := change(ctx, r.tx, t.typ.Name); err != nil {
+		if err := change(ctx, t.typ.Name); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (r *application) registered(ctx context.Context) (map[string]*outbox.EventT
 	all := map[string]*outbox.EventType{}
 	opts := outbox.ListEventTypesOpts{IncludeArchived: true, Limit: pageOfTypes}
 	for {
-		page, err := r.types.ListTx(ctx, r.tx, &opts)
+		page, err := r.types.In(r.tx).List(ctx, &opts)
 		if err != nil {
 			return nil, err
 		}

@@ -34,7 +34,7 @@ func (r *application) applySites(ctx context.Context) error {
 		}
 		if !ok {
 			c.Action = ActionAdded
-			if _, err := r.sites.CreateTx(ctx, r.tx, s.path); err != nil {
+			if _, err := r.sites.In(r.tx).Create(ctx, s.path); err != nil {
 				if err := r.refused(s.field, err); err != nil {
 					return err
 				}

@@ -45,7 +45,7 @@ func (r *application) applySubscriptions(ctx context.Context) error {
 }
 
 func (r *application) create(ctx context.Context, s *subscriptionEntry) (*Change, error) {
-	created, err := r.subs.CreateTx(ctx, r.tx, s.spec)
+	created, err := r.subs.In(r.tx).Create(ctx, s.spec)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (r *application) keep(ctx context.Context, s *subscriptionEntry, row store.
 		Key:    s.key,
 		ID:     row.ID,
 	}
-	u, err := r.subs.DiffTx(ctx, r.tx, row.ID, s.spec)
+	u, err := r.subs.In(r.tx).Diff(ctx, row.ID, s.spec)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +98,14 @@ func (r *application) change(
 ) (bool, error) {
 	rotated := false
 	if len(given(u)) > 0 {
-		_, err := r.subs.UpdateTx(ctx, r.tx, id, u)
+		_, err := r.subs.In(r.tx).Update(ctx, id, u)
 		var invalid *subscription.InvalidError
 		if errors.As(err, &invalid) && invalid.Field == "Dialect" {
 			var refused error
 			if rotated, refused = r.rotate(ctx, id, spec); refused != nil || !rotated {
 				return false, err
 			}
-			_, err = r.subs.UpdateTx(ctx, r.tx, id, u)
+			_, err = r.subs.In(r.tx).Update(ctx, id, u)
 		}
 		if err != nil || rotated {
 			return rotated, err
@@ -118,11 +118,11 @@ func (r *application) reactivate(ctx context.Context, s *subscriptionEntry, row 
 	switch {
 	case row.State == string(subscription.StateDeactivated) && row.StateReason == r.reason():
 		c.Action = ActionReactivated
-		if _, err := r.subs.ActivateTx(ctx, r.tx, row.ID); err != nil {
+		if _, err := r.subs.In(r.tx).Activate(ctx, row.ID, nil); err != nil {
 			return err
 		}
 		if s.spec.Paused {
-			_, err := r.subs.PauseTx(ctx, r.tx, row.ID)
+			_, err := r.subs.In(r.tx).Pause(ctx, row.ID)
 			return err
 		}
 	case row.State == string(subscription.StateDeactivated):
@@ -140,13 +140,13 @@ func (r *application) rotate(ctx context.Context, id uuid.UUID, spec subscriptio
 	if err != nil || same {
 		return false, err
 	}
-	_, err = r.subs.RotateSecretTx(ctx, r.tx, id, &subscription.RotateOpts{Secret: spec.Secret, SecretKind: spec.SecretKind})
+	_, err = r.subs.In(r.tx).RotateSecret(ctx, id, &subscription.RotateOpts{Secret: spec.Secret, SecretKind: spec.SecretKind})
 	return true, err
 }
 
 func (r *application) sameSecret(ctx context.Context, id uuid.UUID, spec subscription.Spec) (bool, error) {
 	if !spec.Secret.IsZero() {
-		secrets, err := r.subs.SecretsTx(ctx, r.tx, id)
+		secrets, err := r.subs.In(r.tx).Secrets(ctx, id)
 		if err != nil {
 			return false, err
 		}
@@ -155,7 +155,7 @@ func (r *application) sameSecret(ctx context.Context, id uuid.UUID, spec subscri
 	if spec.SecretKind == "" {
 		return true, nil
 	}
-	infos, err := r.subs.ListSecretsTx(ctx, r.tx, id)
+	infos, err := r.subs.In(r.tx).ListSecrets(ctx, id)
 	newest := slices.IndexFunc(infos, func(info subscription.SecretInfo) bool { return !info.Pending })
 	return newest >= 0 && infos[newest].Kind == spec.SecretKind, err
 }
@@ -168,7 +168,7 @@ func (r *application) deactivate(
 		if _, ok := gone[row.ManifestKey]; !ok {
 			continue
 		}
-		stopped, err := r.subs.DeactivateTx(ctx, r.tx, row.ID, r.reason())
+		stopped, err := r.subs.In(r.tx).Deactivate(ctx, row.ID, r.reason())
 		if err != nil {
 			return err
 		}

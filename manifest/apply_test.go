@@ -197,7 +197,7 @@ func TestWhatOthersDecidedAboutTheStateStays(t *testing.T) {
 	require.Equal(t, "410 Gone", b.subscription("default", "crm").StateReason)
 	require.Equal(t, 0, b.apply(one("    name: a\n"), nil).Count(ActionReactivated), "nor did the manifest deactivate it")
 
-	_, err = b.subs.Activate(ctx, id)
+	_, err = b.subs.Activate(ctx, id, nil)
 	require.NoError(t, err)
 	require.False(t, b.apply(one("    name: a\n"), nil).Changed())
 	require.Equal(t, 1, b.apply("{}", nil).Count(ActionDeactivated))
@@ -460,7 +460,7 @@ func TestASiteThatAnotherCreatesMeanwhileIsThere(t *testing.T) {
 	tx, err := b.pool.Begin(ctx)
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	_, err = sites.CreateTx(ctx, tx, "/a")
+	_, err = sites.In(tx).Create(ctx, "/a")
 	require.NoError(t, err)
 	applied := make(chan *Plan, 1)
 	m := parse(t, "sites: [/a, /a/b]", nil)

@@ -102,7 +102,7 @@ func (b *bundle) byHand(rt *rapid.T, m model, manifest string) {
 	var err error
 	switch rapid.SampledFrom([]string{"nothing", "activate", "deactivate", "delete", "pause", "rename"}).Draw(rt, "hand") {
 	case "activate":
-		_, err = b.subs.Activate(ctx, id)
+		_, err = b.subs.Activate(ctx, id, nil)
 		k.state, k.reason = subscription.StateActive, ""
 	case "deactivate":
 		if _, err = b.subs.Deactivate(ctx, id, "hand"); k.state != subscription.StateDeactivated {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/txn"
 )
 
 // EnqueueSQL is [Client.Enqueue] for a transaction of database/sql, or of a library
@@ -19,8 +20,8 @@ func (c *Client) EnqueueManySQL(ctx context.Context, tx Querier, in []Intent) ([
 	if err != nil || len(records) == 0 {
 		return nil, err
 	}
-	if err := checkQuerier(tx); err != nil {
-		return nil, fmt.Errorf("outbox: enqueue: the transaction %w", err)
+	if err := txn.CheckQuerier(tx); err != nil {
+		return nil, fmt.Errorf("outbox: enqueue: %w", err)
 	}
 	rows, err := c.enqueueSQL(ctx, tx, records, notify)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/txn"
 )
 
 // Erased says how many rows Erase has emptied.
@@ -61,8 +62,8 @@ func (c *Client) Erase(ctx context.Context, tx pgx.Tx, r access.Resource) (Erase
 
 // EraseSQL is [Client.Erase] for a transaction of database/sql.
 func (c *Client) EraseSQL(ctx context.Context, tx Querier, r access.Resource) (Erased, error) {
-	if err := checkQuerier(tx); err != nil {
-		return Erased{}, fmt.Errorf("outbox: erase: the transaction %w", err)
+	if err := txn.CheckQuerier(tx); err != nil {
+		return Erased{}, fmt.Errorf("outbox: erase: %w", err)
 	}
 	if err := checkErase(r); err != nil {
 		return Erased{}, err

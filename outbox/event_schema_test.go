@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/txn"
 )
 
 const personSchema = `{
@@ -89,20 +91,20 @@ func TestEventSchemas(t *testing.T) {
 		b := setup(t)
 		types := eventTypes(t, b)
 		require.NoError(t, types.Register(t.Context(), versioned("a.b", personSchema)))
-		err := types.RegisterTx(t.Context(), b.tx, EventType{Name: "new.one"}, versioned("a.b", "true"))
+		err := types.In(b.tx).Register(t.Context(), EventType{Name: "new.one"}, versioned("a.b", "true"))
 		require.ErrorIs(t, err, ErrInvalidEventType)
 		require.ErrorContains(t, err, "Schemas: version 1: is registered with another schema")
 		other := versioned("a.b", personSchema)
 		other.Schemas[0].Draft = Draft7
-		require.ErrorIs(t, types.RegisterTx(t.Context(), b.tx, other), ErrInvalidEventType)
-		all, err := listed(types.ListTx(t.Context(), b.tx, nil))
+		require.ErrorIs(t, types.In(b.tx).Register(t.Context(), other), ErrInvalidEventType)
+		all, err := listed(types.In(b.tx).List(t.Context(), nil))
 		require.NoError(t, err)
 		require.Len(t, all, 1)
 
 		example := versioned("a.b", personSchema)
 		example.Schemas[0].Example = json.RawMessage(`{"email": "a@example.com"}`)
-		require.NoError(t, types.RegisterTx(t.Context(), b.tx, example))
-		got, err := types.GetTx(t.Context(), b.tx, "a.b")
+		require.NoError(t, types.In(b.tx).Register(t.Context(), example))
+		got, err := types.In(b.tx).Get(t.Context(), "a.b")
 		require.NoError(t, err)
 		require.JSONEq(t, `{"email": "a@example.com"}`, string(got.Schemas[0].Example))
 	})
@@ -169,7 +171,7 @@ func TestEventSchemas(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		types := eventTypes(t, b)
-		require.NoError(t, types.RegisterTx(t.Context(), b.tx, versioned("a.b", "true")))
+		require.NoError(t, types.In(b.tx).Register(t.Context(), versioned("a.b", "true")))
 		done := make(chan error, 1)
 		go func() { done <- types.Register(t.Context(), versioned("a.b", "false")) }()
 		waitForLock(t, b.pool, 1)
@@ -203,11 +205,11 @@ func TestAnArchivedType(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []EventType{second}, all)
 
-		require.NoError(t, types.UnarchiveTx(t.Context(), b.tx, "a.b"))
-		got, err := types.GetTx(t.Context(), b.tx, "a.b")
+		require.NoError(t, types.In(b.tx).Unarchive(t.Context(), "a.b"))
+		got, err := types.In(b.tx).Get(t.Context(), "a.b")
 		require.NoError(t, err)
 		require.Nil(t, got.ArchivedAt)
-		require.NoError(t, types.ArchiveTx(t.Context(), b.tx, "a.b"))
+		require.NoError(t, types.In(b.tx).Archive(t.Context(), "a.b"))
 		require.NoError(t, b.tx.Commit(t.Context()))
 		require.NoError(t, types.Unarchive(t.Context(), "a.b"))
 		got, err = types.Get(t.Context(), "a.b")
@@ -220,10 +222,10 @@ func TestAnArchivedType(t *testing.T) {
 		b := setup(t)
 		types := eventTypes(t, b)
 		for _, name := range []string{"a.b", "\x00", "\xff"} {
-			require.ErrorIs(t, types.ArchiveTx(t.Context(), b.tx, name), ErrNotFound)
-			require.ErrorIs(t, types.UnarchiveTx(t.Context(), b.tx, name), ErrNotFound)
+			require.ErrorIs(t, types.In(b.tx).Archive(t.Context(), name), ErrNotFound)
+			require.ErrorIs(t, types.In(b.tx).Unarchive(t.Context(), name), ErrNotFound)
 		}
-		nowhere := &EventTypes{pool: b.pool, schema: "nowhere"}
+		nowhere := &EventTypes{scope: txn.Of(b.pool), schema: "nowhere"}
 		require.ErrorContains(t, nowhere.Archive(t.Context(), "a.b"), "outbox: archive event type: ")
 	})
 
@@ -231,13 +233,13 @@ func TestAnArchivedType(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		types := eventTypes(t, b)
-		require.NoError(t, types.RegisterTx(t.Context(), b.tx, EventType{Name: "a.b"}))
-		require.NoError(t, types.ArchiveTx(t.Context(), b.tx, "a.b"))
+		require.NoError(t, types.In(b.tx).Register(t.Context(), EventType{Name: "a.b"}))
+		require.NoError(t, types.In(b.tx).Archive(t.Context(), "a.b"))
 		savepoint := begin(t, b.tx)
 		_, err := savepoint.Exec(t.Context(), "SELECT riverhook.enqueue('a.b', '1')")
 		require.ErrorContains(t, err, `riverhook: intent: Type: "a.b" is archived (SQLSTATE 22023)`)
 		require.NoError(t, savepoint.Rollback(t.Context()))
-		require.NoError(t, types.UnarchiveTx(t.Context(), b.tx, "a.b"))
+		require.NoError(t, types.In(b.tx).Unarchive(t.Context(), "a.b"))
 		_, err = b.tx.Exec(t.Context(), "SELECT riverhook.enqueue('a.b', '1'), riverhook.enqueue('not.registered', '1')")
 		require.NoError(t, err)
 		require.Equal(t, [3]int{2, 2, 2}, count(t, b.tx))

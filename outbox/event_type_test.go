@@ -51,19 +51,19 @@ func TestEventTypes(t *testing.T) {
 				Description: "Another.",
 				Extends:     []string{"user.changed"},
 			}))
-		second, err := types.GetTx(t.Context(), b.tx, "user.created")
+		second, err := types.In(b.tx).Get(t.Context(), "user.created")
 		require.NoError(t, err)
 		require.Equal(t, "Another.", second.Description)
 		require.Equal(t, []string{"user.changed"}, second.Extends)
 		require.Empty(t, first.Payloads)
 		second.Payloads = KeepHash
 		require.NoError(t, types.Register(t.Context(), second))
-		second, err = types.GetTx(t.Context(), b.tx, "user.created")
+		second, err = types.In(b.tx).Get(t.Context(), "user.created")
 		require.NoError(t, err)
 		require.Equal(t, KeepHash, second.Payloads)
 		second.PayloadAge = time.Hour
 		require.NoError(t, types.Register(t.Context(), second))
-		second, err = types.GetTx(t.Context(), b.tx, "user.created")
+		second, err = types.In(b.tx).Get(t.Context(), "user.created")
 		require.NoError(t, err)
 		require.Equal(t, time.Hour, second.PayloadAge)
 		require.Equal(t, first.CreatedAt, second.CreatedAt)
@@ -72,7 +72,7 @@ func TestEventTypes(t *testing.T) {
 		all, err := listed(types.List(t.Context(), nil))
 		require.NoError(t, err)
 		require.Len(t, all, 2)
-		page, err := types.ListTx(t.Context(), b.tx, &ListEventTypesOpts{Limit: 1})
+		page, err := types.In(b.tx).List(t.Context(), &ListEventTypesOpts{Limit: 1})
 		require.NoError(t, err)
 		require.Equal(t, []EventType{second}, page.EventTypes)
 		page, err = types.List(t.Context(), &ListEventTypesOpts{Cursor: page.Next, Limit: 1})
@@ -119,10 +119,10 @@ func TestEventTypes(t *testing.T) {
 	t.Run("in the caller's transaction they go with it", func(t *testing.T) {
 		t.Parallel()
 		b, types := setupTypes(t)
-		require.NoError(t, types.RegisterTx(t.Context(), b.tx, EventType{Name: "a.a"}))
-		err := types.RegisterTx(t.Context(), b.tx, EventType{Name: "b.b"}, EventType{Name: "c.c", Extends: []string{"c.c"}})
+		require.NoError(t, types.In(b.tx).Register(t.Context(), EventType{Name: "a.a"}))
+		err := types.In(b.tx).Register(t.Context(), EventType{Name: "b.b"}, EventType{Name: "c.c", Extends: []string{"c.c"}})
 		require.ErrorIs(t, err, ErrInvalidEventType)
-		all, err := listed(types.ListTx(t.Context(), b.tx, nil))
+		all, err := listed(types.In(b.tx).List(t.Context(), nil))
 		require.NoError(t, err)
 		require.Len(t, all, 1)
 		require.NoError(t, b.tx.Rollback(t.Context()))
@@ -133,7 +133,7 @@ func TestEventTypes(t *testing.T) {
 	t.Run("two processes that register at once do not lose what the other wrote", func(t *testing.T) {
 		t.Parallel()
 		b, types := setupTypes(t)
-		require.NoError(t, types.RegisterTx(t.Context(), b.tx, EventType{Name: "a.a", Extends: []string{"b.b"}}))
+		require.NoError(t, types.In(b.tx).Register(t.Context(), EventType{Name: "a.a", Extends: []string{"b.b"}}))
 		done := make(chan error, 1)
 		go func() { done <- types.Register(t.Context(), EventType{Name: "b.b", Extends: []string{"c.c"}}) }()
 		waitForLock(t, b.pool, 1)
@@ -209,7 +209,7 @@ func TestEventTypes(t *testing.T) {
 		require.ErrorContains(t, err, "outbox: get event type: ")
 		_, err = types.List(t.Context(), nil)
 		require.ErrorContains(t, err, "outbox: list event types: ")
-		require.ErrorContains(t, types.RegisterTx(t.Context(), b.tx, EventType{Name: "a.a"}), "outbox: register event types: ")
+		require.ErrorContains(t, types.In(b.tx).Register(t.Context(), EventType{Name: "a.a"}), "outbox: register event types: ")
 	})
 }
 

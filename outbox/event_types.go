@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/txn"
 )
 
 const (
@@ -45,11 +46,12 @@ type EventTypePage struct {
 	Next string `json:"next,omitempty"`
 }
 
-// EventTypes is the store of event types. It is safe for concurrent use.
+// EventTypes is the store of event types. It is safe for concurrent use. Each change is a
+// transaction of its own; [EventTypes.In] returns the store in a transaction of the caller's.
 type EventTypes struct {
-	pool     *pgxpool.Pool
 	registry *registry // of the client that gave it out; nil is none
 	schema   string
+	scope    txn.Scope
 }
 
 // NewEventTypes returns the store in the database of pool. A nil cfg is the
@@ -66,17 +68,29 @@ func NewEventTypes(pool *pgxpool.Pool, cfg *EventTypesConfig) (*EventTypes, erro
 	if pool == nil {
 		return nil, errors.New("outbox: event types: the pool is nil")
 	}
-	return &EventTypes{pool: pool, schema: schema}, nil
+	return &EventTypes{schema: schema, scope: txn.Of(pool)}, nil
+}
+
+// In returns the same store in a transaction of the caller's, until that ends. Register needs
+// READ COMMITTED there, so that it sees what others have registered; others that register
+// wait for the end of the transaction if something changes. An error of this package's own
+// leaves the transaction usable, and nothing of the call remains.
+func (e *EventTypes) In(tx pgx.Tx) *EventTypes {
+	in := *e
+	in.scope = e.scope.In(tx)
+	return &in
+}
+
+// InSQL is In for a transaction of database/sql, or of a library built on it.
+func (e *EventTypes) InSQL(tx Querier) *EventTypes {
+	in := *e
+	in.scope = e.scope.InSQL(tx)
+	return &in
 }
 
 // Get returns the type of this name, archived or not, or [ErrNotFound].
 func (e *EventTypes) Get(ctx context.Context, name string) (EventType, error) {
-	return e.get(ctx, e.pool, name)
-}
-
-// GetTx is Get in the caller's transaction.
-func (e *EventTypes) GetTx(ctx context.Context, tx pgx.Tx, name string) (EventType, error) {
-	return e.get(ctx, tx, name)
+	return e.get(ctx, e.scope.DB(), name)
 }
 
 func (e *EventTypes) get(ctx context.Context, db store.DBTX, name string) (EventType, error) {
@@ -101,12 +115,7 @@ func (e *EventTypes) get(ctx context.Context, db store.DBTX, name string) (Event
 // List returns a page of the registered types that are not archived, in the order of
 // their names' bytes. A nil opts is the zero ListEventTypesOpts.
 func (e *EventTypes) List(ctx context.Context, opts *ListEventTypesOpts) (*EventTypePage, error) {
-	return e.list(ctx, e.pool, opts)
-}
-
-// ListTx is List in the caller's transaction.
-func (e *EventTypes) ListTx(ctx context.Context, tx pgx.Tx, opts *ListEventTypesOpts) (*EventTypePage, error) {
-	return e.list(ctx, tx, opts)
+	return e.list(ctx, e.scope.DB(), opts)
 }
 
 func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTypesOpts) (*EventTypePage, error) {
@@ -149,9 +158,7 @@ func (e *EventTypes) list(ctx context.Context, db store.DBTX, opts *ListEventTyp
 // Where nothing changes Register only reads, so a program can register its types
 // whenever it starts. The error is [ErrInvalidEventType] where a type is refused.
 func (e *EventTypes) Register(ctx context.Context, types ...EventType) error {
-	err := pgx.BeginTxFunc(ctx, e.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		return e.register(ctx, tx, types)
-	})
+	_, err := txn.Run(ctx, e.scope, func(tx pgx.Tx) (struct{}, error) { return struct{}{}, e.register(ctx, tx, types) })
 	e.changed()
 	if err != nil && !errors.Is(err, ErrInvalidEventType) {
 		return fmt.Errorf("outbox: register event types: %w", err)
@@ -159,23 +166,12 @@ func (e *EventTypes) Register(ctx context.Context, types ...EventType) error {
 	return err
 }
 
-// changed says that something is, or may be, other than it was.
+// changed says that something is, or may be, other than it was; in a transaction of the
+// caller's it is not before the commit.
 func (e *EventTypes) changed() {
-	if e.registry != nil {
+	if e.registry != nil && !e.scope.IsTx() {
 		e.registry.forget()
 	}
-}
-
-// RegisterTx is Register in the caller's transaction, which must be of READ
-// COMMITTED, so that it sees what others have registered. Where something
-// changes, other transactions that register wait for its end. After [ErrInvalidEventType]
-// the transaction is usable, and nothing of the call remains.
-func (e *EventTypes) RegisterTx(ctx context.Context, tx pgx.Tx, types ...EventType) error {
-	err := e.register(ctx, tx, types)
-	if err != nil && !errors.Is(err, ErrInvalidEventType) {
-		return fmt.Errorf("outbox: register event types: %w", err)
-	}
-	return err
 }
 
 func (e *EventTypes) register(ctx context.Context, tx pgx.Tx, types []EventType) error {

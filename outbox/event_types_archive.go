@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -14,23 +12,13 @@ import (
 // it is. The error is [ErrNotFound] where no such type is registered.
 func (e *EventTypes) Archive(ctx context.Context, name string) error {
 	defer e.changed()
-	return e.archive(ctx, e.pool, name)
-}
-
-// ArchiveTx is Archive in the caller's transaction.
-func (e *EventTypes) ArchiveTx(ctx context.Context, tx pgx.Tx, name string) error {
-	return e.archive(ctx, tx, name)
+	return e.archive(ctx, e.scope.DB(), name)
 }
 
 // Unarchive takes a type into use again. The error is as that of Archive.
 func (e *EventTypes) Unarchive(ctx context.Context, name string) error {
 	defer e.changed()
-	return e.unarchive(ctx, e.pool, name)
-}
-
-// UnarchiveTx is Unarchive in the caller's transaction.
-func (e *EventTypes) UnarchiveTx(ctx context.Context, tx pgx.Tx, name string) error {
-	return e.unarchive(ctx, tx, name)
+	return e.unarchive(ctx, e.scope.DB(), name)
 }
 
 func (e *EventTypes) archive(ctx context.Context, db store.DBTX, name string) error {

@@ -122,11 +122,11 @@ func TestAfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
 	types, err := NewEventTypes(b.pool, nil)
 	require.NoError(t, err)
 	for name, text := range hostile.Impossible() {
-		_, err := types.GetTx(t.Context(), b.tx, text)
+		_, err := types.In(b.tx).Get(t.Context(), text)
 		require.ErrorIs(t, err, ErrNotFound, name)
-		_, err = types.ListTx(t.Context(), b.tx, &ListEventTypesOpts{Cursor: cursor.EventTypes.OfText(text)})
+		_, err = types.In(b.tx).List(t.Context(), &ListEventTypesOpts{Cursor: cursor.EventTypes.OfText(text)})
 		require.ErrorContains(t, err, "Cursor", name)
-		err = types.RegisterTx(t.Context(), b.tx, EventType{Name: "a.b", Description: text})
+		err = types.In(b.tx).Register(t.Context(), EventType{Name: "a.b", Description: text})
 		require.ErrorIs(t, err, ErrInvalidEventType, name)
 		require.ErrorContains(t, err, "Description", name)
 	}

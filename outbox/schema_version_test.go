@@ -102,9 +102,9 @@ func TestWhatSQLKnowsOfEventTypes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	types := eventTypes(t, b)
-	require.NoError(t, types.RegisterTx(t.Context(), b.tx,
+	require.NoError(t, types.In(b.tx).Register(t.Context(),
 		versioned("a.b", personSchema), EventType{Name: "no.schema"}, EventType{Name: "old.type"}))
-	require.NoError(t, types.ArchiveTx(t.Context(), b.tx, "old.type"))
+	require.NoError(t, types.In(b.tx).Archive(t.Context(), "old.type"))
 	for call, reason := range map[string]string{
 		`'old.type', '1'`:                                            `Type: "old.type" is archived`,
 		`'old.type', '1', strict => true`:                            `Type: "old.type" is archived`,

@@ -211,12 +211,12 @@ func TestCredentialsRollBackWithTheirTransaction(t *testing.T) {
 	for _, mode := range pgtest.ExecModes() {
 		tx, err := pgtest.PoolIn(t, pool, mode).Begin(ctx)
 		require.NoError(t, err)
-		sub, err := subs.UpdateTx(ctx, tx, created.ID, Update{Credentials: &Credentials{Bearer: "s3cret"}})
+		sub, err := subs.In(tx).Update(ctx, created.ID, Update{Credentials: &Credentials{Bearer: "s3cret"}})
 		require.NoError(t, err)
 		require.Equal(t, CredentialsBearer, sub.Credentials)
 		spec := specAt("/")
 		spec.Credentials = Credentials{Bearer: "s3cret"}
-		_, err = subs.CreateTx(ctx, tx, spec)
+		_, err = subs.In(tx).Create(ctx, spec)
 		require.NoError(t, err)
 		require.NoError(t, tx.Rollback(ctx))
 	}

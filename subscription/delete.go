@@ -14,15 +14,7 @@ import (
 // stays in the history. Its pending deliveries end cancelled. A second time is
 // an [ErrNotFound].
 func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
-	_, err := inTx(ctx, s.pool, "delete subscription", func(tx pgx.Tx) (struct{}, error) {
-		return struct{}{}, s.remove(ctx, tx, id)
-	})
-	return err
-}
-
-// DeleteTx is Delete in the caller's transaction.
-func (s *Store) DeleteTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
-	return failed("delete subscription", s.remove(ctx, tx, id))
+	return s.change(ctx, "delete subscription", func(tx pgx.Tx) error { return s.remove(ctx, tx, id) })
 }
 
 func (s *Store) remove(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {

@@ -53,42 +53,31 @@ func (o DeleteByOwnerOpts) validate() error {
 // It waits for transactions that create a subscription of the owner, or give one
 // another site, and deletes what they leave; those that begin later wait for it, and
 // then go on. An application that creates in a transaction of its own therefore
-// verifies that the principal exists after CreateTx has returned.
+// verifies that the principal exists after Create has returned.
 //
 // The sites of Above and the subscriptions there are those of one version of the tree.
 // A tree of the application is asked before a connection is taken. The deletion is
 // repeated if the tree has another version afterwards, or if there are other
 // subscriptions ([hierarchy.ErrTreeChanges] after five times). A tree that is no [hierarchy.VersionedTree]
 // can change unnoticed between its answer and the reading of the subscriptions.
+//
+// In a transaction of the caller's a tree of the application is asked while that is open.
+// Under a stricter isolation than READ COMMITTED it fails with SQLSTATE 40001 if a
+// subscription of the owner was created meanwhile. It can deadlock with a transaction that
+// creates a subscription of the owner and then changes another one. Run the transaction
+// again in both cases.
 func (s *Store) DeleteByOwner(ctx context.Context, owner string, opts *DeleteByOwnerOpts) (int, error) {
-	return s.removeByOwner(ctx, nil, owner, opts)
-}
-
-// DeleteByOwnerTx is DeleteByOwner in the caller's transaction, during which a tree of
-// the application is asked. Under a stricter isolation than READ COMMITTED it fails with
-// SQLSTATE 40001 if a subscription of the owner was created meanwhile. It can
-// deadlock with a transaction that creates a subscription of the owner and then changes
-// another one. Run it again in both cases.
-func (s *Store) DeleteByOwnerTx(ctx context.Context, tx pgx.Tx, owner string, opts *DeleteByOwnerOpts) (int, error) {
-	return s.removeByOwner(ctx, tx, owner, opts)
-}
-
-func (s *Store) removeByOwner(ctx context.Context, tx pgx.Tx, owner string, opts *DeleteByOwnerOpts) (int, error) {
 	const action = "delete subscriptions by owner"
 	var o DeleteByOwnerOpts
 	if opts != nil {
 		o = *opts
 	}
-	var db store.DBTX = s.pool
-	if tx != nil {
-		db = tx
-	}
 	for range sitetree.MaxLooks {
-		r, err := s.removalOf(ctx, db, owner, o.withDefaults())
+		r, err := s.removalOf(ctx, owner, o.withDefaults())
 		if err != nil || r == nil {
 			return 0, failed(action, err)
 		}
-		n, err := inTxOr(ctx, s.pool, tx, action, func(tx pgx.Tx) (int, error) { return s.removeAll(ctx, tx, r) })
+		n, err := run(ctx, s, action, func(tx pgx.Tx) (int, error) { return s.removeAll(ctx, tx, r) })
 		if !errors.Is(err, errHaveMoved) {
 			return n, err
 		}
@@ -112,7 +101,7 @@ type removal struct {
 }
 
 // removalOf is nil if there is nothing to be deleted.
-func (s *Store) removalOf(ctx context.Context, db store.DBTX, owner string, o DeleteByOwnerOpts) (*removal, error) {
+func (s *Store) removalOf(ctx context.Context, owner string, o DeleteByOwnerOpts) (*removal, error) {
 	if owner == "" {
 		return nil, errors.New("owner: is empty; subscriptions of the operator are deleted one by one")
 	}
@@ -135,10 +124,10 @@ func (s *Store) removalOf(ctx context.Context, db store.DBTX, owner string, o De
 		return r, nil
 	}
 	err := sitetree.Steadily(ctx, s.cfg.Tree, sitetree.DefaultTimeout, func(string) (err error) {
-		if r.chain, err = s.ancestors(ctx, db, o.Above); err != nil {
+		if r.chain, err = s.ancestors(ctx, s.db(), o.Above); err != nil {
 			return err
 		}
-		r.seen, err = s.in(db).SubscriptionsOf(ctx, (*store.SubscriptionsOfParams)(r.params(r.chain)))
+		r.seen, err = s.in(s.db()).SubscriptionsOf(ctx, (*store.SubscriptionsOfParams)(r.params(r.chain)))
 		return err
 	})
 	return r, err

@@ -17,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/txn"
 )
 
 func requireNoneOf(t *testing.T, subs *Store, owner string, under hierarchy.Path) {
@@ -36,27 +37,27 @@ func TestDeleteByOwner_WaitsForWhatIsBeingMade(t *testing.T) {
 		opts *DeleteByOwnerOpts
 	}{
 		"a creation": {make: func(ctx context.Context, subs *Store, tx pgx.Tx, _ uuid.UUID) error {
-			_, err := subs.CreateTx(ctx, tx, specAt("/a"))
+			_, err := subs.In(tx).Create(ctx, specAt("/a"))
 			return err
 		}},
 		"a creation by a principal": {make: func(ctx context.Context, subs *Store, tx pgx.Tx, _ uuid.UUID) error {
-			_, err := subs.As("max", allow(access.Verbs()...)).CreateTx(ctx, tx, specAt("/a"))
+			_, err := subs.As("max", allow(access.Verbs()...)).In(tx).Create(ctx, specAt("/a"))
 			return err
 		}},
 		"a creation above": {make: func(ctx context.Context, subs *Store, tx pgx.Tx, _ uuid.UUID) error {
-			_, err := subs.CreateTx(ctx, tx, specAt("/a"))
+			_, err := subs.In(tx).Create(ctx, specAt("/a"))
 			return err
 		}, opts: &DeleteByOwnerOpts{Above: "/a/b"}},
 		"another site": {make: func(ctx context.Context, subs *Store, tx pgx.Tx, there uuid.UUID) error {
-			_, err := subs.UpdateTx(ctx, tx, there, Update{Site: new(hierarchy.Path("/a/b"))})
+			_, err := subs.In(tx).Update(ctx, there, Update{Site: new(hierarchy.Path("/a/b"))})
 			return err
 		}, opts: &DeleteByOwnerOpts{Under: "/a"}},
 		"another site by a principal": {make: func(ctx context.Context, subs *Store, tx pgx.Tx, there uuid.UUID) error {
-			_, err := subs.As("max", allow(access.Verbs()...)).UpdateTx(ctx, tx, there, Update{Site: new(hierarchy.Path("/a"))})
+			_, err := subs.As("max", allow(access.Verbs()...)).In(tx).Update(ctx, there, Update{Site: new(hierarchy.Path("/a"))})
 			return err
 		}, opts: &DeleteByOwnerOpts{Above: "/a/b"}},
 		"an activation": {make: func(ctx context.Context, subs *Store, tx pgx.Tx, there uuid.UUID) error {
-			_, err := subs.ActivateTx(ctx, tx, there)
+			_, err := subs.In(tx).Activate(ctx, there, nil)
 			return err
 		}},
 	} {
@@ -96,7 +97,7 @@ func TestDeleteByOwner_DoesNotDeadlockWithMoves(t *testing.T) {
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer tx.Rollback(context.WithoutCancel(t.Context())) // it is committed
-	_, err = subs.UpdateTx(t.Context(), tx, sub.ID, Update{Site: new(hierarchy.Path("/t"))})
+	_, err = subs.In(tx).Update(t.Context(), sub.ID, Update{Site: new(hierarchy.Path("/t"))})
 	require.NoError(t, err)
 	var others sync.WaitGroup
 	var deleted int
@@ -125,7 +126,7 @@ func TestDeleteByOwner_OfAnotherOwnerDoesNotWait(t *testing.T) {
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
 	pgtest.RolledBack(t, pool, func(tx pgx.Tx) {
-		_, err := subs.CreateTx(t.Context(), tx, specAt("/a"))
+		_, err := subs.In(tx).Create(t.Context(), specAt("/a"))
 		require.NoError(t, err)
 		_, err = subs.DeleteByOwner(t.Context(), "bob@example.com", nil)
 		require.NoError(t, err)
@@ -142,7 +143,7 @@ func TestCreate_WaitsForARemovalOfItsOwner(t *testing.T) {
 		former := subscribeAt(t, subs, "/a").ID
 		tx, err := pool.Begin(t.Context())
 		require.NoError(t, err)
-		n, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, nil)
+		n, err := subs.In(tx).DeleteByOwner(t.Context(), specAt("/").Owner, nil)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		created := make(chan error, 1)
@@ -175,10 +176,10 @@ func TestDeleteByOwner_UnderAStricterIsolationFails(t *testing.T) {
 		subs := newSubscriptions(t, pool)
 		tx, err := pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: isolation})
 		require.NoError(t, err)
-		_, err = subs.ListTx(t.Context(), tx, nil) // takes its snapshot
+		_, err = subs.In(tx).List(t.Context(), nil) // takes its snapshot
 		require.NoError(t, err)
 		subscribeAt(t, subs, "/a")
-		_, err = subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, nil)
+		_, err = subs.In(tx).DeleteByOwner(t.Context(), specAt("/").Owner, nil)
 		var pgErr *pgconn.PgError
 		require.ErrorAs(t, err, &pgErr)
 		require.Equal(t, "40001", pgErr.Code)
@@ -204,13 +205,13 @@ func (*between) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData)
 
 func (s *Store) traced(t *testing.T, b *between) *Store {
 	t.Helper()
-	cfg := s.pool.Config().Copy()
+	cfg := s.scope.Pool().Config().Copy()
 	cfg.ConnConfig.Tracer = b
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	other := *s
-	other.pool = pool
+	other.scope = txn.Of(pool)
 	return &other
 }
 
@@ -225,13 +226,13 @@ func TestDeleteByOwner_AboveAPathThatIsMadeAnew(t *testing.T) {
 	made := make(chan error, 1)
 	anew := func() {
 		made <- pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-			if _, err := sites.RenameTx(t.Context(), tx, "/acme", "acme-group"); err != nil {
+			if _, err := sites.In(tx).Rename(t.Context(), "/acme", "acme-group"); err != nil {
 				return err
 			}
-			if _, err := sites.CreateTx(t.Context(), tx, "/acme"); err != nil {
+			if _, err := sites.In(tx).Create(t.Context(), "/acme"); err != nil {
 				return err
 			}
-			_, err := subs.CreateTx(t.Context(), tx, specAt("/acme"))
+			_, err := subs.In(tx).Create(t.Context(), specAt("/acme"))
 			return err
 		})
 	}
@@ -304,7 +305,7 @@ func TestDeleteByOwner_AboveInATreeThatChanges(t *testing.T) {
 			if inTx {
 				remove = func() (n int, err error) {
 					err = pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-						n, err = subs.DeleteByOwnerTx(t.Context(), tx, owner, opts)
+						n, err = subs.In(tx).DeleteByOwner(t.Context(), owner, opts)
 						return err
 					})
 					return n, err

@@ -52,7 +52,7 @@ func TestThoseOfAnOwnerAreDeletedAboveAndBelowASite(t *testing.T) {
 
 			tx, err := pool.Begin(t.Context())
 			require.NoError(t, err)
-			n, err := subs.DeleteByOwnerTx(t.Context(), tx, owner, c.opts)
+			n, err := subs.In(tx).DeleteByOwner(t.Context(), owner, c.opts)
 			require.NoError(t, err)
 			require.Equal(t, len(c.want), n)
 			require.NoError(t, tx.Rollback(t.Context()))
@@ -91,9 +91,9 @@ func TestThoseOfAnOwnerAreDeletedAboveASiteThatMoves(t *testing.T) {
 	}
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
-	_, err = sites.MoveTx(t.Context(), tx, "/a/b", "/d")
+	_, err = sites.In(tx).Move(t.Context(), "/a/b", "/d")
 	require.NoError(t, err)
-	n, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, &DeleteByOwnerOpts{Above: "/a/b"})
+	n, err := subs.In(tx).DeleteByOwner(t.Context(), specAt("/").Owner, &DeleteByOwnerOpts{Above: "/a/b"})
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	require.NoError(t, tx.Commit(t.Context()))
@@ -112,9 +112,9 @@ func TestADeletionByOwnerIsRefusedWhereItMakesNoSense(t *testing.T) {
 		"Above: ": {Above: "a"}, "Under: ": {Under: "a"}, "tree: ": {Above: "/a"},
 	} {
 		pgtest.RolledBack(t, pool, func(tx pgx.Tx) {
-			_, err := subs.DeleteByOwnerTx(t.Context(), tx, specAt("/").Owner, opts)
+			_, err := subs.In(tx).DeleteByOwner(t.Context(), specAt("/").Owner, opts)
 			require.ErrorContains(t, err, words)
-			_, err = listed(subs.ListTx(t.Context(), tx, nil))
+			_, err = listed(subs.In(tx).List(t.Context(), nil))
 			require.NoError(t, err, "the transaction can go on")
 		})
 	}
@@ -131,16 +131,16 @@ func TestDelete_WhatIsAddedMeanwhile(t *testing.T) {
 	credentials := Credentials{Bearer: "b34rer"}
 	for name, add := range map[string]func(ctx context.Context, subs *Store, tx pgx.Tx, id uuid.UUID) error{
 		"a secret": func(ctx context.Context, subs *Store, tx pgx.Tx, id uuid.UUID) error {
-			_, err := subs.RotateSecretTx(ctx, tx, id, nil)
+			_, err := subs.In(tx).RotateSecret(ctx, id, nil)
 			return err
 		},
 		"credentials": func(ctx context.Context, subs *Store, tx pgx.Tx, id uuid.UUID) error {
-			_, err := subs.UpdateTx(ctx, tx, id, Update{Credentials: &credentials})
+			_, err := subs.In(tx).Update(ctx, id, Update{Credentials: &credentials})
 			return err
 		},
 		"a challenge": func(ctx context.Context, subs *Store, tx pgx.Tx, id uuid.UUID) error {
 			url, method := "https://new.example.com/", VerificationChallenge
-			_, err := subs.UpdateTx(ctx, tx, id, Update{URL: &url, Verification: &method})
+			_, err := subs.In(tx).Update(ctx, id, Update{URL: &url, Verification: &method})
 			return err
 		},
 	} {

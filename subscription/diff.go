@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/endpointauth"
@@ -29,13 +28,7 @@ import (
 // [*InvalidError], and so is whatever Create would refuse before it
 // asks the database.
 func (s *Store) Diff(ctx context.Context, id uuid.UUID, spec Spec) (Update, error) {
-	u, err := s.diff(ctx, s.pool, id, spec)
-	return outcome("compare subscription", u, err)
-}
-
-// DiffTx is Diff in the caller's transaction, in which the Sealer is asked.
-func (s *Store) DiffTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, spec Spec) (Update, error) {
-	u, err := s.diff(ctx, tx, id, spec)
+	u, err := s.diff(ctx, s.db(), id, spec)
 	return outcome("compare subscription", u, err)
 }
 

@@ -121,8 +121,8 @@ func TestADifferenceThatCannotBeIsRefused(t *testing.T) {
 	_, err = subs.Diff(t.Context(), created.ID, spec)
 	require.ErrorIs(t, err, errScheme)
 	pgtest.RolledBack(t, pool, func(tx pgx.Tx) {
-		require.NoError(t, subs.DeleteTx(t.Context(), tx, created.ID))
-		_, err := subs.DiffTx(t.Context(), tx, created.ID, specAt("/a"))
+		require.NoError(t, subs.In(tx).Delete(t.Context(), created.ID))
+		_, err := subs.In(tx).Diff(t.Context(), created.ID, specAt("/a"))
 		require.ErrorIs(t, err, ErrNotFound)
 	})
 	requireDiff(t, subs, created.ID, specAt("/a"))

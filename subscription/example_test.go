@@ -25,12 +25,12 @@ func ExampleSecret() {
 }
 
 // The principal and its subscriptions go in one transaction.
-func ExampleStore_DeleteByOwnerTx() {
+func ExampleStore_In() {
 	remove := func(ctx context.Context, tx pgx.Tx, subs *subscription.Store, principal string) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM principal WHERE id = $1`, principal); err != nil {
 			return err
 		}
-		_, err := subs.DeleteByOwnerTx(ctx, tx, principal, nil)
+		_, err := subs.In(tx).DeleteByOwner(ctx, principal, nil)
 		return err
 	}
 	_ = remove

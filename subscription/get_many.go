@@ -19,7 +19,7 @@ func (s *Store) GetMany(ctx context.Context, ids []uuid.UUID) ([]Subscription, e
 }
 
 func (s *Store) getMany(ctx context.Context, ids []uuid.UUID) ([]Subscription, error) {
-	rows, err := s.in(s.pool).GetSubscriptions(ctx, store.UUIDs(ids))
+	rows, err := s.in(s.db()).GetSubscriptions(ctx, store.UUIDs(ids))
 	if err != nil {
 		return nil, err
 	}

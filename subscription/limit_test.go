@@ -147,13 +147,13 @@ func TestALimitHoldsUnderEachIsolation(t *testing.T) {
 			_, err = subs.Create(t.Context(), ownedBy("ada", "/a"))
 			require.NoError(t, err)
 
-			_, err = subs.CreateTx(t.Context(), tx, ownedBy("ada", "/b"))
+			_, err = subs.In(tx).Create(t.Context(), ownedBy("ada", "/b"))
 
 			require.Error(t, err)
 			var failed *pgconn.PgError
 			if isolation == pgx.ReadCommitted {
 				require.ErrorIs(t, err, ErrLimit)
-				_, err = subs.CreateTx(t.Context(), tx, ownedBy("bob", "/b"))
+				_, err = subs.In(tx).Create(t.Context(), ownedBy("bob", "/b"))
 				require.NoError(t, err, "the transaction can go on")
 			} else {
 				require.ErrorAs(t, err, &failed)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -95,13 +94,7 @@ func (o ListOpts) validate() error {
 // List returns a page of subscriptions, newest first. nil lists all. Page by page, each
 // subscription that was there at the first page and still is there is returned once.
 func (s *Store) List(ctx context.Context, opts *ListOpts) (*Page, error) {
-	page, err := s.list(ctx, s.pool, opts)
-	return outcome("list subscriptions", page, err)
-}
-
-// ListTx is List in the caller's transaction.
-func (s *Store) ListTx(ctx context.Context, tx pgx.Tx, opts *ListOpts) (*Page, error) {
-	page, err := s.list(ctx, tx, opts)
+	page, err := s.list(ctx, s.db(), opts)
 	return outcome("list subscriptions", page, err)
 }
 

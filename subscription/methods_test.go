@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/access"
@@ -45,25 +47,66 @@ func aimAt(t *testing.T, subs *Store, site hierarchy.Path) aim {
 	}
 }
 
-// methodsOf are the names of the exported methods of a store.
+// The ends of the names by which tests call a method in a transaction of the caller's.
+const (
+	formTx  = "Tx"
+	formSQL = "SQL"
+)
+
+// once are the methods that are not called in a transaction of the caller's.
+var once = []string{"As", "Reseal", "Within"}
+
+// methodsOf are the exported methods of a store in each of their forms: "Create" by itself,
+// "CreateTx" in a transaction of pgx, and "CreateSQL" in one of database/sql.
 func methodsOf(v any) []string {
 	var names []string
 	for method := range reflect.TypeOf(v).Methods() {
-		names = append(names, method.Name)
+		switch {
+		case method.Name == "In" || method.Name == "InSQL":
+		case slices.Contains(once, method.Name):
+			names = append(names, method.Name)
+		default:
+			names = append(names, method.Name, method.Name+formTx, method.Name+formSQL)
+		}
 	}
 	return names
 }
 
-// baseName is the method of which this is the form for the caller's transaction.
-func baseName(method string) string { return strings.TrimSuffix(method, "Tx") }
+// baseName is the method of which this is a form.
+func baseName(method string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(method, formTx), formSQL)
+}
 
-// call calls a method of a store, in a transaction that is committed where it takes
-// one. Its arguments follow from their types, so that methods which are added later
-// are called too. It returns what the method returned but for the error.
+// begin returns the store in a transaction, and what commits that.
+func begin(t *testing.T, db beginner, store any, method string) (in any, commit func() error) {
+	t.Helper()
+	commit = func() error { return nil }
+	switch {
+	case strings.HasSuffix(method, formTx):
+		tx, err := db.Begin(t.Context())
+		require.NoError(t, err)
+		in, commit = tx, func() error { return tx.Commit(t.Context()) }
+		return reflect.ValueOf(store).MethodByName("In").Call([]reflect.Value{reflect.ValueOf(in)})[0].Interface(), commit
+	case strings.HasSuffix(method, formSQL):
+		pool, ok := db.(*pgxpool.Pool)
+		require.True(t, ok)
+		sqlDB := stdlib.OpenDBFromPool(pool)
+		tx, err := sqlDB.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		in, commit = tx, func() error { return errors.Join(tx.Commit(), sqlDB.Close()) }
+		return reflect.ValueOf(store).MethodByName("InSQL").Call([]reflect.Value{reflect.ValueOf(in)})[0].Interface(), commit
+	default:
+		return store, commit
+	}
+}
+
+// call calls a method of a store in one of its forms; a transaction is committed. Its
+// arguments follow from their types, so that methods which are added later are called too.
+// It returns what the method returned but for the error.
 func call(t *testing.T, db beginner, store any, method string, at aim) ([]any, error) {
 	t.Helper()
-	m := reflect.ValueOf(store).MethodByName(method)
-	var tx pgx.Tx
+	store, commit := begin(t, db, store, method)
+	m := reflect.ValueOf(store).MethodByName(baseName(method))
 	ids := []uuid.UUID{at.id, at.pending}
 	args := make([]reflect.Value, m.Type().NumIn())
 	for i := range args {
@@ -71,11 +114,6 @@ func call(t *testing.T, db beginner, store any, method string, at aim) ([]any, e
 		switch in := m.Type().In(i); in {
 		case reflect.TypeFor[context.Context]():
 			arg = t.Context()
-		case reflect.TypeFor[pgx.Tx]():
-			var err error
-			tx, err = db.Begin(t.Context())
-			require.NoError(t, err)
-			arg = tx
 		case reflect.TypeFor[uuid.UUID]():
 			arg, ids = ids[0], ids[1:]
 		case reflect.TypeFor[[]uuid.UUID]():
@@ -84,6 +122,8 @@ func call(t *testing.T, db beginner, store any, method string, at aim) ([]any, e
 			if arg = at.owner; baseName(method) == "MarkVerified" {
 				arg = at.url
 			}
+		case reflect.TypeFor[hierarchy.Path]():
+			arg = at.site
 		case reflect.TypeFor[Spec]():
 			arg = specAt(at.site)
 		case reflect.TypeFor[Update]():
@@ -100,9 +140,7 @@ func call(t *testing.T, db beginner, store any, method string, at aim) ([]any, e
 	}
 	results := m.Call(args)
 	err, _ := reflect.TypeAssert[error](results[len(results)-1])
-	if tx != nil {
-		require.NoError(t, tx.Commit(t.Context()), "an error leaves the transaction usable")
-	}
+	require.NoError(t, commit(), "%s: an error leaves the transaction usable", method)
 	out := make([]any, len(results)-1)
 	for i := range out {
 		out[i] = results[i].Interface()

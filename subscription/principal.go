@@ -13,7 +13,6 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/sitetree"
-	"github.com/riverhook/riverhook/internal/store"
 )
 
 // maxAsked is how often the authorizer is asked anew because what it was asked
@@ -33,8 +32,8 @@ const maxAsked = 10
 // is then made only if the subscription still is what was asked about; otherwise
 // it is asked again. So it is if the site where a subscription would be is another by
 // then, which can be seen if the tree of the store is a [hierarchy.Sites]. So a right is that of the moment before the change, and never
-// one over what the subscription was earlier. In the forms that end in Tx it is
-// asked while the caller's transaction is open, with nothing of it locked yet.
+// one over what the subscription was earlier. In a transaction of the caller's ([Store.In])
+// it is asked while that is open, before anything is locked for it.
 type PrincipalStore struct {
 	guard     access.Guard
 	principal string
@@ -74,24 +73,19 @@ func (s Subscription) Action(principal string, verb access.Verb) access.Action {
 	return a
 }
 
-// Do runs change in a transaction of its own if the principal may do this with
-// the subscription, and commits it if there is no error. Until then the
-// subscription stays as the authorizer was asked about it. It is for what an
+// Do runs change in the store's transaction, or in one of its own that it commits if there
+// is no error, if the principal may do this with the subscription. Until the end of the
+// transaction the subscription stays as the authorizer was asked about it. It is for what an
 // application changes together with a subscription, or by its right.
 func (p *PrincipalStore) Do(ctx context.Context, id uuid.UUID, verb access.Verb, change func(tx pgx.Tx) error) error {
-	return p.with(ctx, nil, "act on subscription", id, verb, change)
-}
-
-// DoTx is Do in the caller's transaction.
-func (p *PrincipalStore) DoTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, verb access.Verb, change func(tx pgx.Tx) error) error {
-	return p.with(ctx, tx, "act on subscription", id, verb, change)
+	return p.with(ctx, "act on subscription", id, verb, change)
 }
 
 // with is act for what returns nothing.
 func (p *PrincipalStore) with(
-	ctx context.Context, tx pgx.Tx, name string, id uuid.UUID, verb access.Verb, do func(tx pgx.Tx) error,
+	ctx context.Context, name string, id uuid.UUID, verb access.Verb, do func(tx pgx.Tx) error,
 ) error {
-	_, err := act(ctx, p, tx, deed[struct{}]{
+	_, err := act(ctx, p, deed[struct{}]{
 		name: name,
 		id:   id,
 		verb: verb,
@@ -113,18 +107,17 @@ type deed[T any] struct {
 	do      func(tx pgx.Tx) (T, error) // with the subscription locked
 }
 
-// act asks, and then does it in the caller's transaction or, if that is nil, in one
-// of its own.
-func act[T any](ctx context.Context, p *PrincipalStore, tx pgx.Tx, d deed[T]) (T, error) {
+// act asks, and then does it in the store's transaction or in one of its own.
+func act[T any](ctx context.Context, p *PrincipalStore, d deed[T]) (T, error) {
 	var none T
 	for range maxAsked {
-		sub, err := p.subs.fetch(ctx, p.db(tx), d.id)
+		sub, err := p.subs.fetch(ctx, p.subs.db(), d.id)
 		if err != nil {
 			return none, failed(d.name, err)
 		}
 		var place *standingPlace
 		if d.site != nil {
-			if place, err = p.subs.standingPlace(ctx, p.db(tx), sitetree.OrRoot(*d.site)); err != nil {
+			if place, err = p.subs.standingPlace(ctx, p.subs.db(), sitetree.OrRoot(*d.site)); err != nil {
 				return none, failed(d.name, err)
 			}
 		}
@@ -144,7 +137,7 @@ func act[T any](ctx context.Context, p *PrincipalStore, tx pgx.Tx, d deed[T]) (T
 			}
 			return d.do(tx)
 		}
-		result, err := inTxOr(ctx, p.subs.pool, tx, d.name, do)
+		result, err := run(ctx, p.subs, d.name, do)
 		if !errors.Is(err, errHasChanged) && !errors.Is(err, errMeanwhile) {
 			return result, err
 		}
@@ -200,9 +193,16 @@ func (p *PrincipalStore) unchanged(ctx context.Context, tx pgx.Tx, asked *Subscr
 	return nil
 }
 
-func (p *PrincipalStore) db(tx pgx.Tx) store.DBTX {
-	if tx == nil {
-		return p.subs.pool
-	}
-	return tx
+// In returns the same store in a transaction of the caller's, as [Store.In] does.
+func (p *PrincipalStore) In(tx pgx.Tx) *PrincipalStore {
+	in := *p
+	in.subs = p.subs.In(tx)
+	return &in
+}
+
+// InSQL is In for a transaction of database/sql, or of a library built on it.
+func (p *PrincipalStore) InSQL(tx hierarchy.Querier) *PrincipalStore {
+	in := *p
+	in.subs = p.subs.InSQL(tx)
+	return &in
 }

@@ -5,27 +5,19 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/internal/cursor"
-	"github.com/riverhook/riverhook/internal/store"
 )
 
-// judgeStep is for how many subscriptions the authorizer is asked in one call.
-const judgeStep = 1000
+// authorizeStep is for how many subscriptions the authorizer is asked in one call.
+const authorizeStep = 1000
 
 // List is that of [Store], with those only that the principal may view. It
 // asks for view of each that the options leave, newest first, until the page is full:
 // who lists its own gives ListOpts.Owner.
 func (p *PrincipalStore) List(ctx context.Context, opts *ListOpts) (*Page, error) {
-	page, err := p.list(ctx, p.subs.pool, opts)
-	return outcome("list subscriptions", page, err)
-}
-
-// ListTx is List in the caller's transaction.
-func (p *PrincipalStore) ListTx(ctx context.Context, tx pgx.Tx, opts *ListOpts) (*Page, error) {
-	page, err := p.list(ctx, tx, opts)
+	page, err := p.list(ctx, opts)
 	return outcome("list subscriptions", page, err)
 }
 
@@ -41,15 +33,15 @@ func (p *PrincipalStore) GetMany(ctx context.Context, ids []uuid.UUID) ([]Subscr
 	return outcome(action, visible, err)
 }
 
-func (p *PrincipalStore) list(ctx context.Context, db store.DBTX, opts *ListOpts) (*Page, error) {
+func (p *PrincipalStore) list(ctx context.Context, opts *ListOpts) (*Page, error) {
 	o, before, err := checkListOpts(opts)
 	if err != nil {
 		return nil, err
 	}
 	var shown []Subscription
-	step := min(max(o.Limit+1, cursor.DefaultLimit), judgeStep)
+	step := min(max(o.Limit+1, cursor.DefaultLimit), authorizeStep)
 	for {
-		subs, err := p.subs.listBefore(ctx, db, o, before, step)
+		subs, err := p.subs.listBefore(ctx, p.subs.db(), o, before, step)
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +53,7 @@ func (p *PrincipalStore) list(ctx context.Context, db store.DBTX, opts *ListOpts
 		if len(shown) > o.Limit || len(subs) < step {
 			return subscriptionPage(shown[:min(len(shown), o.Limit+1)], o.Limit), nil
 		}
-		before, step = subs[len(subs)-1].ID, judgeStep
+		before, step = subs[len(subs)-1].ID, authorizeStep
 	}
 }
 

@@ -23,7 +23,7 @@ func TestPrincipal_ASiteThatIsMadeAnewAfterTheQuestion(t *testing.T) {
 			return err
 		},
 		"a creation in a transaction": func(ctx context.Context, p *PrincipalStore, tx pgx.Tx, _ *Created) error {
-			_, err := p.CreateTx(ctx, tx, specAt("/acme"))
+			_, err := p.In(tx).Create(ctx, specAt("/acme"))
 			return err
 		},
 		"another site": func(ctx context.Context, p *PrincipalStore, _ pgx.Tx, there *Created) error {

@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -14,7 +15,7 @@ const defaultResealBatch = 100
 
 // ResealOpts are options of Reseal.
 type ResealOpts struct {
-	// After goes on behind a row that an earlier run has come to:
+	// After goes on after a row that an earlier run has come to:
 	// ResealResult.Last. Default: from the start.
 	After uuid.UUID
 
@@ -40,7 +41,7 @@ type ResealResult struct {
 // A secret that cannot be opened does not keep the others waiting: the error says
 // how many there were, and why the first did not open. After any error the result
 // says how far it has come. A Sealer that is no seal.Rotating has every secret
-// sealed anew by each run.
+// sealed anew by each run. A store in a transaction of the caller's refuses it.
 func (s *Store) Reseal(ctx context.Context, opts *ResealOpts) (ResealResult, error) {
 	const action = "reseal"
 	o := ResealOpts{BatchSize: defaultResealBatch}
@@ -51,12 +52,15 @@ func (s *Store) Reseal(ctx context.Context, opts *ResealOpts) (ResealResult, err
 		}
 	}
 	result := ResealResult{Last: o.After}
+	if s.scope.IsTx() {
+		return result, failed(action, errInTx)
+	}
 	if o.BatchSize < 1 {
 		return result, failed(action, fmt.Errorf("BatchSize: is %d; must be at least 1", o.BatchSize))
 	}
 	var why error
 	for {
-		rows, err := s.in(s.pool).SecretsAfter(ctx, &store.SecretsAfterParams{
+		rows, err := s.in(s.scope.Pool()).SecretsAfter(ctx, &store.SecretsAfterParams{
 			After:   result.Last,
 			MaxRows: int64(o.BatchSize),
 			Under:   string(s.cfg.RootSite),
@@ -114,14 +118,14 @@ func (s *Store) resealOne(ctx context.Context, row store.SecretsAfterRow, result
 	}
 	var n int64
 	if row.Kind != "" {
-		n, err = s.in(s.pool).ResealEndpointAuth(ctx, &store.ResealEndpointAuthParams{
+		n, err = s.in(s.scope.Pool()).ResealEndpointAuth(ctx, &store.ResealEndpointAuthParams{
 			ID:     row.ID,
 			Former: row.Value,
 			Fresh:  fresh.Bytes,
 			Sealed: fresh.Sealed,
 		})
 	} else {
-		n, err = s.in(s.pool).ResealSecret(ctx, &store.ResealSecretParams{
+		n, err = s.in(s.scope.Pool()).ResealSecret(ctx, &store.ResealSecretParams{
 			ID:     row.ID,
 			Former: row.Value,
 			Fresh:  fresh.Bytes,
@@ -131,3 +135,5 @@ func (s *Store) resealOne(ctx context.Context, row store.SecretsAfterRow, result
 	result.Resealed += int(n)
 	return nil, err
 }
+
+var errInTx = errors.New("cannot be done in a transaction of the caller: call it on the store itself")

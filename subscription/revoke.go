@@ -22,27 +22,17 @@ import (
 // new one with RotateOpts.Immediate.
 func (s *Store) RevokeSecret(ctx context.Context, id, secret uuid.UUID) error {
 	const action = "revoke secret"
-	for range maxAsked {
-		r, err := s.prepareRevocation(ctx, s.pool, id, secret)
+	for range s.scope.Tries(maxAsked) {
+		r, err := s.prepareRevocation(ctx, s.db(), id, secret)
 		if err != nil {
 			return failed(action, err)
 		}
-		_, err = inTx(ctx, s.pool, action, func(tx pgx.Tx) (struct{}, error) { return struct{}{}, s.revoke(ctx, tx, id, r) })
+		err = s.change(ctx, action, func(tx pgx.Tx) error { return s.revoke(ctx, tx, id, r) })
 		if !errors.Is(err, errMeanwhile) {
 			return err
 		}
 	}
 	return failed(action, errMeanwhile)
-}
-
-// RevokeSecretTx is RevokeSecret in the caller's transaction, in which the Sealer can be
-// asked.
-func (s *Store) RevokeSecretTx(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
-	r, err := s.prepareRevocation(ctx, tx, id, secret)
-	if err == nil {
-		err = s.revoke(ctx, tx, id, r)
-	}
-	return failed("revoke secret", err)
 }
 
 // revocation is one that was found good.

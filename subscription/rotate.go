@@ -19,7 +19,7 @@ type RotateOpts struct {
 	// Confirm lets the new secret wait until the receiver is known to have it:
 	// nothing is signed with it before delivery.Engine.ConfirmSecret has sent a
 	// ping that only the new secret signs and got a 2xx, or before
-	// Subscriptions.ConfirmSecret was called. The overlap begins then. Another
+	// Store.ConfirmSecret was called. The overlap begins then. Another
 	// rotation replaces a secret that waits. Default: it signs at once.
 	Confirm bool
 
@@ -64,12 +64,12 @@ func (o RotateOpts) validate() error {
 // each secret, newest first. At most 10 are kept; the oldest go first.
 func (s *Store) RotateSecret(ctx context.Context, id uuid.UUID, opts *RotateOpts) (Secret, error) {
 	const action = "rotate secret"
-	for range maxAsked {
-		r, err := s.prepareRotation(ctx, s.pool, id, opts)
+	for range s.scope.Tries(maxAsked) {
+		r, err := s.prepareRotation(ctx, s.db(), id, opts)
 		if err != nil {
 			return Secret{}, failed(action, err)
 		}
-		secret, err := inTx(ctx, s.pool, action, func(tx pgx.Tx) (Secret, error) { return s.rotate(ctx, tx, id, r) })
+		secret, err := run(ctx, s, action, func(tx pgx.Tx) (Secret, error) { return s.rotate(ctx, tx, id, r) })
 		if !errors.Is(err, errMeanwhile) {
 			return secret, err
 		}
@@ -77,31 +77,11 @@ func (s *Store) RotateSecret(ctx context.Context, id uuid.UUID, opts *RotateOpts
 	return Secret{}, failed(action, errMeanwhile)
 }
 
-// RotateSecretTx is RotateSecret in the caller's transaction, in which the Sealer
-// is asked.
-func (s *Store) RotateSecretTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *RotateOpts) (Secret, error) {
-	const action = "rotate secret"
-	r, err := s.prepareRotation(ctx, tx, id, opts)
-	if err != nil {
-		return Secret{}, failed(action, err)
-	}
-	secret, err := s.rotate(ctx, tx, id, r)
-	return outcome(action, secret, err)
-}
-
 // ConfirmSecret lets a secret that waits for its confirmation sign from now on, by
 // its id of ListSecrets: the receiver is known to have it. The overlap of the
 // others begins. It is [ErrNotFound] when that secret does not wait any more.
 func (s *Store) ConfirmSecret(ctx context.Context, id, secret uuid.UUID) error {
-	_, err := inTx(ctx, s.pool, "confirm secret", func(tx pgx.Tx) (struct{}, error) {
-		return struct{}{}, s.confirm(ctx, tx, id, secret)
-	})
-	return err
-}
-
-// ConfirmSecretTx is ConfirmSecret in the caller's transaction.
-func (s *Store) ConfirmSecretTx(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
-	return failed("confirm secret", s.confirm(ctx, tx, id, secret))
+	return s.change(ctx, "confirm secret", func(tx pgx.Tx) error { return s.confirm(ctx, tx, id, secret) })
 }
 
 // rotation is one that was found good, with its secret sealed.

@@ -169,7 +169,7 @@ func TestASecretThatWaitsForItsConfirmationSignsNothingUntilThen(t *testing.T) {
 	b.requireSecrets(first)
 
 	pgtest.RolledBack(t, b.pool, func(tx pgx.Tx) {
-		require.NoError(t, b.subs.ConfirmSecretTx(ctx, tx, b.created.ID, b.infos()[0].ID))
+		require.NoError(t, b.subs.In(tx).ConfirmSecret(ctx, b.created.ID, b.infos()[0].ID))
 	})
 	b.requireSecrets(first)
 	require.NoError(t, b.subs.ConfirmSecret(ctx, b.created.ID, b.infos()[0].ID))
@@ -198,9 +198,9 @@ func TestARevokedSecretSignsNoMore(t *testing.T) {
 
 	// The newest leaves: what was to expire must last, or nothing would be left.
 	pgtest.RolledBack(t, b.pool, func(tx pgx.Tx) {
-		infos, err := b.subs.ListSecretsTx(ctx, tx, id)
+		infos, err := b.subs.In(tx).ListSecrets(ctx, id)
 		require.NoError(t, err)
-		require.NoError(t, b.subs.RevokeSecretTx(ctx, tx, id, infos[0].ID))
+		require.NoError(t, b.subs.In(tx).RevokeSecret(ctx, id, infos[0].ID))
 	})
 	b.requireSecrets(third, first)
 	require.NoError(t, b.subs.RevokeSecret(ctx, id, b.infos()[0].ID))

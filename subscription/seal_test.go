@@ -89,7 +89,7 @@ func TestASealedSecretThatWasMovedDoesNotOpen(t *testing.T) {
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), move, mine.ID, other.ID)
 		require.NoError(t, err)
-		_, err = subs.SecretsTx(t.Context(), tx, mine.ID)
+		_, err = subs.In(tx).Secrets(t.Context(), mine.ID)
 		require.ErrorIs(t, err, seal.ErrDamaged, name)
 		require.NoError(t, tx.Rollback(t.Context()))
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
@@ -29,13 +28,7 @@ type SecretInfo struct {
 // ListSecrets returns what is known of the secrets of a subscription that have not
 // expired, newest first, without the secrets themselves. They are never none.
 func (s *Store) ListSecrets(ctx context.Context, id uuid.UUID) ([]SecretInfo, error) {
-	infos, err := s.secretInfos(ctx, s.pool, id)
-	return outcome("list secrets", infos, err)
-}
-
-// ListSecretsTx is ListSecrets in the caller's transaction.
-func (s *Store) ListSecretsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) ([]SecretInfo, error) {
-	infos, err := s.secretInfos(ctx, tx, id)
+	infos, err := s.secretInfos(ctx, s.db(), id)
 	return outcome("list secrets", infos, err)
 }
 
@@ -44,13 +37,7 @@ func (s *Store) ListSecretsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) ([]S
 // secrets once never calls it, and gives a user who has lost one a new one with
 // RotateSecret; it is there for the operator who moves subscriptions elsewhere.
 func (s *Store) Secrets(ctx context.Context, id uuid.UUID) ([]Secret, error) {
-	secrets, err := s.secrets(ctx, s.pool, id)
-	return outcome("read secrets", secrets, err)
-}
-
-// SecretsTx is Secrets in the caller's transaction, in which the Sealer is asked.
-func (s *Store) SecretsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) ([]Secret, error) {
-	secrets, err := s.secrets(ctx, tx, id)
+	secrets, err := s.secrets(ctx, s.db(), id)
 	return outcome("read secrets", secrets, err)
 }
 

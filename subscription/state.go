@@ -13,6 +13,16 @@ import (
 
 const maxReason = 1024
 
+// ActivateOpts say how a subscription becomes active again.
+type ActivateOpts struct {
+	// DropHeld ends the deliveries that a pause has held back as cancelled, with
+	// that reason, in time that grows with their number; delivery.Engine.Recover
+	// still brings them back. An event that is being expanded at that moment may be
+	// delivered all the same. Deliveries that something else holds, such as an open
+	// circuit, go on. Default: all go out.
+	DropHeld bool
+}
+
 // Activate makes a subscription active again, after a pause or a deactivation,
 // and says whether it was not. Deliveries that were held go out in their order;
 // those that were cancelled by a deactivation stay so. What counts towards an
@@ -24,34 +34,9 @@ const maxReason = 1024
 //
 // One whose URL must be proven and was not becomes StatePendingVerification instead,
 // and its endpoint is asked; so it is false for one that is in that state.
-func (s *Store) Activate(ctx context.Context, id uuid.UUID) (bool, error) {
-	return s.ActivateWith(ctx, id, nil)
-}
-
-// ActivateTx is Activate in the caller's transaction.
-func (s *Store) ActivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
-	return s.ActivateWithTx(ctx, tx, id, nil)
-}
-
-// ActivateOpts say how a subscription becomes active again.
-type ActivateOpts struct {
-	// DropHeld ends the deliveries that a pause has held back as cancelled, with
-	// that reason, in time that grows with their number; delivery.Engine.Recover
-	// still brings them back. An event that is being expanded at that moment may be
-	// delivered all the same. Deliveries that something else holds, such as an open
-	// circuit, go on. Default: all go out.
-	DropHeld bool
-}
-
-// ActivateWith is Activate as opts say; nil opts are the defaults.
-func (s *Store) ActivateWith(ctx context.Context, id uuid.UUID, opts *ActivateOpts) (bool, error) {
-	return inTx(ctx, s.pool, "activate subscription", func(tx pgx.Tx) (bool, error) { return s.activate(ctx, tx, id, opts) })
-}
-
-// ActivateWithTx is ActivateWith in the caller's transaction.
-func (s *Store) ActivateWithTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *ActivateOpts) (bool, error) {
-	changed, err := s.activate(ctx, tx, id, opts)
-	return outcome("activate subscription", changed, err)
+// Nil opts are the defaults.
+func (s *Store) Activate(ctx context.Context, id uuid.UUID, opts *ActivateOpts) (bool, error) {
+	return run(ctx, s, "activate subscription", func(tx pgx.Tx) (bool, error) { return s.activate(ctx, tx, id, opts) })
 }
 
 // Deactivate stops a subscription and says whether it was not stopped already,
@@ -59,26 +44,14 @@ func (s *Store) ActivateWithTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, opt
 // its epoch grows by one. The reason, up to 1024 characters, is shown wherever
 // the subscription is.
 func (s *Store) Deactivate(ctx context.Context, id uuid.UUID, reason string) (bool, error) {
-	return inTx(ctx, s.pool, "deactivate subscription", func(tx pgx.Tx) (bool, error) { return s.deactivate(ctx, tx, id, reason) })
-}
-
-// DeactivateTx is Deactivate in the caller's transaction.
-func (s *Store) DeactivateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, reason string) (bool, error) {
-	changed, err := s.deactivate(ctx, tx, id, reason)
-	return outcome("deactivate subscription", changed, err)
+	return run(ctx, s, "deactivate subscription", func(tx pgx.Tx) (bool, error) { return s.deactivate(ctx, tx, id, reason) })
 }
 
 // Pause holds deliveries back, new ones included, and says whether the
 // subscription was not paused. A deactivated one is refused with [ErrDeactivated].
 // One whose URL was not proven is asked for its proof only when it is activated.
 func (s *Store) Pause(ctx context.Context, id uuid.UUID) (bool, error) {
-	return inTx(ctx, s.pool, "pause subscription", func(tx pgx.Tx) (bool, error) { return s.pause(ctx, tx, id) })
-}
-
-// PauseTx is Pause in the caller's transaction.
-func (s *Store) PauseTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (bool, error) {
-	changed, err := s.pause(ctx, tx, id)
-	return outcome("pause subscription", changed, err)
+	return run(ctx, s, "pause subscription", func(tx pgx.Tx) (bool, error) { return s.pause(ctx, tx, id) })
 }
 
 func (s *Store) activate(ctx context.Context, tx pgx.Tx, id uuid.UUID, opts *ActivateOpts) (bool, error) {

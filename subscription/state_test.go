@@ -50,7 +50,7 @@ func TestStatesFollowTheirModel(t *testing.T) {
 			reason := ""
 			switch to { //nolint:exhaustive // see TestURLsFollowTheirModel for those that must be proven
 			case StateActive:
-				changed, err = subs.Activate(ctx, created.ID)
+				changed, err = subs.Activate(ctx, created.ID, nil)
 			case StatePaused:
 				changed, err = subs.Pause(ctx, created.ID)
 			case StateDeactivated:

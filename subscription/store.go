@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/internal/text"
+	"github.com/riverhook/riverhook/internal/txn"
 	"github.com/riverhook/riverhook/seal"
 )
 
@@ -163,16 +164,14 @@ func (c Config) validate() error {
 // Subscriptions keeps subscriptions and their secrets. It is safe for concurrent
 // use.
 //
-// Each method has a form that ends in Tx and works in the caller's transaction:
-// nothing of it is seen before the commit, and a rollback undoes it. An error of
-// this package's own leaves that transaction usable. The store does not decide
-// who may subscribe where: whoever may call Create at "/" hears every tenant. What
-// [Store.As] returns asks for each principal, and [Store.Within]
-// confines a store to one tenant.
+// Each call is a transaction of its own. [Store.In] returns the store in a transaction of
+// the caller's. The store does not decide who may subscribe where: a subscription at "/"
+// receives the events of every tenant. The store that [Store.As] returns asks that for each
+// principal, and [Store.Within] confines a store to one tenant.
 type Store struct {
-	box  *sealed.Box
-	cfg  Config
-	pool *pgxpool.Pool
+	box   *sealed.Box
+	cfg   Config
+	scope txn.Scope
 }
 
 // NewStore returns a store. cfg must have a CheckURL and a Sealer.
@@ -188,9 +187,9 @@ func NewStore(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
 		return nil, failed("new store", errNoPool)
 	}
 	return &Store{
-		box:  sealed.NewBox(c.Sealer),
-		cfg:  c,
-		pool: pool,
+		box:   sealed.NewBox(c.Sealer),
+		cfg:   c,
+		scope: txn.Of(pool),
 	}, nil
 }
 
@@ -205,31 +204,13 @@ func (s *Store) Create(ctx context.Context, spec Spec) (*Created, error) {
 	if err != nil {
 		return nil, failed(action, err)
 	}
-	return inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Created, error) { return s.insert(ctx, tx, n) })
-}
-
-// CreateTx is Create in the caller's transaction, in which the Sealer is asked. Two transactions that create
-// several each, for the same owners or at the same sites in another order, can
-// deadlock, and under a stricter isolation than READ COMMITTED the second of two
-// fails with SQLSTATE 40001: run it again.
-func (s *Store) CreateTx(ctx context.Context, tx pgx.Tx, spec Spec) (*Created, error) {
-	const action = "create subscription"
-	n, err := s.prepare(ctx, spec)
-	if err != nil {
-		return nil, failed(action, err)
-	}
-	created, err := s.insert(ctx, tx, n)
-	return outcome(action, created, err)
+	return run(ctx, s, action, func(tx pgx.Tx) (*Created, error) { return s.insert(ctx, tx, n) })
 }
 
 // Get returns a subscription, or [ErrNotFound].
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (*Subscription, error) {
-	return s.get(ctx, s.pool, id)
-}
-
-// GetTx is Get in the caller's transaction.
-func (s *Store) GetTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Subscription, error) {
-	return s.get(ctx, tx, id)
+	sub, err := s.fetch(ctx, s.db(), id)
+	return outcome("get subscription", sub, err)
 }
 
 // Update changes fields of a subscription and returns it as it is now. Only the
@@ -243,32 +224,17 @@ func (s *Store) Update(ctx context.Context, id uuid.UUID, u Update) (*Subscripti
 	if err := s.cfg.checkUpdate(&u); err != nil {
 		return nil, failed(action, err)
 	}
-	for range maxAsked {
-		p, err := s.prepareUpdate(ctx, s.pool, id, u)
+	for range s.scope.Tries(maxAsked) {
+		p, err := s.prepareUpdate(ctx, s.db(), id, u)
 		if err != nil {
 			return nil, failed(action, err)
 		}
-		sub, err := inTx(ctx, s.pool, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, p) })
+		sub, err := run(ctx, s, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, p) })
 		if !errors.Is(err, errMeanwhile) {
 			return sub, err
 		}
 	}
 	return nil, failed(action, errMeanwhile)
-}
-
-// UpdateTx is Update in the caller's transaction, in which the Sealer is asked for
-// what is sealed.
-func (s *Store) UpdateTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, u Update) (*Subscription, error) {
-	const action = "update subscription"
-	if err := s.cfg.checkUpdate(&u); err != nil {
-		return nil, failed(action, err)
-	}
-	p, err := s.prepareUpdate(ctx, tx, id, u)
-	if err != nil {
-		return nil, failed(action, err)
-	}
-	sub, err := s.update(ctx, tx, id, u, p)
-	return outcome(action, sub, err)
 }
 
 func (s *Store) prepare(ctx context.Context, spec Spec) (*newSubscription, error) {
@@ -281,7 +247,7 @@ func (s *Store) prepare(ctx context.Context, spec Spec) (*newSubscription, error
 
 func (s *Store) sealNew(ctx context.Context, n *newSubscription) (err error) {
 	n.given.URL = &n.sub.URL
-	if n.auth, err = s.sealAuth(ctx, s.pool, n.sub.ID, n.given); err != nil {
+	if n.auth, err = s.sealAuth(ctx, s.db(), n.sub.ID, n.given); err != nil {
 		return err
 	}
 	n.sealed, err = s.seal(ctx, n.sub.ID, n.secret)
@@ -320,11 +286,6 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, n *newSubscription) (*Cre
 		}
 	}
 	return &Created{Subscription: *sub, Secret: n.secret}, nil
-}
-
-func (s *Store) get(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
-	sub, err := s.fetch(ctx, db, id)
-	return outcome("get subscription", sub, err)
 }
 
 func (s *Store) fetch(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {

@@ -91,7 +91,7 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 			require.Equal(t, []Secret{secret, spec.Secret}, secrets)
 			for _, change := range []func() (bool, error){
 				func() (bool, error) { return subs.Pause(ctx, created.ID) },
-				func() (bool, error) { return subs.Activate(ctx, created.ID) },
+				func() (bool, error) { return subs.Activate(ctx, created.ID, nil) },
 				func() (bool, error) { return subs.Deactivate(ctx, created.ID, "it's over") },
 			} {
 				changed, err := change()
@@ -132,29 +132,29 @@ func TestARollbackLeavesNothingOfASubscription(t *testing.T) {
 	ctx := t.Context()
 	kept := subscribeAt(t, subs, "/a")
 	pgtest.RolledBack(t, pool, func(tx pgx.Tx) {
-		created, err := subs.CreateTx(ctx, tx, specAt("/a"))
+		created, err := subs.In(tx).Create(ctx, specAt("/a"))
 		require.NoError(t, err)
-		got, err := subs.GetTx(ctx, tx, created.ID)
+		got, err := subs.In(tx).Get(ctx, created.ID)
 		require.NoError(t, err)
 		require.Equal(t, created.Subscription, *got)
-		list, err := listed(subs.ListTx(ctx, tx, nil))
+		list, err := listed(subs.In(tx).List(ctx, nil))
 		require.NoError(t, err)
 		require.Len(t, list, 2)
-		_, err = subs.UpdateTx(ctx, tx, kept.ID, Update{Name: new("new")})
+		_, err = subs.In(tx).Update(ctx, kept.ID, Update{Name: new("new")})
 		require.NoError(t, err)
-		_, err = subs.PauseTx(ctx, tx, kept.ID)
+		_, err = subs.In(tx).Pause(ctx, kept.ID)
 		require.NoError(t, err)
-		_, err = subs.ActivateTx(ctx, tx, kept.ID)
+		_, err = subs.In(tx).Activate(ctx, kept.ID, nil)
 		require.NoError(t, err)
-		_, err = subs.DeactivateTx(ctx, tx, kept.ID, "")
+		_, err = subs.In(tx).Deactivate(ctx, kept.ID, "")
 		require.NoError(t, err)
-		_, err = subs.RotateSecretTx(ctx, tx, kept.ID, nil)
+		_, err = subs.In(tx).RotateSecret(ctx, kept.ID, nil)
 		require.NoError(t, err)
-		secrets, err := subs.SecretsTx(ctx, tx, kept.ID)
+		secrets, err := subs.In(tx).Secrets(ctx, kept.ID)
 		require.NoError(t, err)
 		require.Len(t, secrets, 2)
-		require.NoError(t, subs.DeleteTx(ctx, tx, created.ID))
-		n, err := subs.DeleteByOwnerTx(ctx, tx, kept.Owner, nil)
+		require.NoError(t, subs.In(tx).Delete(ctx, created.ID))
+		n, err := subs.In(tx).DeleteByOwner(ctx, kept.Owner, nil)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 	})
@@ -178,25 +178,25 @@ func TestARefusalLeavesTheCallersTransactionUsable(t *testing.T) {
 	tx, err := pool.Begin(ctx)
 	require.NoError(t, err)
 	for what, refused := range map[string]func() error{
-		"a bad field":          func() error { _, err := subs.CreateTx(ctx, tx, Spec{}); return err },
-		"a bad list":           func() error { _, err := listed(subs.ListTx(ctx, tx, &ListOpts{Limit: -1})); return err },
-		"a bad owner":          func() error { _, err := subs.DeleteByOwnerTx(ctx, tx, "", nil); return err },
-		"a bad path":           func() error { _, err := sites.CreateTx(ctx, tx, "x"); return err },
-		"a bad rotation":       func() error { _, err := subs.RotateSecretTx(ctx, tx, gone, &RotateOpts{Overlap: -1}); return err },
-		"a bad update":         func() error { _, err := subs.UpdateTx(ctx, tx, gone, Update{URL: new("")}); return err },
-		"a cycle":              func() error { _, err := sites.MoveTx(ctx, tx, "/a", "/a/b"); return err },
-		"a former path":        func() error { _, err := subs.CreateTx(ctx, tx, specAt("/c")); return err },
-		"a missing parent":     func() error { _, err := sites.CreateTx(ctx, tx, "/x/y"); return err },
-		"a site with children": func() error { return sites.DeleteTx(ctx, tx, "/a", nil) },
-		"a taken path":         func() error { _, err := sites.CreateTx(ctx, tx, "/a"); return err },
-		"no such site":         func() error { _, err := sites.GetTx(ctx, tx, "/x"); return err },
-		"not there":            func() error { _, err := subs.GetTx(ctx, tx, gone); return err },
-		"not there to be shut": func() error { _, err := subs.DeactivateTx(ctx, tx, gone, "\x00"); return err },
+		"a bad field":          func() error { _, err := subs.In(tx).Create(ctx, Spec{}); return err },
+		"a bad list":           func() error { _, err := listed(subs.In(tx).List(ctx, &ListOpts{Limit: -1})); return err },
+		"a bad owner":          func() error { _, err := subs.In(tx).DeleteByOwner(ctx, "", nil); return err },
+		"a bad path":           func() error { _, err := sites.In(tx).Create(ctx, "x"); return err },
+		"a bad rotation":       func() error { _, err := subs.In(tx).RotateSecret(ctx, gone, &RotateOpts{Overlap: -1}); return err },
+		"a bad update":         func() error { _, err := subs.In(tx).Update(ctx, gone, Update{URL: new("")}); return err },
+		"a cycle":              func() error { _, err := sites.In(tx).Move(ctx, "/a", "/a/b"); return err },
+		"a former path":        func() error { _, err := subs.In(tx).Create(ctx, specAt("/c")); return err },
+		"a missing parent":     func() error { _, err := sites.In(tx).Create(ctx, "/x/y"); return err },
+		"a site with children": func() error { return sites.In(tx).Delete(ctx, "/a", nil) },
+		"a taken path":         func() error { _, err := sites.In(tx).Create(ctx, "/a"); return err },
+		"no such site":         func() error { _, err := sites.In(tx).Get(ctx, "/x"); return err },
+		"not there":            func() error { _, err := subs.In(tx).Get(ctx, gone); return err },
+		"not there to be shut": func() error { _, err := subs.In(tx).Deactivate(ctx, gone, "\x00"); return err },
 	} {
 		require.Error(t, refused(), what)
 		require.NoError(t, tx.QueryRow(ctx, `SELECT 1`).Scan(new(int)), what)
 	}
-	_, err = subs.CreateTx(ctx, tx, specAt("/a"))
+	_, err = subs.In(tx).Create(ctx, specAt("/a"))
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(ctx))
 	list, err := listed(subs.List(ctx, nil))
@@ -214,7 +214,7 @@ func TestWhatIsNotThereIsErrNotFound(t *testing.T) {
 		errs := map[string]error{}
 		_, errs["get"] = subs.Get(ctx, id)
 		_, errs["update"] = subs.Update(ctx, id, Update{})
-		_, errs["activate"] = subs.Activate(ctx, id)
+		_, errs["activate"] = subs.Activate(ctx, id, nil)
 		_, errs["deactivate"] = subs.Deactivate(ctx, id, "")
 		_, errs["pause"] = subs.Pause(ctx, id)
 		_, errs["rotate"] = subs.RotateSecret(ctx, id, nil)

@@ -17,7 +17,7 @@ import (
 // the store: what [access.SiteManagers] need. A path that leads out of the store's
 // RootSite is an [ErrNotFound].
 func (s *Store) Ancestors(ctx context.Context, site hierarchy.Path) ([]hierarchy.Path, error) {
-	chain, err := s.ancestors(ctx, s.pool, site)
+	chain, err := s.ancestors(ctx, s.db(), site)
 	if err != nil {
 		return nil, failed("find ancestors", err)
 	}

@@ -5,33 +5,48 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/txn"
 )
 
-// readCommitted is what each statement here is written for, whatever the
-// database's default is.
-var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+// In returns the same store in a transaction of the caller's, until that ends. What its
+// methods change is visible to others after the commit, and a rollback undoes it. An error
+// of this package's own leaves the transaction usable. A method that asks the Sealer, a tree
+// or an authorizer of the application does so while the transaction is open.
+//
+// Two transactions that create several subscriptions each, for the same owners or at the
+// same sites in another order, can deadlock. Under a stricter isolation than READ COMMITTED
+// a change that was overtaken by another one fails with SQLSTATE 40001. Run the transaction
+// again in both cases.
+func (s *Store) In(tx pgx.Tx) *Store {
+	in := *s
+	in.scope = s.scope.In(tx)
+	return &in
+}
 
-// inTx runs fn in a transaction of its own and commits it if there is no error.
-func inTx[T any](ctx context.Context, pool *pgxpool.Pool, action string, fn func(pgx.Tx) (T, error)) (T, error) {
-	var result T
-	err := pgx.BeginTxFunc(ctx, pool, readCommitted, func(tx pgx.Tx) error {
-		var err error
-		result, err = fn(tx)
-		return err
-	})
+// InSQL is In for a transaction of database/sql, or of a library built on it.
+func (s *Store) InSQL(tx hierarchy.Querier) *Store {
+	in := *s
+	in.scope = s.scope.InSQL(tx)
+	return &in
+}
+
+// db runs single statements.
+func (s *Store) db() store.DBTX { return s.scope.DB() }
+
+// run runs fn in the store's transaction, or in one of its own.
+func run[T any](ctx context.Context, s *Store, action string, fn func(tx pgx.Tx) (T, error)) (T, error) {
+	result, err := txn.Run(ctx, s.scope, fn)
 	return outcome(action, result, err)
 }
 
-// inTxOr runs fn in the caller's transaction or, if that is nil, in one of its own.
-func inTxOr[T any](ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, action string, fn func(pgx.Tx) (T, error)) (T, error) {
-	if tx == nil {
-		return inTx(ctx, pool, action, fn)
-	}
-	result, err := fn(tx)
-	return outcome(action, result, err)
+// change is run for what returns nothing.
+func (s *Store) change(ctx context.Context, action string, fn func(tx pgx.Tx) error) error {
+	_, err := run(ctx, s, action, func(tx pgx.Tx) (struct{}, error) { return struct{}{}, fn(tx) })
+	return err
 }
 
 // outcome is where an error gets the package's prefix, once.

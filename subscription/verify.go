@@ -19,14 +19,7 @@ import (
 // The error is [ErrNotFound] when that URL does not wait, also because another has
 // taken its place. It is a right of the operator's: it takes the proof's place.
 func (s *Store) MarkVerified(ctx context.Context, id uuid.UUID, rawURL string) error {
-	const action = "mark verified"
-	_, err := inTx(ctx, s.pool, action, func(tx pgx.Tx) (bool, error) { return true, s.markVerified(ctx, tx, id, rawURL) })
-	return err
-}
-
-// MarkVerifiedTx is MarkVerified in the caller's transaction.
-func (s *Store) MarkVerifiedTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, rawURL string) error {
-	return failed("mark verified", s.markVerified(ctx, tx, id, rawURL))
+	return s.change(ctx, "mark verified", func(tx pgx.Tx) error { return s.markVerified(ctx, tx, id, rawURL) })
 }
 
 func (s *Store) markVerified(ctx context.Context, tx pgx.Tx, id uuid.UUID, rawURL string) error {

@@ -312,7 +312,7 @@ func TestURLsFollowTheirModel(t *testing.T) {
 					model.state = StatePaused
 				}
 			case "activate":
-				_, err = subs.Activate(ctx, id)
+				_, err = subs.Activate(ctx, id, nil)
 				model.activate()
 			case "deactivate":
 				_, err = subs.Deactivate(ctx, id, "")

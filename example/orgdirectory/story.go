@@ -203,7 +203,7 @@ func (s *story) pauseAndResume(ctx context.Context) error {
 	s.show.Printf("While it is paused the delivery to the %s is %s, held by: %s.\n", manager.name, paused.State, paused.Hold)
 	s.result.Expectf(len(manager.receiver.Requests()) == before, "the %s was sent something while its subscription was paused", manager.name)
 
-	if _, err := s.engine.Subscriptions().Activate(ctx, manager.sub.ID); err != nil {
+	if _, err := s.engine.Subscriptions().Activate(ctx, manager.sub.ID, nil); err != nil {
 		return err
 	}
 	return s.expect(ctx, created, want)

@@ -50,7 +50,7 @@ func (s *service) createAccount(ctx context.Context, username, endpoint string) 
 // register makes an event that its owner can trigger. Its data is the same each time.
 func (s *service) register(ctx context.Context, owner, event, description, data string) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := s.types.RegisterTx(ctx, tx, outbox.EventType{Name: event, Description: description}); err != nil {
+		if err := s.types.In(tx).Register(ctx, outbox.EventType{Name: event, Description: description}); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO pywebhooks.registration VALUES ($1, $2, $3)`, event, owner, data)
@@ -105,16 +105,16 @@ func (s *service) changeEndpoint(ctx context.Context, username, endpoint string)
 		if _, err := tx.Exec(ctx, `UPDATE pywebhooks.account SET endpoint = $2 WHERE username = $1`, username, endpoint); err != nil {
 			return err
 		}
-		page, err := s.subs.ListTx(ctx, tx, &subscription.ListOpts{Owner: username})
+		page, err := s.subs.In(tx).List(ctx, &subscription.ListOpts{Owner: username})
 		if err != nil {
 			return err
 		}
 		for _, sub := range page.Subscriptions {
-			if _, err := s.subs.UpdateTx(ctx, tx, sub.ID, subscription.Update{URL: &endpoint}); err != nil {
+			if _, err := s.subs.In(tx).Update(ctx, sub.ID, subscription.Update{URL: &endpoint}); err != nil {
 				return err
 			}
 			// One that has failed too often is given another chance.
-			if _, err := s.subs.ActivateTx(ctx, tx, sub.ID); err != nil {
+			if _, err := s.subs.In(tx).Activate(ctx, sub.ID, nil); err != nil {
 				return err
 			}
 		}
@@ -131,7 +131,7 @@ func (s *service) removeAccount(ctx context.Context, username string) (subscript
 		if _, err := tx.Exec(ctx, `DELETE FROM pywebhooks.account WHERE username = $1`, username); err != nil {
 			return err
 		}
-		subscriptions, err = s.subs.DeleteByOwnerTx(ctx, tx, username, nil)
+		subscriptions, err = s.subs.In(tx).DeleteByOwner(ctx, username, nil)
 		return err
 	})
 	return subscriptions, err

@@ -44,7 +44,7 @@ func (w *world) calm() {
 		next := s.last()
 		next.state = "active"
 		w.touch(s, next, func(tx pgx.Tx) error {
-			_, err := w.subs.ActivateTx(w.t.Context(), tx, s.id)
+			_, err := w.subs.In(tx).Activate(w.t.Context(), s.id, nil)
 			return err
 		})
 	}

@@ -41,7 +41,7 @@ func (w *world) move(ctx context.Context, r *rand.Rand) {
 	at, ok := w.attempt("moves", func(tx pgx.Tx) error {
 		from, to, err := w.paths(ctx, tx, department, tenant)
 		if err == nil {
-			_, err = w.sites.MoveTx(ctx, tx, from, to)
+			_, err = w.sites.In(tx).Move(ctx, from, to)
 		}
 		return err
 	})
@@ -68,7 +68,7 @@ func (w *world) rename(ctx context.Context, n *node) {
 	var former hierarchy.Path
 	_, ok := w.attempt("renames", func(tx pgx.Tx) (err error) {
 		if former, _, err = w.paths(ctx, tx, n, n); err == nil {
-			_, err = w.sites.RenameTx(ctx, tx, former, fmt.Sprintf("renamed%d", w.number()))
+			_, err = w.sites.In(tx).Rename(ctx, former, fmt.Sprintf("renamed%d", w.number()))
 		}
 		return err
 	})
@@ -118,19 +118,19 @@ func (w *world) changeSubscription(ctx context.Context, r *rand.Rand) {
 	var do func(tx pgx.Tx) error
 	switch what := r.IntN(10); {
 	case what < 3:
-		next.state, do = "paused", func(tx pgx.Tx) error { _, err := w.subs.PauseTx(ctx, tx, s.id); return err }
+		next.state, do = "paused", func(tx pgx.Tx) error { _, err := w.subs.In(tx).Pause(ctx, s.id); return err }
 	case what < 6:
-		next.state, do = "active", func(tx pgx.Tx) error { _, err := w.subs.ActivateTx(ctx, tx, s.id); return err }
+		next.state, do = "active", func(tx pgx.Tx) error { _, err := w.subs.In(tx).Activate(ctx, s.id, nil); return err }
 	case what < 7:
-		next.state, do = "deactivated", func(tx pgx.Tx) error { _, err := w.subs.DeactivateTx(ctx, tx, s.id, "by hand"); return err }
+		next.state, do = "deactivated", func(tx pgx.Tx) error { _, err := w.subs.In(tx).Deactivate(ctx, s.id, "by hand"); return err }
 	case what < 9:
 		next.url = endpoint(s.key, s.version+1)
 		do = func(tx pgx.Tx) error {
-			_, err := w.subs.UpdateTx(ctx, tx, s.id, subscription.Update{URL: new(w.receiver.url(s.key, s.version+1))})
+			_, err := w.subs.In(tx).Update(ctx, s.id, subscription.Update{URL: new(w.receiver.url(s.key, s.version+1))})
 			return err
 		}
 	default:
-		next.state, do = "deleted", func(tx pgx.Tx) error { return w.subs.DeleteTx(ctx, tx, s.id) }
+		next.state, do = "deleted", func(tx pgx.Tx) error { return w.subs.In(tx).Delete(ctx, s.id) }
 	}
 	w.touch(s, next, do)
 }
@@ -154,7 +154,7 @@ func (w *world) touch(s *sub, next touch, do func(tx pgx.Tx) error) {
 func (w *world) removeOwner(ctx context.Context, r *rand.Rand) {
 	owner := fmt.Sprintf("owner%d", r.IntN(owners))
 	at, ok := w.attempt("owners", func(tx pgx.Tx) error {
-		_, err := w.subs.DeleteByOwnerTx(context.WithoutCancel(ctx), tx, owner, nil)
+		_, err := w.subs.In(tx).DeleteByOwner(context.WithoutCancel(ctx), owner, nil)
 		return err
 	})
 	if !ok {
@@ -236,9 +236,9 @@ func (w *world) redeliver(ctx context.Context, r *rand.Rand) {
 	w.mu.Unlock()
 	switch what := r.IntN(10); {
 	case what < 5:
-		w.attempt("redeliver", func(tx pgx.Tx) error { return notAQuestion(w.console.RedeliverTx(ctx, tx, id)) })
+		w.attempt("redeliver", func(tx pgx.Tx) error { return notAQuestion(w.console.In(tx).Redeliver(ctx, id)) })
 	case what < 7:
-		w.attempt("cancel", func(tx pgx.Tx) error { return w.console.CancelTx(ctx, tx, id, "by hand") })
+		w.attempt("cancel", func(tx pgx.Tx) error { return w.console.In(tx).Cancel(ctx, id, "by hand") })
 	case what < 9:
 		w.attempt("recover", func(pgx.Tx) error {
 			_, err := w.console.Recover(ctx, s.id, nil)

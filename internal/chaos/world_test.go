@@ -264,7 +264,7 @@ func (w *world) newTenant(p hierarchy.Path, departments []string) {
 	create := func(p hierarchy.Path, parent *node) *node {
 		n := &node{depth: parent.depth + 1}
 		at := w.must(func(tx pgx.Tx) error {
-			site, err := w.sites.CreateTx(w.t.Context(), tx, p)
+			site, err := w.sites.In(tx).Create(w.t.Context(), p)
 			if err == nil {
 				n.id = site.ID
 			}
@@ -316,7 +316,7 @@ func (w *world) subscribe(at *node, prefix, owner, pattern string) *sub {
 		if spec.Site, err = pathOf(w.t.Context(), tx, at); err != nil {
 			return err
 		}
-		created, err := w.subs.CreateTx(w.t.Context(), tx, spec)
+		created, err := w.subs.In(tx).Create(w.t.Context(), spec)
 		if err == nil {
 			s.id = created.Subscription.ID
 		}

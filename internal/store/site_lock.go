@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -45,7 +44,10 @@ func LockSitesPatiently(ctx context.Context, tx pgx.Tx, schema string) error {
 	w.long = w.since
 	for {
 		err := w.queue(ctx)
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != lockNotAvailable || w.over() {
+		if sqlErr, ok := errors.AsType[interface {
+			error
+			SQLState() string
+		}](err); !ok || sqlErr.SQLState() != lockNotAvailable || w.over() {
 			return err
 		}
 		pause := time.NewTimer(shortWait + rand.N(shortWait)) //nolint:gosec // spreads those that wait

@@ -148,7 +148,7 @@ func TestDeactivator_FollowsItsModel(t *testing.T) {
 					_, err := subs.Pause(ctx, sub.ID)
 					require.NoError(t, err)
 				}
-				changed, err := subs.Activate(ctx, sub.ID)
+				changed, err := subs.Activate(ctx, sub.ID, nil)
 				require.NoError(t, err)
 				require.True(t, changed)
 				m.state = subscription.StateActive
@@ -239,7 +239,7 @@ func TestDeactivator_ThatIsLateDeactivatesNothing(t *testing.T) {
 			changed, err := d.apply(ctx, &rows[0])
 			require.NoError(t, err)
 			require.True(t, changed, name)
-			_, err = subs.Activate(ctx, sub.ID)
+			_, err = subs.Activate(ctx, sub.ID, nil)
 			require.NoError(t, err)
 			epoch = 2
 		}
