@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/txn"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -31,8 +32,8 @@ type Config struct {
 
 // Applier brings a database to what manifests say. It is safe for concurrent use.
 type Applier struct {
-	pool   *pgxpool.Pool
 	schema string
+	scope  txn.Scope
 	sites  *hierarchy.Sites
 	subs   *subscription.Store
 	types  *outbox.EventTypes
@@ -56,12 +57,28 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Applier, error) {
 		return nil, fmt.Errorf("manifest: Config: %w", err)
 	}
 	return &Applier{
-		pool:   pool,
 		schema: schema,
+		scope:  txn.Of(pool),
 		sites:  sites,
 		subs:   cfg.Subscriptions,
 		types:  types,
 	}, nil
+}
+
+// In returns the same Applier in a transaction of the caller's, until that ends. It must be of
+// READ COMMITTED ([hierarchy.ErrIsolation]). After an [Errors] the transaction is usable, and
+// nothing of the call remains. Locks on sites and event types are held until its end.
+func (a *Applier) In(tx pgx.Tx) *Applier {
+	in := *a
+	in.scope = a.scope.In(tx)
+	return &in
+}
+
+// InSQL is In for a transaction of database/sql, or of a library built on it.
+func (a *Applier) InSQL(tx hierarchy.Querier) *Applier {
+	in := *a
+	in.scope = a.scope.InSQL(tx)
+	return &in
 }
 
 // errPlanned rolls a plan back.
@@ -107,31 +124,22 @@ func (a *Applier) Apply(ctx context.Context, m *Manifest) (*Plan, error) {
 	return plan, nil
 }
 
-// ApplyTx is Apply in the caller's transaction, which must be of READ COMMITTED
-// ([hierarchy.ErrIsolation]). After an [Errors] that is usable, and nothing of the
-// call remains. It holds locks on sites and event types until its end.
-func (a *Applier) ApplyTx(ctx context.Context, tx pgx.Tx, m *Manifest) (*Plan, error) {
-	isolation, err := store.In(tx, a.schema).Isolation(ctx)
-	if err != nil {
-		return nil, failed("apply", m, err)
-	}
-	if isolation != string(pgx.ReadCommitted) {
-		return nil, failed("apply", m, hierarchy.ErrIsolation)
-	}
-	var plan *Plan
-	err = pgx.BeginFunc(ctx, tx, func(savepoint pgx.Tx) error {
-		var err error
-		plan, err = a.apply(ctx, savepoint, m)
-		return err
-	})
-	if err != nil {
-		return nil, failed("apply", m, err)
-	}
-	return plan, nil
-}
-
+// inTx runs fn in a transaction of its own, or in a savepoint of the caller's.
 func (a *Applier) inTx(ctx context.Context, fn func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, a.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+	_, err := txn.Run(ctx, a.scope, func(tx pgx.Tx) (struct{}, error) {
+		if !a.scope.IsTx() {
+			return struct{}{}, fn(tx)
+		}
+		isolation, err := store.In(tx, a.schema).Isolation(ctx)
+		switch {
+		case err != nil:
+			return struct{}{}, err
+		case isolation != string(pgx.ReadCommitted):
+			return struct{}{}, hierarchy.ErrIsolation
+		}
+		return struct{}{}, pgx.BeginFunc(ctx, tx, fn)
+	})
+	return err
 }
 
 // failed adds what was done. Errors stay as they are: a line each, for people.

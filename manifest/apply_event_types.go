@@ -73,9 +73,9 @@ func (r *application) archive(ctx context.Context, before map[string]*outbox.Eve
 		if archived := known && old.ArchivedAt != nil; t.archived == nil || *t.archived == archived {
 			continue
 		}
-		change := r.types.Unarchive
+		change := r.types.In(r.tx).Unarchive
 		if *t.archived {
-			change = r.types.Archive
+			change = r.types.In(r.tx).Archive
 		}
 		if err := change(ctx, t.typ.Name); err != nil {
 			return err
