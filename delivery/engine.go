@@ -24,6 +24,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/drain"
 	"github.com/riverhook/riverhook/delivery/internal/maintain"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
+	"github.com/riverhook/riverhook/delivery/internal/ping"
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
@@ -85,6 +86,7 @@ type Engine struct {
 
 	opener   *credentials.Opener
 	payloads *payloads.Pool
+	pinger   *ping.Pinger
 	verifier *verify.Verifier
 
 	expansions *batch.Group[*expansion, committed]
@@ -175,6 +177,20 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	}
 	e.makeBatches()
 	e.makeSender(bySubscription)
+	e.pinger = &ping.Pinger{
+		Dialects:  cfg.Dialects,
+		NewID:     e.ids.next,
+		Opener:    e.opener,
+		Requester: e.requester,
+		Running: func() error {
+			if e.ended.Load() {
+				return ErrNotStarted
+			}
+			return nil
+		},
+		Store:         e.store,
+		Subscriptions: e.subs,
+	}
 	e.verifier = newVerifier(e)
 	return e, nil
 }

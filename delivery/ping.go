@@ -1,29 +1,22 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/delivery/internal/decide"
-	"github.com/riverhook/riverhook/delivery/internal/send"
-	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
-	"github.com/riverhook/riverhook/internal/batch"
-	"github.com/riverhook/riverhook/internal/sealed"
-	"github.com/riverhook/riverhook/internal/store"
-	"github.com/riverhook/riverhook/subscription"
+	"github.com/riverhook/riverhook/delivery/internal/ping"
 )
 
 // PingEventType is the type of the event that Ping sends.
-const PingEventType = "riverhook.ping"
+const PingEventType = ping.EventType
 
 // Ping sends a test event to a subscription's endpoint and returns what came of
 // it, within the subscription's timeout. It goes out exactly as a delivery does,
@@ -60,114 +53,51 @@ func (e *Engine) ConfirmSecret(ctx context.Context, subscription uuid.UUID) (*At
 }
 
 func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, error) {
-	a, _, secret, err := e.sendPing(ctx, id, true)
-	if err != nil || a.Outcome != OutcomeDelivered {
-		return a, err
+	sent, err := e.pinger.Ping(ctx, id, true)
+	if err != nil {
+		return nil, err
 	}
-	err = e.subs.ConfirmSecret(ctx, id, secret)
-	if errors.Is(err, ErrNotFound) {
-		err = ErrNotFound
+	if sent.Attempt.Outcome == OutcomeDelivered {
+		err = e.subs.ConfirmSecret(ctx, id, sent.Secret)
+		if errors.Is(err, ErrNotFound) {
+			err = ErrNotFound
+		}
 	}
-	return a, err
+	a, publicErr := publicAttempt(sent.Attempt, e.cfg.ID)
+	return a, cmp.Or(publicErr, err)
 }
 
-// sendPing sends a ping signed with the secrets in force, or with the one that is
-// pending, whose id it returns. The endpoint is the URL that it went to.
-func (e *Engine) sendPing(ctx context.Context, id uuid.UUID, pending bool) (out *Attempt, to attempt.EndpointKey, secret uuid.UUID, err error) {
-	var a *attempt.Attempt
-	_, _, err = e.requester.Once(ctx, func() (t *target, built dialect.Request, _ *attempt.Attempt, err error) {
-		var sub *subscription.Subscription
-		if t, sub, secret, err = e.pingTarget(ctx, id, pending); err != nil {
-			return nil, built, nil, err
-		}
-		to = t.EndpointKey()
-		a = attempt.New(&t.Target, time.Now())
-		a.Manual = true
-		built, err = e.pingRequest(ctx, t, sub.Site, a)
-		return t, built, a, err
-	})
-	if err != nil {
-		return nil, to, secret, err
-	}
-	if a.Outcome == OutcomeInterrupted && ctx.Err() != nil {
-		return nil, to, secret, context.Cause(ctx)
-	}
-	out, err = publicAttempt(a, e.cfg.ID)
-	return out, to, secret, err
+// PingOpts say what follows from a ping.
+type PingOpts struct {
+	// Release sends all that waits for the endpoint when the ping is answered 2xx: a
+	// person has mended it. Its circuit is closed, the time that it has asked for
+	// (Retry-After) ends, and retries that are planned are due. They go out within
+	// about a second, in order, as many at once as the endpoint has slots; each counts
+	// as an attempt of its schedule. Nothing is released while the subscription
+	// is not active. Default: nothing but the ping is sent.
+	Release bool
 }
 
-// pingTarget returns a subscription as the target of an attempt without a delivery, and the
-// last of the secrets that it is signed with.
-func (e *Engine) pingTarget(
-	ctx context.Context, id uuid.UUID, pending bool,
-) (t *target, sub *subscription.Subscription, secret uuid.UUID, err error) {
-	if e.ended.Load() {
-		return nil, nil, secret, ErrNotStarted
+// PingWith is Ping, and does what opts say when it is answered; nil opts are the
+// defaults. It returns how many deliveries no longer wait. After an error that comes
+// with an attempt some may be released, and another call goes on with the rest.
+func (e *Engine) PingWith(ctx context.Context, subscription uuid.UUID, opts *PingOpts) (a *Attempt, released int, err error) {
+	sent, err := e.pinger.Ping(ctx, subscription, false)
+	if err == nil {
+		a, err = publicAttempt(sent.Attempt, e.cfg.ID)
 	}
-	readAt := time.Now()
-	sub, err = e.subs.Get(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil, secret, ErrNotFound
+	if err == nil && opts != nil && opts.Release && a.Outcome == OutcomeDelivered {
+		released, err = e.pinger.Release(ctx, sent.Endpoint)
 	}
-	if err != nil {
-		return nil, nil, secret, err
-	}
-	rows, err := e.store.ListSecrets(ctx, &store.ListSecretsParams{SubscriptionID: id, Under: string(hierarchy.Root)})
-	if err != nil {
-		return nil, nil, secret, err
-	}
-	t = &target{Target: attempt.Target{
-		Sub:     send.Subscription(sub),
-		Dialect: sub.Dialect,
-		ReadAt:  readAt,
-	}}
-	switch err = send.OpenEndpoint(ctx, e.opener, t); {
-	case errors.Is(err, batch.ErrClosed):
-		return nil, nil, secret, ErrNotStarted
-	case err != nil:
-		return nil, nil, secret, fmt.Errorf("endpoint credentials: %w", err)
-	}
-	for _, row := range rows {
-		if row.Pending != pending {
-			continue
-		}
-		opened, err := e.opener.Secret(ctx, nil, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
-		if err != nil {
-			return nil, nil, secret, err
-		}
-		t.Secrets, secret = append(t.Secrets, opened), row.ID
-	}
-	if pending && len(t.Secrets) == 0 {
-		return nil, nil, secret, fmt.Errorf("%w: no secret waits to be confirmed", ErrNotFound)
-	}
-	return t, sub, secret, nil
-}
-
-func (e *Engine) pingRequest(ctx context.Context, t *target, site hierarchy.Path, a *attempt.Attempt) (dialect.Request, error) {
-	d, ok := e.cfg.Dialects.Get(t.Dialect)
-	if !ok {
-		return dialect.Request{}, fmt.Errorf("no dialect %q in this process", t.Dialect)
-	}
-	data, err := json.Marshal(map[string]uuid.UUID{"subscription": t.Sub.ID})
-	if err != nil {
-		return dialect.Request{}, err
-	}
-	ev := dialect.Event{
-		ID:         e.ids.next().String(),
-		Type:       PingEventType,
-		Site:       string(site),
-		Data:       data,
-		OccurredAt: a.StartedAt.UTC(),
-	}
-	t.Event = ev
-	var built dialect.Request
-	if t.Message, err = decide.Envelope(ctx, nil, d, ev, data); err == nil {
-		built, err = e.requester.Build(ctx, d, t, a)
+	if a != nil {
+		e.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: ping", slog.Any("subscription", subscription),
+			slog.String("outcome", string(a.Outcome)), slog.Int("status", a.Status), slog.String("error", a.Error),
+			slog.String("detail", a.Reason), slog.Duration("took", a.Duration), slog.Int("released", released))
 	}
 	if err != nil {
-		return dialect.Request{}, fmt.Errorf("dialect: %w", err)
+		return a, released, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
 	}
-	return built, nil
+	return a, released, nil
 }
 
 // publicAttempt is an attempt that is not recorded as History shows those that are.

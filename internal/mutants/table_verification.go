@@ -44,9 +44,9 @@ var verifying = []mutant{
 	},
 	{
 		name: "a challenge carries the credentials of another host",
-		file: "delivery/verify.go",
-		decl: "challengeTarget",
-		old:  "t.Auth = t.Auth.At(c.URL)",
+		file: "delivery/internal/ping/challenge.go",
+		decl: "claimed",
+		old:  "in.Auth = in.Auth.At(c.URL)",
 		with: "",
 		test: "delivery.TestANewURLIsAskedWhileTheFormerOneIsInForce",
 	},

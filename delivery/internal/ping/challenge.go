@@ -1,0 +1,58 @@
+package ping
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/send"
+	"github.com/riverhook/riverhook/delivery/internal/verify"
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/internal/notfound"
+	"github.com/riverhook/riverhook/subscription"
+)
+
+// Challenge is a verify.Send.
+func (p *Pinger) Challenge(
+	ctx context.Context, c verify.Claim, build func(verify.Endpoint) (dialect.Request, error),
+) (got verify.Answer, err error) {
+	got.Header, got.Body, err = p.Requester.Once(ctx, func() (_ *send.Input, built dialect.Request, _ *attempt.Attempt, err error) {
+		in, sub, err := p.claimed(ctx, c)
+		if err != nil {
+			return nil, built, nil, err
+		}
+		a := attempt.New(&in.Target, time.Now())
+		a.Number = c.Tries
+		got.Attempt = a
+		built, err = build(verify.Endpoint{
+			Bare:   in.Bare,
+			Method: sub.Verification,
+			Post: func(body []byte) (dialect.Request, error) {
+				return p.post(ctx, in, a, event{
+					data: body,
+					site: sub.Site,
+					typ:  verify.EventType,
+				})
+			},
+		})
+		return in, built, a, err
+	})
+	return got, err
+}
+
+// claimed is the endpoint of a claim, as its subscription is now.
+func (p *Pinger) claimed(ctx context.Context, c verify.Claim) (*send.Input, *subscription.Subscription, error) {
+	in, sub, _, err := p.read(ctx, c.SubscriptionID, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cmp.Or(in.Sub.PendingURL, in.Sub.URL) != c.URL {
+		return nil, nil, fmt.Errorf("%w: another URL took its place", notfound.Err)
+	}
+	in.Sub.URL = c.URL
+	in.Auth = in.Auth.At(c.URL)
+	in.Sub.Timeout = min(cmp.Or(in.Sub.Timeout, p.Requester.Timeout), verify.AnswerTimeout)
+	return in, sub, nil
+}
