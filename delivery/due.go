@@ -94,9 +94,3 @@ func (e *Engine) beatWhileDue(ctx context.Context) (end func() error, err error)
 		return nil
 	}, nil
 }
-
-// now is the time by which the engine forgets what it has learned.
-func (e *Engine) now() time.Time { return e.clock.Now() }
-
-// troubleWait is the wait after trouble that is not the endpoint's.
-func (e *Engine) troubleWait(wait time.Duration) time.Duration { return e.clock.TroubleWait(wait) }

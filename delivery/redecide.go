@@ -125,7 +125,7 @@ func (e *Engine) redecideWait(waiting []store.LoadWaitingRow) time.Duration {
 	for _, w := range waiting {
 		age = min(age, time.Duration(w.AgeMs)*time.Millisecond)
 	}
-	return e.troubleWait(min(max(e.cfg.RedecideAfter, age/2), maxRedecideWait))
+	return e.clock.TroubleWait(min(max(e.cfg.RedecideAfter, age/2), maxRedecideWait))
 }
 
 // endedRunsOf is what is written down of the runs for decisions that wait together.

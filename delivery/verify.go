@@ -56,6 +56,6 @@ func newVerifier(e *Engine) *verify.Verifier {
 			return e.pinger.Challenge(ctx, c, build)
 		},
 		Store:       e.store,
-		TroubleWait: e.troubleWait,
+		TroubleWait: e.clock.TroubleWait,
 	})
 }

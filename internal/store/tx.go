@@ -10,5 +10,5 @@ import (
 // InTx runs f in a transaction of its own with the options of [BoundedTx], and commits
 // it unless f returns an error, which InTx then returns.
 func InTx(ctx context.Context, pool *pgxpool.Pool, schema string, f func(q *Queries) error) error {
-	return pgx.BeginTxFunc(ctx, pool, BoundedTx(), func(tx pgx.Tx) error { return f(In(tx, schema)) }) //nolint:wrapcheck // f has said what it did
+	return pgx.BeginTxFunc(ctx, pool, BoundedTx(), func(tx pgx.Tx) error { return f(In(tx, schema)) })
 }

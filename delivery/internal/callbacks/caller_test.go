@@ -126,7 +126,7 @@ func TestCalls_StopTakesTheMarkOfAStepBack(t *testing.T) {
 	require.NoError(t, caller.Call(t.Context(), callbacks.StepTree, func() {
 		require.Len(t, r.marks, 1)
 		require.NoError(t, calls.Stop(t.Context()))
-		require.Equal(t, "", r.marks[1])
+		require.Empty(t, r.marks[1])
 	}))
 	r.marks = nil
 	require.NoError(t, caller.Call(t.Context(), callbacks.StepTree, func() { require.Empty(t, r.marks) }))

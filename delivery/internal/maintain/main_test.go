@@ -56,3 +56,10 @@ func (db *database) deliver(subscription uuid.UUID, n int, state string) {
 		SELECT riverhook.new_id(), riverhook.new_id(), $1, 'standard', '/', 1, $3, CASE WHEN $3 <> 'pending' THEN now() END
 		FROM generate_series(1, $2)`, subscription, n, state)
 }
+
+// hold makes held deliveries of a subscription.
+func (db *database) hold(subscription uuid.UUID, n int, hold string) {
+	db.t.Helper()
+	db.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since)
+		SELECT riverhook.new_id(), riverhook.new_id(), $1, 'standard', '/', 1, $3, now() FROM generate_series(1, $2)`, subscription, n, hold)
+}

@@ -100,11 +100,13 @@ func TestRecorder_TellsTwoTransitionsOfOneDeliveryInABatchApart(t *testing.T) {
 	successor.Seq = 1
 
 	became, err := r.flush(t.Context(), []*attempt.Transition{
-		answered(dead, attempt.OutcomeFailed, attempt.StatePending), answered(&successor, attempt.OutcomeDelivered, attempt.StateDelivered),
+		answered(dead, attempt.OutcomeFailed, attempt.StatePending),
+		answered(&successor, attempt.OutcomeDelivered, attempt.StateDelivered),
 	})
 	require.NoError(t, err)
 	require.Equal(t, []result{superseded, moved}, became)
-	require.Zero(t, count(t, pool, `SELECT count(*) FROM riverhook.subscription_health`), "the failure of the one believed dead does not count")
+	health := count(t, pool, `SELECT count(*) FROM riverhook.subscription_health`)
+	require.Zero(t, health, "the failure of the one believed dead does not count")
 }
 
 func TestRecorder_CallsHooksForWhatIsCommitted(t *testing.T) {

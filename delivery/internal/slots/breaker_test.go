@@ -21,10 +21,11 @@ func TestBreaker_OpensOnFailuresInARowOrOnTheirShare(t *testing.T) {
 		return opened
 	}
 	bad, good := attempt.OutcomeFailed, attempt.OutcomeDelivered
+	refused := attempt.OutcomeRejected
 	require.False(t, open(bad, bad, bad, bad))
 	require.True(t, open(bad, bad, bad, bad, bad))
 	require.False(t, open(bad, bad, bad, bad, good, bad, bad, bad, bad))
-	require.False(t, open(attempt.OutcomeRejected, attempt.OutcomeRejected, attempt.OutcomeRejected, attempt.OutcomeRejected, attempt.OutcomeRejected))
+	require.False(t, open(refused, refused, refused, refused, refused))
 	mixed := make([]attempt.Outcome, 0, windowSample)
 	for range windowSample / 2 {
 		mixed = append(mixed, good, bad)

@@ -66,9 +66,9 @@ func (r *Releaser) release(ctx context.Context, key attempt.EndpointKey, most in
 }
 
 // flush returns how many deliveries of each subscription were released.
-func (r *Releaser) flush(ctx context.Context, batch []release) ([]int, error) {
+func (r *Releaser) flush(ctx context.Context, asked []release) ([]int, error) {
 	p := &store.ReleaseHeldParams{}
-	for _, one := range batch {
+	for _, one := range asked {
 		p.Subscriptions = append(p.Subscriptions, one.SubscriptionID.String())
 		p.Most = append(p.Most, one.Most)
 	}
@@ -80,8 +80,8 @@ func (r *Releaser) flush(ctx context.Context, batch []release) ([]int, error) {
 	for _, row := range rows {
 		bySub[row.SubscriptionID] = row.Released
 	}
-	outs := make([]int, len(batch))
-	for i, one := range batch {
+	outs := make([]int, len(asked))
+	for i, one := range asked {
 		outs[i] = bySub[one.SubscriptionID]
 	}
 	return outs, nil

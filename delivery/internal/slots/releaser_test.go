@@ -43,8 +43,10 @@ func held(t *testing.T, pool *pgxpool.Pool, n int) (key attempt.EndpointKey) {
 	err := pool.QueryRow(t.Context(), `INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect)
 		VALUES (riverhook.new_id(), '/', 'https://example.com', '{**}', true, 'standard') RETURNING id`).Scan(&key.SubscriptionID)
 	require.NoError(t, err)
-	_, err = pool.Exec(t.Context(), `INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since)
-		SELECT riverhook.new_id(), riverhook.new_id(), $1, 'standard', '/', 1, 'slots', now() FROM generate_series(1, $2)`, key.SubscriptionID, n)
+	_, err = pool.Exec(t.Context(), `INSERT INTO riverhook.delivery
+			(id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since)
+		SELECT riverhook.new_id(), riverhook.new_id(), $1, 'standard', '/', 1, 'slots', now()
+		FROM generate_series(1, $2)`, key.SubscriptionID, n)
 	require.NoError(t, err)
 	return key
 }

@@ -1,0 +1,50 @@
+package maintain
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/delivery/internal/slots"
+	"github.com/riverhook/riverhook/internal/batch"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// heldReleaser makes one of a process with so many slots for each endpoint.
+func (db *database) heldReleaser(perEndpoint int) *HeldReleaser {
+	frequent := store.Frequent(db, "riverhook")
+	limiter := slots.NewLimiter(perEndpoint, time.Now, func() float64 { return 0.5 })
+	releaser := slots.NewReleaser(limiter, frequent, batch.Config{})
+	db.t.Cleanup(releaser.Close)
+	return &HeldReleaser{
+		Frequent: frequent,
+		Slots:    releaser,
+		Store:    store.In(db, "riverhook"),
+	}
+}
+
+func TestHeldReleaser_DoesWhatTheStateOfASubscriptionAsksFor(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t)
+	held := map[string]uuid.UUID{}
+	for _, name := range []string{"active", "paused", "deactivated", "deleted"} {
+		held[name] = db.subscribe()
+		db.hold(held[name], 5, "paused")
+	}
+	db.exec(`UPDATE riverhook.subscription SET state = 'paused' WHERE id = $1`, held["paused"])
+	db.exec(`UPDATE riverhook.subscription SET state = 'deactivated', state_reason = 'it is enough' WHERE id = $1`, held["deactivated"])
+	db.exec(`UPDATE riverhook.subscription SET deleted_at = now() WHERE id = $1`, held["deleted"])
+
+	n, err := db.heldReleaser(3).Run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 3+5+5, n)
+	count := func(name, where string) int {
+		return db.count(`SELECT count(*) FROM riverhook.delivery WHERE subscription_id = $1 AND `+where, held[name])
+	}
+	require.Equal(t, 2, count("active", `hold = 'paused'`), "as many are due as the endpoint has slots")
+	require.Equal(t, 5, count("paused", `hold = 'paused'`))
+	require.Equal(t, 5, count("deactivated", `state = 'cancelled' AND reason = 'the subscription is deactivated: it is enough'`))
+	require.Equal(t, 5, count("deleted", `state = 'cancelled' AND reason = 'the subscription was deleted'`))
+}

@@ -1,0 +1,34 @@
+package maintain
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// A task that fails keeps no other from its work.
+func TestMaintainer_RunsEachTask(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t)
+	deactivator, _ := db.deactivator()
+	deactivator.Schema = "nowhere"
+	forgotten := 0
+	m := Maintainer{
+		Deactivator: deactivator,
+		Forget:      func() { forgotten++ },
+		Log:         silent,
+		MaxHold:     time.Hour,
+		Releaser:    db.heldReleaser(3),
+		Store:       store.Frequent(db, "riverhook"),
+	}
+	db.hold(db.subscribe(), 1, "slots")
+	db.deliver(db.subscribe(), 1, "pending")
+	db.exec(`UPDATE riverhook.delivery SET due_at = now() - interval '1 s' WHERE hold = ''`)
+
+	require.ErrorContains(t, m.Round(t.Context(), 0), "delivery: deactivate subscriptions: ")
+	require.Equal(t, 1, forgotten)
+	require.Zero(t, db.count(`SELECT count(*) FROM riverhook.delivery WHERE job_id IS NULL`))
+}
