@@ -91,7 +91,7 @@ func TestSecret_IsRedactedHoweverItIsPrinted(t *testing.T) {
 
 	printed := make([]string, 0, 64)
 	printed = append(printed,
-		log.String(), string(encoded), secret.String(), secret.GoString(),
+		log.String(), string(encoded), secret.String(), fmt.Sprintf("%#v", secret),
 		fmt.Errorf("%v: %w", secret, dialect.ErrNoSecret).Error(),
 	)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%20s"} {

@@ -49,9 +49,6 @@ type Proxy struct {
 // Format implements fmt.Formatter: String for each verb and flag.
 func (p Proxy) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
 
-// GoString implements fmt.GoStringer.
-func (p Proxy) GoString() string { return p.String() }
-
 // LogValue implements slog.LogValuer.
 func (p Proxy) LogValue() slog.Value { return slog.StringValue(p.String()) }
 

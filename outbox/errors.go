@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/notfound"
 )
 
 // What a caller can act on, for errors.Is. Where nothing else is said, an error
@@ -36,7 +37,7 @@ var (
 	ErrIsolation = errors.New("a resource is erased under READ COMMITTED only")
 
 	// ErrNotFound means that there is no such event type.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = notfound.Err
 
 	// ErrNotMigrated means that the database has no Riverhook schema of the name
 	// in the Config, or one that is too old or too new for this version of the

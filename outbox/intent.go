@@ -7,6 +7,9 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 )
 
+// Resource is what an intent is about: [access.Resource].
+type Resource = access.Resource
+
 // Intent says that something happened to a resource at a site. Only Type is
 // required. Lengths are in characters, texts are UTF-8 without NUL.
 type Intent struct {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/riverhook/riverhook/internal/notfound"
 )
 
 // State is how far an event has come.
@@ -43,7 +45,7 @@ type Status struct {
 
 // ErrNotFound says that an inbox has no such event, or that it is another receiver's or
 // another owner's.
-var ErrNotFound = errors.New("receiver: no such event")
+var ErrNotFound = notfound.Err
 
 // Ref names an event to who may know of it.
 type Ref struct {

@@ -78,9 +78,6 @@ func (k Key) Reveal() string {
 // Format implements [fmt.Formatter]: "[redacted]" for each verb and flag.
 func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// GoString returns "[redacted]".
-func (Key) GoString() string { return redacted }
-
 // LogValue implements [slog.LogValuer]: "[redacted]".
 func (Key) LogValue() slog.Value { return slog.StringValue(redacted) }
 

@@ -107,9 +107,6 @@ func (s *Keyset) IsCurrent(ciphertext []byte) bool {
 // Format implements [fmt.Formatter]: "[redacted]" for each verb and flag.
 func (*Keyset) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// GoString returns "[redacted]".
-func (*Keyset) GoString() string { return redacted }
-
 // LogValue implements [slog.LogValuer]: "[redacted]".
 func (*Keyset) LogValue() slog.Value { return slog.StringValue(redacted) }
 

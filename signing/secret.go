@@ -248,9 +248,6 @@ func (s Secret) String() string {
 	return redacted
 }
 
-// GoString implements [fmt.GoStringer]: as String.
-func (s Secret) GoString() string { return s.String() }
-
 // Format implements [fmt.Formatter]: as String, for each verb and flag.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 

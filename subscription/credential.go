@@ -28,9 +28,6 @@ type Credential string
 // Format implements fmt.Formatter: String for each verb and flag.
 func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// GoString implements fmt.GoStringer.
-func (c Credential) GoString() string { return c.String() }
-
 // LogValue implements slog.LogValuer.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
 

@@ -93,9 +93,6 @@ type Subscription struct {
 // Format implements fmt.Formatter: String for each verb and flag.
 func (s Subscription) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// GoString implements fmt.GoStringer.
-func (s Subscription) GoString() string { return s.String() }
-
 // LogValue implements slog.LogValuer.
 func (s Subscription) LogValue() slog.Value {
 	return slog.GroupValue(

@@ -221,7 +221,7 @@ func reply(w http.ResponseWriter, answer any, err error) {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 	case errors.Is(err, access.ErrDenied):
 		http.Error(w, "this is not yours to do", http.StatusForbidden)
-	case errors.Is(err, subscription.ErrNotFound), errors.Is(err, delivery.ErrNotFound):
+	case errors.Is(err, subscription.ErrNotFound):
 		http.Error(w, "not found", http.StatusNotFound)
 	default:
 		slog.Error("webapp", "error", err)

@@ -59,7 +59,7 @@ var (
 		},
 		"egress": {theirs: []string{"code.dny.dev/ssrf"}, http: true},
 		"event": {
-			ours:   []string{"internal/*"},
+			ours:   []string{"internal/text"},
 			theirs: stdlibOnly,
 		},
 		"filter":    {theirs: slices.Concat(interpreter, []string{"go.yaml.in/yaml/v3", "golang.org/x/exp"})},
@@ -70,7 +70,7 @@ var (
 		},
 		"outbox": {ours: []string{"access", "event", "hierarchy", "internal/*"}},
 		"receiver": {
-			ours:   []string{"dialect", "signing"},
+			ours:   []string{"dialect", "internal/notfound", "signing"},
 			theirs: stdlibOnly,
 			http:   true,
 		},
