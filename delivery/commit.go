@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/internal/retention"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -87,7 +88,7 @@ func addExpansion(p *store.CommitExpansionsParams, ex *expansion) error {
 	p.TreeVersions = append(p.TreeVersions, ex.Standing.TreeVersion)
 	p.Carries = append(p.Carries, ex.carries())
 	p.EndedRuns = append(p.EndedRuns, ex.Ended.Text())
-	p.Keeps = append(p.Keeps, ex.Keep.Payloads.stored())
+	p.Keeps = append(p.Keeps, retention.Stored(ex.Keep.Payloads))
 	p.KeepMs = append(p.KeepMs, ex.Keep.Age.Milliseconds())
 	for name, msg := range ex.Messages {
 		headers, err := encodeHeaders(msg)

@@ -7,16 +7,17 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/retention"
 )
 
-// Keep says what is kept of a body.
-type Keep string
+// Keep says what is kept of a body. Package outbox has the same type.
+type Keep = retention.Keep
 
 // What can be kept of a body.
 const (
-	KeepBody    Keep = "body"    // all of it
-	KeepHash    Keep = "hash"    // its SHA-256, which still tells whether a body that somebody has is the one
-	KeepNothing Keep = "nothing" // neither
+	KeepBody    = retention.KeepBody    // all of it
+	KeepHash    = retention.KeepHash    // its SHA-256, which still tells whether a body that somebody has is the one
+	KeepNothing = retention.KeepNothing // neither
 )
 
 // HistoryRules say what is kept of what has ended, and for how long. What is
@@ -100,9 +101,9 @@ func (h *HistoryRules) problem() string {
 	switch {
 	case h.DedupeWindow < 0 || h.MaxAge < 0 || h.PerSubscription < 0:
 		return "must not have negative fields"
-	case !h.Answers.valid():
+	case !retention.Valid(h.Answers):
 		return fmt.Sprintf("Answers: %q is none of body, hash and nothing", h.Answers)
-	case !h.Payloads.valid():
+	case !retention.Valid(h.Payloads):
 		return fmt.Sprintf("Payloads: %q is none of body, hash and nothing", h.Payloads)
 	}
 	if problem := (payloadRule{h.Payloads, h.PayloadAge}).problem(); problem != "" {
@@ -117,7 +118,7 @@ func (h *HistoryRules) problem() string {
 		if err := event.CheckPattern(rule.Pattern); err != nil {
 			return fmt.Sprintf("Types[%d].Pattern: %v", i, err)
 		}
-		if rule.Answers != "" && !rule.Answers.valid() || rule.Payloads != "" && !rule.Payloads.valid() {
+		if rule.Answers != "" && !retention.Valid(rule.Answers) || rule.Payloads != "" && !retention.Valid(rule.Payloads) {
 			return fmt.Sprintf("Types[%d]: must keep body, hash or nothing", i)
 		}
 		if problem := (payloadRule{rule.Payloads, rule.PayloadAge}).problem(); problem != "" {
@@ -126,8 +127,6 @@ func (h *HistoryRules) problem() string {
 	}
 	return ""
 }
-
-func (k Keep) valid() bool { return k == KeepBody || k == KeepHash || k == KeepNothing }
 
 // payloadRule says what is kept of payloads, and how long all of it is.
 type payloadRule struct {
@@ -145,7 +144,7 @@ func (r payloadRule) problem() string {
 	switch {
 	case r.Age < 0 || r.Age%time.Millisecond != 0:
 		return fmt.Sprintf("PayloadAge: %v is not a number of milliseconds from 0 on", r.Age)
-	case r.Age > 0 && r.Payloads.stored() == "":
+	case r.Age > 0 && retention.Stored(r.Payloads) == "":
 		return "PayloadAge: needs Payloads of hash or nothing"
 	default:
 		return ""
@@ -172,14 +171,6 @@ func (h *HistoryRules) of(eventType string, registered payloadRule) (answers Kee
 		}
 	}
 	return answers, payloads
-}
-
-// stored is the rule for payloads as the database has it: "" keeps all.
-func (k Keep) stored() string {
-	if k == KeepBody {
-		return ""
-	}
-	return string(k)
 }
 
 // isToken is true of what can be the name of a header (RFC 9110, section 5.1).

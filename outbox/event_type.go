@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/retention"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -55,14 +56,14 @@ type EventType struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// Keep says what is kept of a body, in the words of package delivery.
-type Keep string
+// Keep says what is kept of a body. Package delivery has the same type.
+type Keep = retention.Keep
 
 // What can be kept of a body.
 const (
-	KeepBody    Keep = "body"    // all of it
-	KeepHash    Keep = "hash"    // its SHA-256
-	KeepNothing Keep = "nothing" // neither
+	KeepBody    = retention.KeepBody    // all of it
+	KeepHash    = retention.KeepHash    // its SHA-256, which still tells whether a body that somebody has is the one
+	KeepNothing = retention.KeepNothing // neither
 )
 
 func eventTypeOf(row *store.EventType) EventType {

@@ -6,7 +6,7 @@ var erasing = []mutant{
 		name: "an answer is recorded whose delivery was pruned",
 		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",
-		old:  "WHERE i.tried AND i.place IS NOT NULL",
+		old:  "WHERE i.tried AND i.row_ctid IS NOT NULL",
 		with: "WHERE i.tried AND NOT i.busy",
 		test: "delivery.TestErase_AnswersThatArriveLate",
 	},

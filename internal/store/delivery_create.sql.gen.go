@@ -13,6 +13,7 @@ import (
 
 const commitExpansions = `-- name: CommitExpansions :many
 WITH chunk AS MATERIALIZED (
+    -- The chunks, a row each.
     SELECT
         unnest($1::text[])::uuid AS intent_id,
         unnest($2::text[])::uuid AS after,
@@ -27,21 +28,26 @@ WITH chunk AS MATERIALIZED (
         nullif(unnest($11::text[]), '') AS keep,
         unnest($12::bigint[]) * interval '1 millisecond' AS keep_for
 ), proof AS MATERIALIZED (
+    -- The sites from each place up, as they are now, for chunks that name one.
     SELECT p.site, p.active_site, p.tree_version,
         (/* TEMPLATE: schema */site_chain(p.site, p.tree_version))[1]
             || CASE WHEN p.active_site = '' THEN '' ELSE (/* TEMPLATE: schema */site_chain(p.active_site, p.tree_version))[1] END AS chain
     FROM (SELECT DISTINCT c.site, c.active_site, c.tree_version FROM chunk c WHERE c.site <> '') p
 ), stale AS MATERIALIZED (
+    -- The chunks that were found by other sites.
     SELECT c.intent_id FROM chunk c JOIN proof p USING (site, active_site, tree_version) WHERE c.chain <> p.chain
 ), ready AS MATERIALIZED (
-    SELECT c.intent_id, c.next_after, c.more, c.chain, c.carries, c.ended_runs, c.keep, c.keep_for, f.place
+    -- The others, if their intent is where the chunk began; its row is locked, and skipped if
+    -- somebody has it.
+    SELECT c.intent_id, c.next_after, c.more, c.chain, c.carries, c.ended_runs, c.keep, c.keep_for, f.row_ctid
     FROM chunk c CROSS JOIN LATERAL (
-        SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
+        SELECT s.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state s
         WHERE s.intent_id = c.intent_id AND s.state = 'pending' AND s.after = c.after
         FOR UPDATE SKIP LOCKED
     ) f
     WHERE c.intent_id NOT IN (SELECT t.intent_id FROM stale t)
 ), moved AS (
+    -- The intents go on: to the next chunk, or to the end of their expansion.
     UPDATE /* TEMPLATE: schema */intent_state s SET
         after = c.next_after,
         chain = CASE WHEN c.more THEN c.chain ELSE '' END,
@@ -54,13 +60,15 @@ WITH chunk AS MATERIALIZED (
         keep = c.keep,
         keep_at = CASE WHEN c.keep IS NOT NULL THEN now() + c.keep_for END
     FROM ready c
-    WHERE s.ctid = c.place
+    WHERE s.ctid = c.row_ctid
     RETURNING s.intent_id, s.job_id, s.after, s.state
 ), chunk_job AS (
+    -- The job of the next chunk.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
     FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(m.intent_id, m.after, now()) j WHERE m.state = 'pending'
 ), messages AS (
+    -- The messages of intents that went on. A chunk finds those that an earlier one has made.
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT x.intent_id, x.dialect, x.content_type, x.headers::jsonb, x.body
     FROM (SELECT
@@ -72,16 +80,19 @@ WITH chunk AS MATERIALIZED (
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), decision_job AS (
+    -- The number of the job that decides anew, one for what waits of an intent.
     SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
     FROM (SELECT
         unnest($18::text[])::uuid AS intent_id,
         unnest($19::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
+    -- That job.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT w.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
     FROM decision_job w CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(w.intent_id, now() + w.wait) j
 ), decisions AS (
+    -- What became of the subscriptions that get no delivery, or not yet.
     INSERT INTO /* TEMPLATE: schema */decision (
         intent_id, subscription_id, outcome, reason, matched_site, matched_pattern, tries, job_id, due_at)
     SELECT
@@ -100,6 +111,8 @@ WITH chunk AS MATERIALIZED (
     LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
 ), made AS (
+    -- The deliveries: held if the chunk says so, or if the circuit of the endpoint is not closed by
+    -- now; the others belong to the job of the chunk.
     INSERT INTO /* TEMPLATE: schema */delivery (
         id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, access_at)
     SELECT
@@ -266,8 +279,10 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 
 const commitRedecisions = `-- name: CommitRedecisions :many
 WITH free AS MATERIALIZED (
+    -- The intent, unless somebody has its row, as whoever erases it.
     SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = $1::uuid FOR SHARE SKIP LOCKED
 ), settled AS (
+    -- The decisions that stay decisions.
     UPDATE /* TEMPLATE: schema */decision d SET
         outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(), ended_runs = NULL,
         job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
@@ -280,12 +295,14 @@ WITH free AS MATERIALIZED (
     WHERE d.intent_id = $1::uuid AND d.subscription_id = x.subscription_id AND d.outcome = 'waiting'
         AND EXISTS (SELECT FROM free)
 ), made_way AS (
+    -- The decisions that become deliveries.
     DELETE FROM /* TEMPLATE: schema */decision d
     WHERE d.intent_id = $1::uuid AND d.outcome = 'waiting'
         AND d.subscription_id = ANY (($6::text[])::uuid[])
         AND EXISTS (SELECT FROM free)
     RETURNING d.subscription_id
 ), messages AS (
+    -- The messages of these.
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT $1::uuid, x.dialect, x.content_type, x.headers::jsonb, x.body
     FROM (SELECT
@@ -297,6 +314,8 @@ WITH free AS MATERIALIZED (
     WHERE EXISTS (SELECT FROM made_way)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), made AS (
+    -- The deliveries: held if the decision says so, or if the circuit of the endpoint is not closed
+    -- by now; the others belong to the job that has decided.
     INSERT INTO /* TEMPLATE: schema */delivery (
         id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, due_at, access_at)
     SELECT

@@ -135,6 +135,7 @@ func (q *Queries) HoldRetries(ctx context.Context, arg *HoldRetriesParams) (Hold
 
 const probeCircuits = `-- name: ProbeCircuits :many
 WITH ripe AS MATERIALIZED (
+    -- The circuits that may be tried, locked in the order of their keys.
     SELECT h.subscription_id, h.epoch, s.circuit_version, h.circuit_version = s.circuit_version AS fits,
         (h.circuit_version = s.circuit_version AND h.circuit_until > now()) IS TRUE AS paused
     FROM /* TEMPLATE: schema */subscription_health h
@@ -145,6 +146,7 @@ WITH ripe AS MATERIALIZED (
     ORDER BY h.subscription_id
     FOR UPDATE OF h SKIP LOCKED
 ), probe AS MATERIALIZED (
+    -- The delivery that tries each of them, if there is one that nobody has locked.
     SELECT r.subscription_id, r.epoch, r.circuit_version, r.fits,
         coalesce(retry.id, oldest.id) AS id, coalesce(retry.attempt_seq, oldest.attempt_seq) AS attempt_seq
     FROM ripe r
@@ -163,6 +165,7 @@ WITH ripe AS MATERIALIZED (
         FOR UPDATE SKIP LOCKED
     ) oldest ON true
 ), moved AS (
+    -- The deliveries go on.
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, hold = '', held_since = NULL, due_at = now(), reason = '',
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
@@ -170,12 +173,15 @@ WITH ripe AS MATERIALIZED (
     WHERE d.id = p.id AND d.state = 'pending' AND d.attempt_seq = p.attempt_seq
     RETURNING d.id, d.subscription_id, d.job_id
 ), circuit AS (
+    -- The circuits know their probes. What was counted before a person activated the subscription
+    -- is over.
     UPDATE /* TEMPLATE: schema */subscription_health h SET
         probe_id = m.id, probe_until = now() + $2::bigint * interval '1 millisecond', circuit_version = p.circuit_version,
         circuit_until = CASE WHEN p.fits THEN h.circuit_until END, circuit_opened = CASE WHEN p.fits THEN h.circuit_opened ELSE 0 END
     FROM probe p JOIN moved m USING (subscription_id)
     WHERE h.subscription_id = p.subscription_id AND h.epoch = p.epoch
 ), job AS (
+    -- A job for each probe.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
     FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j

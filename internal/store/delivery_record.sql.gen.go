@@ -14,8 +14,10 @@ import (
 
 const recordAttempts = `-- name: RecordAttempts :many
 WITH item AS MATERIALIZED (
-    SELECT i.id, i.seq, i.state, i.hold, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.method, i.reason_phrase, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.repeats, i.started_at, f.place, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
-        f.place IS NULL AND EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.id = i.id) AS busy
+    -- The attempts, a row each, with the delivery as it is: locked and found by its ctid, or busy.
+    -- fits is the fence.
+    SELECT i.id, i.seq, i.state, i.hold, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.method, i.reason_phrase, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.repeats, i.started_at, f.row_ctid, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
+        f.row_ctid IS NULL AND EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.id = i.id) AS busy
     FROM (SELECT
         unnest($1::text[])::uuid AS id,
         unnest($2::integer[]) AS seq,
@@ -49,11 +51,12 @@ WITH item AS MATERIALIZED (
         unnest($30::integer[]) AS repeats,
         unnest($31::timestamptz[]) AS started_at
     ) i LEFT JOIN LATERAL (
-        SELECT d.ctid AS place, d.state, d.attempt_seq, d.erased FROM /* TEMPLATE: schema */delivery d
+        SELECT d.ctid AS row_ctid, d.state, d.attempt_seq, d.erased FROM /* TEMPLATE: schema */delivery d
         WHERE d.id = i.id
         FOR UPDATE SKIP LOCKED
     ) f ON true
 ), moved AS (
+    -- The deliveries that are where their attempt has found them go on.
     UPDATE /* TEMPLATE: schema */delivery d SET
         state = i.state,
         hold = i.hold,
@@ -79,14 +82,16 @@ WITH item AS MATERIALIZED (
             WHEN NOT i.tried OR i.outcome = 'interrupted' THEN d.ended_runs
         END
     FROM item i
-    WHERE d.ctid = i.place AND i.fits
+    WHERE d.ctid = i.row_ctid AND i.fits
     RETURNING d.id, d.subscription_id, d.epoch, d.state, i.seq, d.job_id, d.due_at, i.again
 ), job AS (
+    -- The jobs of those that have a next attempt at a time of its own.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
     FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, m.due_at) j
     WHERE m.again
 ), attempts AS (
+    -- The requests that went out, whether their delivery was moved or not.
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
         delivery_id, seq, round, number, manual, outcome, error, reason, method, status, reason_phrase, url, request_headers, response_headers,
         response_body, response_sha256, response_truncated, retry_after_ms, duration_us, repeats, engine, started_at)
@@ -98,7 +103,7 @@ WITH item AS MATERIALIZED (
         CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
         i.repeats, $32::text, i.started_at
     FROM item i
-    WHERE i.tried AND i.place IS NOT NULL
+    WHERE i.tried AND i.row_ctid IS NOT NULL
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, method = excluded.method,
         status = excluded.status, reason_phrase = excluded.reason_phrase, url = excluded.url,

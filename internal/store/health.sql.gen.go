@@ -310,6 +310,7 @@ func (q *Queries) MarkWarned(ctx context.Context, arg *MarkWarnedParams) ([]uuid
 
 const recordFailures = `-- name: RecordFailures :exec
 WITH said AS (
+    -- What was counted, a row for each attempt or delivery.
     SELECT
         unnest($1::text[])::uuid AS subscription_id,
         unnest($2::integer[]) AS epoch,
@@ -323,10 +324,12 @@ WITH said AS (
         unnest($10::bigint[]) AS pause_ms,
         nullif(unnest($11::text[]), '')::uuid AS probe_id
 ), judged AS (
+    -- With the subscription as it is: fits is whether the URL in force has answered.
     SELECT x.subscription_id, x.epoch, x.url_version, x.failed, x.exhausted, x.unresolvable, x.app_failed, x.gone, x.asked_ms, x.pause_ms, x.probe_id, x.url_version = s.url_version IS NOT FALSE AS fits, coalesce(s.url_version, 1) AS now_version,
         coalesce(s.origin_version, 1) AS origin_version, coalesce(s.circuit_version, 1) AS circuit_version, s.state_since
     FROM said x LEFT JOIN /* TEMPLATE: schema */subscription s ON s.id = x.subscription_id
 ), summed AS (
+    -- One row for each epoch of a subscription, of what counts for it.
     SELECT
         j.subscription_id, j.epoch, j.now_version AS url_version, j.origin_version, j.circuit_version, j.state_since,
         coalesce(sum(j.failed) FILTER (WHERE j.fits), 0)::integer AS failed,

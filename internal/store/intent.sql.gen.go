@@ -354,7 +354,7 @@ func (q *Queries) RetryFailedIntent(ctx context.Context, wireID string) ([]Retry
 
 const settleIntents = `-- name: SettleIntents :many
 WITH settled AS (
-    SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
+    SELECT s.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state s
     WHERE s.due_at <= now() AND s.state <> 'pending'
         AND (SELECT true FROM /* TEMPLATE: schema */delivery d
             WHERE d.intent_id = s.intent_id AND d.state = 'pending' AND d.hold = '' AND d.due_at IS NULL
@@ -363,7 +363,7 @@ WITH settled AS (
     LIMIT $1::integer
     FOR UPDATE SKIP LOCKED
 )
-UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM settled t WHERE s.ctid = t.place
+UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM settled t WHERE s.ctid = t.row_ctid
 RETURNING s.intent_id
 `
 

@@ -15,6 +15,7 @@ import (
 
 const resolve = `-- name: Resolve :many
 WITH lookup AS (
+    -- The lookups, a row each.
     SELECT
         unnest($1::integer[]) AS ord,
         unnest($2::text[]) AS type,
@@ -27,6 +28,7 @@ WITH lookup AS (
         unnest($9::text[]) AS after,
         unnest($10::integer[]) AS max
 ), ready AS MATERIALIZED (
+    -- With their lists taken apart, and the patterns of umbrella types.
     SELECT
         l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, l.intent_id::uuid AS intent_id, l.unrecorded,
         starts_with(l.type, 'riverhook.') AS reserved, l.after::uuid AS after, l.max,

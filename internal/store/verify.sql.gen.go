@@ -78,6 +78,8 @@ func (q *Queries) ClaimChallenge(ctx context.Context, arg *ClaimChallengeParams)
 
 const claimChallenges = `-- name: ClaimChallenges :many
 WITH RECURSIVE host AS (
+    -- Each host that has endpoints to be asked, by jumping from one to the next in the index, if
+    -- anything is due at all.
     (SELECT c.host FROM /* TEMPLATE: schema */endpoint_challenge c
     WHERE c.due_at IS NOT NULL AND EXISTS (SELECT FROM /* TEMPLATE: schema */endpoint_challenge o WHERE o.due_at <= now())
     ORDER BY c.host LIMIT 1)
@@ -86,6 +88,8 @@ WITH RECURSIVE host AS (
         WHERE c.due_at IS NOT NULL AND c.host > host.host ORDER BY c.host LIMIT 1)
     FROM host WHERE host.host IS NOT NULL
 ), ripe AS MATERIALIZED (
+    -- Of each host the first endpoint that is due, unless the host was asked just now or has enough
+    -- under way.
     SELECT f.subscription_id
     FROM host CROSS JOIN LATERAL (
         SELECT c.subscription_id, c.due_at FROM /* TEMPLATE: schema */endpoint_challenge c
@@ -103,6 +107,7 @@ WITH RECURSIVE host AS (
     ORDER BY f.due_at
     LIMIT $5::integer
 ), due AS MATERIALIZED (
+    -- The same, locked and looked at again.
     SELECT c.subscription_id, c.host FROM /* TEMPLATE: schema */endpoint_challenge c
     JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
     WHERE c.subscription_id IN (SELECT r.subscription_id FROM ripe r)
@@ -111,12 +116,14 @@ WITH RECURSIVE host AS (
         AND (s.state = 'pending_verification' OR s.pending_url <> '' AND s.state <> 'deactivated') AND s.deleted_at IS NULL
     FOR UPDATE OF c SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), turn AS (
+    -- The hosts are asked now, if nobody else has asked them meanwhile.
     INSERT INTO /* TEMPLATE: schema */challenged_host AS h (host, asked_at)
     SELECT DISTINCT d.host, now() FROM due d ORDER BY d.host
     ON CONFLICT (host) DO UPDATE SET asked_at = now()
         WHERE h.asked_at <= now() - $3::bigint * interval '1 millisecond'
     RETURNING h.host
 ), idle AS MATERIALIZED (
+    -- The endpoints that are due and are not to be asked any more, locked with their subscriptions.
     SELECT c.subscription_id FROM /* TEMPLATE: schema */endpoint_challenge c
     JOIN /* TEMPLATE: schema */subscription s ON s.id = c.subscription_id
     WHERE c.due_at <= now()
@@ -125,6 +132,7 @@ WITH RECURSIVE host AS (
     LIMIT $6::integer
     FOR UPDATE OF c SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), later AS (
+    -- They are put off.
     UPDATE /* TEMPLATE: schema */endpoint_challenge c SET due_at = NULL FROM idle i WHERE c.subscription_id = i.subscription_id
 )
 UPDATE /* TEMPLATE: schema */endpoint_challenge c SET

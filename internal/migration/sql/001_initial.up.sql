@@ -319,7 +319,8 @@ CREATE TABLE /* TEMPLATE: schema */intent (
     tree_version  bigint NOT NULL DEFAULT 0,
     occurred_at   timestamptz NOT NULL,
     not_before    timestamptz,
-    created_at    timestamptz NOT NULL DEFAULT now()
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT intent_gone CHECK (gone IN ('dropped', 'erased', 'hashed', 'pruned'))
 );
 
 ALTER TABLE /* TEMPLATE: schema */intent ALTER COLUMN data SET STORAGE EXTERNAL;
@@ -348,7 +349,8 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
     keep_at     timestamptz,
     ended_runs  jsonb,
     CONSTRAINT intent_state_state CHECK (state IN ('pending', 'expanded', 'failed', 'cancelled')),
-    CONSTRAINT intent_state_keep CHECK ((keep IS NULL) = (keep_at IS NULL))
+    CONSTRAINT intent_state_keep CHECK (keep IN ('hash', 'nothing')),
+    CONSTRAINT intent_state_keep_at CHECK ((keep IS NULL) = (keep_at IS NULL))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (keep_at, intent_id) WHERE keep_at IS NOT NULL;
@@ -472,7 +474,10 @@ CREATE TABLE /* TEMPLATE: schema */attempt (
     repeats            integer NOT NULL DEFAULT 0,
     engine             text NOT NULL DEFAULT '',
     started_at         timestamptz NOT NULL,
-    PRIMARY KEY (delivery_id, seq)
+    PRIMARY KEY (delivery_id, seq),
+    CONSTRAINT attempt_outcome CHECK (outcome IN (
+        'blocked', 'delivered', 'failed', 'gone', 'interrupted', 'proxy_failed', 'redirected', 'rejected', 'throttled', 'timeout',
+        'unreachable', 'vetoed'))
 );
 
 ALTER TABLE /* TEMPLATE: schema */attempt ALTER COLUMN response_body SET STORAGE EXTERNAL;

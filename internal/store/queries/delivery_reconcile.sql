@@ -6,6 +6,7 @@
 -- waits, a clock was wrong, and it begins now. No planner turns its sub-selects into a
 -- scan of all deliveries.
 WITH due AS MATERIALIZED (
+    -- What is due by a time of its own, and what belongs to a job of an intent that is due.
     SELECT d.id, d.due_at AS since FROM /* TEMPLATE: schema */delivery d
     WHERE d.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
     UNION ALL
@@ -17,6 +18,8 @@ WITH due AS MATERIALIZED (
     ) d
     WHERE s.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
 ), lost AS (
+    -- Of these the ones whose job does not do its part, the oldest first; those that somebody has
+    -- locked are skipped.
     SELECT d.id, d.attempt_seq, d.old_job_id, d.cancelled, d.waits,
         nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM due CROSS JOIN LATERAL (
@@ -32,8 +35,10 @@ WITH due AS MATERIALIZED (
     ORDER BY due.since
     LIMIT sqlc.arg(max_rows)::integer
 ), late AS (
+    -- The jobs that wait begin now.
     SELECT l.id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), moved AS (
+    -- The deliveries whose job does not wait get another one, or end with it.
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1,
         state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
@@ -45,6 +50,7 @@ WITH due AS MATERIALIZED (
     WHERE d.id = l.id AND d.state = 'pending' AND d.attempt_seq = l.attempt_seq AND NOT l.waits
     RETURNING d.id, d.job_id
 ), job AS (
+    -- The new jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
     SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
     FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j WHERE m.job_id IS NOT NULL

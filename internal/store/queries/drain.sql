@@ -58,10 +58,13 @@ WHERE w.at > sqlc.arg(since)::timestamptz;
 -- much time had passed. What others are busy with stays: what a running job carries,
 -- an endpoint that is being asked, a row that is locked, and heartbeats.
 WITH passed AS (
+    -- The time that passes.
     SELECT sqlc.arg(passed_ms)::bigint * interval '1 millisecond' AS time
 ), running AS MATERIALIZED (
+    -- The jobs that somebody works on.
     SELECT j.id FROM /* TEMPLATE: schema */river_job j WHERE j.state = 'running'
 ), job AS (
+    -- The jobs that wait.
     UPDATE /* TEMPLATE: schema */river_job j SET scheduled_at = j.scheduled_at - p.time
     FROM passed p
     WHERE j.id IN (
@@ -69,6 +72,7 @@ WITH passed AS (
         WHERE o.queue = ANY (@queues::text[]) AND o.state IN ('available', 'retryable', 'scheduled')
         FOR UPDATE SKIP LOCKED)
 ), moved AS (
+    -- The pending deliveries that no running job carries.
     UPDATE /* TEMPLATE: schema */delivery d SET
         due_at = d.due_at - p.time, held_since = d.held_since - p.time, retry_at = d.retry_at - p.time, access_at = d.access_at - p.time
     FROM passed p
@@ -77,6 +81,7 @@ WITH passed AS (
         WHERE o.state = 'pending' AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
         FOR UPDATE SKIP LOCKED)
 ), decided AS (
+    -- The decisions that wait for no running job.
     UPDATE /* TEMPLATE: schema */decision d SET due_at = d.due_at - p.time, created_at = d.created_at - p.time
     FROM passed p
     WHERE (d.intent_id, d.subscription_id) IN (
@@ -84,6 +89,7 @@ WITH passed AS (
         WHERE o.outcome = 'waiting' AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
         FOR UPDATE SKIP LOCKED)
 ), expanded AS (
+    -- The intents that no running job carries.
     UPDATE /* TEMPLATE: schema */intent_state s SET due_at = s.due_at - p.time, keep_at = s.keep_at - p.time
     FROM passed p
     WHERE s.intent_id IN (
@@ -91,8 +97,11 @@ WITH passed AS (
         WHERE (o.due_at IS NOT NULL OR o.keep_at IS NOT NULL) AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
         FOR UPDATE SKIP LOCKED)
 ), free AS MATERIALIZED (
+    -- The subscriptions that nobody has locked.
     SELECT s.id FROM /* TEMPLATE: schema */subscription s WHERE s.deleted_at IS NULL FOR UPDATE SKIP LOCKED
 ), health AS (
+    -- What was counted: windows only if their subscription ages too, probes only if they are not
+    -- under way.
     UPDATE /* TEMPLATE: schema */subscription_health h SET
         failing_since = h.failing_since - q.since, exhausted_since = h.exhausted_since - q.since,
         unresolvable_since = h.unresolvable_since - q.since, state_since = h.state_since - q.since,
@@ -109,6 +118,7 @@ WITH passed AS (
     ) q
     WHERE h.subscription_id = q.subscription_id AND h.epoch = q.epoch
 ), challenge AS (
+    -- The endpoints that are not being asked.
     UPDATE /* TEMPLATE: schema */endpoint_challenge c SET
         due_at = c.due_at - p.time, asked_at = c.asked_at - p.time, asking_until = c.asking_until - p.time
     FROM passed p
@@ -117,10 +127,12 @@ WITH passed AS (
         WHERE (o.asking_until > now()) IS NOT TRUE
         FOR UPDATE SKIP LOCKED)
 ), host AS (
+    -- The hosts.
     UPDATE /* TEMPLATE: schema */challenged_host h SET asked_at = h.asked_at - p.time
     FROM passed p
     WHERE h.host IN (SELECT o.host FROM /* TEMPLATE: schema */challenged_host o FOR UPDATE SKIP LOCKED)
 ), secrets AS (
+    -- The secrets that expire.
     UPDATE /* TEMPLATE: schema */secret k SET expires_at = k.expires_at - p.time
     FROM passed p
     WHERE k.id IN (SELECT o.id FROM /* TEMPLATE: schema */secret o WHERE o.expires_at IS NOT NULL FOR UPDATE SKIP LOCKED)

@@ -23,7 +23,7 @@ WHERE intent_id = @intent_id AND job_id = @job_id::bigint AND state = 'pending';
 -- each first attempt is recorded or handed over. Its sub-select is one that no
 -- planner turns into a scan of all deliveries.
 WITH settled AS (
-    SELECT s.ctid AS place FROM /* TEMPLATE: schema */intent_state s
+    SELECT s.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state s
     WHERE s.due_at <= now() AND s.state <> 'pending'
         AND (SELECT true FROM /* TEMPLATE: schema */delivery d
             WHERE d.intent_id = s.intent_id AND d.state = 'pending' AND d.hold = '' AND d.due_at IS NULL
@@ -32,7 +32,7 @@ WITH settled AS (
     LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED
 )
-UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM settled t WHERE s.ctid = t.place
+UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM settled t WHERE s.ctid = t.row_ctid
 RETURNING s.intent_id;
 
 -- name: ReconcileIntents :many

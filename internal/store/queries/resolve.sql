@@ -7,6 +7,7 @@
 -- with; those of umbrella types are stored without. Types that are
 -- Riverhook's own are for the operator.
 WITH lookup AS (
+    -- The lookups, a row each.
     SELECT
         unnest(@ords::integer[]) AS ord,
         unnest(@types::text[]) AS type,
@@ -19,6 +20,7 @@ WITH lookup AS (
         unnest(@afters::text[]) AS after,
         unnest(@limits::integer[]) AS max
 ), ready AS MATERIALIZED (
+    -- With their lists taken apart, and the patterns of umbrella types.
     SELECT
         l.ord, string_to_array(l.sites, ' ') AS sites, l.channel, l.intent_id::uuid AS intent_id, l.unrecorded,
         starts_with(l.type, 'riverhook.') AS reserved, l.after::uuid AS after, l.max,

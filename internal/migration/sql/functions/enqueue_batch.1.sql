@@ -57,6 +57,7 @@ BEGIN
     END IF;
 
     WITH inserted AS (
+        -- The intents whose ids are free.
         INSERT INTO /* TEMPLATE: schema */intent (
             id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
             attributes, schema_version, tree_version, data, digest, occurred_at, not_before)
@@ -69,12 +70,14 @@ BEGIN
         ON CONFLICT (wire_id) DO NOTHING
         RETURNING id, not_before
     ), job AS (
+        -- A job for each.
         INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
         SELECT j.*
         FROM inserted w CROSS JOIN LATERAL /* TEMPLATE: schema */job_expand(w.id, greatest(w.not_before, now())) j
         ORDER BY w.id
         RETURNING id, (args ->> 'intent_id')::uuid AS intent_id, scheduled_at
     ), state AS (
+        -- Their states, which name the jobs.
         INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id, due_at)
         SELECT j.intent_id, j.id, j.scheduled_at FROM job j
     )
