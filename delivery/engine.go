@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -22,6 +21,8 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/drain"
+	"github.com/riverhook/riverhook/delivery/internal/expand"
+	"github.com/riverhook/riverhook/delivery/internal/gates"
 	"github.com/riverhook/riverhook/delivery/internal/maintain"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/ping"
@@ -52,24 +53,27 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
-	calls     *callbacks.Calls
-	cfg       *Config
-	clients   *credentials.Clients
-	clock     drain.Clock
-	decider   *decide.Decider
-	finder    *decide.Finder
-	fault     func(point string)
-	heart     *heartbeat.Heart
-	hooks     *callbacks.Hooks
-	ids       ids
-	loader    *send.Loader
-	requester *send.Requester
-	sender    *send.Sender
-	fanOuts   *slots.FanOuts
-	log       *slog.Logger
-	pool      *pgxpool.Pool
-	random    func() float64
-	resolver  *hierarchy.Resolver
+	asker       *gates.Asker
+	calls       *callbacks.Calls
+	cfg         *Config
+	clients     *credentials.Clients
+	clock       drain.Clock
+	decider     *decide.Decider
+	expander    *expand.Expander
+	finder      *decide.Finder
+	fault       func(point string)
+	heart       *heartbeat.Heart
+	hooks       *callbacks.Hooks
+	ids         ids
+	loader      *send.Loader
+	requester   *send.Requester
+	reevaluator *expand.Reevaluator
+	sender      *send.Sender
+	fanOuts     *slots.FanOuts
+	log         *slog.Logger
+	pool        *pgxpool.Pool
+	random      func() float64
+	resolver    *hierarchy.Resolver
 
 	inFlight   *slots.Process
 	limiter    *slots.Limiter
@@ -89,9 +93,7 @@ type Engine struct {
 	pinger   *ping.Pinger
 	verifier *verify.Verifier
 
-	expansions *batch.Group[*expansion, committed]
-	intents    *batch.Group[uuid.UUID, *intent]
-	batches    []interface{ Close() } // all of them, and what has others
+	batches []interface{ Close() } // all of them, and what has others
 
 	mu      sync.Mutex
 	ended   atomic.Bool // Stop has closed what requests need
@@ -191,6 +193,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		Store:         e.store,
 		Subscriptions: e.subs,
 	}
+	e.makeExpander()
 	e.verifier = newVerifier(e)
 	return e, nil
 }
@@ -221,10 +224,6 @@ func (e *Engine) makeSubscriptions() (err error) {
 
 func (e *Engine) makeBatches() {
 	usual := batch.Config{Whole: heartbeat.ConcernsAll}
-	smaller := usual
-	smaller.MaxSize = 300
-	e.intents = newBatch(e, usual, e.loadIntents)
-	e.expansions = newBatch(e, smaller, e.commitExpansions)
 	e.records = record.NewRecorder(&record.Config{
 		Batch:   usual,
 		DB:      e.pool,
@@ -294,13 +293,6 @@ func (e *Engine) makeSender(schedules *send.Schedules) {
 		},
 		Subscriptions: e.subs,
 	}
-}
-
-// newBatch makes a group that is closed with the engine.
-func newBatch[In, Out any](e *Engine, cfg batch.Config, flush batch.Flush[In, Out]) *batch.Group[In, Out] {
-	group := batch.New(cfg, flush)
-	e.batches = append(e.batches, group)
-	return group
 }
 
 // Subscriptions is a store of subscriptions that refuses what this engine could

@@ -7,13 +7,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 
+	"github.com/riverhook/riverhook/delivery/internal/expand"
 	"github.com/riverhook/riverhook/delivery/internal/maintain"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 )
 
 // The fault points, for tests that kill a process there.
 const (
-	PointExpanded = pointExpanded
+	PointExpanded = expand.PointExpanded
 	PointLoading  = send.PointLoading
 	PointAnswered = send.PointAnswered
 	PointRecorded = send.PointRecorded

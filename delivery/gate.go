@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/gates"
 )
 
 // Errors of Ask, for errors.Is.
@@ -23,14 +24,14 @@ var (
 )
 
 // GateOutcome is what a gate said to a question.
-type GateOutcome string
+type GateOutcome = gates.Outcome
 
 // The outcomes of a gate.
 const (
-	GateAgreed     GateOutcome = "agreed"     // it answered 2xx
-	GateNotAsked   GateOutcome = "not_asked"  // it has no say: not in force, or its owner may not see the resource
-	GateUnanswered GateOutcome = "unanswered" // it could not be asked, or did not answer well in time
-	GateVetoed     GateOutcome = "vetoed"     // it answered 2xx and the content type of a veto
+	GateAgreed     GateOutcome = gates.Agreed     // it answered 2xx
+	GateNotAsked   GateOutcome = gates.NotAsked   // it has no say: not in force, or its owner may not see the resource
+	GateUnanswered GateOutcome = gates.Unanswered // it could not be asked, or did not answer well in time
+	GateVetoed     GateOutcome = gates.Vetoed     // it answered 2xx and the content type of a veto
 )
 
 // Gate is a subscription that a question matched, and what it said.
@@ -70,6 +71,19 @@ type Answer struct {
 	// Unrecorded is why the history does not know of the question; nil where it does.
 	// In JSON it is its text, and left out where it is nil.
 	Unrecorded error `json:"unrecorded"`
+}
+
+// newAnswer is what came of a question.
+func newAnswer(id string, asked []gates.Gate, unrecorded error) *Answer {
+	answer := &Answer{
+		ID:         id,
+		Gates:      make([]Gate, len(asked)),
+		Unrecorded: unrecorded,
+	}
+	for i, g := range asked {
+		answer.Gates[i] = Gate(g)
+	}
+	return answer
 }
 
 // MarshalJSON implements [json.Marshaler].

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/expand"
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
@@ -18,14 +19,14 @@ import (
 )
 
 // IntentState is where the expansion of an intent stands.
-type IntentState string
+type IntentState = expand.IntentState
 
 // The states of an intent.
 const (
-	IntentCancelled IntentState = "cancelled" // its River job was cancelled; Engine.RetryFailed takes it up
-	IntentExpanded  IntentState = "expanded"  // it is decided for each subscription what becomes of it
-	IntentFailed    IntentState = "failed"    // given up with a reason; Engine.RetryFailed takes it up
-	IntentPending   IntentState = "pending"   // to be expanded, or half way through
+	IntentCancelled IntentState = expand.IntentCancelled // its River job was cancelled; Engine.RetryFailed takes it up
+	IntentExpanded  IntentState = expand.IntentExpanded  // it is decided for each subscription what becomes of it
+	IntentFailed    IntentState = expand.IntentFailed    // given up with a reason; Engine.RetryFailed takes it up
+	IntentPending   IntentState = expand.IntentPending   // to be expanded, or half way through
 )
 
 // PayloadState says whether the data of an intent is there.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/expand"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/retention"
@@ -134,12 +135,6 @@ type payloadRule struct {
 	Age      time.Duration
 }
 
-// registeredRule is what an event type is registered with; of one that is not it is
-// the zero one.
-func registeredRule(payloads string, ageMs int64) payloadRule {
-	return payloadRule{Keep(payloads), time.Duration(ageMs) * time.Millisecond}
-}
-
 func (r payloadRule) problem() string {
 	switch {
 	case r.Age < 0 || r.Age%time.Millisecond != 0:
@@ -171,6 +166,12 @@ func (h *HistoryRules) of(eventType string, registered payloadRule) (answers Kee
 		}
 	}
 	return answers, payloads
+}
+
+// payloads is what is kept of the payloads of events of a type.
+func (h *HistoryRules) payloads(eventType string, registered expand.Retention) expand.Retention {
+	_, rule := h.of(eventType, payloadRule(registered))
+	return expand.Retention(rule)
 }
 
 // isToken is true of what can be the name of a header (RFC 9110, section 5.1).

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -153,12 +152,3 @@ func (q *Question) checkTexts() (field string, err error) {
 
 // isQuestion says of a type, or of a pattern, whether it is of questions.
 func isQuestion(eventType string) bool { return strings.HasPrefix(eventType, event.BeforePrefix) }
-
-// attributesOf is never null.
-func attributesOf(ev dialect.Event) string {
-	if len(ev.Attributes) == 0 {
-		return "{}"
-	}
-	text, _ := json.Marshal(ev.Attributes) //nolint:errchkjson // texts always encode
-	return string(text)
-}

@@ -32,9 +32,6 @@ const (
 	// with the database's; our own release of jobs needs only the latter.
 	neverRescued = 100 * 365 * 24 * time.Hour
 
-	// expandTries is how often an expansion may fail before its intent does.
-	expandTries = 20
-
 	// stallWait is the wait after the database could not be read.
 	stallWait = time.Second
 )
@@ -127,28 +124,6 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	}
 }
 
-// giveUpExpansion fails an intent whose expansion has failed too often, or has ended its
-// process. Trouble with the database does not count, and neither does a run that was cut
-// off. It returns the error of the job.
-func (e *Engine) giveUpExpansion(ctx context.Context, job *rivertype.JobRow, intent uuid.UUID, err error) error {
-	var (
-		ended *callbacks.EndedError
-		stall *callbacks.StallError
-	)
-	by := callbacks.JobRef{JobID: job.ID}
-	switch {
-	case err == nil || ctx.Err() != nil || e.heart.Down() || errors.As(err, &stall):
-		return err
-	case errors.As(err, &ended):
-		e.log.ErrorContext(ctx, "riverhook: intent failed", "intent", intent, "error", err)
-		return e.failIntent(ctx, by, intent, ended)
-	case len(job.Errors)+1 >= expandTries:
-		return errors.Join(err, e.failIntent(ctx, by, intent, err))
-	default:
-		return err
-	}
-}
-
 // stalledByOutage is true of the error of a job that can be run again as if nothing
 // had happened, as soon as the database can be written.
 func (e *Engine) stalledByOutage(err error) bool {
@@ -177,10 +152,9 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 	}
 	switch job.Kind {
 	case jobs.Expand{}.Kind(), jobs.Chunk{}.Kind():
-		err := e.expandAfter(ctx, by, args.IntentID, args.AfterID)
-		return e.giveUpExpansion(ctx, job, args.IntentID, err)
+		return e.expander.Expand(ctx, by, len(job.Errors), args.IntentID, args.AfterID)
 	case jobs.Decide{}.Kind():
-		return e.redecide(ctx, by, args.IntentID)
+		return e.reevaluator.Reevaluate(ctx, by, args.IntentID)
 	case jobs.Deliver{}.Kind():
 		return e.sender.Later(ctx, by, args.DeliveryID, time.Now())
 	default:

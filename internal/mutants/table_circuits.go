@@ -72,10 +72,10 @@ var circuits = []mutant{
 var recovering = []mutant{
 	{
 		name: "decisions that are made again trickle",
-		file: "delivery/redecide.go",
-		decl: "redecideStep",
-		old:  "e.scheduleDecide(ctx, by, in, tried, ",
-		with: "e.scheduleDecide(ctx, by, in, tried[:0], ",
+		file: "delivery/internal/expand/reevaluator.go",
+		decl: "step",
+		old:  "r.schedule(ctx, by, in, tried, ",
+		with: "r.schedule(ctx, by, in, tried[:0], ",
 		test: "delivery.TestRetryFailed_GoesThroughALargeFanOutWithoutWaiting",
 	},
 	{

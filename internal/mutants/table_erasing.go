@@ -12,7 +12,7 @@ var erasing = []mutant{
 	},
 	{
 		name: "a question is recorded whole while its resource is being erased",
-		file: "delivery/question_record.go",
+		file: "delivery/internal/gates/recorder.go",
 		decl: "wasErased",
 		old:  "!locked",
 		with: "!locked && false",

@@ -52,7 +52,7 @@ var asking = []mutant{
 	},
 	{
 		name: "gates are asked one after another",
-		file: "delivery/ask_gate.go",
+		file: "delivery/internal/gates/asker.go",
 		decl: "askAll",
 		old:  "wg.Go(func() {",
 		with: "wg.Wait()\n\t\twg.Go(func() {",
@@ -60,8 +60,8 @@ var asking = []mutant{
 	},
 	{
 		name: "host code has all the time that gates have",
-		file: "delivery/ask.go",
-		decl: "decideGates",
+		file: "delivery/internal/gates/asker.go",
+		decl: "decide",
 		old:  "time.Until(deadline)/2",
 		with: "time.Until(deadline)",
 		test: "delivery.TestACheckerThatHangsKeepsItsOwnGatesAlone",

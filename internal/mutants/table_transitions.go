@@ -179,17 +179,19 @@ var moving = []mutant{
 	// The order of things: rows, request, record, River.
 	{
 		name: "deliveries are committed after the first request",
-		file: "delivery/commit.go",
-		decl: "commitExpansions",
-		old:  "e.inTx(ctx, counts, func(q *store.Queries) error {",
-		with: `func(f func(q *store.Queries) error) error {
-				tx, err := e.pool.Begin(context.WithoutCancel(ctx))
-				if err != nil {
-					return err
-				}
-				time.AfterFunc(time.Second, func() { _ = tx.Commit(context.WithoutCancel(ctx)) })
-				return f(store.In(tx, e.cfg.Schema))
-			}(func(q *store.Queries) error {`,
+		file: "delivery/internal/expand/committer.go",
+		decl: "commitAll",
+		old:  "		return outs, commit(c.frequent)\n",
+		with: `		tx, err := c.cfg.DB.Begin(context.WithoutCancel(ctx))
+		if err != nil {
+			return nil, err
+		}
+		go func() {
+			_, _ = c.cfg.DB.Exec(context.WithoutCancel(ctx), "SELECT pg_sleep(1)")
+			_ = tx.Commit(context.WithoutCancel(ctx))
+		}()
+		return outs, commit(store.In(tx, c.cfg.Schema))
+`,
 		test: "delivery.TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded",
 	},
 	{
@@ -247,9 +249,9 @@ var moving = []mutant{
 	},
 	{
 		name: "a re-run forgets what an earlier run has left",
-		file: "delivery/expand.go",
-		decl: "attemptCarried",
-		old:  "if by.Rerun || !first {",
+		file: "delivery/internal/expand/expander.go",
+		decl: "expand",
+		old:  "if by.Rerun || !expands {",
 		with: "if false {",
 		test: "delivery.TestARerunGoesOnWithWhatItsPredecessorHasCommitted",
 	},

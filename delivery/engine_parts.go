@@ -1,0 +1,85 @@
+package delivery
+
+import (
+	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/expand"
+	"github.com/riverhook/riverhook/delivery/internal/gates"
+	"github.com/riverhook/riverhook/internal/batch"
+	"github.com/riverhook/riverhook/internal/heartbeat"
+)
+
+// newDecider makes what decides by a configuration.
+func newDecider(cfg *Config) *decide.Decider {
+	return &decide.Decider{
+		Access:  decide.Access{Checkers: cfg.Access, RequireActor: cfg.RequireActor},
+		Filters: decide.NewFilters(cfg.Filters),
+		Messages: decide.Messages{
+			Dialects:     cfg.Dialects,
+			MaxBytes:     cfg.MaxRequestBytes,
+			Timeout:      cfg.ExternalizeTimeout,
+			Externalizer: cfg.Externalizers.find,
+		},
+		Tries: cfg.ExternalizeTries,
+	}
+}
+
+// makeExpander makes what expands intents, and what makes decisions again that wait.
+func (e *Engine) makeExpander() {
+	cfg := batch.Config{Whole: heartbeat.ConcernsAll}
+	committer := expand.NewCommitter(&expand.CommitterConfig{
+		Batch:  cfg,
+		DB:     e.pool,
+		NewID:  e.ids.next,
+		Schema: e.cfg.Schema,
+	})
+	intents := expand.NewIntents(&expand.IntentsConfig{
+		Batch:    cfg,
+		Calls:    e.calls,
+		Frequent: e.frequent,
+		Payloads: e.payloads,
+		Store:    e.store,
+	})
+	e.batches = append(e.batches, committer, intents)
+	limits := expand.Limits{ChunkSize: e.cfg.ChunkSize, ReevaluateAfter: e.cfg.RedecideAfter}
+	e.expander = &expand.Expander{
+		At:        e.at,
+		Committer: committer,
+		Decider:   e.decider,
+		Finder:    e.finder,
+		Intents:   intents,
+		Limits:    limits,
+		Log:       e.log,
+		Sender:    e.sender,
+		Down:      e.heart.Down,
+		Retention: e.cfg.History.payloads,
+	}
+	e.reevaluator = &expand.Reevaluator{
+		Committer:     committer,
+		Decider:       e.decider,
+		Finder:        e.finder,
+		Intents:       intents,
+		Limits:        limits,
+		Log:           e.log,
+		Sender:        e.sender,
+		Subscriptions: e.subs,
+		Wait:          e.clock.TroubleWait,
+	}
+	e.asker = &gates.Asker{
+		ChunkSize: e.cfg.ChunkSize,
+		Decider:   e.decider,
+		Finder:    e.finder,
+		NewID:     e.ids.next,
+		Queries:   e.frequent,
+		Recorder: &gates.Recorder{
+			DB:       e.pool,
+			Limiter:  e.limiter,
+			Log:      e.log,
+			Records:  e.records,
+			Releaser: e.releaser,
+			Resolver: e.resolver,
+			Schema:   e.cfg.Schema,
+		},
+		Sender:    e.sender,
+		Retention: e.cfg.History.payloads,
+	}
+}

@@ -1,0 +1,220 @@
+// Package expand turns intents into deliveries: it finds the subscriptions that the event
+// of an intent matches, a chunk at a time, has decided what becomes of it for each, commits
+// that, and has the first attempts made. Decisions that wait are made again by a
+// Reevaluator.
+package expand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/send"
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
+)
+
+const (
+	// MaxTries is how often a chunk is found and decided again because its sites have
+	// changed before it was committed.
+	MaxTries = 10
+
+	// maxFailures is how often the job of an expansion may fail before its intent does.
+	maxFailures = 20
+
+	// PointExpanded is where a crash must lose nothing: deliveries are committed, no
+	// request has gone out. Tests kill a process there.
+	PointExpanded = "expanded"
+)
+
+// Expander expands intents. It is safe for concurrent use.
+type Expander struct {
+	At        func(point string)
+	Committer *Committer
+	Decider   *decide.Decider
+	Finder    *decide.Finder
+	Intents   *Intents
+	Limits    Limits
+	Log       *slog.Logger
+	Sender    *send.Sender
+
+	// Down says whether the database cannot be written at present.
+	Down func() bool
+
+	// Retention is what is kept of the payloads of a type of events, which is registered
+	// with a Retention.
+	Retention func(eventType string, registered Retention) Retention
+}
+
+// Limits are those of expansions.
+type Limits struct {
+	ChunkSize       int           // the most subscriptions of a chunk
+	ReevaluateAfter time.Duration // the first wait before a decision that waits is made again
+}
+
+// Expand expands the chunk of an intent after a subscription, and makes the first attempts
+// of the deliveries that come of it. A rerun goes on with what its predecessor left. After
+// too many failures, of which failed came before, the intent is failed, visibly; so it is
+// if a step of host code is given up.
+func (x *Expander) Expand(ctx context.Context, by callbacks.JobRef, failed int, intentID, after uuid.UUID) error {
+	err := x.expand(ctx, by, intentID, after)
+	var ended *callbacks.EndedError
+	switch {
+	case err == nil || ctx.Err() != nil || x.Down() || callbacks.IsStall(err):
+		return err // it says nothing about the intent
+	case errors.As(err, &ended):
+		x.Log.ErrorContext(ctx, "riverhook: intent failed", "intent", intentID, "error", err)
+		return x.Intents.fail(ctx, by, intentID, ended)
+	case failed+1 >= maxFailures:
+		return errors.Join(err, x.Intents.fail(ctx, by, intentID, err))
+	default:
+		return err
+	}
+}
+
+func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, after uuid.UUID) error {
+	in, err := x.Intents.load(ctx, intentID)
+	if err != nil {
+		return err
+	}
+	if in == nil {
+		x.Log.WarnContext(ctx, "riverhook: intent is gone", "intent", intentID)
+		return nil
+	}
+	defer in.Payloads.Release()
+	var (
+		expands = in.State == IntentPending && in.After == after
+		fresh   []*send.Input
+	)
+	if expands {
+		if fresh, err = x.expandChunk(ctx, by, in); err != nil {
+			return err
+		}
+	}
+	// Only if this run has made the deliveries, none was left by an earlier one, unless
+	// River says that there was one; a run that a shutdown cut off is not counted by River.
+	// Only for the deliveries of an earlier run a request may have gone out.
+	var left []uuid.UUID
+	if by.Rerun || !expands {
+		if left, err = x.Sender.Requester.Loader.Left(ctx, by, intentID, fresh); err != nil {
+			return err
+		}
+	}
+	return x.Sender.All(ctx, by, fresh, left)
+}
+
+func (x *Expander) expandChunk(ctx context.Context, by callbacks.JobRef, in *Intent) ([]*send.Input, error) {
+	host := x.Intents.expansionCaller(by, in)
+	messages := map[string]dialect.Message{}
+	if in.After != uuid.Nil {
+		var err error
+		if messages, err = x.Intents.messages(ctx, in); err != nil {
+			return nil, err
+		}
+	}
+	fresh := map[string]dialect.Message{} // not stored yet
+	for range MaxTries {
+		c, err := x.find(ctx, host, by, in)
+		if err != nil {
+			return nil, err
+		}
+		if stale, err := x.decide(ctx, host, c, messages, fresh); err != nil {
+			return nil, err
+		} else if stale {
+			continue
+		}
+		done, err := x.Committer.commit(ctx, c)
+		if err != nil {
+			return nil, callbacks.Stall("commit the expansion", err)
+		}
+		if done.Stale {
+			continue
+		}
+		x.At(PointExpanded)
+		if messages, err = x.Intents.storedMessages(ctx, c, messages); err != nil {
+			return nil, err
+		}
+		return c.inputs(done.Made, messages), nil
+	}
+	return nil, callbacks.Stall("commit the expansion", hierarchy.ErrTreeChanges)
+}
+
+// find finds the next chunk of an intent. If the sites are others than those by which the
+// chunks before it were found, it begins again, without the subscriptions for which
+// something is recorded: a subscription that is above the resource now can have an id that
+// was passed.
+func (x *Expander) find(ctx context.Context, host *callbacks.Caller, by callbacks.JobRef, in *Intent) (*Chunk, error) {
+	readAt := time.Now()
+	lookup := in.Lookup(in.After, x.Limits.ChunkSize+1)
+	lookup.Unrecorded = in.After != uuid.Nil
+	found, err := x.Finder.Find(ctx, host, lookup)
+	if err == nil && in.After != uuid.Nil && found.Standing.Chain != in.Chain {
+		lookup.After = uuid.Nil
+		found, err = x.Finder.Find(ctx, host, lookup)
+	}
+	if stalled := host.Stalled(); stalled != nil {
+		return nil, stalled
+	}
+	switch {
+	case errors.Is(err, hierarchy.ErrTreeChanges):
+		return nil, callbacks.Stall("resolve intent "+in.Event.ID, err)
+	case err != nil:
+		return nil, fmt.Errorf("delivery: resolve intent %s: %w", in.Event.ID, err)
+	}
+	in.Place = found.Place
+	c := &Chunk{
+		Intent:   in,
+		Standing: found.Standing,
+		Matches:  found.Matches,
+		ReadAt:   readAt,
+		Next:     in.After,
+		Keep:     x.Retention(in.Event.Type, in.Keep),
+		JobID:    by.JobID,
+		Wait:     x.Limits.ReevaluateAfter,
+	}
+	if len(c.Matches) > x.Limits.ChunkSize {
+		c.Matches, c.More = c.Matches[:x.Limits.ChunkSize], true
+		c.Ended = host.Ended().GivenUp()
+	}
+	if len(c.Matches) > 0 {
+		c.Next = c.Matches[len(c.Matches)-1].Subscription.ID
+	}
+	return c, nil
+}
+
+// decide enters the decisions of a chunk. messages are stored; new ones are added to fresh.
+// It returns stale if the tree of the application has changed since the chunk was found.
+func (x *Expander) decide(
+	ctx context.Context, host *callbacks.Caller, c *Chunk, messages, fresh map[string]dialect.Message,
+) (stale bool, err error) {
+	known := maps.Clone(messages)
+	maps.Copy(known, fresh)
+	decisions, made := x.Decider.Decide(ctx, host, &decide.Input{
+		Event:    c.Intent.Event,
+		Place:    c.Intent.Place,
+		Matches:  c.Matches,
+		Messages: known,
+	})
+	if stalled := host.Stalled(); stalled != nil {
+		return false, stalled
+	}
+	maps.Copy(fresh, made)
+	c.Decisions, c.Messages = decisions, fresh
+	x.Committer.name(c)
+	c.logTrouble(ctx, x.Log)
+	stale, err = x.Finder.Stale(ctx, host, c.Standing)
+	if stalled := host.Stalled(); stalled != nil {
+		return false, stalled
+	}
+	if err != nil {
+		return false, fmt.Errorf("delivery: resolve again: %w", err)
+	}
+	return stale, nil
+}

@@ -1,0 +1,120 @@
+package expand_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/subscription"
+)
+
+func TestExpander_CommitsADecisionForEachSubscription(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.checks = func(r access.Request) error {
+		switch r.Principal {
+		case "bob":
+			return access.ErrDenied
+		case "eve":
+			return access.ErrUnknownPrincipal
+		default:
+			return nil
+		}
+	}
+	may := b.subscribe(nil)
+	denied := b.subscribe(func(s *subscription.Spec) { s.Owner = "bob" })
+	unknown := b.subscribe(func(s *subscription.Spec) { s.Owner = "eve" })
+	other := b.subscribe(func(s *subscription.Spec) { s.Events = []string{"user.deleted"} })
+	in := b.enqueue()
+
+	require.NoError(t, b.Expand(t.Context(), in.by, 0, in.id, uuid.Nil))
+
+	require.Equal(t, map[uuid.UUID]string{
+		may.ID:     "pending, paused",
+		denied.ID:  `denied: "bob" may not view the resource`,
+		unknown.ID: `unresolvable: there is no principal "eve"`,
+	}, b.outcomes(in))
+	require.NotContains(t, b.outcomes(in), other.ID)
+	var unresolved int
+	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT unresolvable FROM riverhook.subscription_health WHERE subscription_id = $1`,
+		unknown.ID).Scan(&unresolved))
+	require.Equal(t, 1, unresolved)
+	state, _ := b.state(in)
+	require.Equal(t, "expanded", state)
+
+	require.NoError(t, b.Expand(t.Context(), in.by, 0, in.id, uuid.Nil), "a rerun finds nothing to do")
+	require.Len(t, b.outcomes(in), 3)
+}
+
+func TestExpander_AnIntentThatIsGoneIsNoError(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	require.NoError(t, b.Expand(t.Context(), callbacks.JobRef{JobID: 1}, 0, uuid.New(), uuid.Nil))
+}
+
+func TestExpander_LeavesTheNextChunkToAnotherJob(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.Limits.ChunkSize = 2
+	for range 5 {
+		b.subscribe(nil)
+	}
+	in := b.enqueue()
+
+	for chunk, want := range []int{2, 4, 5} {
+		var after uuid.UUID
+		require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT job_id, after FROM riverhook.intent_state WHERE intent_id = $1`,
+			in.id).Scan(&in.by.JobID, &after))
+		require.NoError(t, b.Expand(t.Context(), in.by, 0, in.id, after))
+		require.Len(t, b.outcomes(in), want)
+		state, _ := b.state(in)
+		require.Equal(t, chunk == 2, state == "expanded")
+	}
+}
+
+func TestExpander_FailsAnIntentAfterItsLastFailure(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.treeErr = errors.New("the tree is down")
+	in := b.enqueue()
+
+	require.ErrorIs(t, b.Expand(t.Context(), in.by, 18, in.id, uuid.Nil), b.treeErr)
+	state, _ := b.state(in)
+	require.Equal(t, "pending", state)
+
+	require.ErrorIs(t, b.Expand(t.Context(), in.by, 19, in.id, uuid.Nil), b.treeErr)
+	state, reason := b.state(in)
+	require.Equal(t, "failed", state)
+	require.Contains(t, reason, "the tree is down")
+}
+
+func TestExpander_TroubleOfTheDatabaseFailsNoIntent(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.treeErr = errors.New("the tree is down")
+	b.Down = func() bool { return true }
+	in := b.enqueue()
+
+	require.Error(t, b.Expand(t.Context(), in.by, 19, in.id, uuid.Nil))
+
+	state, _ := b.state(in)
+	require.Equal(t, "pending", state)
+}
+
+func TestExpander_AStepThatIsGivenUpFailsTheIntent(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	in := b.enqueue()
+	_, err := b.pool.Exec(t.Context(), `UPDATE riverhook.intent_state SET ended_runs = '{"runs": {"the tree of sites": 3}}'`)
+	require.NoError(t, err)
+
+	require.NoError(t, b.Expand(t.Context(), in.by, 0, in.id, uuid.Nil))
+
+	state, reason := b.state(in)
+	require.Equal(t, "failed", state)
+	require.Equal(t, "process ended three times in the tree of sites", reason)
+}

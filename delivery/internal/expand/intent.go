@@ -1,0 +1,96 @@
+package expand
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
+	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/retention"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+// IntentState is the state of the expansion of an intent. Package delivery documents it.
+type IntentState string
+
+// The states, which the database stores by these names.
+const (
+	IntentCancelled IntentState = "cancelled"
+	IntentExpanded  IntentState = "expanded"
+	IntentFailed    IntentState = "failed"
+	IntentPending   IntentState = "pending"
+)
+
+// Intent is an intent as the database has it, or a question that is not stored yet.
+type Intent struct {
+	ID    uuid.UUID
+	State IntentState
+	After uuid.UUID // the last subscription that was expanded
+	Chain string    // the sites by which those up to it were found
+	Event dialect.Event
+	Ended callbacks.EndedRuns
+	Keep  Retention // that the event type is registered with
+
+	Payloads *payloads.Held // held by the job that has it; nil: of a question
+
+	Place       hierarchy.Place // where its resource is now: set before anything is decided
+	TreeVersion int64           // that its transaction saw; 0 is the present
+}
+
+// Retention says what is kept of the payloads of an intent, and how long all of it is. As a
+// registration of an event type, the zero Retention says nothing.
+type Retention struct {
+	Payloads retention.Keep
+	Age      time.Duration
+}
+
+// Lookup asks for the subscriptions after one, at most that many.
+func (in *Intent) Lookup(after uuid.UUID, limit int) hierarchy.Lookup {
+	asked := decide.LookupOf(in.ID, &in.Event, in.TreeVersion)
+	asked.After = after
+	asked.Limit = limit
+	return asked
+}
+
+// RegisteredRetention is the Retention that an event type is registered with.
+func RegisteredRetention(payloads string, ageMs int64) Retention {
+	return Retention{Payloads: retention.Keep(payloads), Age: time.Duration(ageMs) * time.Millisecond}
+}
+
+func newIntent(row *store.LoadIntentsRow) (*Intent, error) {
+	in := &Intent{
+		ID:    row.ID,
+		State: IntentState(row.State),
+		After: row.After,
+		Chain: row.Chain,
+		Event: dialect.Event{
+			ID:            row.WireID,
+			Type:          row.Type,
+			Site:          row.Site,
+			ActiveSite:    row.ActiveSite,
+			ResourceKind:  row.ResourceKind,
+			ResourceID:    row.ResourceID,
+			Actor:         row.Actor,
+			Channel:       row.Channel,
+			SchemaVersion: row.SchemaVersion,
+			Data:          row.Data,
+			OccurredAt:    row.OccurredAt.UTC(),
+		},
+		Keep:        RegisteredRetention(row.TypePayloads, row.TypePayloadAgeMs),
+		TreeVersion: row.TreeVersion,
+	}
+	if err := json.Unmarshal(row.Attributes, &in.Event.Attributes); err != nil {
+		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
+	}
+	var err error
+	if in.Ended, err = callbacks.ParseEndedRuns(row.EndedRuns); err != nil {
+		return nil, fmt.Errorf("intent %s: %w", row.WireID, err)
+	}
+	return in, nil
+}
