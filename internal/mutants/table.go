@@ -130,7 +130,7 @@ var sending = []mutant{
 		file: "delivery/internal/slots/breaker.go",
 		decl: "Update",
 		old:  "if opens || t.Probe && attempt.IsEndpointFailure(a.Outcome) {",
-		with: "if false {",
+		with: "if opens && false {",
 		test: "delivery.TestACircuitOpensHoldsAndIsProbed",
 	},
 	{
