@@ -371,10 +371,12 @@ func TestATreeThatCannotAnswerFailsTheLookups(t *testing.T) {
 		`ancestors of "/a": directory is down`: treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return nil, errDown }),
 		"context deadline exceeded":            hanging,
 		"panic: boom":                          treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { panic("boom") }),
-		"0 answers for 1 paths":                batchFunc(func(context.Context, []hierarchy.Path) ([][]hierarchy.Path, error) { return nil, nil }),
-		`0 sites that do not end with "/"`:     answer(),
-		`1 sites that do not end with "/"`:     answer("/a"),
-		`"/a b": segment 1: holds ' '`:         answer("/a b", "/"),
+		"0 answers for 1 paths": batchFunc(func(context.Context, []hierarchy.Path) ([][]hierarchy.Path, error) {
+			return nil, nil
+		}),
+		`0 sites that do not end with "/"`:                                    answer(),
+		`1 sites that do not end with "/"`:                                    answer("/a"),
+		`"/a b": segment 1: holds ' '`:                                        answer("/a b", "/"),
 		`ancestors of "/a": the tree broke its contract: "/a" is there twice`: answer("/a", "/a", "/"),
 	} {
 		r := newResolver(t, pool, &hierarchy.ResolverConfig{Tree: tree, TreeTimeout: 1e8})

@@ -353,8 +353,8 @@ func checkMetadata(m map[string]string) error {
 			return fmt.Errorf("key %s: %w", text.Quote(k), err)
 		}
 	}
-	if text, _ := json.Marshal(m); len(text) > maxMapBytes { //nolint:errchkjson // texts always encode
-		return fmt.Errorf("has %d bytes as JSON; at most %d are allowed", len(text), maxMapBytes)
+	if encoded, _ := json.Marshal(m); len(encoded) > maxMapBytes { //nolint:errchkjson // texts always encode
+		return fmt.Errorf("has %d bytes as JSON; at most %d are allowed", len(encoded), maxMapBytes)
 	}
 	return nil
 }

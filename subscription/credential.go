@@ -192,7 +192,8 @@ func (c Config) checkOAuth2(o *OAuth2Credentials) error {
 			case "", endpointauth.AuthStyleHeader, endpointauth.AuthStyleParams:
 				return nil
 			default:
-				return fmt.Errorf("%s is not known; known are %s, %s", text.Quote(o.AuthStyle), endpointauth.AuthStyleHeader, endpointauth.AuthStyleParams)
+				return fmt.Errorf("%s is not known; known are %s, %s",
+					text.Quote(o.AuthStyle), endpointauth.AuthStyleHeader, endpointauth.AuthStyleParams)
 			}
 		}),
 		named("Credentials.OAuth2.ClientID", func() error { return required(o.ClientID, checkCredentialText) }),

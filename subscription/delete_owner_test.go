@@ -349,7 +349,8 @@ func TestDeleteByOwner_AboveInATreeThatChangesAllTheTime(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	version := 0
-	tree := versionedFunc{treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return []hierarchy.Path{"/"}, nil }), func() string {
+	root := treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return []hierarchy.Path{"/"}, nil })
+	tree := versionedFunc{root, func() string {
 		version++
 		return strings.Repeat("v", version)
 	}}

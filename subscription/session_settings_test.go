@@ -74,7 +74,8 @@ func TestSubscriptions_SettingsOfTheSessionChangeNothing(t *testing.T) {
 			resealed, err := subs.Reseal(ctx, nil)
 			require.NoError(t, err)
 			require.NotNil(t, resealed)
-			matches, err := newResolver(t, pool, &hierarchy.ResolverConfig{Tree: sites}).Resolve(ctx, []hierarchy.Lookup{{Site: "/a/b", Type: "user.created"}})
+			lookups := []hierarchy.Lookup{{Site: "/a/b", Type: "user.created"}}
+			matches, err := newResolver(t, pool, &hierarchy.ResolverConfig{Tree: sites}).Resolve(ctx, lookups)
 			require.NoError(t, err)
 			require.Len(t, matches[0], 1)
 			require.NoError(t, subs.Delete(ctx, created.ID))

@@ -161,7 +161,7 @@ func (c Config) validate() error {
 	return c.checkTree()
 }
 
-// Subscriptions keeps subscriptions and their secrets. It is safe for concurrent
+// Store keeps subscriptions and their secrets. It is safe for concurrent
 // use.
 //
 // Each call is a transaction of its own. [Store.In] returns the store in a transaction of

@@ -33,7 +33,7 @@ func TestStore_InSQL_WorksWithEachDriver(t *testing.T) {
 				t.Helper()
 				tx, err := db.BeginTx(ctx, nil)
 				require.NoError(t, err)
-				defer tx.Rollback() //nolint:errcheck // where the test has failed
+				defer tx.Rollback()
 				do(all.InSQL(tx), sites.InSQL(tx))
 				if commit {
 					require.NoError(t, tx.Commit())
@@ -114,7 +114,7 @@ func TestStore_In_RefusesReseal(t *testing.T) {
 	subs := newSubscriptions(t, pool)
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
-	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it leaves nothing
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
 	_, err = subs.In(tx).Reseal(t.Context(), nil)
 	require.ErrorContains(t, err, "transaction")
 }

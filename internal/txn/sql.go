@@ -92,7 +92,7 @@ func (t *sqlTx) Query(ctx context.Context, query string, args ...any) (pgx.Rows,
 	if err != nil {
 		return nil, err
 	}
-	rows, err := t.querier.QueryContext(ctx, query, params...)
+	rows, err := t.querier.QueryContext(ctx, query, params...) //nolint:rowserrcheck // sqlRows.Err does
 	if err != nil {
 		return nil, err
 	}
