@@ -51,17 +51,6 @@ func New(t *Target, now time.Time) *Attempt {
 	}
 }
 
-// Conclude enters what the request of an attempt came to.
-func (a *Attempt) Conclude(v Verdict) {
-	a.Outcome = v.Outcome
-	a.Reason = v.Reason
-	a.RetryAfter = v.RetryAfter
-	a.Asked = v.Asked
-	if v.Detail != "" {
-		a.Error = v.Class + ": " + v.Detail
-	}
-}
-
 // TimedOut makes of an attempt one that got no answer in time.
 func (a *Attempt) TimedOut() {
 	a.Outcome, a.Error = OutcomeTimeout, ClassTimeout+": no answer in time"

@@ -65,3 +65,14 @@ func isThrottle(status int) bool {
 		return false
 	}
 }
+
+// Conclude enters what the request of an attempt came to.
+func (a *Attempt) Conclude(v Verdict) {
+	a.Outcome = v.Outcome
+	a.Reason = v.Reason
+	a.RetryAfter = v.RetryAfter
+	a.Asked = v.Asked
+	if v.Detail != "" {
+		a.Error = v.Class + ": " + v.Detail
+	}
+}

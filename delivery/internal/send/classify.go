@@ -11,33 +11,14 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/egress"
 )
 
-// classify judges the result of one attempt: status and header of the answer (0
-// and nil when none came) and the error of sending, waiting or reading the body.
-//
-// A status line of 2xx is the receiver's word that it has the message: a body
-// that then breaks off changes nothing. A 2xx whose body does not end within the
-// attempt's time is a timeout, since the timeout is for the answer as a whole.
-// Any other status decides alone, whatever happened to its body.
-func classify(status int, header http.Header, err error, now time.Time, throttled time.Duration) attempt.Verdict {
-	if status == 0 {
-		return classifyError(err)
-	}
-	v := attempt.Classify(status, header, now, throttled)
-	if v.Outcome == attempt.OutcomeDelivered && isTimeout(err) {
-		v.Outcome = attempt.OutcomeTimeout
-		v.Class = attempt.ClassBody
-		v.Detail = "the answer's body did not end in time"
-	}
-	return v
-}
-
+// classifyError is what an attempt comes to whose request, or whose answer, ended in an
+// error before there was a status.
 func classifyError(err error) attempt.Verdict {
 	switch {
 	case err == nil:
@@ -84,8 +65,8 @@ func classifyError(err error) attempt.Verdict {
 // its URL.
 var ErrNotBuilt = errors.New("the request could not be built")
 
-// classifyProxy judges a failure of the operator's own proxy: the endpoint has no
-// part in it, and its owner is not told which proxy there is.
+// classifyProxy is for a failure of the operator's own proxy: the endpoint has no part in
+// it, and its owner does not learn which proxy there is.
 func classifyProxy(err error) attempt.Verdict {
 	v := attempt.Verdict{
 		Outcome: attempt.OutcomeProxyFailed,

@@ -12,16 +12,16 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
-// tokenErrorCodes are those of RFC 6749, section 5.2. Others are not kept: they
-// are whatever the token endpoint likes, and it was sent a secret.
+// tokenErrorCodes are those of RFC 6749, section 5.2. Others are not recorded: they can be
+// any text, from a token endpoint that was sent a secret.
 var tokenErrorCodes = []string{
 	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 }
 
-// classifyToken judges the failure of a request for a token. The token endpoint is
-// the choice of the subscription's owner, as the endpoint is, so that its failures
-// count like those of the endpoint: what it refuses as refused, that it cannot be
-// reached or fails itself as unreachable.
+// classifyToken is for the failure of a request for a token. The token endpoint is the
+// choice of the subscription's owner, as the endpoint is, so its failures count like those
+// of the endpoint: a refusal as rejected, and a token endpoint that fails or cannot be
+// reached as unreachable.
 func classifyToken(err error) attempt.Verdict {
 	v := attempt.Verdict{Outcome: attempt.OutcomeUnreachable, Class: attempt.ClassToken}
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {

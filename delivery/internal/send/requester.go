@@ -131,3 +131,23 @@ func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, 
 
 // timeout bounds a request, its answer included.
 func (r *Requester) timeout(in *Input) time.Duration { return cmp.Or(in.Sub.Timeout, r.Timeout) }
+
+// classify says what an attempt came to: by the status and the headers of the answer (0 and
+// nil if none came) and the error of sending, waiting or reading the body.
+//
+// A status of 2xx is the receiver's word that it has the message: a body that then breaks
+// off changes nothing. A 2xx whose body does not end within the attempt's time is a timeout,
+// since the timeout is for the answer as a whole. Any other status decides alone, whatever
+// happened to its body.
+func classify(status int, header http.Header, err error, now time.Time, throttled time.Duration) attempt.Verdict {
+	if status == 0 {
+		return classifyError(err)
+	}
+	v := attempt.Classify(status, header, now, throttled)
+	if v.Outcome == attempt.OutcomeDelivered && isTimeout(err) {
+		v.Outcome = attempt.OutcomeTimeout
+		v.Class = attempt.ClassBody
+		v.Detail = "the answer's body did not end in time"
+	}
+	return v
+}
