@@ -16,8 +16,10 @@ import (
 const maxUncommented = 40
 
 var (
-	cteHead  = regexp.MustCompile(`^\s*(?:WITH (?:RECURSIVE )?|\), )(\w+)(?: \([^)]*\))? AS (?:(?:NOT )?MATERIALIZED )?\(\s*(.*)$`)
-	jobsRow  = regexp.MustCompile(`river_job \((?:id, )?args, kind, max_attempts, queue, state, scheduled_at\)\s+SELECT (?:\w+\.job_id, )?(?:j\.args, j\.kind, j\.max_attempts, j\.queue, j\.state, j\.scheduled_at|j\.\*)\s+FROM (?:\w+ \w+ CROSS JOIN LATERAL )?/\* TEMPLATE: schema \*/job_(?:chunk|decide|deliver|expand|receive)\(`)
+	cteHead = regexp.MustCompile(`^\s*(?:WITH (?:RECURSIVE )?|\), )(\w+)(?: \([^)]*\))? AS (?:(?:NOT )?MATERIALIZED )?\(\s*(.*)$`)
+	jobsRow = regexp.MustCompile(`river_job \((?:id, )?args, kind, max_attempts, queue, state, scheduled_at\)\s+` +
+		`SELECT (?:\w+\.job_id, )?(?:j\.args, j\.kind, j\.max_attempts, j\.queue, j\.state, j\.scheduled_at|j\.\*)\s+` +
+		`FROM (?:\w+ \w+ CROSS JOIN LATERAL )?/\* TEMPLATE: schema \*/job_(?:chunk|decide|deliver|expand|receive)\(`)
 	jobsRows = regexp.MustCompile(`INSERT INTO /\* TEMPLATE: schema \*/river_job\b`)
 )
 
@@ -42,7 +44,7 @@ func silentParts(s statement) (found []string) {
 	}
 	for i, line := range lines {
 		head := cteHead.FindStringSubmatch(line)
-		if head != nil && (head[2] != "" || i+1 == len(lines) || !strings.HasPrefix(strings.TrimSpace(lines[i+1]), "--")) {
+		if len(head) > 0 && (head[2] != "" || i+1 == len(lines) || !strings.HasPrefix(strings.TrimSpace(lines[i+1]), "--")) {
 			found = append(found, fmt.Sprintf("%s %s: %s has no comment", s.file, s.name, head[1]))
 		}
 	}
@@ -51,7 +53,8 @@ func silentParts(s statement) (found []string) {
 
 func TestSQL_APartWithoutACommentIsFound(t *testing.T) {
 	t.Parallel()
-	long := "WITH a AS (\n    -- This.\n    SELECT 1\n), b (x) AS MATERIALIZED (\n    SELECT 2\n)" + strings.Repeat("\nSELECT 3", maxUncommented)
+	long := "WITH a AS (\n    -- This.\n    SELECT 1\n), b (x) AS MATERIALIZED (\n    SELECT 2\n)" +
+		strings.Repeat("\nSELECT 3", maxUncommented)
 	require.Equal(t, []string{"f.sql S: b has no comment"}, silentParts(statement{
 		name: "S",
 		file: "f.sql",

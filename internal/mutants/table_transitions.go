@@ -76,9 +76,10 @@ var moving = []mutant{
 	},
 	{
 		name: "a delivery whose job lives is believed lost",
-		file: "internal/migration/sql/functions/job_lost.1.sql",
-		old:  "SELECT id IS NULL OR",
-		with: "SELECT true OR",
+		file: "internal/store/delivery_reconcile.sql.gen.go",
+		decl: "reconcileDeliveries",
+		old:  "AND /* TEMPLATE: schema */job_lost(",
+		with: "AND NULL IS DISTINCT FROM /* TEMPLATE: schema */job_lost(",
 		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
 	},
 	{
