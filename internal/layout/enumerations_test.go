@@ -53,7 +53,7 @@ var enumerations = map[string]enumeration{
 		name:   "Keep",
 		less:   []string{"body"},
 	},
-	"intent_state.state": {folder: "delivery", name: "IntentState"},
+	"intent_state.state": {folder: "delivery/internal/expand", name: "IntentState"},
 	"subscription.state": {folder: "subscription", name: "State"},
 }
 

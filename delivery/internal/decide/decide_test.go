@@ -148,9 +148,13 @@ func TestDecide_WhatACheckerAnswers(t *testing.T) {
 		want    string
 		unknown bool
 	}{
-		"allowed":              {nil, "deliver: ", false},
-		"denied":               {access.ErrDenied, `denied: "ada" may not view the resource`, false},
-		"denied and why":       {fmt.Errorf("not her office: %w", access.ErrDenied), `denied: "ada" may not view the resource: not her office: ` + access.ErrDenied.Error(), false},
+		"allowed": {nil, "deliver: ", false},
+		"denied":  {access.ErrDenied, `denied: "ada" may not view the resource`, false},
+		"denied and why": {
+			fmt.Errorf("not her office: %w", access.ErrDenied),
+			`denied: "ada" may not view the resource: not her office: ` + access.ErrDenied.Error(),
+			false,
+		},
 		"unknown":              {access.ErrUnknownPrincipal, `unresolvable: there is no principal "ada"`, true},
 		"an error":             {errors.New("down"), "waiting: access could not be decided: access: default checker: down", false},
 		"an error with a \x00": {errors.New("a\x00b"), "waiting: access could not be decided: access: default checker: a\uFFFDb", false},

@@ -48,7 +48,7 @@ func TestFinder_ATreeOfTheApplicationIsAStep(t *testing.T) {
 	for _, by := range []*callbacks.Caller{nil, callbacks.New().First(), suspect} {
 		place, err := f.Locate(t.Context(), by, asked)
 		require.NoError(t, err)
-		require.Equal(t, hierarchy.Path("/a"), hierarchy.Path(place.Site))
+		require.Equal(t, hierarchy.Path("/a"), place.Site)
 		found, err := f.Find(t.Context(), by, asked)
 		require.NoError(t, err)
 		require.Empty(t, found.Matches)

@@ -197,6 +197,7 @@ func (c *Chunk) logTrouble(ctx context.Context, log *slog.Logger) {
 			failed[reason]++
 		case decide.OutcomeFilterError:
 			unfiltered[reason]++
+		default:
 		}
 	}
 	id := c.Intent.Event.ID

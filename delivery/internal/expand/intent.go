@@ -59,8 +59,8 @@ func (in *Intent) Lookup(after uuid.UUID, limit int) hierarchy.Lookup {
 }
 
 // RegisteredRetention is the Retention that an event type is registered with.
-func RegisteredRetention(payloads string, ageMs int64) Retention {
-	return Retention{Payloads: retention.Keep(payloads), Age: time.Duration(ageMs) * time.Millisecond}
+func RegisteredRetention(keep string, ageMs int64) Retention {
+	return Retention{Payloads: retention.Keep(keep), Age: time.Duration(ageMs) * time.Millisecond}
 }
 
 func newIntent(row *store.LoadIntentsRow) (*Intent, error) {

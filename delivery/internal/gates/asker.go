@@ -159,6 +159,7 @@ func (a *Asker) decide(
 		switch d.Outcome {
 		case decide.OutcomeFailed, decide.OutcomeFilterError, decide.OutcomeGone, decide.OutcomeWaiting:
 			d.Outcome = decide.OutcomeUnanswered
+		default:
 		}
 		decisions = append(decisions, d)
 	}
