@@ -39,13 +39,7 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	ran, err := e.newDrainer().Run(ctx, ahead)
-	return ran, errors.Join(err, end())
-}
-
-// newDrainer makes what RunDue calls.
-func (e *Engine) newDrainer() *drain.Drainer {
-	return &drain.Drainer{
+	drainer := &drain.Drainer{
 		Clock:    &e.clock,
 		Dispatch: e.dispatch,
 		Maintain: func(ctx context.Context) error { return e.maintainer.Round(ctx, 0) },
@@ -59,6 +53,8 @@ func (e *Engine) newDrainer() *drain.Drainer {
 			Verification: e.cfg.Verification.Interval,
 		},
 	}
+	ran, err := drainer.Run(ctx, ahead)
+	return ran, errors.Join(err, end())
 }
 
 // beatWhileDue writes heartbeats until end is called, unless the engine was started, so that

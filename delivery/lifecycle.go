@@ -57,7 +57,7 @@ func (e *Engine) Start(ctx context.Context) error {
 			return err
 		})
 	})
-	e.loops.Go(func() { loop.Every(loopCtx, maintain.PruneInterval, e.newPruner().Round) })
+	e.loops.Go(func() { loop.Every(loopCtx, maintain.PruneInterval, newPruner(e.pool, e.cfg, e.heart.Process()).Round) })
 	if ctx.Done() != nil {
 		go func() {
 			select {

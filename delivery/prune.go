@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/riverhook/riverhook/delivery/internal/maintain"
 )
 
@@ -26,23 +28,24 @@ type Pruned struct {
 // now and then, and continues until nothing is left to prune. What another process prunes
 // at the same time is left to it.
 func (e *Engine) Prune(ctx context.Context) (*Pruned, error) {
-	pruned, err := e.newPruner().All(ctx)
+	pruned, err := newPruner(e.pool, e.cfg, e.heart.Process()).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
 	}
 	return new(Pruned(pruned)), nil
 }
 
-func (e *Engine) newPruner() *maintain.Pruner {
+// newPruner makes a pruner of the process that has this name among the heartbeats.
+func newPruner(pool *pgxpool.Pool, cfg *Config, process string) *maintain.Pruner {
 	return &maintain.Pruner{
-		DB:      e.pool,
-		Log:     e.log,
-		Process: e.heart.Process(),
+		DB:      pool,
+		Log:     cfg.Logger,
+		Process: process,
 		Retention: maintain.Retention{
-			Dedupe:          e.cfg.History.DedupeWindow,
-			MaxAge:          e.cfg.History.MaxAge,
-			PerSubscription: e.cfg.History.PerSubscription,
+			Dedupe:          cfg.History.DedupeWindow,
+			MaxAge:          cfg.History.MaxAge,
+			PerSubscription: cfg.History.PerSubscription,
 		},
-		Schema: e.cfg.Schema,
+		Schema: cfg.Schema,
 	}
 }
