@@ -24,7 +24,6 @@ import (
 var withoutRights = map[string]string{
 	"Ask":           "is for the application, before it does something",
 	"As":            "makes a handle of a principal",
-	"ChallengeDue":  "is there in tests only",
 	"Heartbeat":     "is there in tests only",
 	"History":       "is all of the history",
 	"InSlot":        "is there in tests only",
@@ -45,6 +44,7 @@ var withoutRights = map[string]string{
 	"Stats":         "are of all subscriptions",
 	"Stop":          "is for the operator",
 	"Subscriptions": "is the store; it has an As of its own",
+	"VerifyDue":     "is there in tests only",
 
 	"RetryFailedMany":  "runs intents again for everybody",
 	"UnwrittenReturns": "is there in tests only",
