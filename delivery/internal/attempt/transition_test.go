@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -119,9 +120,9 @@ func TestNotCalled_EndsWhatIsGivenUpAndPostponesTheRest(t *testing.T) {
 	t.Parallel()
 	in := &Target{}
 	require.Equal(t, StateCancelled, in.NotCalled(&callbacks.EndedError{}).State)
-	stalled := in.NotCalled(callbacks.Stall("begin", fmt.Errorf("no database")))
+	stalled := in.NotCalled(callbacks.Stall("begin", errors.New("no database")))
 	require.Equal(t, StatePending, stalled.State)
 	require.True(t, stalled.Again)
-	require.Nil(t, in.NotCalled(fmt.Errorf("of the application")))
+	require.Nil(t, in.NotCalled(errors.New("of the application")))
 	require.Nil(t, in.NotCalled(nil))
 }
