@@ -58,7 +58,7 @@ func TestASubscriptionWhoseOwnerDoesNotExistIsDeactivatedInTime(t *testing.T) {
 	_, subID := b.subscribeAs("ghost")
 	told := make(chan delivery.SubscriptionEvent, 10)
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(accesstest.Table{})
+		cfg.Access.Registry = b.checkers(accesstest.Table{})
 		cfg.Deactivation.Unresolvable = 3
 		cfg.Hooks.SubscriptionDeactivated = func(_ context.Context, ev delivery.SubscriptionEvent) { told <- ev }
 	})
@@ -89,9 +89,9 @@ func TestWithoutACheckerInThisProcessTheDecisionWaitsForOneThatHasIt(t *testing.
 	r, subID := b.subscribeAs("ada")
 	var log bytes.Buffer
 	without := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = nil
+		cfg.Access.Registry = nil
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		cfg.RedecideAfter = time.Hour
+		cfg.Maintenance.ReevaluateAfter = time.Hour
 	})
 
 	id := b.enqueue(nil)
@@ -169,8 +169,8 @@ func TestManyDecisionsThatWaitDoNotKeepEachOtherFromTheirTurn(t *testing.T) {
 	}
 	var up atomic.Bool
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.ChunkSize = 2
-		cfg.Access = b.checkers(access.CheckerFunc(func(_ context.Context, r access.Request) error {
+		cfg.Limits.ChunkSize = 2
+		cfg.Access.Registry = b.checkers(access.CheckerFunc(func(_ context.Context, r access.Request) error {
 			if !up.Load() || r.Principal < "owner4" {
 				return errors.New("directory is down")
 			}
@@ -264,8 +264,8 @@ func TestThePermissionOfALaterAttemptIsAtMostAccessMaxAgeOld(t *testing.T) {
 	r.Script(deliverytest.Answer{Status: 500}, deliverytest.Answer{Status: 500}, deliverytest.Answer{Status: 500})
 	recorder := accesstest.Record(accesstest.NewScript(nil, access.ErrDenied))
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(recorder)
-		cfg.AccessMaxAge = 30 * time.Second
+		cfg.Access.Registry = b.checkers(recorder)
+		cfg.Access.MaxAge = 30 * time.Second
 		cfg.Schedules = map[string]delivery.Schedule{"twice": {Delays: []time.Duration{20 * time.Second, 20 * time.Second, 20 * time.Second}}}
 	})
 
@@ -274,7 +274,7 @@ func TestThePermissionOfALaterAttemptIsAtMostAccessMaxAgeOld(t *testing.T) {
 	b.pass(20 * time.Second)
 	b.drain(engine)
 	require.Len(t, r.Requests(), 2)
-	require.Len(t, recorder.Requests(), 1, "a check is good for AccessMaxAge")
+	require.Len(t, recorder.Requests(), 1, "a check is good for Access.MaxAge")
 	b.pass(20 * time.Second)
 	b.drain(engine)
 
@@ -321,7 +321,7 @@ func TestWhileAccessCannotBeCheckedAgainALaterAttemptWaits(t *testing.T) {
 			b.drain(b.engine(nil))
 			require.Len(t, r.Requests(), 1)
 			b.pass(time.Hour)
-			b.drain(b.engine(func(cfg *delivery.Config) { cfg.Access = c.checkers(b) }))
+			b.drain(b.engine(func(cfg *delivery.Config) { cfg.Access.Registry = c.checkers(b) }))
 			require.Len(t, r.Requests(), 1)
 			require.Equal(t, "pending", b.delivery(id, subID).State)
 			require.Equal(t, c.reason, b.delivery(id, subID).Reason)
@@ -397,7 +397,7 @@ func TestAnOperatorIsNotAskedFor(t *testing.T) {
 
 	b.enqueue(nil)
 	b.drainAhead(b.engine(func(cfg *delivery.Config) {
-		cfg.Access, cfg.AccessMaxAge = b.checkers(accesstest.Deny()), time.Nanosecond
+		cfg.Access.Registry, cfg.Access.MaxAge = b.checkers(accesstest.Deny()), time.Nanosecond
 	}), time.Minute)
 
 	require.Len(t, r.Requests(), 2)
@@ -415,7 +415,7 @@ func TestWithRequireActorTheActorMustBeAllowedToo(t *testing.T) {
 	mallory := by("mallory")
 	ghost := by("ghost")
 	nobody := by("")
-	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Access, cfg.RequireActor = b.checkers(table), true }))
+	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Access.Registry, cfg.Access.RequireActor = b.checkers(table), true }))
 
 	for _, id := range []string{ada, bob, nobody} {
 		require.Len(t, received(r, id), 1)

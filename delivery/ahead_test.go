@@ -144,7 +144,7 @@ func TestRunDue_AheadAsksAFailingTreeNowAndThen(t *testing.T) {
 	b := newBundle(t)
 	var broken atomic.Bool
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.AccessMaxAge = time.Nanosecond
+		cfg.Access.MaxAge = time.Nanosecond
 		cfg.Tree = treeFunc(func(_ context.Context, p hierarchy.Path) ([]hierarchy.Path, error) {
 			if broken.Load() {
 				return nil, errors.New("the directory is down")
@@ -176,14 +176,14 @@ func TestRunDue_AheadPassesForWhatIsMeasuredByItsAge(t *testing.T) {
 	var asked atomic.Int64
 	deactivated := make(chan delivery.SubscriptionEvent, 2)
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(access.CheckerFunc(func(context.Context, access.Request) error {
+		cfg.Access.Registry = b.checkers(access.CheckerFunc(func(context.Context, access.Request) error {
 			asked.Add(1)
 			return nil
 		}))
 		cfg.Hooks.SubscriptionDeactivated = func(_ context.Context, ev delivery.SubscriptionEvent) { deactivated <- ev }
 	})
 
-	// Access is asked for at each attempt that is later than AccessMaxAge; a circuit and
+	// Access is asked for at each attempt that is later than Access.MaxAge; a circuit and
 	// a window of failures are those of the time that has passed.
 	failing := b.always(deliverytest.Answer{Status: http.StatusInternalServerError})
 	sub := b.subscribe(failing, on("hourly"))
@@ -231,7 +231,7 @@ func TestRunDue_AheadLeavesWhatAnotherEngineIsBusyWith(t *testing.T) {
 	mine := b.always(deliverytest.Answer{Status: http.StatusInternalServerError})
 	taken := b.subscribe(slow, func(spec *subscription.Spec) { spec.Events, spec.Schedule = []string{"taken.event"}, "hourly" })
 	own := b.subscribe(mine, func(spec *subscription.Spec) { spec.Events, spec.Schedule = []string{"own.event"}, "hourly" })
-	other := b.engine(func(cfg *delivery.Config) { cfg.ID, cfg.Timeout = "other", time.Minute })
+	other := b.engine(func(cfg *delivery.Config) { cfg.ID, cfg.Timeouts.Request = "other", time.Minute })
 	takenID := b.enqueue(func(in *outbox.Intent) { in.Type = "taken.event" })
 	var ran sync.WaitGroup
 	ran.Go(func() { b.drain(other) })

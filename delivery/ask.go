@@ -42,13 +42,13 @@ import (
 // why. A question is never sent again.
 //
 // The engine need not be started, so that a process which only enqueues can ask.
-// Config.MaxInFlight counts questions as well.
+// Config.Limits.InFlight counts questions as well.
 func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
-	ev, err := q.event(e.ids.next(), e.cfg.MaxRequestBytes)
+	ev, err := q.event(e.ids.next(), e.cfg.Limits.RequestBytes)
 	if err != nil {
 		return nil, fmt.Errorf("delivery: ask: %w", err)
 	}
-	def(&q.Timeout, e.cfg.AskTimeout)
+	def(&q.Timeout, e.cfg.Timeouts.Ask)
 	gates, unrecorded, err := e.asker.Ask(ctx, ev, q.Timeout)
 	switch {
 	case errors.Is(err, batch.ErrClosed):

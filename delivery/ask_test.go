@@ -271,7 +271,7 @@ func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 				}
 				engine := b.engine(func(cfg *delivery.Config) {
 					if c.checker != nil {
-						cfg.Access = b.checkers(c.checker)
+						cfg.Access.Registry = b.checkers(c.checker)
 					}
 				})
 				q := mayDelete()
@@ -351,7 +351,7 @@ func TestOneDeadlineHoldsForAllGates(t *testing.T) {
 	late := "unanswered: timeout: no answer in time"
 	want := []string{late, late, late, "agreed", late}
 	within := func(d time.Duration) *delivery.Engine {
-		return b.engine(func(cfg *delivery.Config) { cfg.AskTimeout, cfg.Timeout = d, time.Hour })
+		return b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Ask, cfg.Timeouts.Request = d, time.Hour })
 	}
 	answer, err := within(time.Second).Ask(t.Context(), mayDelete())
 	require.NoError(t, err)
@@ -437,7 +437,7 @@ func TestACheckerThatHangsKeepsItsOwnGatesAlone(t *testing.T) {
 	q := mayDelete()
 	q.Timeout = 2 * time.Second
 
-	answer, err := b.engine(func(cfg *delivery.Config) { cfg.Access = registry }).Ask(t.Context(), q)
+	answer, err := b.engine(func(cfg *delivery.Config) { cfg.Access.Registry = registry }).Ask(t.Context(), q)
 
 	require.NoError(t, err)
 	require.Equal(t, delivery.GateUnanswered, answer.Gates[0].Outcome)
@@ -450,11 +450,11 @@ func TestNoConnectionIsHeldWhileGatesThink(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	pool := b.apartPool(func(cfg *pgxpool.Config) { cfg.MaxConns = 1 })
-	b.cfg.Access = b.checkers(access.CheckerFunc(func(ctx context.Context, _ access.Request) error { return pool.Ping(ctx) }))
-	b.cfg.Externalizers = delivery.NewExternalizers()
-	require.NoError(t, b.cfg.Externalizers.Register("", "", "**", delivery.ExternalizerFunc(
+	b.cfg.Access.Registry = b.checkers(access.CheckerFunc(func(ctx context.Context, _ access.Request) error { return pool.Ping(ctx) }))
+	b.cfg.Externalize.Registry = delivery.NewExternalizers()
+	require.NoError(t, b.cfg.Externalize.Registry.Register("", "", "**", delivery.ExternalizerFunc(
 		func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("is for events") })))
-	require.NoError(t, b.cfg.Externalizers.Register("", "", "before:*.delete", delivery.ExternalizerFunc(
+	require.NoError(t, b.cfg.Externalize.Registry.Register("", "", "before:*.delete", delivery.ExternalizerFunc(
 		func(ctx context.Context, ev dialect.Event) ([]byte, error) {
 			return []byte(`"` + ev.Type + `"`), pool.Ping(ctx)
 		})))
@@ -495,7 +495,7 @@ func TestAQuestionThatCannotBeAskedSaysWhichField(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	b.gate(r, nil)
-	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxRequestBytes = 1000 })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.RequestBytes = 1000 })
 	for want, change := range map[string]func(q *delivery.Question){
 		"Type: ":           func(q *delivery.Question) { q.Type = "before:user.delete" },
 		"Type: question":   func(q *delivery.Question) { q.Type = "" },
@@ -520,9 +520,9 @@ func TestAQuestionThatCannotBeAskedSaysWhichField(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.Empty(t, r.Requests())
-	_, err := b.engine(func(cfg *delivery.Config) { cfg.ChunkSize = 1 }).Ask(t.Context(), mayDelete())
+	_, err := b.engine(func(cfg *delivery.Config) { cfg.Limits.ChunkSize = 1 }).Ask(t.Context(), mayDelete())
 	require.NoError(t, err)
 	b.gate(r, nil)
-	_, err = b.engine(func(cfg *delivery.Config) { cfg.ChunkSize = 1 }).Ask(t.Context(), mayDelete())
+	_, err = b.engine(func(cfg *delivery.Config) { cfg.Limits.ChunkSize = 1 }).Ask(t.Context(), mayDelete())
 	require.ErrorContains(t, err, "more than 1 subscriptions", "none is left out in silence")
 }

@@ -404,7 +404,7 @@ func TestASubscriptionsOwnTimeoutBoundsItsRequests(t *testing.T) {
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Hang: true}, deliverytest.Answer{Hang: true})
 	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule, spec.Timeout = "twice", time.Second })
-	engine := b.engine(func(cfg *delivery.Config) { cfg.Timeout = time.Minute })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Request = time.Minute })
 
 	id := b.enqueue(nil)
 	b.drain(engine)
@@ -423,7 +423,7 @@ func TestTheEnginesTimeoutBoundsTheRequestsOfTheOthers(t *testing.T) {
 	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 
 	id := b.enqueue(nil)
-	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Timeout = 50 * time.Millisecond }))
+	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Request = 50 * time.Millisecond }))
 
 	require.Equal(t, []string{"timeout"}, b.history(id))
 }
@@ -500,7 +500,7 @@ func TestTheHistoryKeepsTheStartOfALongAnswer(t *testing.T) {
 			b.subscribe(r, nil)
 
 			id := b.enqueue(nil)
-			b.drain(b.engine(func(cfg *delivery.Config) { cfg.ResponseBytes = c.setting }))
+			b.drain(b.engine(func(cfg *delivery.Config) { cfg.Limits.ResponseBytes = c.setting }))
 
 			d := b.deliveries(id)[0]
 			require.Equal(t, "delivered", d.State)

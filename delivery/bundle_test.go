@@ -52,14 +52,13 @@ func bundleOn(t *testing.T, pool *pgxpool.Pool) *bundle {
 		pool:   pool,
 		outbox: client,
 		cfg: delivery.Config{
-			Access:    checkers,
+			Access:    delivery.AccessConfig{Registry: checkers},
 			Egress:    deliverytest.LocalPolicy(),
 			Logger:    slog.New(slog.DiscardHandler),
 			Schedules: schedules(),
 			Sealer:    sealer(),
 
-			SubscriptionsPerOwner: -1,
-			SubscriptionsPerSite:  -1,
+			Limits: delivery.Limits{SubscriptionsPerOwner: -1, SubscriptionsPerSite: -1},
 		},
 	}
 	b.subs = b.engine(nil).Subscriptions()

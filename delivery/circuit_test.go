@@ -95,7 +95,7 @@ func TestCircuit_NeverTwoProbes(t *testing.T) {
 	t.Parallel()
 	const events = 6
 	b := newBundle(t)
-	b.cfg.MaintenanceInterval = 10 * time.Millisecond
+	b.cfg.Maintenance.Interval = 10 * time.Millisecond
 	r := b.crowd()
 	b.subscribe(r.Receiver, func(spec *subscription.Spec) { spec.Schedule = "hourly" })
 	b.enqueueMany("some.event", events)

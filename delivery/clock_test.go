@@ -79,7 +79,7 @@ func TestAnEngineWhoseClockIsWrongGoesByTheDatabases(t *testing.T) {
 			b := clockBundle(t)
 			b.jump(-wrong)
 			require.InDelta(t, -wrong, time.Until(b.databaseTime()), float64(time.Minute))
-			b.cfg.MaxHold = 90 * time.Minute
+			b.cfg.Maintenance.MaxHold = 90 * time.Minute
 			failing := b.receiver(nil)
 			throttled := b.receiver(nil)
 			paused := b.receiver(nil)

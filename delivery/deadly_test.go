@@ -72,7 +72,7 @@ func addHostCode(cfg *delivery.Config, deadly string) {
 	if err != nil {
 		panic(err)
 	}
-	cfg.Access = checkers
+	cfg.Access.Registry = checkers
 	err = checkers.RegisterDefault(access.CheckerFunc(func(_ context.Context, r access.Request) error {
 		endIn("checker", r.EventType == deadlyEvent)
 		return nil
@@ -81,8 +81,8 @@ func addHostCode(cfg *delivery.Config, deadly string) {
 		panic(err)
 	}
 	cfg.Dialects = deadlyDialects(endIn)
-	cfg.Externalizers, cfg.ExternalizeTimeout = delivery.NewExternalizers(), time.Minute
-	err = cfg.Externalizers.Register("", "", "", delivery.ExternalizerFunc(func(ctx context.Context, ev dialect.Event) ([]byte, error) {
+	cfg.Externalize.Registry, cfg.Externalize.Timeout = delivery.NewExternalizers(), time.Minute
+	err = cfg.Externalize.Registry.Register("", "", "", delivery.ExternalizerFunc(func(ctx context.Context, ev dialect.Event) ([]byte, error) {
 		if slow {
 			select {
 			case <-time.After(3 * time.Millisecond):

@@ -106,7 +106,7 @@ func TestARequestWhoseRecordFailedIsRepeatedUnderItsID(t *testing.T) {
 	disk := b.diskUnder("attempt")
 	receiver, answer := b.hangingFirst(deliverytest.Answer{})
 	b.subscribe(receiver, nil)
-	engine := b.engine(func(cfg *delivery.Config) { cfg.StopTimeout = time.Millisecond })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Stop = time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
 	id := b.enqueue(nil)
 	b.wait(receiver, 1)

@@ -20,7 +20,7 @@
 // webhook-id, when an engine ends between the answer and its record. No order is
 // promised. Nothing is sent to an owner who may not see the resource, nor while
 // that cannot be decided; a revocation can race a request by at most
-// Config.AccessMaxAge.
+// Config.Access.MaxAge.
 //
 // # Host code that ends its process
 //

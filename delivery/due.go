@@ -48,7 +48,7 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 		Store:    e.store,
 		Verify:   e.verifier.VerifyAll,
 		Waits: drain.Waits{
-			Hold:         e.cfg.MaxHold,
+			Hold:         e.cfg.Maintenance.MaxHold,
 			Host:         e.cfg.Verification.hostInterval(),
 			Verification: e.cfg.Verification.Interval,
 		},

@@ -264,7 +264,7 @@ func TestFailuresOfATokenEndpointAreToldApart(t *testing.T) {
 
 	id := b.enqueue(nil)
 	b.drain(b.engine(func(cfg *delivery.Config) {
-		cfg.Timeout = time.Second
+		cfg.Timeouts.Request = time.Second
 		cfg.Egress = b.policy(func(cfg *egress.Config) { cfg.Resolver = resolver{"10.0.0.1"} })
 	}))
 

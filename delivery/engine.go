@@ -130,10 +130,10 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		random:   rand.Float64,
 		store:    store.In(pool, cfg.Schema),
 		frequent: store.Frequent(pool, cfg.Schema),
-		inFlight: slots.NewProcess(cfg.MaxInFlight),
-		fanOuts:  slots.NewFanOuts(cfg.MaxInFlight),
+		inFlight: slots.NewProcess(cfg.Limits.InFlight),
+		fanOuts:  slots.NewFanOuts(cfg.Limits.InFlight),
 	}
-	e.hooks = callbacks.NewHooks(cfg.HookTimeout, cfg.Logger)
+	e.hooks = callbacks.NewHooks(cfg.Timeouts.Hook, cfg.Logger)
 	e.heart = heartbeat.New(heartbeat.Config{
 		ID:       cfg.ID,
 		Logger:   cfg.Logger,
@@ -143,7 +143,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		UnderWay: e.runs.Jobs,
 	})
 	e.ids.now = e.heart.Now
-	e.limiter = slots.NewLimiter(cfg.MaxInFlightPerEndpoint, e.clock.Now, e.random)
+	e.limiter = slots.NewLimiter(cfg.Limits.InFlightPerEndpoint, e.clock.Now, e.random)
 	e.probes = &slots.Probes{Limiter: e.limiter, Store: e.frequent}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
@@ -163,7 +163,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 			}
 		}
 	}
-	if e.clients, err = credentials.NewClients(cfg.Egress, cfg.Transport, cfg.MaxInFlight); err != nil {
+	if e.clients, err = credentials.NewClients(cfg.Egress, cfg.Transport, cfg.Limits.InFlight); err != nil {
 		return nil, fmt.Errorf("delivery: config: Transport: %w", err)
 	}
 	e.resolver, err = hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
@@ -209,12 +209,12 @@ func (e *Engine) makeSubscriptions() (err error) {
 		Schema:              e.cfg.Schema,
 		KnowsSchedule:       func(name string) bool { _, ok := e.schedules.named(name); return ok },
 		Sealer:              e.cfg.Sealer,
-		MaxPerOwner:         e.cfg.SubscriptionsPerOwner,
-		MaxPerSite:          e.cfg.SubscriptionsPerSite,
+		MaxPerOwner:         e.cfg.Limits.SubscriptionsPerOwner,
+		MaxPerSite:          e.cfg.Limits.SubscriptionsPerSite,
 		RequireVerification: e.cfg.Verification.Require,
 		Verifications:       e.cfg.Verification.methods(),
 		Tree:                e.cfg.Tree,
-		Permissions:         e.cfg.Permissions,
+		Permissions:         e.cfg.Access.Permissions,
 	})
 	if err != nil {
 		return fmt.Errorf("delivery: config: %w", err)
@@ -233,7 +233,7 @@ func (e *Engine) makeBatches() {
 		NewID:   e.ids.next,
 		Passing: e.heart.Passing,
 		Schema:  e.cfg.Schema,
-		Timeout: e.cfg.RecordTimeout,
+		Timeout: e.cfg.Timeouts.Record,
 	})
 	e.releaser = slots.NewReleaser(e.limiter, e.frequent, usual)
 	e.batches = append(e.batches, e.records, e.releaser)
@@ -245,7 +245,7 @@ func (e *Engine) makeBatches() {
 		Batch:        usual,
 		Calls:        e.calls,
 		Frequent:     e.frequent,
-		MaxAccessAge: e.cfg.AccessMaxAge,
+		MaxAccessAge: e.cfg.Access.MaxAge,
 		Payloads:     e.payloads,
 		Store:        e.store,
 	})
@@ -256,19 +256,19 @@ func (e *Engine) makeBatches() {
 func (e *Engine) makeSender(schedules *send.Schedules) {
 	e.requester = &send.Requester{
 		Answers: send.Answers{
-			Bytes:     e.cfg.ResponseBytes,
+			Bytes:     e.cfg.Limits.ResponseBytes,
 			Retention: e.cfg.retention,
 			Hook:      e.cfg.Hooks.DeliveryDelivered != nil,
 		},
 		Clients:         e.clients,
 		Headers:         attempt.NewHeaderRecorder(e.cfg.History.RedactHeaders),
 		Loader:          e.loader,
-		MaxRequestBytes: e.cfg.MaxRequestBytes,
+		MaxRequestBytes: e.cfg.Limits.RequestBytes,
 		Now:             e.clock.Now,
 		Origin:          e.cfg.Verification.Origin,
 		Process:         e.inFlight,
 		ThrottleWait:    e.cfg.ThrottleWait,
-		Timeout:         e.cfg.Timeout,
+		Timeout:         e.cfg.Timeouts.Request,
 	}
 	e.sender = &send.Sender{
 		At:    e.at,
@@ -320,7 +320,7 @@ func (e *Engine) newMaintainer() *maintain.Maintainer {
 			e.limiter.DropUnused(time.Now()) // by the clock of their use
 		},
 		Log:     e.log,
-		MaxHold: e.cfg.MaxHold,
+		MaxHold: e.cfg.Maintenance.MaxHold,
 		Releaser: &maintain.HeldReleaser{
 			Frequent: e.frequent,
 			Slots:    e.releaser,

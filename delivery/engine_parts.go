@@ -11,15 +11,15 @@ import (
 // newDecider makes what decides by a configuration.
 func newDecider(cfg *Config) *decide.Decider {
 	return &decide.Decider{
-		Access:  decide.Access{Checkers: cfg.Access, RequireActor: cfg.RequireActor},
+		Access:  decide.Access{Checkers: cfg.Access.Registry, RequireActor: cfg.Access.RequireActor},
 		Filters: decide.NewFilters(cfg.Filters),
 		Messages: decide.Messages{
 			Dialects:     cfg.Dialects,
-			MaxBytes:     cfg.MaxRequestBytes,
-			Timeout:      cfg.ExternalizeTimeout,
-			Externalizer: cfg.Externalizers.find,
+			MaxBytes:     cfg.Limits.RequestBytes,
+			Timeout:      cfg.Externalize.Timeout,
+			Externalizer: cfg.Externalize.Registry.find,
 		},
-		Tries: cfg.ExternalizeTries,
+		Tries: cfg.Externalize.Tries,
 	}
 }
 
@@ -40,7 +40,7 @@ func (e *Engine) makeExpander() {
 		Store:    e.store,
 	})
 	e.batches = append(e.batches, committer, intents)
-	limits := expand.Limits{ChunkSize: e.cfg.ChunkSize, ReevaluateAfter: e.cfg.RedecideAfter}
+	limits := expand.Limits{ChunkSize: e.cfg.Limits.ChunkSize, ReevaluateAfter: e.cfg.Maintenance.ReevaluateAfter}
 	e.expander = &expand.Expander{
 		At:        e.at,
 		Committer: committer,
@@ -65,7 +65,7 @@ func (e *Engine) makeExpander() {
 		Wait:          e.clock.TroubleWait,
 	}
 	e.asker = &gates.Asker{
-		ChunkSize: e.cfg.ChunkSize,
+		ChunkSize: e.cfg.Limits.ChunkSize,
 		Decider:   e.decider,
 		Finder:    e.finder,
 		NewID:     e.ids.next,

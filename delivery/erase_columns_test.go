@@ -144,9 +144,9 @@ func (b *bundle) spread(about access.Resource) {
 		}
 	}
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(checkerFunc(func(r access.Request) error { return table(r.Principal) }))
-		cfg.ExternalizeTries = 1
-		cfg.Externalizers = externalize(b.t, "cloudevents", func(context.Context, dialect.Event) ([]byte, error) { return nil, words })
+		cfg.Access.Registry = b.checkers(checkerFunc(func(r access.Request) error { return table(r.Principal) }))
+		cfg.Externalize.Tries = 1
+		cfg.Externalize.Registry = externalize(b.t, "cloudevents", func(context.Context, dialect.Event) ([]byte, error) { return nil, words })
 	})
 	change := func(in *outbox.Intent) {
 		personal(in)
@@ -398,7 +398,7 @@ func TestErase_RacesAnswersAndPruning(t *testing.T) {
 	resource := func(i int) access.Resource { return access.Resource{Kind: "user", ID: fmt.Sprintf("person-%d", i)} }
 	b := newBundle(t)
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.History, cfg.MaintenanceInterval = nothingKept, 50*time.Millisecond
+		cfg.History, cfg.Maintenance.Interval = nothingKept, 50*time.Millisecond
 	})
 	answered := func(answer deliverytest.Answer) func(deliverytest.Request) deliverytest.Answer {
 		return func(deliverytest.Request) deliverytest.Answer {

@@ -110,7 +110,7 @@ func TestWhatIsPendingOfAResourceThatIsErasedIsCancelled(t *testing.T) {
 	held := b.subscribe(bad, func(s *subscription.Spec) { s.Paused = true })
 	waiting := b.subscribe(bad, func(s *subscription.Spec) { s.Owner = "newcomer" })
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
+		cfg.Access.Registry = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 	})
 	id := b.enqueue(personal)
 	b.drain(engine)
@@ -209,7 +209,7 @@ func TestAnEngineBringsNothingBackThatWasErased(t *testing.T) {
 		r := b.receiver(nil)
 		b.subscribe(r, nil)
 		engine := b.engine(func(cfg *delivery.Config) {
-			cfg.Externalizers = externalize(t, "", func(_ context.Context, ev dialect.Event) ([]byte, error) {
+			cfg.Externalize.Registry = externalize(t, "", func(_ context.Context, ev dialect.Event) ([]byte, error) {
 				b.erase()
 				return ev.Data, nil
 			})
@@ -235,7 +235,7 @@ func TestAnEngineBringsNothingBackThatWasErased(t *testing.T) {
 		b.pass(time.Minute)
 
 		b.drain(b.engine(func(cfg *delivery.Config) {
-			cfg.Externalizers = externalize(t, "", func(_ context.Context, ev dialect.Event) ([]byte, error) {
+			cfg.Externalize.Registry = externalize(t, "", func(_ context.Context, ev dialect.Event) ([]byte, error) {
 				b.erase()
 				return ev.Data, nil
 			})

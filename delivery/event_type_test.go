@@ -135,7 +135,7 @@ func TestTheSchemaVersionOfAnIntentIsShownToExternalizersAndInTheHistory(t *test
 	}})
 	seen := make(chan dialect.Event, 1)
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Externalizers = externalize(t, "", func(_ context.Context, ev dialect.Event) ([]byte, error) {
+		cfg.Externalize.Registry = externalize(t, "", func(_ context.Context, ev dialect.Event) ([]byte, error) {
 			seen <- ev
 			return ev.Data, nil
 		})

@@ -16,7 +16,7 @@ func TestExplain_HasALineForEachWhileTheExpansionGoesOn(t *testing.T) {
 	t.Parallel()
 	const subscriptions = 6
 	b := newBundle(t)
-	b.cfg.ChunkSize = 2
+	b.cfg.Limits.ChunkSize = 2
 	receiver := b.receiver(nil)
 	for range subscriptions {
 		b.subscribe(receiver, nil)

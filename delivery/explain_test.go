@@ -70,7 +70,7 @@ func TestEverySubscriptionThatWasConsideredIsExplained(t *testing.T) {
 	add("sibling", ok, func(s *subscription.Spec) { s.Site = "/noaa/nws/ama" })
 	add("below", ok, func(s *subscription.Spec) { s.Site = "/noaa/nws/oun/desk" })
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(accesstest.Table{
+		cfg.Access.Registry = b.checkers(accesstest.Table{
 			"owner": nil, "mallory": access.ErrDenied, "newcomer": errors.New("the directory is down"),
 		})
 	})

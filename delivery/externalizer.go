@@ -28,7 +28,7 @@ var ErrGone = decide.ErrGone
 // outside any transaction of Riverhook, so it may do I/O and sees committed
 // state, which can be newer than the event. It returns what an intent's data may
 // be, JSON in UTF-8 that is nested at most 512 levels deep, of no more than
-// Config.MaxRequestBytes. It is sent byte for byte. The result is stored, and every
+// Config.Limits.RequestBytes. It is sent byte for byte. The result is stored, and every
 // attempt sends the same.
 // [ErrGone] says that there is nothing to send; any other error, or data that may
 // not be, is tried again with backoff for this dialect alone. It must return when ctx is done,

@@ -46,7 +46,7 @@ func (b *bundle) failover(n int, pools [2]*pgxpool.Pool) *failover {
 	b.subscribe(f.receiver, patient)
 	for i, pool := range pools {
 		cfg := b.cfg
-		cfg.Logger, cfg.MaxInFlightPerEndpoint = f.said[i].logger(), n
+		cfg.Logger, cfg.Limits.InFlightPerEndpoint = f.said[i].logger(), n
 		engine, err := delivery.New(pool, &cfg)
 		require.NoError(b.t, err)
 		b.start(engine)

@@ -67,7 +67,7 @@ func TestFanOut_LeavesRoomForOtherEvents(t *testing.T) {
 		b.subscribe(hanging, func(spec *subscription.Spec) { spec.Events = []string{"slow.event"} })
 	}
 	b.subscribe(other, func(spec *subscription.Spec) { spec.Events = []string{"user.*"} })
-	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight, cfg.StopTimeout = 160, time.Millisecond })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight, cfg.Timeouts.Stop = 160, time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
 	t.Cleanup(func() { require.Error(t, engine.Stop(context.Background()), "requests were interrupted") })
 	b.enqueue(func(in *outbox.Intent) { in.Type = "slow.event" })

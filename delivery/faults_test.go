@@ -67,7 +67,7 @@ func TestAStopThatInterruptsARequestSaysSoAndAnotherEngineGoesOn(t *testing.T) {
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Hang: true})
 	b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = "twice" })
-	engine := b.engine(func(cfg *delivery.Config) { cfg.StopTimeout = 50 * time.Millisecond })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Stop = 50 * time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
 	id := b.enqueue(nil)
 	b.wait(r, 1)
@@ -94,7 +94,7 @@ func TestWhatAStopFindsNotYetSentHasHadNoAttempt(t *testing.T) {
 	for range 3 {
 		b.subscribe(hangs, func(spec *subscription.Spec) { spec.Schedule = "twice" })
 	}
-	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight, cfg.StopTimeout = 1, 50*time.Millisecond })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight, cfg.Timeouts.Stop = 1, 50*time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
 	id := b.enqueue(nil)
 	b.wait(hangs, 1)
@@ -242,7 +242,7 @@ func TestALargeFanOutReachesEachSubscriptionOnceWhateverBecomesOfItsJobs(t *test
 		receivers = append(receivers, r)
 		subs = append(subs, b.subscribe(r, nil).ID)
 	}
-	engine := b.engine(func(cfg *delivery.Config) { cfg.ChunkSize = 2 })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.ChunkSize = 2 })
 
 	id := b.enqueue(nil)
 	b.drain(engine)

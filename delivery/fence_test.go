@@ -21,7 +21,7 @@ import (
 func TestAnExpansionThatWasOvertakenWritesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.cfg.ChunkSize = 1
+	b.cfg.Limits.ChunkSize = 1
 	first, _ := b.subscribeAs("ada")
 	second, _ := b.subscribeAs("ada")
 	other := b.engine(nil)
@@ -48,7 +48,7 @@ func TestAnExpansionThatWasOvertakenWritesNothing(t *testing.T) {
 func TestAnExpansionThatWasOvertakenByAChunkWritesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.cfg.ChunkSize = 1
+	b.cfg.Limits.ChunkSize = 1
 	var receivers []*deliverytest.Receiver
 	for range 3 {
 		r, _ := b.subscribeAs("ada")
@@ -116,7 +116,7 @@ func (b *bundle) patientlyGuardedBy(f func()) *delivery.Engine {
 		f()
 		return nil
 	})))
-	return b.engine(func(cfg *delivery.Config) { cfg.Access = registry })
+	return b.engine(func(cfg *delivery.Config) { cfg.Access.Registry = registry })
 }
 
 // Somebody has made a copy of the job of a retry.

@@ -39,7 +39,7 @@ func TestAFilterDecidesWhoHearsAndNobodyIsAskedAboutTheOthers(t *testing.T) {
 		asked = append(asked, r.Principal)
 		return nil
 	})))
-	engine := b.engine(func(cfg *delivery.Config) { cfg.Access = checkers })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Access.Registry = checkers })
 
 	id := b.enqueue(func(in *outbox.Intent) {
 		in.Actor = "root"
@@ -151,7 +151,7 @@ func TestAFilterSeesTheDataOfTheIntentWhateverIsSent(t *testing.T) {
 		func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"name": "Bob"}`), nil })))
 
 	id := b.enqueue(nil)
-	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Externalizers = externalizers }))
+	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Externalize.Registry = externalizers }))
 
 	require.Equal(t, "delivered", b.delivery(id, before.ID).State)
 	require.Equal(t, "filtered", b.decisions(id)[after.ID][0])
@@ -346,7 +346,7 @@ func TestWhoHearsOfWhatIsWhatTheModelSays(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.registerUmbrellas()
-	engine := b.engine(func(cfg *delivery.Config) { cfg.ChunkSize = 3 })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.ChunkSize = 3 })
 	rapid.Check(t, func(t *rapid.T) {
 		b.exec(`DELETE FROM riverhook.secret; DELETE FROM riverhook.subscription`)
 		eventType := rapid.SampledFrom(listened).Draw(t, "type")

@@ -56,7 +56,7 @@ func (b *bundle) checkers(c access.Checker) *access.Registry {
 // guardedBy is an engine whose owners are judged by c.
 func (b *bundle) guardedBy(c access.Checker) *delivery.Engine {
 	b.t.Helper()
-	return b.engine(func(cfg *delivery.Config) { cfg.Access = b.checkers(c) })
+	return b.engine(func(cfg *delivery.Config) { cfg.Access.Registry = b.checkers(c) })
 }
 
 // subscribeAs subscribes a new receiver for an owner.

@@ -18,7 +18,7 @@ const (
 	DeliveryCancelled = attempt.StateCancelled // ended with a reason that is no failure of the schedule
 	DeliveryDelivered = attempt.StateDelivered // the endpoint answered 2xx
 	DeliveryExhausted = attempt.StateExhausted // every attempt of the schedule has failed
-	DeliveryExpired   = attempt.StateExpired   // held for longer than Config.MaxHold
+	DeliveryExpired   = attempt.StateExpired   // held for longer than Config.Maintenance.MaxHold
 	DeliveryPending   = attempt.StatePending   // goes on: due, or held
 )
 

@@ -26,7 +26,7 @@ const (
 type HistoryRules struct {
 	// Answers is what is kept of the bodies of answers. It holds when an attempt
 	// is recorded: what is not kept is never written. Default: KeepBody, of which
-	// Config.ResponseBytes are kept.
+	// Config.Limits.ResponseBytes are kept.
 	Answers Keep
 
 	// DedupeWindow is how long the id of an intent is remembered at least, from
@@ -100,8 +100,12 @@ func (h *HistoryRules) fill() {
 // problem says what is wrong with a field; "" where nothing is.
 func (h *HistoryRules) problem() string {
 	switch {
-	case h.DedupeWindow < 0 || h.MaxAge < 0 || h.PerSubscription < 0:
-		return "must not have negative fields"
+	case h.DedupeWindow < 0:
+		return "DedupeWindow: must not be negative"
+	case h.MaxAge < 0:
+		return "MaxAge: must not be negative"
+	case h.PerSubscription < 0:
+		return "PerSubscription: must not be negative"
 	case !retention.Valid(h.Answers):
 		return fmt.Sprintf("Answers: %q is none of body, hash and nothing", h.Answers)
 	case !retention.Valid(h.Payloads):
@@ -199,6 +203,6 @@ func (c *Config) retention(eventType string) send.Retention {
 	case KeepNothing:
 		return send.Retention{}
 	default:
-		return send.Retention{Bytes: max(c.ResponseBytes, 0)}
+		return send.Retention{Bytes: max(c.Limits.ResponseBytes, 0)}
 	}
 }

@@ -215,7 +215,7 @@ func TestWhatCanBeRunAgainKeepsItsPayload(t *testing.T) {
 	b.subscribe(b.receiver(nil), nil)
 	b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Owner = "newcomer" })
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
+		cfg.Access.Registry = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 		cfg.History.Payloads = delivery.KeepNothing
 	})
 	b.enqueue(nil)

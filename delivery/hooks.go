@@ -14,7 +14,7 @@ import (
 // Hooks are called after a change was committed, while the engine holds no
 // connection: those of a deactivation and its warning by maintenance, one at a time,
 // the others by the jobs that have recorded an attempt, several at once. The
-// context of a call ends after Config.HookTimeout, and the engine then goes on
+// context of a call ends after Config.Timeouts.Hook, and the engine then goes on
 // without it; Stop waits for hooks as it does for requests. A hook that panics or is late
 // is logged. Each is called once, by the
 // engine that made the change; where that ends between the change and its call, a
@@ -76,7 +76,7 @@ type DeliveredEvent struct {
 	DeliveryEvent
 
 	// Body is that of the answer, as it came, whatever HistoryRules keep of it: at most
-	// 64 KiB, or Config.ResponseBytes if that is more.
+	// 64 KiB, or Config.Limits.ResponseBytes if that is more.
 	Body []byte `json:"body,omitempty"`
 
 	// BodyTruncated says that there was more of the body.

@@ -53,7 +53,7 @@ func TestHooks_DeliveryDeliveredIsToldTheAnswer(t *testing.T) {
 	var told deliveredHook
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Hooks.DeliveryDelivered = told.hook
-		cfg.History.Answers, cfg.ResponseBytes = delivery.KeepNothing, -1
+		cfg.History.Answers, cfg.Limits.ResponseBytes = delivery.KeepNothing, -1
 	})
 	ids := make([]string, 3)
 	for i := range ids {
@@ -245,8 +245,8 @@ func TestStop_InterruptsHooks(t *testing.T) {
 				var returned atomic.Bool
 				var logged log
 				engine := b.hookIn(which, func(cfg *delivery.Config) {
-					cfg.StopTimeout = 10 * time.Millisecond
-					cfg.HookTimeout = time.Hour
+					cfg.Timeouts.Stop = 10 * time.Millisecond
+					cfg.Timeouts.Hook = time.Hour
 					cfg.Logger = logged.logger()
 				}, func(ctx context.Context) {
 					<-ctx.Done()

@@ -79,10 +79,10 @@ func (b *bundle) invite(visit func(ctx context.Context, place string) error) fun
 	b.cfg.Dialects = registry
 	b.subs = b.engine(nil).Subscriptions()
 	return func(cfg *delivery.Config) {
-		cfg.Access = checkers
-		cfg.Externalizers = externalizers
+		cfg.Access.Registry = checkers
+		cfg.Externalize.Registry = externalizers
 		cfg.Tree = g
-		cfg.ExternalizeTimeout, cfg.HookTimeout = time.Second, time.Second
+		cfg.Externalize.Timeout, cfg.Timeouts.Hook = time.Second, time.Second
 		cfg.Hooks = delivery.Hooks{SubscriptionDeactivated: g.deactivated, SubscriptionFailing: g.failing}
 		cfg.Deactivation = delivery.DeactivationRules{Attempts: 1, Window: time.Hour}
 		cfg.PollOnly = true // which needs no connection for itself
@@ -238,7 +238,7 @@ func TestAHookGetsADeadline(t *testing.T) {
 	b.subscribe(b.always(deliverytest.Answer{Status: 410}), nil)
 	ends := make(chan time.Duration, 1)
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.HookTimeout, cfg.Logger = time.Millisecond, logged.logger()
+		cfg.Timeouts.Hook, cfg.Logger = time.Millisecond, logged.logger()
 		cfg.Hooks.SubscriptionDeactivated = func(ctx context.Context, _ delivery.SubscriptionEvent) {
 			deadline, _ := ctx.Deadline()
 			ends <- time.Until(deadline)

@@ -33,8 +33,8 @@ func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 	// Those that keep an attempt have less time than those that must be judged in it.
 	b.cfg.Transport.RootCAs = deliverytest.HostileRootCAs()
 	b.cfg.Verification.HostInterval = -1 // a port of one that was closed can be that of the next
-	patient := b.engine(func(cfg *delivery.Config) { cfg.Timeout = time.Minute })
-	hurried := b.engine(func(cfg *delivery.Config) { cfg.Timeout = time.Second })
+	patient := b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Request = time.Minute })
+	hurried := b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Request = time.Second })
 	for _, server := range deliverytest.HostileServers() {
 		t.Run(server.Name, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +79,7 @@ func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 func TestBesideHostileServersAGoodEndpointGetsItsDeliveries(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.cfg.Timeout, b.cfg.Transport.RootCAs = time.Minute, deliverytest.HostileRootCAs()
+	b.cfg.Timeouts.Request, b.cfg.Transport.RootCAs = time.Minute, deliverytest.HostileRootCAs()
 	var silent uuid.UUID
 	for _, server := range deliverytest.HostileServers() {
 		if id := b.hostile(server, "**"); server.Name == "silence" {
@@ -88,7 +88,7 @@ func TestBesideHostileServersAGoodEndpointGetsItsDeliveries(t *testing.T) {
 	}
 	good := b.receiver(nil)
 	b.subscribe(good, nil)
-	engine := b.engine(func(cfg *delivery.Config) { cfg.StopTimeout = time.Millisecond })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Stop = time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
 
 	b.enqueueMany("some.event", 20)
@@ -104,7 +104,7 @@ func TestBesideHostileServersAGoodEndpointGetsItsDeliveries(t *testing.T) {
 func TestHostileServersAreGatesThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.cfg.Timeout, b.cfg.Transport.RootCAs = time.Minute, deliverytest.HostileRootCAs()
+	b.cfg.Timeouts.Request, b.cfg.Transport.RootCAs = time.Minute, deliverytest.HostileRootCAs()
 	servers := map[uuid.UUID]deliverytest.HostileServer{}
 	for _, server := range deliverytest.HostileServers() {
 		servers[b.hostile(server, "before:**")] = server

@@ -42,7 +42,7 @@ func TestAnEndpointThatHangsTakesNoMoreThanItsSlots(t *testing.T) {
 		spec.Events, spec.MaxInFlight = []string{"slow.event"}, 3
 	})
 	b.subscribe(fast, only("fast.event"))
-	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight, cfg.StopTimeout = 8, time.Millisecond })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight, cfg.Timeouts.Stop = 8, time.Millisecond })
 	require.NoError(t, engine.Start(t.Context()))
 	b.enqueueMany("slow.event", 50)
 	_, err := hanging.Wait(t.Context(), 3)

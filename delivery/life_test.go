@@ -236,7 +236,7 @@ func TestTwoEnginesDeactivateOnce(t *testing.T) {
 	told := make(chan delivery.SubscriptionEvent, 100)
 	for range 2 {
 		engines = append(engines, b.engine(func(cfg *delivery.Config) {
-			cfg.MaintenanceInterval = time.Millisecond
+			cfg.Maintenance.Interval = time.Millisecond
 			cfg.Hooks.SubscriptionDeactivated = func(_ context.Context, ev delivery.SubscriptionEvent) { told <- ev }
 		}))
 	}

@@ -47,12 +47,12 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.loops.Go(func() { e.heart.Run(loopCtx) })
 	loop := maintain.Loop{Log: e.log, Outage: e.heart.Outage}
 	e.loops.Go(func() {
-		loop.Every(loopCtx, e.cfg.MaintenanceInterval, func(ctx context.Context) error {
+		loop.Every(loopCtx, e.cfg.Maintenance.Interval, func(ctx context.Context) error {
 			return e.maintainer.Round(ctx, maintain.LostAfter)
 		})
 	})
 	e.loops.Go(func() {
-		loop.Every(loopCtx, e.cfg.MaintenanceInterval, func(ctx context.Context) error {
+		loop.Every(loopCtx, e.cfg.Maintenance.Interval, func(ctx context.Context) error {
 			_, err := e.verifier.VerifyDue(ctx, e.loops.Go)
 			return err
 		})
@@ -73,7 +73,7 @@ func (e *Engine) Start(ctx context.Context) error {
 }
 
 // Stop ends the engine: it takes no new jobs, lets the requests and hooks under way
-// come to their end until ctx or Config.StopTimeout ends, then interrupts them, and
+// come to their end until ctx or Config.Timeouts.Stop ends, then interrupts them, and
 // returns when all that happened is recorded. What was not finished goes on in
 // another engine, or in this one's successor. The error tells that requests were
 // interrupted, or that a hook does not heed its context and runs on. After Stop no hook is called and nothing is sent:
@@ -98,7 +98,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 }
 
 func (e *Engine) stopOnce(ctx context.Context) error {
-	softCtx, cancel := context.WithTimeout(ctx, e.cfg.StopTimeout)
+	softCtx, cancel := context.WithTimeout(ctx, e.cfg.Timeouts.Stop)
 	defer cancel()
 	defer context.AfterFunc(softCtx, e.hooks.Interrupt)()
 	if err := e.calls.Stop(ctx); err != nil {

@@ -26,9 +26,9 @@ func TestAMessageThatIsTooLargeFailsVisiblyBeforeAnythingIsSent(t *testing.T) {
 		externalize bool
 		reason      string // "": it is sent
 	}{
-		"data that is too large":          {most + 1, false, "the data has 1001 bytes; Config.MaxRequestBytes allows 1000"},
-		"data that is externalized":       {most + 1, true, "externalizer: the data has 1001 bytes; Config.MaxRequestBytes allows 1000"},
-		"a message that is too large":     {most, false, " bytes; Config.MaxRequestBytes allows 1000"},
+		"data that is too large":          {most + 1, false, "the data has 1001 bytes; Config.Limits.RequestBytes allows 1000"},
+		"data that is externalized":       {most + 1, true, "externalizer: the data has 1001 bytes; Config.Limits.RequestBytes allows 1000"},
+		"a message that is too large":     {most, false, " bytes; Config.Limits.RequestBytes allows 1000"},
 		"a message that is small enough":  {most / 2, false, ""},
 		"an external one that is as well": {most / 2, true, ""},
 	} {
@@ -40,10 +40,10 @@ func TestAMessageThatIsTooLargeFailsVisiblyBeforeAnythingIsSent(t *testing.T) {
 			sub := b.subscribe(r, nil)
 			data := json.RawMessage(`"` + strings.Repeat("x", c.data-2) + `"`)
 			bounded := func(cfg *delivery.Config) {
-				cfg.MaxRequestBytes, cfg.Logger = most, logged.logger()
+				cfg.Limits.RequestBytes, cfg.Logger = most, logged.logger()
 				if c.externalize {
-					cfg.ExternalizeTries = 1
-					cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return data, nil })
+					cfg.Externalize.Tries = 1
+					cfg.Externalize.Registry = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return data, nil })
 				}
 			}
 			id := b.enqueue(func(in *outbox.Intent) {
@@ -67,7 +67,7 @@ func TestAMessageThatIsTooLargeFailsVisiblyBeforeAnythingIsSent(t *testing.T) {
 
 			roomy := b.engine(func(cfg *delivery.Config) {
 				bounded(cfg)
-				cfg.MaxRequestBytes = 0
+				cfg.Limits.RequestBytes = 0
 			})
 			n, err := roomy.RetryFailed(t.Context(), id)
 			require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestARequestThatIsTooLargeIsNotSent(t *testing.T) {
 	b := newBundle(t)
 	b.cfg.Dialects = b.dialects()
 	require.NoError(t, b.cfg.Dialects.Register(longRequests{dialect.Standard()}))
-	b.cfg.MaxRequestBytes = 2000
+	b.cfg.Limits.RequestBytes = 2000
 	engine := b.engine(nil)
 	b.subs = engine.Subscriptions()
 	r, sub := b.listen("long")
@@ -108,7 +108,7 @@ func TestARequestThatIsTooLargeIsNotSent(t *testing.T) {
 	require.Equal(t, []string{"failed"}, b.outcomes(d.ID))
 	require.Contains(t, b.text(`SELECT error FROM riverhook.attempt`), "dialect: the request has 2")
 	_, err := engine.Ping(t.Context(), sub)
-	require.ErrorContains(t, err, "Config.MaxRequestBytes allows 2000")
+	require.ErrorContains(t, err, "Config.Limits.RequestBytes allows 2000")
 }
 
 func TestTheHistoryKeepsABoundedPartOfTheHeadersOfAnAnswer(t *testing.T) {
@@ -158,8 +158,8 @@ func TestAnEnginesSubscriptionsHaveItsLimits(t *testing.T) {
 		Owner:  "owner",
 	}
 	for limit, set := range map[string]func(cfg *delivery.Config){
-		"MaxPerOwner": func(cfg *delivery.Config) { cfg.SubscriptionsPerOwner = 1 },
-		"MaxPerSite":  func(cfg *delivery.Config) { cfg.SubscriptionsPerSite = 1 },
+		"MaxPerOwner": func(cfg *delivery.Config) { cfg.Limits.SubscriptionsPerOwner = 1 },
+		"MaxPerSite":  func(cfg *delivery.Config) { cfg.Limits.SubscriptionsPerSite = 1 },
 	} {
 		spec.Site = hierarchy.Path("/" + limit)
 		spec.Owner = limit

@@ -75,7 +75,7 @@ func TestABrokenExternalizerHoldsUpItsDialectAlone(t *testing.T) {
 		},
 		"it returns a flood": {
 			func() ([]byte, error) { return []byte(`"` + strings.Repeat("x", 1999) + `"`), nil },
-			"externalizer: the data has 2001 bytes; Config.MaxRequestBytes allows 2000",
+			"externalizer: the data has 2001 bytes; Config.Limits.RequestBytes allows 2000",
 		},
 		"it never returns": {
 			func() ([]byte, error) { <-hang; return nil, nil },
@@ -89,8 +89,8 @@ func TestABrokenExternalizerHoldsUpItsDialectAlone(t *testing.T) {
 			good, _ := b.listen("standard")
 			bad, badID := b.listen("bare")
 			var repaired atomic.Bool
-			b.cfg.ExternalizeTimeout, b.cfg.MaxRequestBytes = 50*time.Millisecond, 2000
-			b.cfg.Externalizers = externalize(t, "bare", func(context.Context, dialect.Event) ([]byte, error) {
+			b.cfg.Externalize.Timeout, b.cfg.Limits.RequestBytes = 50*time.Millisecond, 2000
+			b.cfg.Externalize.Registry = externalize(t, "bare", func(context.Context, dialect.Event) ([]byte, error) {
 				if !repaired.Load() {
 					return c.broken()
 				}
@@ -121,8 +121,8 @@ func TestAnExternalizerThatKeepsFailingEndsInAFailedDecision(t *testing.T) {
 	b := newBundle(t)
 	r, subID := b.listen("standard")
 	var calls atomic.Int32
-	b.cfg.ExternalizeTries = 3
-	b.cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) {
+	b.cfg.Externalize.Tries = 3
+	b.cfg.Externalize.Registry = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) {
 		return nil, fmt.Errorf("broken %d", calls.Add(1))
 	})
 	engine := b.engine(nil)
@@ -150,7 +150,7 @@ func TestAResourceThatIsGoneEndsInADecisionForThatDialect(t *testing.T) {
 	snapshot, _ := b.listen("standard")
 	gone, goneID := b.listen("bare")
 	var calls atomic.Int32
-	b.cfg.Externalizers = externalize(t, "bare", func(context.Context, dialect.Event) ([]byte, error) {
+	b.cfg.Externalize.Registry = externalize(t, "bare", func(context.Context, dialect.Event) ([]byte, error) {
 		calls.Add(1)
 		return nil, fmt.Errorf("user ada: %w", delivery.ErrGone)
 	})
@@ -172,7 +172,7 @@ func TestAnExternalizerSeesTheWholeEvent(t *testing.T) {
 	b := newBundle(t)
 	r, _ := b.listen("standard")
 	seen := make(chan dialect.Event, 1)
-	b.cfg.Externalizers = externalize(t, "standard", func(_ context.Context, ev dialect.Event) ([]byte, error) {
+	b.cfg.Externalize.Registry = externalize(t, "standard", func(_ context.Context, ev dialect.Event) ([]byte, error) {
 		seen <- ev
 		return []byte(`{"loaded":true}`), nil
 	})
@@ -224,8 +224,8 @@ func TestThreeSubscriptionsOfOneDialectShareOneMessageThatNeverChanges(t *testin
 				receivers = append(receivers, r)
 			}
 			var calls atomic.Int32
-			b.cfg.ChunkSize = chunk
-			b.cfg.Externalizers = externalize(t, "", versions(&calls))
+			b.cfg.Limits.ChunkSize = chunk
+			b.cfg.Externalize.Registry = externalize(t, "", versions(&calls))
 			engine := b.engine(nil)
 
 			b.enqueue(nil)
@@ -256,8 +256,8 @@ func TestAMessageThatWasStoredFirstIsTheOneThatIsSent(t *testing.T) {
 		calls atomic.Int32
 		other *delivery.Engine
 	)
-	b.cfg.ChunkSize = 1
-	b.cfg.Externalizers = externalize(t, "", func(ctx context.Context, _ dialect.Event) ([]byte, error) {
+	b.cfg.Limits.ChunkSize = 1
+	b.cfg.Externalize.Registry = externalize(t, "", func(ctx context.Context, _ dialect.Event) ([]byte, error) {
 		n := calls.Add(1)
 		if n == 1 {
 			return nil, errors.New("not yet")
@@ -288,7 +288,7 @@ func TestEachDialectHasAMessageOfItsOwn(t *testing.T) {
 	standard, _ := b.listen("standard")
 	bare, _ := b.listen("bare")
 	other, _ := b.listen("other")
-	b.cfg.Externalizers = externalize(t, "other", func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"id":7}`), nil })
+	b.cfg.Externalize.Registry = externalize(t, "other", func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"id":7}`), nil })
 
 	b.enqueue(nil)
 	b.drain(b.engine(nil))
@@ -311,11 +311,11 @@ func TestADialectThatThisProcessLacksWaitsForOneThatHasIt(t *testing.T) {
 	b.speak("bare")
 	good, _ := b.listen("standard")
 	r, subID := b.listen("bare")
-	without := b.engine(func(cfg *delivery.Config) { cfg.Dialects, cfg.ExternalizeTries = b.dialects(), 2 })
+	without := b.engine(func(cfg *delivery.Config) { cfg.Dialects, cfg.Externalize.Tries = b.dialects(), 2 })
 
 	id := b.enqueue(nil)
 	b.drain(without)
-	for range 5 { // more often than ExternalizeTries: what is missing is no failure
+	for range 5 { // more often than Externalize.Tries: what is missing is no failure
 		b.pass(time.Hour)
 		b.drain(without)
 	}

@@ -49,7 +49,7 @@ func TestTheEngineWorksInEachQueryExecMode(t *testing.T) {
 				}
 				return nil
 			})))
-			b.start(b.engine(func(cfg *delivery.Config) { cfg.Access = checkers }))
+			b.start(b.engine(func(cfg *delivery.Config) { cfg.Access.Registry = checkers }))
 
 			id := b.enqueue(nil)
 

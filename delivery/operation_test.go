@@ -125,7 +125,7 @@ func TestOwnersDoNotHearOfOperations(t *testing.T) {
 	externalizers := delivery.NewExternalizers()
 	require.NoError(t, externalizers.Register("", "", "", delivery.ExternalizerFunc(
 		func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"from":"the application"}`), nil })))
-	engine := b.engine(func(cfg *delivery.Config) { cfg.Externalizers = externalizers })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Externalize.Registry = externalizers })
 
 	b.enqueue(nil)
 	b.drain(engine)

@@ -48,8 +48,8 @@ func newTold(t *testing.T) *told {
 	t.Helper()
 	tl := &told{bundle: newBundle(t), owner: "ada"}
 	tl.engine = tl.bundle.engine(func(cfg *delivery.Config) {
-		cfg.AccessMaxAge = time.Nanosecond
-		cfg.Access = tl.checkers(access.CheckerFunc(func(context.Context, access.Request) error {
+		cfg.Access.MaxAge = time.Nanosecond
+		cfg.Access.Registry = tl.checkers(access.CheckerFunc(func(context.Context, access.Request) error {
 			if err := tl.checker.Load(); err != nil {
 				return *err
 			}
@@ -123,7 +123,7 @@ func TestOwner_SeesTheClassOfWhyAPlaceIsUnknown(t *testing.T) {
 	t.Parallel()
 	tl := newTold(t)
 	tl.engine = tl.bundle.engine(func(cfg *delivery.Config) {
-		cfg.AccessMaxAge = time.Nanosecond
+		cfg.Access.MaxAge = time.Nanosecond
 		cfg.Tree = treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) {
 			return nil, errors.New("connect: " + hostText)
 		})
@@ -172,8 +172,8 @@ func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 	require.NoError(t, externalizers.Register("cloudevents", "", "", delivery.ExternalizerFunc(
 		func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New(hostText) })))
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Externalizers = externalizers
-		cfg.Access = b.checkers(accesstest.Table{
+		cfg.Externalize.Registry = externalizers
+		cfg.Access.Registry = b.checkers(accesstest.Table{
 			"ada": nil, "externalized": nil, "idle": nil, "paged": nil,
 			"mallory":  fmt.Errorf("%w: a row of %s", access.ErrDenied, hostText),
 			"newcomer": errors.New(hostText),

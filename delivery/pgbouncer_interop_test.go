@@ -129,7 +129,7 @@ func TestWithPollOnlyEnginesWorkBehindPgBouncer(t *testing.T) {
 				_, err = p.subs.Pause(t.Context(), paused.ID)
 				require.NoError(t, err)
 				configure := func(cfg *delivery.Config) {
-					cfg.Access = checkers
+					cfg.Access.Registry = checkers
 					cfg.PollOnly = true
 					cfg.Tree = sites
 				}

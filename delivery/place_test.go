@@ -44,7 +44,7 @@ func TestAccess_SiteIsThePlaceOfNow(t *testing.T) {
 	b, sites := tree(t, "/noaa", "/noaa/nws", "/noaa/nws/oun", "/ops", "/ops/desk", "/usgs", "/later")
 	down := errors.New("the directory is down")
 	record := accesstest.Record(accesstest.NewScript(down, nil, nil))
-	b.cfg.Access = b.checkers(record)
+	b.cfg.Access.Registry = b.checkers(record)
 	engine := b.engine(nil)
 	r := b.receiver(nil)
 	r.Script(deliverytest.Answer{Status: 500})
@@ -77,7 +77,7 @@ func TestAccess_SiteOfAQuestionIsThePlaceOfNow(t *testing.T) {
 	t.Parallel()
 	b, sites := tree(t, "/noaa", "/noaa/nws", "/usgs")
 	record := accesstest.Record(accesstest.Allow())
-	b.cfg.Access = b.checkers(record)
+	b.cfg.Access.Registry = b.checkers(record)
 	r := b.always(deliverytest.Answer{Status: 204})
 	b.subscribe(r, func(spec *subscription.Spec) { spec.Events = []string{"before:**"} })
 	_, err := sites.Move(t.Context(), "/noaa/nws", "/usgs")
@@ -97,7 +97,7 @@ func TestAccess_PathArithmeticHoldsAfterAMove(t *testing.T) {
 	t.Parallel()
 	b, sites := tree(t, "/noaa", "/noaa/nws", "/usgs")
 	roles := map[string]hierarchy.Path{"new": "/usgs", "old": "/noaa"}
-	b.cfg.Access = b.checkers(access.CheckerFunc(func(_ context.Context, r access.Request) error {
+	b.cfg.Access.Registry = b.checkers(access.CheckerFunc(func(_ context.Context, r access.Request) error {
 		if !roles[r.Principal].Contains(r.Site) {
 			return access.ErrDenied
 		}
@@ -125,7 +125,7 @@ func TestAccess_WhileTheTreeFailsNothingIsDecided(t *testing.T) {
 		}
 		return p.Ancestors(), nil
 	})
-	b.cfg.Access = b.checkers(access.CheckerFunc(func(_ context.Context, r access.Request) error {
+	b.cfg.Access.Registry = b.checkers(access.CheckerFunc(func(_ context.Context, r access.Request) error {
 		if r.Permission == "audit" && !fails {
 			fails = true // and the decision waits
 			return errors.New("the directory is down")
@@ -148,7 +148,7 @@ func TestAccess_WhileTheTreeFailsNothingIsDecided(t *testing.T) {
 	require.Equal(t, "waiting", b.decisions(id)[waiting][0])
 	require.Contains(t, b.decisions(id)[waiting][1], "the site of the resource is not known now")
 	fails = false
-	b.cfg.Access = b.checkers(accesstest.Allow())
+	b.cfg.Access.Registry = b.checkers(accesstest.Allow())
 	b.pass(2 * time.Hour)
 	b.drain(b.engine(nil))
 	require.Len(t, r.Requests(), 3)

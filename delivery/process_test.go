@@ -103,14 +103,13 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 // stops in order.
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	cfg := &delivery.Config{
-		ChunkSize:   task.ChunkSize,
-		Egress:      deliverytest.LocalPolicy(),
-		ID:          task.EngineID,
-		Logger:      slog.New(slog.DiscardHandler),
-		MaxInFlight: task.MaxInFlight,
-		Schedules:   schedules(),
-		Sealer:      sealer(),
-		StopTimeout: task.StopTimeout,
+		Limits:    delivery.Limits{ChunkSize: task.ChunkSize, InFlight: task.MaxInFlight},
+		Egress:    deliverytest.LocalPolicy(),
+		ID:        task.EngineID,
+		Logger:    slog.New(slog.DiscardHandler),
+		Schedules: schedules(),
+		Sealer:    sealer(),
+		Timeouts:  delivery.Timeouts{Stop: task.StopTimeout},
 	}
 	if task.Deadly != "" {
 		addHostCode(cfg, task.Deadly)

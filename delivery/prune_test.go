@@ -80,7 +80,7 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	b.subscribe(receiver, nil)
 	b.subscribe(receiver, func(s *subscription.Spec) { s.Owner = "mallory" })
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(accesstest.Table{"owner": nil})
+		cfg.Access.Registry = b.checkers(accesstest.Table{"owner": nil})
 		cfg.History = delivery.HistoryRules{
 			MaxAge:       time.Hour,
 			DedupeWindow: 10 * time.Hour,
@@ -137,13 +137,13 @@ func TestWhatIsPendingIsNeverPruned(t *testing.T) {
 	b.subscribe(receiver, func(s *subscription.Spec) { s.Paused = true })
 	waiting := b.subscribe(receiver, func(s *subscription.Spec) { s.Owner = "newcomer" })
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
+		cfg.Access.Registry = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 		cfg.History = delivery.HistoryRules{
 			MaxAge:          time.Hour,
 			DedupeWindow:    time.Hour,
 			PerSubscription: 1,
 		}
-		cfg.MaxHold = 1000 * time.Hour
+		cfg.Maintenance.MaxHold = 1000 * time.Hour
 	})
 	held, half := b.enqueue(nil), b.enqueue(nil)
 	b.drain(engine)

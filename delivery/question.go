@@ -57,7 +57,7 @@ type Question struct {
 	Site hierarchy.Path `json:"site"`
 
 	// Timeout bounds the answers of all gates together. A ctx that ends earlier goes
-	// before it. At least 1 ms. Default: Config.AskTimeout.
+	// before it. At least 1 ms. Default: Config.Timeouts.Ask.
 	Timeout time.Duration `json:"timeout_ns"`
 
 	// Type names what is to be done, without "before:": 1 to 8 segments as of an
@@ -97,7 +97,7 @@ func (q *Question) event(id uuid.UUID, maxBytes int) (dialect.Event, error) {
 		err = payload.Check(data)
 	}
 	if err == nil && len(data) > maxBytes {
-		err = fmt.Errorf("has %d bytes; Config.MaxRequestBytes allows %d", len(data), maxBytes)
+		err = fmt.Errorf("has %d bytes; Config.Limits.RequestBytes allows %d", len(data), maxBytes)
 	}
 	if err != nil {
 		return refuse("Data", err)

@@ -152,7 +152,7 @@ func TestDecisionsThatFailedAreMadeAgain(t *testing.T) {
 			}
 			return ev.Data, nil
 		})))
-	engine := b.engine(func(cfg *delivery.Config) { cfg.Externalizers, cfg.ExternalizeTries = externalizers, 1 })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Externalize.Registry, cfg.Externalize.Tries = externalizers, 1 })
 	id := b.enqueue(nil)
 	b.drain(engine)
 	require.Equal(t, "failed", b.decisions(id)[sub.ID][0])

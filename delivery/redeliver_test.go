@@ -105,7 +105,7 @@ func TestAManualAttemptThatAStopInterruptsIsMadeAgainAsManual(t *testing.T) {
 	d := b.deliveries(id)[0]
 	receiver.Script(deliverytest.Answer{Hang: true})
 	require.NoError(t, engine.Redeliver(t.Context(), d.ID))
-	stopped := b.engine(func(cfg *delivery.Config) { cfg.StopTimeout = time.Millisecond })
+	stopped := b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Stop = time.Millisecond })
 	require.NoError(t, stopped.Start(t.Context()))
 	_, err := receiver.Wait(t.Context(), 2)
 	require.NoError(t, err)

@@ -32,7 +32,7 @@ func (b *bundle) queued() (engine *delivery.Engine, release func()) {
 	b.t.Helper()
 	hanging, release := b.hangingFirst(deliverytest.Answer{})
 	b.subscribe(hanging, func(spec *subscription.Spec) { spec.Events = []string{"first.event"} })
-	engine = b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight = 1 })
+	engine = b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight = 1 })
 	engine.RereadAfter(time.Nanosecond)
 	b.start(engine)
 	b.enqueue(func(in *outbox.Intent) { in.Type = "first.event" })
@@ -472,7 +472,7 @@ func TestReread_AnotherURLHasSlotsOfItsOwn(t *testing.T) {
 	sub := b.subscribe(former, func(spec *subscription.Spec) {
 		spec.Events, spec.MaxInFlight = []string{"user.*"}, 1
 	})
-	engine := b.engine(func(cfg *delivery.Config) { cfg.MaxInFlight = 2 })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight = 2 })
 	engine.RereadAfter(time.Nanosecond)
 	b.start(engine)
 	b.enqueueMany("first.event", 2)

@@ -13,7 +13,7 @@ const retryStep = 1000
 
 // RetryFailed runs an intent again where it has failed: its expansion, when that
 // has failed or its job was cancelled, goes on where it stopped, and decisions
-// that have failed are made anew, all of them, Config.ChunkSize at a time. It returns
+// that have failed are made anew, all of them, Config.Limits.ChunkSize at a time. It returns
 // how many these were, 0 when nothing has failed. id is the wire id; the error is ErrIntentNotFound, or ErrErased,
 // ErrPruned or another ErrPayloadGone.
 func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {

@@ -39,14 +39,14 @@ func TestRetryFailed_GoesThroughALargeFanOutWithoutWaiting(t *testing.T) {
 		b.subscribe(receiver, nil)
 	}
 	var mended atomic.Bool
-	b.cfg.ChunkSize = 2
-	b.cfg.Externalizers = b.brokenTemplate(&mended)
-	b.cfg.ExternalizeTries = 1
+	b.cfg.Limits.ChunkSize = 2
+	b.cfg.Externalize.Registry = b.brokenTemplate(&mended)
+	b.cfg.Externalize.Tries = 1
 	id := b.enqueue(nil)
 	b.drain(b.engine(nil))
 	require.Equal(t, subscriptions, b.count(`SELECT count(*) FROM riverhook.decision WHERE outcome = 'failed'`))
 	b.exec(`UPDATE riverhook.decision SET created_at = now() - interval '1 day'`)
-	engine := b.engine(func(cfg *delivery.Config) { cfg.ExternalizeTries = 8 })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Externalize.Tries = 8 })
 
 	// Each is tried once, and waits for its next try.
 	n, err := engine.RetryFailed(t.Context(), id)
@@ -74,10 +74,10 @@ func TestRetryFailed_SlowEndpointsDelayNoOthers(t *testing.T) {
 		b.subscribe(quick, nil)
 	}
 	var mended atomic.Bool
-	b.cfg.ChunkSize = 2
-	b.cfg.Externalizers = b.brokenTemplate(&mended)
-	b.cfg.ExternalizeTries = 1
-	b.cfg.StopTimeout = time.Millisecond
+	b.cfg.Limits.ChunkSize = 2
+	b.cfg.Externalize.Registry = b.brokenTemplate(&mended)
+	b.cfg.Externalize.Tries = 1
+	b.cfg.Timeouts.Stop = time.Millisecond
 	id := b.enqueue(nil)
 	b.drain(b.engine(nil))
 	mended.Store(true)
@@ -100,7 +100,7 @@ func TestRetryFailedMany_RunsWhatTheFilterLists(t *testing.T) {
 	receiver := b.receiver(nil)
 	b.subscribe(receiver, nil)
 	var mended atomic.Bool
-	b.cfg.Externalizers, b.cfg.ExternalizeTries = b.brokenTemplate(&mended), 1
+	b.cfg.Externalize.Registry, b.cfg.Externalize.Tries = b.brokenTemplate(&mended), 1
 	engine := b.engine(nil)
 	ids := map[string]string{}
 	for _, name := range []string{"a.decision", "b.decision", "a.failed", "b.cancelled", "a.erased", "a.fine"} {

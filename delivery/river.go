@@ -73,7 +73,7 @@ func (e *Engine) newRiver(ctx context.Context) (client *river.Client[pgx.Tx], cl
 		Workers:                     workers,
 	}
 	for _, queue := range queues() {
-		cfg.Queues[queue] = river.QueueConfig{MaxWorkers: e.cfg.MaxWorkers}
+		cfg.Queues[queue] = river.QueueConfig{MaxWorkers: e.cfg.Limits.Workers}
 	}
 	pool, closePool, err := e.heart.RiverPool(ctx)
 	if err != nil {

@@ -195,7 +195,7 @@ func TestExpansion_SitesMoveBetweenAllStatements(t *testing.T) {
 	}
 	engines := map[int]*delivery.Engine{}
 	for _, chunk := range []int{1, 2, 500} {
-		engines[chunk] = traced.engine(func(cfg *delivery.Config) { cfg.ChunkSize = chunk })
+		engines[chunk] = traced.engine(func(cfg *delivery.Config) { cfg.Limits.ChunkSize = chunk })
 	}
 	round := 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -29,7 +29,7 @@ func TestStatsCountWhatIsUnderWay(t *testing.T) {
 	b.subscribe(ok, func(s *subscription.Spec) { s.Owner = "newcomer" })
 	failing := b.subscribe(broken, func(s *subscription.Spec) { s.Schedule = "twice" })
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Access = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
+		cfg.Access.Registry = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 	})
 	empty, err := engine.Stats(t.Context())
 	require.NoError(t, err)

@@ -223,7 +223,7 @@ func TestHostCode_EndsItsProcess_WhenADecisionIsMadeAgain(t *testing.T) {
 	b, _, sub := amongDeadly(t)
 	id := b.enqueueDeadly()
 	b.drain(b.engine(func(cfg *delivery.Config) {
-		cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
+		cfg.Externalize.Registry = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
 	}))
 	require.Equal(t, "waiting", b.decisions(id)[sub.ID][0])
 	b.pass(time.Minute)
@@ -382,12 +382,12 @@ func TestSuspect_ProgressBeginsTheCountAnew(t *testing.T) {
 
 	id = b.enqueueDeadly()
 	b.drain(b.engine(func(cfg *delivery.Config) {
-		cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
+		cfg.Externalize.Registry = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
 	}))
 	b.exec(`UPDATE riverhook.decision SET ended_runs = $1`, two)
 	b.pass(time.Minute)
 	b.drain(b.engine(func(cfg *delivery.Config) {
-		cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
+		cfg.Externalize.Registry = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("not now") })
 	}))
 	require.Equal(t, "waiting", b.decisions(id)[sub.ID][0])
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.decision WHERE ended_runs IS NOT NULL`), "a try")
@@ -425,7 +425,7 @@ func TestSuspect_ReturnsThatCannotBeWrittenDown(t *testing.T) {
 	sub := b.subscribe(r, nil)
 	var during func()
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Externalizers = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) {
+		cfg.Externalize.Registry = externalize(t, "", func(context.Context, dialect.Event) ([]byte, error) {
 			during()
 			return []byte(`{}`), nil
 		})

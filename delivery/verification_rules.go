@@ -58,11 +58,11 @@ func (r *VerificationRules) problem() string {
 	case err != nil:
 		return "Schedule: " + err.Error()
 	case r.Interval < time.Millisecond:
-		return "Interval must be at least 1 ms"
+		return "Interval: " + tooShort(r.Interval)
 	case !isDNSName(r.Origin):
-		return "Origin must be a DNS name"
+		return "Origin: must be a DNS name"
 	case r.Require != "" && !slices.Contains(r.methods(), r.Require):
-		return "Require must be a method that this engine knows; " + string(subscription.VerificationCloudEvents) + " needs an Origin"
+		return "Require: must be a method that this engine knows; " + string(subscription.VerificationCloudEvents) + " needs an Origin"
 	default:
 		return ""
 	}

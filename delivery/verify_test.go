@@ -552,7 +552,7 @@ func TestAnEngineAsksByItselfAndSaysSoInTheLog(t *testing.T) {
 	p := newProving(t, nil)
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-		cfg.MaintenanceInterval = 10 * time.Millisecond
+		cfg.Maintenance.Interval = 10 * time.Millisecond
 	})
 	require.NoError(t, engine.Start(t.Context()))
 	b.eventually(func() bool { return len(hangs.asked()) == 1 })

@@ -46,7 +46,7 @@ func ExampleNewTemplate() {
 func ExampleHostileServers() {
 	_ = func(t *testing.T, pool *pgxpool.Pool, cfg delivery.Config) {
 		cfg.Egress = deliverytest.LocalPolicy()
-		cfg.Timeout = time.Second
+		cfg.Timeouts.Request = time.Second
 		cfg.Transport.RootCAs = deliverytest.HostileRootCAs()
 		engine, err := delivery.New(pool, &cfg)
 		require.NoError(t, err)

@@ -82,12 +82,12 @@ func newEngine(pool *pgxpool.Pool) (*delivery.Engine, error) {
 		return nil, err
 	}
 	return delivery.New(pool, &delivery.Config{
-		Access:   checkers,
+		Access:   delivery.AccessConfig{Registry: checkers},
 		Dialects: dialects,
 		Egress:   deliverytest.LocalPolicy(), // the receivers are on this machine; leave it out in production
 		Logger:   slog.New(slog.DiscardHandler),
 
-		MaxRequestBytes: 2 * maxData,
+		Limits: delivery.Limits{RequestBytes: 2 * maxData},
 		Schedules: map[string]delivery.Schedule{
 			"quick": {Delays: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
 		},

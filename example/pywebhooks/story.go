@@ -73,7 +73,7 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 		return nil, err
 	}
 	engine, err := delivery.New(pool, &delivery.Config{
-		Access: checkers,
+		Access: delivery.AccessConfig{Registry: checkers},
 		Egress: deliverytest.LocalPolicy(), // the receivers are on this machine; leave it out in production
 		Logger: slog.New(slog.DiscardHandler),
 		Sealer: keys,

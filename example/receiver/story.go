@@ -91,9 +91,9 @@ func (s *story) newEngine() error {
 		return err
 	}
 	s.engine, err = delivery.New(s.db.Pool, &delivery.Config{
-		Egress:        deliverytest.LocalPolicy(), // the receiving process is on this machine; leave it out in production
-		Externalizers: externalizers,
-		Logger:        slog.New(slog.DiscardHandler),
+		Egress:      deliverytest.LocalPolicy(), // the receiving process is on this machine; leave it out in production
+		Externalize: delivery.ExternalizeConfig{Registry: externalizers},
+		Logger:      slog.New(slog.DiscardHandler),
 		Schedules: map[string]delivery.Schedule{
 			"quick": {Delays: []time.Duration{500 * time.Millisecond, time.Second, time.Second, 2 * time.Second, 5 * time.Second}},
 		},

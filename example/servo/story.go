@@ -46,11 +46,11 @@ func newStory(ctx context.Context, pool *pgxpool.Pool, show *program.Console, re
 	}
 	answers := &channels{}
 	engine, err := delivery.New(pool, &delivery.Config{
-		AskTimeout: askTime,
-		Hooks:      delivery.Hooks{DeliveryDelivered: answers.handOn},
-		Egress:     deliverytest.LocalPolicy(), // the receivers are on this machine; leave it out in production
-		Logger:     slog.New(slog.DiscardHandler),
-		Sealer:     keys,
+		Timeouts: delivery.Timeouts{Ask: askTime},
+		Hooks:    delivery.Hooks{DeliveryDelivered: answers.handOn},
+		Egress:   deliverytest.LocalPolicy(), // the receivers are on this machine; leave it out in production
+		Logger:   slog.New(slog.DiscardHandler),
+		Sealer:   keys,
 	})
 	if err != nil {
 		return nil, err

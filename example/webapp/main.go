@@ -55,10 +55,10 @@ func run(ctx context.Context, listener net.Listener, databaseURL string, cfg del
 		return err
 	}
 	a := &app{pool: pool}
-	if cfg.Access, err = access.NewRegistry(nil); err != nil {
+	if cfg.Access.Registry, err = access.NewRegistry(nil); err != nil {
 		return err
 	}
-	if err := cfg.Access.Register("person", access.CheckerFunc(a.mayView)); err != nil {
+	if err := cfg.Access.Registry.Register("person", access.CheckerFunc(a.mayView)); err != nil {
 		return err
 	}
 	if a.engine, err = delivery.New(pool, &cfg); err != nil {

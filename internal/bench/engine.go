@@ -36,11 +36,11 @@ func newEngine(pool *pgxpool.Pool, id string) (*delivery.Engine, error) {
 		return nil, err
 	}
 	return delivery.New(pool, &delivery.Config{
-		Egress:               policy,
-		ID:                   id,
-		Logger:               slog.New(slog.DiscardHandler),
-		Sealer:               keys,
-		SubscriptionsPerSite: -1,
+		Egress: policy,
+		ID:     id,
+		Logger: slog.New(slog.DiscardHandler),
+		Sealer: keys,
+		Limits: delivery.Limits{SubscriptionsPerSite: -1},
 	})
 }
 

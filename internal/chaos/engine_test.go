@@ -71,25 +71,26 @@ func engineConfig(pool *pgxpool.Pool, id string, host *hostCode, logger *slog.Lo
 		return nil, err
 	}
 	return &delivery.Config{
-		Access:             checkers,
-		AccessMaxAge:       3 * time.Second,
-		ChunkSize:          5,
-		Egress:             deliverytest.LocalPolicy(),
-		ExternalizeTimeout: time.Second,
-		ExternalizeTries:   1000,
-		Externalizers:      externalizers,
-		History:            delivery.HistoryRules{MaxAge: 10 * time.Second, DedupeWindow: 20 * time.Second},
-		ID:                 id,
-		Logger:             logger,
-		RedecideAfter:      500 * time.Millisecond,
-		Schedules:          map[string]delivery.Schedule{chaosSchedule: retries},
-		Sealer:             seal.Clear(),
-		StopTimeout:        stopTimeout,
-		Timeout:            requestTimeout,
-		Tree:               sites,
-
-		SubscriptionsPerOwner: -1,
-		SubscriptionsPerSite:  -1,
+		Access: delivery.AccessConfig{MaxAge: 3 * time.Second, Registry: checkers},
+		Limits: delivery.Limits{
+			ChunkSize:             5,
+			SubscriptionsPerOwner: -1,
+			SubscriptionsPerSite:  -1,
+		},
+		Egress: deliverytest.LocalPolicy(),
+		Externalize: delivery.ExternalizeConfig{
+			Registry: externalizers,
+			Timeout:  time.Second,
+			Tries:    1000,
+		},
+		History:     delivery.HistoryRules{MaxAge: 10 * time.Second, DedupeWindow: 20 * time.Second},
+		ID:          id,
+		Logger:      logger,
+		Maintenance: delivery.Maintenance{ReevaluateAfter: 500 * time.Millisecond},
+		Schedules:   map[string]delivery.Schedule{chaosSchedule: retries},
+		Sealer:      seal.Clear(),
+		Timeouts:    delivery.Timeouts{Request: requestTimeout, Stop: stopTimeout},
+		Tree:        sites,
 	}, nil
 }
 

@@ -55,10 +55,10 @@ func Do[T any](
 }
 
 // CheckSize returns an error if what host code made is larger than
-// Config.MaxRequestBytes, which is most.
+// Config.Limits.RequestBytes, which is most.
 func CheckSize(what string, size, most int) error {
 	if size <= most {
 		return nil
 	}
-	return fmt.Errorf("the %s has %d bytes; Config.MaxRequestBytes allows %d", what, size, most)
+	return fmt.Errorf("the %s has %d bytes; Config.Limits.RequestBytes allows %d", what, size, most)
 }

@@ -60,7 +60,7 @@ func TestWithin_ReturnsAtItsDeadline(t *testing.T) {
 func TestCheckSize_AllowsTheMost(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, callbacks.CheckSize("data", 10, 10))
-	require.EqualError(t, callbacks.CheckSize("data", 11, 10), "the data has 11 bytes; Config.MaxRequestBytes allows 10")
+	require.EqualError(t, callbacks.CheckSize("data", 11, 10), "the data has 11 bytes; Config.Limits.RequestBytes allows 10")
 }
 
 func TestBrief_IsBoundedAndFitForATextColumn(t *testing.T) {

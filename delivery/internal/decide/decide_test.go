@@ -277,7 +277,7 @@ func TestDecide_DataBeyondTheLimitFails(t *testing.T) {
 
 	decisions, _ := d.Decide(t.Context(), nil, input(match(nil)))
 
-	require.Equal(t, []string{"failed: the data has 8 bytes; Config.MaxRequestBytes allows 5"}, outcomes(decisions))
+	require.Equal(t, []string{"failed: the data has 8 bytes; Config.Limits.RequestBytes allows 5"}, outcomes(decisions))
 }
 
 // Only what needs a step that is given up fails.

@@ -1,0 +1,74 @@
+package delivery
+
+// maxRequestBytes bounds Limits.RequestBytes: a message is one value of the database and
+// one piece of memory.
+const maxRequestBytes = 128 << 20
+
+// Limits bound what an engine does at once, and the size of what it sends and keeps.
+type Limits struct {
+	// ChunkSize is the most subscriptions that one River job expands, in one
+	// transaction, and holds in memory, and the most that Ask asks. Default: 500.
+	ChunkSize int
+
+	// InFlight is the most requests that this engine has under way at once. A job with
+	// many deliveries has 32 attempts under way, and beyond those it shares three
+	// quarters of InFlight with other such jobs. Default: 512.
+	InFlight int
+
+	// InFlightPerEndpoint is the most requests that this engine has under way at once
+	// to the URL of a subscription that names no bound of its own. An endpoint that
+	// throttles gets fewer for a while. Default: 32.
+	InFlightPerEndpoint int
+
+	// RequestBytes is the most bytes that the body of a request may have. A message
+	// beyond it is not made: the decisions that wanted it are failed, at once and with
+	// the reason, and can be made again by Engine.RetryFailed. Keep it above
+	// outbox.Config.MaxDataBytes, since a dialect adds to the data. From 1 to 128 MiB.
+	// Default: 16 MiB.
+	RequestBytes int
+
+	// ResponseBytes is how much of an answer's body is kept in the history.
+	// Default: 16 KiB. -1 keeps nothing.
+	ResponseBytes int
+
+	// SubscriptionsPerOwner is how many subscriptions one owner may have by
+	// Engine.Subscriptions: MaxPerOwner there. Default: 100. -1 is no limit.
+	SubscriptionsPerOwner int
+
+	// SubscriptionsPerSite is how many subscriptions there may be at one site by
+	// Engine.Subscriptions: MaxPerSite there. Default: 1000. -1 is no limit.
+	SubscriptionsPerSite int
+
+	// Workers is the most River jobs that each queue of this engine works at once, 1 to
+	// 10,000. Default: 1000.
+	Workers int
+}
+
+func (l *Limits) fill() {
+	def(&l.ChunkSize, 500)
+	def(&l.InFlight, 512)
+	def(&l.InFlightPerEndpoint, 32)
+	def(&l.RequestBytes, 16<<20)
+	def(&l.ResponseBytes, 16<<10)
+	def(&l.Workers, 1000)
+}
+
+// problem says what is wrong with a field; "" if nothing is.
+func (l *Limits) problem() string {
+	switch {
+	case l.ChunkSize < 1 || l.ChunkSize > 10_000:
+		return "ChunkSize: must be 1 to 10,000"
+	case l.InFlight < 1:
+		return "InFlight: must be at least 1"
+	case l.InFlightPerEndpoint < 1:
+		return "InFlightPerEndpoint: must be at least 1"
+	case l.RequestBytes < 1 || l.RequestBytes > maxRequestBytes:
+		return "RequestBytes: must be 1 to 128 MiB"
+	case l.ResponseBytes < -1:
+		return "ResponseBytes: must be -1 or more"
+	case l.Workers < 1 || l.Workers > 10_000:
+		return "Workers: must be 1 to 10,000"
+	default:
+		return ""
+	}
+}
