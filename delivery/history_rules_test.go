@@ -304,7 +304,7 @@ func TestHistoryRulesThatAreRefusedNameTheirField(t *testing.T) {
 		cfg := b.cfg
 		cfg.History = rules
 		_, err := delivery.New(b.pool, &cfg)
-		require.ErrorContains(t, err, "config: History: ", field)
+		require.ErrorContains(t, err, "config: History.", field)
 		require.ErrorContains(t, err, field)
 	}
 }
