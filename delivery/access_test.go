@@ -21,7 +21,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestAnOwnerWhoMayNotSeeTheResourceGetsNothing(t *testing.T) {
+func TestAccess_AnOwnerWhoMayNotSeeTheResourceGetsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	allowed, allowedID := b.subscribeAs("ada")
@@ -38,7 +38,7 @@ func TestAnOwnerWhoMayNotSeeTheResourceGetsNothing(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.subscription_health`), "a denial is no fault of the subscription")
 }
 
-func TestAnOwnerWhoDoesNotExistIsUnresolvable(t *testing.T) {
+func TestAccess_AnOwnerWhoDoesNotExistIsUnresolvable(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, subID := b.subscribeAs("ghost")
@@ -52,7 +52,7 @@ func TestAnOwnerWhoDoesNotExistIsUnresolvable(t *testing.T) {
 	require.Contains(t, b.decisions(id)[subID][1], `there is no principal "ghost"`)
 }
 
-func TestASubscriptionWhoseOwnerDoesNotExistIsDeactivatedInTime(t *testing.T) {
+func TestAccess_ASubscriptionWhoseOwnerDoesNotExistIsDeactivatedInTime(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	_, subID := b.subscribeAs("ghost")
@@ -83,7 +83,7 @@ func TestASubscriptionWhoseOwnerDoesNotExistIsDeactivatedInTime(t *testing.T) {
 	}, <-told)
 }
 
-func TestWithoutACheckerInThisProcessTheDecisionWaitsForOneThatHasIt(t *testing.T) {
+func TestDecide_WithoutACheckerHereADecisionWaitsForAProcessThatHasIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, subID := b.subscribeAs("ada")
@@ -112,7 +112,7 @@ func TestWithoutACheckerInThisProcessTheDecisionWaitsForOneThatHasIt(t *testing.
 	require.Empty(t, b.decisions(id), "the decision gave way to the delivery")
 }
 
-func TestWhileAccessCannotBeDecidedTheOthersGoOut(t *testing.T) {
+func TestAccess_WhileItCannotBeDecidedTheOthersGoOut(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func() error{
 		"an error":      func() error { return errors.New("directory is down") },
@@ -159,7 +159,7 @@ func TestWhileAccessCannotBeDecidedTheOthersGoOut(t *testing.T) {
 
 // More decisions wait than one job takes: none of them may starve behind others
 // that cannot be decided.
-func TestManyDecisionsThatWaitDoNotKeepEachOtherFromTheirTurn(t *testing.T) {
+func TestDecide_ManyThatWaitDoNotKeepEachOtherFromTheirTurn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receivers := map[string]*deliverytest.Receiver{}
@@ -193,7 +193,7 @@ func TestManyDecisionsThatWaitDoNotKeepEachOtherFromTheirTurn(t *testing.T) {
 		"each decision waits for one job")
 }
 
-func TestADecisionThatWaitedEndsWithItsSubscription(t *testing.T) {
+func TestDecide_ADecisionThatWaitedEndsWithItsSubscription(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	deactivated, deactivatedID := b.subscribeAs("ada")
@@ -222,7 +222,7 @@ func TestADecisionThatWaitedEndsWithItsSubscription(t *testing.T) {
 	}
 }
 
-func TestAnOwnerWhoLosesAccessBetweenTwoAttemptsGetsNoMore(t *testing.T) {
+func TestAccess_AnOwnerWhoLosesItBetweenTwoAttemptsGetsNoMore(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		answer error
@@ -257,7 +257,7 @@ func TestAnOwnerWhoLosesAccessBetweenTwoAttemptsGetsNoMore(t *testing.T) {
 
 // A short schedule must not keep an old permission alive: its age counts from
 // the check, not from the last attempt.
-func TestThePermissionOfALaterAttemptIsAtMostAccessMaxAgeOld(t *testing.T) {
+func TestAccess_APermissionForALaterAttemptIsAtMostAccessMaxAgeOld(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, subID := b.subscribeAs("ada")
@@ -284,7 +284,7 @@ func TestThePermissionOfALaterAttemptIsAtMostAccessMaxAgeOld(t *testing.T) {
 }
 
 // What an externalizer and the commit take after the check is not given away.
-func TestTheAgeOfAPermissionCountsFromTheQuestion(t *testing.T) {
+func TestAccess_TheAgeOfAPermissionCountsFromTheQuestion(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	_, subID := b.subscribeAs("ada")
@@ -296,7 +296,7 @@ func TestTheAgeOfAPermissionCountsFromTheQuestion(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.delivery WHERE access_at < created_at`))
 }
 
-func TestWhileAccessCannotBeCheckedAgainALaterAttemptWaits(t *testing.T) {
+func TestAccess_WhileItCannotBeCheckedAgainALaterAttemptWaits(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		checkers func(b *bundle) *access.Registry
@@ -336,7 +336,7 @@ func TestWhileAccessCannotBeCheckedAgainALaterAttemptWaits(t *testing.T) {
 	}
 }
 
-func TestACheckerIsToldEnoughToJudgeAResourceThatIsGone(t *testing.T) {
+func TestAccess_ACheckerIsToldEnoughToJudgeAResourceThatIsGone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -370,7 +370,7 @@ func TestACheckerIsToldEnoughToJudgeAResourceThatIsGone(t *testing.T) {
 }
 
 // A later attempt is judged by the same facts, loaded from the database.
-func TestACheckAtALaterAttemptIsToldTheSame(t *testing.T) {
+func TestAccess_ACheckAtALaterAttemptIsToldTheSame(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, _ := b.subscribeAs("ada")
@@ -388,7 +388,7 @@ func TestACheckAtALaterAttemptIsToldTheSame(t *testing.T) {
 	require.Equal(t, asked[0], asked[1])
 }
 
-func TestAnOperatorIsNotAskedFor(t *testing.T) {
+func TestAccess_AnOperatorIsNotAskedFor(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -403,7 +403,7 @@ func TestAnOperatorIsNotAskedFor(t *testing.T) {
 	require.Len(t, r.Requests(), 2)
 }
 
-func TestWithRequireActorTheActorMustBeAllowedToo(t *testing.T) {
+func TestAccess_WithRequireActorTheActorMustBeAllowedToo(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, subID := b.subscribeAs("ada")
@@ -426,7 +426,7 @@ func TestWithRequireActorTheActorMustBeAllowedToo(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.subscription_health`), "the owner is not to blame for the actor")
 }
 
-func TestWithoutRequireActorTheActorIsNotAskedFor(t *testing.T) {
+func TestAccess_WithoutRequireActorTheActorIsNotAskedFor(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, _ := b.subscribeAs("ada")
@@ -437,7 +437,7 @@ func TestWithoutRequireActorTheActorIsNotAskedFor(t *testing.T) {
 	require.Len(t, r.Requests(), 1)
 }
 
-func TestOfTwoSubscriptionsWithOneURLEachIsJudgedAlone(t *testing.T) {
+func TestAccess_OfTwoSubscriptionsWithOneURLEachIsJudgedAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

@@ -21,7 +21,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestTheHistoryShowsWhatWasAskedAndWhatEachGateSaid(t *testing.T) {
+func TestAsk_TheHistoryShowsWhatWasAskedAndWhatEachGateSaid(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	vetoing := b.gate(b.always(deliverytest.Veto("legal hold")), func(spec *subscription.Spec) { spec.Name = "legal" })
@@ -92,7 +92,7 @@ func TestTheHistoryShowsWhatWasAskedAndWhatEachGateSaid(t *testing.T) {
 }
 
 // What is written behind a rule about events is not kept of questions about the same.
-func TestRulesForEventsHoldForQuestionsAboutTheSame(t *testing.T) {
+func TestAsk_RulesForEventsHoldForQuestionsAboutTheSame(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.gate(b.always(deliverytest.Veto("Lovelace is on hold")), nil)
@@ -127,7 +127,7 @@ func TestRulesForEventsHoldForQuestionsAboutTheSame(t *testing.T) {
 	}
 }
 
-func TestAQuestionIsErasedAndPrunedAsAnEventIs(t *testing.T) {
+func TestAsk_AQuestionIsErasedAndPrunedAsAnEventIs(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.gate(b.always(deliverytest.Veto("Lovelace is on hold")), nil)
@@ -151,7 +151,7 @@ func TestAQuestionIsErasedAndPrunedAsAnEventIs(t *testing.T) {
 	require.Equal(t, 1, b.prune(engine).Deliveries)
 }
 
-func TestAQuestionIsNeverSentAgain(t *testing.T) {
+func TestAsk_AQuestionIsNeverSentAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -196,7 +196,7 @@ func TestAQuestionIsNeverSentAgain(t *testing.T) {
 
 // What questions say of an endpoint counts as what attempts say; but they are never
 // exhausted.
-func TestQuestionsCountForAndAgainstTheirEndpoint(t *testing.T) {
+func TestAsk_QuestionsCountForAndAgainstTheirEndpoint(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -239,7 +239,7 @@ func TestQuestionsCountForAndAgainstTheirEndpoint(t *testing.T) {
 	require.Equal(t, subscription.StateDeactivated, b.subscription(sub).State)
 }
 
-func TestTheVerdictHoldsWhereItCannotBeRecorded(t *testing.T) {
+func TestAsk_TheVerdictHoldsWhereItCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	lines := &log{}
@@ -261,7 +261,7 @@ func TestTheVerdictHoldsWhereItCannotBeRecorded(t *testing.T) {
 
 // Gates of a type that the question's type extends are asked too, and events that
 // extend it tell those who hear events.
-func TestGatesOfUmbrellaTypesAreAsked(t *testing.T) {
+func TestAsk_GatesOfUmbrellaTypesAreAsked(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	types, err := outbox.NewEventTypes(b.pool, nil)

@@ -56,7 +56,7 @@ func said(gates []delivery.Gate) []string {
 	return texts
 }
 
-func TestWhatAllGatesAgreeToMayBeDone(t *testing.T) {
+func TestAsk_WhatAllGatesAgreeToMayBeDone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -92,7 +92,7 @@ func TestWhatAllGatesAgreeToMayBeDone(t *testing.T) {
 	require.Contains(t, string(sent[1-i].Body), `"type":"before:user.delete"`)
 }
 
-func TestAVetoNamesItsReasonAndItsSubscription(t *testing.T) {
+func TestAsk_AVetoNamesItsReasonAndItsSubscription(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	agrees := b.receiver(nil)
@@ -120,7 +120,7 @@ func TestAVetoNamesItsReasonAndItsSubscription(t *testing.T) {
 }
 
 // What is a veto, and what it says.
-func TestAnswersToQuestions(t *testing.T) {
+func TestAsk_TellsAVetoFromAgreement(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	cancel := http.Header{"Content-Type": {dialect.ContentTypeCancel}}
@@ -185,7 +185,7 @@ func TestAnswersToQuestions(t *testing.T) {
 
 // A gate that cannot be asked, or does not answer: those that fail closed stop what
 // was asked about, those that fail open do not, and both are recorded.
-func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
+func TestAsk_AGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 	t.Parallel()
 	nobody := deliverytest.NewReceiver(t, nil)
 	nobody.Close()
@@ -314,7 +314,7 @@ func TestAGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 
 // Two endpoints that wait for each other can both answer only when they are asked at
 // the same time.
-func TestGatesAreAskedInParallel(t *testing.T) {
+func TestAsk_GatesAreAskedInParallel(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var arrived atomic.Int32
@@ -338,7 +338,7 @@ func TestGatesAreAskedInParallel(t *testing.T) {
 	require.Equal(t, []string{"agreed", "agreed"}, said(answer.Gates))
 }
 
-func TestOneDeadlineHoldsForAllGates(t *testing.T) {
+func TestAsk_OneDeadlineHoldsForAllGates(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	for range 3 {
@@ -370,7 +370,7 @@ func TestOneDeadlineHoldsForAllGates(t *testing.T) {
 	require.Equal(t, want, said(answer.Gates))
 }
 
-func TestAGateWhoseSlotsAreTakenIsNotAskedBehindTheDeadline(t *testing.T) {
+func TestAsk_AGateWhoseSlotsAreTakenIsNotAskedBehindTheDeadline(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, release := b.hangingFirst(deliverytest.Answer{})
@@ -396,7 +396,7 @@ func TestAGateWhoseSlotsAreTakenIsNotAskedBehindTheDeadline(t *testing.T) {
 	require.Len(t, r.Requests(), 1)
 }
 
-func TestWhoAsksCanLeave(t *testing.T) {
+func TestAsk_WhoAsksCanLeave(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, release := b.hangingFirst(deliverytest.Answer{})
@@ -419,7 +419,7 @@ func TestWhoAsksCanLeave(t *testing.T) {
 }
 
 // Host code that hangs keeps those from being asked whom it concerns, and no others.
-func TestACheckerThatHangsKeepsItsOwnGatesAlone(t *testing.T) {
+func TestAsk_ACheckerThatHangsKeepsItsOwnGatesAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	hanging := access.CheckerFunc(func(_ context.Context, _ access.Request) error {
@@ -446,7 +446,7 @@ func TestACheckerThatHangsKeepsItsOwnGatesAlone(t *testing.T) {
 }
 
 // Neither while gates think nor while host code does.
-func TestNoConnectionIsHeldWhileGatesThink(t *testing.T) {
+func TestAsk_NoConnectionIsHeldWhileGatesThink(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	pool := b.apartPool(func(cfg *pgxpool.Config) { cfg.MaxConns = 1 })
@@ -475,7 +475,7 @@ func TestNoConnectionIsHeldWhileGatesThink(t *testing.T) {
 	require.Contains(t, string(r.Requests()[0].Body), `"data":"before:user.delete"`)
 }
 
-func TestAnEngineThatIsStoppedCannotAsk(t *testing.T) {
+func TestAsk_AnEngineThatIsStoppedCannot(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.gate(b.receiver(nil), failClosed)
@@ -490,7 +490,7 @@ func TestAnEngineThatIsStoppedCannotAsk(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrNotStarted)
 }
 
-func TestAQuestionThatCannotBeAskedSaysWhichField(t *testing.T) {
+func TestAsk_AQuestionThatCannotBeAskedSaysWhichField(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

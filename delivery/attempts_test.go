@@ -59,7 +59,7 @@ func (b *bundle) dueIn(id uuid.UUID) time.Duration {
 
 // Each answer that an endpoint can give, to a subscription of its own of one
 // intent: what is recorded, and what follows.
-func TestWhatFollowsFromEachAnswer(t *testing.T) {
+func TestAttempt_WhatFollowsFromEachAnswer(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	elsewhere := b.receiver(nil)
@@ -156,7 +156,7 @@ func TestWhatFollowsFromEachAnswer(t *testing.T) {
 	require.Empty(t, elsewhere.Requests(), "no redirect is followed")
 }
 
-func TestWhatFollowsWhenNoRequestCanBeMade(t *testing.T) {
+func TestAttempt_WhatFollowsWhenNoRequestCanBeMade(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	closed := b.receiver(nil)
@@ -190,7 +190,7 @@ func TestWhatFollowsWhenNoRequestCanBeMade(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatTheEgressPolicyRefusesIsNotConnectedTo(t *testing.T) {
+func TestEgress_AnAddressThatThePolicyRefusesIsNotConnectedTo(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(&deliverytest.ReceiverConfig{TLS: true})
@@ -206,7 +206,7 @@ func TestAnAddressThatTheEgressPolicyRefusesIsNotConnectedTo(t *testing.T) {
 	require.NotContains(t, b.attempts(b.deliveries(id)[0].ID)[0].Error, "127.0.0.1", "the owner is not told what was resolved")
 }
 
-func TestADeliveryIsTriedAsOftenAsItsScheduleSaysAndThenExhausted(t *testing.T) {
+func TestSchedule_ADeliveryIsTriedAsOftenAsItSaysAndThenExhausted(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Status: 400})
@@ -225,7 +225,7 @@ func TestADeliveryIsTriedAsOftenAsItsScheduleSaysAndThenExhausted(t *testing.T) 
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.river_job WHERE finalized_at IS NULL`))
 }
 
-func TestWithTheScheduleNoneThereIsOneAttempt(t *testing.T) {
+func TestSchedule_NoneIsOneAttempt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -239,7 +239,7 @@ func TestWithTheScheduleNoneThereIsOneAttempt(t *testing.T) {
 	require.Equal(t, "exhausted", b.deliveries(id)[0].State)
 }
 
-func TestASubscriptionThatNamesNoScheduleHasTheStandardOne(t *testing.T) {
+func TestSchedule_ASubscriptionThatNamesNoneHasTheStandardOne(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -257,7 +257,7 @@ func TestASubscriptionThatNamesNoScheduleHasTheStandardOne(t *testing.T) {
 	require.InDelta(t, 5*time.Minute, b.dueIn(d), float64(time.Minute+time.Second))
 }
 
-func TestAScheduleThatThisProcessLacksWaitsForOneThatHasIt(t *testing.T) {
+func TestSchedule_OneThatThisProcessLacksWaitsForAProcessThatHasIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -274,7 +274,7 @@ func TestAScheduleThatThisProcessLacksWaitsForOneThatHasIt(t *testing.T) {
 	require.Equal(t, []string{"delivered"}, b.history(id))
 }
 
-func TestWhileAnEndpointAsksToWaitNothingGoesToIt(t *testing.T) {
+func TestCircuit_NothingGoesToAnEndpointWhileItAsksToWait(t *testing.T) {
 	t.Parallel()
 	for name, asks := range map[string]deliverytest.Answer{
 		"with seconds":   {Status: 503, Header: http.Header{"Retry-After": {"600"}}},
@@ -314,7 +314,7 @@ func TestWhileAnEndpointAsksToWaitNothingGoesToIt(t *testing.T) {
 	}
 }
 
-func TestASuccessDoesNotCutShortAWaitThatAnotherAnswerHasAskedFor(t *testing.T) {
+func TestCircuit_ASuccessCutsNoWaitShortThatAnotherAnswerHasAskedFor(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	underWay, recorded := make(chan struct{}), make(chan struct{})
@@ -353,7 +353,7 @@ func TestASuccessDoesNotCutShortAWaitThatAnotherAnswerHasAskedFor(t *testing.T) 
 }
 
 // An endpoint that refuses one request is there again: the others need not wait.
-func TestAProbeThatIsRefusedClosesTheCircuit(t *testing.T) {
+func TestProbe_OneThatIsRefusedClosesTheCircuit(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, _ := b.rejecting()
@@ -373,7 +373,7 @@ func TestAProbeThatIsRefusedClosesTheCircuit(t *testing.T) {
 	require.Equal(t, []string{"rejected"}, b.history(next))
 }
 
-func TestAfter410TheSubscriptionIsDeactivated(t *testing.T) {
+func TestDeactivate_A410DeactivatesTheSubscription(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -398,7 +398,7 @@ func TestAfter410TheSubscriptionIsDeactivated(t *testing.T) {
 	require.Equal(t, [2]string{"inactive", "the subscription is deactivated: the endpoint answered 410 Gone"}, b.decisions(second)[sub.ID])
 }
 
-func TestASubscriptionsOwnTimeoutBoundsItsRequests(t *testing.T) {
+func TestSend_ASubscriptionsOwnTimeoutBoundsItsRequests(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -415,7 +415,7 @@ func TestASubscriptionsOwnTimeoutBoundsItsRequests(t *testing.T) {
 	require.InDelta(t, 1_000_000, b.count(`SELECT max(duration_us) FROM riverhook.attempt`), 900_000)
 }
 
-func TestTheEnginesTimeoutBoundsTheRequestsOfTheOthers(t *testing.T) {
+func TestSend_TheEnginesTimeoutBoundsTheRequestsOfTheOthers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -428,7 +428,7 @@ func TestTheEnginesTimeoutBoundsTheRequestsOfTheOthers(t *testing.T) {
 	require.Equal(t, []string{"timeout"}, b.history(id))
 }
 
-func TestHeadersOfTheSubscriptionArriveOnEachAttempt(t *testing.T) {
+func TestSend_HeadersOfTheSubscriptionArriveOnEachAttempt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -447,7 +447,7 @@ func TestHeadersOfTheSubscriptionArriveOnEachAttempt(t *testing.T) {
 	}
 }
 
-func TestTheHistoryKeepsTheExchangeWithoutItsSecrets(t *testing.T) {
+func TestHistory_KeepsTheExchangeWithoutItsSecrets(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -480,7 +480,7 @@ func TestTheHistoryKeepsTheExchangeWithoutItsSecrets(t *testing.T) {
 	require.Equal(t, "/hook?token=hunter4", r.Requests()[0].Path)
 }
 
-func TestTheHistoryKeepsTheStartOfALongAnswer(t *testing.T) {
+func TestHistory_KeepsTheStartOfALongAnswer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		setting, size, kept int

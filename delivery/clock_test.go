@@ -71,7 +71,7 @@ func (b *bundle) databaseTime() (now time.Time) {
 
 // Nothing is sent, released or ended before the database says that it is time,
 // and everything soon after.
-func TestAnEngineWhoseClockIsWrongGoesByTheDatabases(t *testing.T) {
+func TestClock_AnEngineWhoseOwnIsWrongGoesByTheDatabases(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]time.Duration{"ahead": 2 * time.Hour, "behind": -2 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestAnEngineWhoseClockIsWrongGoesByTheDatabases(t *testing.T) {
 }
 
 // A job that waits for the database does so by the clock of its process.
-func TestAJobThatAWrongClockPutOffIsNotForgotten(t *testing.T) {
+func TestClock_AJobThatAWrongOnePutOffIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	b := clockBundle(t)
 	b.jump(-time.Hour)
@@ -164,7 +164,7 @@ func TestAJobThatAWrongClockPutOffIsNotForgotten(t *testing.T) {
 
 // The engines hold a request in flight, a retry and an open circuit when the
 // database's clock is set forward. One of them looks before the other has beaten.
-func TestADatabaseClockThatIsSetForwardLosesNothing(t *testing.T) {
+func TestClock_ThatOfTheDatabaseSetForwardLosesNothing(t *testing.T) {
 	t.Parallel()
 	b := clockBundle(t)
 	hanging, release := b.hangingFirst(deliverytest.Answer{})
@@ -210,7 +210,7 @@ func TestADatabaseClockThatIsSetForwardLosesNothing(t *testing.T) {
 }
 
 // An engine has died, and its last heartbeat is now in the future.
-func TestADatabaseClockThatIsSetBackKeepsNoDeadEngineAlive(t *testing.T) {
+func TestClock_ThatOfTheDatabaseSetBackKeepsNoDeadEngineAlive(t *testing.T) {
 	t.Parallel()
 	b := clockBundle(t)
 	r := b.receiver(nil)

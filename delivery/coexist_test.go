@@ -31,7 +31,7 @@ func (w *appWorker) Work(context.Context, *river.Job[appJob]) error {
 // An application's River in the public schema, with a periodic job and a job
 // that got stuck in another process, and Riverhook's in its own: neither may
 // touch, discard or prune what is the other's.
-func TestAnApplicationsOwnRiverIsUndisturbed(t *testing.T) {
+func TestRiver_AnApplicationsOwnIsUndisturbed(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	b := newBundle(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/riverhook/riverhook/seal"
 )
 
-func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
+func TestConfig_ABadFieldIsAnErrorThatNamesIt(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	for field, spoil := range map[string]func(cfg *delivery.Config){
@@ -51,7 +51,7 @@ func TestABadFieldOfTheConfigurationIsAnErrorThatNamesIt(t *testing.T) {
 	require.ErrorContains(t, err, "pool")
 }
 
-func TestAConfigurationIsCopied(t *testing.T) {
+func TestConfig_IsCopied(t *testing.T) {
 	t.Parallel()
 	cfg := delivery.Config{Sealer: seal.Clear()}
 
@@ -61,7 +61,7 @@ func TestAConfigurationIsCopied(t *testing.T) {
 	require.Equal(t, delivery.Config{Sealer: seal.Clear()}, cfg)
 }
 
-func TestWithoutASealerThereIsNoEngine(t *testing.T) {
+func TestConfig_WithoutASealerThereIsNoEngine(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []*delivery.Config{nil, {}} {
 		_, err := delivery.New(pgtest.Pool(t), cfg)

@@ -83,7 +83,7 @@ func (b *bundle) requireAllTold(r *deliverytest.Receiver, n int) (again int) {
 
 // All connections of the engine are cut again and again while it works, the one
 // that listens among them.
-func TestConnectionsThatAreCutLoseAndDoubleNothing(t *testing.T) {
+func TestDatabase_ConnectionsThatAreCutLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.apart(nil)
@@ -192,7 +192,7 @@ func (b *bundle) loseAFetch(c *cable) (intentID string) {
 	return intentID
 }
 
-func TestAJobThatWasLostOnItsWayToTheEngineIsFetchedAgain(t *testing.T) {
+func TestRiver_AJobThatWasLostOnItsWayToTheEngineIsFetchedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var c cable
@@ -210,7 +210,7 @@ func TestAJobThatWasLostOnItsWayToTheEngineIsFetchedAgain(t *testing.T) {
 	require.Equal(t, []string{"delivered"}, b.history(id))
 }
 
-func TestAnEngineThatStopsLeavesNoJobBehind(t *testing.T) {
+func TestStop_LeavesNoJobBehind(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var c cable
@@ -228,7 +228,7 @@ func TestAnEngineThatStopsLeavesNoJobBehind(t *testing.T) {
 }
 
 // The engine does something, and the answer that tells it so is lost.
-func TestWhatTookEffectUnnoticedIsNotDoneAgain(t *testing.T) {
+func TestDatabase_WhatTookEffectUnnoticedIsNotDoneAgain(t *testing.T) {
 	t.Parallel()
 	for table, statement := range map[string]string{"delivery": "CommitExpansions", "attempt": "RecordAttempts"} {
 		t.Run(statement, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestWhatTookEffectUnnoticedIsNotDoneAgain(t *testing.T) {
 
 // A failure that is recorded, and recorded once more because the answer was
 // lost, counts once against the subscription.
-func TestAFailureWhoseRecordIsRepeatedCountsOnce(t *testing.T) {
+func TestRecord_AFailureThatIsRecordedTwiceCountsOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var c cable

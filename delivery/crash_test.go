@@ -38,7 +38,7 @@ func crashAt(t *testing.T, b *bundle, task childTask) {
 	require.NoError(t, second.cmd.Wait())
 }
 
-func TestACrashBeforeTheFirstRequestLosesNothing(t *testing.T) {
+func TestCrash_BeforeTheFirstRequestLosesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -51,7 +51,7 @@ func TestACrashBeforeTheFirstRequestLosesNothing(t *testing.T) {
 	require.Equal(t, "delivered", b.deliveries(id)[0].State)
 }
 
-func TestACrashBetweenTheAnswerAndTheRecordSendsAgain(t *testing.T) {
+func TestCrash_BetweenTheAnswerAndTheRecordSendsAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -65,7 +65,7 @@ func TestACrashBetweenTheAnswerAndTheRecordSendsAgain(t *testing.T) {
 	require.Equal(t, []string{"interrupted", "delivered"}, b.outcomes(b.deliveries(id)[0].ID))
 }
 
-func TestACrashBetweenTheRecordAndRiversCompletionSendsNothingAgain(t *testing.T) {
+func TestCrash_BetweenTheRecordAndRiversCompletionSendsNothingAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -78,7 +78,7 @@ func TestACrashBetweenTheRecordAndRiversCompletionSendsNothingAgain(t *testing.T
 	require.Equal(t, []string{"delivered"}, b.outcomes(b.deliveries(id)[0].ID))
 }
 
-func TestACrashOnTheLastAttemptLeavesThatAttempt(t *testing.T) {
+func TestCrash_OnTheLastAttemptLeavesThatAttempt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -102,7 +102,7 @@ func TestACrashOnTheLastAttemptLeavesThatAttempt(t *testing.T) {
 	require.Equal(t, []string{"failed", "interrupted", "delivered"}, b.outcomes(b.deliveries(id)[0].ID))
 }
 
-func TestACrashInMidExpansionTellsEachSubscriptionOnce(t *testing.T) {
+func TestCrash_InMidExpansionTellsEachSubscriptionOnce(t *testing.T) {
 	t.Parallel()
 	for pass := range 3 {
 		b := newBundle(t)

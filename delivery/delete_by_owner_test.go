@@ -19,7 +19,7 @@ import (
 
 // ada has a delivery in each state in which one can wait: for its retry, for a
 // circuit, for the end of a pause, and for a decision. bob has one that waits, too.
-func TestWhatIsPendingForARemovedPrincipalEndsCancelled(t *testing.T) {
+func TestDeleteByOwner_WhatIsPendingForThePrincipalEndsCancelled(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.guardedBy(access.CheckerFunc(func(_ context.Context, r access.Request) error {
@@ -87,7 +87,7 @@ func TestWhatIsPendingForARemovedPrincipalEndsCancelled(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.secret`), "bob's")
 }
 
-func TestWhatIsUnderWayForARemovedPrincipalIsTheLast(t *testing.T) {
+func TestDeleteByOwner_WhatIsUnderWayForThePrincipalIsTheLast(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	arrived, release := make(chan struct{}, 10), make(chan struct{})

@@ -46,7 +46,7 @@ var clients = map[string][]string{
 
 var inPython = map[string]bool{"invenio": true, "pywebhooks": true, "pywebhooks_sample": true, "servo": true}
 
-func TestClientsOfOthersVerifyWhatAnEngineSends(t *testing.T) {
+func TestDialects_ClientsOfOthersVerifyWhatAnEngineSends(t *testing.T) {
 	t.Parallel()
 	var node, python []clientRequest
 	for name, c := range captureAll(t) {
@@ -124,7 +124,7 @@ func check(t *testing.T, requests []clientRequest, results []byte) {
 }
 
 // What the vectors of package dialect have is what the libraries make today.
-func TestTheVectorsOfClientsAreWhatTheyMake(t *testing.T) {
+func TestDialects_TheVectorsOfClientsAreWhatTheyMake(t *testing.T) {
 	t.Parallel()
 	made := map[string][]byte{
 		"clients.json":        runNode(t, "sign.mjs", signingTask{Secret: vectorSecret, Timestamp: vectorTime}),

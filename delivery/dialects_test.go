@@ -85,7 +85,7 @@ var verifiers = map[string]dialect.Verifier{
 	"stripe":             dialect.StripeVerifier{},
 }
 
-func TestAnEngineSpeaksEachDialectAlsoWhileSecretsAreRotated(t *testing.T) {
+func TestDialects_EachIsSpokenAlsoWhileSecretsAreRotated(t *testing.T) {
 	t.Parallel()
 	for name, c := range captureAll(t) {
 		older, newer := []dialect.Secret{parsed(t, c.older)}, []dialect.Secret{parsed(t, c.newer)}
@@ -109,7 +109,7 @@ func TestAnEngineSpeaksEachDialectAlsoWhileSecretsAreRotated(t *testing.T) {
 	}
 }
 
-func TestAnEventWithoutDataIsSentInEachDialect(t *testing.T) {
+func TestDialects_AnEventWithoutDataIsSentInEach(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -149,7 +149,7 @@ func parsed(t *testing.T, text string) dialect.Secret {
 	return secret
 }
 
-func TestAnEngineKnowsAllBuiltInDialectsByDefault(t *testing.T) {
+func TestDialects_AllBuiltInOnesAreKnownByDefault(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Dialects = nil })

@@ -60,7 +60,7 @@ func (d disk) waitRefused(n int) {
 }
 
 // The disk fills up while the answers are on their way.
-func TestWhileTheDiskIsFullNothingIsSaidToBeDone(t *testing.T) {
+func TestDatabase_WhileTheDiskIsFullNothingIsSaidToBeDone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var written log
@@ -100,7 +100,7 @@ func TestWhileTheDiskIsFullNothingIsSaidToBeDone(t *testing.T) {
 }
 
 // The engine stops before there is space again.
-func TestARequestWhoseRecordFailedIsRepeatedUnderItsID(t *testing.T) {
+func TestRecord_ARequestWhoseRecordFailedIsRepeatedUnderItsID(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	disk := b.diskUnder("attempt")

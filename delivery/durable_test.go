@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 )
 
-func TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded(t *testing.T) {
+func TestRecord_WhenARequestArrivesItsDeliveryIsThereAndItsAttemptIsNot(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	type row struct {
@@ -36,7 +36,7 @@ func TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded(
 
 // While an attempt cannot be recorded, a job that has nothing to record comes to
 // its end: the other one's would have too.
-func TestAJobEndsOnlyWhenItsAttemptIsRecorded(t *testing.T) {
+func TestRecord_AJobEndsOnlyWhenItsAttemptIsRecorded(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.start(b.engine(nil))
@@ -71,7 +71,7 @@ func (b *bundle) job(id string) string {
 
 // The engine ends between the commit of its expansion and its requests. What
 // takes its job up goes on with the deliveries that are there, in this job.
-func TestARerunGoesOnWithWhatItsPredecessorHasCommitted(t *testing.T) {
+func TestRerun_GoesOnWithWhatItsPredecessorHasCommitted(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

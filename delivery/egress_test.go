@@ -32,7 +32,7 @@ func refuseAll(cfg *egress.Config) {
 
 // Each path that sends, or writes down where to send, asks the one policy of
 // delivery.Config: with one that refuses everything none of them gets through.
-func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
+func TestEgress_EveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -144,7 +144,7 @@ func TestEveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 	require.Equal(t, asked, tokens.asked())
 }
 
-func TestWhatWasBlockedIsRecordedAndTheReasonIsTheOperatorsAlone(t *testing.T) {
+func TestEgress_TheReasonOfWhatWasBlockedIsTheOperatorsAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	lines := &log{}
@@ -219,7 +219,7 @@ func newConnectProxy(t *testing.T) *connectProxy {
 	return p
 }
 
-func TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints(t *testing.T) {
+func TestEgress_AFailureOfTheProxyIsTheOperatorsTrouble(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	proxy := newConnectProxy(t)
@@ -277,7 +277,7 @@ func TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints(t *testing.T)
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.subscription_health WHERE failed_attempts > 0`))
 }
 
-func TestAProxyThatFailsExhaustsTheScheduleWithoutCountingAgainstTheSubscription(t *testing.T) {
+func TestEgress_AProxyThatFailsExhaustsTheScheduleAndCountsAgainstNobody(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	proxy := newConnectProxy(t)

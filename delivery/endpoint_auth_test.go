@@ -100,7 +100,7 @@ func (b *bundle) authorized(r *deliverytest.Receiver, c subscription.Credentials
 	return b.subscribe(r, func(spec *subscription.Spec) { spec.Credentials, spec.Schedule = c, "twice" }).ID
 }
 
-func TestRequestsCarryTheCredentialsOfTheirSubscription(t *testing.T) {
+func TestCredentials_RequestsCarryThoseOfTheirSubscription(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -123,7 +123,7 @@ func TestRequestsCarryTheCredentialsOfTheirSubscription(t *testing.T) {
 	}
 }
 
-func TestATokenIsAskedForOnceAndKeptUntilItExpires(t *testing.T) {
+func TestToken_IsAskedForOnceAndKeptUntilItExpires(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -152,7 +152,7 @@ func TestATokenIsAskedForOnceAndKeptUntilItExpires(t *testing.T) {
 	require.Empty(t, passing.basics[0])
 }
 
-func TestTokensAreAskedForAtAnInternationalHostInASCII(t *testing.T) {
+func TestToken_IsAskedForAtAnInternationalHostInASCII(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	tokens := newTokenServer(t)
@@ -178,7 +178,7 @@ func TestTokensAreAskedForAtAnInternationalHostInASCII(t *testing.T) {
 	require.Equal(t, []string{"xn--bcher-kva.example" + port, "xn--mrz-qla.example" + port}, tokens.hosts)
 }
 
-func TestManyRequestsAtOnceShareAToken(t *testing.T) {
+func TestToken_ManyRequestsAtOnceShareOne(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	tokens := newTokenServer(t)
@@ -192,7 +192,7 @@ func TestManyRequestsAtOnceShareAToken(t *testing.T) {
 	require.Equal(t, 1, tokens.asked())
 }
 
-func TestATokenThatWasWithdrawnIsReplacedOnceInAnAttempt(t *testing.T) {
+func TestToken_OneThatWasWithdrawnIsReplacedOnceInAnAttempt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -226,7 +226,7 @@ func TestATokenThatWasWithdrawnIsReplacedOnceInAnAttempt(t *testing.T) {
 	require.Len(t, received(fresh, id), 1, "a token that was asked for just now is not asked for again")
 }
 
-func TestFailuresOfATokenEndpointAreToldApart(t *testing.T) {
+func TestToken_FailuresOfItsEndpointAreToldApart(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	const secret = "cl1ent-s3cret"
@@ -280,7 +280,7 @@ func TestFailuresOfATokenEndpointAreToldApart(t *testing.T) {
 	require.Zero(t, elsewhere.asked())
 }
 
-func TestChangedCredentialsAreUsedFromThenOn(t *testing.T) {
+func TestCredentials_ThatChangedAreUsedFromThenOn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -304,7 +304,7 @@ func TestChangedCredentialsAreUsedFromThenOn(t *testing.T) {
 	require.Equal(t, 4, b.subscription(id).CredentialsVersion)
 }
 
-func TestCredentialsAreSealedAndShownNowhere(t *testing.T) {
+func TestCredentials_AreSealedAndShownNowhere(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	lines := &log{}
@@ -372,7 +372,7 @@ func TestCredentialsAreSealedAndShownNowhere(t *testing.T) {
 	}
 }
 
-func TestTheCredentialsOfADeletedSubscriptionAreDeleted(t *testing.T) {
+func TestCredentials_OfADeletedSubscriptionAreDeleted(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	one := b.authorized(b.receiver(nil), subscription.Credentials{Bearer: "one"})
@@ -386,7 +386,7 @@ func TestTheCredentialsOfADeletedSubscriptionAreDeleted(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.endpoint_auth`))
 }
 
-func TestCredentialsThatCannotBeOpenedWaitForAProcessThatCan(t *testing.T) {
+func TestCredentials_ThatCannotBeOpenedWaitForAProcessThatCan(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

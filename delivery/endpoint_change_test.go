@@ -58,7 +58,7 @@ func (b *bundle) moved(from, to *deliverytest.Receiver, change func(spec *subscr
 	}), sub.ID
 }
 
-func TestCredentialsOfANewURLAreNotSentToTheFormerOne(t *testing.T) {
+func TestCredentials_OfANewURLAreNotSentToTheFormerOne(t *testing.T) {
 	t.Parallel()
 	const changed = "its subscription was changed meanwhile"
 	for name, c := range map[string]struct {
@@ -109,7 +109,7 @@ func TestCredentialsOfANewURLAreNotSentToTheFormerOne(t *testing.T) {
 	}
 }
 
-func TestAURLThatIsNotToBeProvenAnyMoreIsNotAsked(t *testing.T) {
+func TestVerify_AURLThatIsNotToBeProvenAnyMoreIsNotAsked(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	from, to := newProving(t, nil), newProving(t, nil)

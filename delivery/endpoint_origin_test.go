@@ -23,7 +23,7 @@ func (b *bundle) carrying(r *deliverytest.Receiver) subscription.Subscription {
 
 // What may write the table of subscriptions has no key: it must not get at credentials by a URL of
 // its own, also where an engine has opened them already.
-func TestSealedCredentials_DoNotFollowAURLThatWasChangedInTheDatabase(t *testing.T) {
+func TestCredentials_DoNotFollowAURLThatWasChangedInTheDatabase(t *testing.T) {
 	t.Parallel()
 	for name, opened := range map[string]bool{"before they were opened": false, "after they were opened": true} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestSealedCredentials_DoNotFollowAURLThatWasChangedInTheDatabase(t *testing
 	}
 }
 
-func TestSealedCredentials_DoNotFollowAURLThatWaitsForItsProof(t *testing.T) {
+func TestCredentials_DoNotFollowAURLThatWaitsForItsProof(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		statement string
@@ -94,7 +94,7 @@ func TestSealedCredentials_DoNotFollowAURLThatWaitsForItsProof(t *testing.T) {
 	}
 }
 
-func TestSealedCredentials_GoWithAURLThatIsChangedByTheAPI(t *testing.T) {
+func TestCredentials_GoWithAURLThatIsChangedByTheAPI(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -127,7 +127,7 @@ func TestSealedCredentials_GoWithAURLThatIsChangedByTheAPI(t *testing.T) {
 }
 
 // A URL that was changed by hand is put right by the API, and then what is sealed is given again.
-func TestSealedCredentials_AreGivenAgainAfterTheURLWasPutRight(t *testing.T) {
+func TestCredentials_AreGivenAgainAfterTheURLWasPutRight(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

@@ -64,7 +64,7 @@ func (b *bundle) policy(change func(cfg *egress.Config)) *egress.Policy {
 
 func noContent(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 
-func TestASubscriptionHasAuthoritiesAndAClientCertificateOfItsOwn(t *testing.T) {
+func TestTLS_ASubscriptionHasAuthoritiesAndACertificateOfItsOwn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	servers, clients := newAuthority(t), newAuthority(t)
@@ -101,7 +101,7 @@ func TestASubscriptionHasAuthoritiesAndAClientCertificateOfItsOwn(t *testing.T) 
 	require.False(t, b.subscription(unreachable[0]).OwnRootCAs)
 }
 
-func TestTLSSettingsThatChangeAreUsedFromThenOn(t *testing.T) {
+func TestTLS_SettingsThatChangeAreUsedFromThenOn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	servers := newAuthority(t)
@@ -121,7 +121,7 @@ func TestTLSSettingsThatChangeAreUsedFromThenOn(t *testing.T) {
 	}
 }
 
-func TestTheEnginesAuthoritiesAndClientCertificateServeAll(t *testing.T) {
+func TestTLS_TheEnginesAuthoritiesAndClientCertificateServeAll(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	servers, clients := newAuthority(t), newAuthority(t)
@@ -141,7 +141,7 @@ func TestTheEnginesAuthoritiesAndClientCertificateServeAll(t *testing.T) {
 	require.Equal(t, "2", <-shown)
 }
 
-func TestATokenIsAskedForWithTheTLSSettingsOfItsSubscription(t *testing.T) {
+func TestToken_IsAskedForWithTheTLSSettingsOfItsSubscription(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	servers, clients := newAuthority(t), newAuthority(t)
@@ -163,7 +163,7 @@ func TestATokenIsAskedForWithTheTLSSettingsOfItsSubscription(t *testing.T) {
 	require.Equal(t, []string{"Bearer token"}, authorizations(r))
 }
 
-func TestConnectionsToOneHostAreBounded(t *testing.T) {
+func TestSend_ConnectionsToOneHostAreBounded(t *testing.T) {
 	t.Parallel()
 	const requests = 6
 

@@ -16,7 +16,7 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 )
 
-func TestACommittedIntentBecomesASignedRequest(t *testing.T) {
+func TestEngine_ACommittedIntentBecomesASignedRequest(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -38,7 +38,7 @@ func TestACommittedIntentBecomesASignedRequest(t *testing.T) {
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
 }
 
-func TestARolledBackIntentLeavesNothing(t *testing.T) {
+func TestEngine_ARolledBackIntentLeavesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -58,7 +58,7 @@ func TestARolledBackIntentLeavesNothing(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.river_job`))
 }
 
-func TestASavepointThatIsRolledBackTakesItsIntentAlong(t *testing.T) {
+func TestEngine_ASavepointThatIsRolledBackTakesItsIntentAlong(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -84,7 +84,7 @@ func TestASavepointThatIsRolledBackTakesItsIntentAlong(t *testing.T) {
 	require.Equal(t, "outer", receiver.Requests()[0].ID())
 }
 
-func TestStartRefusesADatabaseThatIsNotMigrated(t *testing.T) {
+func TestStart_RefusesADatabaseThatIsNotMigrated(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	conn, err := pgxPool(ctx, pgtest.EmptyDatabase(t))
@@ -97,7 +97,7 @@ func TestStartRefusesADatabaseThatIsNotMigrated(t *testing.T) {
 	require.ErrorIs(t, engine.Ready(), delivery.ErrNotStarted)
 }
 
-func TestAFailingEndpointIsTriedAgainUntilItRecovers(t *testing.T) {
+func TestAttempt_AFailingEndpointIsTriedAgainUntilItRecovers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -116,7 +116,7 @@ func TestAFailingEndpointIsTriedAgainUntilItRecovers(t *testing.T) {
 	require.Equal(t, []string{"failed", "throttled", "delivered"}, b.outcomes(b.deliveries(id)[0].ID))
 }
 
-func TestASecondStopWaitsForTheFirst(t *testing.T) {
+func TestStop_ASecondOneWaitsForTheFirst(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	entered, release := make(chan struct{}), make(chan struct{})

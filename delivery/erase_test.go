@@ -34,7 +34,7 @@ func (b *bundle) erase() outbox.Erased {
 	return b.eraseResource(ada)
 }
 
-func TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent(t *testing.T) {
+func TestErase_LeavesOnlyTheRecordThatTheResourceWasSent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	about := func(personal deliverytest.Answer) *deliverytest.Receiver {
@@ -102,7 +102,7 @@ func TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent(t *testing.T) {
 	require.NotEmpty(t, in.Data)
 }
 
-func TestWhatIsPendingOfAResourceThatIsErasedIsCancelled(t *testing.T) {
+func TestErase_WhatIsPendingOfTheResourceIsCancelled(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	bad := b.always(deliverytest.Answer{Status: 500})
@@ -146,7 +146,7 @@ func TestWhatIsPendingOfAResourceThatIsErasedIsCancelled(t *testing.T) {
 	}
 }
 
-func TestAnErasureBelongsToTheCallersTransaction(t *testing.T) {
+func TestErase_BelongsToTheCallersTransaction(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -200,7 +200,7 @@ func TestAnErasureBelongsToTheCallersTransaction(t *testing.T) {
 }
 
 // What an engine holds in its memory when a resource is erased is not written.
-func TestAnEngineBringsNothingBackThatWasErased(t *testing.T) {
+func TestErase_AnEngineBringsNothingBack(t *testing.T) {
 	t.Parallel()
 
 	t.Run("an expansion under way", func(t *testing.T) {
@@ -269,7 +269,7 @@ func TestAnEngineBringsNothingBackThatWasErased(t *testing.T) {
 
 // An application's transaction has erased and is not yet committed: others go on,
 // and what was to be erased goes on where it is rolled back.
-func TestWhileAnErasureIsOpenNoOtherEventWaits(t *testing.T) {
+func TestErase_WhileOneIsOpenNoOtherEventWaits(t *testing.T) {
 	t.Parallel()
 	for _, ends := range []string{"commit", "rollback"} {
 		t.Run(ends, func(t *testing.T) {

@@ -29,7 +29,7 @@ func (b *bundle) eventTypes(types ...outbox.EventType) *outbox.EventTypes {
 	return store
 }
 
-func TestATypeIsRegisteredWithWhatIsKeptOfItsPayloads(t *testing.T) {
+func TestPayloads_ATypeIsRegisteredWithWhatIsKeptOfThem(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
@@ -73,7 +73,7 @@ func TestATypeIsRegisteredWithWhatIsKeptOfItsPayloads(t *testing.T) {
 	}
 }
 
-func TestPayloadsAreKeptWholeForTheAgeThatIsSaid(t *testing.T) {
+func TestPayloads_AreKeptWholeForTheAgeThatIsSaid(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
@@ -125,7 +125,7 @@ func TestPayloadsAreKeptWholeForTheAgeThatIsSaid(t *testing.T) {
 	}
 }
 
-func TestTheSchemaVersionOfAnIntentIsShownToExternalizersAndInTheHistory(t *testing.T) {
+func TestExternalizer_SeesTheSchemaVersionThatTheHistoryShows(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
@@ -165,7 +165,7 @@ func TestTheSchemaVersionOfAnIntentIsShownToExternalizersAndInTheHistory(t *test
 	}
 }
 
-func TestWhatWasEnqueuedBeforeItsTypeWasArchivedIsDelivered(t *testing.T) {
+func TestEngine_DeliversWhatWasEnqueuedBeforeItsTypeWasArchived(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -203,7 +203,7 @@ func TestWhatWasEnqueuedBeforeItsTypeWasArchivedIsDelivered(t *testing.T) {
 	require.Len(t, receiver.Requests(), 5, "500, two deliveries, and each once more")
 }
 
-func TestWhatCannotBeReducedYetKeepsNothingElseWaiting(t *testing.T) {
+func TestPayloads_WhatCannotBeReducedYetKeepsNothingElseWaiting(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.exec(`WITH i AS (
@@ -217,7 +217,7 @@ func TestWhatCannotBeReducedYetKeepsNothingElseWaiting(t *testing.T) {
 	require.Zero(t, b.prune(engine))
 }
 
-func TestWhatIsErasedIsNotReducedLater(t *testing.T) {
+func TestPayloads_WhatIsErasedIsNotReducedLater(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)

@@ -28,7 +28,7 @@ func explained(x *delivery.Explanation) map[string]delivery.Explained {
 	return out
 }
 
-func TestEverySubscriptionThatWasConsideredIsExplained(t *testing.T) {
+func TestExplain_TellsOfEverySubscriptionThatWasConsidered(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	ok, broken := b.receiver(nil), b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
@@ -136,7 +136,7 @@ func TestEverySubscriptionThatWasConsideredIsExplained(t *testing.T) {
 	require.Contains(t, string(text), `"outcome":"not_matched"`)
 }
 
-func TestAnExplanationSaysHowFarAnExpansionCame(t *testing.T) {
+func TestExplain_SaysHowFarAnExpansionCame(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	sub := b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Channels = []string{"ops"} })
@@ -164,7 +164,7 @@ func TestAnExplanationSaysHowFarAnExpansionCame(t *testing.T) {
 	require.Contains(t, judged(id).Why, "matches as it is since")
 }
 
-func TestAnExplanationIsBounded(t *testing.T) {
+func TestExplain_IsBounded(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -193,7 +193,7 @@ func TestAnExplanationIsBounded(t *testing.T) {
 	require.Len(t, x.Subscriptions, 1000)
 }
 
-func TestWhatWasRecordedIsExplainedThoughTheTreeFails(t *testing.T) {
+func TestExplain_TellsWhatWasRecordedThoughTheTreeFails(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -221,7 +221,7 @@ func TestWhatWasRecordedIsExplainedThoughTheTreeFails(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-func TestAnExplanationCountsEveryRound(t *testing.T) {
+func TestExplain_CountsEveryRound(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)

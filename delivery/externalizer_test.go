@@ -26,7 +26,7 @@ func (*pointerExternalizer) Externalize(context.Context, dialect.Event) ([]byte,
 	return nil, ErrGone
 }
 
-func TestExternalizers(t *testing.T) {
+func TestExternalizers_HaveOneForEachCombination(t *testing.T) {
 	t.Parallel()
 
 	type entry struct{ dialect, kind, pattern string }
@@ -140,7 +140,7 @@ func TestExternalizers(t *testing.T) {
 
 // What is found does not depend on the order of registration, it matches, and
 // nothing that matches as well is more specific by the documented rule.
-func TestExternalizersFindTheMostSpecificOfAny(t *testing.T) {
+func TestExternalizers_FindTheMostSpecificOfAny(t *testing.T) {
 	t.Parallel()
 	dialects, kinds := []string{"", "a", "b"}, []string{"", "k", "l"}
 	patterns := []string{

@@ -39,7 +39,7 @@ func (b *bundle) wait(r *deliverytest.Receiver, n int) {
 	require.NoError(b.t, err)
 }
 
-func TestStopWaitsForRequestsUnderWay(t *testing.T) {
+func TestStop_WaitsForRequestsUnderWay(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, release := b.hangingFirst(deliverytest.Answer{})
@@ -61,7 +61,7 @@ func TestStopWaitsForRequestsUnderWay(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.engine`))
 }
 
-func TestAStopThatInterruptsARequestSaysSoAndAnotherEngineGoesOn(t *testing.T) {
+func TestStop_OneThatInterruptsARequestSaysSoAndAnotherEngineGoesOn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -85,7 +85,7 @@ func TestAStopThatInterruptsARequestSaysSoAndAnotherEngineGoesOn(t *testing.T) {
 
 // One request is under way and hangs, the others wait for their turn: they had
 // no attempt, and the same River job takes them up again.
-func TestWhatAStopFindsNotYetSentHasHadNoAttempt(t *testing.T) {
+func TestStop_WhatItFindsNotYetSentHasHadNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	hangs := b.receiver(&deliverytest.ReceiverConfig{Answer: func(req deliverytest.Request) deliverytest.Answer {
@@ -112,7 +112,7 @@ func TestWhatAStopFindsNotYetSentHasHadNoAttempt(t *testing.T) {
 		"only what was interrupted needed a job of its own")
 }
 
-func TestAnEngineStopsWithTheContextOfItsStart(t *testing.T) {
+func TestStart_AnEngineStopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -149,7 +149,7 @@ func (b *bundle) vanish(r *deliverytest.Receiver, n int) {
 	require.Error(b.t, <-ended)
 }
 
-func TestTheThirdInterruptionInARowCountsAsAFailure(t *testing.T) {
+func TestAttempt_TheThirdInterruptionInARowCountsAsAFailure(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	hang := deliverytest.Answer{Hang: true}
@@ -176,7 +176,7 @@ func TestTheThirdInterruptionInARowCountsAsAFailure(t *testing.T) {
 }
 
 // A run that ended before its expansion was committed has sent nothing.
-func TestARunThatEndedBeforeItsExpansionIsNoInterruptedAttempt(t *testing.T) {
+func TestAttempt_ARunThatEndedBeforeItsExpansionIsNoInterruptedOne(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -191,7 +191,7 @@ func TestARunThatEndedBeforeItsExpansionIsNoInterruptedAttempt(t *testing.T) {
 
 // The engine is believed dead, another takes its delivery over, and then it
 // comes back with an answer.
-func TestAZombiesAnswerIsKeptAndChangesNothing(t *testing.T) {
+func TestRecord_KeepsAZombiesAnswer(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, release := b.hangingFirst(deliverytest.Answer{Status: 500})
@@ -226,7 +226,7 @@ func TestAZombiesAnswerIsKeptAndChangesNothing(t *testing.T) {
 
 // A chunk's job is deleted before it runs, and each job is run once more when
 // all is done.
-func TestALargeFanOutReachesEachSubscriptionOnceWhateverBecomesOfItsJobs(t *testing.T) {
+func TestFanOut_ReachesEachOnceWhateverBecomesOfItsJobs(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var deleted sync.Once
@@ -259,7 +259,7 @@ func TestALargeFanOutReachesEachSubscriptionOnceWhateverBecomesOfItsJobs(t *test
 	require.Equal(t, len(subs), b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`))
 }
 
-func TestAnApplicationThatHoldsASubscriptionDelaysNothing(t *testing.T) {
+func TestRecord_AnApplicationThatHoldsASubscriptionDelaysNothing(t *testing.T) {
 	t.Parallel()
 	for name, statement := range map[string]string{
 		"locked":  `SELECT 1 FROM riverhook.subscription WHERE id = $1 FOR UPDATE`,
@@ -290,7 +290,7 @@ func TestAnApplicationThatHoldsASubscriptionDelaysNothing(t *testing.T) {
 	}
 }
 
-func TestDeactivationWaitsForAnApplicationThatHoldsTheSubscription(t *testing.T) {
+func TestDeactivate_WaitsForAnApplicationThatHoldsTheSubscription(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	goner, other := b.receiver(nil), b.receiver(nil)
@@ -324,7 +324,7 @@ func TestDeactivationWaitsForAnApplicationThatHoldsTheSubscription(t *testing.T)
 }
 
 // What fails for good must end in sight, not in River's list of errors.
-func TestAnIntentThatCannotBeExpandedFailsVisibly(t *testing.T) {
+func TestExpand_AnIntentThatCannotBeExpandedFailsVisibly(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -351,7 +351,7 @@ func TestAnIntentThatCannotBeExpandedFailsVisibly(t *testing.T) {
 
 // A job that cannot read or write the database waits; that is not held against
 // the intent, however long it takes.
-func TestAJobWaitsWhileTheDatabaseCannotBeUsed(t *testing.T) {
+func TestDatabase_AJobWaitsWhileItCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -371,7 +371,7 @@ func TestAJobWaitsWhileTheDatabaseCannotBeUsed(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT attempt FROM riverhook.river_job`))
 }
 
-func TestAnErrorOfTheTreeIsTriedAgainByRiver(t *testing.T) {
+func TestExpand_AnErrorOfTheTreeIsTriedAgainByRiver(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

@@ -18,7 +18,7 @@ import (
 
 // While one engine asks who may see the resource, another that believes it dead
 // expands the same intent.
-func TestAnExpansionThatWasOvertakenWritesNothing(t *testing.T) {
+func TestExpand_AnExpansionThatWasOvertakenWritesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.cfg.Limits.ChunkSize = 1
@@ -45,7 +45,7 @@ func TestAnExpansionThatWasOvertakenWritesNothing(t *testing.T) {
 }
 
 // The other engine has done one chunk and is at the next one.
-func TestAnExpansionThatWasOvertakenByAChunkWritesNothing(t *testing.T) {
+func TestExpand_AnExpansionThatWasOvertakenByAChunkWritesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.cfg.Limits.ChunkSize = 1
@@ -88,7 +88,7 @@ func TestAnExpansionThatWasOvertakenByAChunkWritesNothing(t *testing.T) {
 	require.Equal(t, 2, b.count(`SELECT count(*) FROM riverhook.river_job WHERE kind = 'riverhook_chunk'`))
 }
 
-func TestTheExpansionOfAnIntentThatWasCancelledWritesNothing(t *testing.T) {
+func TestExpand_AnIntentThatWasCancelledWritesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, _ := b.subscribeAs("ada")
@@ -120,7 +120,7 @@ func (b *bundle) patientlyGuardedBy(f func()) *delivery.Engine {
 }
 
 // Somebody has made a copy of the job of a retry.
-func TestAJobThatDoesNotCarryItsDeliverySendsNothing(t *testing.T) {
+func TestSend_AJobThatDoesNotCarryItsDeliverySendsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Status: 500})
@@ -140,7 +140,7 @@ func TestAJobThatDoesNotCarryItsDeliverySendsNothing(t *testing.T) {
 
 // Of the five deliveries of an endpoint the first two are under way while the
 // others are held and released.
-func TestWhatIsUnderWayIsNotReleasedWithWhatIsHeld(t *testing.T) {
+func TestRelease_LeavesWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.start(b.engine(nil))
@@ -169,7 +169,7 @@ func TestWhatIsUnderWayIsNotReleasedWithWhatIsHeld(t *testing.T) {
 	require.Len(t, r.Requests(), 5)
 }
 
-func TestAnApplicationThatHoldsADeliveryDelaysNoOther(t *testing.T) {
+func TestRecord_AnApplicationThatHoldsADeliveryDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -193,7 +193,7 @@ func TestAnApplicationThatHoldsADeliveryDelaysNoOther(t *testing.T) {
 
 // Three deliveries are locked by the application while their answers come in:
 // more than there are batches under way at once.
-func TestARecordThatMeetsARowOfTheApplicationDelaysNoOther(t *testing.T) {
+func TestRecord_OneThatMeetsARowOfTheApplicationDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.start(b.engine(nil))
@@ -236,7 +236,7 @@ func TestARecordThatMeetsARowOfTheApplicationDelaysNoOther(t *testing.T) {
 
 // An engine that died and a delivery that is lost say when the second engine has
 // looked at the first one's.
-func TestWhatALivingEngineHasUnderWayIsLeftToIt(t *testing.T) {
+func TestReconcile_LeavesALivingEngineWhatItHasUnderWay(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	living := b.start(b.engine(func(cfg *delivery.Config) { cfg.ID = "living" }))

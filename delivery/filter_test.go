@@ -25,7 +25,7 @@ func (b *bundle) filtered(expr string) subscription.Subscription {
 	return b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Filter, s.Owner = expr, uuid.NewString() })
 }
 
-func TestAFilterDecidesWhoHearsAndNobodyIsAskedAboutTheOthers(t *testing.T) {
+func TestFilter_DecidesWhoHearsAndNobodyIsAskedAboutTheOthers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	passes := b.filtered(`type == "user.created" && site == "/noaa/nws/oun" && resource.kind == "user" && resource.id == "ada" &&
@@ -65,7 +65,7 @@ func TestAFilterDecidesWhoHearsAndNobodyIsAskedAboutTheOthers(t *testing.T) {
 	require.Contains(t, x.String(), "filtered: the filter is false of it")
 }
 
-func TestAFilterThatFailedIsRunAgainWithWhatItIsThen(t *testing.T) {
+func TestFilter_OneThatFailedIsRunAgainWithWhatItIsThen(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	sub := b.filtered(`data.total > 100`)
@@ -87,7 +87,7 @@ func TestAFilterThatFailedIsRunAgainWithWhatItIsThen(t *testing.T) {
 	require.Equal(t, 1, b.prune(engine).Reduced)
 }
 
-func TestAFilterThatDoesNotCompileHereHarmsNobodyElse(t *testing.T) {
+func TestFilter_OneThatDoesNotCompileHereHarmsNobodyElse(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	other, sub := b.filtered(""), b.filtered("true")
@@ -102,7 +102,7 @@ func TestAFilterThatDoesNotCompileHereHarmsNobodyElse(t *testing.T) {
 	require.Contains(t, decision[1], "the filter does not compile: line 1, column 10: Syntax error")
 }
 
-func TestAFilterThatCostsTooMuchFailsAlone(t *testing.T) {
+func TestFilter_OneThatCostsTooMuchFailsAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	sub, other := b.filtered(`data.list.all(a, data.list.all(b, a == b))`), b.filtered(`data.list.size() == 1000`)
@@ -114,7 +114,7 @@ func TestAFilterThatCostsTooMuchFailsAlone(t *testing.T) {
 	require.Equal(t, [2]string{"filter_error", "the filter failed: cost more than 20000"}, b.decisions(id)[sub.ID])
 }
 
-func TestFiltersOfAnEngineHaveItsLimits(t *testing.T) {
+func TestFilter_HasTheLimitsOfItsEngine(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	_, err := delivery.New(b.pool, &delivery.Config{Sealer: sealer(), Filters: filter.Opts{MaxCost: -1}})
@@ -142,7 +142,7 @@ func TestFiltersOfAnEngineHaveItsLimits(t *testing.T) {
 	require.Equal(t, [2]string{"filter_error", "the filter failed: cost more than 10"}, b.decisions(id)[sub.ID])
 }
 
-func TestAFilterSeesTheDataOfTheIntentWhateverIsSent(t *testing.T) {
+func TestFilter_SeesTheDataOfTheIntentWhateverIsSent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	before, after := b.filtered(`data.name == "Ada"`), b.filtered(`data.name == "Bob"`)
@@ -157,7 +157,7 @@ func TestAFilterSeesTheDataOfTheIntentWhateverIsSent(t *testing.T) {
 	require.Equal(t, "filtered", b.decisions(id)[after.ID][0])
 }
 
-func TestAGateIsAskedWhatItsFilterIsTrueOf(t *testing.T) {
+func TestFilter_AGateIsAskedWhatItsOwnIsTrueOf(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	gate := func(expr string, change func(s *subscription.Spec)) {
@@ -185,7 +185,7 @@ func TestAGateIsAskedWhatItsFilterIsTrueOf(t *testing.T) {
 	require.Len(t, answer.Gates, 4)
 }
 
-func TestADeactivatedSubscriptionsFilterIsNotAsked(t *testing.T) {
+func TestFilter_ThatOfADeactivatedSubscriptionIsNotAsked(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	sub := b.filtered(`data.total > 100`)
@@ -303,7 +303,7 @@ func (b *bundle) enqueueOrder(eventType, channel string, total any) string {
 	})
 }
 
-func TestTypesUmbrellasChannelsAndFiltersFollowTheirTruthTable(t *testing.T) {
+func TestExpand_TypesUmbrellasChannelsAndFiltersFollowTheirTruthTable(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.registerUmbrellas()
@@ -342,7 +342,7 @@ func TestTypesUmbrellasChannelsAndFiltersFollowTheirTruthTable(t *testing.T) {
 	}
 }
 
-func TestWhoHearsOfWhatIsWhatTheModelSays(t *testing.T) {
+func TestExpand_WhoHearsOfWhatIsWhatTheModelSays(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.registerUmbrellas()
@@ -374,7 +374,7 @@ func TestWhoHearsOfWhatIsWhatTheModelSays(t *testing.T) {
 	})
 }
 
-func TestAHostileFilterIsKeptOrRefusedAndStopsNothing(t *testing.T) {
+func TestFilter_AHostileOneIsKeptOrRefusedAndStopsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	quiet := b.filtered("")

@@ -17,7 +17,7 @@ import (
 
 // The engine ends between the commit of its expansion and its request, and then
 // something happens to its job.
-func TestAFirstAttemptWhoseRiverJobIs(t *testing.T) {
+func TestReconcile_AFirstAttemptWhoseRiverJobIs(t *testing.T) {
 	t.Parallel()
 	for name, tampering := range tamperings {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestAFirstAttemptWhoseRiverJobIs(t *testing.T) {
 	}
 }
 
-func TestAnIntentIsWatchedUntilItsFirstAttemptsAreRecorded(t *testing.T) {
+func TestReconcile_AnIntentIsWatchedUntilItsFirstAttemptsAreRecorded(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, release := b.hangingFirst(deliverytest.Answer{})
@@ -76,7 +76,7 @@ func TestAnIntentIsWatchedUntilItsFirstAttemptsAreRecorded(t *testing.T) {
 }
 
 // An update that changes no column of an index is made in place.
-func TestADeliveryThatSucceedsAtOnceChangesNoIndex(t *testing.T) {
+func TestRecord_ADeliveryThatSucceedsAtOnceChangesNoIndex(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	row := func(ctx context.Context) map[string]any {

@@ -10,7 +10,7 @@ import (
 )
 
 // The listings of the history match a pattern by a regular expression of Postgres.
-func FuzzAPatternInAListingMeansWhatItMeansInASubscription(f *testing.F) {
+func FuzzHistory_APatternMeansWhatItMeansInASubscription(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"**", "a.b"},
 		{"user.*", "user.created"},

@@ -16,7 +16,7 @@ func (b *bundle) fetchedEarlier(interval string) {
 		WHERE state = 'running'`, interval))
 }
 
-func TestAJobThatAnEngineWorksOnStaysItsOwnHoweverLongItTakes(t *testing.T) {
+func TestHeartbeat_AJobStaysItsEnginesOwnHoweverLongItTakes(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, release := b.hangingFirst(deliverytest.Answer{})
@@ -62,7 +62,7 @@ func TestRunDue_OthersLeaveItItsJobs(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.engine`), "that of the other alone")
 }
 
-func TestAJobThatRunsForLongerThanAJobCanIsTakenUp(t *testing.T) {
+func TestHeartbeat_AJobThatRunsForLongerThanAJobCanIsTakenUp(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

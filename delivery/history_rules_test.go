@@ -26,7 +26,7 @@ func hexOf(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func TestNamedHeadersAreNotWrittenToTheHistory(t *testing.T) {
+func TestHistoryRules_NamedHeadersAreNotWritten(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Header: http.Header{
@@ -58,7 +58,7 @@ func TestNamedHeadersAreNotWrittenToTheHistory(t *testing.T) {
 	require.NotEmpty(t, r.Requests()[0].ID())
 }
 
-func TestOfAnAnswerWhatTheRulesSayIsKept(t *testing.T) {
+func TestHistoryRules_OfAnAnswerWhatTheySayIsKept(t *testing.T) {
 	t.Parallel()
 	const secret = "the answer"
 	types := []delivery.TypeRule{
@@ -108,7 +108,7 @@ func TestOfAnAnswerWhatTheRulesSayIsKept(t *testing.T) {
 	}
 }
 
-func TestPayloadsAreReducedWhenAllHasEnded(t *testing.T) {
+func TestPayloads_AreReducedWhenAllHasEnded(t *testing.T) {
 	t.Parallel()
 	for keep, gone := range map[delivery.Keep]delivery.PayloadState{
 		delivery.KeepHash:    delivery.PayloadHashed,
@@ -181,7 +181,7 @@ func TestPayloadsAreReducedWhenAllHasEnded(t *testing.T) {
 	}
 }
 
-func TestPayloadsFollowTheRuleOfTheirType(t *testing.T) {
+func TestPayloads_FollowTheRuleOfTheirType(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
@@ -209,7 +209,7 @@ func TestPayloadsFollowTheRuleOfTheirType(t *testing.T) {
 	}
 }
 
-func TestWhatCanBeRunAgainKeepsItsPayload(t *testing.T) {
+func TestPayloads_OfWhatCanBeRunAgainAreKept(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
@@ -233,7 +233,7 @@ func TestWhatCanBeRunAgainKeepsItsPayload(t *testing.T) {
 
 // A redelivery that is under way when the payload is about to go, and one that
 // comes while it goes.
-func TestARedeliveryKeepsThePayloadOrIsRefused(t *testing.T) {
+func TestRedeliver_KeepsThePayloadOrIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -259,7 +259,7 @@ func TestARedeliveryKeepsThePayloadOrIsRefused(t *testing.T) {
 
 // No statement of ours leaves a pending delivery without its message. Where
 // somebody's own statement does, nothing empty is sent.
-func TestADeliveryWhoseMessageIsGoneSendsNothing(t *testing.T) {
+func TestPayloads_ADeliveryWhoseMessageIsGoneSendsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -277,7 +277,7 @@ func TestADeliveryWhoseMessageIsGoneSendsNothing(t *testing.T) {
 	require.Equal(t, "its message is not there any more", b.deliveries(id)[0].Reason)
 }
 
-func TestHistoryRulesThatAreRefusedNameTheirField(t *testing.T) {
+func TestHistoryRules_ThatAreRefusedNameTheirField(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	for field, rules := range map[string]delivery.HistoryRules{

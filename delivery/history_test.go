@@ -29,7 +29,7 @@ func (b *bundle) reader() *delivery.History {
 	return h
 }
 
-func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
+func TestHistory_ListsDeliveriesByWhatIsAsked(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	ok, broken := b.receiver(nil), b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
@@ -140,7 +140,7 @@ func TestDeliveriesAreListedByWhatIsAsked(t *testing.T) {
 	require.Equal(t, created, *one)
 }
 
-func TestPagesHaveNoGapAndRepeatNothing(t *testing.T) {
+func TestHistory_PagesHaveNoGapAndRepeatNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -200,7 +200,7 @@ func TestPagesHaveNoGapAndRepeatNothing(t *testing.T) {
 	}
 }
 
-func TestAFilterThatIsRefusedNamesItsField(t *testing.T) {
+func TestHistory_AFilterThatIsRefusedNamesItsField(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	h := b.reader()
@@ -237,7 +237,7 @@ func TestAFilterThatIsRefusedNamesItsField(t *testing.T) {
 	require.ErrorContains(t, err, "Schema: ")
 }
 
-func TestAttemptsAndMessagesAreKeptByteForByte(t *testing.T) {
+func TestHistory_KeepsAttemptsAndMessagesByteForByte(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -283,7 +283,7 @@ func TestAttemptsAndMessagesAreKeptByteForByte(t *testing.T) {
 	require.Equal(t, "application/json", msg.ContentType)
 }
 
-func TestAnIntentIsShownWithWhatBecameOfIt(t *testing.T) {
+func TestHistory_ShowsAnIntentWithWhatBecameOfIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	h := b.reader()
@@ -340,7 +340,7 @@ func TestAnIntentIsShownWithWhatBecameOfIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThereIsNotFound(t *testing.T) {
+func TestHistory_WhatIsNotThereIsNotFound(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	h := b.reader()
@@ -361,7 +361,7 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	require.Empty(t, attempts)
 }
 
-func TestTheHistoryHoldsNoSecret(t *testing.T) {
+func TestHistory_HoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -395,7 +395,7 @@ func TestTheHistoryHoldsNoSecret(t *testing.T) {
 	}
 }
 
-func TestListingsAreFoundByIndex(t *testing.T) {
+func TestHistory_ListingsAreFoundByIndex(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	_, err := pool.Exec(t.Context(), `
@@ -433,7 +433,7 @@ func TestListingsAreFoundByIndex(t *testing.T) {
 	}
 }
 
-func TestEachListingIsPlannedForItsFilter(t *testing.T) {
+func TestHistory_EachListingIsPlannedForItsFilter(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	cfg, err := pgxpool.ParseConfig(b.pool.Config().ConnString())

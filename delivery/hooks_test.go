@@ -157,7 +157,7 @@ func TestHooks_AVetoOfAnEventLeavesAWarning(t *testing.T) {
 	require.Contains(t, x.String(), "the event has happened")
 }
 
-func TestGate_SaysThatAVetoGivesNoReason(t *testing.T) {
+func TestAsk_AGateSaysThatAVetoGivesNoReason(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	for _, body := range []string{`{}`, `{"reason": " \u202e "}`} {

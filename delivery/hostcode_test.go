@@ -91,7 +91,7 @@ func (b *bundle) invite(visit func(ctx context.Context, place string) error) fun
 
 // The pool has one connection, which host code needs as well: it would wait for
 // it in vain if the engine held it.
-func TestNoHostCodeRunsWhileTheEngineHoldsAConnection(t *testing.T) {
+func TestCallbacks_NoHostCodeRunsWhileTheEngineHoldsAConnection(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	alone := b.apartPool(func(cfg *pgxpool.Config) { cfg.MaxConns = 1 })
@@ -140,13 +140,13 @@ func TestNoHostCodeRunsWhileTheEngineHoldsAConnection(t *testing.T) {
 	}
 }
 
-func TestHostCodeThatPanicsHarmsItsOwnCallAlone(t *testing.T) {
+func TestCallbacks_HostCodeThatPanicsHarmsItsOwnCallAlone(t *testing.T) {
 	t.Parallel()
 	testMisbehaviour(t, func() { panic("no manners") })
 }
 
 // It looks at no context and comes back when the test is over.
-func TestHostCodeThatDoesNotReturnHarmsItsOwnCallAlone(t *testing.T) {
+func TestCallbacks_HostCodeThatDoesNotReturnHarmsItsOwnCallAlone(t *testing.T) {
 	t.Parallel()
 	over := make(chan struct{})
 	t.Cleanup(func() { close(over) })
@@ -205,7 +205,7 @@ func (tooMany) CheckMany(_ context.Context, rs []access.Request) []error {
 	return make([]error, len(rs)+1)
 }
 
-func TestACheckManyOfTheWrongLengthIsAnErrorForAll(t *testing.T) {
+func TestCallbacks_ACheckManyOfTheWrongLengthIsAnErrorForAll(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	first, _ := b.subscribeAs("ada")
@@ -231,7 +231,7 @@ func TestACheckManyOfTheWrongLengthIsAnErrorForAll(t *testing.T) {
 	require.Len(t, second.Requests(), 1)
 }
 
-func TestAHookGetsADeadline(t *testing.T) {
+func TestHooks_EachGetsADeadline(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var logged log

@@ -16,7 +16,7 @@ import (
 // Of all hostile servers at once, several times each, an engine takes in what it
 // needs to judge an answer and no more: its heap grows to about 22 MiB. Those that
 // send without end send 64 MiB each time.
-func TestHostileServersTakeABoundedPartOfTheMemory(t *testing.T) {
+func TestSend_HostileServersTakeABoundedPartOfTheMemory(t *testing.T) {
 	t.Parallel()
 	const (
 		each  = 8

@@ -27,7 +27,7 @@ func (b *bundle) hostile(server deliverytest.HostileServer, eventType string) uu
 	return created.ID
 }
 
-func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
+func TestAttempt_AtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	// Those that keep an attempt have less time than those that must be judged in it.
@@ -76,7 +76,7 @@ func TestAnAttemptAtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 	}
 }
 
-func TestBesideHostileServersAGoodEndpointGetsItsDeliveries(t *testing.T) {
+func TestSend_BesideHostileServersAGoodEndpointGetsItsDeliveries(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.cfg.Timeouts.Request, b.cfg.Transport.RootCAs = time.Minute, deliverytest.HostileRootCAs()
@@ -101,7 +101,7 @@ func TestBesideHostileServersAGoodEndpointGetsItsDeliveries(t *testing.T) {
 }
 
 // A gate can be such a server: a question to it ends in time, and the others are asked.
-func TestHostileServersAreGatesThatDoNotAnswer(t *testing.T) {
+func TestAsk_HostileServersAreGatesThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.cfg.Timeouts.Request, b.cfg.Transport.RootCAs = time.Minute, deliverytest.HostileRootCAs()

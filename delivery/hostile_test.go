@@ -20,7 +20,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestHostileTextGoesTheWholeWayAsItWasWritten(t *testing.T) {
+func TestEngine_HostileTextGoesTheWholeWayAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -72,7 +72,7 @@ func kindOf(text string) string {
 	return text
 }
 
-func TestAFilterThatNoRowCanMatchNamesItsField(t *testing.T) {
+func TestHistory_AFilterThatNoRowCanMatchNamesItsField(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -123,7 +123,7 @@ func ownDialect(t *testing.T) dialect.Dialect {
 
 // The rows of this test could not be written through Subscriptions: even so, none
 // of what they hold gets onto the wire in place of what the dialect and HTTP set.
-func TestHeadersOfASubscriptionReplaceNothingOnTheWire(t *testing.T) {
+func TestSend_HeadersOfASubscriptionReplaceNothingOnTheWire(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	dialects, err := dialect.NewRegistry(dialect.Standard(), ownDialect(t))
@@ -191,7 +191,7 @@ func oneHeader(t *testing.T, r *deliverytest.Receiver) http.Header {
 	return got[0].Header.Clone()
 }
 
-func TestAHeaderThatInjectsALineIsNotSent(t *testing.T) {
+func TestSend_AHeaderThatInjectsALineIsNotSent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -217,7 +217,7 @@ func TestAHeaderThatInjectsALineIsNotSent(t *testing.T) {
 }
 
 // By the policy of a deployment that has configured nothing.
-func TestASubscriptionsHostIsJudgedInASCII(t *testing.T) {
+func TestEgress_ASubscriptionsHostIsJudgedInASCII(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	policy, err := egress.New(nil)

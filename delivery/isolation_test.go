@@ -31,7 +31,7 @@ func only(pattern string) func(spec *subscription.Spec) {
 	return func(spec *subscription.Spec) { spec.Events = []string{pattern} }
 }
 
-func TestAnEndpointThatHangsTakesNoMoreThanItsSlots(t *testing.T) {
+func TestSlots_AnEndpointThatHangsTakesNoMoreThanItsOwn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	hanging := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
@@ -61,7 +61,7 @@ func TestAnEndpointThatHangsTakesNoMoreThanItsSlots(t *testing.T) {
 	require.ErrorIs(t, engine.Stop(t.Context()), context.DeadlineExceeded, "the three were interrupted")
 }
 
-func TestHeldDeliveriesGoOnInOrderAsSlotsAreFreed(t *testing.T) {
+func TestRelease_HeldDeliveriesGoOnInOrderAsSlotsAreFreed(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	slow := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
@@ -80,7 +80,7 @@ func TestHeldDeliveriesGoOnInOrderAsSlotsAreFreed(t *testing.T) {
 	require.Equal(t, 20, b.count(`SELECT count(*) FROM riverhook.attempt`))
 }
 
-func TestACircuitOpensHoldsAndIsProbed(t *testing.T) {
+func TestCircuit_OpensHoldsAndIsProbed(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -130,7 +130,7 @@ func (b *bundle) endPause() {
 	require.NoError(b.t, err)
 }
 
-func TestNothingIsSentBeforeRetryAfter(t *testing.T) {
+func TestCircuit_NothingIsSentBeforeRetryAfter(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -150,7 +150,7 @@ func TestNothingIsSentBeforeRetryAfter(t *testing.T) {
 }
 
 // The second event opens the circuit while the first one waits for its retry.
-func TestARetryIsHeldWhileTheCircuitOfItsEndpointIsOpen(t *testing.T) {
+func TestCircuit_ARetryIsHeldWhileItIsOpen(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -171,7 +171,7 @@ func TestARetryIsHeldWhileTheCircuitOfItsEndpointIsOpen(t *testing.T) {
 	require.Equal(t, []string{"failed"}, b.history(first))
 }
 
-func TestAPausedSubscriptionHoldsManyAndResumesThemInOrder(t *testing.T) {
+func TestRelease_ManyThatAPauseHeldGoOnInOrder(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := newBundle(t)

@@ -32,7 +32,7 @@ func (b *bundle) carriedBy(engineID string) []string {
 
 // One of two engines is killed now and then and another takes its place, River's
 // leader not spared.
-func TestKillsAtRandomMomentsLoseNothing(t *testing.T) {
+func TestCrash_KillsAtRandomMomentsLoseNothing(t *testing.T) {
 	t.Parallel()
 	const n, kills = 600, 6
 	seed := rand.Uint64()
@@ -97,7 +97,7 @@ func TestKillsAtRandomMomentsLoseNothing(t *testing.T) {
 
 // River's leader, which is what moves scheduled jobs, is killed. Its lease has
 // not ended when a retry comes due.
-func TestARetryGoesOnWithoutRiversLeader(t *testing.T) {
+func TestRiver_ARetryGoesOnWithoutItsLeader(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)

@@ -63,7 +63,7 @@ func (l *leakRun) logging(change func(cfg *delivery.Config)) *delivery.Engine {
 	})
 }
 
-func TestAFullRunShowsNoSecretAnywhere(t *testing.T) {
+func TestSecrets_AFullRunShowsNoneAnywhere(t *testing.T) {
 	t.Parallel()
 	l := &leakRun{bundle: newBundle(t)}
 	l.cfg.Sealer = keysetOf(leakKey)

@@ -121,7 +121,7 @@ var cannotLeak = map[string]string{
 	"dialect.StripeVerifier":     "its header is the name of one",
 }
 
-func TestNoTypeShowsASecretHoweverItIsPrinted(t *testing.T) {
+func TestSecrets_NoTypeShowsOneHoweverItIsPrinted(t *testing.T) {
 	t.Parallel()
 	for name, value := range holders(t) {
 		nested := struct {
@@ -150,7 +150,7 @@ func TestNoTypeShowsASecretHoweverItIsPrinted(t *testing.T) {
 }
 
 // What the test above does not know of cannot be tested by it.
-func TestEveryTypeThatCanHoldASecretIsKnown(t *testing.T) {
+func TestSecrets_EveryTypeThatCanHoldOneIsKnown(t *testing.T) {
 	t.Parallel()
 	known := holders(t)
 	found := map[string]bool{}
@@ -167,7 +167,7 @@ func TestEveryTypeThatCanHoldASecretIsKnown(t *testing.T) {
 			}
 		}
 	}
-	require.Empty(t, unknown, "they can hold a secret: TestNoTypeShowsASecretHoweverItIsPrinted must have one of each")
+	require.Empty(t, unknown, "they can hold a secret: TestSecrets_NoTypeShowsOneHoweverItIsPrinted must have one of each")
 	for full := range cannotLeak {
 		require.True(t, found[full], "%s needs no exception", full)
 	}

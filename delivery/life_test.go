@@ -64,7 +64,7 @@ func (b *bundle) health(engine *delivery.Engine, id uuid.UUID) delivery.Health {
 	return *h
 }
 
-func TestThe250thFailureInARowDeactivatesInWhateverTime(t *testing.T) {
+func TestDeactivate_AtThe250thFailureInARowInWhateverTime(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	subID := b.ruled(&subscription.DeactivationRules{Failures: 250, Exhausted: subscription.NoRule})
@@ -83,7 +83,7 @@ func TestThe250thFailureInARowDeactivatesInWhateverTime(t *testing.T) {
 	require.Equal(t, "250 attempts in a row have failed", b.health(engine, subID).Reason)
 }
 
-func TestASubscriptionsOwnRulesGoBeforeTheEngines(t *testing.T) {
+func TestDeactivate_ASubscriptionsOwnRulesGoBeforeTheEngines(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Deactivation.Failures = 2 })
@@ -111,7 +111,7 @@ func TestASubscriptionsOwnRulesGoBeforeTheEngines(t *testing.T) {
 	require.Equal(t, subscription.StateDeactivated, b.subscription(never).State, "it has the engine's rules again")
 }
 
-func TestAWarningComesOnceOnTheWayToEachRule(t *testing.T) {
+func TestDeactivate_AWarningComesOnceOnTheWayToEachRule(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		rules subscription.DeactivationRules
@@ -153,7 +153,7 @@ func TestAWarningComesOnceOnTheWayToEachRule(t *testing.T) {
 	}
 }
 
-func TestWithoutAWarningTheDeactivationComesAlone(t *testing.T) {
+func TestDeactivate_WithoutAWarningItComesAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.ruled(&subscription.DeactivationRules{Failures: 3, Warning: subscription.NoRule})
@@ -168,7 +168,7 @@ func TestWithoutAWarningTheDeactivationComesAlone(t *testing.T) {
 	require.Len(t, deactivated, 1)
 }
 
-func TestPausingEndsTheWindowOfFailures(t *testing.T) {
+func TestHealth_PausingEndsTheWindowOfFailures(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	subID := b.ruled(&subscription.DeactivationRules{
@@ -197,7 +197,7 @@ func TestPausingEndsTheWindowOfFailures(t *testing.T) {
 	require.WithinDuration(t, time.Now(), h.FailingSince, time.Minute)
 }
 
-func TestHealthSaysSinceWhenASubscriptionFails(t *testing.T) {
+func TestHealth_SaysSinceWhenASubscriptionFails(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Status: 500})
@@ -229,7 +229,7 @@ func TestHealthSaysSinceWhenASubscriptionFails(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 }
 
-func TestTwoEnginesDeactivateOnce(t *testing.T) {
+func TestDeactivate_TwoEnginesDoItOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var engines []*delivery.Engine
@@ -269,7 +269,7 @@ func TestTwoEnginesDeactivateOnce(t *testing.T) {
 	}
 }
 
-func TestADeliveryUnderWayAtADeactivationIsRecorded(t *testing.T) {
+func TestDeactivate_ADeliveryUnderWayMeanwhileIsRecorded(t *testing.T) {
 	t.Parallel()
 	for status, outcome := range map[int][2]string{204: {"delivered", "delivered"}, 500: {"failed", "cancelled"}} {
 		b := newBundle(t)
@@ -291,7 +291,7 @@ func TestADeliveryUnderWayAtADeactivationIsRecorded(t *testing.T) {
 	}
 }
 
-func TestWhatComesLateFromAPastEpochCountsNothing(t *testing.T) {
+func TestHealth_WhatComesLateFromAPastEpochCountsNothing(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{204, 500} {
 		b := newBundle(t)
@@ -314,7 +314,7 @@ func TestWhatComesLateFromAPastEpochCountsNothing(t *testing.T) {
 	}
 }
 
-func TestASuccessEndsAWindowThatBeganWhileItWasUnderWay(t *testing.T) {
+func TestHealth_ASuccessEndsAWindowThatBeganWhileItWasUnderWay(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, subID, answer := b.gated(deliverytest.Answer{Status: 400})
@@ -331,7 +331,7 @@ func TestASuccessEndsAWindowThatBeganWhileItWasUnderWay(t *testing.T) {
 	require.Zero(t, b.health(engine, subID).FailedAttempts, "they were not in a row")
 }
 
-func TestEachTroubledSubscriptionComesToItsTurn(t *testing.T) {
+func TestDeactivate_EachTroubledSubscriptionComesToItsTurn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	last := b.ruled(&subscription.DeactivationRules{Failures: 1})
@@ -354,7 +354,7 @@ func TestEachTroubledSubscriptionComesToItsTurn(t *testing.T) {
 		"and begins anew behind the last")
 }
 
-func TestWhatAPauseHeldBackIsDroppedByChoice(t *testing.T) {
+func TestActivate_WhatAPauseHeldBackIsDroppedByChoice(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -384,7 +384,7 @@ func TestWhatAPauseHeldBackIsDroppedByChoice(t *testing.T) {
 	require.Equal(t, "delivered", b.delivery(held, sub.ID).State)
 }
 
-func TestEventsOfADeactivationAreRecovered(t *testing.T) {
+func TestRecover_SendsTheEventsOfADeactivation(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

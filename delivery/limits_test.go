@@ -18,7 +18,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestAMessageThatIsTooLargeFailsVisiblyBeforeAnythingIsSent(t *testing.T) {
+func TestExpand_AMessageThatIsTooLargeFailsBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	const most = 1000
 	for name, c := range map[string]struct {
@@ -90,7 +90,7 @@ func (d longRequests) Request(msg dialect.Message, to dialect.Destination, at di
 	return req, err
 }
 
-func TestARequestThatIsTooLargeIsNotSent(t *testing.T) {
+func TestSend_ARequestThatIsTooLargeIsNotSent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.cfg.Dialects = b.dialects()
@@ -111,7 +111,7 @@ func TestARequestThatIsTooLargeIsNotSent(t *testing.T) {
 	require.ErrorContains(t, err, "Config.Limits.RequestBytes allows 2000")
 }
 
-func TestTheHistoryKeepsABoundedPartOfTheHeadersOfAnAnswer(t *testing.T) {
+func TestHistory_KeepsABoundedPartOfTheHeadersOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	headers := func(n, size int) http.Header {
 		h := http.Header{}
@@ -149,7 +149,7 @@ func TestTheHistoryKeepsABoundedPartOfTheHeadersOfAnAnswer(t *testing.T) {
 	}
 }
 
-func TestAnEnginesSubscriptionsHaveItsLimits(t *testing.T) {
+func TestConfig_AnEnginesSubscriptionsHaveItsLimits(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	spec := subscription.Spec{

@@ -17,7 +17,7 @@ import (
 // No endpoint answers, so that what the engine holds of a large fan-out is in its
 // memory all at once: about 55 MiB. With all the subscriptions in one chunk, or as a
 // whole with each delivery, it would be at least 130, with a body for each 600.
-func TestALargeFanOutIsExpandedInBoundedMemory(t *testing.T) {
+func TestFanOut_ALargeOneIsExpandedInBoundedMemory(t *testing.T) {
 	t.Parallel()
 	const (
 		subscriptions = 10_000

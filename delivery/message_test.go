@@ -56,7 +56,7 @@ func externalize(t *testing.T, name string, f delivery.ExternalizerFunc) *delive
 	return x
 }
 
-func TestABrokenExternalizerHoldsUpItsDialectAlone(t *testing.T) {
+func TestExternalizer_ABrokenOneHoldsUpItsDialectAlone(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
 	t.Cleanup(func() { close(hang) })
@@ -116,7 +116,7 @@ func TestABrokenExternalizerHoldsUpItsDialectAlone(t *testing.T) {
 	}
 }
 
-func TestAnExternalizerThatKeepsFailingEndsInAFailedDecision(t *testing.T) {
+func TestExternalizer_OneThatKeepsFailingEndsInAFailedDecision(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, subID := b.listen("standard")
@@ -143,7 +143,7 @@ func TestAnExternalizerThatKeepsFailingEndsInAFailedDecision(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.subscription_health`), "the endpoint is not to blame")
 }
 
-func TestAResourceThatIsGoneEndsInADecisionForThatDialect(t *testing.T) {
+func TestExternalizer_AResourceThatIsGoneEndsInADecisionForThatDialect(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.speak("bare")
@@ -167,7 +167,7 @@ func TestAResourceThatIsGoneEndsInADecisionForThatDialect(t *testing.T) {
 	require.EqualValues(t, 1, calls.Load(), "it is final")
 }
 
-func TestAnExternalizerSeesTheWholeEvent(t *testing.T) {
+func TestExternalizer_SeesTheWholeEvent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, _ := b.listen("standard")
@@ -210,7 +210,7 @@ func versions(calls *atomic.Int32) delivery.ExternalizerFunc {
 	}
 }
 
-func TestThreeSubscriptionsOfOneDialectShareOneMessageThatNeverChanges(t *testing.T) {
+func TestMessage_ThreeSubscriptionsOfOneDialectShareOneThatNeverChanges(t *testing.T) {
 	t.Parallel()
 	for _, chunk := range []int{1, 500} {
 		t.Run(fmt.Sprintf("in chunks of %d", chunk), func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestThreeSubscriptionsOfOneDialectShareOneMessageThatNeverChanges(t *testin
 
 // The second chunk and a decision of the first chunk that waited meet at one
 // dialect: the decision stores its message while the chunk's is being made.
-func TestAMessageThatWasStoredFirstIsTheOneThatIsSent(t *testing.T) {
+func TestMessage_TheOneThatWasStoredFirstIsSent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.speak("bare")
@@ -281,7 +281,7 @@ func TestAMessageThatWasStoredFirstIsTheOneThatIsSent(t *testing.T) {
 	require.Equal(t, `"v3"`, b.text(`SELECT convert_from(body, 'UTF8') FROM riverhook.message`))
 }
 
-func TestEachDialectHasAMessageOfItsOwn(t *testing.T) {
+func TestMessage_EachDialectHasOneOfItsOwn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.speak("bare", "other")
@@ -305,7 +305,7 @@ func TestEachDialectHasAMessageOfItsOwn(t *testing.T) {
 	require.Equal(t, 3, b.count(`SELECT count(*) FROM riverhook.message`))
 }
 
-func TestADialectThatThisProcessLacksWaitsForOneThatHasIt(t *testing.T) {
+func TestDialects_OneThatThisProcessLacksWaitsForAProcessThatHasIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.speak("bare")
@@ -329,7 +329,7 @@ func TestADialectThatThisProcessLacksWaitsForOneThatHasIt(t *testing.T) {
 	require.Equal(t, "delivered", b.delivery(id, subID).State)
 }
 
-func TestALaterAttemptWaitsForAProcessThatHasItsDialect(t *testing.T) {
+func TestDialects_ALaterAttemptWaitsForAProcessThatHasItsOwn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.speak("bare")
@@ -350,7 +350,7 @@ func TestALaterAttemptWaitsForAProcessThatHasItsDialect(t *testing.T) {
 	require.Equal(t, "delivered", b.delivery(id, subID).State)
 }
 
-func TestDataArrivesByteForByte(t *testing.T) {
+func TestMessage_DataArrivesByteForByte(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.speak("bare")
@@ -391,7 +391,7 @@ func (d *brokenDialect) Request(msg dialect.Message, to dialect.Destination, at 
 	return d.Dialect.Request(msg, to, at)
 }
 
-func TestADialectThatPanicsHarmsOnlyItsOwn(t *testing.T) {
+func TestDialects_OneThatPanicsHarmsOnlyItsOwn(t *testing.T) {
 	t.Parallel()
 	setup := func(t *testing.T, d *brokenDialect) (b *bundle, good, bad *deliverytest.Receiver, badID uuid.UUID) {
 		t.Helper()

@@ -17,7 +17,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestTheEngineWorksInEachQueryExecMode(t *testing.T) {
+func TestEngine_WorksInEachQueryExecMode(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
@@ -91,7 +91,7 @@ func TestEngine_SessionsInWhichABackslashEscapes(t *testing.T) {
 	require.Equal(t, []string{"failed", "delivered"}, b.history(id))
 }
 
-func TestTheEngineWorksWithoutListen(t *testing.T) {
+func TestEngine_WorksWithoutListen(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -104,7 +104,7 @@ func TestTheEngineWorksWithoutListen(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestTheEngineWorksInASchemaOfAnotherName(t *testing.T) {
+func TestEngine_WorksInASchemaOfAnotherName(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxPool(t.Context(), pgtest.EmptyDatabase(t))
 	require.NoError(t, err)

@@ -49,7 +49,7 @@ func (b *bundle) reserved() int {
 	return b.count(`SELECT count(*) FROM riverhook.intent WHERE type LIKE 'riverhook.%'`)
 }
 
-func TestOperatorsHearWhatBecomesOfSubscriptions(t *testing.T) {
+func TestOperations_OperatorsHearWhatBecomesOfSubscriptions(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	operator := b.receiver(nil)
@@ -115,7 +115,7 @@ func TestOperatorsHearWhatBecomesOfSubscriptions(t *testing.T) {
 	require.Equal(t, 2, (<-recovered).FailedAttempts)
 }
 
-func TestOwnersDoNotHearOfOperations(t *testing.T) {
+func TestOperations_OwnersDoNotHearOfThem(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	operator, owner := b.receiver(nil), b.receiver(nil)
@@ -147,7 +147,7 @@ func TestOwnersDoNotHearOfOperations(t *testing.T) {
 	t.Fatal("it is not explained")
 }
 
-func TestNothingIsWrittenWhereNoOperatorListens(t *testing.T) {
+func TestOperations_NothingIsWrittenWhereNoOperatorListens(t *testing.T) {
 	t.Parallel()
 	for name, listen := range map[string]func(b *bundle){
 		"nobody":   func(*bundle) {},
@@ -180,7 +180,7 @@ func TestNothingIsWrittenWhereNoOperatorListens(t *testing.T) {
 	}
 }
 
-func TestEachPatternOfAnOperatorIsHeard(t *testing.T) {
+func TestOperations_EachPatternOfAnOperatorIsHeard(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	for _, pattern := range []string{
@@ -200,7 +200,7 @@ func TestEachPatternOfAnOperatorIsHeard(t *testing.T) {
 	}
 }
 
-func TestADeadOperatorsEndpointMakesNoEndlessEvents(t *testing.T) {
+func TestOperations_ADeadOperatorsEndpointMakesNoEndlessEvents(t *testing.T) {
 	t.Parallel()
 	// It takes what says that it fails, and refuses what says that it has recovered.
 	contrary := func(req deliverytest.Request) deliverytest.Answer {
@@ -248,7 +248,7 @@ func TestADeadOperatorsEndpointMakesNoEndlessEvents(t *testing.T) {
 	}
 }
 
-func TestAnOperationIsWrittenWithItsChangeOrNeitherIs(t *testing.T) {
+func TestOperations_OneIsWrittenWithItsChangeOrNeitherIs(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	operator := b.receiver(nil)
@@ -273,7 +273,7 @@ func TestAnOperationIsWrittenWithItsChangeOrNeitherIs(t *testing.T) {
 	require.Contains(t, types, delivery.SubscriptionDeactivatedEventType)
 }
 
-func TestEachRoundThatIsExhaustedIsAnnounced(t *testing.T) {
+func TestOperations_EachRoundThatIsExhaustedIsAnnounced(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.operations(b.receiver(nil))
@@ -289,7 +289,7 @@ func TestEachRoundThatIsExhaustedIsAnnounced(t *testing.T) {
 	require.Equal(t, 2, b.reserved(), "each round has its end")
 }
 
-func TestTheLifeOfASubscriptionIsKeptInEachQueryExecMode(t *testing.T) {
+func TestHealth_OfASubscriptionIsKeptInEachQueryExecMode(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,

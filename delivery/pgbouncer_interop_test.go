@@ -99,7 +99,7 @@ func (p *pooled) leftBehind() []string {
 
 // One connection shows that nothing needs a second one while it holds the
 // first; two, in turns, that nothing needs the same one again.
-func TestWithPollOnlyEnginesWorkBehindPgBouncer(t *testing.T) {
+func TestPgBouncer_WithPollOnlyEnginesWorkBehindIt(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"exec", "simple_protocol", "cache_describe"} {
 		for _, size := range []int{1, 2} {
@@ -197,7 +197,7 @@ func (p *pooled) enqueueMany(n int) {
 
 // PgBouncer takes LISTEN for a statement like any other: it stays with the
 // connection on which it happened to run, whoever has that next.
-func TestWithoutPollOnlyAnEngineBehindPgBouncerDeliversByPolling(t *testing.T) {
+func TestPgBouncer_WithoutPollOnlyAnEngineBehindItDeliversByPolling(t *testing.T) {
 	t.Parallel()
 	p := newPooled(t, "exec", 1)
 	receiver := p.receiver(nil)
@@ -213,7 +213,7 @@ func TestWithoutPollOnlyAnEngineBehindPgBouncerDeliversByPolling(t *testing.T) {
 
 // The engine starts or not, by which of PgBouncer's connections its statements
 // meet; what goes wrong is said either way.
-func TestBehindPgBouncerThePgxDefaultOfPreparedStatementsFailsAndSaysSo(t *testing.T) {
+func TestPgBouncer_ThePgxDefaultOfPreparedStatementsFailsAndSaysSo(t *testing.T) {
 	t.Parallel()
 	p := newPooled(t, "cache_statement", 2)
 	lines := &logged{}

@@ -50,7 +50,7 @@ var withoutRights = map[string]string{
 	"UnwrittenReturns": "is there in tests only",
 }
 
-func TestEachMethodOfEngineAndHistoryIsThereForPrincipalsOrKeptFromThem(t *testing.T) {
+func TestPrincipal_HasEachMethodOfEngineAndHistoryOrIsKeptFromIt(t *testing.T) {
 	t.Parallel()
 	names := func(of reflect.Type) (names []string) {
 		for method := range of.Methods() {
@@ -85,7 +85,7 @@ func allow(verbs ...access.Verb) access.Authorizer {
 	})
 }
 
-func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
+func TestPrincipal_EachMethodOfItsEngineAsksForItsRight(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -194,7 +194,7 @@ func TestEachMethodOfAPrincipalsEngineAsksForItsRight(t *testing.T) {
 // ownersOnly lets everybody do everything with their own.
 var ownersOnly = &access.SiteManagers{}
 
-func TestAPrincipalSeesTheHistoryOfItsOwnPageByPage(t *testing.T) {
+func TestPrincipal_SeesTheHistoryOfItsOwnPageByPage(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -284,7 +284,7 @@ func TestPrincipalDeliveries_TellNothingOfOthers(t *testing.T) {
 	require.Len(t, page.Deliveries, 2)
 }
 
-func TestWhatIsForTheOperatorAloneIsNotForPrincipals(t *testing.T) {
+func TestPrincipal_WhatIsForTheOperatorAloneIsNotForIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	sub := b.point("http://hooks.example.com/", nil)
@@ -304,7 +304,7 @@ func TestWhatIsForTheOperatorAloneIsNotForPrincipals(t *testing.T) {
 	}
 }
 
-func TestTheHistoryHoldsNoConnectionWhileTheAuthorizerIsAsked(t *testing.T) {
+func TestPrincipal_HistoryHoldsNoConnectionWhileTheAuthorizerIsAsked(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)

@@ -211,7 +211,7 @@ func (c *child) kill(t *testing.T) {
 	require.Error(t, c.cmd.Wait())
 }
 
-func TestWhatAProcessCommittedBeforeItDiedIsDelivered(t *testing.T) {
+func TestCrash_WhatAProcessCommittedBeforeItDiedIsDelivered(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -228,7 +228,7 @@ func TestWhatAProcessCommittedBeforeItDiedIsDelivered(t *testing.T) {
 
 // The engine is killed while its request is in flight. Another takes over: the
 // interrupted attempt is in the history, and the delivery arrives once more.
-func TestWhatAKilledEngineHadInFlightGoesOnInAnother(t *testing.T) {
+func TestCrash_WhatAKilledEngineHadInFlightGoesOnInAnother(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -272,7 +272,7 @@ func TestWhatAKilledEngineHadInFlightGoesOnInAnother(t *testing.T) {
 // The engine is killed while its request is in flight, and started again under
 // the same name. It works at once; the jobs of its predecessor are handed on when
 // the heartbeat of that one is old, like those of any other.
-func TestAnEngineThatIsStartedAgainUnderItsNameGoesOnWithItsJobs(t *testing.T) {
+func TestStart_AgainUnderItsNameAnEngineGoesOnWithItsJobs(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -307,7 +307,7 @@ func TestAnEngineThatIsStartedAgainUnderItsNameGoesOnWithItsJobs(t *testing.T) {
 
 // The River job of a request under way is cancelled, but its engine is killed
 // before it hears of it.
-func TestACancellationOutlivesTheEngineThatItWasMeantFor(t *testing.T) {
+func TestCancel_OutlivesTheEngineThatItWasMeantFor(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.always(deliverytest.Answer{Hang: true})
@@ -338,7 +338,7 @@ func TestACancellationOutlivesTheEngineThatItWasMeantFor(t *testing.T) {
 
 // One request under way ends in time, one does not, and what comes meanwhile is
 // left for others.
-func TestAfterSIGTERMAnEngineDrainsWithinItsDeadline(t *testing.T) {
+func TestStop_AfterSIGTERMAnEngineDrainsWithinItsDeadline(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	slow, answer := b.hangingFirst(deliverytest.Answer{})
@@ -396,7 +396,7 @@ func TestAfterSIGTERMAnEngineDrainsWithinItsDeadline(t *testing.T) {
 	require.Len(t, fast.Requests(), b.count(`SELECT count(*) FROM riverhook.intent WHERE type = 'fast.event'`))
 }
 
-func TestTwoEnginesDeliverEachIntentOnce(t *testing.T) {
+func TestEngine_TwoDeliverEachIntentOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)

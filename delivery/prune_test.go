@@ -42,7 +42,7 @@ func (b *bundle) kept(subscription uuid.UUID) []string {
 	return ids
 }
 
-func TestTheNewestEndedDeliveriesOfASubscriptionAreKept(t *testing.T) {
+func TestPrune_TheNewestEndedDeliveriesOfASubscriptionAreKept(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -73,7 +73,7 @@ func TestTheNewestEndedDeliveriesOfASubscriptionAreKept(t *testing.T) {
 	require.Equal(t, []string{"pending", "new", "newest", "closed"}, b.kept(busy.ID))
 }
 
-func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
+func TestPrune_WhatEndedLongAgoGoesAndItsIDIsRemembered(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -130,7 +130,7 @@ func TestWhatEndedLongAgoIsPrunedAndItsIDRemembered(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.intent_state`))
 }
 
-func TestWhatIsPendingIsNeverPruned(t *testing.T) {
+func TestPrune_WhatIsPendingNeverGoes(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -162,7 +162,7 @@ func TestWhatIsPendingIsNeverPruned(t *testing.T) {
 	require.NotNil(t, in.Data)
 }
 
-func TestPruningGoesInStepsUntilNothingIsLeft(t *testing.T) {
+func TestPrune_GoesInStepsUntilNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -190,7 +190,7 @@ func TestPruningGoesInStepsUntilNothingIsLeft(t *testing.T) {
 	require.Equal(t, delivery.Pruned{Deliveries: 5, Intents: 5}, b.prune(b.engine(nil)))
 }
 
-func TestTheCountsOfPastEpochsArePruned(t *testing.T) {
+func TestPrune_TheCountsOfPastEpochsGo(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
@@ -210,7 +210,7 @@ func TestTheCountsOfPastEpochsArePruned(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.subscription_health WHERE subscription_id = $1`, current.ID))
 }
 
-func TestWhatAnotherProcessPrunesIsLeftToIt(t *testing.T) {
+func TestPrune_WhatAnotherProcessPrunesIsLeftToIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
@@ -227,7 +227,7 @@ func TestWhatAnotherProcessPrunesIsLeftToIt(t *testing.T) {
 	require.Equal(t, 1, b.prune(engine).Deliveries)
 }
 
-func TestAStartedEnginePrunes(t *testing.T) {
+func TestPrune_IsDoneByAStartedEngine(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)

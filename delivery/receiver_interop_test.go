@@ -33,7 +33,7 @@ const (
 
 // The other direction: what client libraries make, sign and send is accepted, and
 // refused when it is not what they signed.
-func TestAReceiverAcceptsWhatClientsOfOthersSend(t *testing.T) {
+func TestReceiver_AcceptsWhatClientsOfOthersSend(t *testing.T) {
 	t.Parallel()
 	secret, err := dialect.NewSecret(bytes.Repeat([]byte{7}, 32))
 	require.NoError(t, err)

@@ -21,7 +21,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestWhatWasMissedIsRecoveredOldestFirst(t *testing.T) {
+func TestRecover_SendsWhatWasMissedOldestFirst(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -63,7 +63,7 @@ func TestWhatWasMissedIsRecoveredOldestFirst(t *testing.T) {
 	require.Equal(t, 5, recovered(&delivery.RecoverOpts{States: []delivery.DeliveryState{delivery.DeliveryDelivered}}))
 }
 
-func TestARecoveryGoesInSteps(t *testing.T) {
+func TestRecover_GoesInSteps(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -84,7 +84,7 @@ func TestARecoveryGoesInSteps(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.river_job`))
 }
 
-func TestARecoveryThatIsRefusedNamesItsField(t *testing.T) {
+func TestRecover_OneThatIsRefusedNamesItsField(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -101,7 +101,7 @@ func TestARecoveryThatIsRefusedNamesItsField(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 }
 
-func TestAnExpansionThatFailedIsRunAgain(t *testing.T) {
+func TestRetryFailed_AnExpansionThatFailedIsRunAgain(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"failed", "cancelled"} {
 		t.Run(state, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestAnExpansionThatFailedIsRunAgain(t *testing.T) {
 	}
 }
 
-func TestDecisionsThatFailedAreMadeAgain(t *testing.T) {
+func TestRetryFailed_DecisionsThatFailedAreMadeAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -169,7 +169,7 @@ func TestDecisionsThatFailedAreMadeAgain(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrIntentNotFound)
 }
 
-func TestTheHistoryWorksInEachQueryExecMode(t *testing.T) {
+func TestHistory_WorksInEachQueryExecMode(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,

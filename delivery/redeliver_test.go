@@ -40,7 +40,7 @@ func (b *bundle) failing() *deliverytest.Receiver {
 	}})
 }
 
-func TestARedeliveryOpensARoundOfItsOwn(t *testing.T) {
+func TestRedeliver_OpensRound(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.failing()
@@ -78,7 +78,7 @@ func TestARedeliveryOpensARoundOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAManualAttemptThatWasInterruptedIsMadeAgainAsManual(t *testing.T) {
+func TestRedeliver_AnInterruptedAttemptIsMadeAgainAsManual(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
@@ -94,7 +94,7 @@ func TestAManualAttemptThatWasInterruptedIsMadeAgainAsManual(t *testing.T) {
 	require.Equal(t, []string{"1:1", "2:m1", "2:m1"}, b.numbers(d.ID))
 }
 
-func TestAManualAttemptThatAStopInterruptsIsMadeAgainAsManual(t *testing.T) {
+func TestRedeliver_AnAttemptThatAStopInterruptsIsMadeAgainAsManual(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -116,7 +116,7 @@ func TestAManualAttemptThatAStopInterruptsIsMadeAgainAsManual(t *testing.T) {
 	require.Equal(t, []string{"1:1", "2:m1", "2:m1"}, b.numbers(d.ID))
 }
 
-func TestARedeliveryThatCannotBeIsRefused(t *testing.T) {
+func TestRedeliver_WhatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -156,7 +156,7 @@ func TestARedeliveryThatCannotBeIsRefused(t *testing.T) {
 	require.Equal(t, "delivered", b.deliveries(id)[0].State)
 }
 
-func TestARedeliveryBelongsToTheCallersTransaction(t *testing.T) {
+func TestRedeliver_BelongsToTheCallersTransaction(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -192,7 +192,7 @@ func TestARedeliveryBelongsToTheCallersTransaction(t *testing.T) {
 	require.Len(t, receiver.Requests(), 3)
 }
 
-func TestAPausedSubscriptionHoldsARedelivery(t *testing.T) {
+func TestRedeliver_APausedSubscriptionHoldsIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -215,7 +215,7 @@ func TestAPausedSubscriptionHoldsARedelivery(t *testing.T) {
 	require.Equal(t, []string{"1:1", "2:m1"}, b.numbers(b.deliveries(id)[0].ID))
 }
 
-func TestARedeliveryBelongsToTheEpochInForce(t *testing.T) {
+func TestRedeliver_BelongsToTheEpochInForce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -235,7 +235,7 @@ func TestARedeliveryBelongsToTheEpochInForce(t *testing.T) {
 	require.Equal(t, "delivered", b.deliveries(id)[0].State)
 }
 
-func TestACancelledDeliveryIsLeftAloneByItsWorker(t *testing.T) {
+func TestCancel_TheWorkerLeavesACancelledDeliveryAlone(t *testing.T) {
 	t.Parallel()
 	for name, redeliver := range map[string]bool{"cancelled": false, "and redelivered": true} {
 		t.Run(name, func(t *testing.T) {

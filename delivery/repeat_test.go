@@ -203,7 +203,7 @@ func TestCircuit_IsNotOpenedByWhatMayHaveBeenProcessed(t *testing.T) {
 }
 
 // Everything that is sent goes the same way.
-func TestEverythingSent_IsSentAgainIfItWasNotProcessed(t *testing.T) {
+func TestSend_EverythingIsSentAgainThatWasNotProcessed(t *testing.T) {
 	t.Parallel()
 	t.Run("a ping", func(t *testing.T) {
 		t.Parallel()

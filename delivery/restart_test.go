@@ -43,7 +43,7 @@ func crashingBundle(t *testing.T) (b *bundle, crash func()) {
 	}
 }
 
-func TestADatabaseThatRestartsLosesAndDoublesNothing(t *testing.T) {
+func TestDatabase_ARestartLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	b, crash := crashingBundle(t)
 	engine := b.apart(nil)

@@ -13,7 +13,7 @@ import (
 
 // River deletes its jobs some time after their end, and nothing of ours depends
 // on them by then.
-func TestWhatRiverForgetsChangesNothing(t *testing.T) {
+func TestRiver_WhatItForgetsChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	delivered := b.receiver(nil)

@@ -51,7 +51,7 @@ func engineGrants(t *testing.T) string {
 
 // The rights that docs/security.md names are enough for all that an engine does, and
 // for keeping subscriptions.
-func TestAnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
+func TestRole_AnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	pool := b.as("engine", engineGrants(t))
@@ -117,7 +117,7 @@ func TestAnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
 	}
 }
 
-func TestAHistoryIsReadWithTheRightsThatTheGuideNames(t *testing.T) {
+func TestRole_AHistoryIsReadWithTheRightsThatTheGuideNames(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	sub := b.subscribe(b.receiver(nil), nil)

@@ -16,7 +16,7 @@ import (
 // However an endpoint answers, and whatever a person does to River's tables
 // meanwhile, each delivery comes to one end, no attempt is recorded twice, the
 // receiver saw what was recorded, and nothing is left behind.
-func TestEachRoundOfADeliveryHasOneEnd(t *testing.T) {
+func TestAttempt_EachRoundOfADeliveryHasOneEnd(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var answers atomic.Pointer[[]int]

@@ -10,7 +10,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
-func TestPresetsWaitAsTheirDocumentationSays(t *testing.T) {
+func TestSchedule_PresetsWaitAsTheirDocumentationSays(t *testing.T) {
 	t.Parallel()
 	presets := PresetSchedules()
 
@@ -36,7 +36,7 @@ func TestPresetsWaitAsTheirDocumentationSays(t *testing.T) {
 	require.Empty(t, presets)
 }
 
-func TestStandardWaitsAreThoseOfTheDesign(t *testing.T) {
+func TestSchedule_WaitsOfStandardAreThoseOfTheDesign(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []time.Duration{
 		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
@@ -44,7 +44,7 @@ func TestStandardWaitsAreThoseOfTheDesign(t *testing.T) {
 	}, PresetSchedules()[ScheduleStandard].Delays)
 }
 
-func TestServoEndsWithin3MinutesWhateverTheJitter(t *testing.T) {
+func TestSchedule_ServoEndsWithin3MinutesWhateverTheJitter(t *testing.T) {
 	t.Parallel()
 	longest := func() float64 { return math.Nextafter(1, 0) }
 	var total time.Duration
@@ -60,7 +60,7 @@ func TestServoEndsWithin3MinutesWhateverTheJitter(t *testing.T) {
 	require.LessOrEqual(t, total, 3*time.Minute)
 }
 
-func TestPresetsBelongToTheCaller(t *testing.T) {
+func TestSchedule_PresetsBelongToTheCaller(t *testing.T) {
 	t.Parallel()
 	presets := PresetSchedules()
 	presets[ScheduleStandard].Delays[0] = time.Nanosecond
@@ -70,7 +70,7 @@ func TestPresetsBelongToTheCaller(t *testing.T) {
 	require.Contains(t, PresetSchedules(), ScheduleNone)
 }
 
-func TestOwnSchedulesAreLaidOverThePresets(t *testing.T) {
+func TestSchedule_OwnOnesAreLaidOverThePresets(t *testing.T) {
 	t.Parallel()
 	own := map[string]Schedule{
 		"soon":           {Delays: []time.Duration{time.Millisecond}},
@@ -89,7 +89,7 @@ func TestOwnSchedulesAreLaidOverThePresets(t *testing.T) {
 	require.Equal(t, PresetSchedules(), merged)
 }
 
-func TestABadScheduleIsAnErrorThatNamesEntryAndField(t *testing.T) {
+func TestSchedule_ABadOneIsAnErrorThatNamesEntryAndField(t *testing.T) {
 	t.Parallel()
 
 	for wants, own := range map[string]map[string]Schedule{

@@ -14,7 +14,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestSealedHeadersAreSentWithEachAttemptAsTheyAreNow(t *testing.T) {
+func TestSealedHeaders_AreSentWithEachAttemptAsTheyAreNow(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -49,7 +49,7 @@ func TestSealedHeadersAreSentWithEachAttemptAsTheyAreNow(t *testing.T) {
 	require.Equal(t, [][3]string{{"open", "first", "other"}, {"open", "second", ""}, {"open", "second", ""}, {"", "", ""}}, got)
 }
 
-func TestSealedHeadersAreInNoRecordOfRequestsAndAnswers(t *testing.T) {
+func TestSealedHeaders_AreInNoRecordOfRequestsAndAnswers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	lines := &log{}
@@ -76,7 +76,7 @@ func TestSealedHeadersAreInNoRecordOfRequestsAndAnswers(t *testing.T) {
 	require.NotContains(t, b.text(`SELECT string_agg(a::text, ' ') FROM riverhook.attempt a`), "s3cret")
 }
 
-func TestASealedHeaderReplacesNothingOfTheDialects(t *testing.T) {
+func TestSealedHeaders_ReplaceNothingOfTheDialects(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	dialects, err := dialect.NewRegistry(ownDialect(t))

@@ -48,7 +48,7 @@ func (s *openingSealer) Decrypt(ciphertext, associatedData []byte) ([]byte, erro
 	return s.Sealer.Decrypt(ciphertext, associatedData)
 }
 
-func TestADeliveryWhoseSecretDoesNotOpenHereWaitsForAProcessThatHasTheKey(t *testing.T) {
+func TestSecrets_OneThatDoesNotOpenHereWaitsForAProcessThatHasTheKey(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -88,7 +88,7 @@ func TestADeliveryWhoseSecretDoesNotOpenHereWaitsForAProcessThatHasTheKey(t *tes
 }
 
 // A receiver may have only the new secret, or only the old one.
-func TestOfSeveralSecretsAllMustOpen(t *testing.T) {
+func TestSecrets_OfSeveralAllMustOpen(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -111,7 +111,7 @@ func TestOfSeveralSecretsAllMustOpen(t *testing.T) {
 }
 
 // The first attempt, a later one and a ping read the secrets each for itself.
-func TestRequestsAreSignedByTheSecretsInForceNewestFirst(t *testing.T) {
+func TestSecrets_ThoseInForceSignNewestFirst(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -162,7 +162,7 @@ func TestRequestsAreSignedByTheSecretsInForceNewestFirst(t *testing.T) {
 	requireSigned("second")
 }
 
-func TestASecretThatWasStoredInClearStillSignsAndIsResealed(t *testing.T) {
+func TestSecrets_OneThatWasStoredInClearStillSignsAndIsResealed(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -185,7 +185,7 @@ func TestASecretThatWasStoredInClearStillSignsAndIsResealed(t *testing.T) {
 }
 
 // The sealer takes the only connection that there is.
-func TestASecretIsOpenedWhileNoConnectionIsHeld(t *testing.T) {
+func TestSecrets_AreOpenedWhileNoConnectionIsHeld(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Status: 500})
@@ -216,7 +216,7 @@ func TestASecretIsOpenedWhileNoConnectionIsHeld(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.delivery WHERE reason = $1`, unopened))
 }
 
-func TestASecretThatIsSlowToOpenKeepsNoOtherDeliveryWaiting(t *testing.T) {
+func TestSecrets_OneThatIsSlowToOpenKeepsNoOtherDeliveryWaiting(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	slow, quick := b.receiver(nil), b.receiver(nil)
@@ -243,7 +243,7 @@ func TestASecretThatIsSlowToOpenKeepsNoOtherDeliveryWaiting(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestTheSealerIsAskedOncePerSecret(t *testing.T) {
+func TestSecrets_TheSealerIsAskedOncePerSecret(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -259,7 +259,7 @@ func TestTheSealerIsAskedOncePerSecret(t *testing.T) {
 	require.EqualValues(t, 2, asked.opened.Load())
 }
 
-func TestAnEd25519SecretSignsForWhoeverHasThePublicKey(t *testing.T) {
+func TestSecrets_AnEd25519OneSignsForWhoeverHasThePublicKey(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -291,7 +291,7 @@ func TestAnEd25519SecretSignsForWhoeverHasThePublicKey(t *testing.T) {
 	require.NoError(t, other.Trust(secret))
 }
 
-func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
+func TestConfirmSecret_ByAPingThatItAloneSigns(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	knowsOld, err := deliverytest.StartReceiver(nil)
@@ -353,7 +353,7 @@ func TestASecretIsConfirmedByAPingThatItAloneSigns(t *testing.T) {
 }
 
 // The receiver rotates while it answers.
-func TestAConfirmationThatWasOvertakenConfirmsNothing(t *testing.T) {
+func TestConfirmSecret_OneThatWasOvertakenConfirmsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var subID uuid.UUID

@@ -184,7 +184,7 @@ func (g *grove) do(m move) {
 // Whatever moves between two round trips: those who are at the event's site or above
 // it when the last part of the expansion is committed are told, once each, and nobody
 // who was not there when any part was.
-func TestExpansion_SitesMoveBetweenAllStatements(t *testing.T) {
+func TestExpand_SitesMoveBetweenAllStatements(t *testing.T) {
 	t.Parallel()
 	b, sites := tree(t)
 	hook := &between{}

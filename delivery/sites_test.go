@@ -15,7 +15,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestAnEventIsToldUpTheChainOfItsSiteAndNowhereElse(t *testing.T) {
+func TestExpand_AnEventIsToldUpTheChainOfItsSiteAndNowhereElse(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	told := b.audience("/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nws/oun/desk", "/noaa/nws/ama", "/noaa/nws/ou", "/usgs")
@@ -28,7 +28,7 @@ func TestAnEventIsToldUpTheChainOfItsSiteAndNowhereElse(t *testing.T) {
 	require.Empty(t, b.decisions(id), "who is not told leaves no trace of a decision")
 }
 
-func TestADeliverySaysWhichSiteAndPatternBroughtIt(t *testing.T) {
+func TestExpand_ADeliverySaysWhichSiteAndPatternBroughtIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -42,7 +42,7 @@ func TestADeliverySaysWhichSiteAndPatternBroughtIt(t *testing.T) {
 	require.Equal(t, "/noaa user.*", b.text(`SELECT matched_site || ' ' || matched_pattern FROM riverhook.delivery`))
 }
 
-func TestTheActiveSiteIsToldWithoutItsAncestors(t *testing.T) {
+func TestExpand_TheActiveSiteIsToldWithoutItsAncestors(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	told := b.audience("/", "/noaa/nws/oun", "/usgs", "/usgs/water", "/usgs/water/gauge")
@@ -53,7 +53,7 @@ func TestTheActiveSiteIsToldWithoutItsAncestors(t *testing.T) {
 	require.Equal(t, []hierarchy.Path{"/", "/noaa/nws/oun", "/usgs/water"}, told(id))
 }
 
-func TestWithActiveChainTheAncestorsOfTheActiveSiteAreToldToo(t *testing.T) {
+func TestExpand_WithActiveChainAncestorsOfTheActiveSiteAreToldToo(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	told := b.audience("/", "/noaa/nws/oun", "/usgs", "/usgs/water", "/usgs/water/gauge")
@@ -64,7 +64,7 @@ func TestWithActiveChainTheAncestorsOfTheActiveSiteAreToldToo(t *testing.T) {
 	require.Equal(t, []hierarchy.Path{"/", "/noaa/nws/oun", "/usgs", "/usgs/water"}, told(id), "the root is told once")
 }
 
-func TestAnActiveSiteThatIsInTheChainIsToldOnce(t *testing.T) {
+func TestExpand_AnActiveSiteThatIsInTheChainIsToldOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	told := b.audience("/", "/noaa")
@@ -75,7 +75,7 @@ func TestAnActiveSiteThatIsInTheChainIsToldOnce(t *testing.T) {
 	require.Equal(t, []hierarchy.Path{"/", "/noaa"}, told(id))
 }
 
-func TestAResourceWithoutASiteIsToldAtTheRoot(t *testing.T) {
+func TestExpand_AResourceWithoutASiteIsToldAtTheRoot(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	told := b.audience("/", "/noaa")
@@ -86,7 +86,7 @@ func TestAResourceWithoutASiteIsToldAtTheRoot(t *testing.T) {
 	require.Equal(t, []hierarchy.Path{"/"}, told(id))
 }
 
-func TestASubscriptionThatMatchesInManyWaysIsToldOnce(t *testing.T) {
+func TestExpand_ASubscriptionThatMatchesInManyWaysIsToldOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -103,7 +103,7 @@ func TestASubscriptionThatMatchesInManyWaysIsToldOnce(t *testing.T) {
 
 // Rows of both offices are deleted in one transaction that runs at the root:
 // each office hears of its own, and who is above of all.
-func TestABulkOperationOverTwoOfficesTellsEachOfficeItsOwn(t *testing.T) {
+func TestExpand_ABulkOperationOverTwoOfficesTellsEachItsOwn(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	told := b.audience("/", "/noaa/nws", "/noaa/nws/oun", "/noaa/nws/ama")
@@ -130,7 +130,7 @@ func TestABulkOperationOverTwoOfficesTellsEachOfficeItsOwn(t *testing.T) {
 	require.Equal(t, []hierarchy.Path{"/", "/noaa/nws", "/noaa/nws/oun"}, told("cyd"))
 }
 
-func TestSeveralEventsOfOneResourceAreNotMerged(t *testing.T) {
+func TestExpand_SeveralEventsOfOneResourceAreNotMerged(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	told := b.audience("/noaa")
@@ -166,7 +166,7 @@ func tree(t *testing.T, paths ...hierarchy.Path) (*bundle, *hierarchy.Sites) {
 	return b, sites
 }
 
-func TestASiteThatMovesBetweenCommitAndExpansionIsToldWhereItIsNow(t *testing.T) {
+func TestExpand_ASiteThatMovesMeanwhileIsToldWhereItIsNow(t *testing.T) {
 	t.Parallel()
 	b, sites := tree(t, "/noaa", "/noaa/nws", "/noaa/nws/oun", "/usgs")
 	told := b.audience("/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/usgs")
@@ -180,7 +180,7 @@ func TestASiteThatMovesBetweenCommitAndExpansionIsToldWhereItIsNow(t *testing.T)
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.delivery WHERE matched_site = '/usgs/oun'`))
 }
 
-func TestARenamedSiteIsStillTold(t *testing.T) {
+func TestExpand_ARenamedSiteIsStillTold(t *testing.T) {
 	t.Parallel()
 	b, sites := tree(t, "/noaa", "/noaa/nws", "/noaa/nws/oun")
 	told := b.audience("/noaa/nws/oun")
@@ -193,7 +193,7 @@ func TestARenamedSiteIsStillTold(t *testing.T) {
 	require.Equal(t, []hierarchy.Path{"/noaa/nws/oun"}, told(id))
 }
 
-func TestWhatHappenedAtADeletedSiteIsToldAtItsNearestLivingAncestor(t *testing.T) {
+func TestExpand_ADeletedSitesNearestLivingAncestorIsTold(t *testing.T) {
 	t.Parallel()
 	b, sites := tree(t, "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nws/ama")
 	told := b.audience("/", "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaa/nws/ama")
@@ -206,7 +206,7 @@ func TestWhatHappenedAtADeletedSiteIsToldAtItsNearestLivingAncestor(t *testing.T
 }
 
 // A tree of the application's own that fails keeps the intent, for the next try.
-func TestAnIntentWaitsWhileTheTreeFails(t *testing.T) {
+func TestExpand_AnIntentWaitsWhileTheTreeFails(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	told := b.audience("/noaa")

@@ -40,7 +40,7 @@ func (b *bundle) rejecting() (*deliverytest.Receiver, uuid.UUID) {
 	return r, b.subscribe(r, func(spec *subscription.Spec) { spec.Schedule = delivery.ScheduleNone }).ID
 }
 
-func TestAPausedSubscriptionsDeliveriesAreHeldAndThenGoOutInOrder(t *testing.T) {
+func TestRelease_WhatAPauseHeldGoesOutInOrder(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -70,7 +70,7 @@ func TestAPausedSubscriptionsDeliveriesAreHeldAndThenGoOutInOrder(t *testing.T) 
 	require.Equal(t, ids, got)
 }
 
-func TestASubscriptionThatIsPausedBetweenTwoAttemptsIsHeld(t *testing.T) {
+func TestPause_BetweenTwoAttemptsHoldsTheDelivery(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -91,7 +91,7 @@ func TestASubscriptionThatIsPausedBetweenTwoAttemptsIsHeld(t *testing.T) {
 	require.Equal(t, 2, b.deliveries(id)[0].Attempts)
 }
 
-func TestADeactivatedSubscriptionIsPassedOver(t *testing.T) {
+func TestExpand_ADeactivatedSubscriptionIsPassedOver(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -108,7 +108,7 @@ func TestADeactivatedSubscriptionIsPassedOver(t *testing.T) {
 	require.Equal(t, [2]string{"inactive", "the subscription is deactivated"}, b.decisions(id)[sub.ID])
 }
 
-func TestADeliveryEndsWithItsSubscription(t *testing.T) {
+func TestCancel_ADeliveryEndsWithItsSubscription(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(b *bundle, id uuid.UUID)
@@ -168,7 +168,7 @@ func TestADeliveryEndsWithItsSubscription(t *testing.T) {
 	}
 }
 
-func TestADeliveryThatIsHeldForTooLongExpires(t *testing.T) {
+func TestExpire_ADeliveryThatIsHeldForTooLong(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -201,7 +201,7 @@ func (b *bundle) watched() (engine *delivery.Engine, failing, deactivated chan d
 	}), failing, deactivated
 }
 
-func TestAfterFiveDaysAndTenAttemptsWithoutASuccessASubscriptionIsDeactivated(t *testing.T) {
+func TestDeactivate_AfterFiveDaysAndTenAttemptsWithoutASuccess(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	_, subID := b.rejecting()
@@ -241,7 +241,7 @@ func TestAfterFiveDaysAndTenAttemptsWithoutASuccessASubscriptionIsDeactivated(t 
 	require.Empty(t, deactivated, "once")
 }
 
-func TestFiftyExhaustedDeliveriesInARowOverAnHourDeactivateASubscription(t *testing.T) {
+func TestDeactivate_AfterFiftyExhaustedDeliveriesInARowOverAnHour(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	_, subID := b.rejecting()
@@ -264,7 +264,7 @@ func TestFiftyExhaustedDeliveriesInARowOverAnHourDeactivateASubscription(t *test
 	require.Equal(t, "50 deliveries in a row were exhausted", b.subscription(subID).StateReason)
 }
 
-func TestWithRulesThatNoCountReachesNothingIsDeactivatedOrPruned(t *testing.T) {
+func TestDeactivate_RulesThatNoCountReachesEndAndPruneNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	_, subID := b.rejecting()
@@ -289,7 +289,7 @@ func TestWithRulesThatNoCountReachesNothingIsDeactivatedOrPruned(t *testing.T) {
 	require.Zero(t, b.prune(engine))
 }
 
-func TestASuccessEndsTheWindowOfFailures(t *testing.T) {
+func TestHealth_ASuccessEndsTheWindowOfFailures(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, subID := b.rejecting()
@@ -316,7 +316,7 @@ func TestASuccessEndsTheWindowOfFailures(t *testing.T) {
 	require.Equal(t, 10, b.count(`SELECT exhausted_row FROM riverhook.subscription_health`))
 }
 
-func TestResumingStartsANewWindowToo(t *testing.T) {
+func TestHealth_ResumingStartsANewWindowToo(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	_, subID := b.rejecting()
@@ -335,7 +335,7 @@ func TestResumingStartsANewWindowToo(t *testing.T) {
 	require.Equal(t, subscription.StateActive, b.subscription(subID).State, "it did not fail while it was paused")
 }
 
-func TestReactivationStartsANewWindow(t *testing.T) {
+func TestHealth_ReactivationStartsANewWindow(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, subID := b.rejecting()
@@ -358,7 +358,7 @@ func TestReactivationStartsANewWindow(t *testing.T) {
 	require.Equal(t, subscription.StateActive, b.subscription(subID).State)
 }
 
-func TestAHookThatPanicsStopsNothing(t *testing.T) {
+func TestHooks_OneThatPanicsStopsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var subs []uuid.UUID
@@ -389,7 +389,7 @@ var tamperings = map[string]struct {
 	"discarded":         {`UPDATE riverhook.river_job SET state = 'discarded', finalized_at = now() WHERE finalized_at IS NULL`, false},
 }
 
-func TestADeliveryWhoseRiverJobIs(t *testing.T) {
+func TestReconcile_ADeliveryWhoseRiverJobIs(t *testing.T) {
 	t.Parallel()
 	for name, tampering := range tamperings {
 		t.Run(name, func(t *testing.T) {
@@ -420,7 +420,7 @@ func TestADeliveryWhoseRiverJobIs(t *testing.T) {
 	}
 }
 
-func TestAnIntentWhoseRiverJobIs(t *testing.T) {
+func TestReconcile_AnIntentWhoseRiverJobIs(t *testing.T) {
 	t.Parallel()
 	for name, tampering := range tamperings {
 		t.Run(name, func(t *testing.T) {
@@ -447,7 +447,7 @@ func TestAnIntentWhoseRiverJobIs(t *testing.T) {
 	}
 }
 
-func TestADecisionThatWaitsAndWhoseRiverJobIs(t *testing.T) {
+func TestReconcile_ADecisionThatWaitsAndWhoseRiverJobIs(t *testing.T) {
 	t.Parallel()
 	for name, tampering := range tamperings {
 		t.Run(name, func(t *testing.T) {
@@ -469,7 +469,7 @@ func TestADecisionThatWaitsAndWhoseRiverJobIs(t *testing.T) {
 	}
 }
 
-func TestCancellingTheRiverJobOfARequestUnderWayEndsTheDelivery(t *testing.T) {
+func TestRiver_CancellingTheJobOfARequestUnderWayEndsTheDelivery(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.always(deliverytest.Answer{Hang: true})
@@ -490,7 +490,7 @@ func TestCancellingTheRiverJobOfARequestUnderWayEndsTheDelivery(t *testing.T) {
 	require.Len(t, r.Requests(), 1)
 }
 
-func TestAnIntentIsNotExpandedBeforeItsTime(t *testing.T) {
+func TestExpand_AnIntentIsNotExpandedBeforeItsTime(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	early, _ := b.subscribeAs("ada")

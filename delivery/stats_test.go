@@ -18,7 +18,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestStatsCountWhatIsUnderWay(t *testing.T) {
+func TestStats_CountWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	ok, broken := b.receiver(nil), b.receiver(&deliverytest.ReceiverConfig{Answer: func(deliverytest.Request) deliverytest.Answer {
@@ -61,7 +61,7 @@ func TestStatsCountWhatIsUnderWay(t *testing.T) {
 	}, *s)
 }
 
-func TestAPingGoesOutAsADeliveryDoesAndIsNotRecorded(t *testing.T) {
+func TestPing_GoesOutAsADeliveryDoesAndIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)
@@ -93,7 +93,7 @@ func TestAPingGoesOutAsADeliveryDoesAndIsNotRecorded(t *testing.T) {
 	}
 }
 
-func TestAPingThatCannotBeMadeSaysWhy(t *testing.T) {
+func TestPing_OneThatCannotBeMadeSaysWhy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	receiver := b.receiver(nil)

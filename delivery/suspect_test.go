@@ -129,7 +129,7 @@ func (b *bundle) rerun(engine *delivery.Engine, intentID string) {
 	require.Equal(b.t, 1, retried)
 }
 
-func TestHostCode_EndsItsProcess(t *testing.T) {
+func TestCallbacks_HostCodeEndsItsProcess(t *testing.T) {
 	t.Parallel()
 	for deadly, want := range map[string][2]string{
 		"checker":      {"failed", `process ended three times in the access checker of resources of kind "user"`},
@@ -175,7 +175,7 @@ func receivedOf(r *deliverytest.Receiver, id string) (of []deliverytest.Request)
 }
 
 // The other subscriptions receive the event, whatever kills the engines.
-func TestHostCode_EndsItsProcess_OthersOfTheEvent(t *testing.T) {
+func TestCallbacks_HostCodeEndsItsProcess_OthersOfTheEvent(t *testing.T) {
 	t.Parallel()
 	for _, deadly := range []string{"envelope", "request"} {
 		t.Run(deadly, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestHostCode_EndsItsProcess_OthersOfTheEvent(t *testing.T) {
 }
 
 // A fan-out whose dialect is given up in its first chunk is not tried in the next ones.
-func TestHostCode_EndsItsProcess_LaterChunks(t *testing.T) {
+func TestCallbacks_HostCodeEndsItsProcess_LaterChunks(t *testing.T) {
 	t.Parallel()
 	b, r, _ := amongDeadly(t)
 	for range 4 {
@@ -218,7 +218,7 @@ func TestHostCode_EndsItsProcess_LaterChunks(t *testing.T) {
 	require.Empty(t, r.Requests())
 }
 
-func TestHostCode_EndsItsProcess_WhenADecisionIsMadeAgain(t *testing.T) {
+func TestCallbacks_HostCodeEndsItsProcess_WhenADecisionIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	b, _, sub := amongDeadly(t)
 	id := b.enqueueDeadly()
@@ -236,7 +236,7 @@ func TestHostCode_EndsItsProcess_WhenADecisionIsMadeAgain(t *testing.T) {
 	b.requireInnocents(10)
 }
 
-func TestHostCode_EndsItsProcess_BeforeALaterAttempt(t *testing.T) {
+func TestCallbacks_HostCodeEndsItsProcess_BeforeALaterAttempt(t *testing.T) {
 	t.Parallel()
 	for deadly, reason := range map[string]string{
 		"checker": `process ended three times in the access checker of resources of kind "user"`,
@@ -265,7 +265,7 @@ func TestHostCode_EndsItsProcess_BeforeALaterAttempt(t *testing.T) {
 }
 
 // Whoever kills a process while it waits for answers has found no fault with anybody.
-func TestHostCode_KillsDuringRequestsDoNotCount(t *testing.T) {
+func TestCallbacks_KillsDuringRequestsDoNotCount(t *testing.T) {
 	t.Parallel()
 	b, r, sub := amongDeadly(t)
 	const kills = 5
@@ -293,11 +293,11 @@ func TestHostCode_KillsDuringRequestsDoNotCount(t *testing.T) {
 	require.Equal(t, slices.Concat(slices.Repeat([]string{"interrupted"}, kills), []string{"delivered"}), b.history(id))
 }
 
-var kills = flag.Int("kills", 12, "how many engines TestHostCode_KillsAtRandomMoments kills")
+var kills = flag.Int("kills", 12, "how many engines TestCallbacks_KillsAtRandomMoments kills")
 
 // Two engines are killed again and again, each in the middle of expansions, decisions and
 // attempts of which most are those that others have left.
-func TestHostCode_KillsAtRandomMoments(t *testing.T) {
+func TestCallbacks_KillsAtRandomMoments(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -333,7 +333,7 @@ func TestHostCode_KillsAtRandomMoments(t *testing.T) {
 
 // An engine that is told to stop may be ended at any time: the step that is under way then
 // is not to blame.
-func TestSuspect_SIGTERMDoesNotCount(t *testing.T) {
+func TestCallbacks_SIGTERMMakesNoSuspect(t *testing.T) {
 	t.Parallel()
 	b, _, sub := amongDeadly(t)
 	id := b.enqueueDeadly()
@@ -359,7 +359,7 @@ func TestSuspect_SIGTERMDoesNotCount(t *testing.T) {
 }
 
 // Two runs did not come back, and one did.
-func TestSuspect_ProgressBeginsTheCountAnew(t *testing.T) {
+func TestCallbacks_ProgressBeginsTheCountOfASuspectAnew(t *testing.T) {
 	t.Parallel()
 	const two = `{"runs": {"the dialect \"deadly\"": 2}}`
 	b, r, sub := amongDeadly(t)
@@ -394,7 +394,7 @@ func TestSuspect_ProgressBeginsTheCountAnew(t *testing.T) {
 }
 
 // What an application holds locked is not waited for, and nothing is called without a note.
-func TestSuspect_ARowOfTheApplication(t *testing.T) {
+func TestCallbacks_ASuspectBehindARowOfTheApplication(t *testing.T) {
 	t.Parallel()
 	b, r, sub := amongDeadly(t)
 	id := b.enqueueDeadly()
@@ -418,7 +418,7 @@ func TestSuspect_ARowOfTheApplication(t *testing.T) {
 
 // A database that cannot write down that a run came back does not make it one that ended
 // its process.
-func TestSuspect_ReturnsThatCannotBeWrittenDown(t *testing.T) {
+func TestCallbacks_ReturnsThatCannotBeWrittenDown(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)

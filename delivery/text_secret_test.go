@@ -26,7 +26,7 @@ var textVerifiers = map[string]dialect.Verifier{
 }
 
 // The receivers of a home-made sender keep what they have: whatever text that is.
-func TestTextSecret_OfAnExistingReceiverIsKept(t *testing.T) {
+func TestSecrets_ATextOfAnExistingReceiverIsKept(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	lines := &log{}
@@ -60,7 +60,7 @@ func TestTextSecret_OfAnExistingReceiverIsKept(t *testing.T) {
 	}
 }
 
-func TestTextSecret_IsRotatedAndResealedAsTheOthers(t *testing.T) {
+func TestSecrets_ATextIsRotatedAndResealedAsTheOthers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	newKey := seal.NewKey().Reveal()
@@ -99,7 +99,7 @@ func TestTextSecret_IsRotatedAndResealedAsTheOthers(t *testing.T) {
 }
 
 // What the libraries of Standard Webhooks take: base64, with the prefix or without.
-func TestStandardSecret_IsTakenAsTheLibrariesTakeIt(t *testing.T) {
+func TestSecrets_AStandardOneIsTakenAsTheLibrariesTakeIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -137,7 +137,7 @@ func TestStandardSecret_IsTakenAsTheLibrariesTakeIt(t *testing.T) {
 	}
 }
 
-func TestEd25519Secret_WithAnHMACDialectIsRefused(t *testing.T) {
+func TestSecrets_AnEd25519OneWithAnHMACDialectIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	const noHMAC = "an Ed25519 key makes no HMAC"
@@ -235,7 +235,7 @@ func TestRevokeSecret_LeavesOneThatFits(t *testing.T) {
 	require.NoError(t, b.subs.RevokeSecret(t.Context(), sub.ID, infos[0].ID))
 }
 
-func TestSecret_OfADialectOfTheApplication(t *testing.T) {
+func TestSecrets_OfADialectOfTheApplication(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	signer := dialect.SignerFunc(func(dialect.SignInput) (http.Header, error) { return http.Header{}, nil })

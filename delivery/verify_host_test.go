@@ -15,7 +15,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestChallenge_AnEchoOfTheBodyProvesNothing(t *testing.T) {
+func TestVerify_AnEchoOfTheBodyProvesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	for name, answer := range map[string]func(body string) string{
@@ -46,7 +46,7 @@ func TestChallenge_AnEchoOfTheBodyProvesNothing(t *testing.T) {
 }
 
 // Those of one host, however many, cost the others no time.
-func TestChallenges_OfOneHostDoNotDelayOthers(t *testing.T) {
+func TestVerify_ChallengesOfOneHostDoNotDelayOthers(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	crowded, other := newProving(t, nil), newProving(t, nil)
@@ -68,7 +68,7 @@ func TestChallenges_OfOneHostDoNotDelayOthers(t *testing.T) {
 
 // One that does not answer keeps a few questions waiting, and not all that an engine
 // may ask at the same time.
-func TestChallenges_OfASilentHostLeaveRoom(t *testing.T) {
+func TestVerify_ChallengesOfASilentHostLeaveRoom(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.cfg.Verification.HostInterval = -1
@@ -107,7 +107,7 @@ func TestChallenges_OfASilentHostLeaveRoom(t *testing.T) {
 }
 
 // With no HostInterval a test can ask all of its endpoints at once.
-func TestHostInterval_NoneAsksAHostAtOnce(t *testing.T) {
+func TestVerify_WithoutAHostIntervalAHostIsAskedAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, nil)

@@ -89,7 +89,7 @@ func (b *bundle) toProve(url string, method subscription.Verification) *subscrip
 	return created
 }
 
-func TestAnEndpointProvesByEachMethodAndThenGetsDeliveries(t *testing.T) {
+func TestVerify_AnEndpointProvesByEachMethodAndThenGetsDeliveries(t *testing.T) {
 	t.Parallel()
 	nonce := regexp.MustCompile(`^[0-9a-f]{64}$`)
 	seen := sync.Map{}
@@ -156,7 +156,7 @@ func TestAnEndpointProvesByEachMethodAndThenGetsDeliveries(t *testing.T) {
 	}
 }
 
-func TestWhatHappensBeforeTheProofIsInactive(t *testing.T) {
+func TestVerify_WhatHappensBeforeTheProofIsInactive(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
@@ -189,7 +189,7 @@ func TestWhatHappensBeforeTheProofIsInactive(t *testing.T) {
 	require.Len(t, p.asked(), sent)
 }
 
-func TestAnAnswerThatProvesNothingIsSaidSo(t *testing.T) {
+func TestVerify_AnAnswerThatProvesNothingIsSaidSo(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	const unproven = "proof: the answer does not prove that the endpoint wants requests"
@@ -241,7 +241,7 @@ func TestAnAnswerThatProvesNothingIsSaidSo(t *testing.T) {
 
 // The challenge of another host carries neither the credentials nor the headers that
 // are sealed for the one in force.
-func TestANewURLIsAskedWhileTheFormerOneIsInForce(t *testing.T) {
+func TestVerify_ANewURLIsAskedWhileTheFormerOneIsInForce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -276,7 +276,7 @@ func TestANewURLIsAskedWhileTheFormerOneIsInForce(t *testing.T) {
 	require.Equal(t, to.URL, b.subscription(created.ID).URL)
 }
 
-func TestTheProofOfAURLThatWasReplacedMeanwhileChangesNothing(t *testing.T) {
+func TestVerify_TheProofOfAURLThatWasReplacedChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -317,7 +317,7 @@ func TestTheProofOfAURLThatWasReplacedMeanwhileChangesNothing(t *testing.T) {
 	require.Equal(t, home.URL+"/next", b.subscription(sub.ID).URL)
 }
 
-func TestTwoEnginesAskEachEndpointOnce(t *testing.T) {
+func TestVerify_TwoEnginesAskEachEndpointOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	const n = 20
@@ -338,7 +338,7 @@ func TestTwoEnginesAskEachEndpointOnce(t *testing.T) {
 	require.Equal(t, n, b.count(`SELECT count(*) FROM riverhook.subscription WHERE state = 'active'`))
 }
 
-func TestAProcessThatCannotAskUsesUpNoTry(t *testing.T) {
+func TestVerify_AProcessThatCannotAskUsesUpNoTry(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, receiver.AnswerChallenges(http.NotFoundHandler()).ServeHTTP)
@@ -354,7 +354,7 @@ func TestAProcessThatCannotAskUsesUpNoTry(t *testing.T) {
 }
 
 // Each question is counted before it is asked, so that one that ends its process ends too.
-func TestChallenge_EndsItsProcess(t *testing.T) {
+func TestVerify_AChallengeEndsItsProcess(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -367,7 +367,7 @@ func TestChallenge_EndsItsProcess(t *testing.T) {
 	require.Equal(t, "it is asked no more: the process ended each time", b.subscription(sub.ID).StateReason)
 }
 
-func TestAnEndpointIsAskedSoOftenAndThenTheStateSaysWhy(t *testing.T) {
+func TestVerify_AnEndpointIsAskedSoOftenAndThenTheStateSaysWhy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var proves atomic.Bool
@@ -412,7 +412,7 @@ func TestAnEndpointIsAskedSoOftenAndThenTheStateSaysWhy(t *testing.T) {
 }
 
 // Whatever a user does, an endpoint and a host are asked no faster than they should be.
-func TestNobodyHasAnEndpointAskedOften(t *testing.T) {
+func TestVerify_NobodyHasAnEndpointAskedOften(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
@@ -459,7 +459,7 @@ func TestNobodyHasAnEndpointAskedOften(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.challenged_host`))
 }
 
-func TestOneThatIsPausedOrDeactivatedIsAskedWhenItIsActivated(t *testing.T) {
+func TestVerify_OneThatIsPausedOrDeactivatedIsAskedWhenItIsActivated(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -493,7 +493,7 @@ func TestOneThatIsPausedOrDeactivatedIsAskedWhenItIsActivated(t *testing.T) {
 	}
 }
 
-func TestAProofThatWasNotRecordedIsAskedForAgain(t *testing.T) {
+func TestVerify_AProofThatWasNotRecordedIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, nil)
@@ -520,7 +520,7 @@ func TestAProofThatWasNotRecordedIsAskedForAgain(t *testing.T) {
 	require.Equal(t, subscription.StateActive, b.subscription(sub.ID).State)
 }
 
-func TestNoConnectionIsHeldWhileAnEndpointIsAsked(t *testing.T) {
+func TestVerify_NoConnectionIsHeldWhileAnEndpointIsAsked(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	cfg := b.pool.Config()
@@ -543,7 +543,7 @@ func TestNoConnectionIsHeldWhileAnEndpointIsAsked(t *testing.T) {
 	require.True(t, pinged.Load())
 }
 
-func TestAnEngineAsksByItselfAndSaysSoInTheLog(t *testing.T) {
+func TestVerify_AnEngineAsksByItselfAndSaysSoInTheLog(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	var lines log
@@ -566,7 +566,7 @@ func TestAnEngineAsksByItselfAndSaysSoInTheLog(t *testing.T) {
 	require.NotContains(t, lines.String(), "hunter2")
 }
 
-func TestAnEngineKnowsTheMethodsThatItCanAskBy(t *testing.T) {
+func TestVerify_AnEngineKnowsTheMethodsThatItCanAskBy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	spec := subscription.Spec{
@@ -594,7 +594,7 @@ func TestAnEngineKnowsTheMethodsThatItCanAskBy(t *testing.T) {
 	}
 }
 
-func TestAGateThatIsNotVerifiedIsNotAsked(t *testing.T) {
+func TestVerify_AGateThatIsNotVerifiedIsNotAsked(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	p := newProving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })

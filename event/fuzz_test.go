@@ -9,7 +9,7 @@ import (
 
 // A pattern is matched in two ways, by MatchPattern and by looking up all
 // patterns of a type, which is what the resolver's statement does.
-func FuzzPatternsMatchAlikeOneByOneAndLookedUp(f *testing.F) {
+func FuzzMatchPattern_AgreesWithLookingPatternsUp(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"**", "user.created"},
 		{"user.*", "user.created"},

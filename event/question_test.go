@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestCheckQuestionType(t *testing.T) {
+func TestCheckQuestionType_SaysWhatIsWrongWithANameThatIsNone(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
 		"before:measure", "before:user.delete", "before:a.b.c.d.e.f.g.h", "before:" + strings.Repeat("b", 128),
@@ -33,7 +33,7 @@ func TestCheckQuestionType(t *testing.T) {
 	}
 }
 
-func TestPatternsOfQuestions(t *testing.T) {
+func TestPatterns_OfQuestionsMatchQuestionsAlone(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{"before:**", "before:*", "before:*.*", "before:user.**", "before:*.delete"} {
 		require.NoError(t, CheckPattern(good), good)
@@ -58,7 +58,7 @@ func TestPatternsOfQuestions(t *testing.T) {
 
 // A pattern and a type of events with "before:" on none, one or both of them: it
 // matches where both have it or neither, and the names match.
-func TestPatternsOfQuestionsAndOfEventsAreApart(t *testing.T) {
+func TestPatterns_OfQuestionsAndOfEventsAreApart(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		pattern, eventType := genPattern().Draw(t, "pattern"), genEventType().Draw(t, "type")

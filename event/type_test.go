@@ -12,7 +12,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-func TestCheckEventType(t *testing.T) {
+func TestCheckEventType_SaysWhatIsWrongWithANameThatIsNone(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
 		"user.created", "a.b", "0._", "a.b.c.d.e.f.g.h", "a." + strings.Repeat("b", 126),
@@ -36,7 +36,7 @@ func TestCheckEventType(t *testing.T) {
 	}
 }
 
-func TestCheckPattern(t *testing.T) {
+func TestCheckPattern_SaysWhatIsWrongWithWhatIsNone(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
 		"**", "user.created", "user.*", "*.created", "*.*", "user.**", "*.**", "a.*.b", "a.b.c.d.e.f.g.**",
@@ -64,7 +64,7 @@ func TestCheckPattern(t *testing.T) {
 	}
 }
 
-func TestMatchPattern(t *testing.T) {
+func TestMatchPattern_GoesByWholeSegments(t *testing.T) {
 	t.Parallel()
 	for _, in := range [][2]string{
 		{"**", "user.created"},
@@ -127,7 +127,7 @@ func patternModel(pattern string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + strings.Join(segments, `\.`) + `$`)
 }
 
-func TestAPatternMatchesWhatItsModelMatches(t *testing.T) {
+func TestMatchPattern_MatchesWhatItsModelMatches(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		pattern, eventType := genPattern().Draw(t, "pattern"), genEventType().Draw(t, "type")
@@ -139,7 +139,7 @@ func TestAPatternMatchesWhatItsModelMatches(t *testing.T) {
 	})
 }
 
-func TestThePatternsOfATypeAreValidAndMatchIt(t *testing.T) {
+func TestPatterns_OfATypeAreValidAndMatchIt(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		eventType := genEventType().Draw(t, "type")
@@ -154,7 +154,7 @@ func TestThePatternsOfATypeAreValidAndMatchIt(t *testing.T) {
 	})
 }
 
-func TestEveryValidPatternMatchesSomeType(t *testing.T) {
+func TestMatchPattern_EveryValidPatternMatchesSomeType(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		pattern := genPattern().Draw(t, "pattern")
@@ -167,7 +167,7 @@ func TestEveryValidPatternMatchesSomeType(t *testing.T) {
 	})
 }
 
-func TestCheckEventTypeAgreesWithTheSQLFunction(t *testing.T) {
+func TestCheckEventType_AgreesWithTheSQLFunction(t *testing.T) {
 	t.Parallel()
 	gen := rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]string{
 		"a", "z9", "_", ".", ".", ".", "B", "*", "-", "\n", " ", "é", strings.Repeat("x", 60),

@@ -23,7 +23,7 @@ func isPathByModel(s string) bool {
 	return pathModel.MatchString(s) && !dotModel.MatchString(s) && len(s) <= 512 && strings.Count(s, "/") <= 32
 }
 
-func TestParsePath(t *testing.T) {
+func TestParsePath_SaysWhatIsWrongWithATextThatIsNone(t *testing.T) {
 	t.Parallel()
 	segment := strings.Repeat("a", 64)
 	longest := strings.Repeat("/"+segment, 7) + "/" + strings.Repeat("b", 56)
@@ -62,7 +62,7 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
-func TestPathsOfAPathLeadToTheRoot(t *testing.T) {
+func TestPath_AncestorsLeadToTheRoot(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []Path{"/a/b/c", "/a/b", "/a", "/"}, Path("/a/b/c").Ancestors())
 	require.Equal(t, []Path{"/"}, Root.Ancestors())
@@ -73,7 +73,7 @@ func TestPathsOfAPathLeadToTheRoot(t *testing.T) {
 	require.Equal(t, Root, Path("").Parent())
 }
 
-func TestAPathContainsItselfAndWhatIsBelowIt(t *testing.T) {
+func TestPath_ContainsItselfAndWhatIsBelowIt(t *testing.T) {
 	t.Parallel()
 	for _, in := range [][2]Path{{"/", "/"}, {"/", "/a"}, {"", "/a"}, {"/a", "/a"}, {"/a", "/a/b"}, {"/a", "/a/b/c"}} {
 		require.True(t, in[0].Contains(in[1]), in)
@@ -94,7 +94,7 @@ func genPath() *rapid.Generator[Path] {
 	})
 }
 
-func TestPathsAgreeWithOneAnother(t *testing.T) {
+func TestPath_MethodsAgreeWithOneAnother(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		p, q := genPath().Draw(t, "p"), genPath().Draw(t, "q")
@@ -127,7 +127,7 @@ func genNearPath() *rapid.Generator[string] {
 	return rapid.Map(rapid.SliceOfN(piece, 0, 12), func(s []string) string { return strings.Join(s, "") })
 }
 
-func TestParsePathAgreesWithItsModel(t *testing.T) {
+func TestParsePath_AgreesWithItsModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s := genNearPath().Draw(t, "s")
@@ -136,7 +136,7 @@ func TestParsePathAgreesWithItsModel(t *testing.T) {
 	})
 }
 
-func TestParsePathAgreesWithTheSQLFunction(t *testing.T) {
+func TestParsePath_AgreesWithTheSQLFunction(t *testing.T) {
 	t.Parallel()
 	var paths []string
 	gen := genNearPath()
@@ -157,7 +157,7 @@ func TestParsePathAgreesWithTheSQLFunction(t *testing.T) {
 	require.Greater(t, accepted, 50)
 }
 
-func FuzzParsePath(f *testing.F) {
+func FuzzParsePath_AgreesWithItsModel(f *testing.F) {
 	for _, seed := range []string{"", "/", "/a/b", "/a//b", "/a/", "/..", "/é", "/a\n"} {
 		f.Add(seed)
 	}

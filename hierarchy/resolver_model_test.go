@@ -31,7 +31,7 @@ func applies(s subscription.Subscription, l hierarchy.Lookup, extends map[string
 	return bySite && byType && byChannel && bytes.Compare(s.ID[:], l.After[:]) > 0
 }
 
-func TestWhoIsToldFollowsTheModel(t *testing.T) {
+func TestResolve_WhoIsToldFollowsTheModel(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)

@@ -98,7 +98,7 @@ func explain(t *testing.T, pool *pgxpool.Pool, planCache string, lookups []hiera
 	return plans[0].Plan
 }
 
-func TestALookupTouchesNoMoreThanItsChain(t *testing.T) {
+func TestResolve_ALookupTouchesNoMoreThanItsChain(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	_, err := pool.Exec(t.Context(), `
@@ -127,7 +127,7 @@ func TestALookupTouchesNoMoreThanItsChain(t *testing.T) {
 	}
 }
 
-func TestAPageOfALargeFanOutTouchesNoMoreThanThePage(t *testing.T) {
+func TestResolve_APageOfALargeFanOutTouchesNoMoreThanThePage(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	_, err := pool.Exec(t.Context(), `
@@ -149,7 +149,7 @@ func TestAPageOfALargeFanOutTouchesNoMoreThanThePage(t *testing.T) {
 }
 
 // What is recorded of other intents is not looked at.
-func TestALaterPageOfAnIntentTouchesNoMoreRecordsThanThePage(t *testing.T) {
+func TestResolve_ALaterPageTouchesNoMoreRecordsThanThePage(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	_, err := pool.Exec(t.Context(), `

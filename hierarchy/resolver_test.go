@@ -38,7 +38,7 @@ func matchedSites(matches []hierarchy.Match) (sites []hierarchy.Path) {
 	return sites
 }
 
-func TestTheSitesRule(t *testing.T) {
+func TestResolve_FollowsTheSitesRule(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -82,7 +82,7 @@ func TestTheSitesRule(t *testing.T) {
 	}
 }
 
-func TestAMatchSaysWhy(t *testing.T) {
+func TestResolve_AMatchSaysWhy(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -117,7 +117,7 @@ func TestAMatchSaysWhy(t *testing.T) {
 	}, got)
 }
 
-func TestChannelsFollowTheirTruthTable(t *testing.T) {
+func TestResolve_ChannelsFollowTheirTruthTable(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -150,7 +150,7 @@ func TestChannelsFollowTheirTruthTable(t *testing.T) {
 	}
 }
 
-func TestPausedAndDeactivatedSubscriptionsAreFoundAndDeletedOnesAreNot(t *testing.T) {
+func TestResolve_PausedAndDeactivatedOnesAreFoundAndDeletedOnesAreNot(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -179,7 +179,7 @@ func TestPausedAndDeactivatedSubscriptionsAreFoundAndDeletedOnesAreNot(t *testin
 	require.NotNil(t, many[1].DeletedAt)
 }
 
-func TestALookupGoesOnBehindASubscriptionAndEndsAtItsLimit(t *testing.T) {
+func TestResolve_GoesOnBehindASubscriptionAndEndsAtItsLimit(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -215,7 +215,7 @@ func TestALookupGoesOnBehindASubscriptionAndEndsAtItsLimit(t *testing.T) {
 	}
 }
 
-func TestManyLookupsAreOneStatementInEachExecMode(t *testing.T) {
+func TestResolve_ManyLookupsAreOneStatementInEachExecMode(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -255,14 +255,14 @@ func TestManyLookupsAreOneStatementInEachExecMode(t *testing.T) {
 	}
 }
 
-func TestNoLookupsHaveNoMatches(t *testing.T) {
+func TestResolve_NoLookupsHaveNoMatches(t *testing.T) {
 	t.Parallel()
 	matches, err := newResolver(t, pgtest.Pool(t), nil).Resolve(t.Context(), nil)
 	require.NoError(t, err)
 	require.Empty(t, matches)
 }
 
-func TestAResolverLeavesNoSettingOnTheConnection(t *testing.T) {
+func TestResolve_LeavesNoSettingOnTheConnection(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.PoolSize(t, 1)
 	r := newResolver(t, pool, nil)
@@ -272,7 +272,7 @@ func TestAResolverLeavesNoSettingOnTheConnection(t *testing.T) {
 	require.Equal(t, "on", bitmap)
 }
 
-func TestAMoveBetweenCommitAndExpansionForgetsNobody(t *testing.T) {
+func TestResolve_AMoveBetweenCommitAndExpansionForgetsNobody(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/noaa", "/noaa/nws", "/noaa/nws/oun", "/archive")
@@ -315,7 +315,7 @@ func (f batchFunc) AncestorsMany(ctx context.Context, paths []hierarchy.Path) ([
 	return f(ctx, paths)
 }
 
-func TestATreeIsAskedOnceForEachPathWhileNoConnectionIsHeld(t *testing.T) {
+func TestResolve_ATreeIsAskedOnceForEachPathWithNoConnectionHeld(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subscribeAt(t, newSubscriptions(t, pool), "/top")
@@ -356,7 +356,7 @@ func TestATreeIsAskedOnceForEachPathWhileNoConnectionIsHeld(t *testing.T) {
 	}
 }
 
-func TestATreeThatCannotAnswerFailsTheLookups(t *testing.T) {
+func TestResolve_ATreeThatCannotAnswerFailsTheLookups(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	errDown := errors.New("directory is down")
@@ -386,7 +386,7 @@ func TestATreeThatCannotAnswerFailsTheLookups(t *testing.T) {
 	}
 }
 
-func TestALookupThatCannotBeIsRefusedByItsIntent(t *testing.T) {
+func TestResolve_ALookupThatCannotBeIsRefusedByItsIntent(t *testing.T) {
 	t.Parallel()
 	r := newResolver(t, pgtest.Pool(t), nil)
 	id := uuid.Must(uuid.NewV7())
@@ -403,7 +403,7 @@ func TestALookupThatCannotBeIsRefusedByItsIntent(t *testing.T) {
 	}
 }
 
-func TestResolveFailsWhenTheDatabaseDoes(t *testing.T) {
+func TestResolve_FailsWhenTheDatabaseDoes(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	r := newResolver(t, pool, &hierarchy.ResolverConfig{Schema: "elsewhere"})
@@ -416,7 +416,7 @@ func TestResolveFailsWhenTheDatabaseDoes(t *testing.T) {
 	require.Zero(t, pool.Stat().AcquiredConns())
 }
 
-func TestTheSitesOfALookupAreNamedInTheOrderInWhichTheyAreReached(t *testing.T) {
+func TestResolve_SitesOfALookupAreInTheOrderInWhichTheyAreReached(t *testing.T) {
 	t.Parallel()
 	r := newResolver(t, pgtest.Pool(t), &hierarchy.ResolverConfig{ActiveChain: true})
 	sites, err := r.Sites(t.Context(), "/a/b", "/a/c/d")

@@ -14,7 +14,7 @@ import (
 )
 
 // While a move waits for the transaction of an application, others create and activate.
-func TestMove_WaitsWithoutKeepingOthersWaiting(t *testing.T) {
+func TestSites_MoveWaitsWithoutKeepingOthersWaiting(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/a/b", "/c")
@@ -52,7 +52,7 @@ func TestMove_WaitsWithoutKeepingOthersWaiting(t *testing.T) {
 
 // Two transactions that each have created at a site wait for each other when both move
 // one: Postgres ends one of them, as it does with two that wait in the queue.
-func TestMove_ADeadlockIsFound(t *testing.T) {
+func TestSites_MoveFindsADeadlock(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/b", "/c")
@@ -91,7 +91,7 @@ func TestMove_ADeadlockIsFound(t *testing.T) {
 	require.NoError(t, second)
 }
 
-func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
+func TestSites_MoveKeepsTheTimeoutsOfTheCaller(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/b")
@@ -130,7 +130,7 @@ func TestMove_KeepsTheTimeoutsOfTheCaller(t *testing.T) {
 	}
 }
 
-func TestMove_LeavesWhenItsContextIsDone(t *testing.T) {
+func TestSites_MoveLeavesWhenItsContextIsDone(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/b")
@@ -146,7 +146,7 @@ func TestMove_LeavesWhenItsContextIsDone(t *testing.T) {
 
 // What an application creates at a site that it has found in the same transaction is
 // that site's, whoever gets the path meanwhile.
-func TestAncestorsTx_KeepsTheSitesWhereTheyAre(t *testing.T) {
+func TestSites_AncestorsTxKeepsThemWhereTheyAre(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/acme", "/acme/sales")

@@ -198,7 +198,7 @@ func requireSame(t require.TestingT, want, got error) {
 	require.ErrorIs(t, got, want)
 }
 
-func TestSitesFollowTheirModel(t *testing.T) {
+func TestSites_FollowTheirModel(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool)

@@ -42,7 +42,7 @@ func siteOfSub(t *testing.T, subs *subscription.Store, sub *subscription.Created
 	return got.Site
 }
 
-func TestASiteNeedsAParentAndAFreePath(t *testing.T) {
+func TestSites_CreateNeedsAParentAndAFreePath(t *testing.T) {
 	t.Parallel()
 	sites := newSites(t, pgtest.Pool(t))
 	ctx := t.Context()
@@ -69,7 +69,7 @@ func TestASiteNeedsAParentAndAFreePath(t *testing.T) {
 	require.Equal(t, []hierarchy.Path{"/", "/a", "/a/b"}, sitePaths(t, sites))
 }
 
-func TestSitesAreListedBySubtreeByParentAndInPages(t *testing.T) {
+func TestSites_ListGoesBySubtreeByParentAndInPages(t *testing.T) {
 	t.Parallel()
 	sites := newSites(t, pgtest.Pool(t), "/a", "/a-b", "/a/b", "/a/b/c", "/a/d", "/ab")
 	list := func(opts hierarchy.SiteListOpts) (paths []hierarchy.Path) {
@@ -95,7 +95,7 @@ func TestSitesAreListedBySubtreeByParentAndInPages(t *testing.T) {
 	require.Empty(t, list(hierarchy.SiteListOpts{Under: "/x"}))
 }
 
-func TestARenamedSiteIsFoundUnderItsFormerPaths(t *testing.T) {
+func TestSites_RenameLeavesASiteUnderItsFormerPaths(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/noaa", "/noaa/nws", "/noaa/nws/oun", "/noaax")
@@ -133,7 +133,7 @@ func TestARenamedSiteIsFoundUnderItsFormerPaths(t *testing.T) {
 	require.Equal(t, hierarchy.Path("/noaa"), same.Path)
 }
 
-func TestASiteMovesWithAllThatIsBelowIt(t *testing.T) {
+func TestSites_MoveTakesAllThatIsBelowAlong(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/a/b", "/a/b/c", "/x", "/x/b")
@@ -159,7 +159,7 @@ func TestASiteMovesWithAllThatIsBelowIt(t *testing.T) {
 	require.Len(t, children, 1)
 }
 
-func TestAMoveThatCannotBeIsRefused(t *testing.T) {
+func TestSites_MoveThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
 	sites := newSites(t, pgtest.Pool(t), "/a", "/a/b", "/a/b/c", "/x")
 	ctx := t.Context()
@@ -180,7 +180,7 @@ func TestAMoveThatCannotBeIsRefused(t *testing.T) {
 	require.Equal(t, before, sitePaths(t, sites))
 }
 
-func TestAMoveThatWouldMakeAPathTooLongOrTooDeepIsRefused(t *testing.T) {
+func TestSites_MoveToAPathThatIsTooLongOrTooDeepIsRefused(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/a/b")
@@ -216,7 +216,7 @@ func TestAMoveThatWouldMakeAPathTooLongOrTooDeepIsRefused(t *testing.T) {
 	require.Len(t, siteOfSub(t, subs, sub), 512)
 }
 
-func TestADeletedSiteLeadsToTheNearestAncestorThatLives(t *testing.T) {
+func TestSites_DeleteLeadsToTheNearestAncestorThatLives(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/a/b", "/a/b/c", "/a/d")
@@ -266,7 +266,7 @@ func TestADeletedSiteLeadsToTheNearestAncestorThatLives(t *testing.T) {
 	requireAncestors(t, sites, "/a/b", "/a", "/")
 }
 
-func TestASubscriptionIsNotPlacedAtAFormerPath(t *testing.T) {
+func TestCreate_PlacesNoSubscriptionAtAFormerPath(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/a/b", "/c")
@@ -306,7 +306,7 @@ func TestASubscriptionIsNotPlacedAtAFormerPath(t *testing.T) {
 	}
 }
 
-func TestSitesWorkInEachExecMode(t *testing.T) {
+func TestSites_WorkInEachExecMode(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	for i, mode := range pgtest.ExecModes() {
@@ -336,7 +336,7 @@ func TestSitesWorkInEachExecMode(t *testing.T) {
 	}
 }
 
-func TestARollbackUndoesChangesOfSites(t *testing.T) {
+func TestSites_ARollbackUndoesTheirChanges(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/a/b", "/c")
@@ -365,7 +365,7 @@ func TestARollbackUndoesChangesOfSites(t *testing.T) {
 	require.Equal(t, hierarchy.Path("/a/b"), siteOfSub(t, subs, sub))
 }
 
-func TestChangesThatRaceCannotMakeACycle(t *testing.T) {
+func TestSites_ChangesThatRaceCannotMakeACycle(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	ctx := t.Context()
@@ -392,7 +392,7 @@ func TestChangesThatRaceCannotMakeACycle(t *testing.T) {
 	}
 }
 
-func TestSitesAreNotChangedOnAnOldSnapshot(t *testing.T) {
+func TestSites_AreNotChangedOnAnOldSnapshot(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a")
@@ -438,7 +438,7 @@ func requireTree(t require.TestingT, sites *hierarchy.Sites) {
 	require.Zero(t, broken)
 }
 
-func TestASubscriptionCreatedWhileItsSiteMovesIsNotLeftBehind(t *testing.T) {
+func TestSites_MoveLeavesNoSubscriptionBehindThatIsCreatedMeanwhile(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)

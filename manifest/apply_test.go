@@ -42,7 +42,7 @@ subscriptions:
 
 var directoryEnv = environment{"SECRET": testSecret, "KEY": "hunter2"}
 
-func TestAManifestIsAppliedAndThenUnchanged(t *testing.T) {
+func TestApply_AManifestIsAppliedAndThenUnchanged(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	require.Equal(t, `manifest "default": 5 added
@@ -67,7 +67,7 @@ func TestAManifestIsAppliedAndThenUnchanged(t *testing.T) {
 	require.Equal(t, before, b.database())
 }
 
-func TestAPlanChangesNothing(t *testing.T) {
+func TestPlan_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	before := b.database()
@@ -85,7 +85,7 @@ func one(fields string) string {
 	return "subscriptions:\n  crm:\n    url: https://crm.example/\n    events: [\"**\"]\n    operator: true\n" + fields
 }
 
-func TestEachFieldThatChangesIsNamed(t *testing.T) {
+func TestApply_EachFieldThatChangesIsNamed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.apply(one(""), nil)
@@ -127,7 +127,7 @@ func TestEachFieldThatChangesIsNamed(t *testing.T) {
 	require.Equal(t, id, b.subscription("default", "crm").ID)
 }
 
-func TestCredentialsOfTheFileGoAlongToAnotherHost(t *testing.T) {
+func TestApply_CredentialsOfTheFileGoAlongToAnotherHost(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const text = "subscriptions:\n  crm:\n    url: https://%s/\n    events: [\"**\"]\n    operator: true\n    credentials: {bearer: a}\n" +
@@ -138,7 +138,7 @@ func TestCredentialsOfTheFileGoAlongToAnotherHost(t *testing.T) {
 	require.False(t, b.apply(fmt.Sprintf(text, "b.example"), nil).Changed())
 }
 
-func TestASecretThatChangesIsRotated(t *testing.T) {
+func TestApply_ASecretThatChangesIsRotated(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.apply(one(""), nil)
@@ -156,7 +156,7 @@ func TestASecretThatChangesIsRotated(t *testing.T) {
 }
 
 // A subscription that leaves and comes back is the same one, however often.
-func TestASubscriptionThatTheFileLosesIsDeactivatedAndComesBack(t *testing.T) {
+func TestApply_ASubscriptionThatTheFileLosesIsDeactivatedAndComesBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.apply(one(""), nil)
@@ -177,7 +177,7 @@ func TestASubscriptionThatTheFileLosesIsDeactivatedAndComesBack(t *testing.T) {
 	}
 }
 
-func TestWhatOthersDecidedAboutTheStateStays(t *testing.T) {
+func TestApply_WhatOthersDecidedAboutTheStateStays(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := t.Context()
@@ -205,7 +205,7 @@ func TestWhatOthersDecidedAboutTheStateStays(t *testing.T) {
 	require.Equal(t, subscription.StatePaused, b.subscription("default", "crm").State)
 }
 
-func TestWhatIsChangedByHandBecomesWhatTheFileSays(t *testing.T) {
+func TestApply_WhatIsChangedByHandBecomesWhatTheFileSays(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.apply(one(""), nil)
@@ -219,7 +219,7 @@ func TestWhatIsChangedByHandBecomesWhatTheFileSays(t *testing.T) {
 	require.NotEqual(t, id, b.subscription("default", "crm").ID)
 }
 
-func TestWhatAManifestDoesNotKeepIsNotTouched(t *testing.T) {
+func TestApply_WhatAManifestDoesNotKeepIsNotTouched(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	created, err := b.subs.Create(t.Context(), subscription.Spec{
@@ -240,7 +240,7 @@ func TestWhatAManifestDoesNotKeepIsNotTouched(t *testing.T) {
 	require.Equal(t, subscription.StateDeactivated, b.subscription("default", "crm").State)
 }
 
-func TestEventTypesAreRegisteredAndNotArchivedByOmission(t *testing.T) {
+func TestApply_EventTypesAreRegisteredAndNotArchivedByOmission(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	types, err := outbox.NewEventTypes(b.pool, nil)
@@ -262,7 +262,7 @@ func TestEventTypesAreRegisteredAndNotArchivedByOmission(t *testing.T) {
 	require.Equal(t, []string{"extends"}, b.apply("event_types: {c.d: {}}", nil).Changes[0].Fields)
 }
 
-func TestASiteThatWasMovedIsFollowedAndNeverMadeAgain(t *testing.T) {
+func TestApply_ASiteThatWasMovedIsFollowedAndNeverMadeAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := t.Context()
@@ -290,7 +290,7 @@ func TestASiteThatWasMovedIsFollowedAndNeverMadeAgain(t *testing.T) {
 	require.EqualError(t, err, `webhooks.yaml:2:74: subscriptions.crm.site: "/noaa/weather" is a former path; it leads to "/noaa" now`)
 }
 
-func TestWhatAStoreRefusesIsNamedByItsLineAndNothingIsDone(t *testing.T) {
+func TestApply_WhatAStoreRefusesIsNamedByItsLineAndNothingIsDone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.apply(one(""), nil)
@@ -353,7 +353,7 @@ webhooks:
 	}
 }
 
-func TestALimitIsNamedByTheSubscriptionThatExceedsIt(t *testing.T) {
+func TestApply_ALimitIsNamedByTheSubscriptionThatExceedsIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	var err error
@@ -370,7 +370,7 @@ func TestALimitIsNamedByTheSubscriptionThatExceedsIt(t *testing.T) {
 	require.ErrorContains(t, err, "webhooks.yaml:6:3: subscriptions.b: ")
 }
 
-func TestAManifestInTheCallersTransaction(t *testing.T) {
+func TestApplyTx_GoesWithTheCallersTransaction(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := t.Context()
@@ -397,7 +397,7 @@ func TestAManifestInTheCallersTransaction(t *testing.T) {
 	require.ErrorIs(t, err, hierarchy.ErrIsolation)
 }
 
-func TestOfTenWhoApplyAtOnceOneDoes(t *testing.T) {
+func TestApply_OfTenAtOnceOneDoes(t *testing.T) {
 	t.Parallel()
 	const many = 10
 	database := pgtest.Database(t)
@@ -424,7 +424,7 @@ func TestOfTenWhoApplyAtOnceOneDoes(t *testing.T) {
 	require.Equal(t, 5, added)
 }
 
-func TestWhoAppliesWaitsForWhoIsApplying(t *testing.T) {
+func TestApply_WaitsForWhoIsApplying(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -450,7 +450,7 @@ func TestWhoAppliesWaitsForWhoIsApplying(t *testing.T) {
 }
 
 // Two manifests can have the same site.
-func TestASiteThatAnotherCreatesMeanwhileIsThere(t *testing.T) {
+func TestApply_ASiteThatAnotherCreatesMeanwhileIsThere(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -473,7 +473,7 @@ func TestASiteThatAnotherCreatesMeanwhileIsThere(t *testing.T) {
 	require.Equal(t, "manifest \"default\": 1 added, 1 unchanged\n  added        site          /a/b\n", (<-applied).String())
 }
 
-func TestNewNamesWhatIsMissing(t *testing.T) {
+func TestNew_NamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, err := New(b.pool, nil)
@@ -486,7 +486,7 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 
 // A text for a dialect that signs with the text, and what changes from one form to the other
 // along with the dialect.
-func TestSecret_InAManifest(t *testing.T) {
+func TestApply_SecretInAManifest(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs, err := subscription.NewStore(pool, &subscription.Config{

@@ -11,7 +11,7 @@ import (
 
 // Whatever the text, it is read or refused by lines that are in it; what is read
 // once is read again the same; what JSON is, is read as JSON.
-func FuzzParse(f *testing.F) {
+func FuzzParse_ReadsTheSameAgainOrRefusesByLines(f *testing.F) {
 	for _, folder := range []string{"valid", "invalid"} {
 		entries, err := os.ReadDir("testdata/" + folder)
 		require.NoError(f, err)

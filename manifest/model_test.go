@@ -53,7 +53,7 @@ func (m model) apply(file map[string]string) map[string]Action {
 // Whatever manifests are applied one after another, and whatever is done by hand
 // between them, plan and database are as the model says, and a second time changes
 // nothing.
-func TestSequencesOfManifestsFollowTheModel(t *testing.T) {
+func TestApply_SequencesOfManifestsFollowTheModel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	runs := 0

@@ -21,7 +21,7 @@ var full = environment{
 	"TLS_CERTIFICATE": "cert", "TLS_KEY": "pem", "TLS_ROOTS": "roots", "TOKEN": "tok",
 }
 
-func TestAFileIsReadWhole(t *testing.T) {
+func TestParse_AFileIsReadWhole(t *testing.T) {
 	t.Parallel()
 	m, err := Load("testdata/valid/everything.yaml", &ParseOpts{Env: full.lookup})
 	require.NoError(t, err)
@@ -162,7 +162,7 @@ func TestAFileIsReadWhole(t *testing.T) {
 	}, m.subscriptions)
 }
 
-func TestJSONIsReadAsJSONIsMeant(t *testing.T) {
+func TestParse_JSONIsReadAsJSONIsMeant(t *testing.T) {
 	t.Parallel()
 	m, err := Load("testdata/valid/small.json", nil)
 	require.NoError(t, err)
@@ -173,7 +173,7 @@ func TestJSONIsReadAsJSONIsMeant(t *testing.T) {
 }
 
 // Each text is refused by exactly these lines.
-func TestWhatIsRefusedIsNamedByLineAndColumn(t *testing.T) {
+func TestParse_WhatIsRefusedIsNamedByLineAndColumn(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, text, want string }{
 		{"an empty file", "", "1:1: is empty"},
@@ -268,7 +268,7 @@ func TestWhatIsRefusedIsNamedByLineAndColumn(t *testing.T) {
 	}
 }
 
-func TestWebhooks_TakeTheBackoffOfServo(t *testing.T) {
+func TestParse_WebhooksTakeTheBackoffOfServo(t *testing.T) {
 	t.Parallel()
 	for backoff, want := range map[string]string{
 		"":                                         "servo",
@@ -288,7 +288,7 @@ func TestWebhooks_TakeTheBackoffOfServo(t *testing.T) {
 	}
 }
 
-func TestHostileFilesAreRefusedSoon(t *testing.T) {
+func TestParse_HostileFilesAreRefusedSoon(t *testing.T) {
 	t.Parallel()
 	var bomb strings.Builder
 	bomb.WriteString("event_types:\n  a.b:\n    schemas:\n      - version: 1\n        schema:\n")
@@ -320,7 +320,7 @@ func TestHostileFilesAreRefusedSoon(t *testing.T) {
 	}
 }
 
-func TestAManifestShowsNoSecrets(t *testing.T) {
+func TestManifest_ShowsNoSecrets(t *testing.T) {
 	t.Parallel()
 	m := parse(t, `
 subscriptions:
@@ -340,7 +340,7 @@ subscriptions:
 	}
 }
 
-func TestAFileThatIsNotThereIsAnError(t *testing.T) {
+func TestLoad_AFileThatIsNotThereIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"), nil)
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -47,7 +47,7 @@ func child(database string) {
 	fmt.Println(plan.Count(ActionAdded), plan.Count(ActionUnchanged))
 }
 
-func TestOfProcessesThatStartAtOnceOneApplies(t *testing.T) {
+func TestApply_OfProcessesThatStartAtOnceOneDoes(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
 	exe, err := os.Executable()

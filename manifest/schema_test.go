@@ -47,7 +47,7 @@ func files(t *testing.T, folder string) []string {
 	return names
 }
 
-func TestTheSchemaTakesWhatParseTakes(t *testing.T) {
+func TestSchema_TakesWhatParseTakes(t *testing.T) {
 	t.Parallel()
 	s := compiled(t)
 	for _, name := range files(t, "valid") {
@@ -57,7 +57,7 @@ func TestTheSchemaTakesWhatParseTakes(t *testing.T) {
 	}
 }
 
-func TestTheSchemaRefusesWhatParseRefuses(t *testing.T) {
+func TestSchema_RefusesWhatParseRefuses(t *testing.T) {
 	t.Parallel()
 	s := compiled(t)
 	for _, name := range files(t, "invalid") {
@@ -69,7 +69,7 @@ func TestTheSchemaRefusesWhatParseRefuses(t *testing.T) {
 
 // Each object of the schema has the fields that Parse says it knows, and the file
 // with everything has each of them.
-func TestTheSchemaHasTheFieldsThatParseKnows(t *testing.T) {
+func TestSchema_HasTheFieldsThatParseKnows(t *testing.T) {
 	t.Parallel()
 	var doc any
 	require.NoError(t, json.Unmarshal(Schema(), &doc))
@@ -138,9 +138,9 @@ func at(t *testing.T, doc any, path string) any {
 	return doc
 }
 
-// TestEachFieldOfASubscriptionHasAPlaceInAFile fails when subscription.Spec
+// TestSchema_EachFieldOfASubscriptionHasAPlaceInAFile fails when subscription.Spec
 // gets a field that manifests cannot have, or one under another name.
-func TestEachFieldOfASubscriptionHasAPlaceInAFile(t *testing.T) {
+func TestSchema_EachFieldOfASubscriptionHasAPlaceInAFile(t *testing.T) {
 	t.Parallel()
 	want := []string{}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[subscription.Spec]()) {
@@ -156,9 +156,9 @@ func TestEachFieldOfASubscriptionHasAPlaceInAFile(t *testing.T) {
 	}
 }
 
-// TestEachFieldOfAnEventTypeHasAPlaceInAFile fails when outbox.EventType gets a field
+// TestSchema_EachFieldOfAnEventTypeHasAPlaceInAFile fails when outbox.EventType gets a field
 // that manifests cannot have, or one under another name.
-func TestEachFieldOfAnEventTypeHasAPlaceInAFile(t *testing.T) {
+func TestSchema_EachFieldOfAnEventTypeHasAPlaceInAFile(t *testing.T) {
 	t.Parallel()
 	var doc struct {
 		Defs struct {
@@ -179,7 +179,7 @@ func TestEachFieldOfAnEventTypeHasAPlaceInAFile(t *testing.T) {
 	require.Equal(t, want, slices.Sorted(maps.Keys(doc.Defs.EventType.Properties)))
 }
 
-func TestEditorsFindTheSchema(t *testing.T) {
+func TestSchema_EditorsFindIt(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/valid/everything.yaml")
 	require.NoError(t, err)

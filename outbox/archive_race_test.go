@@ -31,7 +31,7 @@ func (a *afterRead) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 	}
 }
 
-func TestEnqueueWhileATypeIsArchived(t *testing.T) {
+func TestEnqueue_WhileATypeIsArchived(t *testing.T) {
 	t.Parallel()
 	setupRead := func(t *testing.T) (*bench, *afterRead, *Client, func()) {
 		t.Helper()
@@ -109,7 +109,7 @@ func TestEnqueueWhileATypeIsArchived(t *testing.T) {
 	})
 }
 
-func TestATypeThatTheCallersTransactionRegistersIsNotKnownBeforeItsCommit(t *testing.T) {
+func TestEnqueue_ATypeOfTheCallersTransactionIsNotKnownBeforeItsCommit(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	client, pass := clocked(t, b.pool, false)

@@ -10,7 +10,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-func TestABadConfigNamesItsField(t *testing.T) {
+func TestConfig_ABadOneNamesItsField(t *testing.T) {
 	t.Parallel()
 	for field, cfgs := range map[string][]Config{
 		"MaxDataBytes":   {{MaxDataBytes: -1}, {MaxDataBytes: 64<<20 + 1}},
@@ -24,7 +24,7 @@ func TestABadConfigNamesItsField(t *testing.T) {
 	}
 }
 
-func TestTheConfigOfTheCallerIsNotChanged(t *testing.T) {
+func TestConfig_ThatOfTheCallerIsNotChanged(t *testing.T) {
 	t.Parallel()
 	var cfg Config
 	client, err := New(&cfg)
@@ -37,7 +37,7 @@ func TestTheConfigOfTheCallerIsNotChanged(t *testing.T) {
 	}, client.cfg)
 }
 
-func TestWakesComeInShortBurstsAndAtTheIntervalOnAverage(t *testing.T) {
+func TestWakes_ComeInShortBurstsAndAtTheIntervalOnAverage(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
 	w := newWakes(10 * time.Millisecond)
@@ -67,7 +67,7 @@ func TestWakesComeInShortBurstsAndAtTheIntervalOnAverage(t *testing.T) {
 }
 
 //nolint:paralleltest // it changes what the whole process uses
-func TestTheDefaultClientCanBeReplaced(t *testing.T) {
+func TestSetDefault_ReplacesTheDefaultClient(t *testing.T) {
 	pool := pgtest.Pool(t)
 	require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Schema: "other"}))
 	client, err := New(&Config{Schema: "other"})

@@ -19,7 +19,7 @@ import (
 // The SQL function writes into River's table. These tests hold it to what
 // River's own client writes.
 
-func TestTheJobIsWhatRiverWouldInsert(t *testing.T) {
+func TestRiver_TheJobIsWhatItWouldInsert(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	client := riverClient(t)
@@ -68,7 +68,7 @@ func TestTheJobIsWhatRiverWouldInsert(t *testing.T) {
 	}
 }
 
-func TestTheNotificationIsWhatRiverWouldSend(t *testing.T) {
+func TestRiver_TheNotificationIsWhatItWouldSend(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	listen, err := pgx.Connect(t.Context(), b.pool.Config().ConnString())
@@ -96,7 +96,7 @@ func TestTheNotificationIsWhatRiverWouldSend(t *testing.T) {
 	require.Equal(t, theirs, next())
 }
 
-func TestOnlyDueIntentsOfAWakingClientNotify(t *testing.T) {
+func TestWakes_OnlyDueIntentsOfAWakingClientNotify(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	listen, err := pgx.Connect(t.Context(), b.pool.Config().ConnString())
@@ -137,7 +137,7 @@ func TestOnlyDueIntentsOfAWakingClientNotify(t *testing.T) {
 	require.Equal(t, []string{"done1", `riverhook.river_insert{"queue": "expand"}`, "done2"}, seen)
 }
 
-func TestThePinnedRiverIsTheOneWeAreBuiltWith(t *testing.T) {
+func TestRiver_ThePinnedOneIsTheOneWeAreBuiltWith(t *testing.T) {
 	t.Parallel()
 	_, err := MigrationFS(nil)
 	require.NoError(t, err)

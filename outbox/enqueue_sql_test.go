@@ -12,7 +12,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-func TestEnqueueSQL(t *testing.T) {
+func TestEnqueueSQL_GoesWithTheTransactionOfEachDriver(t *testing.T) {
 	t.Parallel()
 	for name, driver := range map[string]string{"pgx": "pgx", "lib/pq": "postgres"} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestEnqueueSQL(t *testing.T) {
 	}
 }
 
-func TestEnqueueSQLSaysThatTheDatabaseIsNotMigrated(t *testing.T) {
+func TestEnqueueSQL_SaysThatTheDatabaseIsNotMigrated(t *testing.T) {
 	t.Parallel()
 	for name, driver := range map[string]string{"pgx": "pgx", "lib/pq": "postgres"} {
 		t.Run(name, func(t *testing.T) {

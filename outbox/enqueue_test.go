@@ -18,7 +18,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-func TestEnqueue(t *testing.T) {
+func TestEnqueue_GoesWithTheTransaction(t *testing.T) {
 	t.Parallel()
 
 	t.Run("a commit leaves one intent, its state and one job", func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestEnqueue(t *testing.T) {
 	})
 }
 
-func TestEnqueueMany(t *testing.T) {
+func TestEnqueueMany_IsOneStatementAnsweredInOrder(t *testing.T) {
 	t.Parallel()
 
 	t.Run("a thousand intents are one statement, answered in order", func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestEnqueueMany(t *testing.T) {
 	})
 }
 
-func TestEnqueueWorksInEveryQueryExecMode(t *testing.T) {
+func TestEnqueue_WorksInEveryQueryExecMode(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec,
@@ -262,7 +262,7 @@ func TestEnqueueWorksInEveryQueryExecMode(t *testing.T) {
 	}
 }
 
-func TestEnqueueWorksAfterTheSearchPathChanged(t *testing.T) {
+func TestEnqueue_WorksAfterTheSearchPathChanged(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, err := b.tx.Exec(t.Context(), `CREATE SCHEMA trap;
@@ -278,7 +278,7 @@ func TestEnqueueWorksAfterTheSearchPathChanged(t *testing.T) {
 	require.False(t, trapped)
 }
 
-func TestEnqueueKeepsJSONByteForByte(t *testing.T) {
+func TestEnqueue_KeepsJSONByteForByte(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	texts := []string{
@@ -300,7 +300,7 @@ func TestEnqueueKeepsJSONByteForByte(t *testing.T) {
 	}
 }
 
-func TestEnqueueEncodesOtherDataWithoutEscapingHTML(t *testing.T) {
+func TestEnqueue_EncodesOtherDataWithoutEscapingHTML(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for want, data := range map[string]any{

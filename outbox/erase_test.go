@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-func TestEraseSQL(t *testing.T) {
+func TestEraseSQL_GoesWithTheTransactionOfEachDriver(t *testing.T) {
 	t.Parallel()
 	for name, driver := range map[string]string{"pgx": "pgx", "lib/pq": "postgres"} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestEraseSQL(t *testing.T) {
 	}
 }
 
-func TestAnErasureThatIsRefusedLeavesTheTransactionUsable(t *testing.T) {
+func TestErase_OneThatIsRefusedLeavesTheTransactionUsable(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		resource access.Resource
@@ -75,7 +75,7 @@ func TestAnErasureThatIsRefusedLeavesTheTransactionUsable(t *testing.T) {
 	require.ErrorContains(t, err, "transaction is nil")
 }
 
-func TestOnlyTheResourceIsErased(t *testing.T) {
+func TestErase_OnlyTheResourceIsErased(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	kept := []Intent{named("no resource"), named("another kind"), named("another id")}
@@ -95,7 +95,7 @@ func TestOnlyTheResourceIsErased(t *testing.T) {
 	require.Equal(t, 3, left)
 }
 
-func TestErasingNeedsARightOfItsOwn(t *testing.T) {
+func TestErase_NeedsARightOfItsOwn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	role := pgx.Identifier{b.pool.Config().ConnConfig.Database + "_eraser"}.Sanitize()
@@ -126,7 +126,7 @@ func TestErasingNeedsARightOfItsOwn(t *testing.T) {
 	}))
 }
 
-func TestEraseFromSQLAlone(t *testing.T) {
+func TestSQLFunction_Erases(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, err := b.client.Enqueue(t.Context(), b.tx, valid())

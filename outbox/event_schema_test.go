@@ -32,7 +32,7 @@ func eventTypes(t *testing.T, b *bench) *EventTypes {
 	return types
 }
 
-func TestEventSchemas(t *testing.T) {
+func TestEventTypes_SchemasAreKeptSideBySideAsTheyWereWritten(t *testing.T) {
 	t.Parallel()
 
 	t.Run("are kept side by side, as they were written", func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestEventSchemas(t *testing.T) {
 	})
 }
 
-func TestAnArchivedType(t *testing.T) {
+func TestEventTypes_AnArchivedOneIsReadAndNotEnqueued(t *testing.T) {
 	t.Parallel()
 
 	t.Run("is read, listed on request and left archived by Register", func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/riverhook/riverhook/event"
 )
 
-func TestEventTypes(t *testing.T) {
+func TestEventTypes_AreRegisteredChangedReadAndListed(t *testing.T) {
 	t.Parallel()
 
 	setupTypes := func(t *testing.T) (*bench, *EventTypes) {
@@ -213,7 +213,7 @@ func TestEventTypes(t *testing.T) {
 	})
 }
 
-func TestUmbrellasAreThoseThatAreReached(t *testing.T) {
+func TestUmbrellas_AreThoseThatAreReached(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		node := rapid.SampledFrom([]string{"a.a", "b.b", "c.c", "d.d", "e.e"})

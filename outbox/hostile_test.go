@@ -39,7 +39,7 @@ func firstChars(s string, n int) string {
 	return s
 }
 
-func TestHostileTextComesBackAsItWasWritten(t *testing.T) {
+func TestEnqueue_HostileTextComesBackAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	client, err := New(nil)
@@ -100,7 +100,7 @@ func TestHostileTextComesBackAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestAfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
+func TestEnqueue_AfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for name, text := range hostile.Impossible() {
@@ -136,7 +136,7 @@ func TestAfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
 	require.Equal(t, [3]int{1, 1, 1}, count(t, b.tx), "what was refused has left nothing")
 }
 
-func TestDataThatIsNestedTooDeepIsRefusedByGoAndBySQL(t *testing.T) {
+func TestEnqueue_DataThatIsNestedTooDeepIsRefusedByGoAndBySQL(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	lists := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
@@ -202,7 +202,7 @@ func requireNested(t *testing.T, b *bench, name, data string, refused bool) {
 	}
 }
 
-func TestGoAndSQLCountLevelsAlike(t *testing.T) {
+func TestEnqueue_GoAndSQLCountLevelsAlike(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	deep := rapid.Custom(func(rt *rapid.T) string {

@@ -17,7 +17,7 @@ func named(id string) Intent {
 	return in
 }
 
-func TestTheSameIDAgain(t *testing.T) {
+func TestEnqueue_TheSameIDAgainIsADuplicateOrAConflict(t *testing.T) {
 	t.Parallel()
 
 	t.Run("with the same content it is a duplicate, and writes nothing", func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestTheSameIDAgain(t *testing.T) {
 	})
 }
 
-func TestTheSameIDRacing(t *testing.T) {
+func TestEnqueue_TheSameIDMeanwhileWaits(t *testing.T) {
 	t.Parallel()
 
 	for name, end := range map[string]struct {

@@ -50,7 +50,7 @@ func objects(t *testing.T, pool *pgxpool.Pool, schema string) []string {
 	return all
 }
 
-func TestMigrate(t *testing.T) {
+func TestMigrate_GoesUpAndDownWhoeverElseDoes(t *testing.T) {
 	t.Parallel()
 
 	t.Run("ten processes at once, each with a pool of one connection", func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-func TestErrNotMigrated(t *testing.T) {
+func TestErrNotMigrated_SaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		sql      string
@@ -289,7 +289,7 @@ func TestErrNotMigrated(t *testing.T) {
 	})
 }
 
-func TestMigrationFS(t *testing.T) {
+func TestMigrationFS_MakesWhatMigrateMakes(t *testing.T) {
 	t.Parallel()
 
 	names := func(t *testing.T, files fs.FS) []string {

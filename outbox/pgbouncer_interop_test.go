@@ -38,7 +38,7 @@ func bounded(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestMigrateBehindPgBouncer(t *testing.T) {
+func TestMigrate_WorksBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 
 	for _, mode := range poolerModes {
@@ -78,7 +78,7 @@ func TestMigrateBehindPgBouncer(t *testing.T) {
 	})
 }
 
-func TestEnqueueBehindPgBouncer(t *testing.T) {
+func TestEnqueue_WorksBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 
 	for _, mode := range poolerModes {

@@ -52,7 +52,7 @@ const (
 	notAnEmail    = `at "/email": is not of the format "email" (schema version 1)`
 )
 
-func TestDataIsCheckedBySchema(t *testing.T) {
+func TestEnqueue_DataIsCheckedBySchema(t *testing.T) {
 	t.Parallel()
 
 	t.Run("and a refusal names the place, writes nothing and leaves the transaction usable", func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestDataIsCheckedBySchema(t *testing.T) {
 	})
 }
 
-func TestWhatAClientKnowsOfTypesIsAtMostFiveSecondsOld(t *testing.T) {
+func TestEnqueue_WhatAClientKnowsOfTypesIsAtMostFiveSecondsOld(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	writer, _ := clocked(t, b.pool, false)
@@ -195,7 +195,7 @@ func TestWhatAClientKnowsOfTypesIsAtMostFiveSecondsOld(t *testing.T) {
 	require.Equal(t, 5*time.Second, registryMaxAge)
 }
 
-func TestATypeIsReadNeitherInTheCallersTransactionNorAgainWhileItIsKnown(t *testing.T) {
+func TestEnqueue_ATypeIsReadApartFromTheTransactionAndNotWhileItIsKnown(t *testing.T) {
 	t.Parallel()
 	counter := &statements{}
 	pool := tracedPool(t, counter)
@@ -224,7 +224,7 @@ func TestATypeIsReadNeitherInTheCallersTransactionNorAgainWhileItIsKnown(t *test
 	require.Equal(t, 3, counter.n)
 }
 
-func TestAStrictClientTakesRegisteredTypesOnly(t *testing.T) {
+func TestEnqueue_AStrictClientTakesRegisteredTypesOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	client, _ := clocked(t, b.pool, true)
@@ -237,7 +237,7 @@ func TestAStrictClientTakesRegisteredTypesOnly(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestAnArchivedTypeIsRefusedAndWhatThereIsOfItStays(t *testing.T) {
+func TestEnqueue_AnArchivedTypeIsRefusedAndWhatThereIsOfItStays(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []bool{false, true} {
 		b := setup(t)
@@ -256,7 +256,7 @@ func TestAnArchivedTypeIsRefusedAndWhatThereIsOfItStays(t *testing.T) {
 	}
 }
 
-func TestWhenTypesCannotBeReadNothingIsSentAndTheTransactionGoesOn(t *testing.T) {
+func TestEnqueue_WhenTypesCannotBeReadTheTransactionGoesOn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 
@@ -288,7 +288,7 @@ func TestWhenTypesCannotBeReadNothingIsSentAndTheTransactionGoesOn(t *testing.T)
 	require.Equal(t, [3]int{1, 1, 1}, count(t, b.tx))
 }
 
-func TestManyMayEnqueueWhileTypesAreRegisteredAndArchived(t *testing.T) {
+func TestEnqueue_ManyMayWhileTypesAreRegisteredAndArchived(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	own, err := pgxpool.NewWithConfig(t.Context(), pool.Config())
@@ -325,7 +325,7 @@ func TestManyMayEnqueueWhileTypesAreRegisteredAndArchived(t *testing.T) {
 	requireRefused(t, err, 0, "Data", notAnEmail)
 }
 
-func TestAClientReadsTypesWithTheRightsThatAreDocumented(t *testing.T) {
+func TestEnqueue_ReadsTypesWithTheRightsThatAreDocumented(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	require.NoError(t, eventTypes(t, b).Register(t.Context(), versioned("a.b", personSchema)))

@@ -12,7 +12,7 @@ import (
 // Roles are made in a transaction that is rolled back: they belong to the
 // whole server.
 
-func TestARoleThatMayOnlyEnqueue(t *testing.T) {
+func TestRole_OneThatMayOnlyEnqueueIsToldWhatItLacks(t *testing.T) {
 	t.Parallel()
 
 	setupRole := func(t *testing.T, grants string) *bench {

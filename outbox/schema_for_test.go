@@ -41,7 +41,7 @@ type node struct {
 	Children []node `json:"children"`
 }
 
-func TestASchemaOfATypeTakesWhatItsValuesAreEncodedAs(t *testing.T) {
+func TestSchemaFor_TakesWhatTheValuesOfATypeAreEncodedAs(t *testing.T) {
 	t.Parallel()
 	text, err := SchemaFor[derived]()
 	require.NoError(t, err)
@@ -94,7 +94,7 @@ func TestASchemaOfATypeTakesWhatItsValuesAreEncodedAs(t *testing.T) {
 	require.ErrorContains(t, schema.Validate([]byte("{}")), `has no property "address"`)
 }
 
-func TestATypeWithoutASchemaIsRefused(t *testing.T) {
+func TestSchemaFor_ATypeWithoutOneIsRefused(t *testing.T) {
 	t.Parallel()
 	_, err := SchemaFor[node]()
 	require.ErrorContains(t, err, "outbox: schema for outbox.node: ")
@@ -107,7 +107,7 @@ func TestATypeWithoutASchemaIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, `its zero value is not valid by it: at "/N"`)
 }
 
-func TestTheOrderOfFieldsIsNoPartOfASchema(t *testing.T) {
+func TestSchemaFor_TheOrderOfFieldsIsNoPartOfIt(t *testing.T) {
 	t.Parallel()
 	one, err := SchemaFor[struct{ A, B int }]()
 	require.NoError(t, err)

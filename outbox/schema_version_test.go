@@ -32,7 +32,7 @@ func versionedPerson(id string, version int) Intent {
 	return in
 }
 
-func TestTheVersionThatDataIsValidByIsStored(t *testing.T) {
+func TestEnqueue_TheVersionThatDataIsValidByIsStored(t *testing.T) {
 	t.Parallel()
 
 	t.Run("by one, by many and through database/sql, in no further round trip", func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestTheVersionThatDataIsValidByIsStored(t *testing.T) {
 	})
 }
 
-func TestWhatSQLKnowsOfEventTypes(t *testing.T) {
+func TestSQLFunction_KnowsEventTypes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	types := eventTypes(t, b)

@@ -96,7 +96,7 @@ func TestEnqueue_TextThatIsNotJSONIsRefusedInLinearTime(t *testing.T) {
 	}
 }
 
-func TestEnqueue_RoleThatCallsTheFunctionIsBoundByTheMostThatAClientMayAllow(t *testing.T) {
+func TestSQLFunction_IsBoundByTheMostThatAClientMayAllow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	var outcome, reason string

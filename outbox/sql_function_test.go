@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheSQLFunctionEnqueue(t *testing.T) {
+func TestSQLFunction_EnqueuesWhatTheClientWould(t *testing.T) {
 	t.Parallel()
 
 	t.Run("writes what the client would write", func(t *testing.T) {
@@ -85,7 +85,7 @@ func requireState(t *testing.T, err error, state, message string) {
 	require.Contains(t, pgErr.Message, message)
 }
 
-func TestATriggerEnqueues(t *testing.T) {
+func TestSQLFunction_ATriggerEnqueues(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, err := b.tx.Exec(t.Context(), `
@@ -124,7 +124,7 @@ func TestATriggerEnqueues(t *testing.T) {
 }
 
 // The producers' guide has blocks of SQL, to be run one after the other.
-func TestTheSQLOfTheGuideRuns(t *testing.T) {
+func TestGuides_TheSQLForProducersRuns(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	guide, err := os.ReadFile("../docs/enqueue.md")

@@ -31,7 +31,7 @@ func reached(extends map[string][]string, from string) []string {
 
 // Types are registered and registered again, in any order and with any umbrella
 // types, and then each finds the subscriptions that the definition says.
-func TestUmbrellaTypesFindTheSubscriptionsOfTheModel(t *testing.T) {
+func TestUmbrellas_FindTheSubscriptionsOfTheModel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	types := eventTypes(t, b)

@@ -92,7 +92,7 @@ type panicking struct{}
 
 func (panicking) MarshalJSON() ([]byte, error) { panic("no") }
 
-func TestABadIntentIsRefusedBeforeAnyStatement(t *testing.T) {
+func TestEnqueue_ABadIntentIsRefusedBeforeAnyStatement(t *testing.T) {
 	t.Parallel()
 	client, err := New(nil)
 	require.NoError(t, err)
@@ -116,7 +116,7 @@ func TestABadIntentIsRefusedBeforeAnyStatement(t *testing.T) {
 // noStatements is a transaction that panics on use.
 type noStatements struct{ pgx.Tx }
 
-func TestTheErrorOfAnEncoderCanBeUnwrapped(t *testing.T) {
+func TestEnqueue_TheErrorOfAnEncoderCanBeUnwrapped(t *testing.T) {
 	t.Parallel()
 	client, err := New(nil)
 	require.NoError(t, err)
@@ -131,7 +131,7 @@ type failing struct{}
 
 func (failing) MarshalJSON() ([]byte, error) { return nil, errEncode }
 
-func TestTheSQLFunctionRefusesByItself(t *testing.T) {
+func TestSQLFunction_RefusesByItself(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for _, r := range refusals() {
@@ -158,7 +158,7 @@ func TestTheSQLFunctionRefusesByItself(t *testing.T) {
 	require.Equal(t, [3]int{}, count(t, b.tx))
 }
 
-func TestTheLargestIntentsAreAccepted(t *testing.T) {
+func TestEnqueue_TheLargestIntentsAreAccepted(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	path := hierarchy.Path(strings.Repeat("/"+strings.Repeat("a", 64), 7) + "/" + strings.Repeat("b", 56))
@@ -184,7 +184,7 @@ func TestTheLargestIntentsAreAccepted(t *testing.T) {
 	require.True(t, occurred.Equal(large.OccurredAt.Truncate(time.Microsecond)))
 }
 
-func TestMaxDataBytesIsAsConfigured(t *testing.T) {
+func TestMaxDataBytes_IsAsConfigured(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	client, err := New(&Config{MaxDataBytes: 4})
@@ -199,7 +199,7 @@ func TestMaxDataBytesIsAsConfigured(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestGoAndSQLJudgeAlike(t *testing.T) {
+func TestEnqueue_GoAndSQLJudgeAlike(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	text := rapid.OneOf(
@@ -274,7 +274,7 @@ func enqueueUnchecked(t *testing.T, tx pgx.Tx, in ...Intent) []store.EnqueueBatc
 	return rows
 }
 
-func FuzzRefusalsNeverPanic(f *testing.F) {
+func FuzzEnqueue_RefusalsNeverPanic(f *testing.F) {
 	for i, r := range refusals() {
 		in := valid()
 		r.in(&in)

@@ -38,7 +38,7 @@ func testConfig() Config {
 	}.withDefaults()
 }
 
-func TestASubscriptionAtTheEdgeOfWhatIsAllowedIsAccepted(t *testing.T) {
+func TestCreate_AcceptsASubscriptionAtTheEdgeOfWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Spec){
 		"as it is":             func(*Spec) {},
@@ -70,7 +70,7 @@ func TestASubscriptionAtTheEdgeOfWhatIsAllowedIsAccepted(t *testing.T) {
 	}
 }
 
-func TestARefusedFieldIsNamedWithTheReason(t *testing.T) {
+func TestCreate_ARefusedFieldIsNamedWithTheReason(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		field, reason string
@@ -148,7 +148,7 @@ func TestARefusedFieldIsNamedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestReservedHeadersAreRefusedInAnyCase(t *testing.T) {
+func TestCreate_RefusesReservedHeadersInAnyCase(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"Host", "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection",
@@ -164,7 +164,7 @@ func TestReservedHeadersAreRefusedInAnyCase(t *testing.T) {
 	}
 }
 
-func TestTheErrorOfCheckURLIsBehindTheRefusal(t *testing.T) {
+func TestCreate_TheErrorOfCheckURLIsBehindTheRefusal(t *testing.T) {
 	t.Parallel()
 	spec := specAt("/a")
 	spec.URL = "http://example.com"
@@ -173,7 +173,7 @@ func TestTheErrorOfCheckURLIsBehindTheRefusal(t *testing.T) {
 	require.NotErrorIs(t, err, errors.New("other"))
 }
 
-func TestDefaultsOfASubscription(t *testing.T) {
+func TestCreate_FillsInTheDefaults(t *testing.T) {
 	t.Parallel()
 	n, err := testConfig().prepare(Spec{
 		Events: []string{"**"},
@@ -197,7 +197,7 @@ func TestDefaultsOfASubscription(t *testing.T) {
 	require.Equal(t, StatePaused, n.sub.State)
 }
 
-func TestAStoreIsRefusedWithABadConfig(t *testing.T) {
+func TestNewSubscriptions_RefusesABadConfig(t *testing.T) {
 	t.Parallel()
 	for why, cfg := range map[string]*Config{
 		"CheckURL: is required": nil,

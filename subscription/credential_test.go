@@ -44,7 +44,7 @@ func goodOAuth2(change func(o *OAuth2Credentials)) Credentials {
 	return Credentials{OAuth2: &o}
 }
 
-func TestCredentialsThatAreRefusedAreNamedAndNotShown(t *testing.T) {
+func TestCredentials_ThatAreRefusedAreNamedAndNotShown(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	long := strings.Repeat("s3cret", 2000)
@@ -95,7 +95,7 @@ func TestCredentialsThatAreRefusedAreNamedAndNotShown(t *testing.T) {
 	}
 }
 
-func TestTLSSettingsThatAreRefusedAreNamedAndNotShown(t *testing.T) {
+func TestTLS_SettingsThatAreRefusedAreNamedAndNotShown(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	cert, key := newCertificate(t)
@@ -129,7 +129,7 @@ func TestTLSSettingsThatAreRefusedAreNamedAndNotShown(t *testing.T) {
 	}
 }
 
-func TestASubscriptionSaysWhatItHasAndNothingMore(t *testing.T) {
+func TestCredentials_ASubscriptionSaysWhatItHasAndNothingMore(t *testing.T) {
 	t.Parallel()
 	ctx, subs := t.Context(), newSubscriptions(t, pgtest.Pool(t))
 	cert, key := newCertificate(t)
@@ -169,7 +169,7 @@ func TestASubscriptionSaysWhatItHasAndNothingMore(t *testing.T) {
 	}
 }
 
-func TestCredentialsDoNotFollowTheURLToAnotherHost(t *testing.T) {
+func TestCredentials_DoNotFollowTheURLToAnotherHost(t *testing.T) {
 	t.Parallel()
 	ctx, subs := t.Context(), newSubscriptions(t, pgtest.Pool(t))
 	spec := specAt("/")
@@ -202,7 +202,7 @@ func TestCredentialsDoNotFollowTheURLToAnotherHost(t *testing.T) {
 	require.ErrorContains(t, err, "Credentials: must be empty: Headers has Authorization")
 }
 
-func TestCredentialsRollBackWithTheirTransaction(t *testing.T) {
+func TestCredentials_RollBackWithTheirTransaction(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	ctx, subs := t.Context(), newSubscriptions(t, pool)
@@ -229,7 +229,7 @@ func TestCredentialsRollBackWithTheirTransaction(t *testing.T) {
 	require.Zero(t, sub.CredentialsVersion)
 }
 
-func TestCredentialsAreSealedAnewWithTheSecrets(t *testing.T) {
+func TestReseal_SealsCredentialsAnewWithTheSecrets(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	ctx, sealing := t.Context(), newSubscriptions(t, pool)
@@ -256,7 +256,7 @@ func TestCredentialsAreSealedAnewWithTheSecrets(t *testing.T) {
 	require.Equal(t, 3, result.Current)
 }
 
-func TestACredentialIsNeverShownUnlessItIsRevealed(t *testing.T) {
+func TestCredentials_AreNeverShownUnlessTheyAreRevealed(t *testing.T) {
 	t.Parallel()
 	c := Credential("s3cret")
 	all := Credentials{

@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-func TestRulesOfItsOwnAreKeptAndGivenUp(t *testing.T) {
+func TestDeactivationRules_OfItsOwnAreKeptAndGivenUp(t *testing.T) {
 	t.Parallel()
 	subs, ctx := newSubscriptions(t, pgtest.Pool(t)), t.Context()
 	all := &DeactivationRules{
@@ -44,7 +44,7 @@ func TestRulesOfItsOwnAreKeptAndGivenUp(t *testing.T) {
 	require.Nil(t, plain.Deactivation)
 }
 
-func TestRulesThatAreRefusedNameTheirField(t *testing.T) {
+func TestDeactivationRules_ThatAreRefusedNameTheirField(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	for field, rules := range map[string]DeactivationRules{
@@ -65,7 +65,7 @@ func TestRulesThatAreRefusedNameTheirField(t *testing.T) {
 	}
 }
 
-func TestARuleThatIsNotGivenIsThatOfTheBase(t *testing.T) {
+func TestDeactivationRules_OneThatIsNotGivenIsThatOfTheBase(t *testing.T) {
 	t.Parallel()
 	base := DeactivationRules{
 		Attempts:        1,

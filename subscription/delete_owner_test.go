@@ -366,7 +366,7 @@ type versionedFunc struct {
 
 func (v versionedFunc) Version(context.Context) (string, error) { return v.version(), nil }
 
-func TestAncestors_OfAConfinedStore(t *testing.T) {
+func TestWithin_AncestorsOfAConfinedStore(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/a/b", "/c")

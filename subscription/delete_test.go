@@ -17,7 +17,7 @@ func answering(chain ...hierarchy.Path) hierarchy.Tree {
 	return treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return chain, nil })
 }
 
-func TestThoseOfAnOwnerAreDeletedAboveAndBelowASite(t *testing.T) {
+func TestDeleteByOwner_TakesThoseAboveAndBelowASite(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		tree hierarchy.Tree
@@ -81,7 +81,7 @@ func TestThoseOfAnOwnerAreDeletedAboveAndBelowASite(t *testing.T) {
 
 // A principal who is removed with its office is found above where the office is now,
 // in the transaction that moves it.
-func TestThoseOfAnOwnerAreDeletedAboveASiteThatMoves(t *testing.T) {
+func TestDeleteByOwner_TakesThoseAboveASiteThatMoves(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sites := newSites(t, pool, "/a", "/a/b", "/d")
@@ -103,7 +103,7 @@ func TestThoseOfAnOwnerAreDeletedAboveASiteThatMoves(t *testing.T) {
 	require.Equal(t, hierarchy.Path("/a"), left[0].Site)
 }
 
-func TestADeletionByOwnerIsRefusedWhereItMakesNoSense(t *testing.T) {
+func TestDeleteByOwner_IsRefusedWhereItMakesNoSense(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool).byTree(answering("/a"))

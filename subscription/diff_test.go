@@ -13,7 +13,7 @@ import (
 )
 
 // Of each field that differs, and of no other, there is what Update changes.
-func TestADifferenceIsWhatAnUpdateHasToChange(t *testing.T) {
+func TestDiff_IsWhatAnUpdateHasToChange(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -63,7 +63,7 @@ func TestADifferenceIsWhatAnUpdateHasToChange(t *testing.T) {
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Update]()) {
 		if field.Name == "Verification" {
-			continue // TestAURLThatWaitsForItsProofIsNoDifference
+			continue // TestDiff_AURLThatWaitsForItsProofIsNone
 		}
 		change := others[field.Name]
 		require.NotNil(t, change, "no test changes %s", field.Name)
@@ -103,7 +103,7 @@ func requireDiff(t *testing.T, subs *Store, id uuid.UUID, spec Spec, fields ...s
 	return u
 }
 
-func TestADifferenceThatCannotBeIsRefused(t *testing.T) {
+func TestDiff_OneThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -128,7 +128,7 @@ func TestADifferenceThatCannotBeIsRefused(t *testing.T) {
 	requireDiff(t, subs, created.ID, specAt("/a"))
 }
 
-func TestAFormerPathOfTheSiteIsNoDifference(t *testing.T) {
+func TestDiff_AFormerPathOfTheSiteIsNone(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs, sites := newSubscriptions(t, pool), newSites(t, pool, "/a", "/b")
@@ -140,7 +140,7 @@ func TestAFormerPathOfTheSiteIsNoDifference(t *testing.T) {
 	requireDiff(t, subs, created.ID, specAt("/b"), "Site")
 }
 
-func TestAURLThatWaitsForItsProofIsNoDifference(t *testing.T) {
+func TestDiff_AURLThatWaitsForItsProofIsNone(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()

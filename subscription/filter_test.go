@@ -9,7 +9,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-func TestAFilterIsCheckedStoredAndFoundWithItsSubscription(t *testing.T) {
+func TestFilter_IsCheckedStoredAndFoundWithItsSubscription(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -38,7 +38,7 @@ func TestAFilterIsCheckedStoredAndFoundWithItsSubscription(t *testing.T) {
 	require.Empty(t, updated.Filter)
 }
 
-func TestWithoutACheckAFilterIsRefused(t *testing.T) {
+func TestFilter_IsRefusedWithoutACheck(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.CheckFilter = nil

@@ -17,7 +17,7 @@ import (
 
 // Headers that are accepted arrive as they were given, and whether accepted or
 // not, none adds a line or changes what the dialect and HTTP set.
-func FuzzHeadersAddNothingButThemselvesOnTheWire(f *testing.F) {
+func FuzzHeaders_AddNothingButThemselvesOnTheWire(f *testing.F) {
 	for _, seed := range [][4]string{
 		{"X-A", "1", "X-B", "2"},
 		{"Host", "evil", "content-length", "0"},
@@ -103,7 +103,7 @@ func FuzzHeadersAddNothingButThemselvesOnTheWire(f *testing.F) {
 
 // A URL is stored with a host in ASCII, or refused; one that is in ASCII is not
 // touched, nor is what is behind the host.
-func FuzzAnInternationalHostIsWrittenInASCII(f *testing.F) {
+func FuzzHost_AnInternationalOneIsWrittenInASCII(f *testing.F) {
 	for _, seed := range []string{
 		"https://example.com/", "https://bücher.example/ü?ü=ü", "https://BÜCHER.example:8443", "https://аpple.com", "https://a。b",
 		"https://１２７.0.0.1/", "https://b%C3%BCcher.example", "https://ü@example.com", "https://ü:ü@ü.example", "http://[::1%25ü]/", "ü", "//ü/",

@@ -35,7 +35,7 @@ func textFields(text string) map[string]func(s *Spec) {
 
 // Each text in each field is stored as it is or refused by the field's name, and
 // the transaction goes on either way.
-func TestHostileTextInASubscriptionIsKeptOrRefused(t *testing.T) {
+func TestCreate_HostileTextIsKeptOrRefused(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -69,7 +69,7 @@ func TestHostileTextInASubscriptionIsKeptOrRefused(t *testing.T) {
 	require.Greater(t, kept, 150)
 }
 
-func TestWhatMovesTheCursorOrTheDirectionIsRefusedInWhatPeopleAreShown(t *testing.T) {
+func TestCreate_WhatMovesTheCursorIsRefusedInWhatPeopleAreShown(t *testing.T) {
 	t.Parallel()
 	texts := hostile.Texts()
 	for _, name := range []string{
@@ -94,7 +94,7 @@ func TestWhatMovesTheCursorOrTheDirectionIsRefusedInWhatPeopleAreShown(t *testin
 	require.ErrorContains(t, err, "control character U+000D")
 }
 
-func TestAfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
+func TestCreate_AfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs, sites := newSubscriptions(t, pool), newSites(t, pool, "/a")
@@ -146,7 +146,7 @@ func TestAfterTextThatPostgresCannotHoldTheTransactionGoesOn(t *testing.T) {
 	})
 }
 
-func TestAnInternationalHostIsStoredInASCII(t *testing.T) {
+func TestHost_AnInternationalOneIsStoredInASCII(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"https://example.com/ü":                "https://example.com/ü",

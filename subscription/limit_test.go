@@ -33,7 +33,7 @@ func ownedBy(owner string, site hierarchy.Path) Spec {
 	return spec
 }
 
-func TestAnOwnerHasNoMoreSubscriptionsThanTheLimit(t *testing.T) {
+func TestLimit_AnOwnerHasNoMoreSubscriptions(t *testing.T) {
 	t.Parallel()
 	subs := limited(t, pgtest.Pool(t), 2, -1)
 	first, err := subs.Create(t.Context(), ownedBy("ada", "/a"))
@@ -66,7 +66,7 @@ func TestAnOwnerHasNoMoreSubscriptionsThanTheLimit(t *testing.T) {
 	require.NoError(t, err, "deleted ones are not counted")
 }
 
-func TestASiteHasNoMoreSubscriptionsThanTheLimit(t *testing.T) {
+func TestLimit_ASiteHasNoMoreSubscriptions(t *testing.T) {
 	t.Parallel()
 	subs := limited(t, pgtest.Pool(t), -1, 2)
 	for _, owner := range []string{"ada", ""} {
@@ -102,7 +102,7 @@ func TestASiteHasNoMoreSubscriptionsThanTheLimit(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestALimitHoldsWhenManyCreateAtOnce(t *testing.T) {
+func TestLimit_HoldsWhenManyCreateAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.PoolSize(t, 10)
 	subs := limited(t, pool, 5, 8)
@@ -133,7 +133,7 @@ func TestALimitHoldsWhenManyCreateAtOnce(t *testing.T) {
 	require.Equal(t, 22, refused["MaxPerOwner"]+refused["MaxPerSite"])
 }
 
-func TestALimitHoldsUnderEachIsolation(t *testing.T) {
+func TestLimit_HoldsUnderEachIsolation(t *testing.T) {
 	t.Parallel()
 	for _, isolation := range []pgx.TxIsoLevel{pgx.ReadCommitted, pgx.RepeatableRead, pgx.Serializable} {
 		t.Run(string(isolation), func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestALimitHoldsUnderEachIsolation(t *testing.T) {
 	}
 }
 
-func TestByDefaultAnOwnerHasAHundredSubscriptions(t *testing.T) {
+func TestLimit_AnOwnerHasAHundredSubscriptionsByDefault(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := limited(t, pool, 0, 0)

@@ -71,7 +71,7 @@ func (m *rightsModel) sites() []string {
 
 // Random trees whose sites move, random managers and owners: whatever anybody does
 // has the outcome that the model says, in the store as well as in the answer.
-func TestPrincipalsDoWhatAModelLetsThem(t *testing.T) {
+func TestPrincipal_DoesWhatAModelLetsIt(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	keys := testSealer(t)

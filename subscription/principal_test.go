@@ -50,7 +50,7 @@ func allow(verbs ...access.Verb) access.Authorizer {
 	})
 }
 
-func TestEachMethodOfTheStoreIsThereForPrincipalsOrKeptFromThem(t *testing.T) {
+func TestPrincipal_HasEachMethodOfTheStoreOrIsKeptFromIt(t *testing.T) {
 	t.Parallel()
 	forPrincipals := methodsOf(&PrincipalStore{})
 	for _, method := range methodsOf(&Store{}) {
@@ -74,7 +74,7 @@ func TestEachMethodOfTheStoreIsThereForPrincipalsOrKeptFromThem(t *testing.T) {
 	}
 }
 
-func TestEachMethodAsksForItsRight(t *testing.T) {
+func TestPrincipal_EachMethodAsksForItsRight(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
 	pool := pgtest.Pool(t)
@@ -126,7 +126,7 @@ func (a *asked) Authorize(_ context.Context, action access.Action) error {
 	return nil
 }
 
-func TestTheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
+func TestPrincipal_TheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	auth := &asked{}
@@ -171,7 +171,7 @@ func TestTheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
 	}}, auth.actions)
 }
 
-func TestAnUpdateAsksForWhatTheSubscriptionBecomes(t *testing.T) {
+func TestPrincipal_AnUpdateAsksForWhatTheSubscriptionBecomes(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	type action = access.Action
@@ -228,7 +228,7 @@ func TestAnUpdateAsksForWhatTheSubscriptionBecomes(t *testing.T) {
 	}
 }
 
-func TestAnUpdateAsksForWhatTheSubscriptionBecomesOnceItsURLIsProven(t *testing.T) {
+func TestPrincipal_AnUpdateAsksForWhatComesOnceItsURLIsProven(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	created := subscribeAt(t, subs, "/a")
@@ -247,7 +247,7 @@ func TestAnUpdateAsksForWhatTheSubscriptionBecomesOnceItsURLIsProven(t *testing.
 	require.NoError(t, err)
 }
 
-func TestWhatHasChangedSinceTheQuestionIsAskedAgain(t *testing.T) {
+func TestPrincipal_WhatHasChangedSinceTheQuestionIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"Pause", "PauseTx", "PauseSQL"} {
 		t.Run(mode, func(t *testing.T) {
@@ -278,7 +278,7 @@ func TestWhatHasChangedSinceTheQuestionIsAskedAgain(t *testing.T) {
 	}
 }
 
-func TestAMethodGivesUpOnWhatNeverStaysAsItWasAskedAbout(t *testing.T) {
+func TestPrincipal_GivesUpOnWhatNeverStaysAsItWasAskedAbout(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	created := subscribeAt(t, subs, "/a")
@@ -293,7 +293,7 @@ func TestAMethodGivesUpOnWhatNeverStaysAsItWasAskedAbout(t *testing.T) {
 	require.Equal(t, 2*maxAsked, questions)
 }
 
-func TestWhatIsDeletedSinceTheQuestionIsNotFound(t *testing.T) {
+func TestPrincipal_WhatIsDeletedSinceTheQuestionIsNotFound(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	created := subscribeAt(t, subs, "/a")
@@ -306,7 +306,7 @@ func TestWhatIsDeletedSinceTheQuestionIsNotFound(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
-func TestNoConnectionIsHeldWhileTheAuthorizerIsAsked(t *testing.T) {
+func TestPrincipal_NoConnectionIsHeldWhileTheAuthorizerIsAsked(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.Pool(t).Config()
 	cfg.MaxConns = 1
@@ -329,7 +329,7 @@ func TestNoConnectionIsHeldWhileTheAuthorizerIsAsked(t *testing.T) {
 
 // Whoever loses a right between a list and a change is refused the change, and no
 // longer sees it in the next list. With -race, many at once.
-func TestARightThatIsRevokedBetweenAListAndAChangeIsGone(t *testing.T) {
+func TestPrincipal_ARightThatIsRevokedBetweenAListAndAChangeIsGone(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -378,7 +378,7 @@ func TestARightThatIsRevokedBetweenAListAndAChangeIsGone(t *testing.T) {
 	require.Len(t, left, len(ids)/2)
 }
 
-func TestWhatAPrincipalDoesInATransactionIsUndoneWithIt(t *testing.T) {
+func TestPrincipal_WhatItDoesInATransactionIsUndoneWithIt(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -397,7 +397,7 @@ func TestWhatAPrincipalDoesInATransactionIsUndoneWithIt(t *testing.T) {
 	}
 }
 
-func TestAListHasWhatMayBeViewedPageByPage(t *testing.T) {
+func TestPrincipalList_HasWhatMayBeViewedPageByPage(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)

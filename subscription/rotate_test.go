@@ -74,7 +74,7 @@ func (b *secretBundle) expire(id uuid.UUID) {
 	require.NoError(b.t, err)
 }
 
-func TestARotatedSecretLeavesTheFormerOnesForTheOverlap(t *testing.T) {
+func TestRotateSecret_LeavesTheFormerOnesForTheOverlap(t *testing.T) {
 	t.Parallel()
 	b := newSecretBundle(t)
 	ctx, first := t.Context(), b.created.Secret
@@ -117,7 +117,7 @@ func TestARotatedSecretLeavesTheFormerOnesForTheOverlap(t *testing.T) {
 	b.requireSecrets(fifth)
 }
 
-func TestAtMostTenSecretsAreLive(t *testing.T) {
+func TestRotateSecret_LeavesAtMostTenLive(t *testing.T) {
 	t.Parallel()
 	b := newSecretBundle(t)
 	want := []Secret{b.created.Secret}
@@ -132,7 +132,7 @@ func TestAtMostTenSecretsAreLive(t *testing.T) {
 	b.requireSecrets(append([]Secret{pending}, want[:9]...)...)
 }
 
-func TestANewSecretIsOfTheKindOfTheNewestUnlessOneIsNamed(t *testing.T) {
+func TestRotateSecret_ANewOneIsOfTheKindOfTheNewestUnlessOneIsNamed(t *testing.T) {
 	t.Parallel()
 	b := newSecretBundle(t)
 	require.Equal(t, SecretHMAC, b.rotate(nil).Kind())
@@ -150,7 +150,7 @@ func TestANewSecretIsOfTheKindOfTheNewestUnlessOneIsNamed(t *testing.T) {
 	require.Empty(t, b.infos()[0].PublicKey)
 }
 
-func TestASecretThatWaitsForItsConfirmationSignsNothingUntilThen(t *testing.T) {
+func TestConfirmSecret_OneThatWaitsForItSignsNothingUntilThen(t *testing.T) {
 	t.Parallel()
 	b := newSecretBundle(t)
 	ctx, first := t.Context(), b.created.Secret
@@ -182,7 +182,7 @@ func TestASecretThatWaitsForItsConfirmationSignsNothingUntilThen(t *testing.T) {
 	require.Len(t, b.infos(), 3, "a rotation replaces what waits")
 }
 
-func TestARevokedSecretSignsNoMore(t *testing.T) {
+func TestRevokeSecret_OneThatIsRevokedSignsNoMore(t *testing.T) {
 	t.Parallel()
 	b := newSecretBundle(t)
 	ctx := t.Context()

@@ -43,7 +43,7 @@ func storedRows(t *testing.T, pool *pgxpool.Pool) []storedRow {
 	return out
 }
 
-func TestASecretIsStoredSealedAndInClearOnlyWhereThatWasChosen(t *testing.T) {
+func TestSecret_IsStoredSealedAndInClearOnlyWhereThatWasChosen(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	sealed := subscribeAt(t, storeWith(t, pool, testSealer(t)), "/a")
@@ -71,7 +71,7 @@ func TestASecretIsStoredSealedAndInClearOnlyWhereThatWasChosen(t *testing.T) {
 	require.ErrorIs(t, err, seal.ErrNoKey)
 }
 
-func TestASealedSecretThatWasMovedDoesNotOpen(t *testing.T) {
+func TestSecret_ASealedOneThatWasMovedDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := storeWith(t, pool, testSealer(t))
@@ -117,7 +117,7 @@ func (s *askingSealer) Decrypt(ciphertext, associatedData []byte) ([]byte, error
 	return s.Sealer.Decrypt(ciphertext, associatedData)
 }
 
-func TestTheSealerIsAskedWhileNoConnectionIsHeld(t *testing.T) {
+func TestSealer_IsAskedWhileNoConnectionIsHeld(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	asked := &askingSealer{Sealer: testSealer(t), pool: pool}
@@ -132,7 +132,7 @@ func TestTheSealerIsAskedWhileNoConnectionIsHeld(t *testing.T) {
 	require.Equal(t, []int32{0, 0, 0, 0, 0, 0}, asked.held) // 2 sealed, 2 opened, both from memory sealed anew
 }
 
-func TestWhatTheSealerRefusesIsNotStored(t *testing.T) {
+func TestSealer_WhatItRefusesIsNotStored(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	created := subscribeAt(t, storeWith(t, pool, testSealer(t)), "/a")
@@ -160,7 +160,7 @@ type panicking struct{}
 func (panicking) Encrypt(plaintext, _ []byte) ([]byte, error) { panic(string(plaintext)) }
 func (panicking) Decrypt(_, _ []byte) ([]byte, error)         { panic("oh") }
 
-func TestResealingSealsWhatIsInClearOrUnderAnOldKey(t *testing.T) {
+func TestReseal_SealsWhatIsInClearOrUnderAnOldKey(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	ctx := t.Context()
@@ -202,7 +202,7 @@ func TestResealingSealsWhatIsInClearOrUnderAnOldKey(t *testing.T) {
 	require.ErrorContains(t, err, "BatchSize: is -1")
 }
 
-func TestASecretThatDoesNotOpenKeepsNoOtherFromBeingResealed(t *testing.T) {
+func TestReseal_ASecretThatDoesNotOpenKeepsNoOtherFromIt(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	lost := subscribeAt(t, storeWith(t, pool, testSealer(t)), "/a")
@@ -248,7 +248,7 @@ func (s *rotatingSealer) Encrypt(plaintext, associatedData []byte) ([]byte, erro
 	return s.Sealer.Encrypt(plaintext, associatedData)
 }
 
-func TestARotationWhileSecretsAreResealedIsNotUndone(t *testing.T) {
+func TestReseal_ARotationMeanwhileIsNotUndone(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	created := subscribeAt(t, storeWith(t, pool, seal.Clear()), "/a")

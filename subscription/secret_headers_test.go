@@ -19,7 +19,7 @@ func specWith(headers, secret map[string]string) Spec {
 	return spec
 }
 
-func TestSealedHeadersThatAreRefusedAreNamedAndNotShown(t *testing.T) {
+func TestSealedHeaders_ThatAreRefusedAreNamedAndNotShown(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	long := strings.Repeat("s3cret", 700) // two of them have more than 8 KiB, one has not
@@ -50,7 +50,7 @@ func TestSealedHeadersThatAreRefusedAreNamedAndNotShown(t *testing.T) {
 	require.ErrorContains(t, err, "Credentials: must be empty: SecretHeaders has Authorization")
 }
 
-func TestWhatAnUpdateChangesOfHeadersIsHeldAgainstWhatIsThere(t *testing.T) {
+func TestUpdate_WhatChangesOfHeadersIsHeldAgainstWhatIsThere(t *testing.T) {
 	t.Parallel()
 	ctx, subs := t.Context(), newSubscriptions(t, pgtest.Pool(t))
 	created, err := subs.Create(ctx, specWith(map[string]string{"X-Open": "v"}, map[string]string{"X-Key": strings.Repeat("k", 8000)}))
@@ -79,7 +79,7 @@ func TestWhatAnUpdateChangesOfHeadersIsHeldAgainstWhatIsThere(t *testing.T) {
 	require.NoError(t, update(manyKeys(50), nil))
 }
 
-func TestSealedHeadersAreShownByTheirNamesAlone(t *testing.T) {
+func TestSealedHeaders_AreShownByTheirNamesAlone(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	ctx, subs := t.Context(), newSubscriptions(t, pool)
@@ -123,7 +123,7 @@ func TestSealedHeadersAreShownByTheirNamesAlone(t *testing.T) {
 	}
 }
 
-func TestSealedHeadersDoNotFollowTheURLToAnotherHost(t *testing.T) {
+func TestSealedHeaders_DoNotFollowTheURLToAnotherHost(t *testing.T) {
 	t.Parallel()
 	ctx, subs := t.Context(), newSubscriptions(t, pgtest.Pool(t))
 	created, err := subs.Create(ctx, specWith(nil, map[string]string{"X-Key": "s3cret"}))
@@ -141,7 +141,7 @@ func TestSealedHeadersDoNotFollowTheURLToAnotherHost(t *testing.T) {
 	require.NoError(t, to("https://example.org/hook", nil), "there is nothing to follow")
 }
 
-func TestSealedHeadersAreSealedAnewWithTheSecrets(t *testing.T) {
+func TestReseal_SealsHeadersAnewWithTheSecrets(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	ctx := t.Context()

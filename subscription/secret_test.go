@@ -29,7 +29,7 @@ func secretOf(text string) Secret {
 	return secret
 }
 
-func TestASecretShowsItselfOnlyWhenRevealed(t *testing.T) {
+func TestSecret_ShowsItselfOnlyWhenRevealed(t *testing.T) {
 	t.Parallel()
 	secret := secretOfLength(32)
 	created := Created{Secret: secret, Subscription: Subscription{
@@ -53,7 +53,7 @@ func TestASecretShowsItselfOnlyWhenRevealed(t *testing.T) {
 	require.Equal(t, "[redacted]", redactURL("https://[::bad/?token=hunter2"))
 }
 
-func TestAGivenSecretHasTheFormOfStandardWebhooks(t *testing.T) {
+func TestSecret_AGivenOneHasTheFormOfStandardWebhooks(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
 	for _, good := range []string{
@@ -123,7 +123,7 @@ const (
 	publishedPublic  = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
 )
 
-func TestANewSecretIsOfItsKindAndNewEachTime(t *testing.T) {
+func TestSecret_ANewOneIsOfItsKindAndNewEachTime(t *testing.T) {
 	t.Parallel()
 	for kind, length := range map[SecretKind]int{"": 32, SecretHMAC: 32, SecretEd25519: 64} {
 		a, err := testConfig().secretOrNew("standard", Secret{}, kind)

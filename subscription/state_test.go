@@ -32,7 +32,7 @@ func (m *stateModel) change(to State, reason string) (changed, refused bool) {
 	return true, false
 }
 
-func TestStatesFollowTheirModel(t *testing.T) {
+func TestState_FollowsItsModel(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()
@@ -48,7 +48,7 @@ func TestStatesFollowTheirModel(t *testing.T) {
 			var changed bool
 			var err error
 			reason := ""
-			switch to { //nolint:exhaustive // see TestURLsFollowTheirModel for those that must be proven
+			switch to { //nolint:exhaustive // see TestVerify_URLsFollowTheirModel for those that must be proven
 			case StateActive:
 				changed, err = subs.Activate(ctx, created.ID, nil)
 			case StatePaused:
@@ -73,7 +73,7 @@ func TestStatesFollowTheirModel(t *testing.T) {
 	})
 }
 
-func TestAReasonThatCannotBeKeptIsRefused(t *testing.T) {
+func TestDeactivate_AReasonThatCannotBeKeptIsRefused(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	created := subscribeAt(t, subs, "/a")
@@ -83,7 +83,7 @@ func TestAReasonThatCannotBeKeptIsRefused(t *testing.T) {
 	}
 }
 
-func TestADeletedSubscriptionKeepsItsRowAndLosesItsSecrets(t *testing.T) {
+func TestDelete_KeepsTheRowAndLosesTheSecrets(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -99,7 +99,7 @@ func TestADeletedSubscriptionKeepsItsRowAndLosesItsSecrets(t *testing.T) {
 	require.Zero(t, secrets)
 }
 
-func TestDeleteByOwnerTakesThatOwnersSubscriptionsBelowASite(t *testing.T) {
+func TestDeleteByOwner_TakesThatOwnersSubscriptionsBelowASite(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()

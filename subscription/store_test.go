@@ -36,7 +36,7 @@ func fullSpec() Spec {
 	}
 }
 
-func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
+func TestCreate_ASubscriptionComesBackAsItWasInEachExecMode(t *testing.T) {
 	t.Parallel()
 	for _, mode := range pgtest.ExecModes() {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestASubscriptionComesBackAsItWasCreatedInEachExecMode(t *testing.T) {
 	}
 }
 
-func TestARollbackLeavesNothingOfASubscription(t *testing.T) {
+func TestCreate_ARollbackLeavesNothing(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -166,7 +166,7 @@ func TestARollbackLeavesNothingOfASubscription(t *testing.T) {
 	require.Equal(t, []Secret{kept.Secret}, secrets)
 }
 
-func TestARefusalLeavesTheCallersTransactionUsable(t *testing.T) {
+func TestCreate_ARefusalLeavesTheCallersTransactionUsable(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -204,7 +204,7 @@ func TestARefusalLeavesTheCallersTransactionUsable(t *testing.T) {
 	require.Len(t, list, 1)
 }
 
-func TestWhatIsNotThereIsErrNotFound(t *testing.T) {
+func TestGet_WhatIsNotThereIsErrNotFound(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()
@@ -228,7 +228,7 @@ func TestWhatIsNotThereIsErrNotFound(t *testing.T) {
 	}
 }
 
-func TestUpdateChangesWhatIsGivenAndNothingElse(t *testing.T) {
+func TestUpdate_ChangesWhatIsGivenAndNothingElse(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()
@@ -275,7 +275,7 @@ func TestUpdateChangesWhatIsGivenAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAnOperatorsSubscriptionCannotGetAPermission(t *testing.T) {
+func TestUpdate_AnOperatorsSubscriptionCannotGetAPermission(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	ctx := t.Context()
@@ -320,7 +320,7 @@ func TestList_NewestFirstPageByPage(t *testing.T) {
 	require.Equal(t, all, got)
 }
 
-func TestListNarrowsByEachOptionAndByAllOfThem(t *testing.T) {
+func TestList_NarrowsByEachOptionAndByAllOfThem(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -386,7 +386,7 @@ func TestListNarrowsByEachOptionAndByAllOfThem(t *testing.T) {
 	}
 }
 
-func TestABadListingNamesTheOption(t *testing.T) {
+func TestList_ABadOneNamesTheOption(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)

@@ -58,7 +58,7 @@ func challengeOf(t require.TestingT, pool *pgxpool.Pool, id uuid.UUID) (fence *u
 	return fence, url, due
 }
 
-func TestANewURLTakesOverWhenItIsProven(t *testing.T) {
+func TestVerify_ANewURLTakesOverWhenItIsProven(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -102,7 +102,7 @@ func TestANewURLTakesOverWhenItIsProven(t *testing.T) {
 	require.Contains(t, after.SecretHeaders, "X-Key")
 }
 
-func TestCredentialsNeverComeToAHostThatIsToBeProven(t *testing.T) {
+func TestVerify_CredentialsNeverComeToAHostThatIsToBeProven(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -143,7 +143,7 @@ func TestCredentialsNeverComeToAHostThatIsToBeProven(t *testing.T) {
 	require.ErrorContains(t, err, "Credentials: must be given again, or removed", "it takes the place of the other at once")
 }
 
-func TestAStoreRequiresProofWhereNoneIsNamed(t *testing.T) {
+func TestRequireVerification_HoldsWhereNoneIsNamed(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	ctx := t.Context()
@@ -183,7 +183,7 @@ func TestAStoreRequiresProofWhereNoneIsNamed(t *testing.T) {
 	}
 }
 
-func TestProofIsNotGivenUpWhileAURLWaitsForIt(t *testing.T) {
+func TestVerify_ProofIsNotGivenUpWhileAURLWaitsForIt(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -213,7 +213,7 @@ func TestProofIsNotGivenUpWhileAURLWaitsForIt(t *testing.T) {
 	require.Nil(t, changed.VerifiedAt)
 }
 
-func TestAPendingURLIsShownWithoutCredentials(t *testing.T) {
+func TestVerify_APendingURLIsShownWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	id := provenSubscription(t, subs)
@@ -279,7 +279,7 @@ func (m *urlModel) activate() {
 
 // Whatever is done in whatever order, a subscription is active with a URL that was
 // proven, and only the answer to the last question counts.
-func TestURLsFollowTheirModel(t *testing.T) {
+func TestVerify_URLsFollowTheirModel(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
@@ -352,7 +352,7 @@ func TestURLsFollowTheirModel(t *testing.T) {
 	})
 }
 
-func TestAConfinedStoreMarksNothingVerifiedOutside(t *testing.T) {
+func TestWithin_MarksNothingVerifiedOutside(t *testing.T) {
 	t.Parallel()
 	all := newSubscriptions(t, pgtest.Pool(t))
 	spec := specAt("/b")

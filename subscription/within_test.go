@@ -12,15 +12,15 @@ import (
 // unconfined are the methods whose answer to what is outside of the store is
 // another than ErrNotFound, and what it is.
 var unconfined = map[string]string{
-	"Ancestors":     "see TestAncestors_OfAConfinedStore",
+	"Ancestors":     "see TestWithin_AncestorsOfAConfinedStore",
 	"As":            "is the store itself",
-	"Create":        "an InvalidError: see TestNothingIsMadeOrMovedOutsideOfAConfinedStore",
+	"Create":        "an InvalidError: see TestWithin_NothingIsMadeOrMovedOutside",
 	"DeleteByOwner": "none are deleted",
 	"Diff":          "the same",
 	"GetMany":       "it is left out",
 	"List":          "it is left out",
-	"Reseal":        "it is left as it is: see TestAConfinedStoreResealsItsOwn",
-	"Within":        "see TestAConfinedStoreIsConfinedFurther",
+	"Reseal":        "it is left as it is: see TestWithin_ResealsItsOwn",
+	"Within":        "see TestWithin_IsConfinedFurther",
 }
 
 func within(t *testing.T, subs *Store, site hierarchy.Path) *Store {
@@ -30,7 +30,7 @@ func within(t *testing.T, subs *Store, site hierarchy.Path) *Store {
 	return confined
 }
 
-func TestEachMethodOfAConfinedStoreKeepsToItsSubtree(t *testing.T) {
+func TestWithin_EachMethodKeepsToItsSubtree(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	all := newSubscriptions(t, pool)
@@ -66,7 +66,7 @@ func TestEachMethodOfAConfinedStoreKeepsToItsSubtree(t *testing.T) {
 	}
 }
 
-func TestNothingIsMadeOrMovedOutsideOfAConfinedStore(t *testing.T) {
+func TestWithin_NothingIsMadeOrMovedOutside(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	all := newSubscriptions(t, pool)
@@ -107,7 +107,7 @@ func TestNothingIsMadeOrMovedOutsideOfAConfinedStore(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
-func TestAListOfAConfinedStoreNeverLeavesItsSubtree(t *testing.T) {
+func TestWithin_AListNeverLeavesItsSubtree(t *testing.T) {
 	t.Parallel()
 	all := newSubscriptions(t, pgtest.Pool(t))
 	subs := within(t, all, "/a")
@@ -157,7 +157,7 @@ func TestAListOfAConfinedStoreNeverLeavesItsSubtree(t *testing.T) {
 	require.Len(t, left, 3)
 }
 
-func TestTheLimitsOfAConfinedStoreCountItsOwn(t *testing.T) {
+func TestWithin_LimitsCountItsOwn(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	all := newSubscriptions(t, pool)
@@ -177,7 +177,7 @@ func TestTheLimitsOfAConfinedStoreCountItsOwn(t *testing.T) {
 	require.ErrorIs(t, err, ErrLimit)
 }
 
-func TestAConfinedStoreResealsItsOwn(t *testing.T) {
+func TestWithin_ResealsItsOwn(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	all := newSubscriptions(t, pool)
@@ -191,7 +191,7 @@ func TestAConfinedStoreResealsItsOwn(t *testing.T) {
 	require.Equal(t, 2, result.Current)
 }
 
-func TestAConfinedStoreIsConfinedFurther(t *testing.T) {
+func TestWithin_IsConfinedFurther(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	all := newSubscriptions(t, pool)

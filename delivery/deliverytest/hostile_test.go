@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 )
 
-func TestEachHostileServerSaysWhatItDoesAndWhatMustComeOfIt(t *testing.T) {
+func TestHostileServers_EachSaysWhatItDoesAndWhatMustComeOfIt(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, server := range deliverytest.HostileServers() {
@@ -23,7 +23,7 @@ func TestEachHostileServerSaysWhatItDoesAndWhatMustComeOfIt(t *testing.T) {
 	}
 }
 
-func TestAHostileServerEndsWithItsTest(t *testing.T) {
+func TestHostileServers_EachEndsWithItsTest(t *testing.T) {
 	t.Parallel()
 	for _, server := range deliverytest.HostileServers() {
 		t.Run(server.Name, func(t *testing.T) {

@@ -105,7 +105,7 @@ const (
 	secretB = "whsec_YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="
 )
 
-func TestAReceiverRecordsWhatItWasSent(t *testing.T) {
+func TestReceiver_RecordsWhatItWasSent(t *testing.T) {
 	t.Parallel()
 	r := deliverytest.NewReceiver(t, nil)
 	before := time.Now()
@@ -128,7 +128,7 @@ func TestAReceiverRecordsWhatItWasSent(t *testing.T) {
 	require.NoError(t, r.Err())
 }
 
-func TestScriptedAnswersAreGivenInOrderThenTheDefault(t *testing.T) {
+func TestReceiver_GivesScriptedAnswersInOrderThenTheDefault(t *testing.T) {
 	t.Parallel()
 	r := deliverytest.NewReceiver(t, &deliverytest.ReceiverConfig{
 		Answer: func(req deliverytest.Request) deliverytest.Answer {
@@ -152,7 +152,7 @@ func TestScriptedAnswersAreGivenInOrderThenTheDefault(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNotHTTP(t *testing.T) {
+func TestReceiver_GivesAnswersThatAreNotHTTP(t *testing.T) {
 	t.Parallel()
 
 	for name, cfg := range map[string]*deliverytest.ReceiverConfig{
@@ -173,7 +173,7 @@ func TestAnswersThatAreNotHTTP(t *testing.T) {
 	}
 }
 
-func TestTheProtocolIsTheOneConfigured(t *testing.T) {
+func TestReceiver_SpeaksTheProtocolThatIsConfigured(t *testing.T) {
 	t.Parallel()
 
 	for want, cfg := range map[string]*deliverytest.ReceiverConfig{
@@ -187,7 +187,7 @@ func TestTheProtocolIsTheOneConfigured(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatNeverComesEndsWithTheReceiver(t *testing.T) {
+func TestReceiver_AnAnswerThatNeverComesEndsWithIt(t *testing.T) {
 	t.Parallel()
 
 	for name, scripted := range map[string]deliverytest.Answer{
@@ -211,7 +211,7 @@ func TestAnAnswerThatNeverComesEndsWithTheReceiver(t *testing.T) {
 	}
 }
 
-func TestASignatureIsVerifiedAsSoonAsASecretIsTrusted(t *testing.T) {
+func TestReceiver_VerifiesASignatureAsSoonAsASecretIsTrusted(t *testing.T) {
 	t.Parallel()
 	tb := new(fakeTB)
 	r := deliverytest.NewReceiver(tb, nil)
@@ -247,7 +247,7 @@ func TestASignatureIsVerifiedAsSoonAsASecretIsTrusted(t *testing.T) {
 	require.Equal(t, 401, send(tampered))
 }
 
-func TestAReceiverThatTrustsAPublicKeyVerifiesItsSignatures(t *testing.T) {
+func TestReceiver_VerifiesSignaturesByAPublicKeyThatItTrusts(t *testing.T) {
 	t.Parallel()
 	r, err := deliverytest.StartReceiver(nil)
 	require.NoError(t, err)
@@ -266,7 +266,7 @@ func TestAReceiverThatTrustsAPublicKeyVerifiesItsSignatures(t *testing.T) {
 	require.ErrorIs(t, got[1].Err, dialect.ErrBadSignature)
 }
 
-func TestATrustedSecretMustBeOne(t *testing.T) {
+func TestReceiver_ATrustedSecretMustBeOne(t *testing.T) {
 	t.Parallel()
 	r := deliverytest.NewReceiver(t, nil)
 	require.ErrorIs(t, r.Trust(parsed(t, secretA), dialect.Secret{}), dialect.ErrInvalidSecret)
@@ -282,7 +282,7 @@ func (f verifierFunc) Verify(h http.Header, body []byte, secrets []dialect.Secre
 	return f(h, body, secrets, now)
 }
 
-func TestAVerifierAndAClockOfOnesOwn(t *testing.T) {
+func TestReceiver_TakesAVerifierAndAClockOfOnesOwn(t *testing.T) {
 	t.Parallel()
 	clock := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	secret, err := dialect.ParseSecret(secretA)
@@ -310,7 +310,7 @@ func TestAVerifierAndAClockOfOnesOwn(t *testing.T) {
 	require.EqualError(t, r.Err(), "deliverytest: request 2: bad")
 }
 
-func TestABodyThatIsTooLongIsAFailure(t *testing.T) {
+func TestReceiver_ABodyThatIsTooLongIsAFailure(t *testing.T) {
 	t.Parallel()
 	tb := new(fakeTB)
 	r := deliverytest.NewReceiver(tb, &deliverytest.ReceiverConfig{MaxBody: 4})
@@ -322,7 +322,7 @@ func TestABodyThatIsTooLongIsAFailure(t *testing.T) {
 	require.ErrorContains(t, r.Err(), "too large")
 }
 
-func TestARequestThatBreaksOffIsNotRecorded(t *testing.T) {
+func TestReceiver_ARequestThatBreaksOffIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	r := deliverytest.NewReceiver(t, nil)
 
@@ -337,7 +337,7 @@ func TestARequestThatBreaksOffIsNotRecorded(t *testing.T) {
 	require.Empty(t, r.Requests())
 }
 
-func TestWaitEndsWhenEnoughHasArrived(t *testing.T) {
+func TestReceiver_WaitEndsWhenEnoughHasArrived(t *testing.T) {
 	t.Parallel()
 	r := deliverytest.NewReceiver(t, nil)
 	client := newClient(t, r)
@@ -374,7 +374,7 @@ func TestWaitEndsWhenEnoughHasArrived(t *testing.T) {
 	require.Len(t, numbers, n)
 }
 
-func TestWaitSaysHowManyAreMissing(t *testing.T) {
+func TestReceiver_WaitSaysHowManyAreMissing(t *testing.T) {
 	t.Parallel()
 	r := deliverytest.NewReceiver(t, nil)
 	_, err := post(t, newClient(t, r), r.URL(), nil, nil)
@@ -392,7 +392,7 @@ func TestWaitSaysHowManyAreMissing(t *testing.T) {
 	require.Len(t, got, 1)
 }
 
-func TestABadReceiverConfigurationIsAnErrorThatNamesItsField(t *testing.T) {
+func TestReceiver_ABadConfigurationIsAnErrorThatNamesItsField(t *testing.T) {
 	t.Parallel()
 	_, err := deliverytest.StartReceiver(&deliverytest.ReceiverConfig{HTTP2: true})
 	require.ErrorContains(t, err, "ReceiverConfig.HTTP2")
@@ -403,7 +403,7 @@ func TestABadReceiverConfigurationIsAnErrorThatNamesItsField(t *testing.T) {
 	require.Contains(t, tb.errors[0], "ReceiverConfig.MaxBody")
 }
 
-func TestTheLocalPolicyOpensLoopbackAndNoOtherPrivateAddress(t *testing.T) {
+func TestLocalPolicy_OpensLoopbackAndNoOtherPrivateAddress(t *testing.T) {
 	t.Parallel()
 	policy := deliverytest.LocalPolicy()
 

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { programtest.Main(m, main) }
 
-func TestTheStoryIsToldInTables(t *testing.T) {
+func TestOrgdirectory_TellsItsStoryInTables(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 
@@ -41,7 +41,7 @@ func TestTheStoryIsToldInTables(t *testing.T) {
 	p.RequireClean(out)
 }
 
-func TestTheStoryIsToldAsJSON(t *testing.T) {
+func TestOrgdirectory_TellsItsStoryAsJSON(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 
@@ -88,7 +88,7 @@ func TestTheStoryIsToldAsJSON(t *testing.T) {
 	p.RequireClean(p.Stderr.String())
 }
 
-func TestEachLineOfAFileOfPayloadsArrivesByteForByte(t *testing.T) {
+func TestOrgdirectory_EachLineOfAFileOfPayloadsArrivesByteForByte(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 	// Longer than the buffers of readers and than the default limit of data.
@@ -118,7 +118,7 @@ func TestEachLineOfAFileOfPayloadsArrivesByteForByte(t *testing.T) {
 	p.RequireClean(p.Stderr.String())
 }
 
-func TestABadLineIsNamedBeforeAnythingIsSent(t *testing.T) {
+func TestOrgdirectory_NamesABadLineBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]string{
 		"line 3: not {\"event\":\"...\",\"payload\":{...}}": `{"event":"push","payload":{`,
@@ -144,7 +144,7 @@ func TestABadLineIsNamedBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {
+func TestOrgdirectory_FindsWhatIsNotAsItMustBe(t *testing.T) {
 	t.Parallel()
 	ev := enqueued{
 		ID:       "1",
@@ -202,13 +202,13 @@ func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedStoryCleansUp(t *testing.T) {
+func TestOrgdirectory_CleansUpWhenItIsInterrupted(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 	p.RequireCleanInterrupt("ACT 1")
 }
 
-func TestARoleThatMayNotCreateDatabasesIsToldWhatToDo(t *testing.T) {
+func TestOrgdirectory_TellsARoleThatMayNotCreateDatabasesWhatToDo(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 	conn, err := pgx.Connect(t.Context(), p.URL)

@@ -11,12 +11,12 @@ import (
 func TestMain(m *testing.M) { programtest.Main(m, main) }
 
 // "go run ./example/pywebhooks | tail -n +3" makes the file.
-func TestTheStoryOfPyWebhooksIsTold(t *testing.T) {
+func TestPyWebhooks_TellsItsStory(t *testing.T) {
 	t.Parallel()
 	programtest.New(t).RequireTold()
 }
 
-func TestTheStoryOfPyWebhooksIsToldAsJSON(t *testing.T) {
+func TestPyWebhooks_TellsItsStoryAsJSON(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { programtest.Main(m, main) }
 
-func TestEachEventIsProcessedOnceThoughItsReceiverIsKilled(t *testing.T) {
+func TestReceiver_ProcessesEachEventOnceThoughItIsKilled(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 
@@ -42,7 +42,7 @@ func TestEachEventIsProcessedOnceThoughItsReceiverIsKilled(t *testing.T) {
 	p.RequireClean(p.Stderr.String())
 }
 
-func TestTheStoryIsToldInTables(t *testing.T) {
+func TestReceiver_TellsItsStoryInTables(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 
@@ -61,13 +61,13 @@ func TestTheStoryIsToldInTables(t *testing.T) {
 	p.RequireClean(out)
 }
 
-func TestAnInterruptedStoryCleansUp(t *testing.T) {
+func TestReceiver_CleansUpWhenItIsInterrupted(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 	p.RequireCleanInterrupt("ACT 3")
 }
 
-func TestWhatIsNotAsItMustBeIsFound(t *testing.T) {
+func TestReceiver_FindsWhatIsNotAsItMustBe(t *testing.T) {
 	t.Parallel()
 	good := func() *report {
 		r := newReport()

@@ -11,12 +11,12 @@ import (
 func TestMain(m *testing.M) { programtest.Main(m, main) }
 
 // "go run ./example/servo | tail -n +3" makes the file.
-func TestServosStoryIsTold(t *testing.T) {
+func TestServo_TellsItsStory(t *testing.T) {
 	t.Parallel()
 	programtest.New(t).RequireTold()
 }
 
-func TestServosStoryIsToldAsJSON(t *testing.T) {
+func TestServo_TellsItsStoryAsJSON(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 
@@ -36,7 +36,7 @@ func TestServosStoryIsToldAsJSON(t *testing.T) {
 	p.RequireClean(p.Stderr.String())
 }
 
-func TestAnInterruptedStoryCleansUp(t *testing.T) {
+func TestServo_CleansUpWhenItIsInterrupted(t *testing.T) {
 	t.Parallel()
 	programtest.New(t).RequireCleanInterrupt("ACT 3")
 }

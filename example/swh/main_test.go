@@ -15,12 +15,12 @@ import (
 func TestMain(m *testing.M) { programtest.Main(m, main) }
 
 // "go run ./example/swh | tail -n +3" makes the file.
-func TestTheArchivesStoryIsTold(t *testing.T) {
+func TestSWH_TellsItsStory(t *testing.T) {
 	t.Parallel()
 	programtest.New(t).RequireTold()
 }
 
-func TestTheArchivesStoryIsToldAsJSON(t *testing.T) {
+func TestSWH_TellsItsStoryAsJSON(t *testing.T) {
 	t.Parallel()
 	p := programtest.New(t)
 
@@ -41,7 +41,7 @@ func TestTheArchivesStoryIsToldAsJSON(t *testing.T) {
 	p.RequireClean(p.Stderr.String())
 }
 
-func TestWhatShouldHaveBeenRefusedIsFound(t *testing.T) {
+func TestSWH_FindsWhatShouldHaveBeenRefused(t *testing.T) {
 	t.Parallel()
 	for err, ok := range map[error]bool{nil: false, errors.New("no connection"): false, outbox.ErrInvalidIntent: true} {
 		s := &story{result: newReport(), show: &program.Console{Out: io.Discard}}

@@ -31,7 +31,7 @@ type test struct {
 	literals map[string]bool
 }
 
-func TestEachTestNamedInTheArchitectureExists(t *testing.T) {
+func TestArchitecture_EachTestThatItNamesExists(t *testing.T) {
 	t.Parallel()
 
 	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(architecture)))
@@ -40,7 +40,7 @@ func TestEachTestNamedInTheArchitectureExists(t *testing.T) {
 	require.Empty(t, strings.Join(missing(string(text), tests(t, tree(t))), "\n"))
 }
 
-func TestANameOfNoTestIsFound(t *testing.T) {
+func TestArchitecture_ANameOfNoTestIsFound(t *testing.T) {
 	t.Parallel()
 
 	const source = "package outbox\nfunc TestOne(t *testing.T) { t.Run(\"two words\", nil) }\nfunc (s) TestMethod() {}"

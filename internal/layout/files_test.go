@@ -28,13 +28,13 @@ type file struct {
 	text []byte
 }
 
-func TestNoFileIsTooLong(t *testing.T) {
+func TestFiles_NoneIsTooLong(t *testing.T) {
 	t.Parallel()
 
 	require.Empty(t, strings.Join(tooLong(tree(t)), "\n"))
 }
 
-func TestALongFileIsFound(t *testing.T) {
+func TestFiles_ALongOneIsFound(t *testing.T) {
 	t.Parallel()
 
 	lines := func(n int) []byte { return bytes.Repeat([]byte("//\n"), n) }
@@ -49,13 +49,13 @@ func TestALongFileIsFound(t *testing.T) {
 	}))
 }
 
-func TestNoFileNamesThisMachine(t *testing.T) {
+func TestFiles_NoneNamesThisMachine(t *testing.T) {
 	t.Parallel()
 
 	require.Empty(t, strings.Join(naming(tree(t), machine(t)), "\n"))
 }
 
-func TestANameOfThisMachineIsFound(t *testing.T) {
+func TestFiles_ANameOfThisMachineIsFound(t *testing.T) {
 	t.Parallel()
 
 	root, err := filepath.Abs(root)

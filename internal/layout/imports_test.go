@@ -148,7 +148,7 @@ type listed struct {
 	Standard   bool     `json:"Standard"`
 }
 
-func TestImportsRunDownward(t *testing.T) {
+func TestImports_RunDownward(t *testing.T) {
 	t.Parallel()
 
 	packages := list(t)
@@ -166,7 +166,7 @@ func TestImportsRunDownward(t *testing.T) {
 	require.Empty(t, strings.Join(violations(packages), "\n"))
 }
 
-func TestAWrongImportIsFound(t *testing.T) {
+func TestImports_AWrongOneIsFound(t *testing.T) {
 	t.Parallel()
 
 	const (

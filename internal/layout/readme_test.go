@@ -23,13 +23,13 @@ var (
 	mainPackage = regexp.MustCompile(`(?m)^package main$`)
 )
 
-func TestTheProgramInTheReadmeCompiles(t *testing.T) {
+func TestReadme_ItsProgramCompiles(t *testing.T) {
 	t.Parallel()
 
 	requireCompiles(t, "README.md")
 }
 
-func TestTheProgramInTheDocumentOnReceiversCompiles(t *testing.T) {
+func TestGuides_TheProgramForReceiversCompiles(t *testing.T) {
 	t.Parallel()
 
 	requireCompiles(t, "docs/receiver.md")
@@ -90,7 +90,7 @@ func requireCompiles(t *testing.T, document string) {
 	}
 }
 
-func TestAProgramThatDoesNotCompileIsFound(t *testing.T) {
+func TestReadme_AProgramThatDoesNotCompileIsFound(t *testing.T) {
 	t.Parallel()
 
 	readme := "# Title\n\n```go\noutbox.Enqueue(ctx, tx, intent)\n```\n\n```go\npackage main\n\nfunc main() { missing() }\n```\n"

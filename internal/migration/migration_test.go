@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestTheRiverThatWeAreBuiltWithIsThePinnedOne(t *testing.T) {
+func TestRiver_WeAreBuiltWithThePinnedOne(t *testing.T) {
 	t.Parallel()
 	steps, err := migration.RiverSteps()
 	require.NoError(t, err)
@@ -22,7 +22,7 @@ func TestTheRiverThatWeAreBuiltWithIsThePinnedOne(t *testing.T) {
 		"River has new migrations: read them, run outbox's contract tests, and add them to the releases")
 }
 
-func TestTheScriptsAreAllStepsAndTheSchema(t *testing.T) {
+func TestScripts_AreAllStepsAndTheSchema(t *testing.T) {
 	t.Parallel()
 	scripts, err := migration.Scripts("hooks")
 	require.NoError(t, err)
@@ -37,14 +37,14 @@ func TestTheScriptsAreAllStepsAndTheSchema(t *testing.T) {
 	require.True(t, strings.HasPrefix(scripts[len(scripts)-1].Up, "-- The versions of this schema"))
 }
 
-func TestTheFingerprintIsThatOfTheTexts(t *testing.T) {
+func TestFingerprint_IsThatOfTheTexts(t *testing.T) {
 	t.Parallel()
 	first := migration.Fingerprint()
 	require.Len(t, first, 64)
 	require.Equal(t, first, migration.Fingerprint())
 }
 
-func TestUpAndDown(t *testing.T) {
+func TestUp_MakesAgainWhatDownHasTaken(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	ctx := t.Context()
@@ -58,7 +58,7 @@ func TestUpAndDown(t *testing.T) {
 	require.NoError(t, migration.Check(ctx, pool, store.DefaultSchema))
 }
 
-func TestCheckLeavesATransactionUsable(t *testing.T) {
+func TestCheck_LeavesATransactionUsable(t *testing.T) {
 	t.Parallel()
 	tx, err := pgtest.Pool(t).Begin(t.Context())
 	require.NoError(t, err)

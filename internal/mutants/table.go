@@ -16,7 +16,7 @@ var sending = []mutant{
 		decl: "Decide",
 		old:  "d.authorize(ctx, by, in, decisions)",
 		with: "",
-		test: "delivery.TestAnOwnerWhoMayNotSeeTheResourceGetsNothing",
+		test: "delivery.TestAccess_AnOwnerWhoMayNotSeeTheResourceGetsNothing",
 	},
 	{
 		name: "a denial counts as a permission",
@@ -24,7 +24,7 @@ var sending = []mutant{
 		decl: "Refusal",
 		old:  "return OutcomeDenied,",
 		with: "return OutcomeDeliver,",
-		test: "delivery.TestAnOwnerWhoMayNotSeeTheResourceGetsNothing",
+		test: "delivery.TestAccess_AnOwnerWhoMayNotSeeTheResourceGetsNothing",
 	},
 	{
 		name: "an error of a checker counts as a permission",
@@ -32,7 +32,7 @@ var sending = []mutant{
 		decl: "Refusal",
 		old:  `return OutcomeWaiting, callbacks.ReasonUndecided`,
 		with: `return OutcomeDeliver, callbacks.ReasonUndecided`,
-		test: "delivery.TestWhileAccessCannotBeDecidedTheOthersGoOut",
+		test: "delivery.TestAccess_WhileItCannotBeDecidedTheOthersGoOut",
 	},
 	{
 		name: "a permission lasts for ever",
@@ -40,7 +40,7 @@ var sending = []mutant{
 		decl: "AccessIsOld",
 		old:  "age(in.AccessAt, time.Now()) > l.MaxAccessAge",
 		with: "false",
-		test: "delivery.TestAnOwnerWhoLosesAccessBetweenTwoAttemptsGetsNoMore",
+		test: "delivery.TestAccess_AnOwnerWhoLosesItBetweenTwoAttemptsGetsNoMore",
 	},
 
 	// What arrives.
@@ -50,14 +50,14 @@ var sending = []mutant{
 		decl: "request",
 		old:  "built, err := s.Requester.Build(",
 		with: "in.Message.ID = uuid.NewString()\n\tbuilt, err := s.Requester.Build(",
-		test: "delivery.TestAFailingEndpointIsTriedAgainUntilItRecovers",
+		test: "delivery.TestAttempt_AFailingEndpointIsTriedAgainUntilItRecovers",
 	},
 	{
 		name: "an id that is taken by another intent counts as a duplicate",
 		file: "internal/migration/sql/functions/enqueue_one.1.sql",
 		old:  "AND e.digest <> /* TEMPLATE: schema */intent_digest(type",
 		with: "AND '' <> /* TEMPLATE: schema */intent_digest(NULL",
-		test: "outbox.TestTheSameIDAgain",
+		test: "outbox.TestEnqueue_TheSameIDAgainIsADuplicateOrAConflict",
 	},
 
 	// What signs it.
@@ -67,7 +67,7 @@ var sending = []mutant{
 		decl: "openSecrets",
 		old:  "return p.notOpened(ctx, in, signingUnopened, err)",
 		with: "return nil",
-		test: "delivery.TestADeliveryWhoseSecretDoesNotOpenHereWaitsForAProcessThatHasTheKey",
+		test: "delivery.TestSecrets_OneThatDoesNotOpenHereWaitsForAProcessThatHasTheKey",
 	},
 	{
 		name: "what was opened for one row opens for every row",
@@ -83,7 +83,7 @@ var sending = []mutant{
 		decl: "associatedData",
 		old:  "p.ID, p.Subscription",
 		with: "uuid.Nil, uuid.Nil",
-		test: "subscription.TestASealedSecretThatWasMovedDoesNotOpen",
+		test: "subscription.TestSecret_ASealedOneThatWasMovedDoesNotOpen",
 	},
 	{
 		name: "sealed credentials open for another origin",
@@ -91,7 +91,7 @@ var sending = []mutant{
 		decl: "associatedData",
 		old:  `if p.Origin != "" {`,
 		with: "if false {",
-		test: "delivery.TestSealedCredentials_DoNotFollowAURLThatWasChangedInTheDatabase",
+		test: "delivery.TestCredentials_DoNotFollowAURLThatWasChangedInTheDatabase",
 	},
 	{
 		name: "credentials that were opened go to another origin",
@@ -99,21 +99,21 @@ var sending = []mutant{
 		decl: "Endpoint",
 		old:  "known.origin == origin {\n\t\treturn",
 		with: "true {\n\t\treturn",
-		test: "delivery.TestSealedCredentials_DoNotFollowAURLThatWasChangedInTheDatabase",
+		test: "delivery.TestCredentials_DoNotFollowAURLThatWasChangedInTheDatabase",
 	},
 	{
 		name: "a secret signs behind its overlap",
 		file: "internal/migration/sql/001_initial.up.sql",
 		old:  " AND (k.expires_at IS NULL OR k.expires_at > now())",
 		with: "",
-		test: "delivery.TestRequestsAreSignedByTheSecretsInForceNewestFirst",
+		test: "delivery.TestSecrets_ThoseInForceSignNewestFirst",
 	},
 	{
 		name: "a secret signs before it is confirmed",
 		file: "internal/migration/sql/001_initial.up.sql",
 		old:  "k.pending_overlap_ms IS NULL AND ",
 		with: "",
-		test: "delivery.TestASecretIsConfirmedByAPingThatItAloneSigns",
+		test: "delivery.TestConfirmSecret_ByAPingThatItAloneSigns",
 	},
 	{
 		name: "re-sealing undoes what another has done meanwhile",
@@ -121,7 +121,7 @@ var sending = []mutant{
 		decl: "resealSecret",
 		old:  "AND k.value = $4",
 		with: "AND $4::bytea IS NOT NULL",
-		test: "subscription.TestARotationWhileSecretsAreResealedIsNotUndone",
+		test: "subscription.TestReseal_ARotationMeanwhileIsNotUndone",
 	},
 
 	// One endpoint beside another.
@@ -131,7 +131,7 @@ var sending = []mutant{
 		decl: "Update",
 		old:  "if opens || t.Probe && attempt.IsEndpointFailure(a.Outcome) {",
 		with: "if opens && false {",
-		test: "delivery.TestACircuitOpensHoldsAndIsProbed",
+		test: "delivery.TestCircuit_OpensHoldsAndIsProbed",
 	},
 	{
 		name: "an endpoint has as many slots as it likes",
@@ -147,7 +147,7 @@ var sending = []mutant{
 		decl: "Failed",
 		old:  "max(wait, a.Asked)",
 		with: "wait",
-		test: "delivery.TestNothingIsSentBeforeRetryAfter",
+		test: "delivery.TestCircuit_NothingIsSentBeforeRetryAfter",
 	},
 	{
 		name: "two transitions of one delivery are taken for one",
@@ -189,7 +189,7 @@ var sending = []mutant{
 		decl: "get",
 		old:  "context.WithValue(ctx, oauth2.HTTPClient, client)",
 		with: "ctx",
-		test: "delivery.TestEveryPathThatSendsAsksTheSamePolicy",
+		test: "delivery.TestEgress_EveryPathThatSendsAsksTheSamePolicy",
 	},
 	{
 		name: "TLS settings of one's own lead past the policy",
@@ -197,7 +197,7 @@ var sending = []mutant{
 		decl: "newClient",
 		old:  "c.policy.Client(&cfg)",
 		with: "&http.Client{}, error(nil)",
-		test: "delivery.TestEveryPathThatSendsAsksTheSamePolicy",
+		test: "delivery.TestEgress_EveryPathThatSendsAsksTheSamePolicy",
 	},
 	{
 		name: "an owner is told which address was blocked",
@@ -205,7 +205,7 @@ var sending = []mutant{
 		decl: "Owner",
 		old:  "if e.Rule == RuleAddress || ",
 		with: "if ",
-		test: "delivery.TestWhatWasBlockedIsRecordedAndTheReasonIsTheOperatorsAlone",
+		test: "delivery.TestEgress_TheReasonOfWhatWasBlockedIsTheOperatorsAlone",
 	},
 	{
 		name: "behind a proxy an endpoint is not judged",
@@ -221,7 +221,7 @@ var sending = []mutant{
 		decl: "ConcernsEndpoint",
 		old:  "&& o != OutcomeProxyFailed",
 		with: "",
-		test: "delivery.TestAFailureOfTheProxyIsTheOperatorsTroubleAndNotTheEndpoints",
+		test: "delivery.TestEgress_AFailureOfTheProxyIsTheOperatorsTrouble",
 	},
 	{
 		name: "credentials follow the URL to another host",
@@ -229,7 +229,7 @@ var sending = []mutant{
 		decl: "checkCarried",
 		old:  "!sameOrigin(formerURL, sub.URL)",
 		with: "false",
-		test: "subscription.TestCredentialsDoNotFollowTheURLToAnotherHost",
+		test: "subscription.TestCredentials_DoNotFollowTheURLToAnotherHost",
 	},
 	{
 		name: "sealed headers are sent as they were",
@@ -237,7 +237,7 @@ var sending = []mutant{
 		decl: "apply",
 		old:  "u.SecretHeaders != nil || u.TLS",
 		with: "u.TLS",
-		test: "delivery.TestSealedHeadersAreSentWithEachAttemptAsTheyAreNow",
+		test: "delivery.TestSealedHeaders_AreSentWithEachAttemptAsTheyAreNow",
 	},
 	{
 		name: "the history has what was sent in sealed headers",
@@ -245,7 +245,7 @@ var sending = []mutant{
 		decl: "post",
 		old:  "in.headers()",
 		with: "in.Sub.Headers",
-		test: "delivery.TestSealedHeadersAreInNoRecordOfRequestsAndAnswers",
+		test: "delivery.TestSealedHeaders_AreInNoRecordOfRequestsAndAnswers",
 	},
 	{
 		name: "a token that was withdrawn is used for ever",
@@ -253,7 +253,7 @@ var sending = []mutant{
 		decl: "get",
 		old:  "&& s.token.AccessToken != refused",
 		with: "",
-		test: "delivery.TestATokenThatWasWithdrawnIsReplacedOnceInAnAttempt",
+		test: "delivery.TestToken_OneThatWasWithdrawnIsReplacedOnceInAnAttempt",
 	},
 	{
 		name: "credentials that have changed are used as they were",
@@ -261,7 +261,7 @@ var sending = []mutant{
 		decl: "Endpoint",
 		old:  "ok && known.version >= of.Version",
 		with: "ok",
-		test: "delivery.TestChangedCredentialsAreUsedFromThenOn",
+		test: "delivery.TestCredentials_ThatChangedAreUsedFromThenOn",
 	},
 	{
 		name: "credentials of a new URL are sent to the former one",
@@ -269,7 +269,7 @@ var sending = []mutant{
 		decl: "ifCurrent",
 		old:  "e.version != of.Version",
 		with: "false",
-		test: "delivery.TestCredentialsOfANewURLAreNotSentToTheFormerOne",
+		test: "delivery.TestCredentials_OfANewURLAreNotSentToTheFormerOne",
 	},
 
 	// What is kept.
@@ -279,7 +279,7 @@ var sending = []mutant{
 		decl: "NewHeaderRecorder",
 		old:  `"Cookie": true`,
 		with: `"Cookie": false`,
-		test: "delivery.TestNamedHeadersAreNotWrittenToTheHistory",
+		test: "delivery.TestHistoryRules_NamedHeadersAreNotWritten",
 	},
 
 	// Dialects, and the receivers that verify them.
@@ -331,7 +331,7 @@ var sending = []mutant{
 		decl: "addDestination",
 		old:  "if ours[folded(name)] || ",
 		with: "if ",
-		test: "delivery.TestHeadersOfASubscriptionReplaceNothingOnTheWire",
+		test: "delivery.TestSend_HeadersOfASubscriptionReplaceNothingOnTheWire",
 	},
 	{
 		name: "an answer is read to its end",
@@ -339,7 +339,7 @@ var sending = []mutant{
 		decl: "read",
 		old:  "io.LimitReader(resp.Body, int64(most)+1)",
 		with: "resp.Body",
-		test: "delivery.TestHostileServersTakeABoundedPartOfTheMemory",
+		test: "delivery.TestSend_HostileServersTakeABoundedPartOfTheMemory",
 	},
 	{
 		name: "what an externalizer returns is sent whatever it is",
@@ -347,7 +347,7 @@ var sending = []mutant{
 		decl: "checkData",
 		old:  "payload.Check(data)",
 		with: "payload.Check([]byte(`0`))",
-		test: "delivery.TestABrokenExternalizerHoldsUpItsDialectAlone",
+		test: "delivery.TestExternalizer_ABrokenOneHoldsUpItsDialectAlone",
 	},
 	{
 		name: "a Resolver that panics ends the process",
@@ -362,7 +362,7 @@ var sending = []mutant{
 		file: "internal/migration/sql/functions/intent_problem.1.sql",
 		old:  "AND /* TEMPLATE: schema */nested_too_deep(data)",
 		with: "AND false",
-		test: "outbox.TestDataThatIsNestedTooDeepIsRefusedByGoAndBySQL",
+		test: "outbox.TestEnqueue_DataThatIsNestedTooDeepIsRefusedByGoAndBySQL",
 	},
 	{
 		name: "an international host is stored as it was typed",
@@ -370,6 +370,6 @@ var sending = []mutant{
 		decl: "asciiURL",
 		old:  "scheme + \"//\" + ascii + rest[len(name):], nil",
 		with: "scheme + \"//\" + rest, nil",
-		test: "subscription.TestAnInternationalHostIsStoredInASCII",
+		test: "subscription.TestHost_AnInternationalOneIsStoredInASCII",
 	},
 }

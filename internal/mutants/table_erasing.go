@@ -23,6 +23,6 @@ var erasing = []mutant{
 		file: "internal/migration/sql/functions/erase.1.sql",
 		old:  "response_headers = '{}', response_body = NULL, response_sha256 = NULL",
 		with: "response_headers = '{}'",
-		test: "delivery.TestAResourceThatIsErasedLeavesOnlyTheRecordThatItWasSent",
+		test: "delivery.TestErase_LeavesOnlyTheRecordThatTheResourceWasSent",
 	},
 }

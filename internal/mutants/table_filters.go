@@ -8,7 +8,7 @@ var filtering = []mutant{
 		decl: "evaluate",
 		old:  "case !matches:",
 		with: "case !matches && false:",
-		test: "delivery.TestTypesUmbrellasChannelsAndFiltersFollowTheirTruthTable",
+		test: "delivery.TestExpand_TypesUmbrellasChannelsAndFiltersFollowTheirTruthTable",
 	},
 	{
 		name: "a filter that fails lets pass",
@@ -16,7 +16,7 @@ var filtering = []mutant{
 		decl: "evaluate",
 		old:  "case err != nil:",
 		with: "case err != nil && false:",
-		test: "delivery.TestTypesUmbrellasChannelsAndFiltersFollowTheirTruthTable",
+		test: "delivery.TestExpand_TypesUmbrellasChannelsAndFiltersFollowTheirTruthTable",
 	},
 	{
 		name: "a filter that is interrupted has failed for good",
@@ -32,7 +32,7 @@ var filtering = []mutant{
 		decl: "Decide",
 		old:  "	d.Filters.apply(ctx, by, in.Event, decisions)\n	d.authorize(ctx, by, in, decisions)",
 		with: "	d.authorize(ctx, by, in, decisions)\n	d.Filters.apply(ctx, by, in.Event, decisions)",
-		test: "delivery.TestAFilterDecidesWhoHearsAndNobodyIsAskedAboutTheOthers",
+		test: "delivery.TestFilter_DecidesWhoHearsAndNobodyIsAskedAboutTheOthers",
 	},
 	{
 		name: "a filter that failed is not run again",
@@ -40,7 +40,7 @@ var filtering = []mutant{
 		decl: "retryFailedIntent",
 		old:  "    WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error')\n",
 		with: "    WHERE d.intent_id = p.id AND d.outcome IN ('failed')\n",
-		test: "delivery.TestAFilterThatFailedIsRunAgainWithWhatItIsThen",
+		test: "delivery.TestFilter_OneThatFailedIsRunAgainWithWhatItIsThen",
 	},
 	{
 		name: "without a check every filter is taken",
@@ -48,7 +48,7 @@ var filtering = []mutant{
 		decl: "checkFilter",
 		old:  "		return errors.New(\"must be empty:",
 		with: "		_ = errors.New(\"must be empty:",
-		test: "subscription.TestWithoutACheckAFilterIsRefused",
+		test: "subscription.TestFilter_IsRefusedWithoutACheck",
 	},
 	{
 		name: "a run costs what it likes",

@@ -8,7 +8,7 @@ var asking = []mutant{
 		decl: "MatchPattern",
 		old:  "if forQuestions != isQuestion {",
 		with: "if forQuestions && !isQuestion {",
-		test: "event.TestPatternsOfQuestions",
+		test: "event.TestPatterns_OfQuestionsMatchQuestionsAlone",
 	},
 	{
 		name: "a question is not put to gates of umbrella types",
@@ -16,7 +16,7 @@ var asking = []mutant{
 		decl: "resolveParams",
 		old:  "p.Prefixes = append(p.Prefixes, prefix)",
 		with: `p.Prefixes = append(p.Prefixes, prefix[:0])`,
-		test: "delivery.TestGatesOfUmbrellaTypesAreAsked",
+		test: "delivery.TestAsk_GatesOfUmbrellaTypesAreAsked",
 	},
 	{
 		name: "a veto whose body is late is an answer that is late",
@@ -24,7 +24,7 @@ var asking = []mutant{
 		decl: "conclude",
 		old:  "if a.Veto != nil {",
 		with: "if a.Veto != nil && a.Outcome == attempt.OutcomeDelivered {",
-		test: "delivery.TestAnswersToQuestions",
+		test: "delivery.TestAsk_TellsAVetoFromAgreement",
 	},
 	{
 		name: "a gate that fails closed fails open",
@@ -32,7 +32,7 @@ var asking = []mutant{
 		decl: "verdict",
 		old:  "g.Outcome == GateUnanswered && g.FailClosed",
 		with: "false",
-		test: "delivery.TestAGateThatDoesNotAnswerFailsOpenOrClosed",
+		test: "delivery.TestAsk_AGateThatDoesNotAnswerFailsOpenOrClosed",
 	},
 	{
 		name: "a gate that fails open fails closed",
@@ -40,7 +40,7 @@ var asking = []mutant{
 		decl: "verdict",
 		old:  "&& g.FailClosed",
 		with: "",
-		test: "delivery.TestAGateThatDoesNotAnswerFailsOpenOrClosed",
+		test: "delivery.TestAsk_AGateThatDoesNotAnswerFailsOpenOrClosed",
 	},
 	{
 		name: "a gate behind an open circuit is asked",
@@ -48,7 +48,7 @@ var asking = []mutant{
 		decl: "Ask",
 		old:  "in.BlockedBy(time.Now())",
 		with: "in.BlockedBy(time.Now().Add(9 * time.Hour))",
-		test: "delivery.TestAGateThatDoesNotAnswerFailsOpenOrClosed",
+		test: "delivery.TestAsk_AGateThatDoesNotAnswerFailsOpenOrClosed",
 	},
 	{
 		name: "gates are asked one after another",
@@ -56,7 +56,7 @@ var asking = []mutant{
 		decl: "askAll",
 		old:  "wg.Go(func() {",
 		with: "wg.Wait()\n\t\twg.Go(func() {",
-		test: "delivery.TestGatesAreAskedInParallel",
+		test: "delivery.TestAsk_GatesAreAskedInParallel",
 	},
 	{
 		name: "host code has all the time that gates have",
@@ -64,7 +64,7 @@ var asking = []mutant{
 		decl: "decide",
 		old:  "time.Until(deadline)/2",
 		with: "time.Until(deadline)",
-		test: "delivery.TestACheckerThatHangsKeepsItsOwnGatesAlone",
+		test: "delivery.TestAsk_ACheckerThatHangsKeepsItsOwnGatesAlone",
 	},
 	{
 		name: "silence is consent when who asks has left",
@@ -72,14 +72,14 @@ var asking = []mutant{
 		decl: "Ask",
 		old:  "if err == nil && errors.Is(ctx.Err(), context.Canceled) {",
 		with: "if err == nil && false {",
-		test: "delivery.TestWhoAsksCanLeave",
+		test: "delivery.TestAsk_WhoAsksCanLeave",
 	},
 	{
 		name: "a question is sent again",
 		file: "internal/store/delivery_reopen.sql.gen.go",
 		old:  "        NOT starts_with(d.matched_pattern, 'before:') AND NOT d.erased",
 		with: "        NOT d.erased",
-		test: "delivery.TestAQuestionIsNeverSentAgain",
+		test: "delivery.TestAsk_AQuestionIsNeverSentAgain",
 	},
 	{
 		name: "rules for events are not for questions",
@@ -87,7 +87,7 @@ var asking = []mutant{
 		decl: "of",
 		old:  "event.MatchPattern(rule.Pattern, name)",
 		with: "event == rule.Pattern",
-		test: "delivery.TestRulesForEventsHoldForQuestionsAboutTheSame",
+		test: "delivery.TestAsk_RulesForEventsHoldForQuestionsAboutTheSame",
 	},
 	{
 		name: "questions that fail exhaust",
@@ -95,6 +95,6 @@ var asking = []mutant{
 		decl: "answered",
 		old:  "tr.State, tr.Reason = attempt.StateCancelled,",
 		with: "tr.State, tr.Reason = attempt.StateExhausted,",
-		test: "delivery.TestQuestionsCountForAndAgainstTheirEndpoint",
+		test: "delivery.TestAsk_QuestionsCountForAndAgainstTheirEndpoint",
 	},
 }

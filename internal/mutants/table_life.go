@@ -8,7 +8,7 @@ var living = []mutant{
 		decl: "apply",
 		old:  "rulesOf(row).Over(d.Rules)",
 		with: "d.Rules",
-		test: "delivery.TestASubscriptionsOwnRulesGoBeforeTheEngines",
+		test: "delivery.TestDeactivate_ASubscriptionsOwnRulesGoBeforeTheEngines",
 	},
 	{
 		name: "a subscription is given up one failure late",
@@ -32,7 +32,7 @@ var living = []mutant{
 		decl: "recordFailures",
 		old:  "h.url_version < excluded.url_version OR h.failing_since < excluded.state_since THEN 0 ELSE h.failed_attempts END",
 		with: "h.url_version < excluded.url_version THEN 0 ELSE h.failed_attempts END",
-		test: "delivery.TestPausingEndsTheWindowOfFailures",
+		test: "delivery.TestHealth_PausingEndsTheWindowOfFailures",
 	},
 	{
 		name: "a success that was under way when the window began does not end it",
@@ -40,7 +40,7 @@ var living = []mutant{
 		decl: "addSuccess",
 		old:  "if failing || tr.Target.Failing",
 		with: "if tr.Target.Failing",
-		test: "delivery.TestASuccessEndsAWindowThatBeganWhileItWasUnderWay",
+		test: "delivery.TestHealth_ASuccessEndsAWindowThatBeganWhileItWasUnderWay",
 	},
 	{
 		name: "a change is committed without its event",
@@ -48,14 +48,14 @@ var living = []mutant{
 		decl: "change",
 		old:  "return record.Announce(ctx, q, d.NewID, []record.Operation{op})",
 		with: "_ = record.Announce(ctx, store.In(d.DB, d.Schema), d.NewID, []record.Operation{op})\n\t\treturn nil",
-		test: "delivery.TestAnOperationIsWrittenWithItsChangeOrNeitherIs",
+		test: "delivery.TestOperations_OneIsWrittenWithItsChangeOrNeitherIs",
 	},
 	{
 		name: "owners hear of operations",
 		file: "internal/store/resolve.sql.gen.go",
 		old:  "AND (o.operator OR NOT r.reserved)",
 		with: "",
-		test: "delivery.TestOwnersDoNotHearOfOperations",
+		test: "delivery.TestOperations_OwnersDoNotHearOfThem",
 	},
 	{
 		name: "events are written that nobody can hear",
@@ -63,7 +63,7 @@ var living = []mutant{
 		decl: "announce",
 		old:  "AND o.state <> 'deactivated' AND o.events && string_to_array(x.patterns, ' ')",
 		with: "",
-		test: "delivery.TestNothingIsWrittenWhereNoOperatorListens",
+		test: "delivery.TestOperations_NothingIsWrittenWhereNoOperatorListens",
 	},
 	{
 		name: "the warning of a window of Riverhook's own events is an event",
@@ -71,7 +71,7 @@ var living = []mutant{
 		decl: "apply",
 		old:  "&& row.AppFailed ",
 		with: "",
-		test: "delivery.TestADeadOperatorsEndpointMakesNoEndlessEvents",
+		test: "delivery.TestOperations_ADeadOperatorsEndpointMakesNoEndlessEvents",
 	},
 	{
 		name: "what a circuit holds is dropped with what a pause has held",
@@ -79,6 +79,6 @@ var living = []mutant{
 		decl: "dropHeld",
 		old:  "o.hold = 'paused'",
 		with: "o.hold <> ''",
-		test: "delivery.TestWhatAPauseHeldBackIsDroppedByChoice",
+		test: "delivery.TestActivate_WhatAPauseHeldBackIsDroppedByChoice",
 	},
 }

@@ -7,7 +7,7 @@ var manifesting = []mutant{
 		file: "internal/store/manifest.sql.gen.go",
 		old:  "pg_advisory_xact_lock(",
 		with: "pg_advisory_xact_lock_shared(",
-		test: "manifest.TestWhoAppliesWaitsForWhoIsApplying",
+		test: "manifest.TestApply_WaitsForWhoIsApplying",
 	},
 	{
 		name: "what failures have deactivated is reactivated at each start",
@@ -15,7 +15,7 @@ var manifesting = []mutant{
 		decl: "reactivate",
 		old:  " && row.StateReason == r.reason()",
 		with: "",
-		test: "manifest.TestWhatOthersDecidedAboutTheStateStays",
+		test: "manifest.TestApply_WhatOthersDecidedAboutTheStateStays",
 	},
 	{
 		name: "a subscription that the file does not have any more goes on",
@@ -23,14 +23,14 @@ var manifesting = []mutant{
 		decl: "deactivate",
 		old:  "if _, ok := gone[row.ManifestKey]; !ok {",
 		with: "if _, ok := gone[row.ManifestKey]; !ok || len(rows) > 0 {",
-		test: "manifest.TestASubscriptionThatTheFileLosesIsDeactivatedAndComesBack",
+		test: "manifest.TestApply_ASubscriptionThatTheFileLosesIsDeactivatedAndComesBack",
 	},
 	{
 		name: "subscriptions of another manifest are deactivated",
 		file: "internal/store/manifest.sql.gen.go",
 		old:  "WHERE manifest = $1 AND deleted_at IS NULL",
 		with: "WHERE manifest >= $1 AND deleted_at IS NULL",
-		test: "manifest.TestWhatAManifestDoesNotKeepIsNotTouched",
+		test: "manifest.TestApply_WhatAManifestDoesNotKeepIsNotTouched",
 	},
 	{
 		name: "a plan is applied",
@@ -38,7 +38,7 @@ var manifesting = []mutant{
 		decl: "Plan",
 		old:  "return errPlanned",
 		with: "return nil",
-		test: "manifest.TestAPlanChangesNothing",
+		test: "manifest.TestPlan_ChangesNothing",
 	},
 	{
 		name: "a variable that is not there is an empty secret",
@@ -46,7 +46,7 @@ var manifesting = []mutant{
 		decl: "expand",
 		old:  `if !ok || value == "" {`,
 		with: `if !ok && value != "" {`,
-		test: "manifest.TestWhatIsRefusedIsNamedByLineAndColumn",
+		test: "manifest.TestParse_WhatIsRefusedIsNamedByLineAndColumn",
 	},
 	{
 		name: "of a file that is too much the rest is left out without a word",
@@ -54,7 +54,7 @@ var manifesting = []mutant{
 		decl: "follow",
 		old:  "if r.values == maxValues+1 {",
 		with: "if r.values == 0 {",
-		test: "manifest.TestHostileFilesAreRefusedSoon",
+		test: "manifest.TestParse_HostileFilesAreRefusedSoon",
 	},
 	{
 		name: "a secret that the file changes is not rotated",
@@ -62,7 +62,7 @@ var manifesting = []mutant{
 		decl: "sameSecret",
 		old:  "== 1, nil",
 		with: ">= 0, nil",
-		test: "manifest.TestASecretThatChangesIsRotated",
+		test: "manifest.TestApply_ASecretThatChangesIsRotated",
 	},
 	{
 		name: "credentials that the file changes are not noticed",
@@ -70,7 +70,7 @@ var manifesting = []mutant{
 		decl: "diffAuth",
 		old:  "return bytes.Equal(stored[kind], given[kind])",
 		with: "return bytes.Equal(stored[kind], given[kind]) || given[kind] != nil",
-		test: "subscription.TestADifferenceIsWhatAnUpdateHasToChange",
+		test: "subscription.TestDiff_IsWhatAnUpdateHasToChange",
 	},
 	{
 		name: "credentials for another host are given before its URL is proven",
@@ -78,6 +78,6 @@ var manifesting = []mutant{
 		decl: "diffAuth",
 		old:  "if !waits {",
 		with: "if !waits || true {",
-		test: "subscription.TestAURLThatWaitsForItsProofIsNoDifference",
+		test: "subscription.TestDiff_AURLThatWaitsForItsProofIsNone",
 	},
 }

@@ -45,7 +45,7 @@ var receiving = []mutant{
 		decl: "addInboxEvent",
 		old:  "DO NOTHING",
 		with: "DO UPDATE SET job_id = excluded.job_id",
-		test: "receiver/pginbox.TestTheSameDeliveryFiftyTimesAtOnceHasOneJob",
+		test: "receiver/pginbox.TestAdd_TheSameDeliveryFiftyTimesAtOnceHasOneJob",
 	},
 	{
 		name: "an event is done before the writes of its Func are",
@@ -53,7 +53,7 @@ var receiving = []mutant{
 		decl: "commit",
 		old:  "store.In(a.tx, a.inbox.cfg.Schema)",
 		with: "store.In(a.inbox.pool, a.inbox.cfg.Schema)",
-		test: "receiver/pginbox.TestAnAttemptWhoseTransactionCannotCommitHasFailed",
+		test: "receiver/pginbox.TestInTx_AnAttemptThatCannotCommitHasFailed",
 	},
 	{
 		name: "an attempt that was overtaken is recorded",
@@ -61,7 +61,7 @@ var receiving = []mutant{
 		decl: "finishInboxAttempt",
 		old:  "e.attempt = $5",
 		with: "e.attempt >= $5",
-		test: "receiver/pginbox.TestAnAttemptThatWasOvertakenChangesNothing",
+		test: "receiver/pginbox.TestInbox_AnAttemptThatWasOvertakenChangesNothing",
 	},
 	{
 		name: "what a deleted event's Func has written is committed",
@@ -69,7 +69,7 @@ var receiving = []mutant{
 		decl: "finishInboxAttempt",
 		old:  "e.state = 'pending' AND ",
 		with: "",
-		test: "receiver/pginbox.TestTheWritesOfADeletedEventAreRolledBack",
+		test: "receiver/pginbox.TestDelete_TheWritesOfADeletedEventAreRolledBack",
 	},
 	{
 		name: "an event that kills each process is run for ever",
@@ -77,7 +77,7 @@ var receiving = []mutant{
 		decl: "run",
 		old:  "a.inRound() > a.rec.MaxAttempts",
 		with: "a.row.Attempt < 0",
-		test: "receiver/pginbox.TestAnEventThatKillsEachProcessFailsForGood",
+		test: "receiver/pginbox.TestInbox_AnEventThatKillsEachProcessFailsForGood",
 	},
 	{
 		name: "nobody takes over the events of a process that was killed",
@@ -85,7 +85,7 @@ var receiving = []mutant{
 		decl: "DeadAfter",
 		old:  "15 * time.Second",
 		with: "15 * time.Hour",
-		test: "receiver/pginbox.TestAProcessKilledInTheFuncHasItsEffectOnce",
+		test: "receiver/pginbox.TestCrash_InTheFuncHasItsEffectOnce",
 	},
 	{
 		name: "an event whose job was lost waits for ever",
@@ -93,7 +93,7 @@ var receiving = []mutant{
 		decl: "reconcileInbox",
 		old:  "AND NOT l.waits",
 		with: "AND l.waits",
-		test: "receiver/pginbox.TestAnEventWhoseJobWasLostIsProcessed",
+		test: "receiver/pginbox.TestInbox_AnEventWhoseJobWasLostIsProcessed",
 	},
 	{
 		name: "a job that a wrong clock has put off is not found",
@@ -116,7 +116,7 @@ var receiving = []mutant{
 		decl: "add",
 		old:  "reopen(ctx, queries, failed, wait)",
 		with: "reopen(ctx, queries, failed[:0], wait)",
-		test: "receiver/pginbox.TestPostgresIsAnInbox",
+		test: "receiver/pginbox.TestInbox_PostgresIsOne",
 	},
 	{
 		name: "the memory opens an event again that is done",
@@ -171,6 +171,6 @@ var receiving = []mutant{
 		file: "internal/store/prune.sql.gen.go",
 		old:  "WHERE NOT e.inbox ",
 		with: "",
-		test: "receiver/pginbox.TestAnEngineAndAnInboxShareASchema",
+		test: "receiver/pginbox.TestEngine_SharesASchemaWithAnInbox",
 	},
 }

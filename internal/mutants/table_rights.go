@@ -8,7 +8,7 @@ var ruling = []mutant{
 		decl: "allowed",
 		old:  "errors.Is(answers[0], access.ErrDenied)",
 		with: "false",
-		test: "subscription.TestEachMethodAsksForItsRight",
+		test: "subscription.TestPrincipal_EachMethodAsksForItsRight",
 	},
 	{
 		name: "what a subscription becomes is not asked about",
@@ -16,7 +16,7 @@ var ruling = []mutant{
 		decl: "allowed",
 		old:  "!reflect.DeepEqual(now, then)",
 		with: "!reflect.DeepEqual(now, now)",
-		test: "subscription.TestAnUpdateAsksForWhatTheSubscriptionBecomes",
+		test: "subscription.TestPrincipal_AnUpdateAsksForWhatTheSubscriptionBecomes",
 	},
 	{
 		name: "a subscription that has changed since the question is changed",
@@ -24,7 +24,7 @@ var ruling = []mutant{
 		decl: "unchanged",
 		old:  "return errHasChanged",
 		with: "return nil",
-		test: "subscription.TestWhatHasChangedSinceTheQuestionIsAskedAgain",
+		test: "subscription.TestPrincipal_WhatHasChangedSinceTheQuestionIsAskedAgain",
 	},
 	{
 		name: "a full page of a principal is the last",
@@ -128,7 +128,7 @@ var ruling = []mutant{
 		decl: "remove",
 		old:  "string(s.cfg.RootSite)",
 		with: `"/"`,
-		test: "subscription.TestEachMethodOfAConfinedStoreKeepsToItsSubtree",
+		test: "subscription.TestWithin_EachMethodKeepsToItsSubtree",
 	},
 	{
 		name: "a principal creates at a site that was not asked about",
@@ -176,7 +176,7 @@ var ruling = []mutant{
 		decl: "lock",
 		old:  "store.LockSitesPatiently(ctx, tx, s.cfg.Schema)",
 		with: "q.LockSites(ctx)",
-		test: "hierarchy.TestMove_WaitsWithoutKeepingOthersWaiting",
+		test: "hierarchy.TestSites_MoveWaitsWithoutKeepingOthersWaiting",
 	},
 	{
 		name: "a confined store shows secrets from elsewhere",
@@ -184,7 +184,7 @@ var ruling = []mutant{
 		decl: "listSecrets",
 		old:  "string(s.cfg.RootSite)",
 		with: `"/"`,
-		test: "subscription.TestEachMethodOfAConfinedStoreKeepsToItsSubtree",
+		test: "subscription.TestWithin_EachMethodKeepsToItsSubtree",
 	},
 	{
 		name: "an intent is explained to those whom nobody may tell",

@@ -8,7 +8,7 @@ var suspecting = []mutant{
 		decl: "",
 		old:  "s.ended.Runs[name] >= MaxEndedRuns",
 		with: "false",
-		test: "delivery.TestHostCode_EndsItsProcess_LaterChunks",
+		test: "delivery.TestCallbacks_HostCodeEndsItsProcess_LaterChunks",
 	},
 	{
 		name: "suspect: others are called at the same time",
@@ -24,7 +24,7 @@ var suspecting = []mutant{
 		decl: "Stop",
 		old:  "return s.mark(ctx, s.ended)",
 		with: "_ = s\n	return nil",
-		test: "delivery.TestSuspect_SIGTERMDoesNotCount",
+		test: "delivery.TestCallbacks_SIGTERMMakesNoSuspect",
 	},
 	{
 		name: "suspect: an attempt is no progress",
@@ -32,7 +32,7 @@ var suspecting = []mutant{
 		decl: "recordAttempts",
 		old:  "WHEN NOT i.tried OR i.outcome = 'interrupted' THEN d.ended_runs",
 		with: "ELSE d.ended_runs",
-		test: "delivery.TestSuspect_ProgressBeginsTheCountAnew",
+		test: "delivery.TestCallbacks_ProgressBeginsTheCountOfASuspectAnew",
 	},
 	{
 		name: "suspect: an attempt that died before its request is recorded as interrupted",
@@ -40,7 +40,7 @@ var suspecting = []mutant{
 		decl: "attempt",
 		old:  "by.Rerun && !in.Ended.Unsent",
 		with: "by.Rerun",
-		test: "delivery.TestHostCode_EndsItsProcess_BeforeALaterAttempt",
+		test: "delivery.TestCallbacks_HostCodeEndsItsProcess_BeforeALaterAttempt",
 	},
 	{
 		name: "suspect: a request that was sent is not recorded as interrupted",
@@ -48,7 +48,7 @@ var suspecting = []mutant{
 		decl: "CallLast",
 		old:  "c.suspect.ended.Unsent = false",
 		with: "_ = c",
-		test: "delivery.TestHostCode_KillsDuringRequestsDoNotCount",
+		test: "delivery.TestCallbacks_KillsDuringRequestsDoNotCount",
 	},
 	{
 		name: "suspect: each chunk tries again what was given up",
@@ -56,7 +56,7 @@ var suspecting = []mutant{
 		decl: "commitExpansions",
 		old:  "ended_runs = c.ended_runs,",
 		with: "ended_runs = NULL,",
-		test: "delivery.TestHostCode_EndsItsProcess_LaterChunks",
+		test: "delivery.TestCallbacks_HostCodeEndsItsProcess_LaterChunks",
 	},
 	{
 		name: "suspect: a challenge that ends its process is asked for ever",
@@ -64,6 +64,6 @@ var suspecting = []mutant{
 		decl: "verify",
 		old:  "c.Tries >= len(v.cfg.Rules.Schedule.Delays)+1+callbacks.MaxEndedRuns",
 		with: "false",
-		test: "delivery.TestChallenge_EndsItsProcess",
+		test: "delivery.TestVerify_AChallengeEndsItsProcess",
 	},
 }

@@ -8,7 +8,7 @@ var moving = []mutant{
 		decl: "recordAttempts",
 		old:  " AND f.attempt_seq = i.seq AS fits",
 		with: " AS fits",
-		test: "delivery.TestACancelledDeliveryIsLeftAloneByItsWorker",
+		test: "delivery.TestCancel_TheWorkerLeavesACancelledDeliveryAlone",
 	},
 	{
 		name: "a record moves a delivery that has ended",
@@ -16,7 +16,7 @@ var moving = []mutant{
 		decl: "recordAttempts",
 		old:  "f.state = 'pending' AND f.attempt_seq = i.seq AS fits",
 		with: "true AS fits",
-		test: "delivery.TestAZombiesAnswerIsKeptAndChangesNothing",
+		test: "delivery.TestRecord_KeepsAZombiesAnswer",
 	},
 	{
 		name: "an expansion that was overtaken is committed",
@@ -24,7 +24,7 @@ var moving = []mutant{
 		decl: "commitExpansions",
 		old:  "AND s.after = c.after",
 		with: "",
-		test: "delivery.TestAnExpansionThatWasOvertakenByAChunkWritesNothing",
+		test: "delivery.TestExpand_AnExpansionThatWasOvertakenByAChunkWritesNothing",
 	},
 	{
 		name: "the expansion of an intent that was cancelled is committed",
@@ -32,7 +32,7 @@ var moving = []mutant{
 		decl: "commitExpansions",
 		old:  "AND s.state = 'pending'",
 		with: "",
-		test: "delivery.TestTheExpansionOfAnIntentThatWasCancelledWritesNothing",
+		test: "delivery.TestExpand_AnIntentThatWasCancelledWritesNothing",
 	},
 	{
 		name: "a job sends a delivery that another job carries",
@@ -40,7 +40,7 @@ var moving = []mutant{
 		decl: "Load",
 		old:  "|| *in.JobID != by.JobID",
 		with: "",
-		test: "delivery.TestAJobThatDoesNotCarryItsDeliverySendsNothing",
+		test: "delivery.TestSend_AJobThatDoesNotCarryItsDeliverySendsNothing",
 	},
 	{
 		name: "a record waits for a delivery that an application holds",
@@ -48,7 +48,7 @@ var moving = []mutant{
 		decl: "recordAttempts",
 		old:  "FOR UPDATE SKIP LOCKED",
 		with: "FOR UPDATE",
-		test: "delivery.TestARecordThatMeetsARowOfTheApplicationDelaysNoOther",
+		test: "delivery.TestRecord_OneThatMeetsARowOfTheApplicationDelaysNoOther",
 	},
 	{
 		name: "a planned retry has no job",
@@ -56,7 +56,7 @@ var moving = []mutant{
 		decl: "recordAttempts",
 		old:  "WHERE m.again",
 		with: "WHERE false",
-		test: "delivery.TestADeliveryWhoseRiverJobIs",
+		test: "delivery.TestReconcile_ADeliveryWhoseRiverJobIs",
 	},
 	{
 		name: "a release takes what is not held",
@@ -64,7 +64,7 @@ var moving = []mutant{
 		decl: "releaseHeld",
 		old:  "AND o.hold <> ''",
 		with: "",
-		test: "delivery.TestWhatIsUnderWayIsNotReleasedWithWhatIsHeld",
+		test: "delivery.TestRelease_LeavesWhatIsUnderWay",
 	},
 	{
 		name: "a release takes the newest first",
@@ -72,7 +72,7 @@ var moving = []mutant{
 		decl: "releaseHeld",
 		old:  "ORDER BY o.intent_id",
 		with: "ORDER BY o.intent_id DESC",
-		test: "delivery.TestAPausedSubscriptionHoldsManyAndResumesThemInOrder",
+		test: "delivery.TestRelease_ManyThatAPauseHeldGoOnInOrder",
 	},
 	{
 		name: "a delivery whose job lives is believed lost",
@@ -80,7 +80,7 @@ var moving = []mutant{
 		decl: "reconcileDeliveries",
 		old:  "AND /* TEMPLATE: schema */job_lost(",
 		with: "AND NULL IS DISTINCT FROM /* TEMPLATE: schema */job_lost(",
-		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
+		test: "delivery.TestReconcile_LeavesALivingEngineWhatItHasUnderWay",
 	},
 	{
 		name: "a release waits for a delivery that an application holds",
@@ -88,7 +88,7 @@ var moving = []mutant{
 		decl: "releaseHeld",
 		old:  "FOR UPDATE SKIP LOCKED",
 		with: "FOR UPDATE",
-		test: "delivery.TestAnApplicationThatHoldsADeliveryDelaysNoOther",
+		test: "delivery.TestRecord_AnApplicationThatHoldsADeliveryDelaysNoOther",
 	},
 	{
 		name: "an engine that lives is believed dead",
@@ -96,7 +96,7 @@ var moving = []mutant{
 		decl: "releaseRunningJobs",
 		old:  "\n    WHERE o.heartbeat_at NOT BETWEEN",
 		with: "\n    WHERE o.heartbeat_at BETWEEN",
-		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
+		test: "delivery.TestReconcile_LeavesALivingEngineWhatItHasUnderWay",
 	},
 	{
 		name: "the death of one engine hands on the jobs of all",
@@ -104,7 +104,7 @@ var moving = []mutant{
 		decl: "releaseRunningJobs",
 		old:  "o.attempted_by[array_length(o.attempted_by, 1)] IN (SELECT dead.process FROM dead)",
 		with: "EXISTS (SELECT FROM dead)",
-		test: "delivery.TestWhatALivingEngineHasUnderWayIsLeftToIt",
+		test: "delivery.TestReconcile_LeavesALivingEngineWhatItHasUnderWay",
 	},
 	{
 		name: "an engine takes its own job for lost",
@@ -112,7 +112,7 @@ var moving = []mutant{
 		decl: "releaseRunningJobs",
 		old:  "o.id <> ALL ($2::bigint[])",
 		with: "$2::bigint[] IS NOT NULL",
-		test: "delivery.TestAJobThatAnEngineWorksOnStaysItsOwnHoweverLongItTakes",
+		test: "delivery.TestHeartbeat_AJobStaysItsEnginesOwnHoweverLongItTakes",
 	},
 	{
 		name: "a job that was lost on its way to an engine stays lost",
@@ -120,7 +120,7 @@ var moving = []mutant{
 		decl: "releaseRunningJobs",
 		old:  "o.attempted_by[array_length(o.attempted_by, 1)] = $3::text",
 		with: "$3::text = ''",
-		test: "delivery.TestAJobThatWasLostOnItsWayToTheEngineIsFetchedAgain",
+		test: "delivery.TestRiver_AJobThatWasLostOnItsWayToTheEngineIsFetchedAgain",
 	},
 	{
 		name: "an engine whose heartbeat is in the future is believed to live",
@@ -128,7 +128,7 @@ var moving = []mutant{
 		decl: "releaseRunningJobs",
 		old:  "\n        AND now() + $1",
 		with: "\n        AND now() + 1000 * $1",
-		test: "delivery.TestADatabaseClockThatIsSetBackKeepsNoDeadEngineAlive",
+		test: "delivery.TestClock_ThatOfTheDatabaseSetBackKeepsNoDeadEngineAlive",
 	},
 	{
 		name: "an engine that stops keeps what River could not complete",
@@ -136,14 +136,14 @@ var moving = []mutant{
 		decl: "removeEngine",
 		old:  "WHERE j.state = 'running'",
 		with: "WHERE false",
-		test: "delivery.TestAnEngineThatStopsLeavesNoJobBehind",
+		test: "delivery.TestStop_LeavesNoJobBehind",
 	},
 	{
 		name: "a retry that River's leader forgets is forgotten",
 		file: "internal/migration/sql/functions/job_lost.1.sql",
 		old:  "scheduled_at < now() - late_ms * interval '1 millisecond'",
 		with: "false",
-		test: "delivery.TestARetryGoesOnWithoutRiversLeader",
+		test: "delivery.TestRiver_ARetryGoesOnWithoutItsLeader",
 	},
 	{
 		name: "an intent is not watched any more while first attempts are under way",
@@ -151,7 +151,7 @@ var moving = []mutant{
 		decl: "settleIntents",
 		old:  "LIMIT 1) IS NULL",
 		with: "LIMIT 1) IS NULL OR true",
-		test: "delivery.TestAFirstAttemptWhoseRiverJobIs",
+		test: "delivery.TestReconcile_AFirstAttemptWhoseRiverJobIs",
 	},
 	{
 		name: "lost first attempts are not looked for",
@@ -159,14 +159,14 @@ var moving = []mutant{
 		decl: "reconcileDeliveries",
 		old:  "o.hold = '' AND o.due_at IS NULL",
 		with: "o.hold = '' AND false",
-		test: "delivery.TestAFirstAttemptWhoseRiverJobIs",
+		test: "delivery.TestReconcile_AFirstAttemptWhoseRiverJobIs",
 	},
 	{
 		name: "a job that a wrong clock put off waits",
 		file: "internal/migration/sql/functions/job_lost.1.sql",
 		old:  "scheduled_at > now() + early_ms * interval '1 millisecond'",
 		with: "false",
-		test: "delivery.TestAJobThatAWrongClockPutOffIsNotForgotten",
+		test: "delivery.TestClock_AJobThatAWrongOnePutOffIsNotForgotten",
 	},
 	{
 		name: "a retry is due by another clock than the database's",
@@ -174,7 +174,7 @@ var moving = []mutant{
 		decl: "recordAttempts",
 		old:  "now() + i.wait",
 		with: "pg_catalog.now() + i.wait",
-		test: "delivery.TestAnEngineWhoseClockIsWrongGoesByTheDatabases",
+		test: "delivery.TestClock_AnEngineWhoseOwnIsWrongGoesByTheDatabases",
 	},
 
 	// The order of things: rows, request, record, River.
@@ -193,7 +193,7 @@ var moving = []mutant{
 		}()
 		return outs, commit(store.In(tx, c.cfg.Schema))
 `,
-		test: "delivery.TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded",
+		test: "delivery.TestRecord_WhenARequestArrivesItsDeliveryIsThereAndItsAttemptIsNot",
 	},
 	{
 		name: "an attempt is recorded before its request",
@@ -205,7 +205,7 @@ var moving = []mutant{
 	_ = s.record(ctx, in.After(&early, schedule, s.Random))
 	header, _ := s.Requester.Send(ctx, in, built, a)
 `,
-		test: "delivery.TestWhenARequestArrivesItsDeliveryIsCommittedAndItsAttemptIsNotYetRecorded",
+		test: "delivery.TestRecord_WhenARequestArrivesItsDeliveryIsThereAndItsAttemptIsNot",
 	},
 	{
 		name: "a job does not wait until its attempt is recorded",
@@ -214,7 +214,7 @@ var moving = []mutant{
 		old:  "became, err := r.records.Do(ctx, tr)",
 		with: `became, err := moved, error(nil)
 				go func() { _, _ = r.records.Do(context.WithoutCancel(ctx), tr) }()`,
-		test: "delivery.TestAJobEndsOnlyWhenItsAttemptIsRecorded",
+		test: "delivery.TestRecord_AJobEndsOnlyWhenItsAttemptIsRecorded",
 	},
 	{
 		name: "an answer whose record fails is given up",
@@ -222,7 +222,7 @@ var moving = []mutant{
 		decl: "Record",
 		old:  "r.isPassing(err) &&",
 		with: "false &&",
-		test: "delivery.TestConnectionsThatAreCutLoseAndDoubleNothing",
+		test: "delivery.TestDatabase_ConnectionsThatAreCutLoseAndDoubleNothing",
 	},
 	{
 		name: "a failure that is recorded again counts again",
@@ -230,7 +230,7 @@ var moving = []mutant{
 		decl: "write",
 		old:  "case ok:",
 		with: "default:",
-		test: "delivery.TestAFailureWhoseRecordIsRepeatedCountsOnce",
+		test: "delivery.TestRecord_AFailureThatIsRecordedTwiceCountsOnce",
 	},
 	{
 		name: "a batch answers before it is flushed",
@@ -246,7 +246,7 @@ var moving = []mutant{
 		decl: "attempt",
 		old:  "if by.Rerun && !in.Ended.Unsent {",
 		with: "if false {",
-		test: "delivery.TestACrashBetweenTheAnswerAndTheRecordSendsAgain",
+		test: "delivery.TestCrash_BetweenTheAnswerAndTheRecordSendsAgain",
 	},
 	{
 		name: "a re-run forgets what an earlier run has left",
@@ -254,6 +254,6 @@ var moving = []mutant{
 		decl: "expand",
 		old:  "if by.Rerun || !expands {",
 		with: "if false {",
-		test: "delivery.TestARerunGoesOnWithWhatItsPredecessorHasCommitted",
+		test: "delivery.TestRerun_GoesOnWithWhatItsPredecessorHasCommitted",
 	},
 }

@@ -8,7 +8,7 @@ var typing = []mutant{
 		decl: "young",
 		old:  ">= registryMaxAge",
 		with: ">= 2*registryMaxAge",
-		test: "outbox.TestWhatAClientKnowsOfTypesIsAtMostFiveSecondsOld",
+		test: "outbox.TestEnqueue_WhatAClientKnowsOfTypesIsAtMostFiveSecondsOld",
 	},
 	{
 		name: "a client that registers a type knows it late",
@@ -16,7 +16,7 @@ var typing = []mutant{
 		decl: "forget",
 		old:  "r.generation.Add(1)",
 		with: "r.generation.Add(0)",
-		test: "outbox.TestWhatAClientKnowsOfTypesIsAtMostFiveSecondsOld",
+		test: "outbox.TestEnqueue_WhatAClientKnowsOfTypesIsAtMostFiveSecondsOld",
 	},
 	{
 		name: "an archived type is taken",
@@ -24,7 +24,7 @@ var typing = []mutant{
 		decl: "checkOne",
 		old:  "case known.Archived:",
 		with: "case false:",
-		test: "outbox.TestAnArchivedTypeIsRefusedAndWhatThereIsOfItStays",
+		test: "outbox.TestEnqueue_AnArchivedTypeIsRefusedAndWhatThereIsOfItStays",
 	},
 	{
 		name: "a strict client takes types that are not registered",
@@ -32,7 +32,7 @@ var typing = []mutant{
 		decl: "checkOne",
 		old:  "!ok && r.strict",
 		with: "!ok && false",
-		test: "outbox.TestAStrictClientTakesRegisteredTypesOnly",
+		test: "outbox.TestEnqueue_AStrictClientTakesRegisteredTypesOnly",
 	},
 	{
 		name: "a schema is replaced under its number",
@@ -40,7 +40,7 @@ var typing = []mutant{
 		decl: "newSchemas",
 		old:  "|| !sameJSON(row.Schema, s.Schema)",
 		with: "",
-		test: "outbox.TestEventSchemas",
+		test: "outbox.TestEventTypes_SchemasAreKeptSideBySideAsTheyWereWritten",
 	},
 	{
 		name: "a refusal shows the value",
@@ -48,7 +48,7 @@ var typing = []mutant{
 		decl: "checkOne",
 		old:  "%v (schema version %d)\", err, version",
 		with: "%v (schema version %d) in %s\", err, version, rec.Data",
-		test: "outbox.TestDataIsCheckedBySchema",
+		test: "outbox.TestEnqueue_DataIsCheckedBySchema",
 	},
 	{
 		name: "formats are not enforced",
@@ -72,7 +72,7 @@ var typing = []mutant{
 		decl: "load",
 		old:  "r.current.Store(next)",
 		with: "next.generation = r.generation.Load()\n\tr.current.Store(next)",
-		test: "outbox.TestEnqueueWhileATypeIsArchived",
+		test: "outbox.TestEnqueue_WhileATypeIsArchived",
 	},
 	{
 		name: "what a client knows of types counts from when it had been read",
@@ -80,7 +80,7 @@ var typing = []mutant{
 		decl: "load",
 		old:  "r.current.Store(next)",
 		with: "next.at = r.now()\n\tr.current.Store(next)",
-		test: "outbox.TestEnqueueWhileATypeIsArchived",
+		test: "outbox.TestEnqueue_WhileATypeIsArchived",
 	},
 	{
 		name: "the version that data is valid by is not stored",
@@ -88,7 +88,7 @@ var typing = []mutant{
 		decl: "checkOne",
 		old:  "rec.SchemaVersion = version",
 		with: "",
-		test: "outbox.TestTheVersionThatDataIsValidByIsStored",
+		test: "outbox.TestEnqueue_TheVersionThatDataIsValidByIsStored",
 	},
 	{
 		name: "types extend the umbrella types of before",
@@ -96,7 +96,7 @@ var typing = []mutant{
 		decl: "newPatterns",
 		old:  "!slices.Equal(row.UmbrellaPatterns, patterns)",
 		with: "row.Name != name",
-		test: "outbox.TestEventTypes",
+		test: "outbox.TestEventTypes_AreRegisteredChangedReadAndListed",
 	},
 	{
 		name: "what a type is registered with says nothing of its payloads",
@@ -104,7 +104,7 @@ var typing = []mutant{
 		decl: "of",
 		old:  "registered.Payloads != \"\"",
 		with: "registered.Payloads != \"\" && h.Payloads == \"\"",
-		test: "delivery.TestATypeIsRegisteredWithWhatIsKeptOfItsPayloads",
+		test: "delivery.TestPayloads_ATypeIsRegisteredWithWhatIsKeptOfThem",
 	},
 	{
 		name: "payloads are reduced before their time",
@@ -112,6 +112,6 @@ var typing = []mutant{
 		decl: "lockPayloads",
 		old:  "s.keep_at <= now()",
 		with: "s.keep_at IS NOT NULL",
-		test: "delivery.TestPayloadsAreKeptWholeForTheAgeThatIsSaid",
+		test: "delivery.TestPayloads_AreKeptWholeForTheAgeThatIsSaid",
 	},
 }

@@ -8,7 +8,7 @@ var verifying = []mutant{
 		decl: "recordProof",
 		old:  "AND (c.id = $2::uuid OR c.url = $3::text)",
 		with: "AND ($2::uuid IS NOT NULL OR c.url = $3::text)",
-		test: "subscription.TestURLsFollowTheirModel",
+		test: "subscription.TestVerify_URLsFollowTheirModel",
 	},
 	{
 		name: "a new URL is in force at once",
@@ -16,7 +16,7 @@ var verifying = []mutant{
 		decl: "settleURL",
 		old:  "sub.URL, sub.PendingURL = former.URL, *u.URL",
 		with: "sub.URL = *u.URL",
-		test: "subscription.TestANewURLTakesOverWhenItIsProven",
+		test: "subscription.TestVerify_ANewURLTakesOverWhenItIsProven",
 	},
 	{
 		name: "activation is a way around the proof",
@@ -24,7 +24,7 @@ var verifying = []mutant{
 		decl: "activate",
 		old:  "sub.unproven() && sub.State != StateActive",
 		with: "false",
-		test: "subscription.TestURLsFollowTheirModel",
+		test: "subscription.TestVerify_URLsFollowTheirModel",
 	},
 	{
 		name: "a URL that replaces one that is not in force counts as proven",
@@ -32,7 +32,7 @@ var verifying = []mutant{
 		decl: "settleURL",
 		old:  `sub.PendingURL, sub.VerifiedAt = "", nil`,
 		with: `sub.PendingURL = ""`,
-		test: "subscription.TestURLsFollowTheirModel",
+		test: "subscription.TestVerify_URLsFollowTheirModel",
 	},
 	{
 		name: "credentials follow to another host that was proven",
@@ -40,7 +40,7 @@ var verifying = []mutant{
 		decl: "recordProof",
 		old:  "WHERE v.elsewhere AND a.subscription_id",
 		with: "WHERE false AND a.subscription_id",
-		test: "subscription.TestCredentialsNeverComeToAHostThatIsToBeProven",
+		test: "subscription.TestVerify_CredentialsNeverComeToAHostThatIsToBeProven",
 	},
 	{
 		name: "a challenge carries the credentials of another host",
@@ -48,7 +48,7 @@ var verifying = []mutant{
 		decl: "claimed",
 		old:  "in.Auth = in.Auth.At(c.URL)",
 		with: "",
-		test: "delivery.TestANewURLIsAskedWhileTheFormerOneIsInForce",
+		test: "delivery.TestVerify_ANewURLIsAskedWhileTheFormerOneIsInForce",
 	},
 	{
 		name: "any 2xx proves",
@@ -56,7 +56,7 @@ var verifying = []mutant{
 		decl: "exchange",
 		old:  "&& !sent.provenBy(",
 		with: "&& false && !sent.provenBy(",
-		test: "delivery.TestAnAnswerThatProvesNothingIsSaidSo",
+		test: "delivery.TestVerify_AnAnswerThatProvesNothingIsSaidSo",
 	},
 	{
 		name: "two engines ask the same endpoint",
@@ -64,7 +64,7 @@ var verifying = []mutant{
 		decl: "claimChallenges",
 		old:  "asking_until = now() + $1::bigint * interval '1 millisecond'",
 		with: "asking_until = CASE WHEN $1::bigint < 0 THEN now() END",
-		test: "delivery.TestAProofThatWasNotRecordedIsAskedForAgain",
+		test: "delivery.TestVerify_AProofThatWasNotRecordedIsAskedForAgain",
 	},
 	{
 		name: "an endpoint is asked as often as anybody likes",
@@ -72,7 +72,7 @@ var verifying = []mutant{
 		decl: "claimChallenge",
 		old:  "(c.asked_at IS NULL OR c.asked_at <= now() - $3::bigint * interval '1 millisecond')",
 		with: "($3::bigint > 0)",
-		test: "delivery.TestNobodyHasAnEndpointAskedOften",
+		test: "delivery.TestVerify_NobodyHasAnEndpointAskedOften",
 	},
 	{
 		name: "a host is asked as often as it has subscriptions",
@@ -80,7 +80,7 @@ var verifying = []mutant{
 		decl: "claimChallenges",
 		old:  "DO UPDATE SET asked_at = now()",
 		with: "DO UPDATE SET asked_at = h.asked_at",
-		test: "delivery.TestNobodyHasAnEndpointAskedOften",
+		test: "delivery.TestVerify_NobodyHasAnEndpointAskedOften",
 	},
 	{
 		name: "a host that does not answer takes all questions",
@@ -88,7 +88,7 @@ var verifying = []mutant{
 		decl: "claimChallenges",
 		old:  "WHERE a.host = host.host AND a.asking_until > now())",
 		with: "WHERE a.host = host.host AND a.asking_until < now())",
-		test: "delivery.TestChallenges_OfASilentHostLeaveRoom",
+		test: "delivery.TestVerify_ChallengesOfASilentHostLeaveRoom",
 	},
 	{
 		name: "an echo of the request passes for a proof",
@@ -96,7 +96,7 @@ var verifying = []mutant{
 		decl: "repeats",
 		old:  "== EventType",
 		with: `== EventType+"."`,
-		test: "delivery.TestChallenge_AnEchoOfTheBodyProvesNothing",
+		test: "delivery.TestVerify_AnEchoOfTheBodyProvesNothing",
 	},
 	{
 		name: "what must be proven hears of events",
@@ -104,6 +104,6 @@ var verifying = []mutant{
 		decl: "InactiveReason",
 		old:  "case subscription.StatePendingVerification:",
 		with: `case "never":`,
-		test: "delivery.TestWhatHappensBeforeTheProofIsInactive",
+		test: "delivery.TestVerify_WhatHappensBeforeTheProofIsInactive",
 	},
 }

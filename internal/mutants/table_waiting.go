@@ -80,6 +80,6 @@ var waiting = []mutant{
 		decl: "end",
 		old:  "s.calls.returned[s.run] = s.ended.Runs",
 		with: "",
-		test: "delivery.TestSuspect_ReturnsThatCannotBeWrittenDown",
+		test: "delivery.TestCallbacks_ReturnsThatCannotBeWrittenDown",
 	},
 }

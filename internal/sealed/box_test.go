@@ -97,7 +97,7 @@ func TestLocation_EachPartIsBound(t *testing.T) {
 	}
 }
 
-func TestWhatWasOpenedIsRememberedAndNotShared(t *testing.T) {
+func TestBox_WhatWasOpenedIsRememberedAndNotShared(t *testing.T) {
 	t.Parallel()
 	sealer := &counting{Sealer: newKeyset(t)}
 	box, at := NewBox(sealer), newLocation()
@@ -133,7 +133,7 @@ func TestBox_RemembersABoundedNumberOfValues(t *testing.T) {
 	require.False(t, ok)
 }
 
-func TestManyWhoOpenOneValueAtOnceAskOnce(t *testing.T) {
+func TestBox_ManyWhoOpenOneValueAtOnceAskOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
@@ -157,7 +157,7 @@ func TestManyWhoOpenOneValueAtOnceAskOnce(t *testing.T) {
 	})
 }
 
-func TestASealerThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
+func TestBox_ASealerThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
@@ -192,7 +192,7 @@ type panicking struct{}
 func (panicking) Encrypt(plaintext, _ []byte) ([]byte, error) { panic(string(plaintext)) }
 func (panicking) Decrypt(_, _ []byte) ([]byte, error)         { panic("hunter2") }
 
-func TestAPanicOfASealerIsAnErrorThatTellsNothing(t *testing.T) {
+func TestBox_APanicOfASealerIsAnErrorThatTellsNothing(t *testing.T) {
 	t.Parallel()
 	box := NewBox(panicking{})
 	_, err := box.Seal(t.Context(), newLocation(), []byte("hunter2"))
@@ -201,7 +201,7 @@ func TestAPanicOfASealerIsAnErrorThatTellsNothing(t *testing.T) {
 	require.EqualError(t, err, "open secret.value: the Sealer panicked")
 }
 
-func TestWhatIsStoredInClearIsReadWhateverTheSealer(t *testing.T) {
+func TestBox_WhatIsStoredInClearIsReadWhateverTheSealer(t *testing.T) {
 	t.Parallel()
 	at := newLocation()
 	inClear := NewBox(seal.Clear())
@@ -221,7 +221,7 @@ func TestWhatIsStoredInClearIsReadWhateverTheSealer(t *testing.T) {
 	require.ErrorIs(t, err, seal.ErrNoKey)
 }
 
-func TestAValueIsCurrentWhenTheKeyThatSealsNowHasSealedIt(t *testing.T) {
+func TestBox_IsCurrentWhatTheKeyThatSealsNowHasSealed(t *testing.T) {
 	t.Parallel()
 	at := newLocation()
 	box, inClear := NewBox(newKeyset(t)), NewBox(seal.Clear())
@@ -235,7 +235,7 @@ func TestAValueIsCurrentWhenTheKeyThatSealsNowHasSealedIt(t *testing.T) {
 	require.True(t, inClear.IsCurrent(Value{Bytes: []byte("hunter2")}))
 }
 
-func TestWithoutASealerItIsSaidWhatToDo(t *testing.T) {
+func TestBox_WithoutASealerItIsSaidWhatToDo(t *testing.T) {
 	t.Parallel()
 	for _, none := range []seal.Sealer{nil, (*seal.Keyset)(nil)} {
 		require.ErrorContains(t, Check(none), "is required: seal.ParseKeyset ")

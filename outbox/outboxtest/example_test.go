@@ -24,7 +24,7 @@ func hire(ctx context.Context, tx pgx.Tx, id, name string) error {
 }
 
 // How an application's test looks: nothing is committed, nothing is sent.
-func TestHireTellsSubscribers(t *testing.T) {
+func TestHire_TellsSubscribers(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	tx, err := pgtest.Pool(t).Begin(ctx)

@@ -101,7 +101,7 @@ func full() outbox.Intent {
 	}
 }
 
-func TestAnIntentIsAsWantedByTheFieldsThatAreSet(t *testing.T) {
+func TestRequireEnqueued_AnIntentIsAsWantedByTheFieldsThatAreSet(t *testing.T) {
 	t.Parallel()
 	onBothSides(t, func(t *testing.T, s side) {
 		s.enqueue(full(), outbox.Intent{Type: "user.deleted"})
@@ -126,7 +126,7 @@ func TestAnIntentIsAsWantedByTheFieldsThatAreSet(t *testing.T) {
 	})
 }
 
-func TestAnIntentThatDiffersIsNamedWithItsDifference(t *testing.T) {
+func TestRequireEnqueued_AnIntentThatDiffersIsNamedWithItsDifference(t *testing.T) {
 	t.Parallel()
 	onBothSides(t, func(t *testing.T, s side) {
 		s.enqueue(full())
@@ -153,7 +153,7 @@ func TestAnIntentThatDiffersIsNamedWithItsDifference(t *testing.T) {
 	})
 }
 
-func TestWhatElseFails(t *testing.T) {
+func TestRequireEnqueued_WhatElseFails(t *testing.T) {
 	t.Parallel()
 	onBothSides(t, func(t *testing.T, s side) {
 		failure := func(f func(outboxtest.TB)) string {
@@ -181,7 +181,7 @@ func TestWhatElseFails(t *testing.T) {
 	})
 }
 
-func TestOnlyTheTransactionItselfCounts(t *testing.T) {
+func TestEnqueued_OnlyTheTransactionItselfCounts(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	pool := pgtest.Pool(t)
@@ -215,7 +215,7 @@ func TestOnlyTheTransactionItselfCounts(t *testing.T) {
 	}
 }
 
-func TestTheSchemaVersionIsThatOfTheCheck(t *testing.T) {
+func TestEnqueued_TheSchemaVersionIsThatOfTheCheck(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	pool := pgtest.Pool(t)

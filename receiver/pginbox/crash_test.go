@@ -174,7 +174,7 @@ func (b *bundle) requireOnce(attempts int) {
 	require.Equal(b, 1, b.count(`SELECT count(*) FROM effect`))
 }
 
-func TestAProcessKilledBetweenCommitAndAnswerHasOneEventThatRunsOnce(t *testing.T) {
+func TestCrash_BetweenCommitAndAnswerLeavesOneEventThatRunsOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	first := b.child(childTask{DieAt: "added"})
@@ -188,7 +188,7 @@ func TestAProcessKilledBetweenCommitAndAnswerHasOneEventThatRunsOnce(t *testing.
 	b.end(second)
 }
 
-func TestAProcessKilledInTheFuncHasItsEffectOnce(t *testing.T) {
+func TestCrash_InTheFuncHasItsEffectOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	first := b.child(childTask{DieAt: "written"})
@@ -203,7 +203,7 @@ func TestAProcessKilledInTheFuncHasItsEffectOnce(t *testing.T) {
 	b.end(second)
 }
 
-func TestAProcessKilledWithinASyncRequestHasItsEffectOnce(t *testing.T) {
+func TestCrash_WithinASyncRequestHasItsEffectOnce(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	first := b.child(childTask{DieAt: "written", Sync: true})

@@ -21,7 +21,7 @@ import (
 	"github.com/riverhook/riverhook/receiver/receivertest"
 )
 
-func TestPostgresIsAnInbox(t *testing.T) {
+func TestInbox_PostgresIsOne(t *testing.T) {
 	t.Parallel()
 	receivertest.Run(t, func(t *testing.T, registry *receiver.Registry) receiver.Inbox {
 		b := &bundle{T: t, pool: pgtest.Pool(t)}
@@ -29,7 +29,7 @@ func TestPostgresIsAnInbox(t *testing.T) {
 	})
 }
 
-func TestPostgresIsAnInboxWithoutListen(t *testing.T) {
+func TestInbox_PostgresIsOneWithoutListen(t *testing.T) {
 	t.Parallel()
 	receivertest.Run(t, func(t *testing.T, registry *receiver.Registry) receiver.Inbox {
 		b := &bundle{T: t, pool: pgtest.Pool(t)}
@@ -130,7 +130,7 @@ func write(ctx context.Context, tx pgx.Tx, ev receiver.Event) error {
 	return err
 }
 
-func TestWhatAFuncWritesInItsTransactionTakesEffectOnce(t *testing.T) {
+func TestInTx_WhatAFuncWritesTakesEffectOnce(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"error", "panic"} {
 		b := newBundle(t)
@@ -151,7 +151,7 @@ func TestWhatAFuncWritesInItsTransactionTakesEffectOnce(t *testing.T) {
 	}
 }
 
-func TestAnAttemptWhoseTransactionCannotCommitHasFailed(t *testing.T) {
+func TestInTx_AnAttemptThatCannotCommitHasFailed(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	inbox := b.start(b.inbox(pginbox.InTx(func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error) {
@@ -166,7 +166,7 @@ func TestAnAttemptWhoseTransactionCannotCommitHasFailed(t *testing.T) {
 	b.eventually(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'done' AND attempt = 2`, 1)
 }
 
-func TestTheWritesOfADeletedEventAreRolledBack(t *testing.T) {
+func TestDelete_TheWritesOfADeletedEventAreRolledBack(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	running, ended := make(chan struct{}), make(chan struct{})
@@ -189,7 +189,7 @@ func TestTheWritesOfADeletedEventAreRolledBack(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'gone' AND body IS NULL AND header = '{}'`))
 }
 
-func TestADeletedEventsJobIsCancelled(t *testing.T) {
+func TestDelete_TheJobOfADeletedEventIsCancelled(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	inbox := b.inbox(nothing)
@@ -206,7 +206,7 @@ func nothing(context.Context, receiver.Event) (receiver.Response, error) {
 	return receiver.Response{}, nil
 }
 
-func TestAnAttemptThatWasOvertakenChangesNothing(t *testing.T) {
+func TestInbox_AnAttemptThatWasOvertakenChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	inbox := b.start(b.inbox(pginbox.InTx(func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error) {
@@ -224,7 +224,7 @@ func TestAnAttemptThatWasOvertakenChangesNothing(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'pending' AND attempt = 2 AND error = ''`))
 }
 
-func TestTheSameDeliveryFiftyTimesAtOnceHasOneJob(t *testing.T) {
+func TestAdd_TheSameDeliveryFiftyTimesAtOnceHasOneJob(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	inbox := b.inbox(nothing)
@@ -245,7 +245,7 @@ func TestTheSameDeliveryFiftyTimesAtOnceHasOneJob(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.river_job`))
 }
 
-func TestAnEventThatKillsEachProcessFailsForGood(t *testing.T) {
+func TestInbox_AnEventThatKillsEachProcessFailsForGood(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	inbox := b.inbox(nothing)
@@ -260,7 +260,7 @@ func TestAnEventThatKillsEachProcessFailsForGood(t *testing.T) {
 	require.Contains(t, status.Error, "interrupted")
 }
 
-func TestAnEventWhoseJobWasLostIsProcessed(t *testing.T) {
+func TestInbox_AnEventWhoseJobWasLostIsProcessed(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []string{
 		`DELETE FROM riverhook.river_job`,
@@ -277,7 +277,7 @@ func TestAnEventWhoseJobWasLostIsProcessed(t *testing.T) {
 	}
 }
 
-func TestAnEventWaitsForAProcessThatHasItsReceiver(t *testing.T) {
+func TestInbox_AnEventWaitsForAProcessThatHasItsReceiver(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.add(b.inbox(nothing), "d1")
@@ -292,7 +292,7 @@ func TestAnEventWaitsForAProcessThatHasItsReceiver(t *testing.T) {
 	b.eventually(`SELECT count(*) FROM riverhook.inbox_event WHERE state = 'done'`, 1)
 }
 
-func TestWhatEndedLongAgoIsForgotten(t *testing.T) {
+func TestInbox_WhatEndedLongAgoIsForgotten(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	inbox := b.inbox(nothing)
@@ -308,7 +308,7 @@ func TestWhatEndedLongAgoIsForgotten(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.inbox_event WHERE delivery_id = '0'`))
 }
 
-func TestASyncEventLeavesNoJob(t *testing.T) {
+func TestInbox_ASyncEventLeavesNoJob(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	rec := in(nothing)
@@ -327,7 +327,7 @@ func TestASyncEventLeavesNoJob(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.river_job`))
 }
 
-func TestInTxNeedsThisInbox(t *testing.T) {
+func TestInTx_NeedsThisInbox(t *testing.T) {
 	t.Parallel()
 	registry, err := receiver.NewRegistry(in(pginbox.InTx(
 		func(context.Context, pgx.Tx, receiver.Event) (receiver.Response, error) {
@@ -341,7 +341,7 @@ func TestInTxNeedsThisInbox(t *testing.T) {
 	require.ErrorContains(t, err, "InTx")
 }
 
-func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
+func TestConfig_OneThatCannotWorkIsRefused(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.New(t.Context(), "postgres://127.0.0.1:1/nowhere")
 	require.NoError(t, err)
@@ -359,7 +359,7 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestWithoutMigrationsThereIsNoStart(t *testing.T) {
+func TestStart_ThereIsNoneWithoutMigrations(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.New(t.Context(), pgtest.EmptyDatabase(t))
 	require.NoError(t, err)

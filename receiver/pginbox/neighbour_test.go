@@ -20,7 +20,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestAnEngineThatRunsWhatIsDueLeavesTheInboxAlone(t *testing.T) {
+func TestEngine_OneThatRunsWhatIsDueLeavesTheInboxAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine, err := delivery.New(b.pool, &delivery.Config{
@@ -41,7 +41,7 @@ func TestAnEngineThatRunsWhatIsDueLeavesTheInboxAlone(t *testing.T) {
 
 // An event goes from an outbox through an engine to an inbox in one schema, where both
 // have River clients, each of which may lead.
-func TestAnEngineAndAnInboxShareASchema(t *testing.T) {
+func TestEngine_SharesASchemaWithAnInbox(t *testing.T) {
 	t.Parallel()
 	for _, inboxFirst := range []bool{true, false} {
 		b := newBundle(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/riverhook/riverhook/receiver/pginbox"
 )
 
-func TestATokenIsStoredHashedAndOpensUntilItIsRevoked(t *testing.T) {
+func TestTokens_AreStoredHashedAndOpenUntilTheyAreRevoked(t *testing.T) {
 	t.Parallel()
 	b := &bundle{T: t, pool: pgtest.Pool(t)}
 	tokens, err := pginbox.NewTokens(b.pool, nil)
@@ -59,7 +59,7 @@ func TestATokenIsStoredHashedAndOpensUntilItIsRevoked(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, post(bobs))
 }
 
-func TestATokenOfNobodyIsRefused(t *testing.T) {
+func TestTokens_OneOfNobodyIsRefused(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	tokens, err := pginbox.NewTokens(pool, nil)

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestATableFitsALine(t *testing.T) {
+func TestTable_FitsALine(t *testing.T) {
 	t.Parallel()
 	text := NewTable("who", "why")
 	text.Add("president", strings.Repeat("because ", 30))
