@@ -590,7 +590,7 @@ func TestVerify_AnEngineKnowsTheMethodsThatItCanAskBy(t *testing.T) {
 		{Schedule: delivery.Schedule{Delays: []time.Duration{-1}}},
 	} {
 		_, err := delivery.New(b.pool, &delivery.Config{Sealer: sealer(), Verification: rules})
-		require.ErrorContains(t, err, "delivery: config: Verification: ")
+		require.ErrorContains(t, err, "delivery: config: Verification.")
 	}
 }
 
