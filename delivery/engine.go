@@ -174,11 +174,11 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
 	}
-	if err := e.makeSubscriptions(); err != nil {
+	if err := makeSubscriptions(e); err != nil {
 		return nil, err
 	}
-	e.makeBatches()
-	e.makeSender(bySubscription)
+	makeBatches(e)
+	makeSender(e, bySubscription)
 	e.pinger = &ping.Pinger{
 		Dialects:  cfg.Dialects,
 		NewID:     e.ids.next,
@@ -193,17 +193,17 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		Store:         e.store,
 		Subscriptions: e.subs,
 	}
-	e.makeExpander()
+	makeExpander(e)
 	e.verifier = newVerifier(e)
 	return e, nil
 }
 
-func (e *Engine) makeSubscriptions() (err error) {
+func makeSubscriptions(e *Engine) (err error) {
 	names := slices.Sorted(maps.Keys(e.schedules))
 	e.subs, err = subscription.NewStore(e.pool, &subscription.Config{
 		CheckFilter:         e.decider.Filters.Check,
 		CheckSecret:         e.cfg.Dialects.CheckSecret,
-		CheckURL:            e.checkURL,
+		CheckURL:            checkURL(e.cfg.Egress),
 		Dialects:            e.cfg.Dialects.Names(),
 		Schedules:           names,
 		Schema:              e.cfg.Schema,
@@ -222,7 +222,7 @@ func (e *Engine) makeSubscriptions() (err error) {
 	return nil
 }
 
-func (e *Engine) makeBatches() {
+func makeBatches(e *Engine) {
 	usual := batch.Config{Whole: heartbeat.ConcernsAll}
 	e.records = record.NewRecorder(&record.Config{
 		Batch:   usual,
@@ -237,7 +237,7 @@ func (e *Engine) makeBatches() {
 	})
 	e.releaser = slots.NewReleaser(e.limiter, e.frequent, usual)
 	e.batches = append(e.batches, e.records, e.releaser)
-	e.maintainer = e.newMaintainer()
+	e.maintainer = newMaintainer(e)
 	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
 	e.payloads = payloads.New(e.store)
 	e.finder = decide.NewFinder(e.resolver, e.cfg.Tree, usual)
@@ -253,7 +253,7 @@ func (e *Engine) makeBatches() {
 }
 
 // makeSender makes what sends; the schedules are those of deliveries.
-func (e *Engine) makeSender(schedules *send.Schedules) {
+func makeSender(e *Engine, schedules *send.Schedules) {
 	e.requester = &send.Requester{
 		Answers: send.Answers{
 			Bytes:     e.cfg.Limits.ResponseBytes,
@@ -301,7 +301,7 @@ func (e *Engine) makeSender(schedules *send.Schedules) {
 func (e *Engine) Subscriptions() *subscription.Store { return e.subs }
 
 // newMaintainer makes what a started engine does about once a second.
-func (e *Engine) newMaintainer() *maintain.Maintainer {
+func newMaintainer(e *Engine) *maintain.Maintainer {
 	return &maintain.Maintainer{
 		Deactivator: &maintain.Deactivator{
 			DB: e.pool,

@@ -24,7 +24,7 @@ func newDecider(cfg *Config) *decide.Decider {
 }
 
 // makeExpander makes what expands intents, and what makes decisions again that wait.
-func (e *Engine) makeExpander() {
+func makeExpander(e *Engine) {
 	cfg := batch.Config{Whole: heartbeat.ConcernsAll}
 	committer := expand.NewCommitter(&expand.CommitterConfig{
 		Batch:  cfg,

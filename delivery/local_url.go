@@ -5,16 +5,20 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/riverhook/riverhook/egress"
 )
 
-// checkURL is the policy's, and says what to do about the URL of a receiver on this
-// machine: who meets that is most often one who tries Riverhook out.
-func (e *Engine) checkURL(rawURL string) error {
-	err := e.cfg.Egress.CheckURL(rawURL)
-	if err != nil && isLocal(rawURL) {
-		return fmt.Errorf("%w; for receivers on this machine, in development and in tests, set Config.Egress to deliverytest.LocalPolicy()", err)
+// checkURL is the check of a policy. Its error also says what to do about the URL of a
+// receiver on this machine, which developers meet when they try Riverhook.
+func checkURL(policy *egress.Policy) func(rawURL string) error {
+	return func(rawURL string) error {
+		err := policy.CheckURL(rawURL)
+		if err != nil && isLocal(rawURL) {
+			return fmt.Errorf("%w; for receivers on this machine, in development and in tests, set Config.Egress to deliverytest.LocalPolicy()", err)
+		}
+		return err
 	}
-	return err
 }
 
 func isLocal(rawURL string) bool {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/record"
+	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/jobs"
 )
 
@@ -109,7 +110,7 @@ func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
 // job is to come again.
 func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	err := e.dispatch(ctx, job)
-	for e.stalledByOutage(err) && e.heart.AwaitAfter(ctx) {
+	for stalledByOutage(e.heart, err) && e.heart.AwaitAfter(ctx) {
 		err = e.dispatch(ctx, job)
 	}
 	switch {
@@ -126,12 +127,12 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 
 // stalledByOutage is true of the error of a job that can be run again as if nothing
 // had happened, as soon as the database can be written.
-func (e *Engine) stalledByOutage(err error) bool {
+func stalledByOutage(heart *heartbeat.Heart, err error) bool {
 	if err == nil || record.IsUnrecorded(err) {
 		return false
 	}
 	stall := (*callbacks.StallError)(nil)
-	return e.heart.Down() || errors.As(err, &stall) && e.heart.Outage(stall.Err)
+	return heart.Down() || errors.As(err, &stall) && heart.Outage(stall.Err)
 }
 
 func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
