@@ -38,9 +38,9 @@ func (b *bundle) point(url string, change func(spec *subscription.Spec)) uuid.UU
 }
 
 // told is what came of the first attempt of an intent for a subscription.
-func (b *bundle) told(intentID string, subscription uuid.UUID) string {
+func (b *bundle) told(intentID string, to uuid.UUID) string {
 	b.t.Helper()
-	attempts := b.attempts(b.delivery(intentID, subscription).ID)
+	attempts := b.attempts(b.delivery(intentID, to).ID)
 	require.NotEmpty(b.t, attempts)
 	return attempts[0].Outcome + " " + attempts[0].Error
 }

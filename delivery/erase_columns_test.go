@@ -212,7 +212,8 @@ func TestPrune_EveryColumnOfTheSchema(t *testing.T) {
 	b.spread(subject)
 	b.exec(`UPDATE riverhook.subscription SET filter = ''`)
 	for _, statement := range []string{ // nothing is pending any more
-		`UPDATE riverhook.delivery SET state = 'cancelled', hold = '', held_since = NULL, due_at = NULL, ended_at = now() WHERE state = 'pending'`,
+		`UPDATE riverhook.delivery SET state = 'cancelled', hold = '', held_since = NULL, due_at = NULL, ended_at = now()
+		WHERE state = 'pending'`,
 		`UPDATE riverhook.decision SET outcome = 'failed' WHERE outcome = 'waiting'`,
 		`UPDATE riverhook.intent_state SET state = 'cancelled', ended_at = now() WHERE state = 'pending'`,
 	} {

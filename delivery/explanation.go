@@ -18,18 +18,18 @@ type DecisionOutcome = decide.Outcome
 
 // The outcomes of a decision. The first five are those of a delivery.
 const (
-	DecisionCancelled DecisionOutcome = DecisionOutcome(attempt.StateCancelled) // the delivery ended with a reason; or the expansion was cancelled before it came here
+	DecisionCancelled DecisionOutcome = DecisionOutcome(attempt.StateCancelled) // the delivery, or the expansion before it, was cancelled
 	DecisionDelivered DecisionOutcome = DecisionOutcome(attempt.StateDelivered) // the endpoint answered 2xx
 	DecisionExhausted DecisionOutcome = DecisionOutcome(attempt.StateExhausted) // every attempt has failed
 	DecisionExpired   DecisionOutcome = DecisionOutcome(attempt.StateExpired)   // the delivery was held for too long
 	DecisionPending   DecisionOutcome = DecisionOutcome(attempt.StatePending)   // the delivery goes on
 
 	DecisionDenied       DecisionOutcome = decide.OutcomeDenied       // the owner may not see the resource
-	DecisionFailed       DecisionOutcome = decide.OutcomeFailed       // nothing could be made to send, or the expansion failed before it came here
+	DecisionFailed       DecisionOutcome = decide.OutcomeFailed       // there is nothing to send, or the expansion failed
 	DecisionFiltered     DecisionOutcome = decide.OutcomeFiltered     // the filter of the subscription is false of it
 	DecisionFilterError  DecisionOutcome = decide.OutcomeFilterError  // the filter of the subscription failed
 	DecisionGone         DecisionOutcome = decide.OutcomeGone         // the resource is gone
-	DecisionInactive     DecisionOutcome = decide.OutcomeInactive     // the subscription was deactivated or deleted, or its URL is not verified
+	DecisionInactive     DecisionOutcome = decide.OutcomeInactive     // the subscription was deactivated, deleted or not verified
 	DecisionNotExpanded  DecisionOutcome = "not_expanded"             // the expansion of the intent has not come here yet
 	DecisionNotMatched   DecisionOutcome = "not_matched"              // the subscription does not hear of such intents, or did not then
 	DecisionUnanswered   DecisionOutcome = decide.OutcomeUnanswered   // a gate could not be asked

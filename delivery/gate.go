@@ -125,9 +125,9 @@ func (e *UnansweredError) Error() string { return naming("not answered", e.ID, e
 // Is makes the error an [ErrUnanswered].
 func (e *UnansweredError) Is(target error) bool { return target == ErrUnanswered }
 
-func naming(what, id string, gates []Gate) string {
-	texts := make([]string, len(gates))
-	for i, g := range gates {
+func naming(what, id string, these []Gate) string {
+	texts := make([]string, len(these))
+	for i, g := range these {
 		texts[i] = g.String()
 	}
 	return fmt.Sprintf("delivery: question %s: %s by %s", id, what, strings.Join(texts, "; "))

@@ -115,11 +115,11 @@ func (b *bundle) text(query string, args ...any) string {
 }
 
 // delivery returns the delivery of an intent to a subscription.
-func (b *bundle) delivery(intentID string, subscription uuid.UUID) deliveryRow {
+func (b *bundle) delivery(intentID string, to uuid.UUID) deliveryRow {
 	b.t.Helper()
 	all := b.deliveries(intentID)
-	i := slices.IndexFunc(all, func(d deliveryRow) bool { return d.Subscription == subscription })
-	require.NotEqual(b.t, -1, i, "no delivery of %s to %s", intentID, subscription)
+	i := slices.IndexFunc(all, func(d deliveryRow) bool { return d.Subscription == to })
+	require.NotEqual(b.t, -1, i, "no delivery of %s to %s", intentID, to)
 	return all[i]
 }
 

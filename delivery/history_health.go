@@ -26,7 +26,7 @@ type Health struct {
 	Exhausted      int                `json:"exhausted"`              // deliveries in a row, since then
 	Unresolvable   int                `json:"unresolvable"`           // intents that met an owner that does not exist, since the activation
 	WarnedAt       time.Time          `json:"warned_at,omitzero"`     // when Hooks.SubscriptionFailing was due in this window; zero: not yet
-	CircuitUntil   time.Time          `json:"circuit_until,omitzero"` // its endpoint gets no new deliveries before; zero: it gets what there is
+	CircuitUntil   time.Time          `json:"circuit_until,omitzero"` // its endpoint gets no new deliveries before; zero: it gets all
 }
 
 // Health returns how a subscription does; the error is ErrNotFound where it was
@@ -62,8 +62,8 @@ func (h *History) Health(ctx context.Context, id uuid.UUID) (*Health, error) {
 }
 
 // Health is that of History.
-func (e *Engine) Health(ctx context.Context, subscription uuid.UUID) (*Health, error) {
-	return e.History().Health(ctx, subscription)
+func (e *Engine) Health(ctx context.Context, subscriptionID uuid.UUID) (*Health, error) {
+	return e.History().Health(ctx, subscriptionID)
 }
 
 func orZero(t *time.Time) time.Time {

@@ -288,7 +288,8 @@ func TestMessage_EachDialectHasOneOfItsOwn(t *testing.T) {
 	standard, _ := b.listen("standard")
 	bare, _ := b.listen("bare")
 	other, _ := b.listen("other")
-	b.cfg.Externalize.Registry = externalize(t, "other", func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"id":7}`), nil })
+	seven := func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"id":7}`), nil }
+	b.cfg.Externalize.Registry = externalize(t, "other", seven)
 
 	b.enqueue(nil)
 	b.drain(b.engine(nil))

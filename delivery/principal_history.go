@@ -104,11 +104,11 @@ func (p *PrincipalHistory) Attempts(ctx context.Context, delivery uuid.UUID) ([]
 }
 
 // Health is that of [History].
-func (p *PrincipalHistory) Health(ctx context.Context, subscription uuid.UUID) (*Health, error) {
-	if err := p.allowed(ctx, p.history.store, subscription, access.VerbHistory); err != nil {
-		return nil, fmt.Errorf("delivery: health of subscription %s: %w", subscription, err)
+func (p *PrincipalHistory) Health(ctx context.Context, subscriptionID uuid.UUID) (*Health, error) {
+	if err := p.allowed(ctx, p.history.store, subscriptionID, access.VerbHistory); err != nil {
+		return nil, fmt.Errorf("delivery: health of subscription %s: %w", subscriptionID, err)
 	}
-	return p.history.Health(ctx, subscription)
+	return p.history.Health(ctx, subscriptionID)
 }
 
 // Message is that of [History].

@@ -31,11 +31,11 @@ func (b *bundle) prune(engine *delivery.Engine) delivery.Pruned {
 }
 
 // kept returns the wire ids of the deliveries that are left, oldest first.
-func (b *bundle) kept(subscription uuid.UUID) []string {
+func (b *bundle) kept(of uuid.UUID) []string {
 	b.t.Helper()
 	rows, err := b.pool.Query(b.t.Context(), `
 		SELECT i.wire_id FROM riverhook.delivery d JOIN riverhook.intent i ON i.id = d.intent_id
-		WHERE d.subscription_id = $1 ORDER BY d.id`, subscription)
+		WHERE d.subscription_id = $1 ORDER BY d.id`, of)
 	require.NoError(b.t, err)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(b.t, err)

@@ -200,7 +200,10 @@ func TestUpdate_OfTheDialectNeedsASecretThatFits(t *testing.T) {
 		`Dialect: "hub" cannot sign with the secret that there is, rotate it first: an Ed25519 key makes no HMAC`)
 	require.NoError(t, to(private, "cloudevents"))
 
-	for _, rotate := range []*subscription.RotateOpts{{Confirm: true, SecretKind: subscription.SecretHMAC}, {SecretKind: subscription.SecretHMAC}} {
+	for _, rotate := range []*subscription.RotateOpts{
+		{Confirm: true, SecretKind: subscription.SecretHMAC},
+		{SecretKind: subscription.SecretHMAC},
+	} {
 		require.Error(t, to(private, "stripe"))
 		_, err := b.subs.RotateSecret(t.Context(), private.ID, rotate)
 		require.NoError(t, err)

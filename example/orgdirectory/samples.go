@@ -84,9 +84,9 @@ func parseSample(line []byte) (sample, error) {
 
 // eventTypeOf makes a noun and a verb of GitHub's names of events, which are
 // single words.
-func eventTypeOf(event string) string {
-	if strings.HasPrefix(event, "github.") {
-		return event
+func eventTypeOf(name string) string {
+	if strings.HasPrefix(name, "github.") {
+		return name
 	}
-	return "github." + event
+	return "github." + name
 }

@@ -40,7 +40,11 @@ func TestReport_ShowsEachScenarioWithItsBars(t *testing.T) {
 	require.Contains(t, string(page), "| `fanout_100_of_ceiling` | 1.50 | at least 1.60 | no |\n")
 	require.Contains(t, string(page), "| `lost` | 1.50 | at most 0 | no |\n")
 
-	for name := range tables(map[string]*result{"deliver": newResult(), "enqueue": newResult(), "latency": newResult(), "neighbour": newResult(), "backlog": newResult()}) {
+	results := map[string]*result{}
+	for _, scenario := range []string{"deliver", "enqueue", "latency", "neighbour", "backlog"} {
+		results[scenario] = newResult()
+	}
+	for name := range tables(results) {
 		require.Contains(t, reportTemplate, `{{table "`+name+`"}}`)
 	}
 	require.Contains(t, string(page), "| processor time of a delivery in µs, less is better | this process | Postgres | receiver | in all |\n")

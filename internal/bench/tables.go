@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +23,7 @@ type tableRow struct {
 func (t *table) markdown() string {
 	names := t.names
 	if t.total {
-		names = append(names[:len(names):len(names)], "in all")
+		names = append(slices.Clip(names), "in all")
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "| %s | %s |\n|---|%s\n", t.title, strings.Join(names, " | "), strings.Repeat("---:|", len(names)))

@@ -39,8 +39,9 @@ var (
 	interpreter = []string{
 		"cel.dev/cel-go", "cel.dev/expr", "github.com/antlr4-go/antlr/v4", "google.golang.org/genproto", "google.golang.org/protobuf",
 	}
-	interpreting = []string{"delivery", "delivery/internal/decide", "delivery/internal/expand", "delivery/internal/gates",
-		"delivery/internal/send", "filter"}
+	interpreting = []string{
+		"delivery", "delivery/internal/decide", "delivery/internal/expand", "delivery/internal/gates", "delivery/internal/send", "filter",
+	}
 
 	// One row for each folder of packages: a new one needs a new row. The row of a
 	// folder within another one counts for it alone.
@@ -88,7 +89,10 @@ var (
 		},
 		"delivery/internal/callbacks": {theirs: []string{"github.com/google/uuid"}},
 		"delivery/internal/decide": {
-			ours: []string{"access", "delivery/internal/attempt", "delivery/internal/callbacks", "dialect", "event", "filter", "hierarchy", "internal/*", "seal", "signing", "subscription"},
+			ours: []string{
+				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "dialect", "event", "filter", "hierarchy",
+				"internal/*", "seal", "signing", "subscription",
+			},
 			http: true,
 		},
 		"delivery/internal/expand": {

@@ -199,7 +199,8 @@ func (in *Inbox) keepHouseOnce(ctx context.Context) error {
 		}
 		more = len(mended) == reconcileRows
 	}
-	if _, err := in.store.PruneInbox(ctx, &store.PruneInboxParams{RetentionMs: in.cfg.Retention.Milliseconds(), MaxRows: pruneRows}); err != nil {
+	p := store.PruneInboxParams{RetentionMs: in.cfg.Retention.Milliseconds(), MaxRows: pruneRows}
+	if _, err := in.store.PruneInbox(ctx, &p); err != nil {
 		return fmt.Errorf("prune: %w", err)
 	}
 	return nil

@@ -151,7 +151,7 @@ func TestEndpoint_IsOpenedOnceForEachVersion(t *testing.T) {
 		t.Helper()
 		e, err := o.Endpoint(t.Context(), nil, sub)
 		require.NoError(t, err)
-		value, fresh, err := e.Authorization(t.Context(), http.DefaultClient, "", time.Now())
+		value, fresh, err := e.Authorization(t.Context(), &http.Client{}, "", time.Now())
 		require.NoError(t, err)
 		require.True(t, fresh, "nothing newer can be had")
 		return value
@@ -184,7 +184,7 @@ func TestEndpoint_IsForOneOrigin(t *testing.T) {
 	require.NoError(t, err)
 
 	require.Same(t, e, e.At("https://example.com:443/other"))
-	elsewhere, _, err := e.At("https://example.net/hooks").Authorization(t.Context(), http.DefaultClient, "", time.Now())
+	elsewhere, _, err := e.At("https://example.net/hooks").Authorization(t.Context(), &http.Client{}, "", time.Now())
 	require.NoError(t, err)
 	require.Empty(t, elsewhere)
 

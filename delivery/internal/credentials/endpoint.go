@@ -71,7 +71,9 @@ func (e *Endpoint) At(rawURL string) *Endpoint {
 // or if refused is the value with the token that it has. fresh means that a later call
 // would return nothing newer: the value is fixed, or its token was requested by this
 // call. The error is a TokenError.
-func (e *Endpoint) Authorization(ctx context.Context, client *http.Client, refused string, now time.Time) (value string, fresh bool, err error) {
+func (e *Endpoint) Authorization(
+	ctx context.Context, client *http.Client, refused string, now time.Time,
+) (value string, fresh bool, err error) {
 	if e.tokens == nil {
 		return e.authorization, true, nil
 	}

@@ -19,20 +19,26 @@ import (
 func large(fill byte) []byte { return bytes.Repeat([]byte{fill}, payloads.Inline+1) }
 
 // stored makes a pool of a database with one intent, which has data and a message.
-func stored(t *testing.T) (*payloads.Pool, *pgxpool.Pool, uuid.UUID) {
+func stored(t *testing.T) (pool *payloads.Pool, db *pgxpool.Pool, id uuid.UUID) {
 	t.Helper()
-	db, id := pgtest.Pool(t), uuid.Must(uuid.NewV7())
+	db, id = pgtest.Pool(t), uuid.Must(uuid.NewV7())
 	for _, insert := range []struct {
 		statement string
 		payload   []byte
 	}{
-		{"INSERT INTO riverhook.intent (id, wire_id, type, site, data, occurred_at) VALUES ($1, 'large', 'user.created', '/', $2, now())", large('d')},
-		{"INSERT INTO riverhook.message (intent_id, dialect, content_type, body) VALUES ($1, 'standard', 'text/plain', $2)", large('m')},
+		{
+			"INSERT INTO riverhook.intent (id, wire_id, type, site, data, occurred_at) VALUES ($1, 'large', 'user.created', '/', $2, now())",
+			large('d'),
+		},
+		{
+			"INSERT INTO riverhook.message (intent_id, dialect, content_type, body) VALUES ($1, 'standard', 'text/plain', $2)",
+			large('m'),
+		},
 	} {
 		_, err := db.Exec(t.Context(), insert.statement, id, insert.payload)
 		require.NoError(t, err)
 	}
-	pool := payloads.New(store.In(db, "riverhook"))
+	pool = payloads.New(store.In(db, "riverhook"))
 	t.Cleanup(pool.Close)
 	return pool, db, id
 }

@@ -218,7 +218,8 @@ func TestChallenge_SendsWhatIsBuiltToTheClaimedURL(t *testing.T) {
 	require.Equal(t, 3, got.Attempt.Number)
 	require.Equal(t, attempt.OutcomeDelivered, got.Attempt.Outcome)
 	require.JSONEq(t, `{"challenge":"1"}`, b.requests[0].body)
-	require.NoError(t, dialect.StandardVerifier{}.Verify(b.requests[0].header, []byte(b.requests[0].body), []dialect.Secret{sub.Secret}, time.Now()))
+	sent := b.requests[0]
+	require.NoError(t, dialect.StandardVerifier{}.Verify(sent.header, []byte(sent.body), []dialect.Secret{sub.Secret}, time.Now()))
 
 	claim.URL = "https://example.com/another"
 	_, err = b.Challenge(t.Context(), claim, build)

@@ -80,7 +80,9 @@ func (b *bundle) get(id uuid.UUID) *subscription.Subscription {
 }
 
 // send is a request without what an engine adds to it.
-func (b *bundle) send(ctx context.Context, c verify.Claim, build func(verify.Endpoint) (dialect.Request, error)) (got verify.Answer, err error) {
+func (b *bundle) send(
+	ctx context.Context, c verify.Claim, build func(verify.Endpoint) (dialect.Request, error),
+) (got verify.Answer, err error) {
 	sub, err := b.subs.Get(ctx, c.SubscriptionID)
 	if err != nil {
 		return got, err
@@ -111,12 +113,12 @@ func (b *bundle) send(ctx context.Context, c verify.Claim, build func(verify.End
 		return got, err
 	}
 	req.Header = built.Header
-	req.Header.Set("WebHook-Request-Origin", "hooks.example.com")
+	req.Header.Set("Webhook-Request-Origin", "hooks.example.com")
 	resp, err := b.endpoint.Client().Do(req)
 	if err != nil {
 		return got, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing follows from it
+	defer resp.Body.Close()
 	got.Attempt = &attempt.Attempt{
 		Number:  c.Tries,
 		Outcome: attempt.OutcomeDelivered,
