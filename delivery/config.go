@@ -32,7 +32,8 @@ type Config struct {
 	// subscription's own take precedence.
 	Deactivation DeactivationRules
 
-	// Dialects are the wire formats that subscriptions may name.
+	// Dialects are the wire formats that subscriptions may name. New reads the names and
+	// checks the schedules of all of them: register each before.
 	// Default: dialect.BuiltIn().
 	Dialects *dialect.Registry
 
@@ -94,7 +95,7 @@ type Config struct {
 
 	// ThrottleWait is how long an endpoint gets nothing, retries included, after it
 	// has answered 429 or 503 without a Retry-After that can be read. A schedule whose
-	// waits are shorter is stretched. Default: 60 s.
+	// waits are shorter is stretched. It is not bounded as a Retry-After is. Default: 60 s.
 	ThrottleWait time.Duration
 
 	// Timeouts bound how long the engine waits.

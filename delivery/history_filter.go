@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
@@ -100,14 +102,10 @@ func (f *DeliveryFilter) build() (*store.ListDeliveriesParams, error) {
 	if f == nil {
 		f = &DeliveryFilter{}
 	}
-	switch f.Hold {
-	case "", HoldCircuit, HoldPaused, HoldSlots:
-	default:
+	if f.Hold != "" && !slices.Contains(attempt.Holds, f.Hold) {
 		return nil, fmt.Errorf("Hold: %q is not one", f.Hold)
 	}
-	switch f.State {
-	case "", DeliveryCancelled, DeliveryDelivered, DeliveryExhausted, DeliveryExpired, DeliveryPending:
-	default:
+	if f.State != "" && !slices.Contains(attempt.States, f.State) {
 		return nil, fmt.Errorf("State: %q is not one", f.State)
 	}
 	if f.Hold != "" && f.State != "" && f.State != DeliveryPending {

@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
@@ -146,4 +147,29 @@ func (panickyDialect) Envelope(dialect.Event, []byte) (dialect.Message, error) {
 
 func (panickyDialect) Request(dialect.Message, dialect.Destination, dialect.Attempt) (dialect.Request, error) {
 	panic("oops")
+}
+
+// Each hold is one that a filter takes and that is counted.
+func TestHold_EachIsFilteredAndCounted(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Paused = true })
+	for range attempt.Holds {
+		b.enqueue(nil)
+	}
+	engine := b.engine(nil)
+	b.drain(engine)
+	for i, hold := range attempt.Holds {
+		b.exec(`UPDATE riverhook.delivery SET hold = $1
+			WHERE id = (SELECT id FROM riverhook.delivery ORDER BY id LIMIT 1 OFFSET $2)`, hold, i)
+	}
+
+	for _, hold := range attempt.Holds {
+		page, err := b.reader().Deliveries(t.Context(), &delivery.DeliveryFilter{Hold: hold})
+		require.NoError(t, err)
+		require.Len(t, page.Deliveries, 1, hold)
+	}
+	s, err := b.reader().Stats(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, len(attempt.Holds), s.HeldByCircuit+s.HeldByPause+s.HeldBySlots)
 }

@@ -38,8 +38,8 @@ type CustomConfig struct {
 	// Name is what subscriptions refer to: 1 to 64 of [a-z0-9_-]. Required.
 	Name string
 
-	// Schedule is the name of the retry schedule of subscriptions that name none. Default:
-	// the engine's.
+	// Schedule is the name of the retry schedule of subscriptions that name none: a preset, or
+	// one of the Schedules of the engine's Config. Default: the engine's.
 	Schedule string
 
 	// Signer authenticates requests; [Signers] are several. [Unsigned] is explicit.

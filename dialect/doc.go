@@ -11,7 +11,7 @@
 // [Verifier] such as [StandardVerifier].
 //
 // Everything here but VerifyRequest is pure: no clock, no I/O, no state between
-// calls. Times and secrets are arguments. It depends on the standard library only. What it does
-// not own: the data (package delivery has externalizers), where requests may
+// calls. Times and secrets are arguments. It depends on the standard library and
+// on package signing only. What it does not own: the data (package delivery has externalizers), where requests may
 // go (package egress), and when they are sent.
 package dialect

@@ -9,7 +9,8 @@ import (
 // two commits within an interval the second would always wait for a poll.
 const wakeBurst = 5
 
-// wakes says which of the calls may send a notification.
+// wakes says which of the calls may send a notification, which the SQL functions enqueue_one
+// and enqueue_batch then do. Only those are debounced.
 type wakes struct {
 	interval time.Duration
 	now      func() time.Time

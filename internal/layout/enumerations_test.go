@@ -73,6 +73,36 @@ func TestEnumerations_OfTheSchemaAreThoseOfGo(t *testing.T) {
 	}
 }
 
+// The lists of all states and holds of a delivery are whole.
+func TestEnumerations_ListsAreWhole(t *testing.T) {
+	t.Parallel()
+	for _, f := range goFiles(t) {
+		if f.path != "delivery/internal/attempt/state.go" {
+			continue
+		}
+		names := map[string][]string{} // by type: of its constants, and of its list
+		ast.Inspect(f.parsed, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ValueSpec:
+				if typ, ok := n.Type.(*ast.Ident); ok {
+					names[typ.Name] = append(names[typ.Name], n.Names[0].Name)
+				}
+			case *ast.CompositeLit:
+				for _, elt := range n.Elts {
+					list := n.Type.(*ast.ArrayType).Elt.(*ast.Ident).Name + "s"
+					names[list] = append(names[list], elt.(*ast.Ident).Name)
+				}
+			}
+			return true
+		})
+		require.NotEmpty(t, names["Hold"])
+		require.ElementsMatch(t, names["Hold"], names["Holds"])
+		require.ElementsMatch(t, names["State"], names["States"])
+		return
+	}
+	t.Fatal("the file is not there")
+}
+
 // constants returns the values of an enumeration in Go.
 func constants(files []goFile, e enumeration) (values []string) {
 	for _, f := range files {

@@ -143,7 +143,7 @@ var sending = []mutant{
 	},
 	{
 		name: "a request goes out before the time that Retry-After names",
-		file: "delivery/internal/attempt/transition.go",
+		file: "delivery/internal/attempt/retry.go",
 		decl: "Failed",
 		old:  "max(wait, a.Asked)",
 		with: "wait",
@@ -151,7 +151,7 @@ var sending = []mutant{
 	},
 	{
 		name: "two transitions of one delivery are taken for one",
-		file: "delivery/internal/record/transition.go",
+		file: "delivery/internal/record/write.go",
 		decl: "write",
 		old:  "fence{tr.Target.ID, tr.Target.Seq}",
 		with: "fence{tr.Target.ID, 1}",
@@ -169,7 +169,7 @@ var sending = []mutant{
 	},
 	{
 		name: "metadata is opened with the range around it",
-		file: "egress/address.go",
+		file: "egress/ssrf.go",
 		decl: "checkAddr",
 		old:  "isMetadata(addr) || ",
 		with: "",
@@ -275,7 +275,7 @@ var sending = []mutant{
 	// What is kept.
 	{
 		name: "a cookie that an endpoint returns is kept",
-		file: "delivery/internal/attempt/recorded_headers.go",
+		file: "delivery/internal/attempt/redaction.go",
 		decl: "NewHeaderRecorder",
 		old:  `"Cookie": true`,
 		with: `"Cookie": false`,

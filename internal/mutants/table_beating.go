@@ -36,7 +36,7 @@ var beating = []mutant{
 	},
 	{
 		name: "who runs what is due has no heartbeat",
-		file: "delivery/due.go",
+		file: "delivery/run_due.go",
 		decl: "beatWhileDue",
 		old:  "if e.started {",
 		with: "if true || e.started {",

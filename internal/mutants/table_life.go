@@ -12,7 +12,7 @@ var living = []mutant{
 	},
 	{
 		name: "a subscription is given up one failure late",
-		file: "delivery/internal/maintain/rules.go",
+		file: "delivery/internal/maintain/deactivator.go",
 		decl: "reached",
 		old:  "float64(n) >= ",
 		with: "float64(n) > ",

@@ -226,7 +226,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a failure that is recorded again counts again",
-		file: "delivery/internal/record/transition.go",
+		file: "delivery/internal/record/write.go",
 		decl: "write",
 		old:  "case ok:",
 		with: "default:",

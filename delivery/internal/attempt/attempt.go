@@ -6,7 +6,11 @@ import (
 	"time"
 )
 
-// Attempt is one request and its answer, as they are recorded.
+// Attempt is one request and its answer, as they are recorded. What is secret is removed
+// where a field is set: from the URL by [PublicURL], from headers by [HeaderRecorder], both
+// in redaction.go, and from the texts of errors in send/classify.go. Bodies are not
+// redacted: send/answer.go cuts, hashes or drops them, and RecordAttempts drops those of an
+// erased resource.
 type Attempt struct {
 	Number            int
 	Manual            bool

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds what a receiver can ask for.
+// maxRetryAfter bounds what a receiver can ask for. docs/operations.md, docs/security.md and
+// docs/architecture.md name it.
 const maxRetryAfter = 24 * time.Hour
 
 // RetryAfter is how long the receiver asks us to stay away: named by the header
-// Retry-After, at most 24 hours, and asked, which is the same, or throttled if the status is
+// Retry-After, at most maxRetryAfter, and asked, which is the same, or throttled if the status is
 // 429 or 503 and names no wait. The wait that is asked has three effects:
 //
 //   - on this delivery: its next attempt is not due before, whatever its schedule says
-//     ([Target.After]). A delivery that this attempt ends has none;
+//     ([Target.Failed]). A delivery that this attempt ends has none;
 //   - on the endpoint's circuit: until then no engine sends anything to the endpoint, and
 //     holds its deliveries ([Transition.Asked], recorded in subscription_health, and
 //     [Target.BlockedBy]). What a person wants at once is sent nevertheless;
@@ -33,7 +34,7 @@ func RetryAfter(status int, header http.Header, now time.Time, throttled time.Du
 }
 
 // readRetryAfter reads Retry-After (RFC 9110, section 10.2.3: seconds, or a date in
-// any of the three forms): how long to wait, at most 24 hours. A date counts from
+// any of the three forms): how long to wait, at most maxRetryAfter. A date counts from
 // the answer's own Date, since both are by the receiver's clock, and without one
 // from now. A date that is past counts as 0. A value that is neither names no wait.
 func readRetryAfter(header http.Header, now time.Time) (wait time.Duration, named bool) {

@@ -12,8 +12,12 @@ const (
 	StatePending   State = "pending"
 )
 
-// Hold is what a pending delivery waits for without a River job; "" means that it is not
-// held.
+// Hold is why a pending delivery waits without a River job; "" means that it is not held.
+//
+// It is a reason, not a lock. Whatever the reason, the oldest held deliveries go on as soon
+// as their subscription is active, the circuit of its endpoint lets them pass and a slot is
+// free (statements ReleaseHeld and ProbeCircuits), a person may redeliver one (Redeliver),
+// and MaxHold ends it (ExpireHeld).
 type Hold string
 
 // The holds, which the database stores by these names.
@@ -21,4 +25,10 @@ const (
 	HoldCircuit Hold = "circuit" // the endpoint fails, or has asked to wait
 	HoldPaused  Hold = "paused"  // the subscription is paused
 	HoldSlots   Hold = "slots"   // the endpoint has as many requests in flight as it may have
+)
+
+// States and Holds are all of them.
+var (
+	States = []State{StateCancelled, StateDelivered, StateExhausted, StateExpired, StatePending}
+	Holds  = []Hold{HoldCircuit, HoldPaused, HoldSlots}
 )

@@ -125,8 +125,8 @@ func (t *Target) AccessAge(now time.Time) (age time.Duration, rechecked bool) {
 	return now.Sub(t.AccessAt), true
 }
 
-// After is the time that is so many milliseconds after now; zero where that is past.
-func After(now time.Time, ms int64) time.Time {
+// In is the time that is so many milliseconds after now; zero where that is past.
+func In(now time.Time, ms int64) time.Time {
 	if ms <= 0 {
 		return time.Time{}
 	}

@@ -2,7 +2,6 @@ package attempt
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 	"unicode"
 )
@@ -25,22 +24,6 @@ func ShownLine(text string, most int) string {
 		}
 	}
 	return b.String()
-}
-
-// PublicURL is a URL without what may be secret in it.
-func PublicURL(raw string) string {
-	if !strings.ContainsAny(raw, "@?#") {
-		return raw
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	u.User, u.Fragment = nil, ""
-	if u.RawQuery != "" {
-		u.RawQuery = "redacted"
-	}
-	return u.String()
 }
 
 // Plural is a number with the noun that fits it.

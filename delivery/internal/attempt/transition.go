@@ -1,7 +1,6 @@
 package attempt
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
@@ -22,10 +21,6 @@ const (
 
 // uncalledWait is the wait of a delivery whose step of host code could not be recorded.
 const uncalledWait = time.Second
-
-// maxInterrupted is how many attempts in a row may be interrupted before one of them
-// counts as failed, so that a delivery that kills its engine comes to an end.
-const maxInterrupted = 3
 
 // Transition moves a delivery to its next state, with the attempt that led to it if there
 // was one.
@@ -92,33 +87,6 @@ func (tr *Transition) Used(a *Attempt) *Transition {
 	tr.Attempt = a
 	tr.Interrupted = 0
 	tr.Attempts = tr.Target.Attempts + 1
-	return tr
-}
-
-// InterruptedBy follows from a request that may have gone out whose answer nobody has
-// seen. The third in a row counts as a failed attempt.
-func (t *Target) InterruptedBy(a *Attempt, s Schedule, rnd func() float64) *Transition {
-	if t.Interrupted+1 < maxInterrupted {
-		tr := t.Unchanged()
-		tr.Interrupted, tr.Attempt = t.Interrupted+1, a
-		return tr
-	}
-	return t.Failed(a, s, rnd)
-}
-
-// Failed uses up one attempt of the schedule.
-func (t *Target) Failed(a *Attempt, s Schedule, rnd func() float64) *Transition {
-	tr := t.Unchanged().Used(a)
-	wait, more := s.Next(tr.Attempts, rnd)
-	if !more {
-		tr.State = StateExhausted
-		tr.Reason = fmt.Sprintf("all %d attempts of the schedule have failed", tr.Attempts)
-		if tr.Attempts == 1 {
-			tr.Reason = "the only attempt of the schedule has failed"
-		}
-		return tr
-	}
-	tr.Again, tr.Wait = true, max(wait, a.Asked)
 	return tr
 }
 

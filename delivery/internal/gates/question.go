@@ -90,8 +90,8 @@ func inputs(c *expand.Chunk, newID func() uuid.UUID, stored map[uuid.UUID]*store
 		in.Message = c.Messages[d.Subscription.Dialect]
 		in.Question = true
 		in.Endpoint = attempt.Endpoint{
-			AskedUntil:    attempt.After(now, row.AskedMs),
-			CircuitUntil:  attempt.After(now, row.CircuitMs),
+			AskedUntil:    attempt.In(now, row.AskedMs),
+			CircuitUntil:  attempt.In(now, row.CircuitMs),
 			CircuitOpened: row.CircuitOpened,
 			Trial:         row.Trial,
 			Probed:        row.Probed,

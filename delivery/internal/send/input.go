@@ -56,8 +56,8 @@ func loaded(row *store.LoadDeliveriesRow, readAt, now time.Time) (*Input, error)
 	}
 	in := &Input{Target: attempt.Target{
 		Endpoint: attempt.Endpoint{
-			AskedUntil:    attempt.After(now, row.AskedMs),
-			CircuitUntil:  attempt.After(now, row.CircuitMs),
+			AskedUntil:    attempt.In(now, row.AskedMs),
+			CircuitUntil:  attempt.In(now, row.CircuitMs),
 			CircuitOpened: row.CircuitOpened,
 			Trial:         row.Trial,
 			Probed:        row.Probed,
@@ -155,8 +155,8 @@ func (in *Input) refresh(row *store.RereadTargetsRow, now time.Time) error {
 		in.Opened = false
 	}
 	in.Endpoint = attempt.Endpoint{
-		AskedUntil:    attempt.After(now, row.AskedMs),
-		CircuitUntil:  attempt.After(now, row.CircuitMs),
+		AskedUntil:    attempt.In(now, row.AskedMs),
+		CircuitUntil:  attempt.In(now, row.CircuitMs),
 		CircuitOpened: row.CircuitOpened,
 		Trial:         row.Trial,
 		Probed:        row.Probed,

@@ -33,8 +33,8 @@ type Sender struct {
 	At            func(point string)
 	Heart         *heartbeat.Heart
 	Preflight     *Preflight
-	Random        func() float64 // in [0, 1)
-	Record        func(ctx context.Context, tr *attempt.Transition) (moved bool, err error)
+	Random        func() float64                                                            // in [0, 1)
+	Record        func(ctx context.Context, tr *attempt.Transition) (moved bool, err error) // [record.Recorder.Record]
 	Requester     *Requester
 	Slots         Slots
 	Subscriptions *subscription.Store
