@@ -20,7 +20,7 @@ import (
 // It must be in a transaction, because otherwise what is written would be committed
 // whatever becomes of the data. A pool is refused: what has a method BeginTx and no Commit,
 // such as *sql.DB, what embeds one, the ConnPool of a GORM handle outside of a transaction,
-// and ent's driver. A *sql.Conn is accepted; the caller must have begun a transaction on it.
+// and ent's driver. A *sql.Conn is accepted if a transaction was begun on it.
 type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -36,7 +36,8 @@ func (s *Sites) In(tx pgx.Tx) *Sites {
 	return &in
 }
 
-// InSQL is In for a transaction of database/sql, or of a library built on it.
+// InSQL is In for a transaction of database/sql, or of a library built on it. Its session has
+// the usual DateStyle (ISO), which In does not need.
 func (s *Sites) InSQL(tx Querier) *Sites {
 	in := *s
 	in.scope = s.scope.InSQL(tx)

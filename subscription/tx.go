@@ -27,7 +27,8 @@ func (s *Store) In(tx pgx.Tx) *Store {
 	return &in
 }
 
-// InSQL is In for a transaction of database/sql, or of a library built on it.
+// InSQL is In for a transaction of database/sql, or of a library built on it. Its session has
+// the usual DateStyle (ISO) and bytea_output (hex), which In does not need.
 func (s *Store) InSQL(tx hierarchy.Querier) *Store {
 	in := *s
 	in.scope = s.scope.InSQL(tx)

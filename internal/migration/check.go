@@ -30,6 +30,10 @@ func (l *library) check(ctx context.Context, db store.DBTX, schema string) error
 	if err := l.checkVersion(ctx, q, schema); err != nil {
 		return err
 	}
+	if !slices.Contains(tables, "signing_secret") {
+		return fmt.Errorf("%w: schema %q was made by a version of riverhook that was never released: "+
+			"drop the schema (DROP SCHEMA %s CASCADE deletes all events) and run outbox.Migrate", ErrNotMigrated, schema, schema)
+	}
 	if !slices.Contains(tables, "river_migration") {
 		return fmt.Errorf("%w: schema %q has no River tables: run outbox.Migrate", ErrNotMigrated, schema)
 	}

@@ -115,12 +115,42 @@ func (f *function) validate() error {
 // up is what the step to a version does with the function: nothing if it stays as it
 // is. Replacing it leaves its owner and its grants.
 func (f *function) up(version int) string {
-	for _, text := range f.texts {
-		if text.version == version {
+	for i, text := range f.texts {
+		switch {
+		case text.version != version:
+		case i == 0: // no function of somebody else is replaced, or given rights
+			return strings.Replace(text.definition, "CREATE OR REPLACE FUNCTION", "CREATE FUNCTION", 1) +
+				strings.ReplaceAll(text.rest, "ON FUNCTION "+f.qualified()+" ", "ON FUNCTION "+f.qualified()+text.arguments()+" ")
+		default:
 			return text.definition + text.rest
 		}
 	}
 	return ""
+}
+
+func (f *function) qualified() string { return "/* TEMPLATE: schema */" + f.name }
+
+// arguments are the parameters without their defaults, as DROP FUNCTION has them.
+func (t functionText) arguments() string {
+	depth, from := 0, 1
+	var list []string
+	for i, r := range t.signature {
+		switch {
+		case r == '(':
+			depth++
+		case r == ')':
+			depth--
+		}
+		if depth == 0 || depth == 1 && r == ',' {
+			parameter, _, _ := strings.Cut(t.signature[from:i], " DEFAULT ")
+			list = append(list, strings.TrimSpace(parameter))
+			from = i + 1
+		}
+		if depth == 0 {
+			break
+		}
+	}
+	return "(" + strings.Join(list, ", ") + ")"
 }
 
 // down undoes up.
@@ -129,7 +159,7 @@ func (f *function) down(version int) string {
 		switch {
 		case text.version != version:
 		case i == 0:
-			return fmt.Sprintf("DROP FUNCTION /* TEMPLATE: schema */%s;\n", f.name)
+			return fmt.Sprintf("DROP FUNCTION %s%s;\n", f.qualified(), text.arguments())
 		default:
 			return f.texts[i-1].definition
 		}

@@ -171,3 +171,53 @@ func TestFunctions_ABadTextIsRefused(t *testing.T) {
 		require.EqualError(t, err, says)
 	}
 }
+
+// A schema can have functions of the application. None is replaced, and Down leaves them.
+func TestFunctions_OfTheApplicationStay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ create, call, refused string }{
+		"the same": {
+			create:  `CREATE FUNCTION public.new_id(at timestamptz DEFAULT now()) RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'`,
+			call:    `SELECT public.new_id() IS NULL`,
+			refused: "42723",
+		},
+		"other arguments of one that is revoked": {
+			create: `CREATE FUNCTION public.enqueue(n integer) RETURNS integer LANGUAGE sql AS 'SELECT n'`,
+			call:   `SELECT public.enqueue(7) = 7`,
+		},
+		"other arguments": {
+			create: `CREATE FUNCTION public.job(n integer) RETURNS integer LANGUAGE sql AS 'SELECT n'`,
+			call:   `SELECT public.job(7) = 7`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool, err := pgxpool.New(t.Context(), pgtest.EmptyDatabase(t))
+			require.NoError(t, err)
+			t.Cleanup(pool.Close)
+			_, err = pool.Exec(t.Context(), c.create)
+			require.NoError(t, err)
+
+			if err := migration.Up(t.Context(), pool, "public"); c.refused != "" {
+				require.ErrorContains(t, err, c.refused)
+			} else {
+				require.NoError(t, err)
+				require.NoError(t, migration.Down(t.Context(), pool, "public", 0))
+			}
+			var same bool
+			require.NoError(t, pool.QueryRow(t.Context(), c.call).Scan(&same))
+			require.True(t, same)
+		})
+	}
+}
+
+// A schema of the time before the first release is not taken for one of that.
+func TestCheck_RefusesASchemaThatWasNeverReleased(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	_, err := pool.Exec(t.Context(), "DROP VIEW riverhook.signing_secret")
+	require.NoError(t, err)
+	err = migration.Check(t.Context(), pool, "riverhook")
+	require.ErrorIs(t, err, migration.ErrNotMigrated)
+	require.ErrorContains(t, err, "DROP SCHEMA riverhook CASCADE")
+}

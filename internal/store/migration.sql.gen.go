@@ -67,7 +67,7 @@ const migrationTables = `-- name: MigrationTables :many
 SELECT c.relname::text AS name
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1::text AND c.relname IN ('migration', 'river_migration')
+WHERE n.nspname = $1::text AND c.relname IN ('migration', 'river_migration', 'signing_secret')
 `
 
 func (q *Queries) MigrationTables(ctx context.Context, schemaName string) ([]string, error) {

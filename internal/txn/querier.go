@@ -15,11 +15,18 @@ type Querier interface {
 var (
 	errNilQuerier = errors.New("the transaction is nil")
 	errPool       = errors.New("the transaction is a pool: begin a transaction and pass that")
+	errNotBegun   = errors.New("the connection is in no transaction: begin one on it")
 )
+
+// isNil is true of nil, and of a nil pointer in an interface.
+func isNil(tx any) bool {
+	v := reflect.ValueOf(tx)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
 
 // CheckQuerier refuses what cannot be in a transaction.
 func CheckQuerier(tx Querier) error {
-	if v := reflect.ValueOf(tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+	if isNil(tx) {
 		return errNilQuerier
 	}
 	if _, conn := tx.(*sql.Conn); conn {

@@ -24,7 +24,7 @@ func Of(pool *pgxpool.Pool) Scope { return Scope{pool: pool} }
 
 // In is the scope of a transaction. Each use of a nil transaction is an error.
 func (s Scope) In(tx pgx.Tx) Scope {
-	if tx == nil {
+	if isNil(tx) {
 		tx = refusal{err: errNilTx}
 	}
 	s.tx = tx

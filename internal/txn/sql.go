@@ -19,21 +19,43 @@ import (
 // lists and JSON as text, which every driver of Postgres does, and reads what drivers
 // return.
 type sqlTx struct {
-	pgx.Tx // what no store uses
-
 	querier   Querier
 	depth     int
 	savepoint string // "": the transaction itself
+	begun     bool   // the querier is known to be in a transaction
 	done      bool
 }
 
-func newSQLTx(tx Querier) *sqlTx { return &sqlTx{querier: tx} }
+func newSQLTx(tx Querier) *sqlTx {
+	_, conn := tx.(*sql.Conn)
+	return &sqlTx{querier: tx, begun: !conn}
+}
+
+// requireBegun is an error if a connection is in no transaction: each statement would be
+// committed by itself.
+func (t *sqlTx) requireBegun(ctx context.Context) error {
+	if t.begun {
+		return nil
+	}
+	conn := t.querier.(*sql.Conn)
+	if _, err := conn.ExecContext(ctx, "SAVEPOINT riverhook_0"); err != nil {
+		var coded interface{ SQLState() string }
+		if errors.As(err, &coded) && coded.SQLState() == "25P01" { // no active transaction
+			return errNotBegun
+		}
+		return err
+	}
+	_, err := conn.ExecContext(ctx, "RELEASE SAVEPOINT riverhook_0")
+	t.begun = err == nil
+	return err
+}
 
 // Begin sets a savepoint.
 func (t *sqlTx) Begin(ctx context.Context) (pgx.Tx, error) {
 	inner := &sqlTx{
 		querier:   t.querier,
 		depth:     t.depth + 1,
+		begun:     t.begun,
 		savepoint: "riverhook_" + strconv.Itoa(t.depth+1),
 	}
 	_, err := t.Exec(ctx, "SAVEPOINT "+inner.savepoint)
@@ -64,6 +86,9 @@ type execer interface {
 }
 
 func (t *sqlTx) Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error) {
+	if err := t.requireBegun(ctx); err != nil {
+		return pgconn.CommandTag{}, err
+	}
 	params, err := paramsOf(args)
 	if err != nil {
 		return pgconn.CommandTag{}, err
@@ -88,6 +113,9 @@ func (t *sqlTx) Exec(ctx context.Context, query string, args ...any) (pgconn.Com
 }
 
 func (t *sqlTx) Query(ctx context.Context, query string, args ...any) (pgx.Rows, error) {
+	if err := t.requireBegun(ctx); err != nil {
+		return nil, err
+	}
 	params, err := paramsOf(args)
 	if err != nil {
 		return nil, err
@@ -103,6 +131,37 @@ func (t *sqlTx) QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 	rows, err := t.Query(ctx, query, args...)
 	return sqlRow{rows: rows, err: err}
 }
+
+// errNotSQL is the error of what pgx can do and database/sql cannot.
+var errNotSQL = errors.New("a transaction of database/sql cannot do this: use Exec, Query, QueryRow and Begin")
+
+// CopyFrom is an error.
+func (t *sqlTx) CopyFrom(context.Context, pgx.Identifier, []string, pgx.CopyFromSource) (int64, error) {
+	return 0, errNotSQL
+}
+
+// LargeObjects cannot be used.
+func (t *sqlTx) LargeObjects() pgx.LargeObjects { return pgx.LargeObjects{} }
+
+// Prepare is an error.
+func (t *sqlTx) Prepare(context.Context, string, string) (*pgconn.StatementDescription, error) {
+	return nil, errNotSQL
+}
+
+// SendBatch returns results that are errors.
+func (t *sqlTx) SendBatch(context.Context, *pgx.Batch) pgx.BatchResults { return noBatch{tx: t} }
+
+type noBatch struct{ tx pgx.Tx }
+
+func (noBatch) Close() error { return errNotSQL }
+
+func (noBatch) Exec() (pgconn.CommandTag, error) { return pgconn.CommandTag{}, errNotSQL }
+
+func (noBatch) Query() (pgx.Rows, error) { return nil, errNotSQL }
+
+func (noBatch) QueryRow() pgx.Row { return sqlRow{err: errNotSQL} }
+
+func (b noBatch) Tx() pgx.Tx { return b.tx }
 
 type sqlRow struct {
 	rows pgx.Rows
@@ -129,8 +188,6 @@ func (r sqlRow) Scan(dest ...any) error {
 
 // sqlRows are rows of database/sql as those of pgx.
 type sqlRows struct {
-	pgx.Rows // what no store uses
-
 	rows  *sql.Rows
 	types *pgtype.Map
 	err   error
@@ -140,6 +197,41 @@ func (r *sqlRows) Close() {
 	if err := r.rows.Close(); r.err == nil {
 		r.err = err
 	}
+}
+
+// CommandTag is empty.
+func (r *sqlRows) CommandTag() pgconn.CommandTag { return pgconn.CommandTag{} }
+
+// Conn is nil: the connection is that of database/sql.
+func (r *sqlRows) Conn() *pgx.Conn { return nil }
+
+// FieldDescriptions has the names of the columns alone.
+func (r *sqlRows) FieldDescriptions() []pgconn.FieldDescription {
+	names, err := r.rows.Columns()
+	if err != nil {
+		return nil
+	}
+	fields := make([]pgconn.FieldDescription, len(names))
+	for i, name := range names {
+		fields[i].Name = name
+	}
+	return fields
+}
+
+// RawValues is nil: drivers of database/sql have decoded them.
+func (r *sqlRows) RawValues() [][]byte { return nil }
+
+// TypeMap is that by which Scan reads texts.
+func (r *sqlRows) TypeMap() *pgtype.Map { return r.types }
+
+// Values are as the driver returns them.
+func (r *sqlRows) Values() ([]any, error) {
+	values := make([]any, len(r.FieldDescriptions()))
+	into := make([]any, len(values))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	return values, r.rows.Scan(into...)
 }
 
 func (r *sqlRows) Err() error { return errors.Join(r.err, r.rows.Err()) }

@@ -2,7 +2,7 @@
 SELECT c.relname::text AS name
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = sqlc.arg(schema_name)::text AND c.relname IN ('migration', 'river_migration');
+WHERE n.nspname = sqlc.arg(schema_name)::text AND c.relname IN ('migration', 'river_migration', 'signing_secret');
 
 -- name: SchemaExists :one
 SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = sqlc.arg(schema_name)::text);

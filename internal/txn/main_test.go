@@ -1,0 +1,9 @@
+package txn
+
+import (
+	"testing"
+
+	"github.com/riverhook/riverhook/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
