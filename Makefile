@@ -24,10 +24,10 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## Run all tests but chaos with the race detector, and report the statement coverage of the library
-	@packages=$$(go list ./... | grep -Ev '$(NOT_LIBRARY)' | paste -sd, -); \
-	tested=$$(go list ./... | grep -v '/internal/chaos$$'); \
-	go test -race -shuffle=on -covermode=atomic -coverprofile='$(COVERAGE)' -coverpkg="$$packages" $$tested \
+test: ## Run the tests of the library with the race detector, and report its statement coverage
+	@library=$$(go list ./... | grep -Ev '$(NOT_LIBRARY)'); \
+	go test -race -shuffle=on -timeout=20m -covermode=atomic -coverprofile='$(COVERAGE)' \
+		-coverpkg="$$(paste -sd, - <<< "$$library")" $$library \
 		| sed -E 's/\tcoverage: .*//'
 	@grep -v '\.gen\.go:' '$(COVERAGE)' > '$(COVERAGE).tmp' && mv '$(COVERAGE).tmp' '$(COVERAGE)'
 	@go tool cover -func='$(COVERAGE)' | awk -v min='$(COVERAGE_MIN)' ' \
