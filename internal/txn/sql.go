@@ -34,10 +34,10 @@ func newSQLTx(tx Querier) *sqlTx {
 // requireBegun is an error if a connection is in no transaction: each statement would be
 // committed by itself.
 func (t *sqlTx) requireBegun(ctx context.Context) error {
-	if t.begun {
+	conn, ok := t.querier.(*sql.Conn)
+	if t.begun || !ok {
 		return nil
 	}
-	conn := t.querier.(*sql.Conn)
 	if _, err := conn.ExecContext(ctx, "SAVEPOINT riverhook_0"); err != nil {
 		var coded interface{ SQLState() string }
 		if errors.As(err, &coded) && coded.SQLState() == "25P01" { // no active transaction

@@ -23,7 +23,7 @@ func TestInSQL_RefusesAConnectionInNoTransaction(t *testing.T) {
 	t.Parallel()
 	conn, err := open(t).Conn(t.Context())
 	require.NoError(t, err)
-	defer conn.Close() //nolint:errcheck // nothing follows from it
+	defer conn.Close()
 	scope := Scope{}.InSQL(conn)
 
 	_, err = scope.DB().Exec(t.Context(), "CREATE TABLE committed ()")
@@ -44,7 +44,7 @@ func TestInSQL_NothingThatHostCodeCallsPanics(t *testing.T) {
 	t.Parallel()
 	sqlTx, err := open(t).BeginTx(t.Context(), nil)
 	require.NoError(t, err)
-	defer sqlTx.Rollback() //nolint:errcheck // nothing follows from it
+	defer sqlTx.Rollback()
 	tx := Scope{}.InSQL(sqlTx).tx
 
 	rows, err := tx.Query(t.Context(), "SELECT 1 AS a, 'x' AS b")
@@ -66,8 +66,9 @@ func TestInSQL_NothingThatHostCodeCallsPanics(t *testing.T) {
 	batch := tx.SendBatch(t.Context(), &pgx.Batch{})
 	_, err = batch.Exec()
 	require.ErrorIs(t, err, errNotSQL)
-	_, err = batch.Query()
+	rows, err = batch.Query() //nolint:sqlclosecheck // there are none
 	require.ErrorIs(t, err, errNotSQL)
+	require.Nil(t, rows)
 	require.ErrorIs(t, batch.QueryRow().Scan(), errNotSQL)
 	require.Equal(t, tx, batch.Tx())
 	require.ErrorIs(t, batch.Close(), errNotSQL)
