@@ -269,7 +269,7 @@ func TestAsk_GatesOfUmbrellaTypesAreAsked(t *testing.T) {
 	require.NoError(t, types.Register(t.Context(), outbox.EventType{Name: "record.change"},
 		outbox.EventType{Name: "user.delete", Extends: []string{"record.change"}}))
 	events, questions := b.receiver(nil), b.receiver(nil)
-	hears := b.subscribe(events, func(spec *subscription.Spec) { spec.Events = []string{"record.*"} }).ID
+	receives := b.subscribe(events, func(spec *subscription.Spec) { spec.Events = []string{"record.*"} }).ID
 	sub := b.gate(questions, func(spec *subscription.Spec) { spec.Events = []string{"before:record.*"} })
 	engine := b.engine(nil)
 
@@ -282,7 +282,7 @@ func TestAsk_GatesOfUmbrellaTypesAreAsked(t *testing.T) {
 	require.Len(t, events.Requests(), 1)
 	require.Len(t, questions.Requests(), 1)
 
-	for eventType, want := range map[string]uuid.UUID{"user.delete": hears, "before:user.delete": sub} {
+	for eventType, want := range map[string]uuid.UUID{"user.delete": receives, "before:user.delete": sub} {
 		found, err := listed(b.subs.List(t.Context(), &subscription.ListOpts{EventType: eventType}))
 		require.NoError(t, err)
 		require.Len(t, found, 1)

@@ -31,7 +31,7 @@ const (
 	DecisionGone         DecisionOutcome = decide.OutcomeGone         // the resource is gone
 	DecisionInactive     DecisionOutcome = decide.OutcomeInactive     // the subscription was deactivated, deleted or not verified
 	DecisionNotExpanded  DecisionOutcome = "not_expanded"             // the expansion of the intent has not come here yet
-	DecisionNotMatched   DecisionOutcome = "not_matched"              // the subscription does not hear of such intents, or did not then
+	DecisionNotMatched   DecisionOutcome = "not_matched"              // the subscription does not, or did not, receive such events
 	DecisionUnanswered   DecisionOutcome = decide.OutcomeUnanswered   // a gate could not be asked
 	DecisionUnresolvable DecisionOutcome = decide.OutcomeUnresolvable // the owner is unknown
 	DecisionWaiting      DecisionOutcome = decide.OutcomeWaiting      // cannot be decided yet, and is tried again

@@ -29,7 +29,7 @@ type GateOutcome = gates.Outcome
 // The outcomes of a gate.
 const (
 	GateAgreed     GateOutcome = gates.Agreed     // it answered 2xx
-	GateNotAsked   GateOutcome = gates.NotAsked   // it has no say: not in force, or its owner may not see the resource
+	GateNotAsked   GateOutcome = gates.NotAsked   // it does not vote: not in force, or its owner may not see the resource
 	GateUnanswered GateOutcome = gates.Unanswered // it could not be asked, or did not answer well in time
 	GateVetoed     GateOutcome = gates.Vetoed     // it answered 2xx and the content type of a veto
 )

@@ -67,7 +67,7 @@ func TestBlockedBy_ReasonsInTheirOrder(t *testing.T) {
 	in := &Target{Epoch: 1}
 	in.Sub.Epoch = 1
 	require.Nil(t, in.BlockedBy(now))
-	for _, step := range []struct { // each goes before those above it
+	for _, step := range []struct { // each takes precedence over those above it
 		change func()
 		state  State
 		hold   Hold

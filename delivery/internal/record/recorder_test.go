@@ -156,7 +156,7 @@ func TestRecorder_CallsHooksForWhatIsCommitted(t *testing.T) {
 	again, err := r.Record(t.Context(), answered(failed, attempt.OutcomeFailed, attempt.StateExhausted))
 	require.NoError(t, err)
 	require.False(t, again)
-	require.Len(t, exhausted, 1, "what is superseded is told to no hook")
+	require.Len(t, exhausted, 1, "no hook is called for a superseded transition")
 }
 
 // An application has locked the row of a delivery.

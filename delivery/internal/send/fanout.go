@@ -95,8 +95,8 @@ func (f *FanOut) attempt(ctx context.Context, in *Input) {
 	})
 }
 
-// admit waits until one more attempt may queue up, and returns what is to be called
-// at its end.
+// admit waits until one more attempt may queue up. The caller calls done with the error of
+// the attempt when it ends.
 func (f *FanOut) admit(ctx context.Context) (done func(err error)) {
 	f.sender.Heart.Await(ctx)
 	lane := f.slots.Enter()

@@ -21,7 +21,7 @@ func unasked(reason string) Unasked { return Unasked{Reason: reason} }
 const lateReason = "the time to answer was over before it could be asked"
 
 // Ask makes the one request of a question to a gate, whose delivery is not recorded yet, by
-// the end of ctx. It returns what is to be recorded, or why it made no request.
+// the end of ctx. It returns the transition to record, or why it made no request.
 func (s *Sender) Ask(ctx context.Context, in *Input) (*attempt.Transition, Unasked) {
 	if tr := in.BlockedBy(time.Now()); tr != nil {
 		return nil, unasked(tr.Reason)
@@ -72,8 +72,8 @@ func (s *Sender) askInSlot(ctx context.Context, in *Input, slot attempt.Endpoint
 	return nil, unasked(ErrOvertaken.Error())
 }
 
-// checkGate says why a gate is not asked, by what is true of it now: it may have waited for
-// long. Otherwise it opens what the request needs.
+// checkGate says why a gate is not asked, after reading it again if it has waited for long.
+// If the gate can be asked, it opens the secrets and credentials of the request.
 func (s *Sender) checkGate(ctx context.Context, in *Input) Unasked {
 	if s.Requester.Loader.IsOld(in) {
 		switch still, err := s.Requester.Loader.Refresh(ctx, in); {

@@ -166,8 +166,9 @@ func (s *Sender) attemptInSlot(ctx context.Context, in *Input) *attempt.Transiti
 	return in.Postpone(attempt.ChangedWait, ErrOvertaken.Error())
 }
 
-// attemptAsRead makes the request of a delivery by what is true of it now: it may have
-// waited for long. It returns overtaken if that has changed before the request went out.
+// attemptAsRead makes the request of a delivery, after reading it again if it has waited for
+// long. It returns overtaken if the delivery or its subscription changed before the request
+// went out.
 func (s *Sender) attemptAsRead(ctx context.Context, in *Input, slot attempt.EndpointKey) (tr *attempt.Transition, overtaken bool) {
 	if s.Requester.Loader.IsOld(in) {
 		switch still, err := s.Requester.Loader.Refresh(ctx, in); {
