@@ -81,3 +81,32 @@ func importsOf(t *testing.T, folder string) map[string]bool {
 	}
 	return imports
 }
+
+// A test of package delivery is found by what it tests: the first word of its file is that of
+// a file of the package, of a part of the engine, or of the heartbeat.
+func TestParts_ATestFileOfTheEngineNamesWhatItTests(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{
+		"bundle": true, "example": true, "export": true, "helpers": true, // of all of them
+		"heartbeat": true,
+	}
+	first := func(name string) string { word, _, _ := strings.Cut(name, "_"); return word }
+	for _, part := range parts {
+		known[part.name] = true
+	}
+	names, err := filepath.Glob(filepath.Join(root, "delivery", "*.go"))
+	require.NoError(t, err)
+	var tests []string
+	for _, path := range names {
+		name := strings.TrimSuffix(filepath.Base(path), ".go")
+		if name, ok := strings.CutSuffix(name, "_test"); ok {
+			tests = append(tests, name)
+		} else {
+			known[first(name)] = true
+		}
+	}
+	require.NotEmpty(t, tests)
+	for _, name := range tests {
+		require.True(t, known[first(name)], "delivery/%s_test.go begins with no name of a file or of a part", name)
+	}
+}
