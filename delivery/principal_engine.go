@@ -17,7 +17,7 @@ import (
 // or tried for a subscription. The authorizer is asked right before. Of what
 // concerns a subscription that the principal may not view the error is
 // [ErrNotFound]; of what else it may not do, an [access.ErrDenied]. Subscriptions
-// themselves are changed by subscription.PrincipalStore.
+// themselves are changed by a subscription.Handle.
 type PrincipalEngine struct {
 	*PrincipalHistory
 

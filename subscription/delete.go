@@ -10,16 +10,9 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// Delete deletes a subscription, and its secrets for good. What it was sent
-// stays in the history. Its pending deliveries end cancelled. A second time is
-// an [ErrNotFound].
-func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
-	return s.change(ctx, "delete subscription", func(tx pgx.Tx) error { return s.remove(ctx, tx, id) })
-}
-
-func (s *Store) remove(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
-	q := s.in(tx)
-	ids, err := q.LockSubscriptionWithin(ctx, &store.LockSubscriptionWithinParams{ID: id, Under: string(s.cfg.RootSite)})
+func (h *Handle) remove(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	q := h.in(tx)
+	ids, err := q.LockSubscriptionWithin(ctx, &store.LockSubscriptionWithinParams{ID: id, Under: string(h.cfg.RootSite)})
 	switch {
 	case err != nil:
 		return err

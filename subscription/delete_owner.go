@@ -77,7 +77,7 @@ func (s *Store) DeleteByOwner(ctx context.Context, owner string, opts *DeleteByO
 		if err != nil || r == nil {
 			return 0, failed(action, err)
 		}
-		n, err := run(ctx, s, action, func(tx pgx.Tx) (int, error) { return s.removeAll(ctx, tx, r) })
+		n, err := run(ctx, &s.Handle, action, func(tx pgx.Tx) (int, error) { return s.removeAll(ctx, tx, r) })
 		if !errors.Is(err, errHaveMoved) {
 			return n, err
 		}

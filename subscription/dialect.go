@@ -22,28 +22,28 @@ type preparedUpdate struct {
 
 // prepareUpdate asks the Sealer: a method that opens a transaction of its own calls it
 // before.
-func (s *Store) prepareUpdate(ctx context.Context, db store.DBTX, id uuid.UUID, u Update) (*preparedUpdate, error) {
-	auth, err := s.sealAuth(ctx, db, id, u)
+func (h *Handle) prepareUpdate(ctx context.Context, db store.DBTX, id uuid.UUID, u Update) (*preparedUpdate, error) {
+	auth, err := h.sealAuth(ctx, db, id, u)
 	if err != nil || u.Dialect == nil {
 		return &preparedUpdate{auth: auth}, err
 	}
-	signedBy, err := s.checkDialect(ctx, db, id, cmp.Or(*u.Dialect, defaultDialect))
+	signedBy, err := h.checkDialect(ctx, db, id, cmp.Or(*u.Dialect, defaultDialect))
 	return &preparedUpdate{auth: auth, signedBy: signedBy}, err
 }
 
 // checkDialect refuses another dialect that cannot sign with the secrets that there are:
 // its requests would fail, or be refused by the receiver.
-func (s *Store) checkDialect(ctx context.Context, db store.DBTX, id uuid.UUID, dialect string) ([]uuid.UUID, error) {
-	sub, err := s.fetch(ctx, db, id)
+func (h *Handle) checkDialect(ctx context.Context, db store.DBTX, id uuid.UUID, dialect string) ([]uuid.UUID, error) {
+	sub, err := h.fetch(ctx, db, id)
 	if err != nil || sub.Dialect == dialect {
 		return nil, err
 	}
-	rows, err := s.newestSecrets(ctx, db, id)
+	rows, err := h.newestSecrets(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
-		opened, err := s.box.Open(ctx, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
+		opened, err := h.box.Open(ctx, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", row.ID, err)
 		}
@@ -51,7 +51,7 @@ func (s *Store) checkDialect(ctx context.Context, db store.DBTX, id uuid.UUID, d
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", row.ID, err)
 		}
-		if err := s.cfg.checkSecret(dialect, secret); err != nil {
+		if err := h.cfg.checkSecret(dialect, secret); err != nil {
 			return nil, &InvalidError{
 				Field: "Dialect", Reason: fmt.Sprintf("%s cannot sign with the secret that there is, rotate it first: %v", text.Quote(dialect), err),
 			}
@@ -62,8 +62,8 @@ func (s *Store) checkDialect(ctx context.Context, db store.DBTX, id uuid.UUID, d
 
 // newestSecrets are the newest that signs and the one that waits to, of which requests
 // are signed from now on.
-func (s *Store) newestSecrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]store.ListSecretsRow, error) {
-	rows, err := s.listSecrets(ctx, db, id)
+func (h *Handle) newestSecrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]store.ListSecretsRow, error) {
+	rows, err := h.listSecrets(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +79,8 @@ func (s *Store) newestSecrets(ctx context.Context, db store.DBTX, id uuid.UUID) 
 }
 
 // stillSignedBy says that no secret has come since they were found good.
-func (s *Store) stillSignedBy(ctx context.Context, db store.DBTX, id uuid.UUID, found []uuid.UUID) error {
-	rows, err := s.newestSecrets(ctx, db, id)
+func (h *Handle) stillSignedBy(ctx context.Context, db store.DBTX, id uuid.UUID, found []uuid.UUID) error {
+	rows, err := h.newestSecrets(ctx, db, id)
 	if err == nil && !slices.Equal(idsOf(rows), found) {
 		err = errMeanwhile
 	}

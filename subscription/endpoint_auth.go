@@ -68,7 +68,7 @@ var errMeanwhile = errors.New("the subscription was changed meanwhile")
 
 // sealAuth seals what an update gives: nil where it gives nothing of that kind. It is
 // called before a connection is taken.
-func (s *Store) sealAuth(ctx context.Context, db store.DBTX, id uuid.UUID, u Update) (*sealedAuth, error) {
+func (h *Handle) sealAuth(ctx context.Context, db store.DBTX, id uuid.UUID, u Update) (*sealedAuth, error) {
 	values := u.sealedValues()
 	if len(values) == 0 {
 		return nil, nil
@@ -86,7 +86,7 @@ func (s *Store) sealAuth(ctx context.Context, db store.DBTX, id uuid.UUID, u Upd
 		case u.URL != nil:
 			a.url = *u.URL
 		default:
-			sub, err := s.fetch(ctx, db, id)
+			sub, err := h.fetch(ctx, db, id)
 			if err != nil {
 				return nil, err
 			}
@@ -94,7 +94,7 @@ func (s *Store) sealAuth(ctx context.Context, db store.DBTX, id uuid.UUID, u Upd
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(values)) {
-		if err := s.sealValue(ctx, a, kind, values[kind]); err != nil {
+		if err := h.sealValue(ctx, a, kind, values[kind]); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +102,7 @@ func (s *Store) sealAuth(ctx context.Context, db store.DBTX, id uuid.UUID, u Upd
 }
 
 // sealValue adds a value, or its removal where it is nil.
-func (s *Store) sealValue(ctx context.Context, a *sealedAuth, kind string, value any) error {
+func (h *Handle) sealValue(ctx context.Context, a *sealedAuth, kind string, value any) error {
 	if value == nil {
 		a.Removed = append(a.Removed, kind)
 		return nil
@@ -115,7 +115,7 @@ func (s *Store) sealValue(ctx context.Context, a *sealedAuth, kind string, value
 	if err != nil {
 		return err
 	}
-	sealedValue, err := s.box.Seal(ctx, sealed.EndpointAuth(kind, id, a.SubscriptionID, a.url), text)
+	sealedValue, err := h.box.Seal(ctx, sealed.EndpointAuth(kind, id, a.SubscriptionID, a.url), text)
 	if err != nil {
 		return err
 	}
@@ -127,14 +127,14 @@ func (s *Store) sealValue(ctx context.Context, a *sealedAuth, kind string, value
 }
 
 // storeAuth stores what was sealed for the URL that is in force now.
-func (s *Store) storeAuth(ctx context.Context, tx pgx.Tx, a *sealedAuth, rawURL string) error {
+func (h *Handle) storeAuth(ctx context.Context, tx pgx.Tx, a *sealedAuth, rawURL string) error {
 	switch {
 	case a == nil:
 		return nil
 	case a.url != "" && !sameOrigin(a.url, rawURL):
 		return errMeanwhile
 	}
-	return s.in(tx).SetEndpointAuth(ctx, a.SetEndpointAuthParams)
+	return h.in(tx).SetEndpointAuth(ctx, a.SetEndpointAuthParams)
 }
 
 // checkCarried checks what the fields of a subscription, with the update in them,

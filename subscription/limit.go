@@ -41,44 +41,44 @@ func (e *LimitError) Is(target error) bool { return target == ErrLimit }
 // site, give one of theirs another site, or delete those of the owner, until their
 // transactions end. "" is no owner and no site. Whoever passes sees what they have done, or fails under a stricter
 // isolation than READ COMMITTED.
-func (s *Store) passGates(ctx context.Context, tx pgx.Tx, owner string, site hierarchy.Path) error {
+func (h *Handle) passGates(ctx context.Context, tx pgx.Tx, owner string, site hierarchy.Path) error {
 	keys := []string{}
 	if owner != "" {
 		keys = append(keys, "owner "+owner)
 	}
-	if site != "" && s.cfg.MaxPerSite != noLimit {
+	if site != "" && h.cfg.MaxPerSite != noLimit {
 		keys = append(keys, "site "+string(site))
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	return s.in(tx).PassSubscriptionGate(ctx, keys)
+	return h.in(tx).PassSubscriptionGate(ctx, keys)
 }
 
 // checkLimits refuses one more subscription of an owner ("" for none to count)
 // and at a site where there are enough. The gates of both have been passed.
-func (s *Store) checkLimits(ctx context.Context, tx pgx.Tx, owner string, site hierarchy.Path) error {
-	p := &store.CountSubscriptionsParams{Site: string(site), Under: string(s.cfg.RootSite)}
-	if s.cfg.MaxPerOwner != noLimit {
+func (h *Handle) checkLimits(ctx context.Context, tx pgx.Tx, owner string, site hierarchy.Path) error {
+	p := &store.CountSubscriptionsParams{Site: string(site), Under: string(h.cfg.RootSite)}
+	if h.cfg.MaxPerOwner != noLimit {
 		p.Owner = owner
 	}
-	if p.Owner == "" && s.cfg.MaxPerSite == noLimit {
+	if p.Owner == "" && h.cfg.MaxPerSite == noLimit {
 		return nil
 	}
-	have, err := s.in(tx).CountSubscriptions(ctx, p)
+	have, err := h.in(tx).CountSubscriptions(ctx, p)
 	switch {
 	case err != nil:
 		return err
-	case p.Owner != "" && have.OfOwner >= s.cfg.MaxPerOwner:
+	case p.Owner != "" && have.OfOwner >= h.cfg.MaxPerOwner:
 		return &LimitError{
 			Limit: "MaxPerOwner",
-			Max:   s.cfg.MaxPerOwner,
+			Max:   h.cfg.MaxPerOwner,
 			Of:    owner,
 		}
-	case s.cfg.MaxPerSite != noLimit && have.AtSite >= s.cfg.MaxPerSite:
+	case h.cfg.MaxPerSite != noLimit && have.AtSite >= h.cfg.MaxPerSite:
 		return &LimitError{
 			Limit: "MaxPerSite",
-			Max:   s.cfg.MaxPerSite,
+			Max:   h.cfg.MaxPerSite,
 			Of:    string(site),
 		}
 	}

@@ -91,23 +91,31 @@ func (o ListOpts) validate() error {
 	return cursor.CheckLimit(o.Limit)
 }
 
-// List returns a page of subscriptions, newest first. nil lists all. Page by page, each
-// subscription that was there at the first page and still is there is returned once.
-func (s *Store) List(ctx context.Context, opts *ListOpts) (*Page, error) {
-	page, err := s.list(ctx, s.db(), opts)
-	return outcome("list subscriptions", page, err)
-}
-
-func (s *Store) list(ctx context.Context, db store.DBTX, opts *ListOpts) (*Page, error) {
+func (h *Handle) list(ctx context.Context, opts *ListOpts) (*Page, error) {
 	o, before, err := checkListOpts(opts)
 	if err != nil {
 		return nil, err
 	}
-	subs, err := s.listBefore(ctx, db, o, before, o.Limit+1)
-	if err != nil {
-		return nil, err
+	step := o.Limit + 1
+	if h.by != nil { // not each that is read is on the page
+		step = min(max(step, cursor.DefaultLimit), authorizeStep)
 	}
-	return subscriptionPage(subs, o.Limit), nil
+	var shown []Subscription
+	for {
+		subs, err := h.listBefore(ctx, h.db(), o, before, step)
+		if err != nil {
+			return nil, err
+		}
+		visible, err := h.visible(ctx, subs)
+		if err != nil {
+			return nil, err
+		}
+		shown = append(shown, visible...)
+		if len(shown) > o.Limit || len(subs) < step {
+			return subscriptionPage(shown[:min(len(shown), o.Limit+1)], o.Limit), nil
+		}
+		before, step = subs[len(subs)-1].ID, authorizeStep
+	}
 }
 
 func subscriptionPage(subs []Subscription, limit int) *Page {
@@ -134,9 +142,9 @@ func checkListOpts(opts *ListOpts) (ListOpts, uuid.UUID, error) {
 }
 
 // listBefore lists what is older than an id.
-func (s *Store) listBefore(ctx context.Context, db store.DBTX, o ListOpts, before uuid.UUID, limit int) ([]Subscription, error) {
+func (h *Handle) listBefore(ctx context.Context, db store.DBTX, o ListOpts, before uuid.UUID, limit int) ([]Subscription, error) {
 	var overlaps bool
-	if o.Under, overlaps = s.cfg.within(o.Under); !overlaps {
+	if o.Under, overlaps = h.cfg.within(o.Under); !overlaps {
 		return nil, nil
 	}
 	patterns := []string{}
@@ -144,7 +152,7 @@ func (s *Store) listBefore(ctx context.Context, db store.DBTX, o ListOpts, befor
 		patterns = event.Patterns(o.EventType)
 	}
 	name, prefix := event.Split(o.EventType)
-	q := s.in(db)
+	q := h.in(db)
 	var rows []store.Subscription
 	var err error
 	switch {

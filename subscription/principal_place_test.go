@@ -17,16 +17,16 @@ import (
 // is not done.
 func TestPrincipal_ASiteThatIsMadeAnewAfterTheQuestion(t *testing.T) {
 	t.Parallel()
-	for name, act := range map[string]func(ctx context.Context, p *PrincipalStore, tx pgx.Tx, there *Created) error{
-		"a creation": func(ctx context.Context, p *PrincipalStore, _ pgx.Tx, _ *Created) error {
+	for name, act := range map[string]func(ctx context.Context, p *Handle, tx pgx.Tx, there *Created) error{
+		"a creation": func(ctx context.Context, p *Handle, _ pgx.Tx, _ *Created) error {
 			_, err := p.Create(ctx, specAt("/acme"))
 			return err
 		},
-		"a creation in a transaction": func(ctx context.Context, p *PrincipalStore, tx pgx.Tx, _ *Created) error {
+		"a creation in a transaction": func(ctx context.Context, p *Handle, tx pgx.Tx, _ *Created) error {
 			_, err := p.In(tx).Create(ctx, specAt("/acme"))
 			return err
 		},
-		"another site": func(ctx context.Context, p *PrincipalStore, _ pgx.Tx, there *Created) error {
+		"another site": func(ctx context.Context, p *Handle, _ pgx.Tx, there *Created) error {
 			_, err := p.Update(ctx, there.ID, Update{Site: new(hierarchy.Path("/acme"))})
 			return err
 		},

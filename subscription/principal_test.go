@@ -19,7 +19,7 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-// rights are what the methods of a PrincipalStore ask for; each has a form
+// rights are what the methods of a Handle ask for; each has a form
 // that ends in Tx.
 var rights = map[string]access.Verb{
 	"Activate": access.VerbChange, "ActivateWith": access.VerbChange, "ConfirmSecret": access.VerbSecret, "Create": access.VerbCreate,
@@ -32,7 +32,7 @@ var rights = map[string]access.Verb{
 // withoutRights are the methods of a store that no principal is given.
 var withoutRights = map[string]string{
 	"Ancestors":     "asks the tree, for an authorizer",
-	"As":            "makes a PrincipalStore",
+	"As":            "makes a Handle",
 	"Diff":          "compares what is sealed with what is guessed; is for manifests",
 	"DeleteByOwner": "is for the application, when it removes a principal",
 	"MarkVerified":  "is for the operator, who knows it without a proof",
@@ -52,13 +52,13 @@ func allow(verbs ...access.Verb) access.Authorizer {
 
 func TestPrincipal_HasEachMethodOfTheStoreOrIsKeptFromIt(t *testing.T) {
 	t.Parallel()
-	forPrincipals := methodsOf(&PrincipalStore{})
+	forPrincipals := methodsOf(&Handle{})
 	for _, method := range methodsOf(&Store{}) {
 		_, kept := withoutRights[baseName(method)]
 		require.NotEqual(t, kept, slices.Contains(forPrincipals, method),
-			"%s must be a method of PrincipalStore, or be one of withoutRights with the reason", method)
+			"%s must be a method of Handle, or be one of withoutRights with the reason", method)
 	}
-	for method := range reflect.TypeFor[*PrincipalStore]().Methods() {
+	for method := range reflect.TypeFor[*Handle]().Methods() {
 		if method.Name == "In" || method.Name == "InSQL" {
 			continue // the same store
 		}
@@ -79,7 +79,7 @@ func TestPrincipal_EachMethodAsksForItsRight(t *testing.T) {
 	down := errors.New("down")
 	pool := pgtest.Pool(t)
 	subs := newSubscriptions(t, pool)
-	for _, method := range methodsOf(&PrincipalStore{}) {
+	for _, method := range methodsOf(&Handle{}) {
 		verb := rights[baseName(method)]
 		at := aimAt(t, subs, "/a")
 		refused := func(auth access.Authorizer) error {
@@ -318,7 +318,7 @@ func TestPrincipal_NoConnectionIsHeldWhileTheAuthorizerIsAsked(t *testing.T) {
 		_, err := pool.Exec(ctx, `SELECT 1`) // takes the one connection
 		return err
 	})
-	for _, method := range methodsOf(&PrincipalStore{}) {
+	for _, method := range methodsOf(&Handle{}) {
 		if baseName(method) != method {
 			continue // its connection is the caller's
 		}

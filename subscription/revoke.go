@@ -2,7 +2,6 @@ package subscription
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -15,26 +14,6 @@ import (
 	"github.com/riverhook/riverhook/signing"
 )
 
-// RevokeSecret deletes a secret for good, by its id of ListSecrets: nothing more
-// is signed with it. When it was the newest, the one before it lasts from then on.
-// The last one that signs is refused with [ErrLastSecret], and so is the newest where the
-// subscription's dialect cannot sign with the one before it: give the subscription a
-// new one with RotateOpts.Immediate.
-func (s *Store) RevokeSecret(ctx context.Context, id, secret uuid.UUID) error {
-	const action = "revoke secret"
-	for range s.scope.Tries(maxAsked) {
-		r, err := s.prepareRevocation(ctx, s.db(), id, secret)
-		if err != nil {
-			return failed(action, err)
-		}
-		err = s.change(ctx, action, func(tx pgx.Tx) error { return s.revoke(ctx, tx, id, r) })
-		if !errors.Is(err, errMeanwhile) {
-			return err
-		}
-	}
-	return failed(action, errMeanwhile)
-}
-
 // revocation is one that was found good.
 type revocation struct {
 	secret  uuid.UUID
@@ -45,12 +24,12 @@ type revocation struct {
 // prepareRevocation refuses to leave a dialect with a secret that it cannot sign with: it
 // can have changed since that was the newest. It asks the Sealer; what does not open is
 // no reason to keep another.
-func (s *Store) prepareRevocation(ctx context.Context, db store.DBTX, id, secret uuid.UUID) (*revocation, error) {
-	sub, err := s.fetch(ctx, db, id)
+func (h *Handle) prepareRevocation(ctx context.Context, db store.DBTX, id, secret uuid.UUID) (*revocation, error) {
+	sub, err := h.fetch(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.listSecrets(ctx, db, id)
+	rows, err := h.listSecrets(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
@@ -64,13 +43,13 @@ func (s *Store) prepareRevocation(ctx context.Context, db store.DBTX, id, secret
 	if rows[newest].ID != secret {
 		return r, nil
 	}
-	opened, err := s.box.Open(ctx, sealed.Secret(next.ID, id), sealed.Value{Bytes: next.Value, Sealed: next.Sealed})
+	opened, err := h.box.Open(ctx, sealed.Secret(next.ID, id), sealed.Value{Bytes: next.Value, Sealed: next.Sealed})
 	if err != nil {
 		return r, ctx.Err()
 	}
 	left, err := signing.ReadSecret(string(opened))
 	if err == nil {
-		err = s.cfg.checkSecret(sub.Dialect, left)
+		err = h.cfg.checkSecret(sub.Dialect, left)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s cannot sign with the one before it: %w", ErrLastSecret, text.Quote(sub.Dialect), err)
@@ -90,12 +69,12 @@ func (r *revocation) left(rows []store.ListSecretsRow) (store.ListSecretsRow, er
 	return rows[i], nil
 }
 
-func (s *Store) revoke(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *revocation) error {
-	sub, err := s.lock(ctx, tx, id)
+func (h *Handle) revoke(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *revocation) error {
+	sub, err := h.lock(ctx, tx, id)
 	if err != nil {
 		return err
 	}
-	rows, err := s.listSecrets(ctx, tx, id)
+	rows, err := h.listSecrets(ctx, tx, id)
 	if err != nil {
 		return err
 	}
@@ -106,5 +85,5 @@ func (s *Store) revoke(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *revocati
 	case sub.Dialect != r.dialect || next.ID != r.next:
 		return errMeanwhile
 	}
-	return s.in(tx).RevokeSecret(ctx, &store.RevokeSecretParams{ID: r.secret, SubscriptionID: id})
+	return h.in(tx).RevokeSecret(ctx, &store.RevokeSecretParams{ID: r.secret, SubscriptionID: id})
 }

@@ -59,31 +59,6 @@ func (o RotateOpts) validate() error {
 	return nil
 }
 
-// RotateSecret gives a subscription a new secret and returns it, which nothing
-// but Secrets does again. Until the overlap is over requests carry a signature of
-// each secret, newest first. At most 10 are kept; the oldest go first.
-func (s *Store) RotateSecret(ctx context.Context, id uuid.UUID, opts *RotateOpts) (Secret, error) {
-	const action = "rotate secret"
-	for range s.scope.Tries(maxAsked) {
-		r, err := s.prepareRotation(ctx, s.db(), id, opts)
-		if err != nil {
-			return Secret{}, failed(action, err)
-		}
-		secret, err := run(ctx, s, action, func(tx pgx.Tx) (Secret, error) { return s.rotate(ctx, tx, id, r) })
-		if !errors.Is(err, errMeanwhile) {
-			return secret, err
-		}
-	}
-	return Secret{}, failed(action, errMeanwhile)
-}
-
-// ConfirmSecret lets a secret that waits for its confirmation sign from now on, by
-// its id of ListSecrets: the receiver is known to have it. The overlap of the
-// others begins. It is [ErrNotFound] when that secret does not wait any more.
-func (s *Store) ConfirmSecret(ctx context.Context, id, secret uuid.UUID) error {
-	return s.change(ctx, "confirm secret", func(tx pgx.Tx) error { return s.confirm(ctx, tx, id, secret) })
-}
-
 // rotation is one that was found good, with its secret sealed.
 type rotation struct {
 	*sealedSecret
@@ -92,7 +67,7 @@ type rotation struct {
 	opts    RotateOpts
 }
 
-func (s *Store) prepareRotation(ctx context.Context, db store.DBTX, id uuid.UUID, opts *RotateOpts) (*rotation, error) {
+func (h *Handle) prepareRotation(ctx context.Context, db store.DBTX, id uuid.UUID, opts *RotateOpts) (*rotation, error) {
 	var o RotateOpts
 	if opts != nil {
 		o = *opts
@@ -101,22 +76,22 @@ func (s *Store) prepareRotation(ctx context.Context, db store.DBTX, id uuid.UUID
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	sub, err := s.fetch(ctx, db, id)
+	sub, err := h.fetch(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.listSecrets(ctx, db, id)
+	rows, err := h.listSecrets(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
 	if o.Secret.IsZero() && o.SecretKind == "" {
 		o.SecretKind = kindOf(rows[0].PublicKey)
 	}
-	secret, err := s.cfg.secretOrNew(sub.Dialect, o.Secret, o.SecretKind)
+	secret, err := h.cfg.secretOrNew(sub.Dialect, o.Secret, o.SecretKind)
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.seal(ctx, id, secret)
+	made, err := h.seal(ctx, id, secret)
 	return &rotation{
 		sealedSecret: made,
 		dialect:      sub.Dialect,
@@ -124,8 +99,8 @@ func (s *Store) prepareRotation(ctx context.Context, db store.DBTX, id uuid.UUID
 	}, err
 }
 
-func (s *Store) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *rotation) (Secret, error) {
-	sub, err := s.lock(ctx, tx, id)
+func (h *Handle) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *rotation) (Secret, error) {
+	sub, err := h.lock(ctx, tx, id)
 	switch {
 	case err != nil:
 		return Secret{}, err
@@ -133,7 +108,7 @@ func (s *Store) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *rotation
 		return Secret{}, errMeanwhile
 	}
 	if r.opts.Confirm {
-		return r.secret, s.in(tx).AddPendingSecret(ctx, &store.AddPendingSecretParams{
+		return r.secret, h.in(tx).AddPendingSecret(ctx, &store.AddPendingSecretParams{
 			ID:             r.id,
 			OverlapMs:      r.opts.Overlap.Milliseconds(),
 			PublicKey:      r.secret.PublicKey().String(),
@@ -142,7 +117,7 @@ func (s *Store) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *rotation
 			Value:          r.value.Bytes,
 		})
 	}
-	return r.secret, s.in(tx).RotateSecret(ctx, &store.RotateSecretParams{
+	return r.secret, h.in(tx).RotateSecret(ctx, &store.RotateSecretParams{
 		ID:             r.id,
 		MaxLive:        maxLiveSecrets,
 		OverlapMs:      r.opts.Overlap.Milliseconds(),
@@ -153,11 +128,11 @@ func (s *Store) rotate(ctx context.Context, tx pgx.Tx, id uuid.UUID, r *rotation
 	})
 }
 
-func (s *Store) confirm(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
-	if _, err := s.lock(ctx, tx, id); err != nil {
+func (h *Handle) confirm(ctx context.Context, tx pgx.Tx, id, secret uuid.UUID) error {
+	if _, err := h.lock(ctx, tx, id); err != nil {
 		return err
 	}
-	n, err := s.in(tx).ConfirmSecret(ctx, &store.ConfirmSecretParams{
+	n, err := h.in(tx).ConfirmSecret(ctx, &store.ConfirmSecretParams{
 		ID:             secret,
 		MaxLive:        maxLiveSecrets,
 		SubscriptionID: id,

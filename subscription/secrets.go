@@ -25,33 +25,17 @@ type SecretInfo struct {
 	ExpiresAt *time.Time `json:"expires_at"` // when it signs no more; nil: not foreseen
 }
 
-// ListSecrets returns what is known of the secrets of a subscription that have not
-// expired, newest first, without the secrets themselves. They are never none.
-func (s *Store) ListSecrets(ctx context.Context, id uuid.UUID) ([]SecretInfo, error) {
-	infos, err := s.secretInfos(ctx, s.db(), id)
-	return outcome("list secrets", infos, err)
-}
-
-// Secrets returns the secrets that requests are signed with now, newest first: the
-// one call that shows a secret which was shown before. An application that shows
-// secrets once never calls it, and gives a user who has lost one a new one with
-// RotateSecret; it is there for the operator who moves subscriptions elsewhere.
-func (s *Store) Secrets(ctx context.Context, id uuid.UUID) ([]Secret, error) {
-	secrets, err := s.secrets(ctx, s.db(), id)
-	return outcome("read secrets", secrets, err)
-}
-
 // listSecrets returns at least one for a subscription that is there.
-func (s *Store) listSecrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]store.ListSecretsRow, error) {
-	rows, err := s.in(db).ListSecrets(ctx, &store.ListSecretsParams{SubscriptionID: id, Under: string(s.cfg.RootSite)})
+func (h *Handle) listSecrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]store.ListSecretsRow, error) {
+	rows, err := h.in(db).ListSecrets(ctx, &store.ListSecretsParams{SubscriptionID: id, Under: string(h.cfg.RootSite)})
 	if err == nil && len(rows) == 0 {
 		err = fmt.Errorf("subscription %s: %w", id, ErrNotFound)
 	}
 	return rows, err
 }
 
-func (s *Store) secretInfos(ctx context.Context, db store.DBTX, id uuid.UUID) ([]SecretInfo, error) {
-	rows, err := s.listSecrets(ctx, db, id)
+func (h *Handle) secretInfos(ctx context.Context, db store.DBTX, id uuid.UUID) ([]SecretInfo, error) {
+	rows, err := h.listSecrets(ctx, db, id)
 	infos := make([]SecretInfo, len(rows))
 	for i, row := range rows {
 		infos[i] = SecretInfo{
@@ -74,8 +58,8 @@ func kindOf(publicKey string) SecretKind {
 	return SecretHMAC
 }
 
-func (s *Store) secrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]Secret, error) {
-	rows, err := s.listSecrets(ctx, db, id)
+func (h *Handle) secrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]Secret, error) {
+	rows, err := h.listSecrets(ctx, db, id)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +68,7 @@ func (s *Store) secrets(ctx context.Context, db store.DBTX, id uuid.UUID) ([]Sec
 		if row.Pending {
 			continue
 		}
-		text, err := s.box.Open(ctx, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
+		text, err := h.box.Open(ctx, sealed.Secret(row.ID, id), sealed.Value{Bytes: row.Value, Sealed: row.Sealed})
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", row.ID, err)
 		}
@@ -106,12 +90,12 @@ type sealedSecret struct {
 
 // seal prepares a secret for its row. It asks the Sealer, which can be remote: a
 // method that opens a transaction of its own calls it before.
-func (s *Store) seal(ctx context.Context, subscription uuid.UUID, secret Secret) (*sealedSecret, error) {
+func (h *Handle) seal(ctx context.Context, subscription uuid.UUID, secret Secret) (*sealedSecret, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
-	value, err := s.box.Seal(ctx, sealed.Secret(id, subscription), []byte(secret.Reveal()))
+	value, err := h.box.Seal(ctx, sealed.Secret(id, subscription), []byte(secret.Reveal()))
 	if err != nil {
 		return nil, err
 	}

@@ -164,14 +164,13 @@ func (c Config) validate() error {
 // Store keeps subscriptions and their secrets. It is safe for concurrent
 // use.
 //
-// Each call is a transaction of its own. [Store.In] returns the store in a transaction of
+// It is the [Handle] of the application, and has besides what no principal is given. Each
+// call is a transaction of its own. [Store.In] returns the store in a transaction of
 // the caller's. The store does not decide who may subscribe where: a subscription at "/"
-// receives the events of every tenant. The store that [Store.As] returns asks that for each
+// receives the events of every tenant. The handle that [Store.As] returns asks that for one
 // principal, and [Store.Within] confines a store to one tenant.
 type Store struct {
-	box   *sealed.Box
-	cfg   Config
-	scope txn.Scope
+	Handle
 }
 
 // NewStore returns a store. cfg must have a CheckURL and a Sealer.
@@ -186,94 +185,42 @@ func NewStore(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
 	if pool == nil {
 		return nil, failed("new store", errNoPool)
 	}
-	return &Store{
+	return &Store{Handle: Handle{
 		box:   sealed.NewBox(c.Sealer),
 		cfg:   c,
 		scope: txn.Of(pool),
-	}, nil
+	}}, nil
 }
 
-// Create checks the specification and stores it as a new subscription, with its
-// secret, sealed. Created.Secret shows it, and nothing but Secrets does again. An
-// [*InvalidError] names the first field that is refused, a
-// [*LimitError] the limit that is reached. Those who create for the same owner or
-// at the same site wait for one another until their transactions end.
-func (s *Store) Create(ctx context.Context, spec Spec) (*Created, error) {
-	const action = "create subscription"
-	n, err := s.prepare(ctx, spec)
-	if err != nil {
-		return nil, failed(action, err)
-	}
-	return run(ctx, s, action, func(tx pgx.Tx) (*Created, error) { return s.insert(ctx, tx, n) })
-}
-
-// Get returns a subscription, or [ErrNotFound].
-func (s *Store) Get(ctx context.Context, id uuid.UUID) (*Subscription, error) {
-	sub, err := s.fetch(ctx, s.db(), id)
-	return outcome("get subscription", sub, err)
-}
-
-// Update changes fields of a subscription and returns it as it is now. Only the
-// fields that are given are checked; a site that is full is an [ErrLimit]. Another dialect
-// must be able to sign with the newest secret.
-// Deliveries that are pending go out by the new values. Another URL begins with a
-// record of its own: neither an open circuit nor failures of the former one count
-// for it. A wait that the endpoint has asked for stays if scheme, host and port do.
-func (s *Store) Update(ctx context.Context, id uuid.UUID, u Update) (*Subscription, error) {
-	const action = "update subscription"
-	if err := s.cfg.checkUpdate(&u); err != nil {
-		return nil, failed(action, err)
-	}
-	for range s.scope.Tries(maxAsked) {
-		p, err := s.prepareUpdate(ctx, s.db(), id, u)
-		if err != nil {
-			return nil, failed(action, err)
-		}
-		sub, err := run(ctx, s, action, func(tx pgx.Tx) (*Subscription, error) { return s.update(ctx, tx, id, u, p) })
-		if !errors.Is(err, errMeanwhile) {
-			return sub, err
-		}
-	}
-	return nil, failed(action, errMeanwhile)
-}
-
-func (s *Store) prepare(ctx context.Context, spec Spec) (*newSubscription, error) {
-	n, err := s.cfg.prepare(spec)
-	if err != nil {
-		return nil, err
-	}
-	return n, s.sealNew(ctx, n)
-}
-
-func (s *Store) sealNew(ctx context.Context, n *newSubscription) (err error) {
+func (h *Handle) sealNew(ctx context.Context, n *newSubscription) (err error) {
 	n.given.URL = &n.sub.URL
-	if n.auth, err = s.sealAuth(ctx, s.db(), n.sub.ID, n.given); err != nil {
+	if n.auth, err = h.sealAuth(ctx, h.db(), n.sub.ID, n.given); err != nil {
 		return err
 	}
-	n.sealed, err = s.seal(ctx, n.sub.ID, n.secret)
+	n.sealed, err = h.seal(ctx, n.sub.ID, n.secret)
 	return err
 }
 
-func (s *Store) in(db store.DBTX) *store.Queries { return store.In(db, s.cfg.Schema) }
+func (h *Handle) in(db store.DBTX) *store.Queries { return store.In(db, h.cfg.Schema) }
 
-func (s *Store) insert(ctx context.Context, tx pgx.Tx, n *newSubscription) (*Created, error) {
-	if err := s.lockPlaces(ctx, tx); err != nil {
+func (h *Handle) insert(ctx context.Context, tx pgx.Tx, n *newSubscription) (*Created, error) {
+	if err := h.lockPlaces(ctx, tx); err != nil {
 		return nil, err
 	}
-	if err := s.checkPlace(ctx, tx, n.sub.Site); err != nil {
+	if err := h.checkPlace(ctx, tx, n.sub.Site); err != nil {
 		return nil, err
 	}
-	if err := s.passGates(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
+	if err := h.passGates(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
 		return nil, err
 	}
-	if err := s.checkLimits(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
+	if err := h.checkLimits(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
 		return nil, err
 	}
-	row, err := s.in(tx).InsertSubscription(ctx, n.params())
+	row, err := h.in(tx).InsertSubscription(ctx, n.params())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.storeAuth(ctx, tx, n.auth, n.sub.URL); err != nil {
+	if err := h.storeAuth(ctx, tx, n.auth, n.sub.URL); err != nil {
 		return nil, err
 	}
 	sub, err := subscriptionOf(row)
@@ -281,46 +228,46 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, n *newSubscription) (*Cre
 		return nil, err
 	}
 	if sub.unproven() {
-		if err := s.setChallenge(ctx, tx, sub); err != nil {
+		if err := h.setChallenge(ctx, tx, sub); err != nil {
 			return nil, err
 		}
 	}
 	return &Created{Subscription: *sub, Secret: n.secret}, nil
 }
 
-func (s *Store) fetch(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
-	row, err := s.in(db).GetSubscription(ctx, id)
+func (h *Handle) fetch(ctx context.Context, db store.DBTX, id uuid.UUID) (*Subscription, error) {
+	row, err := h.in(db).GetSubscription(ctx, id)
 	if err != nil {
 		return nil, store.Found(err, "subscription "+id.String())
 	}
-	return s.confined(row)
+	return h.confined(row)
 }
 
-func (s *Store) update(
+func (h *Handle) update(
 	ctx context.Context, tx pgx.Tx, id uuid.UUID, u Update, p *preparedUpdate,
 ) (*Subscription, error) {
 	if u.Site != nil {
-		if err := s.lockPlaces(ctx, tx); err != nil {
+		if err := h.lockPlaces(ctx, tx); err != nil {
 			return nil, err
 		}
 	}
-	sub, err := s.lock(ctx, tx, id)
+	sub, err := h.lock(ctx, tx, id)
 	if err != nil {
 		return nil, err
 	}
 	former := *sub
 	u.apply(sub)
 	if u.Permission != nil {
-		if err := s.cfg.checkPermission(sub); err != nil {
+		if err := h.cfg.checkPermission(sub); err != nil {
 			return nil, err
 		}
 	}
 	if sub.Dialect != former.Dialect {
-		if err := s.stillSignedBy(ctx, tx, id, p.signedBy); err != nil {
+		if err := h.stillSignedBy(ctx, tx, id, p.signedBy); err != nil {
 			return nil, err
 		}
 	}
-	challenged, err := s.cfg.settleURL(u, former, sub)
+	challenged, err := h.cfg.settleURL(u, former, sub)
 	if err != nil {
 		return nil, err
 	}
@@ -328,19 +275,19 @@ func (s *Store) update(
 		return nil, err
 	}
 	if u.Site != nil {
-		if err := s.settleSite(ctx, tx, sub, former.Site); err != nil {
+		if err := h.settleSite(ctx, tx, sub, former.Site); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.storeAuth(ctx, tx, p.auth, sub.URL); err != nil {
+	if err := h.storeAuth(ctx, tx, p.auth, sub.URL); err != nil {
 		return nil, err
 	}
-	row, err := s.in(tx).UpdateSubscription(ctx, updateParams(sub, former.URL))
+	row, err := h.in(tx).UpdateSubscription(ctx, updateParams(sub, former.URL))
 	if err != nil {
 		return nil, err
 	}
 	if challenged {
-		if err := s.setChallenge(ctx, tx, sub); err != nil {
+		if err := h.setChallenge(ctx, tx, sub); err != nil {
 			return nil, err
 		}
 	}
@@ -348,50 +295,50 @@ func (s *Store) update(
 }
 
 // settleSite lets a subscription have the site that an update has given it.
-func (s *Store) settleSite(ctx context.Context, tx pgx.Tx, sub *Subscription, former hierarchy.Path) error {
-	if err := s.checkPlace(ctx, tx, sub.Site); err != nil {
+func (h *Handle) settleSite(ctx context.Context, tx pgx.Tx, sub *Subscription, former hierarchy.Path) error {
+	if err := h.checkPlace(ctx, tx, sub.Site); err != nil {
 		return err
 	}
 	sub.stranded = false
 	if sub.Site == former {
 		return nil
 	}
-	if err := s.passGates(ctx, tx, sub.Owner, sub.Site); err != nil {
+	if err := h.passGates(ctx, tx, sub.Owner, sub.Site); err != nil {
 		return err
 	}
-	return s.checkLimits(ctx, tx, "", sub.Site)
+	return h.checkLimits(ctx, tx, "", sub.Site)
 }
 
 // lock keeps a subscription from changing until the transaction ends.
-func (s *Store) lock(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Subscription, error) {
-	row, err := s.in(tx).LockSubscription(ctx, id)
+func (h *Handle) lock(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*Subscription, error) {
+	row, err := h.in(tx).LockSubscription(ctx, id)
 	if err != nil {
 		return nil, store.Found(err, "subscription "+id.String())
 	}
-	return s.confined(row)
+	return h.confined(row)
 }
 
 // lockPlaces keeps sites where they are until the transaction ends. It comes
 // before any lock of a subscription, as when a site moves.
-func (s *Store) lockPlaces(ctx context.Context, tx pgx.Tx) error {
-	return s.in(tx).ShareSites(ctx)
+func (h *Handle) lockPlaces(ctx context.Context, tx pgx.Tx) error {
+	return h.in(tx).ShareSites(ctx)
 }
 
 // checkPlace refuses a former path: what happens there is told at another site.
 // It does not follow the path, for that of a deleted site leads to one that
 // hears more.
-func (s *Store) checkPlace(ctx context.Context, tx pgx.Tx, site hierarchy.Path) error {
-	place, err := s.in(tx).Placement(ctx, string(site))
+func (h *Handle) checkPlace(ctx context.Context, tx pgx.Tx, site hierarchy.Path) error {
+	place, err := h.in(tx).Placement(ctx, string(site))
 	switch {
 	case err != nil:
 		return err
 	case place.NowAt != "":
 		reason := fmt.Sprintf("%q is a former path", site)
-		if s.cfg.RootSite.Contains(hierarchy.Path(place.NowAt)) {
+		if h.cfg.RootSite.Contains(hierarchy.Path(place.NowAt)) {
 			reason += fmt.Sprintf("; it leads to %q now", place.NowAt)
 		}
 		return &InvalidError{Field: "Site", Reason: reason}
-	case s.cfg.RequireSite && place.ID == "":
+	case h.cfg.RequireSite && place.ID == "":
 		return &InvalidError{Field: "Site", Reason: fmt.Sprintf("there is no site %q", site)}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/hierarchy"
 )
 
@@ -88,6 +89,29 @@ type Subscription struct {
 
 	secretHeaderBytes int  // names and values
 	stranded          bool // its site was deleted
+}
+
+// Action is the question whether a principal may do this with the subscription.
+func (s Subscription) Action(principal string, verb access.Verb) access.Action {
+	a := access.Action{
+		Principal:  principal,
+		Verb:       verb,
+		Site:       s.Site,
+		Owner:      s.Owner,
+		Operator:   s.Operator,
+		Permission: s.Permission,
+		Events:     s.Events,
+		Channels:   s.Channels,
+		Filter:     s.Filter,
+		FailClosed: s.FailClosed,
+	}
+	if s.ID != uuid.Nil {
+		a.SubscriptionID = s.ID.String()
+	}
+	if u, err := url.Parse(s.URL); err == nil {
+		a.Host = u.Host
+	}
+	return a
 }
 
 // Format implements fmt.Formatter: String for each verb and flag.

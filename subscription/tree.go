@@ -34,16 +34,16 @@ func (c Config) asksTree() bool {
 }
 
 // ancestors asks the tree. [hierarchy.Sites] are read by db.
-func (s *Store) ancestors(ctx context.Context, db store.DBTX, p hierarchy.Path) ([]hierarchy.Path, error) {
-	if _, ours := s.cfg.Tree.(*hierarchy.Sites); ours {
-		chain, err := s.siteChain(ctx, db, p)
+func (h *Handle) ancestors(ctx context.Context, db store.DBTX, p hierarchy.Path) ([]hierarchy.Path, error) {
+	if _, ours := h.cfg.Tree.(*hierarchy.Sites); ours {
+		chain, err := h.siteChain(ctx, db, p)
 		if err != nil {
 			return nil, err
 		}
 		return chain.Sites, nil
 	}
 	chain, err := sitetree.Call(ctx, sitetree.DefaultTimeout, func(ctx context.Context) ([]hierarchy.Path, error) {
-		return s.cfg.Tree.Ancestors(ctx, p)
+		return h.cfg.Tree.Ancestors(ctx, p)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tree: %w", err)
@@ -52,8 +52,8 @@ func (s *Store) ancestors(ctx context.Context, db store.DBTX, p hierarchy.Path) 
 }
 
 // siteChain reads the chain of a path in the table of sites.
-func (s *Store) siteChain(ctx context.Context, db store.DBTX, p hierarchy.Path) (*sitetree.Chain, error) {
-	chains, err := sitetree.Chains(ctx, s.in(db), []sitetree.Asked{{Path: p}})
+func (h *Handle) siteChain(ctx context.Context, db store.DBTX, p hierarchy.Path) (*sitetree.Chain, error) {
+	chains, err := sitetree.Chains(ctx, h.in(db), []sitetree.Asked{{Path: p}})
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +75,11 @@ type standingPlace struct {
 }
 
 // standingPlace is nil if the tree is no [hierarchy.Sites]: of other trees nobody can say.
-func (s *Store) standingPlace(ctx context.Context, db store.DBTX, p hierarchy.Path) (*standingPlace, error) {
-	if _, ours := s.cfg.Tree.(*hierarchy.Sites); !ours {
+func (h *Handle) standingPlace(ctx context.Context, db store.DBTX, p hierarchy.Path) (*standingPlace, error) {
+	if _, ours := h.cfg.Tree.(*hierarchy.Sites); !ours {
 		return nil, nil //nolint:nilnil // it is no error
 	}
-	chain, err := s.siteChain(ctx, db, p)
+	chain, err := h.siteChain(ctx, db, p)
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +88,14 @@ func (s *Store) standingPlace(ctx context.Context, db store.DBTX, p hierarchy.Pa
 
 // checkStanding holds the sites where they are. It is an errHasChanged if the path names
 // another site by now, or one that is elsewhere.
-func (s *Store) checkStanding(ctx context.Context, tx pgx.Tx, asked *standingPlace) error {
+func (h *Handle) checkStanding(ctx context.Context, tx pgx.Tx, asked *standingPlace) error {
 	if asked == nil {
 		return nil
 	}
-	if err := s.lockPlaces(ctx, tx); err != nil {
+	if err := h.lockPlaces(ctx, tx); err != nil {
 		return err
 	}
-	now, err := s.standingPlace(ctx, tx, asked.path)
+	now, err := h.standingPlace(ctx, tx, asked.path)
 	if err == nil && now.token != asked.token {
 		err = errHasChanged
 	}

@@ -124,7 +124,7 @@ func (u Update) checkPending(formerURL, pending string) error {
 
 // setChallenge has the endpoint of the URL that is to be proven asked, from the
 // beginning; what was asked before proves nothing any more.
-func (s *Store) setChallenge(ctx context.Context, tx pgx.Tx, sub *Subscription) error {
+func (h *Handle) setChallenge(ctx context.Context, tx pgx.Tx, sub *Subscription) error {
 	p := &store.SetChallengeParams{SubscriptionID: sub.ID, URL: sub.toBeProven()}
 	if p.URL != "" {
 		id, err := uuid.NewV7()
@@ -140,5 +140,5 @@ func (s *Store) setChallenge(ctx context.Context, tx pgx.Tx, sub *Subscription) 
 		p.Elsewhere = !sameOrigin(sub.URL, p.URL)
 		p.Due = sub.State == StatePendingVerification || sub.PendingURL != "" && sub.State != StateDeactivated
 	}
-	return s.in(tx).SetChallenge(ctx, p)
+	return h.in(tx).SetChallenge(ctx, p)
 }

@@ -27,8 +27,8 @@ func (s *Store) Within(site hierarchy.Path) (*Store, error) {
 }
 
 // confined is the subscription of a row that is within the store.
-func (s *Store) confined(row store.Subscription) (*Subscription, error) {
-	if !s.cfg.RootSite.Contains(hierarchy.Path(row.Site)) {
+func (h *Handle) confined(row store.Subscription) (*Subscription, error) {
+	if !h.cfg.RootSite.Contains(hierarchy.Path(row.Site)) {
 		return nil, fmt.Errorf("subscription %s: %w", row.ID, ErrNotFound)
 	}
 	return subscriptionOf(row)
