@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -242,7 +243,7 @@ func TestDeactivate_TwoEnginesDoItOnce(t *testing.T) {
 	}
 	b.subscribe(b.receiver(nil), func(spec *subscription.Spec) {
 		operatorOnly(spec)
-		spec.Events = []string{delivery.SubscriptionDeactivatedEventType}
+		spec.Events = []string{event.SubscriptionDeactivated}
 	})
 	const all = 10
 	var subs []uuid.UUID
@@ -265,7 +266,7 @@ func TestDeactivate_TwoEnginesDoItOnce(t *testing.T) {
 		require.Equal(t, subscription.StateDeactivated, b.subscription(id).State)
 		require.Equal(t, 2, b.subscription(id).Epoch)
 		require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.intent WHERE type = $1 AND resource_id = $2`,
-			delivery.SubscriptionDeactivatedEventType, id.String()))
+			event.SubscriptionDeactivated, id.String()))
 	}
 }
 

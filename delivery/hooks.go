@@ -19,7 +19,7 @@ import (
 // is logged. Each is called once, by the
 // engine that made the change; where that ends between the change and its call, a
 // hook is not called. The events of the same names, which subscriptions of the
-// operator hear ([SubscriptionDeactivatedEventType]), are never lost.
+// operator hear ([event.SubscriptionDeactivated]), are never lost.
 type Hooks struct {
 	// DeliveryDelivered is called after an endpoint has taken an event, with what it
 	// answered: to hand that on, for example. Nothing is written for it. The job that

@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -76,10 +77,10 @@ func TestOperations_OperatorsHearWhatBecomesOfSubscriptions(t *testing.T) {
 
 	types, data := heard(t, operator)
 	require.ElementsMatch(t, []string{
-		delivery.DeliveryExhaustedEventType, delivery.DeliveryExhaustedEventType, delivery.SubscriptionFailingEventType,
-		delivery.SubscriptionRecoveredEventType,
-		delivery.DeliveryExhaustedEventType, delivery.DeliveryExhaustedEventType, delivery.SubscriptionFailingEventType,
-		delivery.DeliveryExhaustedEventType, delivery.DeliveryExhaustedEventType, delivery.SubscriptionDeactivatedEventType,
+		event.DeliveryExhausted, event.DeliveryExhausted, event.SubscriptionFailing,
+		event.SubscriptionRecovered,
+		event.DeliveryExhausted, event.DeliveryExhausted, event.SubscriptionFailing,
+		event.DeliveryExhausted, event.DeliveryExhausted, event.SubscriptionDeactivated,
 	}, types)
 	got := map[string]map[string]any{}
 	for i, eventType := range types {
@@ -91,9 +92,9 @@ func TestOperations_OperatorsHearWhatBecomesOfSubscriptions(t *testing.T) {
 		return more
 	}
 	for eventType, want := range map[string]map[string]any{
-		delivery.SubscriptionFailingEventType:     {"epoch": 1.0, "reason": "2 attempts in a row have failed", "failed_attempts": 2.0},
-		delivery.SubscriptionRecoveredEventType:   {"epoch": 1.0, "reason": "an attempt was delivered", "failed_attempts": 2.0},
-		delivery.SubscriptionDeactivatedEventType: {"epoch": 1.0, "reason": "4 attempts in a row have failed", "failed_attempts": 4.0},
+		event.SubscriptionFailing:     {"epoch": 1.0, "reason": "2 attempts in a row have failed", "failed_attempts": 2.0},
+		event.SubscriptionRecovered:   {"epoch": 1.0, "reason": "an attempt was delivered", "failed_attempts": 2.0},
+		event.SubscriptionDeactivated: {"epoch": 1.0, "reason": "4 attempts in a row have failed", "failed_attempts": 4.0},
 	} {
 		since, err := time.Parse(time.RFC3339, got[eventType]["failing_since"].(string))
 		require.NoError(t, err)
@@ -104,7 +105,7 @@ func TestOperations_OperatorsHearWhatBecomesOfSubscriptions(t *testing.T) {
 	require.Equal(t, with(map[string]any{
 		"delivery": b.delivery(last, sub.ID).ID.String(), "intent": last, "type": "user.created",
 		"attempts": 1.0, "outcome": "rejected", "status": 400.0,
-	}), got[delivery.DeliveryExhaustedEventType])
+	}), got[event.DeliveryExhausted])
 	require.Equal(t, 10, b.reserved())
 	require.Equal(t, 10, b.count(`SELECT count(*) FROM riverhook.intent WHERE site = '/noaa'`), "they are at the subscription's site")
 	require.Equal(t, 4, b.count(`SELECT count(*) FROM riverhook.intent
@@ -193,7 +194,7 @@ func TestOperations_EachPatternOfAnOperatorIsHeard(t *testing.T) {
 		b.enqueue(nil)
 		b.drain(engine)
 		types, _ := heard(t, r)
-		require.Contains(t, types, delivery.DeliveryExhaustedEventType, pattern)
+		require.Contains(t, types, event.DeliveryExhausted, pattern)
 		for _, id := range []uuid.UUID{subID, failing} {
 			require.NoError(t, b.subs.Delete(t.Context(), id))
 		}
@@ -204,7 +205,7 @@ func TestOperations_ADeadOperatorsEndpointMakesNoEndlessEvents(t *testing.T) {
 	t.Parallel()
 	// It takes what says that it fails, and refuses what says that it has recovered.
 	contrary := func(req deliverytest.Request) deliverytest.Answer {
-		if bytes.Contains(req.Body, []byte(delivery.SubscriptionFailingEventType)) {
+		if bytes.Contains(req.Body, []byte(event.SubscriptionFailing)) {
 			return deliverytest.Answer{}
 		}
 		return deliverytest.Answer{Status: 400}
@@ -270,7 +271,7 @@ func TestOperations_OneIsWrittenWithItsChangeOrNeitherIs(t *testing.T) {
 	require.Equal(t, subscription.StateDeactivated, b.subscription(subID).State)
 	require.Len(t, deactivated, 1)
 	types, _ := heard(t, operator)
-	require.Contains(t, types, delivery.SubscriptionDeactivatedEventType)
+	require.Contains(t, types, event.SubscriptionDeactivated)
 }
 
 func TestOperations_EachRoundThatIsExhaustedIsAnnounced(t *testing.T) {

@@ -12,13 +12,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/delivery/internal/ping"
 )
 
-// PingEventType is the type of the event that Ping sends.
-const PingEventType = ping.EventType
-
-// Ping sends a test event to a subscription's endpoint and returns what came of
+// Ping sends a test event ([event.Ping]) to a subscription's endpoint and returns what came of
 // it, within the subscription's timeout. It goes out exactly as a delivery does,
 // in the same dialect, signed by the same secrets and through the same egress
 // policy, whatever the subscription's state is. It is no delivery: it is not

@@ -12,10 +12,6 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 )
 
-// ChallengeEventType is the type of the event as which an endpoint receives a POST that
-// asks it to prove that it wants requests.
-const ChallengeEventType = verify.EventType
-
 // ErrVerificationThrottled means that a challenge was sent to the endpoint of a
 // subscription, or to its host, a moment ago or is under way: try again after
 // VerificationRules.Interval, or HostInterval.

@@ -6,33 +6,32 @@ import "errors"
 // will not be until the policy, the URL or what its name resolves to changes.
 var ErrBlocked = errors.New("egress: blocked")
 
-// Rule names the rule that refused a request.
-type Rule string
+// rule names the rule that refused a request.
+type rule string
 
 // The rules, in the order in which they are applied.
 const (
-	RuleSyntax   Rule = "syntax"   // not a URL that can be sent to
-	RuleScheme   Rule = "scheme"   // neither https nor an allowed http
-	RuleUserinfo Rule = "userinfo" // user or password in the URL
-	RuleFragment Rule = "fragment" // a fragment in the URL
-	RuleHost     Rule = "host"     // host missing, malformed or ambiguous
-	RulePort     Rule = "port"     // port not open
-	RuleAddress  Rule = "address"  // address not open
-	RuleProxy    Rule = "proxy"    // forbidden by the rules of the egress proxy
+	ruleSyntax   rule = "syntax"   // not a URL that can be sent to
+	ruleScheme   rule = "scheme"   // neither https nor an allowed http
+	ruleUserinfo rule = "userinfo" // user or password in the URL
+	ruleFragment rule = "fragment" // a fragment in the URL
+	ruleHost     rule = "host"     // host missing, malformed or ambiguous
+	rulePort     rule = "port"     // port not open
+	ruleAddress  rule = "address"  // address not open
+	ruleProxy    rule = "proxy"    // forbidden by the rules of the egress proxy
 )
 
 // BlockedError is a refusal by a Policy, for errors.As; errors.Is finds
 // ErrBlocked. Its text is for the operator: it may say what a name resolved to.
 // It never holds a URL's userinfo, path or query.
 type BlockedError struct {
-	// Rule is the rule that refused.
-	Rule Rule
-
 	// Reason says why, for the operator.
 	Reason string
+
+	rule rule
 }
 
-// Error gives the rule and the reason.
+// Error gives the reason.
 func (e *BlockedError) Error() string {
 	return "egress: blocked: " + e.Reason
 }
@@ -41,7 +40,7 @@ func (e *BlockedError) Error() string {
 // address, and what a proxy forbids, no more than "address not allowed", so that nobody can map a network
 // by subscribing to names.
 func (e *BlockedError) Owner() string {
-	if e.Rule == RuleAddress || e.Rule == RuleProxy {
+	if e.rule == ruleAddress || e.rule == ruleProxy {
 		return "address not allowed"
 	}
 	return e.Reason

@@ -98,7 +98,7 @@ func TestClient_UsesNoConnectionAgainWhoseNoContentAnnouncesContent(t *testing.T
 				})
 				client := rawClient(t, roots)
 				for range 60 {
-					status, x := exchange(t.Context(), t, client, url, false)
+					status, x := postOnce(t.Context(), t, client, url, false)
 					require.Equal(t, http.StatusNoContent, status)
 					require.Zero(t, x)
 				}
@@ -158,7 +158,7 @@ func TestClient_UsesNoConnectionWithUnreadBytes(t *testing.T) {
 		})
 		client := rawClient(t, roots)
 		for range 60 {
-			status, x := exchange(t.Context(), t, client, url, false)
+			status, x := postOnce(t.Context(), t, client, url, false)
 			require.Equal(t, http.StatusNoContent, status, "an answer to no request is nobody's")
 			require.Zero(t, x.Unanswered)
 			<-written

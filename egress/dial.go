@@ -32,11 +32,11 @@ func (d *dialer) control(_ context.Context, network, address string, _ syscall.R
 	switch network {
 	case "tcp", "tcp4", "tcp6":
 	default:
-		return &BlockedError{Rule: RuleAddress, Reason: fmt.Sprintf("network %q is not open", network)}
+		return &BlockedError{rule: ruleAddress, Reason: fmt.Sprintf("network %q is not open", network)}
 	}
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &BlockedError{Rule: RuleAddress, Reason: "the dialled address cannot be read"}
+		return &BlockedError{rule: ruleAddress, Reason: "the dialled address cannot be read"}
 	}
 	if err := d.policy.checkPort(target.Port()); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (d *dialer) control(_ context.Context, network, address string, _ syscall.R
 func (d *dialer) ownAddrs() (map[netip.Addr]bool, error) {
 	own, err := d.policy.own.get()
 	if err != nil {
-		return nil, &BlockedError{Rule: RuleAddress, Reason: "the addresses of this host cannot be listed: " + err.Error()}
+		return nil, &BlockedError{rule: ruleAddress, Reason: "the addresses of this host cannot be listed: " + err.Error()}
 	}
 	return own, nil
 }

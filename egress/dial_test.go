@@ -96,7 +96,7 @@ func TestDial_ANameThatResolvesToAClosedAddressIsNeverConnectedTo(t *testing.T) 
 	url := "http://hooks.example.com:" + portOf(t, server) + "/"
 	require.NoError(t, newPolicy(t, cfg).CheckURL(url))
 	_, err := post(t, newClient(t, cfg), url)
-	requireBlocked(t, err, RuleAddress, "127.0.0.1 is not open: loopback")
+	requireBlocked(t, err, ruleAddress, "127.0.0.1 is not open: loopback")
 	require.Zero(t, hits.Load())
 }
 
@@ -135,7 +135,7 @@ func TestDial_RebindingANameAfterItWasCheckedGainsNothing(t *testing.T) {
 	require.NoError(t, err)
 	policy := newPolicy(t, cfg)
 	require.NoError(t, policy.CheckURL(url))
-	require.NoError(t, policy.CheckAddr(addrs[0]))
+	require.NoError(t, policy.checkAddr(addrs[0], nil))
 
 	status, err := post(t, client, url)
 	require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestDial_RebindingANameAfterItWasCheckedGainsNothing(t *testing.T) {
 
 	client.CloseIdleConnections()
 	_, err = post(t, client, url)
-	requireBlocked(t, err, RuleAddress, "127.0.0.2 is not open: loopback")
+	requireBlocked(t, err, ruleAddress, "127.0.0.2 is not open: loopback")
 	require.EqualValues(t, 1, hits.Load())
 	require.EqualValues(t, 3, lookups.Load())
 }
@@ -169,7 +169,7 @@ func TestDial_APortIsJudgedThereToo(t *testing.T) {
 	require.NoError(t, err)
 
 	_, err = post(t, &http.Client{Transport: transport}, server.URL)
-	requireBlocked(t, err, RulePort, "is not open")
+	requireBlocked(t, err, rulePort, "is not open")
 	require.Zero(t, hits.Load())
 }
 
@@ -181,7 +181,7 @@ func TestDial_TheHostsOwnAddressesAreListedThere(t *testing.T) {
 	}
 
 	_, err := policy.dialer(time.Second).dial(t.Context(), "tcp", "8.8.8.8:443")
-	requireBlocked(t, err, RuleAddress, "an address of this host")
+	requireBlocked(t, err, ruleAddress, "an address of this host")
 }
 
 func TestDial_NothingIsDialledWhileTheHostsOwnAddressesAreUnknown(t *testing.T) {
@@ -190,7 +190,7 @@ func TestDial_NothingIsDialledWhileTheHostsOwnAddressesAreUnknown(t *testing.T) 
 	policy.own.list = func() ([]net.Addr, error) { return nil, errors.New("no netlink") }
 
 	_, err := policy.dialer(time.Second).dial(t.Context(), "tcp", "127.0.0.1:443")
-	requireBlocked(t, err, RuleAddress, "no netlink")
+	requireBlocked(t, err, ruleAddress, "no netlink")
 }
 
 func TestDial_TheHostsOwnAddressesAreListedAgainAfterAWhile(t *testing.T) {
@@ -217,7 +217,7 @@ func TestDial_TheHostsOwnAddressesAreListedAgainAfterAWhile(t *testing.T) {
 func TestDial_OnlyTCPIsDialled(t *testing.T) {
 	t.Parallel()
 	_, err := newPolicy(t, local("127.0.0.1/32")).dialer(time.Second).dial(t.Context(), "udp", "127.0.0.1:443")
-	requireBlocked(t, err, RuleAddress, `network "udp4"`)
+	requireBlocked(t, err, ruleAddress, `network "udp4"`)
 }
 
 func TestDial_AFailedLookupIsADNSErrorWhateverTheResolverReturned(t *testing.T) {

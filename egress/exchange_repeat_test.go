@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
 
+	"github.com/riverhook/riverhook/internal/exchange"
 	"github.com/riverhook/riverhook/internal/http2test"
 )
 
@@ -22,12 +23,12 @@ func farClient(t *testing.T, server *http2test.Server) *http.Client {
 	return client
 }
 
-// exchange posts "body", perhaps with an Idempotency-Key, and returns the status, 0
+// postOnce posts "body", perhaps with an Idempotency-Key, and returns the status, 0
 // for an error, and what is reported.
-func exchange(ctx context.Context, t *testing.T, client *http.Client, url string, key bool) (int, Exchange) {
+func postOnce(ctx context.Context, t *testing.T, client *http.Client, url string, key bool) (int, exchange.Exchange) {
 	t.Helper()
-	var x Exchange
-	req, err := http.NewRequestWithContext(WithExchange(ctx, &x), http.MethodPost, url, strings.NewReader("body"))
+	var x exchange.Exchange
+	req, err := http.NewRequestWithContext(exchange.With(ctx, &x), http.MethodPost, url, strings.NewReader("body"))
 	require.NoError(t, err)
 	if key {
 		req.Header.Set("Idempotency-Key", "1")
@@ -70,10 +71,10 @@ func TestClient_SendsAgainWhatWasNotProcessed(t *testing.T) {
 		eachKey(t, name, func(t *testing.T, key bool) {
 			server := http2test.Start(t, act)
 
-			status, x := exchange(t.Context(), t, farClient(t, server), server.URL, key)
+			status, x := postOnce(t.Context(), t, farClient(t, server), server.URL, key)
 
 			require.Equal(t, http.StatusNoContent, status)
-			require.Equal(t, Exchange{Repeats: 1}, x)
+			require.Equal(t, exchange.Exchange{Repeats: 1}, x)
 			require.Len(t, server.Requests(), 2)
 			for _, r := range server.Requests() {
 				require.Equal(t, "body", r.Body)
@@ -105,10 +106,10 @@ func TestClient_SendsNothingAgainThatMayHaveBeenProcessed(t *testing.T) {
 		eachKey(t, name, func(t *testing.T, key bool) {
 			server := http2test.Start(t, c.act)
 
-			status, x := exchange(t.Context(), t, farClient(t, server), server.URL, key)
+			status, x := postOnce(t.Context(), t, farClient(t, server), server.URL, key)
 
 			require.Zero(t, status)
-			require.Equal(t, Exchange{Unanswered: !c.answered}, x)
+			require.Equal(t, exchange.Exchange{Unanswered: !c.answered}, x)
 			require.Len(t, server.Requests(), 1)
 		})
 	}
@@ -130,14 +131,14 @@ func TestClient_SendsAgainAtMostThreeTimes(t *testing.T) {
 			server := http2test.Start(t, script...)
 			client := farClient(t, server)
 
-			status, x := exchange(t.Context(), t, client, server.URL, key)
+			status, x := postOnce(t.Context(), t, client, server.URL, key)
 			require.Zero(t, status)
-			require.Equal(t, Exchange{Repeats: 3}, x)
+			require.Equal(t, exchange.Exchange{Repeats: 3}, x)
 			require.Len(t, server.Requests(), 4)
 
-			status, x = exchange(t.Context(), t, client, server.URL, key)
+			status, x = postOnce(t.Context(), t, client, server.URL, key)
 			require.Equal(t, http.StatusNoContent, status)
-			require.Equal(t, Exchange{}, x)
+			require.Equal(t, exchange.Exchange{}, x)
 		})
 	}
 }
@@ -146,12 +147,12 @@ func TestClient_AsksBeforeItSendsAgain(t *testing.T) {
 	t.Parallel()
 	server := http2test.Start(t, slices.Repeat([]http2test.Act{http2test.Reset(http2.ErrCodeRefusedStream)}, 3)...)
 	asked := 0
-	ctx := AskBeforeRepeats(t.Context(), func() bool {
+	ctx := exchange.AskBeforeRepeats(t.Context(), func() bool {
 		asked++
 		return asked == 1
 	})
 
-	status, x := exchange(ctx, t, farClient(t, server), server.URL, false)
+	status, x := postOnce(ctx, t, farClient(t, server), server.URL, false)
 
 	require.Zero(t, status)
 	require.Equal(t, 2, asked)
@@ -167,7 +168,7 @@ func TestClient_SendsNothingAgainAfterItsContext(t *testing.T) {
 		http2test.Reset(http2.ErrCodeRefusedStream)(c, r)
 	})
 
-	status, x := exchange(ctx, t, farClient(t, server), server.URL, false)
+	status, x := postOnce(ctx, t, farClient(t, server), server.URL, false)
 
 	require.Zero(t, status)
 	require.Equal(t, 1, x.Repeats)

@@ -39,7 +39,7 @@ func TestNetHTTP_RepeatsOverHTTP2WhatMayHaveBeenProcessed(t *testing.T) {
 	t.Parallel()
 	server := http2test.Start(t, http2test.Reset(http2.ErrCodeProtocol))
 
-	status, _ := exchange(t.Context(), t, netHTTPClient(t, server), server.URL, false)
+	status, _ := postOnce(t.Context(), t, netHTTPClient(t, server), server.URL, false)
 	require.Equal(t, http.StatusNoContent, status)
 	require.Len(t, server.Requests(), 2, "why http2Conns has its own connections")
 }
@@ -149,12 +149,12 @@ func TestClient_OpensAnotherConnectionWhereOneIsFull(t *testing.T) {
 	script := append([]http2test.Act{http2test.Answer(http.StatusOK)}, slices.Repeat([]http2test.Act{both}, 2)...)
 	server := http2test.StartWith(t, one, script...)
 	client := farClient(t, server)
-	status, _ := exchange(t.Context(), t, client, server.URL, false) // since then it knows the setting
+	status, _ := postOnce(t.Context(), t, client, server.URL, false) // since then it knows the setting
 	require.Equal(t, http.StatusOK, status)
 
 	var wg sync.WaitGroup
 	for range 2 {
-		wg.Go(func() { exchange(t.Context(), t, client, server.URL, false) })
+		wg.Go(func() { postOnce(t.Context(), t, client, server.URL, false) })
 	}
 	wg.Wait()
 
@@ -168,10 +168,10 @@ func TestClient_SharesAConnectionOverHTTP2(t *testing.T) {
 	t.Parallel()
 	server := http2test.Start(t)
 	client := farClient(t, server)
-	exchange(t.Context(), t, client, server.URL, false)
+	postOnce(t.Context(), t, client, server.URL, false)
 	var wg sync.WaitGroup
 	for range 50 {
-		wg.Go(func() { exchange(t.Context(), t, client, server.URL, false) })
+		wg.Go(func() { postOnce(t.Context(), t, client, server.URL, false) })
 	}
 	wg.Wait()
 	require.Len(t, server.Requests(), 51)
@@ -219,7 +219,7 @@ func TestClient_ClosesConnectionsOverHTTP2(t *testing.T) {
 		server := http2test.Start(t)
 		client, err := newPolicy(t, local("127.0.0.1/32")).Client(&TransportConfig{RootCAs: server.Roots, IdleTimeout: 50 * time.Millisecond})
 		require.NoError(t, err)
-		status, _ := exchange(t.Context(), t, client, server.URL, false)
+		status, _ := postOnce(t.Context(), t, client, server.URL, false)
 		require.Equal(t, http.StatusNoContent, status)
 		requireForgotten(t, client, server)
 	})
@@ -227,7 +227,7 @@ func TestClient_ClosesConnectionsOverHTTP2(t *testing.T) {
 		t.Parallel()
 		server := http2test.Start(t)
 		client := farClient(t, server)
-		status, _ := exchange(t.Context(), t, client, server.URL, false)
+		status, _ := postOnce(t.Context(), t, client, server.URL, false)
 		require.Equal(t, http.StatusNoContent, status)
 		require.Equal(t, 1, server.Open())
 		client.CloseIdleConnections()
@@ -241,7 +241,7 @@ func TestClient_ClosesConnectionsOverHTTP2(t *testing.T) {
 			http2test.Answer(http.StatusOK)(c, r)
 		})
 		client = farClient(t, server)
-		status, _ := exchange(t.Context(), t, client, server.URL, false)
+		status, _ := postOnce(t.Context(), t, client, server.URL, false)
 		require.Equal(t, http.StatusOK, status)
 		requireForgotten(t, client, server)
 	})
@@ -249,7 +249,7 @@ func TestClient_ClosesConnectionsOverHTTP2(t *testing.T) {
 		t.Parallel()
 		server := http2test.Start(t, http2test.All(http2test.GoAway(1, http2.ErrCodeNo), http2test.Answer(http.StatusOK)))
 		client := farClient(t, server)
-		status, _ := exchange(t.Context(), t, client, server.URL, false)
+		status, _ := postOnce(t.Context(), t, client, server.URL, false)
 		require.Equal(t, http.StatusOK, status)
 		requireForgotten(t, client, server)
 	})

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/riverhook/riverhook/internal/exchange"
 	"github.com/stretchr/testify/require"
 )
 
@@ -129,7 +130,7 @@ func TestClient_FindsAKeptConnectionClosed(t *testing.T) {
 				w.WriteHeader(http.StatusNoContent)
 			}))
 			client, last := fragileClient(t, server, c.secured, c.deaf)
-			status, x := exchange(t.Context(), t, client, server.URL, key)
+			status, x := postOnce(t.Context(), t, client, server.URL, key)
 			require.Equal(t, http.StatusNoContent, status)
 			require.Zero(t, x)
 			var once sync.Once
@@ -145,10 +146,10 @@ func TestClient_FindsAKeptConnectionClosed(t *testing.T) {
 				})
 			}})
 
-			status, x = exchange(ctx, t, client, server.URL, key)
+			status, x = postOnce(ctx, t, client, server.URL, key)
 
 			require.Equal(t, http.StatusNoContent, status)
-			require.Equal(t, Exchange{Repeats: 1}, x)
+			require.Equal(t, exchange.Exchange{Repeats: 1}, x)
 			require.EqualValues(t, 2, posts.Load())
 		})
 	}
@@ -167,12 +168,12 @@ func TestClient_SendsNothingAgainOnceSomethingIsWritten(t *testing.T) {
 				}
 			}))
 			client, _ := fragileClient(t, server, secured, false)
-			status, _ := exchange(t.Context(), t, client, server.URL, key)
+			status, _ := postOnce(t.Context(), t, client, server.URL, key)
 			require.Equal(t, http.StatusOK, status)
 
-			status, x := exchange(t.Context(), t, client, server.URL, key)
+			status, x := postOnce(t.Context(), t, client, server.URL, key)
 			require.Zero(t, status)
-			require.Equal(t, Exchange{Unanswered: true}, x)
+			require.Equal(t, exchange.Exchange{Unanswered: true}, x)
 			require.EqualValues(t, 2, posts.Load())
 		})
 	}
@@ -184,12 +185,12 @@ func TestClient_SendsNothingAgainWithoutAConnection(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(nil)
 	client := newClient(t, local("127.0.0.1/32"))
-	status, x := exchange(t.Context(), t, client, server.URL, true) // it is not trusted
+	status, x := postOnce(t.Context(), t, client, server.URL, true) // it is not trusted
 	require.Zero(t, status)
 	require.Zero(t, x)
 
 	server.Close()
-	status, x = exchange(t.Context(), t, client, strings.Replace(server.URL, "https", "http", 1), true)
+	status, x = postOnce(t.Context(), t, client, strings.Replace(server.URL, "https", "http", 1), true)
 	require.Zero(t, status)
 	require.Zero(t, x)
 }

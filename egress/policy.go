@@ -184,7 +184,7 @@ func (p *Policy) checkPort(port uint16) error {
 		return nil
 	}
 	open := slices.Sorted(maps.Keys(p.ports))
-	return &BlockedError{Rule: RulePort, Reason: fmt.Sprintf("port %d is not open (open: %v)", port, open)}
+	return &BlockedError{rule: rulePort, Reason: fmt.Sprintf("port %d is not open (open: %v)", port, open)}
 }
 
 // ownAddrsMaxAge bounds how long an address that the host has just taken on can

@@ -59,8 +59,8 @@ func TestPolicy_KeepsNothingOfItsConfiguration(t *testing.T) {
 
 	cfg.AllowCIDRs[0] = netip.MustParsePrefix("127.0.0.0/8")
 	cfg.AllowHTTP = true
-	require.NoError(t, policy.CheckAddr(netip.MustParseAddr("10.0.0.1")))
-	require.ErrorIs(t, policy.CheckAddr(netip.MustParseAddr("127.0.0.1")), ErrBlocked)
+	require.NoError(t, policy.checkAddr(netip.MustParseAddr("10.0.0.1"), nil))
+	require.ErrorIs(t, policy.checkAddr(netip.MustParseAddr("127.0.0.1"), nil), ErrBlocked)
 	require.ErrorIs(t, policy.CheckURL("http://example.com/"), ErrBlocked)
 }
 
@@ -68,7 +68,7 @@ func TestBlockedError_AnOwnerLearnsNoAddressAndAnOperatorDoes(t *testing.T) {
 	t.Parallel()
 
 	var blocked *BlockedError
-	require.ErrorAs(t, newPolicy(t, nil).CheckAddr(netip.MustParseAddr("10.1.2.3")), &blocked)
+	require.ErrorAs(t, newPolicy(t, nil).checkAddr(netip.MustParseAddr("10.1.2.3"), nil), &blocked)
 	require.Equal(t, "address not allowed", blocked.Owner())
 	require.Equal(t, "egress: blocked: 10.1.2.3 is not open: private", blocked.Error())
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -46,17 +45,15 @@ type Proxy struct {
 	Username string
 }
 
-// Format implements fmt.Formatter: String for each verb and flag.
-func (p Proxy) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
+// Format implements fmt.Formatter. It names the proxy, with its user and without the
+// password, for each verb and flag.
+func (p Proxy) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.public()) }
 
-// LogValue implements slog.LogValuer.
-func (p Proxy) LogValue() slog.Value { return slog.StringValue(p.String()) }
+// MarshalJSON implements json.Marshaler. It shows what Format does.
+func (p Proxy) MarshalJSON() ([]byte, error) { return json.Marshal(p.public()) }
 
-// MarshalJSON implements json.Marshaler. It shows what String does.
-func (p Proxy) MarshalJSON() ([]byte, error) { return json.Marshal(p.String()) }
-
-// String names the proxy, with its user and without the password.
-func (p Proxy) String() string {
+// public names the proxy without its password.
+func (p Proxy) public() string {
 	u, err := p.parse()
 	if err != nil {
 		return "invalid proxy"
@@ -86,11 +83,13 @@ type ProxyError struct {
 // Error gives the reason.
 func (e *ProxyError) Error() string { return "egress: proxy: " + e.Reason }
 
-// Is makes the error an ErrProxy.
-func (e *ProxyError) Is(target error) bool { return target == ErrProxy }
-
-// Unwrap returns what caused it; nil where the proxy itself said so.
-func (e *ProxyError) Unwrap() error { return e.err }
+// Unwrap returns ErrProxy, and what caused it unless the proxy itself said so.
+func (e *ProxyError) Unwrap() []error {
+	if e.err == nil {
+		return []error{ErrProxy}
+	}
+	return []error{ErrProxy, e.err}
+}
 
 func proxyFailed(what string, err error) error {
 	if err == nil {
@@ -256,5 +255,5 @@ func (d *dialer) judgeTarget(target string) error {
 
 // refusedByProxy is the error for an endpoint that the rules of a proxy forbid.
 func refusedByProxy(answer string) error {
-	return &BlockedError{Rule: RuleProxy, Reason: fmt.Sprintf("the egress proxy does not allow it (%s)", answer)}
+	return &BlockedError{rule: ruleProxy, Reason: fmt.Sprintf("the egress proxy does not allow it (%s)", answer)}
 }

@@ -113,14 +113,14 @@ func TestProxy_BehindItWhatAURLSaysIsStillJudged(t *testing.T) {
 		transport, err := policy.Transport(nil)
 		require.NoError(t, err)
 		require.Nil(t, transport.Proxy)
-		for raw, rule := range map[string]Rule{
-			"https://127.0.0.1/":            RuleAddress,
-			"https://169.254.169.254/":      RuleAddress,
-			"https://[::ffff:10.0.0.1]/":    RuleAddress,
-			"https://[fd00:ec2::254]:8080/": RuleAddress,
-			"https://localhost/":            RuleAddress,
-			"https://127.1/":                RuleHost,
-			"https://example.com:22/":       RulePort,
+		for raw, rule := range map[string]rule{
+			"https://127.0.0.1/":            ruleAddress,
+			"https://169.254.169.254/":      ruleAddress,
+			"https://[::ffff:10.0.0.1]/":    ruleAddress,
+			"https://[fd00:ec2::254]:8080/": ruleAddress,
+			"https://localhost/":            ruleAddress,
+			"https://127.1/":                ruleHost,
+			"https://example.com:22/":       rulePort,
 		} {
 			_, err := post(t, client, raw)
 			requireBlocked(t, err, rule, "")
@@ -141,11 +141,11 @@ func TestProxy_BehindItTheHostsOwnAddressesAreClosed(t *testing.T) {
 	}
 
 	_, err := policy.dialer(time.Second).dial(t.Context(), "tcp", "8.8.8.8:443")
-	requireBlocked(t, err, RuleAddress, "an address of this host")
+	requireBlocked(t, err, ruleAddress, "an address of this host")
 	policy.own.list = func() ([]net.Addr, error) { return nil, errors.New("no netlink") }
 	policy.own.maxAge = 0
 	_, err = policy.dialer(time.Second).dial(t.Context(), "tcp", "8.8.8.8:443")
-	requireBlocked(t, err, RuleAddress, "no netlink")
+	requireBlocked(t, err, ruleAddress, "no netlink")
 	require.Empty(t, s.asked())
 }
 
@@ -249,7 +249,7 @@ func TestProxy_WhatItsRulesForbidIsBlocked(t *testing.T) {
 
 	for _, p := range []*Proxy{newConnectProxy(t, false, "", 403).proxy(), newSOCKSProxy(t, "", 2).proxy()} {
 		_, err := post(t, throughProxy(t, p, nil), "http://example.com:81/")
-		requireBlocked(t, err, RuleProxy, "the egress proxy does not allow it")
+		requireBlocked(t, err, ruleProxy, "the egress proxy does not allow it")
 		var blocked *BlockedError
 		require.ErrorAs(t, err, &blocked)
 		require.Equal(t, "address not allowed", blocked.Owner())
@@ -353,9 +353,11 @@ func TestProxy_NeverShowsItsPassword(t *testing.T) {
 	text, err := json.Marshal(map[string]any{"value": p, "pointer": &p})
 	require.NoError(t, err)
 	var line strings.Builder
-	slog.New(slog.NewJSONHandler(&line, nil)).Info("x", "value", p, "pointer", &p, "config", cfg.Proxy)
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&line, nil), slog.NewTextHandler(&line, nil)} {
+		slog.New(handler).Info("x", "value", p, "pointer", &p, "config", cfg.Proxy, "holder", struct{ Proxy Proxy }{p})
+	}
 	for _, shown := range []string{
-		p.String(), fmt.Sprintf("%v %+v %#v %s %q %x", p, p, p, p, p, p), fmt.Sprintf("%v %+v %#v", &p, &p, &p), fmt.Sprintf("%v %+v", cfg, cfg),
+		fmt.Sprint(p), fmt.Sprintf("%v %+v %#v %s %q %x", p, p, p, p, p, p), fmt.Sprintf("%v %+v %#v", &p, &p, &p), fmt.Sprintf("%v %+v", cfg, cfg),
 		string(text), line.String(),
 	} {
 		require.NotContains(t, shown, "s3cret")
@@ -364,5 +366,5 @@ func TestProxy_NeverShowsItsPassword(t *testing.T) {
 		Scheme: "http",
 		User:   url.User("hooks"),
 		Host:   "proxy.internal:3128",
-	}).String(), p.String())
+	}).String(), fmt.Sprint(p))
 }

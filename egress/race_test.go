@@ -202,6 +202,6 @@ func TestRace_EachAddressIsJudged(t *testing.T) {
 	cfg := local("127.0.0.2/32")
 	cfg.Resolver = resolveTo("127.0.0.1", "10.0.0.1", "169.254.169.254")
 	_, err := post(t, newClient(t, cfg), "http://hooks.example.com:"+port+"/")
-	requireBlocked(t, err, RuleAddress, "127.0.0.1 is not open: loopback")
+	requireBlocked(t, err, ruleAddress, "127.0.0.1 is not open: loopback")
 	require.Zero(t, hits.Load())
 }

@@ -8,18 +8,12 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// CheckAddr judges one address by classification alone: nil, or a *BlockedError
-// that says what kind of address it is. IPv4-mapped IPv6 is judged as the IPv4
-// address it reaches, and zones are ignored. The addresses of the host's own
-// interfaces are judged when a connection is opened, not here.
-func (p *Policy) CheckAddr(addr netip.Addr) error {
-	return p.checkAddr(addr, nil)
-}
-
-// checkAddr takes the host's own addresses, when they are to be refused.
+// checkAddr judges one address by classification: nil, or a *BlockedError that says
+// what kind of address it is. IPv4-mapped IPv6 is judged as the IPv4 address it reaches,
+// and zones are ignored. own are the host's own addresses, if they are to be refused.
 func (p *Policy) checkAddr(addr netip.Addr, own map[netip.Addr]bool) error {
 	if !addr.IsValid() {
-		return &BlockedError{Rule: RuleAddress, Reason: "invalid address"}
+		return &BlockedError{rule: ruleAddress, Reason: "invalid address"}
 	}
 	// A prefix never contains an address with a zone.
 	addr = addr.Unmap().WithZone("")
@@ -60,7 +54,7 @@ func (p *Policy) checkEmbedded(prefix netip.Prefix, addr netip.Addr, embedded []
 }
 
 func blockedAddr(addr netip.Addr, kind string) error {
-	return &BlockedError{Rule: RuleAddress, Reason: fmt.Sprintf("%s is not open: %s", addr, kind)}
+	return &BlockedError{rule: ruleAddress, Reason: fmt.Sprintf("%s is not open: %s", addr, kind)}
 }
 
 // findPrefix returns the longest of the prefixes that hold addr.

@@ -87,12 +87,12 @@ func newPolicy(t *testing.T, cfg *Config) *Policy {
 	return policy
 }
 
-func requireBlocked(t *testing.T, err error, rule Rule, reason string) {
+func requireBlocked(t *testing.T, err error, rule rule, reason string) {
 	t.Helper()
 	require.ErrorIs(t, err, ErrBlocked)
 	var blocked *BlockedError
 	require.ErrorAs(t, err, &blocked)
-	require.Equal(t, rule, blocked.Rule)
+	require.Equal(t, rule, blocked.rule)
 	require.Contains(t, blocked.Reason, reason)
 }
 
@@ -102,11 +102,11 @@ func TestCheckAddr_EachClosedRangeEndsWhereTheRegistrySaysItEnds(t *testing.T) {
 
 	for _, tc := range boundaries {
 		for _, text := range []string{tc.first, tc.last} {
-			requireBlocked(t, policy.CheckAddr(netip.MustParseAddr(text)), RuleAddress, tc.kind)
+			requireBlocked(t, policy.checkAddr(netip.MustParseAddr(text), nil), ruleAddress, tc.kind)
 		}
 		for _, text := range []string{tc.before, tc.after} {
 			if text != "" {
-				require.NoError(t, policy.CheckAddr(netip.MustParseAddr(text)), "%s is outside of %s", text, tc.kind)
+				require.NoError(t, policy.checkAddr(netip.MustParseAddr(text), nil), "%s is outside of %s", text, tc.kind)
 			}
 		}
 	}
@@ -118,7 +118,7 @@ func TestCheckAddr_BesideAClosedRangeTheNextOneBegins(t *testing.T) {
 
 	for kind, texts := range closedNeighbours {
 		for _, text := range texts {
-			requireBlocked(t, policy.CheckAddr(netip.MustParseAddr(text)), RuleAddress, text+" is not open: "+kind)
+			requireBlocked(t, policy.checkAddr(netip.MustParseAddr(text), nil), ruleAddress, text+" is not open: "+kind)
 		}
 	}
 }
@@ -130,24 +130,24 @@ func TestCheckAddr_AMappedAddressIsJudgedAsTheIPv4AddressItReaches(t *testing.T)
 	for _, tc := range boundaries {
 		addr := netip.MustParseAddr(tc.first)
 		if addr.Is4() {
-			requireBlocked(t, policy.CheckAddr(netip.AddrFrom16(addr.As16())), RuleAddress, tc.kind)
+			requireBlocked(t, policy.checkAddr(netip.AddrFrom16(addr.As16()), nil), ruleAddress, tc.kind)
 		}
 	}
-	require.NoError(t, policy.CheckAddr(netip.MustParseAddr("::ffff:8.8.8.8")))
+	require.NoError(t, policy.checkAddr(netip.MustParseAddr("::ffff:8.8.8.8"), nil))
 }
 
 func TestCheckAddr_AZoneDoesNotHideAnAddress(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
-	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("fe80::1%eth0")), RuleAddress, "link-local")
-	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("fd00:ec2::254%eth0")), RuleAddress, "cloud metadata")
-	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("2001:db8::1%1")), RuleAddress, "documentation")
+	requireBlocked(t, policy.checkAddr(netip.MustParseAddr("fe80::1%eth0"), nil), ruleAddress, "link-local")
+	requireBlocked(t, policy.checkAddr(netip.MustParseAddr("fd00:ec2::254%eth0"), nil), ruleAddress, "cloud metadata")
+	requireBlocked(t, policy.checkAddr(netip.MustParseAddr("2001:db8::1%1"), nil), ruleAddress, "documentation")
 }
 
 func TestCheckAddr_AnInvalidAddressIsClosed(t *testing.T) {
 	t.Parallel()
-	requireBlocked(t, newPolicy(t, nil).CheckAddr(netip.Addr{}), RuleAddress, "invalid")
+	requireBlocked(t, newPolicy(t, nil).checkAddr(netip.Addr{}, nil), ruleAddress, "invalid")
 }
 
 func TestCheckAddr_ACIDROpensItsRangeAndNothingBesideIt(t *testing.T) {
@@ -157,10 +157,10 @@ func TestCheckAddr_ACIDROpensItsRangeAndNothingBesideIt(t *testing.T) {
 	}})
 
 	for _, text := range []string{"10.20.0.0", "10.20.255.255", "::ffff:10.20.1.1", "fd12:3456::1", "8.8.8.8"} {
-		require.NoError(t, policy.CheckAddr(netip.MustParseAddr(text)), text)
+		require.NoError(t, policy.checkAddr(netip.MustParseAddr(text), nil), text)
 	}
 	for _, text := range []string{"10.19.255.255", "10.21.0.0", "fd12:3457::1", "127.0.0.1", "64:ff9b::10.20.1.1"} {
-		require.ErrorIs(t, policy.CheckAddr(netip.MustParseAddr(text)), ErrBlocked, text)
+		require.ErrorIs(t, policy.checkAddr(netip.MustParseAddr(text), nil), ErrBlocked, text)
 	}
 }
 
@@ -170,16 +170,16 @@ func TestCheckAddr_MetadataStaysClosedWhateverIsOpened(t *testing.T) {
 		netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"),
 	}})
 
-	require.NoError(t, policy.CheckAddr(netip.MustParseAddr("169.254.169.253")))
+	require.NoError(t, policy.checkAddr(netip.MustParseAddr("169.254.169.253"), nil))
 	for _, addr := range metadataAddrs {
-		requireBlocked(t, policy.CheckAddr(addr), RuleAddress, "cloud metadata")
+		requireBlocked(t, policy.checkAddr(addr, nil), ruleAddress, "cloud metadata")
 	}
 	for _, text := range []string{
 		"::ffff:169.254.169.254", "::169.254.169.254", "64:ff9b::169.254.169.254", "64:ff9b:1::169.254.169.254",
 		"2002:a9fe:a9fe::1", "2001:0:1:2:3:4:5601:5601", "::ffff:0:169.254.169.254",
 		"64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00:0",
 	} {
-		requireBlocked(t, policy.CheckAddr(netip.MustParseAddr(text)), RuleAddress, "cloud metadata")
+		requireBlocked(t, policy.checkAddr(netip.MustParseAddr(text), nil), ruleAddress, "cloud metadata")
 	}
 }
 
@@ -193,12 +193,12 @@ func TestCheckAddr_AnEmbeddedAddressMustBeOpenByItself(t *testing.T) {
 	for _, text := range []string{
 		"64:ff9b::8.8.8.8", "64:ff9b::10.20.0.1", "2002:808:808::1", "2001:0:1:2:3:4:f7f7:f7f7",
 	} {
-		require.NoError(t, policy.CheckAddr(netip.MustParseAddr(text)), text)
+		require.NoError(t, policy.checkAddr(netip.MustParseAddr(text), nil), text)
 	}
 	for _, text := range []string{
 		"64:ff9b::127.0.0.1", "64:ff9b::10.21.0.1", "2002:7f00:1::1", "2001:0:1:2:3:4:80ff:fffe",
 	} {
-		require.ErrorIs(t, policy.CheckAddr(netip.MustParseAddr(text)), ErrBlocked, text)
+		require.ErrorIs(t, policy.checkAddr(netip.MustParseAddr(text), nil), ErrBlocked, text)
 	}
 }
 
@@ -214,19 +214,19 @@ func TestCheckAddr_TheIPv4AddressIsWhereATranslatorsOwnPrefixPutsIt(t *testing.T
 		"64:ff9b:1:101::8.0.0.0/104": {"64:ff9b:1:101::8.8.8.8", "64:ff9b:1:101::10.0.0.1"},
 	} {
 		policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix(prefix)}})
-		require.NoError(t, policy.CheckAddr(netip.MustParseAddr(tc.public)), prefix)
-		require.ErrorIs(t, policy.CheckAddr(netip.MustParseAddr(tc.private)), ErrBlocked, prefix)
+		require.NoError(t, policy.checkAddr(netip.MustParseAddr(tc.public), nil), prefix)
+		require.ErrorIs(t, policy.checkAddr(netip.MustParseAddr(tc.private), nil), ErrBlocked, prefix)
 	}
 	// What a longer prefix would lead to says nothing: here 8.8.8.8 is no more than padding.
 	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("64:ff9b:1::/48")}})
-	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("64:ff9b:1:7f00:0:100:808:808")), RuleAddress, "127.0.0.1 is not open: loopback")
+	requireBlocked(t, policy.checkAddr(netip.MustParseAddr("64:ff9b:1:7f00:0:100:808:808"), nil), ruleAddress, "127.0.0.1 is not open: loopback")
 
 	for _, prefix := range []string{"::/0", "64:ff9b:1::/49", "64:ff9b:1::/80"} {
 		policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix(prefix)}})
-		requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("64:ff9b:1::8.8.8.8")), RuleAddress, prefix+" does not tell where")
+		requireBlocked(t, policy.checkAddr(netip.MustParseAddr("64:ff9b:1::8.8.8.8"), nil), ruleAddress, prefix+" does not tell where")
 	}
 	both := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("::/0"), netip.MustParsePrefix("64:ff9b:1::/96")}})
-	require.NoError(t, both.CheckAddr(netip.MustParseAddr("64:ff9b:1::8.8.8.8")), "the longest prefix counts")
+	require.NoError(t, both.checkAddr(netip.MustParseAddr("64:ff9b:1::8.8.8.8"), nil), "the longest prefix counts")
 }
 
 func TestCheckAddr_ADeniedRangeIsClosedBeforeAnyIsOpened(t *testing.T) {
@@ -236,17 +236,17 @@ func TestCheckAddr_ADeniedRangeIsClosedBeforeAnyIsOpened(t *testing.T) {
 		DenyCIDRs:  []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("8.8.8.0/24")},
 	})
 
-	require.NoError(t, policy.CheckAddr(netip.MustParseAddr("10.2.0.1")))
-	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("10.1.0.1")), RuleAddress, "closed by 10.1.0.0/16")
-	requireBlocked(t, policy.CheckAddr(netip.MustParseAddr("8.8.8.8")), RuleAddress, "closed by 8.8.8.0/24")
+	require.NoError(t, policy.checkAddr(netip.MustParseAddr("10.2.0.1"), nil))
+	requireBlocked(t, policy.checkAddr(netip.MustParseAddr("10.1.0.1"), nil), ruleAddress, "closed by 10.1.0.0/16")
+	requireBlocked(t, policy.checkAddr(netip.MustParseAddr("8.8.8.8"), nil), ruleAddress, "closed by 8.8.8.0/24")
 }
 
 func TestCheckAddr_TheHostsOwnAddressesAreClosedUnlessOpened(t *testing.T) {
 	t.Parallel()
 	own := map[netip.Addr]bool{netip.MustParseAddr("8.8.8.8"): true}
 
-	requireBlocked(t, newPolicy(t, nil).checkAddr(netip.MustParseAddr("8.8.8.8"), own), RuleAddress, "this host")
-	requireBlocked(t, newPolicy(t, nil).checkAddr(netip.MustParseAddr("::ffff:8.8.8.8"), own), RuleAddress, "this host")
+	requireBlocked(t, newPolicy(t, nil).checkAddr(netip.MustParseAddr("8.8.8.8"), own), ruleAddress, "this host")
+	requireBlocked(t, newPolicy(t, nil).checkAddr(netip.MustParseAddr("::ffff:8.8.8.8"), own), ruleAddress, "this host")
 	opened := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("8.8.8.8/32")}})
 	require.NoError(t, opened.checkAddr(netip.MustParseAddr("8.8.8.8"), own))
 }
@@ -262,7 +262,7 @@ func TestCheckAddr_WhatTheRegistryClosesIsNeverOpenByDefault(t *testing.T) {
 		} else {
 			addr = netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(rt, "bytes")))
 		}
-		if policy.CheckAddr(addr) != nil {
+		if policy.checkAddr(addr, nil) != nil {
 			return
 		}
 		require.NoError(rt, registry.SafeAddr(addr.Unmap()))

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/riverhook/riverhook/internal/exchange"
 )
 
 // What an endpoint that speaks HTTP/2 can send ahead of what is read of its
@@ -160,8 +162,7 @@ var repeatPauses = [maxRepeats]time.Duration{0, 50 * time.Millisecond, 250 * tim
 // after an answer of 204 that announces content, or after bytes that belong to no
 // answer; a request that meets such a connection is sent over another one, which is no
 // repeat. A request with a body is repeated only if it has GetBody, which
-// http.NewRequest sets for the usual kinds. WithExchange tells how often, and
-// AskBeforeRepeats can refuse it.
+// http.NewRequest sets for the usual kinds.
 func (p *Policy) Client(cfg *TransportConfig) (*http.Client, error) {
 	transport, err := p.Transport(cfg)
 	if err != nil {
@@ -199,7 +200,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	x := exchangeOf(req.Context())
+	x := exchange.Of(req.Context())
 	for repeats, refusals := 0, 0; ; {
 		resp, again, err := g.send(req, x)
 		free := again == onAnother && refusals < maxRefusals
@@ -207,7 +208,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		next, ok := anew(req)
-		if !ok || !free && !mayRepeat(req.Context()) {
+		if !ok || !free && !exchange.MayRepeat(req.Context()) {
 			return nil, err
 		}
 		req = next
@@ -238,7 +239,7 @@ const maxRefusals = 64
 var errStray = errors.New("egress: the endpoint has sent what belongs to no request")
 
 // send sends a request once, and says of one that failed whether it may be sent again.
-func (g *guard) send(req *http.Request, x *Exchange) (resp *http.Response, again sendAgain, err error) {
+func (g *guard) send(req *http.Request, x *exchange.Exchange) (resp *http.Response, again sendAgain, err error) {
 	s := sending{over: make(chan struct{})}
 	once := s.watch(req)
 	once.GetBody = nil // with it a POST that carries Idempotency-Key is sent again by net/http

@@ -82,7 +82,7 @@ func newAged(t *testing.T, protocol string) *aged {
 // post posts, and wants an answer over a connection that takes it.
 func (a *aged) post(t *testing.T) {
 	t.Helper()
-	status, x := exchange(t.Context(), t, a.client, a.URL, false)
+	status, x := postOnce(t.Context(), t, a.client, a.URL, false)
 	require.Equal(t, http.StatusNoContent, status)
 	require.Zero(t, x)
 }
@@ -195,7 +195,7 @@ func TestMaxConnAge_NameThatMovesIsFollowedAndJudgedAnew(t *testing.T) {
 
 	names.set("127.0.0.3") // is closed
 	require.Eventually(t, func() bool { err = send(); return err != nil }, 10*time.Second, time.Millisecond)
-	requireBlocked(t, err, RuleAddress, "127.0.0.3 is not open")
+	requireBlocked(t, err, ruleAddress, "127.0.0.3 is not open")
 }
 
 // A connection that takes longer to make than it may be used carries the request that it

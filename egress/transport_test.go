@@ -64,10 +64,10 @@ func TestClient_HoldsEveryURLAgainstThePolicy(t *testing.T) {
 	cfg.AllowHTTP = false
 
 	_, err := post(t, newClient(t, cfg), server.URL)
-	requireBlocked(t, err, RuleScheme, "https")
+	requireBlocked(t, err, ruleScheme, "https")
 
 	_, err = post(t, newClient(t, local("127.0.0.1/32")), strings.Replace(server.URL, "//", "//user:pw@", 1))
-	requireBlocked(t, err, RuleUserinfo, "user")
+	requireBlocked(t, err, ruleUserinfo, "user")
 	require.Zero(t, hits.Load())
 }
 
@@ -289,7 +289,7 @@ func TestNetHTTP_ChildThatPostsWithAProxyInItsEnvironment(t *testing.T) {
 		Resolver:  resolveTo("127.0.0.1"),
 	}
 	_, err := post(t, newClient(t, cfg), url)
-	requireBlocked(t, err, RuleAddress, "loopback")
+	requireBlocked(t, err, ruleAddress, "loopback")
 
 	// The twin: the environment does name a proxy that would have been used.
 	status, err := post(t, &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}}, url)
@@ -357,7 +357,7 @@ func TestNetHTTP_RunsTheControlHookForEachAddressAfterResolution(t *testing.T) {
 	t.Parallel()
 	cfg := &Config{AnyPort: true, Resolver: resolveTo("127.0.0.1", "10.0.0.1")}
 	_, err := newPolicy(t, cfg).dialer(time.Second).dial(t.Context(), "tcp", "hooks.example.com:443")
-	requireBlocked(t, err, RuleAddress, "127.0.0.1")
+	requireBlocked(t, err, ruleAddress, "127.0.0.1")
 
 	cfg.AllowCIDRs = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	_, err = newPolicy(t, cfg).dialer(time.Second).dial(t.Context(), "tcp", "hooks.example.com:1")

@@ -24,18 +24,18 @@ const maxURL = 2048
 func (p *Policy) CheckURL(raw string) error {
 	switch {
 	case len(raw) > maxURL:
-		return &BlockedError{Rule: RuleSyntax, Reason: fmt.Sprintf("the URL is longer than %d bytes", maxURL)}
+		return &BlockedError{rule: ruleSyntax, Reason: fmt.Sprintf("the URL is longer than %d bytes", maxURL)}
 	case !utf8.ValidString(raw):
-		return &BlockedError{Rule: RuleSyntax, Reason: "the URL is not valid UTF-8"}
+		return &BlockedError{rule: ruleSyntax, Reason: "the URL is not valid UTF-8"}
 	case strings.ContainsFunc(raw, forbiddenInURL):
-		return &BlockedError{Rule: RuleSyntax, Reason: "the URL holds a space, a backslash or a control character"}
+		return &BlockedError{rule: ruleSyntax, Reason: "the URL holds a space, a backslash or a control character"}
 	case strings.Contains(raw, "#"):
-		return &BlockedError{Rule: RuleFragment, Reason: "the URL must not have a fragment"}
+		return &BlockedError{rule: ruleFragment, Reason: "the URL must not have a fragment"}
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The parser's error quotes the URL, which may hold a token.
-		return &BlockedError{Rule: RuleSyntax, Reason: "the URL cannot be parsed"}
+		return &BlockedError{rule: ruleSyntax, Reason: "the URL cannot be parsed"}
 	}
 	return p.checkParsedURL(u)
 }
@@ -50,17 +50,17 @@ func (p *Policy) checkParsedURL(u *url.URL) error {
 	case u.Scheme == "https":
 	case u.Scheme == "http" && p.cfg.AllowHTTP:
 	case u.Scheme == "":
-		return &BlockedError{Rule: RuleScheme, Reason: "the URL must be absolute and start with https://"}
+		return &BlockedError{rule: ruleScheme, Reason: "the URL must be absolute and start with https://"}
 	case u.Scheme == "http":
-		return &BlockedError{Rule: RuleScheme, Reason: "the scheme must be https"}
+		return &BlockedError{rule: ruleScheme, Reason: "the scheme must be https"}
 	default:
-		return &BlockedError{Rule: RuleScheme, Reason: "the scheme is not one that requests are sent to"}
+		return &BlockedError{rule: ruleScheme, Reason: "the scheme is not one that requests are sent to"}
 	}
 	switch {
 	case u.Opaque != "":
-		return &BlockedError{Rule: RuleSyntax, Reason: "the URL must have // after its scheme"}
+		return &BlockedError{rule: ruleSyntax, Reason: "the URL must have // after its scheme"}
 	case u.User != nil:
-		return &BlockedError{Rule: RuleUserinfo, Reason: "the URL must not have a user or a password"}
+		return &BlockedError{rule: ruleUserinfo, Reason: "the URL must not have a user or a password"}
 	}
 	port, err := urlPort(u)
 	if err != nil {
@@ -76,7 +76,7 @@ func urlPort(u *url.URL) (uint16, error) {
 	text := u.Port()
 	switch {
 	case text == "" && strings.HasSuffix(u.Host, ":"):
-		return 0, &BlockedError{Rule: RulePort, Reason: "the port is empty"}
+		return 0, &BlockedError{rule: rulePort, Reason: "the port is empty"}
 	case text == "" && u.Scheme == "http":
 		return 80, nil
 	case text == "":
@@ -84,20 +84,20 @@ func urlPort(u *url.URL) (uint16, error) {
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
-		return 0, &BlockedError{Rule: RulePort, Reason: "the port is not between 1 and 65535"}
+		return 0, &BlockedError{rule: rulePort, Reason: "the port is not between 1 and 65535"}
 	}
 	return uint16(port), nil
 }
 
 func (p *Policy) checkHost(host string) error {
 	if host == "" {
-		return &BlockedError{Rule: RuleHost, Reason: "the host is missing"}
+		return &BlockedError{rule: ruleHost, Reason: "the host is missing"}
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Zone() != "" {
-			return &BlockedError{Rule: RuleHost, Reason: "the address must not have a zone"}
+			return &BlockedError{rule: ruleHost, Reason: "the address must not have a zone"}
 		}
-		return p.CheckAddr(addr)
+		return p.checkAddr(addr, nil)
 	}
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if err := checkName(name); err != nil {
@@ -105,10 +105,10 @@ func (p *Policy) checkHost(host string) error {
 	}
 	// RFC 6761, section 6.3: these names always mean loopback.
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		if p.CheckAddr(netip.IPv6Loopback()) == nil {
+		if p.checkAddr(netip.IPv6Loopback(), nil) == nil {
 			return nil
 		}
-		return p.CheckAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+		return p.checkAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil)
 	}
 	return nil
 }
@@ -117,29 +117,29 @@ func (p *Policy) checkHost(host string) error {
 // can take for an address: some read 2130706433, 0x7f.1 or 127.1 as IPv4.
 func checkName(name string) error {
 	if len(name) > 253 {
-		return &BlockedError{Rule: RuleHost, Reason: "the host is longer than 253 bytes"}
+		return &BlockedError{rule: ruleHost, Reason: "the host is longer than 253 bytes"}
 	}
 	labels := strings.Split(name, ".")
 	for _, label := range labels {
 		switch {
 		case label == "":
-			return &BlockedError{Rule: RuleHost, Reason: "the host has an empty label"}
+			return &BlockedError{rule: ruleHost, Reason: "the host has an empty label"}
 		case len(label) > 63:
-			return &BlockedError{Rule: RuleHost, Reason: "the host has a label longer than 63 bytes"}
+			return &BlockedError{rule: ruleHost, Reason: "the host has a label longer than 63 bytes"}
 		case strings.HasPrefix(label, "-"), strings.HasSuffix(label, "-"):
-			return &BlockedError{Rule: RuleHost, Reason: "the host has a label that starts or ends with a hyphen"}
+			return &BlockedError{rule: ruleHost, Reason: "the host has a label that starts or ends with a hyphen"}
 		}
 		for _, c := range []byte(label) {
 			if c >= utf8.RuneSelf {
-				return &BlockedError{Rule: RuleHost, Reason: "the host must be ASCII: write international names in their xn-- form"}
+				return &BlockedError{rule: ruleHost, Reason: "the host must be ASCII: write international names in their xn-- form"}
 			}
 			if !isNameByte(c) {
-				return &BlockedError{Rule: RuleHost, Reason: "the host has a character that a host name cannot have"}
+				return &BlockedError{rule: ruleHost, Reason: "the host has a character that a host name cannot have"}
 			}
 		}
 	}
 	if isNumber(labels[len(labels)-1]) {
-		return &BlockedError{Rule: RuleHost, Reason: "the host ends in a number but is not an IPv4 address in dotted decimal form"}
+		return &BlockedError{rule: ruleHost, Reason: "the host ends in a number but is not an IPv4 address in dotted decimal form"}
 	}
 	return nil
 }

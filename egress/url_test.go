@@ -35,79 +35,79 @@ func TestCheckURL_RefusesTheOthersByARule(t *testing.T) {
 	t.Parallel()
 	policy := newPolicy(t, nil)
 
-	for raw, rule := range map[string]Rule{
-		"":                                               RuleScheme,
-		"/hook":                                          RuleScheme,
-		"//example.com/":                                 RuleScheme,
-		"example.com/hook":                               RuleScheme,
-		"file:///etc/passwd":                             RuleScheme,
-		"ftp://example.com/":                             RuleScheme,
-		"gopher://example.com/":                          RuleScheme,
-		"http://example.com/":                            RuleScheme,
-		"httpsx://example.com/":                          RuleScheme,
-		"unix:///var/run/docker.sock":                    RuleScheme,
-		"https:example.com":                              RuleSyntax,
-		"https://":                                       RuleHost,
-		"https:///hook":                                  RuleHost,
-		"https://:443/":                                  RuleHost,
-		"https://user@example.com/":                      RuleUserinfo,
-		"https://user:pw@example.com/":                   RuleUserinfo,
-		"https://@example.com/":                          RuleUserinfo,
-		"https://example.com/#":                          RuleFragment,
-		"https://example.com/#frag":                      RuleFragment,
-		"https://example.com:/":                          RulePort,
-		"https://example.com:0/":                         RulePort,
-		"https://example.com:22/":                        RulePort,
-		"https://example.com:80/":                        RulePort,
-		"https://example.com:65536/":                     RulePort,
-		"https://example.com:443443443/":                 RulePort,
-		"https://example.com:x/":                         RuleSyntax,
-		"https://example.com\\@evil.test/":               RuleSyntax,
-		"https://exa mple.com/":                          RuleSyntax,
-		"https://example.com/a b":                        RuleSyntax,
-		"https://example.com/\r\nX-Evil:1":               RuleSyntax,
-		"https://example.com/\x00":                       RuleSyntax,
-		"https://example.com/\u202etxt":                  RuleSyntax,
-		"https://example.com/\xff":                       RuleSyntax,
-		"https://example.com/%zz":                        RuleSyntax,
-		"https://" + strings.Repeat("a", 2048) + ".com/": RuleSyntax,
-		"https://bücher.example/":                        RuleHost,
-		"https://ex%41mple.com/":                         RuleSyntax,
-		"https://exa%6Dple.com/":                         RuleSyntax,
-		"https://a..b/":                                  RuleHost,
-		"https://.example.com/":                          RuleHost,
-		"https://example.com../":                         RuleHost,
-		"https://-a.example/":                            RuleHost,
-		"https://a-.example/":                            RuleHost,
-		"https://a*b.example/":                           RuleHost,
-		"https://" + strings.Repeat("a", 64) + ".com/":   RuleHost,
-		"https://" + strings.Repeat("a.", 127) + "com/":  RuleHost,
-		"https://2130706433/":                            RuleHost,
-		"https://0x7f000001/":                            RuleHost,
-		"https://0x7f.1/":                                RuleHost,
-		"https://127.1/":                                 RuleHost,
-		"https://0177.0.0.1/":                            RuleHost,
-		"https://127.0.0.1.5/":                           RuleHost,
-		"https://8.8.8.8./":                              RuleHost,
-		"https://0x/":                                    RuleHost,
-		"https://[fe80::1%25eth0]/":                      RuleHost,
-		"https://[example.com]/":                         RuleSyntax,
-		"https://[::1/":                                  RuleSyntax,
-		"https://127.0.0.1/":                             RuleAddress,
-		"https://10.0.0.1:8443/":                         RuleAddress,
-		"https://169.254.169.254/latest/meta-data/":      RuleAddress,
-		"https://[::1]/":                                 RuleAddress,
-		"https://[::ffff:127.0.0.1]/":                    RuleAddress,
-		"https://[64:ff9b::7f00:1]/":                     RuleAddress,
-		"https://localhost/":                             RuleAddress,
-		"https://LOCALHOST./":                            RuleAddress,
-		"https://api.localhost/":                         RuleAddress,
+	for raw, rule := range map[string]rule{
+		"":                                               ruleScheme,
+		"/hook":                                          ruleScheme,
+		"//example.com/":                                 ruleScheme,
+		"example.com/hook":                               ruleScheme,
+		"file:///etc/passwd":                             ruleScheme,
+		"ftp://example.com/":                             ruleScheme,
+		"gopher://example.com/":                          ruleScheme,
+		"http://example.com/":                            ruleScheme,
+		"httpsx://example.com/":                          ruleScheme,
+		"unix:///var/run/docker.sock":                    ruleScheme,
+		"https:example.com":                              ruleSyntax,
+		"https://":                                       ruleHost,
+		"https:///hook":                                  ruleHost,
+		"https://:443/":                                  ruleHost,
+		"https://user@example.com/":                      ruleUserinfo,
+		"https://user:pw@example.com/":                   ruleUserinfo,
+		"https://@example.com/":                          ruleUserinfo,
+		"https://example.com/#":                          ruleFragment,
+		"https://example.com/#frag":                      ruleFragment,
+		"https://example.com:/":                          rulePort,
+		"https://example.com:0/":                         rulePort,
+		"https://example.com:22/":                        rulePort,
+		"https://example.com:80/":                        rulePort,
+		"https://example.com:65536/":                     rulePort,
+		"https://example.com:443443443/":                 rulePort,
+		"https://example.com:x/":                         ruleSyntax,
+		"https://example.com\\@evil.test/":               ruleSyntax,
+		"https://exa mple.com/":                          ruleSyntax,
+		"https://example.com/a b":                        ruleSyntax,
+		"https://example.com/\r\nX-Evil:1":               ruleSyntax,
+		"https://example.com/\x00":                       ruleSyntax,
+		"https://example.com/\u202etxt":                  ruleSyntax,
+		"https://example.com/\xff":                       ruleSyntax,
+		"https://example.com/%zz":                        ruleSyntax,
+		"https://" + strings.Repeat("a", 2048) + ".com/": ruleSyntax,
+		"https://bücher.example/":                        ruleHost,
+		"https://ex%41mple.com/":                         ruleSyntax,
+		"https://exa%6Dple.com/":                         ruleSyntax,
+		"https://a..b/":                                  ruleHost,
+		"https://.example.com/":                          ruleHost,
+		"https://example.com../":                         ruleHost,
+		"https://-a.example/":                            ruleHost,
+		"https://a-.example/":                            ruleHost,
+		"https://a*b.example/":                           ruleHost,
+		"https://" + strings.Repeat("a", 64) + ".com/":   ruleHost,
+		"https://" + strings.Repeat("a.", 127) + "com/":  ruleHost,
+		"https://2130706433/":                            ruleHost,
+		"https://0x7f000001/":                            ruleHost,
+		"https://0x7f.1/":                                ruleHost,
+		"https://127.1/":                                 ruleHost,
+		"https://0177.0.0.1/":                            ruleHost,
+		"https://127.0.0.1.5/":                           ruleHost,
+		"https://8.8.8.8./":                              ruleHost,
+		"https://0x/":                                    ruleHost,
+		"https://[fe80::1%25eth0]/":                      ruleHost,
+		"https://[example.com]/":                         ruleSyntax,
+		"https://[::1/":                                  ruleSyntax,
+		"https://127.0.0.1/":                             ruleAddress,
+		"https://10.0.0.1:8443/":                         ruleAddress,
+		"https://169.254.169.254/latest/meta-data/":      ruleAddress,
+		"https://[::1]/":                                 ruleAddress,
+		"https://[::ffff:127.0.0.1]/":                    ruleAddress,
+		"https://[64:ff9b::7f00:1]/":                     ruleAddress,
+		"https://localhost/":                             ruleAddress,
+		"https://LOCALHOST./":                            ruleAddress,
+		"https://api.localhost/":                         ruleAddress,
 	} {
 		err := policy.CheckURL(raw)
 		var blocked *BlockedError
 		require.ErrorAs(t, err, &blocked, "%q", raw)
 		require.ErrorIs(t, err, ErrBlocked)
-		require.Equal(t, rule, blocked.Rule, "%q: %v", raw, err)
+		require.Equal(t, rule, blocked.rule, "%q: %v", raw, err)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestCheckURL_HTTPIsOpenedByItsOwnAllowance(t *testing.T) {
 	require.NoError(t, policy.CheckURL("http://example.com/"))
 	require.NoError(t, policy.CheckURL("http://example.com:80/"))
 	require.NoError(t, policy.CheckURL("https://example.com/"))
-	requireBlocked(t, policy.CheckURL("http://127.0.0.1/"), RuleAddress, "loopback")
+	requireBlocked(t, policy.CheckURL("http://127.0.0.1/"), ruleAddress, "loopback")
 }
 
 func TestCheckURL_PortsAreOpenedOneByOneOrAll(t *testing.T) {
@@ -141,7 +141,7 @@ func TestCheckURL_PortsAreOpenedOneByOneOrAll(t *testing.T) {
 	some := newPolicy(t, &Config{AllowPorts: []int{9000}})
 	require.NoError(t, some.CheckURL("https://example.com:9000/"))
 	require.NoError(t, some.CheckURL("https://example.com/"))
-	requireBlocked(t, some.CheckURL("https://example.com:9001/"), RulePort, "port 9001 is not open (open: [443 8443 9000])")
+	requireBlocked(t, some.CheckURL("https://example.com:9001/"), rulePort, "port 9001 is not open (open: [443 8443 9000])")
 
 	require.NoError(t, newPolicy(t, &Config{AnyPort: true}).CheckURL("https://example.com:1/"))
 }
@@ -178,7 +178,7 @@ func FuzzCheckURL_AcceptsOnlyWhatItsParserReadsTheSameWay(f *testing.F) {
 		require.NotContains(t, raw, "#")
 		require.Contains(t, []string{"", "443", "8443"}, u.Port())
 		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-			require.NoError(t, policy.CheckAddr(addr))
+			require.NoError(t, policy.checkAddr(addr, nil))
 		}
 		again, err := url.Parse(u.String())
 		require.NoError(t, err)

@@ -52,7 +52,7 @@ func typeName(t *cel.Type) string {
 
 // Errors of our own that tell no value.
 var (
-	errDataSize = fmt.Errorf("the data has more than %d bytes", MaxData)
+	errDataSize = fmt.Errorf("the data has more than %d bytes", maxData)
 	errDataJSON = errors.New("the data is not JSON")
 	errPanicked = refused("the interpreter panicked")
 	errTextSize = fmt.Errorf("matches is given a text of more than %d bytes", maxMatched)

@@ -38,7 +38,7 @@ func parse(data []byte) ref.Val {
 	if len(data) == 0 {
 		return types.NullValue
 	}
-	if len(data) > MaxData {
+	if len(data) > maxData {
 		return types.WrapErr(errDataSize)
 	}
 	var parsed any

@@ -14,13 +14,11 @@ const (
 	// MaxLength is how many characters an expression may have.
 	MaxLength = 2048
 
-	// MaxData is how many bytes of data an expression can look at. An expression
+	// maxData is how many bytes of data an expression can look at. An expression
 	// that does not look at the data does not mind how large it is.
-	MaxData = 1 << 20
+	maxData = 1 << 20
 
-	// DefaultMaxCost is the default of Opts.MaxCost: about three milliseconds of a
-	// processor.
-	DefaultMaxCost = 20_000
+	defaultMaxCost = 20_000
 )
 
 // Opts bound what expressions may take.
@@ -31,7 +29,7 @@ type Opts struct {
 	// that a value may have which is looked at as a whole. An expression whose
 	// estimate is higher, for lists, maps and texts of 32 elements, is not
 	// compiled; one that comes to cost more when it runs fails. From 1 to
-	// 100,000. Default: DefaultMaxCost.
+	// 100,000. Default: 20,000, about three milliseconds of a processor.
 	MaxCost int
 }
 
@@ -60,7 +58,8 @@ func Check(expr string) error {
 }
 
 // Compile compiles an expression. One that is refused is an [*Error] that says
-// where; nil opts are the defaults.
+// where; nil opts are the defaults. Options that are refused are an error that names
+// the field.
 func Compile(expr string, opts *Opts) (_ *Program, err error) {
 	defer func() {
 		if recover() != nil {
@@ -75,7 +74,7 @@ func Compile(expr string, opts *Opts) (_ *Program, err error) {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
 	if o.MaxCost == 0 {
-		o.MaxCost = DefaultMaxCost
+		o.MaxCost = defaultMaxCost
 	}
 	env, err := environment()
 	if err != nil {

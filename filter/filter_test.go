@@ -224,7 +224,7 @@ func TestMatches_DataThatIsTooLargeOrNoJSONFailsOnlyWhoLooksAtIt(t *testing.T) {
 	t.Parallel()
 
 	for data, want := range map[string]string{
-		`"` + strings.Repeat("a", MaxData) + `"`: "the data has more than 1048576 bytes",
+		`"` + strings.Repeat("a", maxData) + `"`: "the data has more than 1048576 bytes",
 		`{"total": 1`:                            "the data is not JSON",
 	} {
 		ev := &Event{Type: "order.paid", Data: []byte(data)}

@@ -6,14 +6,8 @@ import "bytes"
 // backup or a replica can sign in your name. It is for development and tests, and
 // for databases that are sealed as a whole. What was sealed before it does not
 // open. What is stored in clear is still read when a keyset takes its place, and
-// Subscriptions.Reseal seals it then.
+// Subscriptions.Reseal seals it then. A Sealer s is this one if s == Clear().
 func Clear() Sealer { return inClear{} }
-
-// IsClear says whether s is [Clear].
-func IsClear(s Sealer) bool {
-	_, ok := s.(inClear)
-	return ok
-}
 
 type inClear struct{}
 

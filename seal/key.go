@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 )
 
@@ -21,8 +20,7 @@ const (
 
 // Key is a key for a [Keyset]: 32 random bytes. Its text is "rhseal_" and their
 // base64, for the operator's secret manager. However it is printed, logged or
-// encoded it shows "[redacted]"; [Key.Reveal] alone gives it away. The zero value
-// is no key.
+// encoded it shows "[redacted]"; [Key.Reveal] alone gives it away. Key{} is no key.
 type Key struct {
 	// fmt prints the unexported fields of a struct that holds a Key without asking
 	// its methods. Of a pointer to a string it prints the address.
@@ -57,19 +55,19 @@ func ParseKey(text string) (Key, error) {
 // ID names the key without giving it away: 16 hexadecimal digits, of its SHA-256.
 // What the key has sealed begins with these 8 bytes. It is "" for no key.
 func (k Key) ID() string {
-	if k.IsZero() {
+	if k.isZero() {
 		return ""
 	}
 	id := k.id()
 	return hex.EncodeToString(id[:])
 }
 
-// IsZero says whether k is no key.
-func (k Key) IsZero() bool { return k.value == nil }
+// isZero says whether k is no key.
+func (k Key) isZero() bool { return k.value == nil }
 
 // Reveal returns the text of the key, which [ParseKey] reads; "" for no key.
 func (k Key) Reveal() string {
-	if k.IsZero() {
+	if k.isZero() {
 		return ""
 	}
 	return keyPrefix + base64.StdEncoding.EncodeToString([]byte(*k.value))
@@ -78,14 +76,8 @@ func (k Key) Reveal() string {
 // Format implements [fmt.Formatter]: "[redacted]" for each verb and flag.
 func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// LogValue implements [slog.LogValuer]: "[redacted]".
-func (Key) LogValue() slog.Value { return slog.StringValue(redacted) }
-
 // MarshalText implements [encoding.TextMarshaler]: "[redacted]".
 func (Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// String returns "[redacted]".
-func (Key) String() string { return redacted }
 
 // id depends on nothing but the key: two processes cannot give one id to
 // different keys by mistake.

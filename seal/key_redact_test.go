@@ -39,7 +39,7 @@ func TestKey_IsRedactedHoweverItIsPrinted(t *testing.T) {
 	}
 	encoded, err := json.Marshal([]any{key, &key, set, held})
 	require.NoError(t, err)
-	printed := []string{log.String(), string(encoded), key.String(), fmt.Sprintf("%#v", key), set.String(), fmt.Sprintf("%#v", set)}
+	printed := []string{log.String(), string(encoded), fmt.Sprint(key), fmt.Sprintf("%#v", key), fmt.Sprint(set), fmt.Sprintf("%#v", set)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%20s", "%p"} {
 		for _, value := range []any{key, &key, set, held, &held, []any{set, key}} {
 			printed = append(printed, fmt.Sprintf(verb, value))

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"unicode"
 )
@@ -19,8 +18,8 @@ import (
 // so it is 36 bytes longer than what it seals. With random nonces a key is good
 // for 2^32 values (NIST SP 800-38D, section 8.3).
 //
-// However a Keyset is printed, logged or encoded it shows "[redacted]". It is safe
-// for concurrent use.
+// However a Keyset is printed, logged or encoded it shows no key. It is safe for
+// concurrent use.
 type Keyset struct {
 	first [idBytes]byte
 	aeads map[[idBytes]byte]cipher.AEAD
@@ -34,7 +33,7 @@ func NewKeyset(keys ...Key) (*Keyset, error) {
 	}
 	set := &Keyset{aeads: make(map[[idBytes]byte]cipher.AEAD, len(keys))}
 	for i, key := range keys {
-		if key.IsZero() {
+		if key.isZero() {
 			return nil, fmt.Errorf("%w: key %d is the zero value", ErrInvalidKey, i+1)
 		}
 		id := key.id()
@@ -106,15 +105,6 @@ func (s *Keyset) IsCurrent(ciphertext []byte) bool {
 
 // Format implements [fmt.Formatter]: "[redacted]" for each verb and flag.
 func (*Keyset) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// LogValue implements [slog.LogValuer]: "[redacted]".
-func (*Keyset) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText implements [encoding.TextMarshaler]: "[redacted]".
-func (*Keyset) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// String returns "[redacted]".
-func (*Keyset) String() string { return redacted }
 
 func cutID(ciphertext []byte) (id [idBytes]byte, rest []byte, ok bool) {
 	if len(ciphertext) < idBytes {

@@ -59,7 +59,11 @@ var (
 			theirs: stdlibOnly,
 			http:   true,
 		},
-		"egress": {theirs: []string{"code.dny.dev/ssrf"}, http: true},
+		"egress": {
+			ours:   []string{"internal/exchange"},
+			theirs: []string{"code.dny.dev/ssrf"},
+			http:   true,
+		},
 		"event": {
 			ours:   []string{"internal/text"},
 			theirs: stdlibOnly,

@@ -203,7 +203,7 @@ var sending = []mutant{
 		name: "an owner is told which address was blocked",
 		file: "egress/blocked.go",
 		decl: "Owner",
-		old:  "if e.Rule == RuleAddress || ",
+		old:  "if e.rule == ruleAddress || ",
 		with: "if ",
 		test: "delivery.TestEgress_TheReasonOfWhatWasBlockedIsTheOperatorsAlone",
 	},

@@ -20,7 +20,7 @@ var repeating = []mutant{
 	},
 	{
 		name: "a request that was written is sent again",
-		file: "egress/exchange.go",
+		file: "egress/sending.go",
 		decl: "lookedAtLine",
 		old:  "case s.line.shut.Load() && s.line.writes.Load() == s.writes:",
 		with: "case s.line.shut.Load():",
@@ -76,7 +76,7 @@ var repeating = []mutant{
 	},
 	{
 		name: "a connection is used again whose 204 announces content",
-		file: "egress/exchange.go",
+		file: "egress/sending.go",
 		decl: "lookedAtLine",
 		old:  "case announcesMore(resp):",
 		with: "case false:",

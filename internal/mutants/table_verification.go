@@ -94,8 +94,8 @@ var verifying = []mutant{
 		name: "an echo of the request passes for a proof",
 		file: "delivery/internal/verify/challenge.go",
 		decl: "repeats",
-		old:  "== EventType",
-		with: `== EventType+"."`,
+		old:  "== event.Challenge",
+		with: `== event.Challenge+"."`,
 		test: "delivery.TestVerify_AnEchoOfTheBodyProvesNothing",
 	},
 	{

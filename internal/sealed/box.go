@@ -45,7 +45,7 @@ type Box struct {
 func NewBox(s seal.Sealer) *Box {
 	return &Box{
 		sealer:  s,
-		inClear: seal.IsClear(s),
+		inClear: s == seal.Clear(),
 		memory:  ttlcache.New(ttlcache.Config[string, string]{Size: remembered}, time.Now()),
 	}
 }

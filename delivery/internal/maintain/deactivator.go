@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/record"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -100,7 +101,7 @@ func (d *Deactivator) apply(ctx context.Context, row *store.TroubledRow) (change
 }
 
 func (d *Deactivator) deactivate(ctx context.Context, row *store.TroubledRow, ev record.SubscriptionEvent) (bool, error) {
-	changed, err := d.change(ctx, ev.Operation(record.SubscriptionDeactivated), func(q *store.Queries) ([]uuid.UUID, error) {
+	changed, err := d.change(ctx, ev.Operation(event.SubscriptionDeactivated), func(q *store.Queries) ([]uuid.UUID, error) {
 		return q.DeactivateEpoch(ctx, &store.DeactivateEpochParams{
 			ID:           row.SubscriptionID,
 			Epoch:        row.Epoch,
@@ -120,7 +121,7 @@ func (d *Deactivator) deactivate(ctx context.Context, row *store.TroubledRow, ev
 }
 
 func (d *Deactivator) warn(ctx context.Context, row *store.TroubledRow, ev record.SubscriptionEvent) (bool, error) {
-	changed, err := d.change(ctx, ev.Operation(record.SubscriptionFailing), func(q *store.Queries) ([]uuid.UUID, error) {
+	changed, err := d.change(ctx, ev.Operation(event.SubscriptionFailing), func(q *store.Queries) ([]uuid.UUID, error) {
 		return q.MarkWarned(ctx, &store.MarkWarnedParams{
 			ID:           row.SubscriptionID,
 			Epoch:        row.Epoch,

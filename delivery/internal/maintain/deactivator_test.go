@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/record"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/seal"
 	"github.com/riverhook/riverhook/subscription"
@@ -184,7 +185,7 @@ func (db *database) recordBatch(ctx context.Context, key attempt.EndpointKey, ep
 			health.AddUnresolvable(key, epoch)
 			continue
 		case 'o':
-			t.Event.Type = record.SubscriptionFailing
+			t.Event.Type = event.SubscriptionFailing
 		case 'g':
 			tr.Attempt.Outcome = attempt.OutcomeGone
 		case 's':

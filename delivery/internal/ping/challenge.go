@@ -10,6 +10,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/verify"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/notfound"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -30,10 +31,10 @@ func (p *Pinger) Challenge(
 			Bare:   in.Bare,
 			Method: sub.Verification,
 			Post: func(body []byte) (dialect.Request, error) {
-				return p.post(ctx, in, a, event{
+				return p.post(ctx, in, a, sample{
 					data: body,
 					site: sub.Site,
-					typ:  verify.EventType,
+					typ:  event.Challenge,
 				})
 			},
 		})

@@ -17,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/notfound"
@@ -24,9 +25,6 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
-
-// EventType is the type of the event that a ping sends.
-const EventType = "riverhook.ping"
 
 // Pinger makes the requests. It is safe for concurrent use.
 type Pinger struct {
@@ -64,11 +62,11 @@ func (p *Pinger) Ping(ctx context.Context, id uuid.UUID, pending bool) (Pinged, 
 		out.Attempt.Manual = true
 		out.Endpoint = in.EndpointKey()
 		out.Secret = secret
-		built, err = p.post(ctx, in, out.Attempt, event{
+		built, err = p.post(ctx, in, out.Attempt, sample{
 			data:     data,
 			envelope: true,
 			site:     sub.Site,
-			typ:      EventType,
+			typ:      event.Ping,
 		})
 		return in, built, out.Attempt, err
 	})
@@ -126,8 +124,8 @@ func (p *Pinger) read(ctx context.Context, id uuid.UUID, pending bool) (
 	return in, sub, secret, nil
 }
 
-// event is what a request carries.
-type event struct {
+// sample is the event that a request carries.
+type sample struct {
 	data     []byte // JSON
 	envelope bool   // data is sent in the envelope of the dialect; otherwise it is the body
 	site     hierarchy.Path
@@ -135,7 +133,7 @@ type event struct {
 }
 
 // post is a request with the headers and the signature of a delivery.
-func (p *Pinger) post(ctx context.Context, in *send.Input, a *attempt.Attempt, ev event) (built dialect.Request, err error) {
+func (p *Pinger) post(ctx context.Context, in *send.Input, a *attempt.Attempt, ev sample) (built dialect.Request, err error) {
 	d, ok := p.Dialects.Get(in.Dialect)
 	if !ok {
 		return built, fmt.Errorf("no dialect %q in this process", in.Dialect)

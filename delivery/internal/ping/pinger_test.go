@@ -23,6 +23,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/verify"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/notfound"
 	"github.com/riverhook/riverhook/internal/pgtest"
@@ -151,7 +152,7 @@ func TestPing_IsSignedAsADelivery(t *testing.T) {
 	require.Len(t, b.requests, 1)
 	got := b.requests[0]
 	require.Contains(t, got.body, sub.ID.String())
-	require.Contains(t, got.body, ping.EventType)
+	require.Contains(t, got.body, event.Ping)
 	require.NoError(t, dialect.StandardVerifier{}.Verify(got.header, []byte(got.body), []dialect.Secret{sub.Secret}, time.Now()))
 }
 

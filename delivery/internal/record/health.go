@@ -192,7 +192,7 @@ func (h Health) recoveries(ended []store.RecordRecoveriesRow) (ops []Operation) 
 		if row.FailingSince != nil {
 			tr.Recovered.FailingSince = *row.FailingSince
 		}
-		ops = append(ops, recoveredEvent(tr).Operation(SubscriptionRecovered))
+		ops = append(ops, recoveredEvent(tr).Operation(event.SubscriptionRecovered))
 	}
 	return ops
 }

@@ -14,18 +14,6 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// The types of operations and the kinds of their resources. Package delivery documents
-// them.
-const (
-	DeliveryExhausted       = event.ReservedPrefix + "delivery.exhausted"
-	SubscriptionDeactivated = event.ReservedPrefix + "subscription.deactivated"
-	SubscriptionFailing     = event.ReservedPrefix + "subscription.failing"
-	SubscriptionRecovered   = event.ReservedPrefix + "subscription.recovered"
-
-	DeliveryKind     = event.ReservedPrefix + "delivery"
-	SubscriptionKind = event.ReservedPrefix + "subscription"
-)
-
 // Operation is an event that Riverhook writes itself.
 type Operation struct {
 	Type         string
@@ -52,7 +40,7 @@ func (ev SubscriptionEvent) Operation(eventType string) Operation {
 	return Operation{
 		Type:         eventType,
 		Subscription: ev.SubscriptionID,
-		Kind:         SubscriptionKind,
+		Kind:         event.SubscriptionKind,
 		Resource:     ev.SubscriptionID,
 		Data:         ev,
 	}
@@ -74,9 +62,9 @@ type DeliveryEvent struct {
 
 func (ev DeliveryEvent) operation() Operation {
 	return Operation{
-		Type:         DeliveryExhausted,
+		Type:         event.DeliveryExhausted,
 		Subscription: ev.SubscriptionID,
-		Kind:         DeliveryKind,
+		Kind:         event.DeliveryKind,
 		Resource:     ev.DeliveryID,
 		Data:         ev,
 	}

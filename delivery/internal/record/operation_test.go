@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -15,7 +16,7 @@ func TestAnnounce_WritesNothingThatNobodyReceives(t *testing.T) {
 	r := newRecorder(t, pool, nil)
 	target := pending(t, pool)
 	announce := func() {
-		op := SubscriptionEvent{SubscriptionID: target.Sub.ID}.Operation(SubscriptionFailing)
+		op := SubscriptionEvent{SubscriptionID: target.Sub.ID}.Operation(event.SubscriptionFailing)
 		require.NoError(t, Announce(t.Context(), store.In(pool, "riverhook"), r.cfg.NewID, []Operation{op}))
 	}
 	announce()

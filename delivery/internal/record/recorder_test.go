@@ -13,6 +13,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
@@ -136,7 +137,7 @@ func TestRecorder_CallsHooksForWhatIsCommitted(t *testing.T) {
 		Attempts:       1,
 		Outcome:        attempt.OutcomeFailed,
 	}, exhausted[0])
-	require.Equal(t, 1, count(t, pool, `SELECT count(*) FROM riverhook.intent WHERE type = $1`, DeliveryExhausted))
+	require.Equal(t, 1, count(t, pool, `SELECT count(*) FROM riverhook.intent WHERE type = $1`, event.DeliveryExhausted))
 
 	_, err := pool.Exec(t.Context(), `UPDATE riverhook.subscription_health SET warned_at = now()`)
 	require.NoError(t, err)
@@ -151,7 +152,7 @@ func TestRecorder_CallsHooksForWhatIsCommitted(t *testing.T) {
 	require.Len(t, delivered, 1)
 	require.Len(t, recovered, 1)
 	require.Equal(t, 1, recovered[0].FailedAttempts)
-	require.Equal(t, 1, count(t, pool, `SELECT count(*) FROM riverhook.intent WHERE type = $1`, SubscriptionRecovered))
+	require.Equal(t, 1, count(t, pool, `SELECT count(*) FROM riverhook.intent WHERE type = $1`, event.SubscriptionRecovered))
 
 	again, err := r.Record(t.Context(), answered(failed, attempt.OutcomeFailed, attempt.StateExhausted))
 	require.NoError(t, err)

@@ -418,7 +418,7 @@ func TestClassify_AnswersOfRealServers(t *testing.T) {
 			t.Parallel()
 			r := deliverytest.NewReceiver(t, tc.receiver)
 			r.Script(tc.answer)
-			status, header, err := exchange(t, r, tc)
+			status, header, err := postOnce(t, r, tc)
 
 			v := send.Classify(status, header, err, time.Now(), 0)
 			require.Equal(t, tc.outcome, v.Outcome, "%v", err)
@@ -433,8 +433,8 @@ func TestClassify_AnswersOfRealServers(t *testing.T) {
 	}
 }
 
-// exchange sends one request as an engine does.
-func exchange(t *testing.T, r *deliverytest.Receiver, tc row) (int, http.Header, error) {
+// postOnce sends one request as an engine does.
+func postOnce(t *testing.T, r *deliverytest.Receiver, tc row) (int, http.Header, error) {
 	t.Helper()
 	cfg := deliverytest.LocalEgress()
 	if tc.policy != nil {

@@ -77,7 +77,7 @@ func TestClassify_EachErrorHasItsOutcomeAndClass(t *testing.T) {
 		unreachable = attempt.OutcomeUnreachable
 		proxyFailed = attempt.OutcomeProxyFailed
 	)
-	private := &egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.0.0.1 is not open: private"}
+	private := blocked(t, "10.0.0.1")
 	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}
 	for name, tc := range map[string]struct {
 		err     error
@@ -172,7 +172,7 @@ func TestClassify_DetailHasNoAddressNoResolverAndNoURL(t *testing.T) {
 				Server: "10.9.8.7:53",
 			},
 		}),
-		wrap(&egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.9.8.7 is not open: private"}),
+		wrap(blocked(t, "10.9.8.7")),
 		wrap(context.DeadlineExceeded),
 		wrap(&egress.ProxyError{Reason: "cannot be reached: dial tcp 10.9.8.7:3128: connection refused"}),
 		&credentials.TokenError{Err: wrap(&net.OpError{
@@ -191,7 +191,7 @@ func TestClassify_DetailHasNoAddressNoResolverAndNoURL(t *testing.T) {
 
 func TestClassify_TellsTheOperatorWhyAnAttemptWasBlocked(t *testing.T) {
 	t.Parallel()
-	v := classify(0, nil, &egress.BlockedError{Rule: egress.RuleAddress, Reason: "10.9.8.7 is not open: private"}, classifyNow, 0)
+	v := classify(0, nil, blocked(t, "10.9.8.7"), classifyNow, 0)
 	require.Equal(t, "address not allowed", v.Detail)
 	require.Equal(t, "10.9.8.7 is not open: private", v.Reason)
 }
@@ -201,4 +201,14 @@ func TestClassify_DetailOfThePeerIsBoundedValidText(t *testing.T) {
 	v := classify(0, nil, errors.New("malformed "+strings.Repeat("é", 150)+"\xff"), classifyNow, 0)
 	require.LessOrEqual(t, len(v.Detail), maxDetail+len("..."))
 	require.True(t, strings.HasSuffix(v.Detail, "é..."))
+}
+
+// blocked is the refusal of a private address.
+func blocked(t *testing.T, addr string) error {
+	t.Helper()
+	policy, err := egress.New(nil)
+	require.NoError(t, err)
+	err = policy.CheckURL("https://" + addr + "/")
+	require.ErrorIs(t, err, egress.ErrBlocked)
+	return err
 }

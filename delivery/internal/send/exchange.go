@@ -8,7 +8,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/egress"
+	"github.com/riverhook/riverhook/internal/exchange"
 )
 
 // headerRequestOrigin names the sender of a request (HTTP webhooks for CloudEvents).
@@ -50,7 +50,7 @@ func (r *Requester) post(
 		return nil, ErrOvertaken
 	}
 	overtaken := false
-	ctx = egress.AskBeforeRepeats(ctx, func() bool {
+	ctx = exchange.AskBeforeRepeats(ctx, func() bool {
 		overtaken = !r.Loader.isCurrent(ctx, in)
 		return !overtaken
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/egress"
+	"github.com/riverhook/riverhook/internal/exchange"
 )
 
 // maxRereads is how often an attempt begins anew because its subscription has changed
@@ -104,8 +104,8 @@ func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, 
 	a.Method = built.Method
 	ctx, cancel := context.WithTimeout(job, r.timeout(in))
 	defer cancel()
-	var x egress.Exchange
-	resp, err := r.exchange(egress.WithExchange(ctx, &x), in, built, a)
+	var x exchange.Exchange
+	resp, err := r.exchange(exchange.With(ctx, &x), in, built, a)
 	if errors.Is(err, ErrOvertaken) {
 		a.Overtaken = true
 		return nil, nil

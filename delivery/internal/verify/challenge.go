@@ -11,12 +11,9 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/subscription"
 )
-
-// EventType is the type of the event as which an endpoint receives a POST that asks it
-// to prove that it wants requests.
-const EventType = "riverhook.challenge"
 
 const (
 	headerAllowedOrigin = "Webhook-Allowed-Origin"
@@ -47,9 +44,9 @@ type challenge struct {
 func (c challenge) request(to Endpoint) (dialect.Request, error) {
 	switch c.method {
 	case subscription.VerificationChallenge:
-		return post(to, map[string]string{"type": EventType, "challenge": c.nonce})
+		return post(to, map[string]string{"type": event.Challenge, "challenge": c.nonce})
 	case subscription.VerificationRESTHooks:
-		built, err := post(to, map[string]string{"type": EventType})
+		built, err := post(to, map[string]string{"type": event.Challenge})
 		if err == nil {
 			built.Header.Set(headerHookSecret, c.nonce)
 		}
@@ -103,7 +100,7 @@ func (c challenge) provenBy(header http.Header, body []byte) bool {
 
 // repeats reports whether an answer has what no answer to a challenge has, but the
 // challenge itself: the endpoint sends back whatever it receives.
-func repeats(body []byte) bool { return member(body, "type") == EventType }
+func repeats(body []byte) bool { return member(body, "type") == event.Challenge }
 
 // unproven is why an answer proves nothing.
 func (c challenge) unproven(body []byte) string {

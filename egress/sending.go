@@ -9,48 +9,6 @@ import (
 	"sync/atomic"
 )
 
-// Exchange is what a Client reports of the requests of a context, besides their
-// answers and errors. It may be read when no request of the context is under way.
-type Exchange struct {
-	// Repeats counts how often a request was sent again because it was certainly
-	// not processed.
-	Repeats int
-
-	// Unanswered is true if the last request failed after some of it was written
-	// and before a byte of its answer was read: nobody knows whether it was
-	// processed.
-	Unanswered bool
-}
-
-type exchangeKey struct{}
-
-type repeatKey struct{}
-
-// AskBeforeRepeats returns a context whose requests are sent again only if may
-// returns true. It is called right before each repeat, by the goroutine that makes
-// the request.
-func AskBeforeRepeats(ctx context.Context, may func() bool) context.Context {
-	return context.WithValue(ctx, repeatKey{}, may)
-}
-
-func mayRepeat(ctx context.Context) bool {
-	may, ok := ctx.Value(repeatKey{}).(func() bool)
-	return !ok || may()
-}
-
-// WithExchange returns a context whose requests are reported in x. They must be
-// made one after another.
-func WithExchange(ctx context.Context, x *Exchange) context.Context {
-	return context.WithValue(ctx, exchangeKey{}, x)
-}
-
-func exchangeOf(ctx context.Context) *Exchange {
-	if x, ok := ctx.Value(exchangeKey{}).(*Exchange); ok {
-		return x
-	}
-	return &Exchange{}
-}
-
 // sending is what is known of a request that is sent once. Its connection's
 // goroutines report to it, also after the request has ended.
 type sending struct {
