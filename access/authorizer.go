@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // What a principal can want of a subscription. There will be more: an
@@ -80,6 +81,12 @@ type Action struct {
 	// FailClosed says that what is asked of a gate does not happen while that does
 	// not answer.
 	FailClosed bool `json:"fail_closed"`
+
+	// MaxInFlight is how many requests to it may be under way at the same time, and
+	// Timeout is how long one may take; 0 is the engine's default. Slow requests and many
+	// at a time take from what all subscriptions have.
+	MaxInFlight int           `json:"max_in_flight"`
+	Timeout     time.Duration `json:"timeout_ns"`
 }
 
 // Authorizer decides what principals may do with subscriptions. Applications

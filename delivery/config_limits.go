@@ -4,6 +4,9 @@ package delivery
 // one piece of memory.
 const maxRequestBytes = 128 << 20
 
+// mostInFlightPerEndpoint bounds Limits.MaxInFlightPerEndpoint.
+const mostInFlightPerEndpoint = 1000
+
 // Limits bound what an engine does at once, and the size of what it sends and keeps.
 type Limits struct {
 	// ChunkSize is the most subscriptions that one River job expands, in one
@@ -19,6 +22,13 @@ type Limits struct {
 	// to the URL of a subscription that names no bound of its own. An endpoint that
 	// throttles gets fewer for a while. Default: 32.
 	InFlightPerEndpoint int
+
+	// MaxInFlightPerEndpoint is the most requests that this engine has under way at once
+	// to the URL of any subscription, whatever the subscription says: MaxInFlight of
+	// Engine.Subscriptions, which refuses one that asks for more. For what is stored
+	// already, the smaller of both is in force. At least InFlightPerEndpoint, at most 1000.
+	// Default: 128, or InFlightPerEndpoint if that is more.
+	MaxInFlightPerEndpoint int
 
 	// RequestBytes is the most bytes that the body of a request may have. A message
 	// beyond it is not made: the decisions that wanted it are failed, at once and with
@@ -48,6 +58,7 @@ func (l *Limits) fill() {
 	def(&l.ChunkSize, 500)
 	def(&l.InFlight, 512)
 	def(&l.InFlightPerEndpoint, 32)
+	def(&l.MaxInFlightPerEndpoint, max(128, l.InFlightPerEndpoint))
 	def(&l.RequestBytes, 16<<20)
 	def(&l.ResponseBytes, 16<<10)
 	def(&l.Workers, 1000)
@@ -62,6 +73,8 @@ func (l *Limits) problem() string {
 		return "InFlight: must be at least 1"
 	case l.InFlightPerEndpoint < 1:
 		return "InFlightPerEndpoint: must be at least 1"
+	case l.MaxInFlightPerEndpoint < l.InFlightPerEndpoint || l.MaxInFlightPerEndpoint > mostInFlightPerEndpoint:
+		return "MaxInFlightPerEndpoint: must be at least InFlightPerEndpoint, and at most 1000"
 	case l.RequestBytes < 1 || l.RequestBytes > maxRequestBytes:
 		return "RequestBytes: must be 1 to 128 MiB"
 	case l.ResponseBytes < -1:

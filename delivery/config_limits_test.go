@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
@@ -170,4 +172,79 @@ func TestConfig_AnEnginesSubscriptionsHaveItsLimits(t *testing.T) {
 		require.ErrorContains(t, err, limit)
 		require.ErrorIs(t, err, subscription.ErrLimit)
 	}
+}
+
+// Neither the application nor a principal makes a subscription that asks for more than the
+// engine gives, nor makes one of what is there.
+func TestConfig_NoSubscriptionMayAskForMoreThanTheMost(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	subs := b.engine(func(cfg *delivery.Config) {
+		cfg.Limits.InFlightPerEndpoint, cfg.Limits.MaxInFlightPerEndpoint = 2, 3
+		cfg.Timeouts.Request, cfg.Timeouts.MaxRequest = time.Second, 2*time.Second
+	}).Subscriptions()
+	mayAll := subs.As("owner", access.AuthorizerFunc(func(context.Context, access.Action) error { return nil }))
+	spec := subscription.Spec{
+		URL:         "https://example.com/",
+		Events:      []string{"**"},
+		Owner:       "owner",
+		MaxInFlight: 3,
+		Timeout:     2 * time.Second,
+	}
+	created, err := mayAll.Create(t.Context(), spec)
+	require.NoError(t, err)
+	for field, update := range map[string]subscription.Update{
+		"MaxInFlight: is 4; must be 1 to 3": {MaxInFlight: new(4)},
+		"Timeout: is 3s; must be 1s to 2s":  {Timeout: new(3 * time.Second)},
+	} {
+		more := spec
+		if update.MaxInFlight != nil {
+			more.MaxInFlight = *update.MaxInFlight
+		} else {
+			more.Timeout = *update.Timeout
+		}
+		_, err := subs.Create(t.Context(), more)
+		require.ErrorContains(t, err, field)
+		_, err = mayAll.Create(t.Context(), more)
+		require.ErrorContains(t, err, field)
+		_, err = subs.Update(t.Context(), created.ID, update)
+		require.ErrorContains(t, err, field)
+		_, err = mayAll.Update(t.Context(), created.ID, update)
+		require.ErrorContains(t, err, field)
+	}
+}
+
+// What was stored before the limits came is bounded by them.
+func TestConfig_WhatIsStoredAsksForNoMoreThanTheMost(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	hanging := b.always(deliverytest.Answer{Hang: true})
+	b.subscribe(hanging, func(spec *subscription.Spec) {
+		spec.MaxInFlight = 100
+	})
+	engine := b.engine(func(cfg *delivery.Config) {
+		cfg.Limits.InFlightPerEndpoint, cfg.Limits.MaxInFlightPerEndpoint = 2, 3
+		cfg.Timeouts.Stop = time.Millisecond
+	})
+	require.NoError(t, engine.Start(t.Context()))
+	t.Cleanup(func() { require.Error(t, engine.Stop(context.Background()), "requests were interrupted") })
+
+	b.enqueueMany("many.events", 10)
+
+	b.wait(hanging, 3)
+	b.eventually(func() bool { return b.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'slots'`) == 7 })
+	require.Len(t, hanging.Requests(), 3)
+}
+
+func TestConfig_WhatIsStoredTakesNoLongerThanTheMost(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.subscribe(b.always(deliverytest.Answer{Hang: true}), func(spec *subscription.Spec) {
+		spec.Schedule, spec.Timeout = "none", time.Minute
+	})
+	b.enqueue(nil)
+
+	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Timeouts.Request, cfg.Timeouts.MaxRequest = time.Second, time.Second }))
+
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM riverhook.attempt WHERE outcome = 'timeout' AND duration_us < 20000000`))
 }

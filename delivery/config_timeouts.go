@@ -17,6 +17,12 @@ type Timeouts struct {
 	// Hook bounds one call of a hook. At least 1 ms. Default: 10 s.
 	Hook time.Duration
 
+	// MaxRequest bounds a request in total for every subscription, whatever it says:
+	// MaxTimeout of Engine.Subscriptions, which refuses one that asks for more. For what is
+	// stored already, the smaller of both is in force. At least Request and 1 s. Default:
+	// 60 s, or Request if that is more.
+	MaxRequest time.Duration
+
 	// Record is how long an engine keeps the answer to a request while the database
 	// cannot be written, as during a failover. An answer that cannot be recorded in that
 	// time is lost, and its request is repeated. What is kept is bounded: while it waits,
@@ -37,6 +43,7 @@ func (t *Timeouts) fill() {
 	def(&t.Hook, 10*time.Second)
 	def(&t.Record, 2*time.Minute)
 	def(&t.Request, 20*time.Second)
+	def(&t.MaxRequest, max(time.Minute, t.Request))
 	def(&t.Stop, 30*time.Second)
 }
 
@@ -51,6 +58,8 @@ func (t *Timeouts) problem() string {
 		return "Record: must be 1 s to 15 min"
 	case t.Request < time.Millisecond:
 		return "Request: " + tooShort(t.Request)
+	case t.MaxRequest < t.Request || t.MaxRequest < time.Second:
+		return "MaxRequest: must be at least Request, and at least 1 s"
 	case t.Stop < 0:
 		return "Stop: must not be negative"
 	default:

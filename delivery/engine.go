@@ -143,7 +143,12 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		UnderWay: e.runs.Jobs,
 	})
 	e.ids.now = e.heart.Now
-	e.limiter = slots.NewLimiter(cfg.Limits.InFlightPerEndpoint, e.clock.Now, e.random)
+	e.limiter = slots.NewLimiter(slots.LimiterConfig{
+		Slots:    cfg.Limits.InFlightPerEndpoint,
+		MaxSlots: cfg.Limits.MaxInFlightPerEndpoint,
+		Now:      e.clock.Now,
+		Random:   e.random,
+	})
 	e.probes = &slots.Probes{Limiter: e.limiter, Store: e.frequent}
 	if e.schedules, err = mergeSchedules(cfg.Schedules); err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
@@ -209,8 +214,10 @@ func makeSubscriptions(e *Engine) (err error) {
 		Schema:              e.cfg.Schema,
 		KnowsSchedule:       func(name string) bool { _, ok := e.schedules.named(name); return ok },
 		Sealer:              e.cfg.Sealer,
+		MaxInFlight:         e.cfg.Limits.MaxInFlightPerEndpoint,
 		MaxPerOwner:         e.cfg.Limits.SubscriptionsPerOwner,
 		MaxPerSite:          e.cfg.Limits.SubscriptionsPerSite,
+		MaxTimeout:          e.cfg.Timeouts.MaxRequest,
 		RequireVerification: e.cfg.Verification.Require,
 		Verifications:       e.cfg.Verification.methods(),
 		Tree:                e.cfg.Tree,
@@ -263,6 +270,7 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 		Clients:         e.clients,
 		Headers:         attempt.NewHeaderRecorder(e.cfg.History.RedactHeaders),
 		Loader:          e.loader,
+		MaxTimeout:      e.cfg.Timeouts.MaxRequest,
 		MaxRequestBytes: e.cfg.Limits.RequestBytes,
 		Now:             e.clock.Now,
 		Origin:          e.cfg.Verification.Origin,

@@ -26,7 +26,6 @@ const (
 	maxDescription = 4096
 	maxEvents      = 100
 	maxFilter      = 2048
-	maxInFlight    = 1000
 	maxMetadata    = 50
 	maxMapBytes    = 8 << 10
 	maxName        = 256
@@ -196,7 +195,7 @@ func (c Config) checkUpdate(u *Update) error {
 		field("Events", u.Events, checkEvents),
 		field("Filter", u.Filter, c.checkFilter),
 		field("Headers", u.Headers, checkHeaders),
-		field("MaxInFlight", u.MaxInFlight, checkMaxInFlight),
+		field("MaxInFlight", u.MaxInFlight, c.checkMaxInFlight),
 		field("Metadata", u.Metadata, checkMetadata),
 		field("Name", u.Name, func(s string) error { return checkLine(s, maxName) }),
 		field("Permission", u.Permission, func(s string) error { return checkLine(s, text.MaxID) }),
@@ -331,9 +330,9 @@ func (c Config) checkFilter(expr string) error {
 	return c.CheckFilter(expr)
 }
 
-func checkMaxInFlight(n int) error {
-	if n < 0 || n > maxInFlight {
-		return fmt.Errorf("is %d; must be 1 to %d, or 0 for the default", n, maxInFlight)
+func (c Config) checkMaxInFlight(n int) error {
+	if n < 0 || n > c.MaxInFlight {
+		return fmt.Errorf("is %d; must be 1 to %d, or 0 for the default", n, c.MaxInFlight)
 	}
 	return nil
 }

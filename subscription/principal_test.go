@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -131,22 +132,26 @@ func TestPrincipal_TheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
 	subs := newSubscriptions(t, pgtest.Pool(t))
 	auth := &asked{}
 	created, err := subs.As("max", auth).Create(t.Context(), Spec{
-		Channels: []string{"c"},
-		Events:   []string{"user.*"},
-		Owner:    "ann",
-		Site:     "/a",
-		URL:      "https://ann:secret@example.com:8443/x?key=secret",
+		Channels:    []string{"c"},
+		Events:      []string{"user.*"},
+		MaxInFlight: 3,
+		Owner:       "ann",
+		Site:        "/a",
+		Timeout:     time.Second,
+		URL:         "https://ann:secret@example.com:8443/x?key=secret",
 	})
 	require.NoError(t, err)
 	want := access.Action{
-		Principal:  "max",
-		Verb:       access.VerbCreate,
-		Site:       "/a",
-		Owner:      "ann",
-		Permission: "view",
-		Host:       "example.com:8443",
-		Events:     []string{"user.*"},
-		Channels:   []string{"c"},
+		Principal:   "max",
+		Verb:        access.VerbCreate,
+		Site:        "/a",
+		Owner:       "ann",
+		Permission:  "view",
+		Host:        "example.com:8443",
+		Events:      []string{"user.*"},
+		Channels:    []string{"c"},
+		MaxInFlight: 3,
+		Timeout:     time.Second,
 	}
 	require.Equal(t, []access.Action{want}, auth.actions)
 
@@ -194,6 +199,8 @@ func TestPrincipal_AnUpdateAsksForWhatTheSubscriptionBecomes(t *testing.T) {
 		},
 		"another filter":    {Update{Filter: new("1 == 1")}, func(a action) bool { return a.Filter != "" }},
 		"a gate that stops": {Update{FailClosed: new(true)}, func(a action) bool { return a.FailClosed }},
+		"more at a time":    {Update{MaxInFlight: new(64)}, func(a action) bool { return a.MaxInFlight == 64 }},
+		"a longer timeout":  {Update{Timeout: new(time.Minute)}, func(a action) bool { return a.Timeout == time.Minute }},
 		"another name":      {Update{Name: new("x")}, nil},
 		"the same site":     {Update{Site: new(hierarchy.Path("/a"))}, nil},
 	} {

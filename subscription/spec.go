@@ -61,7 +61,7 @@ type Spec struct {
 	Headers map[string]string `json:"headers"`
 
 	// MaxInFlight is how many requests may be under way at the same time, 1 to
-	// 1000. 0 is the engine's default.
+	// Config.MaxInFlight. 0 is the engine's default.
 	MaxInFlight int `json:"max_in_flight"`
 
 	// Metadata is the application's own and is never sent: up to 50 keys, 8 KiB

@@ -23,6 +23,9 @@ import (
 const (
 	minTimeout        = time.Second
 	defaultMaxTimeout = time.Minute
+
+	defaultMaxInFlight = 128
+	mostInFlight       = 1000 // that MaxInFlight may be
 )
 
 // Config is what a store of subscriptions may hold.
@@ -48,6 +51,10 @@ type Config struct {
 	// KnowsSchedule says whether the name of a retry schedule that is not among Schedules
 	// may be named as well. Default: it may not.
 	KnowsSchedule func(name string) bool
+
+	// MaxInFlight is the most requests under way at the same time that a subscription
+	// may ask for, 1 to 1000. Default: 128.
+	MaxInFlight int
 
 	// MaxPerOwner is how many subscriptions an owner may have that are not
 	// deleted, in whatever state. Those of the operator are not counted. Beyond it
@@ -111,6 +118,9 @@ func (c Config) withDefaults() Config {
 		c.CheckSecret = checkStandardSecret
 	}
 	c.Dialects = slices.Clone(c.Dialects)
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = defaultMaxInFlight
+	}
 	if c.MaxPerOwner == 0 {
 		c.MaxPerOwner = defaultMaxPerOwner
 	}
@@ -137,6 +147,8 @@ func (c Config) validate() error {
 	switch {
 	case c.CheckURL == nil:
 		return errors.New("CheckURL: is required; egress.Policy has one")
+	case c.MaxInFlight < 1 || c.MaxInFlight > mostInFlight:
+		return fmt.Errorf("MaxInFlight: is %d; must be 1 to %d, or 0 for the default", c.MaxInFlight, mostInFlight)
 	case c.MaxPerOwner < noLimit:
 		return fmt.Errorf("MaxPerOwner: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerOwner)
 	case c.MaxPerSite < noLimit:

@@ -94,16 +94,18 @@ type Subscription struct {
 // Action is the question whether a principal may do this with the subscription.
 func (s Subscription) Action(principal string, verb access.Verb) access.Action {
 	a := access.Action{
-		Principal:  principal,
-		Verb:       verb,
-		Site:       s.Site,
-		Owner:      s.Owner,
-		Operator:   s.Operator,
-		Permission: s.Permission,
-		Events:     s.Events,
-		Channels:   s.Channels,
-		Filter:     s.Filter,
-		FailClosed: s.FailClosed,
+		Principal:   principal,
+		Verb:        verb,
+		Site:        s.Site,
+		Owner:       s.Owner,
+		Operator:    s.Operator,
+		Permission:  s.Permission,
+		Events:      s.Events,
+		Channels:    s.Channels,
+		Filter:      s.Filter,
+		FailClosed:  s.FailClosed,
+		MaxInFlight: s.MaxInFlight,
+		Timeout:     s.Timeout,
 	}
 	if s.ID != uuid.Nil {
 		a.SubscriptionID = s.ID.String()

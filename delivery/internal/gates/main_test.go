@@ -86,7 +86,12 @@ func newBundle(t *testing.T) *bundle {
 	require.NoError(t, err)
 	shared, opener := payloads.New(queries), credentials.NewOpener(seal.Clear(), queries)
 	finder := decide.NewFinder(resolver, hierarchy.Paths, usual)
-	limiter := slots.NewLimiter(10, time.Now, func() float64 { return 0.5 })
+	limiter := slots.NewLimiter(slots.LimiterConfig{
+		Slots:    10,
+		MaxSlots: 10,
+		Now:      time.Now,
+		Random:   func() float64 { return 0.5 },
+	})
 	releaser := slots.NewReleaser(limiter, frequent, usual)
 	loader := send.NewLoader(&send.LoaderConfig{
 		Batch:        usual,
@@ -146,6 +151,7 @@ func newBundle(t *testing.T) *bundle {
 				TroubleWait: func(wait time.Duration) time.Duration { return wait },
 			},
 			Requester: &send.Requester{
+				MaxTimeout: time.Minute,
 				Answers: send.Answers{
 					Bytes:     100,
 					Retention: func(string) send.Retention { return send.Retention{Bytes: 100} },

@@ -15,7 +15,12 @@ import (
 // heldReleaser makes one of a process with so many slots for each endpoint.
 func (db *database) heldReleaser(perEndpoint int) *HeldReleaser {
 	frequent := store.Frequent(db, "riverhook")
-	limiter := slots.NewLimiter(perEndpoint, time.Now, func() float64 { return 0.5 })
+	limiter := slots.NewLimiter(slots.LimiterConfig{
+		Slots:    perEndpoint,
+		MaxSlots: perEndpoint,
+		Now:      time.Now,
+		Random:   func() float64 { return 0.5 },
+	})
 	releaser := slots.NewReleaser(limiter, frequent, batch.Config{})
 	db.t.Cleanup(releaser.Close)
 	return &HeldReleaser{

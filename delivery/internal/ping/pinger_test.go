@@ -102,6 +102,7 @@ func newBundle(t *testing.T) *bundle {
 		NewID:    uuid.New,
 		Opener:   opener,
 		Requester: &send.Requester{
+			MaxTimeout: time.Minute,
 			Answers: send.Answers{
 				Bytes:     100,
 				Retention: func(string) send.Retention { return send.Retention{Bytes: 100} },

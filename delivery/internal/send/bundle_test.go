@@ -87,7 +87,12 @@ func newBundle(t *testing.T, inFlight int, receive http.HandlerFunc) *bundle {
 	require.NoError(t, err)
 	finder := decide.NewFinder(resolver, hierarchy.Paths, batch.Config{})
 	random := func() float64 { return 0.5 }
-	limiter := slots.NewLimiter(8, time.Now, random)
+	limiter := slots.NewLimiter(slots.LimiterConfig{
+		Slots:    8,
+		MaxSlots: 8,
+		Now:      time.Now,
+		Random:   random,
+	})
 	releaser := slots.NewReleaser(limiter, frequent, batch.Config{Whole: heartbeat.ConcernsAll})
 	for _, closing := range []interface{ Close() }{opener, pool, loader, finder, releaser, clients} {
 		t.Cleanup(closing.Close)
@@ -117,6 +122,7 @@ func newBundle(t *testing.T, inFlight int, receive http.HandlerFunc) *bundle {
 		Random: random,
 		Record: b.record,
 		Requester: &Requester{
+			MaxTimeout: time.Minute,
 			Answers: Answers{
 				Bytes:     100,
 				Retention: func(string) Retention { return Retention{Bytes: 100} },

@@ -30,6 +30,7 @@ type Requester struct {
 	Headers         attempt.HeaderRecorder
 	Loader          *Loader
 	MaxRequestBytes int
+	MaxTimeout      time.Duration    // of any request, whatever its subscription says
 	Now             func() time.Time // for the validity of tokens
 	Origin          string           // of each request; "": none is named
 	Process         *slots.Process
@@ -130,7 +131,9 @@ func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, 
 }
 
 // timeout bounds a request, its answer included.
-func (r *Requester) timeout(in *Input) time.Duration { return cmp.Or(in.Sub.Timeout, r.Timeout) }
+func (r *Requester) timeout(in *Input) time.Duration {
+	return min(cmp.Or(in.Sub.Timeout, r.Timeout), r.MaxTimeout)
+}
 
 // classify says what an attempt came to: by the status and the headers of the answer (0 and
 // nil if none came) and the error of sending, waiting or reading the body.

@@ -84,9 +84,9 @@ func (l *Limiter) Update(tr *attempt.Transition) {
 		return
 	}
 	key := t.EndpointKey()
-	opens := l.learn(key, a.Outcome, a.Duration, l.now())
+	opens := l.learn(key, a.Outcome, a.Duration, l.Now())
 	if opens || t.Probe && attempt.IsEndpointFailure(a.Outcome) {
-		tr.Pause = pauseAfter(t.CircuitOpened, l.random)
+		tr.Pause = pauseAfter(t.CircuitOpened, l.Random)
 	}
 	if tr.Asked = a.Asked; tr.StopsEndpoint() {
 		l.stop(key, time.Now().Add(recordTime))

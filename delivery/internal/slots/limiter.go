@@ -20,24 +20,24 @@ const lookInterval = 100 * time.Millisecond
 // that is in memory. It knows of this process alone; what must outlive the process is in
 // the table subscription_health. It is safe for concurrent use.
 type Limiter struct {
-	slots  int // of an endpoint whose subscription does not say how many
-	now    func() time.Time
-	random func() float64
+	LimiterConfig
 
 	mu     sync.Mutex
 	latest map[uuid.UUID]*endpoint // by subscription: the URL in force, with the former ones behind it
 }
 
-// NewLimiter makes a Limiter with so many slots for each endpoint whose subscription does
-// not say how many. now is the clock by which failures are forgotten; random returns an
-// even number in [0, 1).
-func NewLimiter(slots int, now func() time.Time, random func() float64) *Limiter {
-	return &Limiter{
-		slots:  slots,
-		now:    now,
-		random: random,
-		latest: map[uuid.UUID]*endpoint{},
-	}
+// LimiterConfig is what a Limiter works by.
+type LimiterConfig struct {
+	Slots    int // of an endpoint whose subscription does not say how many
+	MaxSlots int // of any endpoint, whatever its subscription says
+
+	Now    func() time.Time // the clock by which failures are forgotten
+	Random func() float64   // even, in [0, 1)
+}
+
+// NewLimiter makes a Limiter.
+func NewLimiter(cfg LimiterConfig) *Limiter {
+	return &Limiter{LimiterConfig: cfg, latest: map[uuid.UUID]*endpoint{}}
 }
 
 // find returns nil if nothing is known of an endpoint. It, get and drop must be called
@@ -53,8 +53,9 @@ func (l *Limiter) find(key attempt.EndpointKey) *endpoint {
 // get is find, and adds an endpoint of which nothing is known.
 func (l *Limiter) get(key attempt.EndpointKey, most int) *endpoint {
 	if most <= 0 {
-		most = l.slots
+		most = l.Slots
 	}
+	most = min(most, l.MaxSlots)
 	ep := l.find(key)
 	if ep == nil {
 		ep = &endpoint{

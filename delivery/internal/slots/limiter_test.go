@@ -19,7 +19,26 @@ func newEndpoint() attempt.EndpointKey {
 // middle is a random number that leaves every pause as it is.
 func middle() float64 { return 0.5 }
 
-func newLimiter(slots int) *Limiter { return NewLimiter(slots, time.Now, middle) }
+// newLimiter makes a Limiter with so many slots for each endpoint, and for none more than 64.
+func newLimiter(slots int) *Limiter {
+	return NewLimiter(LimiterConfig{
+		Slots:    slots,
+		MaxSlots: 64,
+		Now:      time.Now,
+		Random:   middle,
+	})
+}
+
+func TestLimiter_ASubscriptionGetsNoMoreSlotsThanTheMost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, id := newLimiter(2), newEndpoint()
+		for range 64 {
+			require.True(t, l.Acquire(t.Context(), id, 1000))
+		}
+		require.False(t, l.Acquire(t.Context(), id, 1000))
+	})
+}
 
 func TestLimiter_AnEndpointHasNoMoreRequestsInFlightThanSlots(t *testing.T) {
 	t.Parallel()
