@@ -75,7 +75,6 @@ func holders(t *testing.T) map[string]any {
 		},
 		"dialect.SignInput":              dialect.SignInput{Secrets: []dialect.Secret{secret}},
 		"subscription.Created":           subscription.Created{Secret: secret, Subscription: sub},
-		"subscription.Match":             subscription.Match{Subscription: sub},
 		"subscription.RotateOpts":        subscription.RotateOpts{Secret: secret},
 		"subscription.Secret":            secret,
 		"signing.Secret":                 secret,

@@ -34,6 +34,7 @@ import (
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/migration"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -73,7 +74,7 @@ type Engine struct {
 	log         *slog.Logger
 	pool        *pgxpool.Pool
 	random      func() float64
-	resolver    *hierarchy.Resolver
+	resolver    *resolve.Resolver
 
 	inFlight   *slots.Process
 	limiter    *slots.Limiter
@@ -171,7 +172,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if e.clients, err = credentials.NewClients(cfg.Egress, cfg.Transport, cfg.Limits.InFlight); err != nil {
 		return nil, fmt.Errorf("delivery: config: Transport: %w", err)
 	}
-	e.resolver, err = hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
+	e.resolver, err = newResolver(pool, &hierarchy.ResolverConfig{
 		ActiveChain: cfg.ActiveChain,
 		Schema:      cfg.Schema,
 		Tree:        cfg.Tree,

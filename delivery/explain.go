@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -48,7 +49,7 @@ func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory)
 		return nil, err
 	}
 	in.Data = nil
-	at := hierarchy.Lookup{
+	at := resolve.Lookup{
 		Site:        in.Site,
 		ActiveSite:  in.ActiveSite,
 		TreeVersion: in.treeVersion,
@@ -58,7 +59,7 @@ func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory)
 		if err != nil || x.SitesError != "" {
 			return x, err
 		}
-		_, after, err := h.resolver.SitesOf(ctx, at)
+		_, after, err := h.resolver.Sites(ctx, at)
 		if err != nil {
 			x.SitesError = callbacks.Brief(err)
 			return x, nil
@@ -72,10 +73,10 @@ func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory)
 
 // explain reads the sites before the subscriptions there; the standing says by which.
 func (h *History) explain(
-	ctx context.Context, in *IntentRecord, at hierarchy.Lookup, p *PrincipalHistory,
-) (*Explanation, hierarchy.Standing, error) {
+	ctx context.Context, in *IntentRecord, at resolve.Lookup, p *PrincipalHistory,
+) (*Explanation, resolve.Standing, error) {
 	x := &Explanation{Intent: *in}
-	reached, standing, err := h.resolver.SitesOf(ctx, at)
+	reached, standing, err := h.resolver.Sites(ctx, at)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, standing, fmt.Errorf("delivery: explain: %w", err)

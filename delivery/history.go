@@ -14,6 +14,7 @@ import (
 	"github.com/riverhook/riverhook/internal/cursor"
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/notfound"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -50,7 +51,7 @@ type HistoryConfig struct {
 type History struct {
 	batcher  store.Batcher
 	pool     *pgxpool.Pool
-	resolver *hierarchy.Resolver
+	resolver *resolve.Resolver
 	schema   string
 	store    *store.Queries
 }
@@ -65,7 +66,7 @@ func NewHistory(pool *pgxpool.Pool, cfg *HistoryConfig) (*History, error) {
 		c = *cfg
 	}
 	def(&c.Schema, store.DefaultSchema)
-	resolver, err := hierarchy.NewResolver(pool, &hierarchy.ResolverConfig{
+	resolver, err := newResolver(pool, &hierarchy.ResolverConfig{
 		ActiveChain: c.ActiveChain,
 		Schema:      c.Schema,
 		Tree:        c.Tree,
@@ -76,7 +77,7 @@ func NewHistory(pool *pgxpool.Pool, cfg *HistoryConfig) (*History, error) {
 	return newHistory(pool, c.Schema, resolver), nil
 }
 
-func newHistory(pool *pgxpool.Pool, schema string, resolver *hierarchy.Resolver) *History {
+func newHistory(pool *pgxpool.Pool, schema string, resolver *resolve.Resolver) *History {
 	return &History{
 		batcher:  pool,
 		pool:     pool,

@@ -80,7 +80,7 @@ func TestJSON_OfEachRecordIsSnakeCase(t *testing.T) {
 		&delivery.DeliveryPage{}, &delivery.Explanation{}, &delivery.Health{}, &delivery.IntentPage{}, &delivery.IntentRecord{},
 		&delivery.Message{}, &delivery.Pruned{}, &delivery.Question{}, &delivery.Stats{}, &delivery.SubscriptionEvent{},
 		&dialect.Destination{}, &dialect.Event{}, &dialect.Message{}, &dialect.Request{},
-		&subscription.Created{}, &subscription.Match{}, &subscription.ResealResult{}, &subscription.SecretInfo{}, &hierarchy.Site{},
+		&subscription.Created{}, &subscription.ResealResult{}, &subscription.SecretInfo{}, &hierarchy.Site{},
 		&hierarchy.SitePage{}, &subscription.Subscription{}, &subscription.Page{}, &subscription.Spec{},
 		&subscription.Update{},
 		&manifest.Plan{},

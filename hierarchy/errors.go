@@ -5,6 +5,7 @@ import (
 
 	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/notfound"
+	"github.com/riverhook/riverhook/internal/sitetree"
 )
 
 // Errors of this package, for errors.Is. None of them but ErrNotMigrated leaves the
@@ -38,6 +39,10 @@ var (
 	// ErrSiteHasChildren means that a site with others below it is deleted only
 	// with DeleteSiteOpts.Recursive.
 	ErrSiteHasChildren = errors.New("the site has others below it")
+
+	// ErrTreeChanges means that the tree has changed each time that it was read: try
+	// again later.
+	ErrTreeChanges = sitetree.ErrChanges
 )
 
 var errNoPool = errors.New("a pool is required")

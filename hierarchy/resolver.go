@@ -1,19 +1,17 @@
 package hierarchy
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"math"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
-	"github.com/riverhook/riverhook/internal/text"
 )
 
 // Lookup asks which subscriptions apply to one intent.
@@ -35,8 +33,7 @@ type Lookup struct {
 	Unrecorded bool
 }
 
-// Match is a subscription that applies to an intent. subscription.Find returns the
-// subscription itself with it.
+// Match is a subscription that applies to an intent.
 type Match struct {
 	SubscriptionID uuid.UUID `json:"subscription_id"`
 	Site           Path      `json:"site"` // the site by which it applies
@@ -44,13 +41,7 @@ type Match struct {
 	// precedence over one that matches a type that it extends.
 	Pattern string `json:"pattern"`
 	Why     string `json:"why"` // the same in words
-
-	row *store.ResolveRow
 }
-
-// Row is the subscription as the lookup has read it, for package subscription. It is nil if
-// no [Resolver] has made the match.
-func (m *Match) Row() *store.ResolveRow { return m.row }
 
 // ResolverConfig says how a Resolver finds sites.
 type ResolverConfig struct {
@@ -112,10 +103,7 @@ func (c ResolverConfig) checkTree() error {
 // question is matched by patterns after "before:" only, and an event by the others.
 // Paused and deactivated subscriptions are found too, deleted ones are not:
 // what becomes of them is the caller's decision, and visible.
-type Resolver struct {
-	cfg  ResolverConfig
-	pool *pgxpool.Pool
-}
+type Resolver struct{ inner *resolve.Resolver }
 
 // NewResolver returns a resolver. cfg may be nil.
 func NewResolver(pool *pgxpool.Pool, cfg *ResolverConfig) (*Resolver, error) {
@@ -129,89 +117,51 @@ func NewResolver(pool *pgxpool.Pool, cfg *ResolverConfig) (*Resolver, error) {
 	if pool == nil {
 		return nil, failed("new resolver", errNoPool)
 	}
-	return &Resolver{cfg: c, pool: pool}, nil
+	_, sites := c.Tree.(*Sites)
+	return &Resolver{inner: resolve.New(pool, resolve.Config{
+		ActiveChain: c.ActiveChain,
+		Schema:      c.Schema,
+		Sites:       sites,
+		Tree:        c.Tree,
+		TreeTimeout: c.TreeTimeout,
+	})}, nil
 }
 
-// alike names, for each lookup, the first one that asks the same: under load
-// most of a batch is events of few types at few sites, and is looked up once.
-func alike(lookups []Lookup, reaches []reach) []int {
-	type question struct {
-		eventType, sites, channel string
-		chain                     int // how many of the sites are the resource's
-		after, unrecordedOf       uuid.UUID
-		limit                     int
-	}
-	known := make(map[question]int, len(lookups))
-	first := make([]int, len(lookups))
+// Resolve returns the matches of each lookup, in the order of the lookups, each
+// lookup's in the order of the subscriptions' ids and no subscription twice. The
+// sites and the subscriptions are those of one moment, except under a tree of the
+// application that is no [VersionedTree]. A tree of the application is asked while no
+// connection is held. There is one statement for all lookups. An error, such as
+// [ErrTreeChanges], is one of all lookups: try again later.
+func (r *Resolver) Resolve(ctx context.Context, lookups []Lookup) ([][]Match, error) {
+	asked := make([]resolve.Lookup, len(lookups))
 	for i, l := range lookups {
-		q := question{l.Type, reaches[i].list(), l.Channel, len(reaches[i].resource), l.After, uuid.Nil, l.Limit}
-		if l.Unrecorded {
-			q.unrecordedOf = l.IntentID
-		}
-		if _, asked := known[q]; !asked {
-			known[q] = i
-		}
-		first[i] = known[q]
+		asked[i] = resolve.Lookup(l)
 	}
-	return first
+	found, err := r.inner.Find(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	matches := make([][]Match, len(found))
+	for i := range found {
+		matches[i] = matchesOf(found[i].Matches)
+	}
+	return matches, nil
 }
 
-func (l Lookup) check() error {
-	if l.Limit < 0 || l.Limit > math.MaxInt32 {
-		return fmt.Errorf("Limit: is %d", l.Limit)
+// matchesOf is nil of none.
+func matchesOf(found []resolve.Match) []Match {
+	if len(found) == 0 {
+		return nil
 	}
-	if err := text.Check(l.Channel, text.MaxID); err != nil {
-		return fmt.Errorf("Channel: %w", err)
-	}
-	return event.Check(l.Type)
-}
-
-func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.ResolveParams {
-	p := &store.ResolveParams{}
-	patterns := make(map[string]string)
-	for i, l := range lookups {
-		if first[i] != i {
-			continue
-		}
-		if _, known := patterns[l.Type]; !known {
-			patterns[l.Type] = strings.Join(event.Patterns(l.Type), " ")
-		}
-		limit := l.Limit
-		if limit == 0 {
-			limit = math.MaxInt32
-		}
-		p.Ords = append(p.Ords, i)
-		name, prefix := event.Split(l.Type)
-		p.Types = append(p.Types, name)
-		p.Prefixes = append(p.Prefixes, prefix)
-		p.Sites = append(p.Sites, reaches[i].list())
-		p.Patterns = append(p.Patterns, patterns[l.Type])
-		p.Channels = append(p.Channels, l.Channel)
-		p.IntentIds = append(p.IntentIds, l.IntentID.String())
-		p.Unrecorded = append(p.Unrecorded, l.Unrecorded)
-		p.Afters = append(p.Afters, l.After.String())
-		p.Limits = append(p.Limits, limit)
-	}
-	return p
-}
-
-func matchOf(row *store.ResolveRow, l *Lookup, sites *reach) Match {
-	m := Match{
-		SubscriptionID: row.ID,
-		Site:           Path(row.Site),
-		Pattern:        row.Pattern,
-		row:            row,
-	}
-	why := "a type that " + l.Type + " extends matches"
-	for _, pattern := range row.Events {
-		if event.MatchPattern(pattern, l.Type) {
-			m.Pattern, why = pattern, l.Type+" matches"
-			break
+	matches := make([]Match, len(found))
+	for i, m := range found {
+		matches[i] = Match{
+			SubscriptionID: m.Row.ID,
+			Site:           m.Site,
+			Pattern:        m.Pattern,
+			Why:            m.Why,
 		}
 	}
-	m.Why = fmt.Sprintf("%s; %s %q", sites.why(m.Site), why, m.Pattern)
-	if len(row.Channels) > 0 {
-		m.Why += fmt.Sprintf("; on channel %q", l.Channel)
-	}
-	return m
+	return matches
 }

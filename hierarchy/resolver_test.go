@@ -162,20 +162,17 @@ func TestResolve_PausedAndDeactivatedOnesAreFoundAndDeletedOnesAreNot(t *testing
 	_, err = subs.Deactivate(ctx, deactivated.ID, "because")
 	require.NoError(t, err)
 	require.NoError(t, subs.Delete(ctx, deleted.ID))
-	found, err := subscription.Find(ctx, newResolver(t, pool, nil), []hierarchy.Lookup{{Site: "/a", Type: "a.b"}})
+	found, err := newResolver(t, pool, nil).Resolve(ctx, []hierarchy.Lookup{{Site: "/a", Type: "a.b"}})
 	require.NoError(t, err)
-	matches := found[0].Matches
-	require.Len(t, matches, 3)
+	require.Len(t, found[0], 3)
 	for i, s := range []*subscription.Created{active, paused, deactivated} {
-		want, err := subs.Get(ctx, s.ID)
-		require.NoError(t, err)
-		require.Equal(t, *want, matches[i].Subscription) // with all its columns
+		require.Equal(t, s.ID, found[0][i].SubscriptionID)
 	}
 
 	many, err := subs.GetMany(ctx, []uuid.UUID{deleted.ID, active.ID, {}})
 	require.NoError(t, err)
 	require.Len(t, many, 2)
-	require.Equal(t, matches[0].Subscription, many[0])
+	require.Equal(t, active.ID, many[0].ID)
 	require.NotNil(t, many[1].DeletedAt)
 }
 
@@ -414,21 +411,4 @@ func TestResolve_FailsWhenTheDatabaseDoes(t *testing.T) {
 	_, err = r.Resolve(ctx, []hierarchy.Lookup{{Type: "a.b"}})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Zero(t, pool.Stat().AcquiredConns())
-}
-
-func TestResolve_SitesOfALookupAreInTheOrderInWhichTheyAreReached(t *testing.T) {
-	t.Parallel()
-	r := newResolver(t, pgtest.Pool(t), &hierarchy.ResolverConfig{ActiveChain: true})
-	sites, err := r.Sites(t.Context(), "/a/b", "/a/c/d")
-	require.NoError(t, err)
-	require.Equal(t, []hierarchy.ReachedSite{
-		{"/a/b", `at the resource's site "/a/b"`},
-		{"/a", `at "/a", above the resource's site "/a/b"`},
-		{"/", `at "/", above the resource's site "/a/b"`},
-		{"/a/c/d", `at the active site "/a/c/d"`},
-		{"/a/c", `at "/a/c", above the active site "/a/c/d"`},
-	}, sites)
-	tree := treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) { return nil, nil })
-	_, err = newResolver(t, pgtest.Pool(t), &hierarchy.ResolverConfig{Tree: tree}).Sites(t.Context(), "/a", "")
-	require.ErrorContains(t, err, "hierarchy: sites: ")
 }

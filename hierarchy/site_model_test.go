@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -307,10 +308,9 @@ func requireModel(t *rapid.T, model *siteModel, sites *hierarchy.Sites, subs *su
 	for i, p := range all {
 		require.Equal(t, model.ancestors(p), chains[i], p)
 	}
-	resolver, err := hierarchy.NewResolver(sites.Pool(), &hierarchy.ResolverConfig{Tree: sites})
-	require.NoError(t, err)
+	resolver := resolve.New(sites.Pool(), resolve.Config{Sites: true, Tree: sites})
 	for _, e := range model.events {
-		reached, _, err := resolver.SitesOf(ctx, hierarchy.Lookup{Site: e.path, TreeVersion: e.version})
+		reached, _, err := resolver.Sites(ctx, resolve.Lookup{Site: e.path, TreeVersion: e.version})
 		require.NoError(t, err)
 		var chain []hierarchy.Path
 		for _, r := range reached {

@@ -2,11 +2,13 @@ package hierarchy
 
 import (
 	"context"
+
+	"github.com/riverhook/riverhook/internal/sitetree"
 )
 
 // Paths is the tree that the paths themselves form: the ancestors of "/a/b" are
 // "/a/b", "/a" and "/". It is the default, needs no table and does no I/O.
-var Paths Tree = pathTree{}
+var Paths Tree = sitetree.Paths{}
 
 // Tree says which sites are above a site. Applications may implement it over
 // their own tables; it must be safe for concurrent use and may do I/O, for it is
@@ -48,16 +50,4 @@ type VersionedTree interface {
 	// number that the same transaction changes is one. It must not wait for
 	// transactions of the application.
 	Version(ctx context.Context) (string, error)
-}
-
-type pathTree struct{}
-
-func (pathTree) Ancestors(_ context.Context, p Path) ([]Path, error) { return p.Ancestors(), nil }
-
-func (pathTree) AncestorsMany(_ context.Context, paths []Path) ([][]Path, error) {
-	chains := make([][]Path, len(paths))
-	for i, p := range paths {
-		chains[i] = p.Ancestors()
-	}
-	return chains, nil
 }

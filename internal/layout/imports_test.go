@@ -84,6 +84,7 @@ var (
 		"signing":      {theirs: stdlibOnly},
 		"subscription": {ours: []string{"access", "event", "hierarchy", "internal/*", "seal", "signing"}},
 
+		"internal/resolve":  {ours: []string{"access", "event", "internal/*"}},
 		"internal/sitetree": {ours: []string{"access", "internal/*"}},
 
 		"delivery/internal/attempt": {

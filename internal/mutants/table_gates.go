@@ -12,7 +12,7 @@ var asking = []mutant{
 	},
 	{
 		name: "a question is not put to gates of umbrella types",
-		file: "hierarchy/resolver.go",
+		file: "internal/resolve/resolver.go",
 		decl: "resolveParams",
 		old:  "p.Prefixes = append(p.Prefixes, prefix)",
 		with: `p.Prefixes = append(p.Prefixes, prefix[:0])`,

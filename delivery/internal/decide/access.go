@@ -9,7 +9,7 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/resolve"
 )
 
 // Access asks the checkers of the application whether principals may see a resource.
@@ -21,7 +21,7 @@ type Access struct {
 // AppendRequests appends a request for each principal who must be allowed to see the
 // resource of an event, which is at a place now.
 func (a *Access) AppendRequests(
-	to []access.Request, ev dialect.Event, at hierarchy.Place, owner, permission string,
+	to []access.Request, ev dialect.Event, at resolve.Place, owner, permission string,
 ) []access.Request {
 	to = append(to, request(ev, at, owner, permission))
 	if a.RequireActor && ev.Actor != "" && ev.Actor != owner {
@@ -30,7 +30,7 @@ func (a *Access) AppendRequests(
 	return to
 }
 
-func request(ev dialect.Event, at hierarchy.Place, principal, permission string) access.Request {
+func request(ev dialect.Event, at resolve.Place, principal, permission string) access.Request {
 	return access.Request{
 		Principal:    principal,
 		Permission:   permission,

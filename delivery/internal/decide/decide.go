@@ -12,7 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -30,8 +30,8 @@ type Decider struct {
 // Input is what is decided about.
 type Input struct {
 	Event    dialect.Event
-	Place    hierarchy.Place            // where the resource is now
-	Matches  []subscription.Match       // the subscriptions
+	Place    resolve.Place              // where the resource is now
+	Matches  []Match                    // the subscriptions
 	Tries    map[uuid.UUID]int          // how often a message was missing before, by subscription
 	Messages map[string]dialect.Message // that exist already, by dialect
 }
@@ -67,7 +67,7 @@ func (d *Decider) Decide(ctx context.Context, by *callbacks.Caller, in *Input) (
 
 // WithoutPlace are the decisions about an event if the place of its resource is not known:
 // they wait, or have failed if the tree of sites is given up.
-func WithoutPlace(err error, matches []subscription.Match, tries map[uuid.UUID]int) []Decision {
+func WithoutPlace(err error, matches []Match, tries map[uuid.UUID]int) []Decision {
 	outcome, reason := OutcomeWaiting, PlaceReason(err)
 	if callbacks.IsEnded(err) {
 		outcome, reason = OutcomeFailed, err.Error()

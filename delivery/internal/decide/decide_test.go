@@ -17,7 +17,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/filter"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -71,8 +71,8 @@ func decider(t *testing.T, h *host) *decide.Decider {
 }
 
 // match is an active subscription of ada in the dialect plain, as it is changed.
-func match(change func(s *subscription.Subscription)) subscription.Match {
-	m := subscription.Match{Subscription: subscription.Subscription{
+func match(change func(s *subscription.Subscription)) decide.Match {
+	m := decide.Match{Subscription: subscription.Subscription{
 		ID:         uuid.New(),
 		Dialect:    "plain",
 		Owner:      "ada",
@@ -85,7 +85,7 @@ func match(change func(s *subscription.Subscription)) subscription.Match {
 	return m
 }
 
-func input(matches ...subscription.Match) *decide.Input {
+func input(matches ...decide.Match) *decide.Input {
 	return &decide.Input{
 		Event: dialect.Event{
 			ID:           "event",
@@ -96,7 +96,7 @@ func input(matches ...subscription.Match) *decide.Input {
 			Actor:        "eve",
 			Data:         []byte(`{"id":7}`),
 		},
-		Place:   hierarchy.Place{Site: "/now"},
+		Place:   resolve.Place{Site: "/now"},
 		Matches: matches,
 	}
 }
@@ -307,7 +307,7 @@ func TestWithoutPlace_WaitsUnlessTheTreeIsGivenUp(t *testing.T) {
 		errors.New("down"): "waiting: the site of the resource is not known now: down",
 		&callbacks.EndedError{Step: callbacks.StepTree}: "failed: process ended three times in the tree of sites",
 	} {
-		decisions := decide.WithoutPlace(err, []subscription.Match{m}, tries)
+		decisions := decide.WithoutPlace(err, []decide.Match{m}, tries)
 		require.Equal(t, []string{want}, outcomes(decisions))
 		require.Equal(t, 3, decisions[0].Tries)
 	}

@@ -29,7 +29,7 @@ const (
 
 // Decision is what was decided for one match.
 type Decision struct {
-	subscription.Match
+	Match
 
 	DeliveryID   uuid.UUID // of a delivery
 	Outcome      Outcome

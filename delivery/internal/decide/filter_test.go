@@ -16,7 +16,7 @@ import (
 func decisionsWith(filters ...string) []Decision {
 	decisions := make([]Decision, len(filters))
 	for i, expr := range filters {
-		decisions[i] = Decision{Outcome: OutcomeDeliver, Match: subscription.Match{Subscription: subscription.Subscription{Filter: expr}}}
+		decisions[i] = Decision{Outcome: OutcomeDeliver, Match: Match{Subscription: subscription.Subscription{Filter: expr}}}
 	}
 	return decisions
 }

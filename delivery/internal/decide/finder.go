@@ -10,27 +10,27 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
-	"github.com/riverhook/riverhook/subscription"
+	"github.com/riverhook/riverhook/internal/resolve"
 )
 
 // Finder finds the subscriptions that an event matches, and the place of its resource. It
 // is safe for concurrent use.
 type Finder struct {
-	resolver *hierarchy.Resolver
+	resolver *resolve.Resolver
 	hostTree bool // the tree of sites is host code
-	lookups  question[subscription.Found]
-	places   question[hierarchy.Place]
+	lookups  question[Found]
+	places   question[resolve.Place]
 }
 
 // NewFinder returns a finder by the resolver of a tree, which works until Close.
-func NewFinder(resolver *hierarchy.Resolver, tree hierarchy.Tree, cfg batch.Config) *Finder {
+func NewFinder(resolver *resolve.Resolver, tree hierarchy.Tree, cfg batch.Config) *Finder {
 	smaller := cfg
 	smaller.MaxSize = 300
 	return &Finder{
 		resolver: resolver,
 		hostTree: isHostTree(tree),
-		lookups: newQuestion(smaller, func(ctx context.Context, asked []hierarchy.Lookup) ([]subscription.Found, error) {
-			return subscription.Find(ctx, resolver, asked)
+		lookups: newQuestion(smaller, func(ctx context.Context, asked []resolve.Lookup) ([]Found, error) {
+			return find(ctx, resolver, asked)
 		}),
 		places: newQuestion(cfg, resolver.Places),
 	}
@@ -50,8 +50,8 @@ func (f *Finder) Close() {
 
 // LookupOf asks about the event of an intent whose transaction saw the sites in a version;
 // 0 is the present.
-func LookupOf(intentID uuid.UUID, ev *dialect.Event, treeVersion int64) hierarchy.Lookup {
-	return hierarchy.Lookup{
+func LookupOf(intentID uuid.UUID, ev *dialect.Event, treeVersion int64) resolve.Lookup {
+	return resolve.Lookup{
 		IntentID:    intentID,
 		Type:        ev.Type,
 		Site:        hierarchy.Path(ev.Site),
@@ -62,19 +62,19 @@ func LookupOf(intentID uuid.UUID, ev *dialect.Event, treeVersion int64) hierarch
 }
 
 // Find finds the subscriptions that an event matches.
-func (f *Finder) Find(ctx context.Context, by *callbacks.Caller, asked hierarchy.Lookup) (subscription.Found, error) {
+func (f *Finder) Find(ctx context.Context, by *callbacks.Caller, asked resolve.Lookup) (Found, error) {
 	return f.lookups.ask(ctx, f.hostTree, by, asked)
 }
 
 // Locate finds where the resource of an event is now, for a check of access after its
 // expansion.
-func (f *Finder) Locate(ctx context.Context, by *callbacks.Caller, asked hierarchy.Lookup) (hierarchy.Place, error) {
+func (f *Finder) Locate(ctx context.Context, by *callbacks.Caller, asked resolve.Lookup) (resolve.Place, error) {
 	return f.places.ask(ctx, f.hostTree, by, asked)
 }
 
 // Stale says whether a tree of the application has another version than standing.
 // [hierarchy.Sites] are compared when the expansion is committed.
-func (f *Finder) Stale(ctx context.Context, by *callbacks.Caller, standing hierarchy.Standing) (stale bool, err error) {
+func (f *Finder) Stale(ctx context.Context, by *callbacks.Caller, standing resolve.Standing) (stale bool, err error) {
 	if !f.hostTree {
 		return false, nil
 	}
@@ -87,17 +87,17 @@ func PlaceReason(err error) string { return callbacks.ReasonNoSite + callbacks.B
 
 // question is what the resolver is asked, by those who ask at the same time together.
 type question[Answer any] struct {
-	alone batch.Flush[hierarchy.Lookup, Answer]
-	group *batch.Group[hierarchy.Lookup, Answer]
+	alone batch.Flush[resolve.Lookup, Answer]
+	group *batch.Group[resolve.Lookup, Answer]
 }
 
-func newQuestion[Answer any](cfg batch.Config, flush batch.Flush[hierarchy.Lookup, Answer]) question[Answer] {
+func newQuestion[Answer any](cfg batch.Config, flush batch.Flush[resolve.Lookup, Answer]) question[Answer] {
 	return question[Answer]{alone: flush, group: batch.New(cfg, flush)}
 }
 
 // ask asks together with others. A suspect asks a tree of the application alone.
 func (q *question[Answer]) ask(
-	ctx context.Context, hostTree bool, by *callbacks.Caller, asked hierarchy.Lookup,
+	ctx context.Context, hostTree bool, by *callbacks.Caller, asked resolve.Lookup,
 ) (answer Answer, err error) {
 	if !hostTree {
 		return q.group.Do(ctx, asked)
@@ -108,7 +108,7 @@ func (q *question[Answer]) ask(
 			return
 		}
 		var answers []Answer
-		if answers, err = q.alone(ctx, []hierarchy.Lookup{asked}); err == nil {
+		if answers, err = q.alone(ctx, []resolve.Lookup{asked}); err == nil {
 			answer = answers[0]
 		}
 	})

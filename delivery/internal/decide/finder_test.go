@@ -14,6 +14,7 @@ import (
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/resolve"
 )
 
 // tree is one of an application.
@@ -25,8 +26,7 @@ func (f *tree) Ancestors(_ context.Context, p hierarchy.Path) ([]hierarchy.Path,
 
 func finder(t *testing.T, of hierarchy.Tree) *decide.Finder {
 	t.Helper()
-	resolver, err := hierarchy.NewResolver(pgtest.Pool(t), &hierarchy.ResolverConfig{Tree: of})
-	require.NoError(t, err)
+	resolver := resolve.New(pgtest.Pool(t), resolve.Config{Tree: of})
 	f := decide.NewFinder(resolver, of, batch.Config{})
 	t.Cleanup(f.Close)
 	return f
@@ -56,7 +56,7 @@ func TestFinder_ATreeOfTheApplicationIsAStep(t *testing.T) {
 	require.Len(t, marks, 4, "the suspect has recorded two steps")
 	_, err := f.Locate(t.Context(), ended, asked)
 	require.True(t, callbacks.IsEnded(err))
-	_, err = f.Stale(t.Context(), ended, hierarchy.Standing{})
+	_, err = f.Stale(t.Context(), ended, resolve.Standing{})
 	require.True(t, callbacks.IsEnded(err))
 }
 
@@ -69,7 +69,7 @@ func TestFinder_OurTreesAreNoHostCode(t *testing.T) {
 	_, err := f.Find(t.Context(), ended, decide.LookupOf(uuid.New(), &dialect.Event{Type: "user.created"}, 0))
 
 	require.NoError(t, err)
-	stale, err := f.Stale(t.Context(), ended, hierarchy.Standing{})
+	stale, err := f.Stale(t.Context(), ended, resolve.Standing{})
 	require.NoError(t, err)
 	require.False(t, stale)
 }

@@ -16,18 +16,17 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/retention"
 	"github.com/riverhook/riverhook/internal/store"
-	"github.com/riverhook/riverhook/subscription"
 )
 
 // Chunk is a part of the subscriptions that an intent matches, decided and not yet
 // committed.
 type Chunk struct {
 	Intent    *Intent
-	Standing  hierarchy.Standing // by which its matches were found
-	Matches   []subscription.Match
+	Standing  resolve.Standing // by which its matches were found
+	Matches   []decide.Match
 	ReadAt    time.Time           // when the read of its subscriptions began
 	Next      uuid.UUID           // the last subscription of the chunk
 	Ended     callbacks.EndedRuns // of the next chunk

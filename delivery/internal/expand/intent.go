@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/retention"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -39,8 +39,8 @@ type Intent struct {
 
 	Payloads *payloads.Held // held by the job that has it; nil: of a question
 
-	Place       hierarchy.Place // where its resource is now: set before anything is decided
-	TreeVersion int64           // that its transaction saw; 0 is the present
+	Place       resolve.Place // where its resource is now: set before anything is decided
+	TreeVersion int64         // that its transaction saw; 0 is the present
 }
 
 // Retention says what is kept of the payloads of an intent, and how long all of it is. As a
@@ -51,7 +51,7 @@ type Retention struct {
 }
 
 // Lookup asks for the subscriptions after one, at most that many.
-func (in *Intent) Lookup(after uuid.UUID, limit int) hierarchy.Lookup {
+func (in *Intent) Lookup(after uuid.UUID, limit int) resolve.Lookup {
 	asked := decide.LookupOf(in.ID, &in.Event, in.TreeVersion)
 	asked.After = after
 	asked.Limit = limit

@@ -23,6 +23,7 @@ import (
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
@@ -75,8 +76,7 @@ func newBundle(t *testing.T) *bundle {
 		Sealer:      seal.Clear(),
 	})
 	require.NoError(t, err)
-	resolver, err := hierarchy.NewResolver(b.pool, &hierarchy.ResolverConfig{Tree: b})
-	require.NoError(t, err)
+	resolver := resolve.New(b.pool, resolve.Config{Tree: b})
 	shared, calls := payloads.New(queries), callbacks.New()
 	loader := send.NewLoader(&send.LoaderConfig{
 		Batch:        usual,

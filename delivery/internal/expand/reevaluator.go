@@ -207,7 +207,7 @@ func (r *Reevaluator) decideAgain(
 // loadMatches reads the subscriptions of decisions again.
 func (r *Reevaluator) loadMatches(
 	ctx context.Context, waiting []store.LoadWaitingRow,
-) ([]subscription.Match, map[uuid.UUID]int, error) {
+) ([]decide.Match, map[uuid.UUID]int, error) {
 	ids := make([]uuid.UUID, len(waiting))
 	byID := make(map[uuid.UUID]*store.LoadWaitingRow, len(waiting))
 	tries := make(map[uuid.UUID]int, len(waiting))
@@ -221,10 +221,10 @@ func (r *Reevaluator) loadMatches(
 	if err != nil {
 		return nil, nil, callbacks.Stall("load subscriptions", err)
 	}
-	matches := make([]subscription.Match, len(subs))
+	matches := make([]decide.Match, len(subs))
 	for i, sub := range subs {
 		w := byID[sub.ID]
-		matches[i] = subscription.Match{
+		matches[i] = decide.Match{
 			Subscription: sub,
 			Site:         hierarchy.Path(w.MatchedSite),
 			Pattern:      w.MatchedPattern,

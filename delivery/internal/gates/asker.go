@@ -74,7 +74,7 @@ func (a *Asker) askNew(ctx, limited context.Context, q *question) error {
 		return err
 	}
 	q.chunk.Standing, in.Place = found.Standing, found.Place
-	matches := slices.DeleteFunc(slices.Clone(found.Matches), func(m subscription.Match) bool {
+	matches := slices.DeleteFunc(slices.Clone(found.Matches), func(m decide.Match) bool {
 		return q.has(m.Subscription.ID)
 	})
 	switch {
@@ -104,7 +104,7 @@ func (a *Asker) askNew(ctx, limited context.Context, q *question) error {
 
 // load reads what requests to the gates need, while there is all the time.
 func (a *Asker) load(
-	ctx context.Context, in *expand.Intent, matches []subscription.Match,
+	ctx context.Context, in *expand.Intent, matches []decide.Match,
 ) (map[uuid.UUID]*store.LoadGatesRow, error) {
 	ids := make([]uuid.UUID, len(matches))
 	for i := range matches {
@@ -128,14 +128,14 @@ func (a *Asker) load(
 // decide decides about the gates that are in force; nothing is decided later. Host code
 // has half the time: if it hangs for some gates, the others are asked.
 func (a *Asker) decide(
-	ctx context.Context, in *expand.Intent, matches []subscription.Match, before map[string]dialect.Message,
+	ctx context.Context, in *expand.Intent, matches []decide.Match, before map[string]dialect.Message,
 ) (decisions []decide.Decision, messages map[string]dialect.Message) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	active := slices.DeleteFunc(slices.Clone(matches), func(m subscription.Match) bool {
+	active := slices.DeleteFunc(slices.Clone(matches), func(m decide.Match) bool {
 		return m.Subscription.State != subscription.StateActive
 	})
 	decided, messages := a.Decider.Decide(ctx, nil, &decide.Input{

@@ -31,6 +31,7 @@ import (
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/seal"
 	"github.com/riverhook/riverhook/subscription"
@@ -74,8 +75,7 @@ func newBundle(t *testing.T) *bundle {
 		Sealer:      seal.Clear(),
 	})
 	require.NoError(t, err)
-	resolver, err := hierarchy.NewResolver(b.pool, nil)
-	require.NoError(t, err)
+	resolver := resolve.New(b.pool, resolve.Config{})
 	policy, err := egress.New(&egress.Config{
 		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		AllowHTTP:  true,

@@ -18,7 +18,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -36,7 +36,7 @@ type Recorder struct {
 	Log      *slog.Logger
 	Records  *record.Recorder
 	Releaser *slots.Releaser
-	Resolver *hierarchy.Resolver
+	Resolver *resolve.Resolver
 	Schema   string
 }
 
@@ -53,7 +53,7 @@ func (r *Recorder) write(ctx context.Context, q *question, checked bool) error {
 			return errStale
 		}
 	} else {
-		q.chunk.Standing = hierarchy.Standing{}
+		q.chunk.Standing = resolve.Standing{}
 	}
 	for {
 		err := store.InTx(ctx, r.DB, r.Schema, func(db *store.Queries) error { return r.insert(ctx, db, q) })

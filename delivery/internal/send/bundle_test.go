@@ -27,6 +27,7 @@ import (
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/seal"
 	"github.com/riverhook/riverhook/subscription"
@@ -83,8 +84,7 @@ func newBundle(t *testing.T, inFlight int, receive http.HandlerFunc) *bundle {
 	})
 	checkers, err := access.NewRegistry(nil)
 	require.NoError(t, err)
-	resolver, err := hierarchy.NewResolver(b.pool, &hierarchy.ResolverConfig{Tree: hierarchy.Paths})
-	require.NoError(t, err)
+	resolver := resolve.New(b.pool, resolve.Config{Tree: hierarchy.Paths})
 	finder := decide.NewFinder(resolver, hierarchy.Paths, batch.Config{})
 	random := func() float64 { return 0.5 }
 	limiter := slots.NewLimiter(slots.LimiterConfig{

@@ -1,30 +1,24 @@
-package hierarchy
+package resolve
 
 import (
 	"context"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
 // ReachedSite is a site whose subscriptions may apply to an intent.
 type ReachedSite struct {
-	Site Path   `json:"site"`
-	Why  string `json:"why"` // in words: by which way it is reached
+	Site access.Path
+	Why  string // in words: by which way it is reached
 }
 
-// Sites returns the sites whose subscriptions may apply to an intent of which the
-// resource lives at site and the operation ran at activeSite ("" is none): the
-// resource's chain, nearest first, then what the active site adds. The tree is
-// asked as it is now.
-func (r *Resolver) Sites(ctx context.Context, site, activeSite Path) ([]ReachedSite, error) {
-	sites, _, err := r.SitesOf(ctx, Lookup{Site: site, ActiveSite: activeSite})
-	return sites, err
-}
-
-// SitesOf is Sites for the site, the active site and the tree version of a lookup. The
-// Standing says whether they still are the same at another time.
-func (r *Resolver) SitesOf(ctx context.Context, l Lookup) ([]ReachedSite, Standing, error) {
+// Sites returns the sites whose subscriptions may apply to the intent of a lookup, of which
+// the site, the active site and the tree version matter: the resource's chain, nearest
+// first, then what the active site adds. The Standing says whether they still are the same
+// at another time.
+func (r *Resolver) Sites(ctx context.Context, l Lookup) ([]ReachedSite, Standing, error) {
 	lookups := []Lookup{l}
 	asked := pathsOf(lookups)
 	chains, err := r.chainsNow(ctx, asked)
@@ -33,7 +27,7 @@ func (r *Resolver) SitesOf(ctx context.Context, l Lookup) ([]ReachedSite, Standi
 	}
 	reach := r.reaches(lookups, asked, chains)[0]
 	sites := make([]ReachedSite, 0, len(reach.resource)+len(reach.active))
-	for _, paths := range [][]Path{reach.resource, reach.active} {
+	for _, paths := range [][]access.Path{reach.resource, reach.active} {
 		for _, p := range paths {
 			sites = append(sites, ReachedSite{Site: p, Why: reach.why(p)})
 		}
@@ -44,8 +38,8 @@ func (r *Resolver) SitesOf(ctx context.Context, l Lookup) ([]ReachedSite, Standi
 // Place is where the resource of an intent is, and where the operation ran, as the sites
 // are now: each is the nearest site that the tree knows. ActiveSite is "" if there is none.
 type Place struct {
-	Site       Path `json:"site"`
-	ActiveSite Path `json:"active_site"`
+	Site       access.Path
+	ActiveSite access.Path
 }
 
 // Places are those of lookups, in their order; only their paths and tree versions matter.
@@ -63,10 +57,10 @@ func (r *Resolver) Places(ctx context.Context, lookups []Lookup) ([]Place, error
 	return places, nil
 }
 
-// TreeVersion is the version of [Sites] at present, for a Lookup that is to be made
+// TreeVersion is the version of hierarchy.Sites at present, for a Lookup that is to be made
 // later as if it were made now. 0 for any other tree.
 func (r *Resolver) TreeVersion(ctx context.Context) (int64, error) {
-	if !r.ownSites() {
+	if !r.cfg.Sites {
 		return 0, nil
 	}
 	version, err := store.In(r.pool, r.cfg.Schema).TreeVersionSeen(ctx)
@@ -74,7 +68,7 @@ func (r *Resolver) TreeVersion(ctx context.Context) (int64, error) {
 }
 
 func (r *Resolver) chainsNow(ctx context.Context, p *paths) ([]sitetree.Chain, error) {
-	if r.ownSites() {
+	if r.cfg.Sites {
 		return sitetree.Chains(ctx, store.In(r.pool, r.cfg.Schema), p.list)
 	}
 	return r.chains(ctx, p)

@@ -1,4 +1,4 @@
-package hierarchy
+package resolve
 
 import (
 	"context"
@@ -6,14 +6,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/internal/sitetree"
 )
 
 // reach is the sites whose subscriptions apply to an intent, nearest first: the
 // chain of the resource's site, and after it what the active site adds.
 type reach struct {
-	resource []Path
-	active   []Path
+	resource []access.Path
+	active   []access.Path
 	place    Place
 	token    string // stays the same while the sites do; "" if they cannot change
 }
@@ -30,7 +31,7 @@ func (r *reach) list() string {
 	return strings.Join(texts, " ")
 }
 
-func (r *reach) why(site Path) string {
+func (r *reach) why(site access.Path) string {
 	switch {
 	case site == r.resource[0]:
 		return fmt.Sprintf("at the resource's site %q", site)
@@ -96,7 +97,7 @@ func (r *Resolver) reaches(lookups []Lookup, p *paths, chains []sitetree.Chain) 
 // chains calls the tree, which may be the application's: it gets a deadline, a
 // panic is an error, and an answer that would forget somebody is none.
 func (r *Resolver) chains(ctx context.Context, p *paths) ([]sitetree.Chain, error) {
-	list := make([]Path, len(p.list))
+	list := make([]access.Path, len(p.list))
 	for i, a := range p.list {
 		list[i] = a.Path
 	}
@@ -117,17 +118,17 @@ func (r *Resolver) chains(ctx context.Context, p *paths) ([]sitetree.Chain, erro
 	return chains, nil
 }
 
-func (r *Resolver) ask(ctx context.Context, list []Path) ([][]Path, error) {
+func (r *Resolver) ask(ctx context.Context, list []access.Path) ([][]access.Path, error) {
 	if r.ownPaths() {
 		return sitetree.EachAncestors(ctx, r.cfg.Tree, list)
 	}
-	return sitetree.Call(ctx, r.cfg.TreeTimeout, func(ctx context.Context) ([][]Path, error) {
+	return sitetree.Call(ctx, r.cfg.TreeTimeout, func(ctx context.Context) ([][]access.Path, error) {
 		return sitetree.AncestorsMany(ctx, r.cfg.Tree, list)
 	})
 }
 
 // ownPaths says that the tree is that of the paths themselves, which never changes.
 func (r *Resolver) ownPaths() bool {
-	_, ok := r.cfg.Tree.(pathTree)
+	_, ok := r.cfg.Tree.(sitetree.Paths)
 	return ok
 }

@@ -1,79 +1,54 @@
-package hierarchy
+package resolve
 
 import (
 	"context"
 	"fmt"
 	"slices"
 
+	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// ErrTreeChanges says that the tree has changed each time that it was read: try
-// again later.
-var ErrTreeChanges = sitetree.ErrChanges
-
 // Found is the answer to a lookup.
 type Found struct {
-	Matches  []Match  `json:"matches"`
-	Place    Place    `json:"place"`
-	Standing Standing `json:"standing"`
+	Matches  []Match
+	Place    Place
+	Standing Standing
 }
 
 // Standing says by which sites a lookup was answered, for whoever acts on the answer
-// later: they can have changed meanwhile. See [Resolver.Stale].
+// later: they can have changed meanwhile. See Resolver.Stale.
 type Standing struct {
 	// Chain stays the same while the sites do. "" if they cannot change.
-	Chain string `json:"chain"`
+	Chain string
 
 	// Site, ActiveSite and TreeVersion are what a statement can compute Chain of
 	// again; Site is "" if only the tree can.
-	Site        Path  `json:"site"`
-	ActiveSite  Path  `json:"active_site"`
-	TreeVersion int64 `json:"tree_version"`
+	Site        access.Path
+	ActiveSite  access.Path
+	TreeVersion int64
 
 	version string // of a VersionedTree
 }
 
-// Resolve returns the matches of each lookup, in the order of the lookups, each
-// lookup's in the order of the subscriptions' ids and no subscription twice. The
-// sites and the subscriptions are those of one moment, except under a tree of the
-// application that is no [VersionedTree]. A tree of the application is asked while no
-// connection is held. There is one statement for all lookups. An error, such as
-// [ErrTreeChanges], is one of all lookups: try again later.
-func (r *Resolver) Resolve(ctx context.Context, lookups []Lookup) ([][]Match, error) {
-	found, err := r.Find(ctx, lookups)
-	if err != nil {
-		return nil, err
-	}
-	matches := make([][]Match, len(found))
-	for i := range found {
-		matches[i] = found[i].Matches
-	}
-	return matches, nil
-}
-
-// Find is Resolve that says for each lookup by which sites it was answered.
+// Find returns what hierarchy.Resolver.Resolve returns, and by which sites each lookup was
+// answered. Lookups that ask the same share their matches, which must not be changed.
 func (r *Resolver) Find(ctx context.Context, lookups []Lookup) ([]Found, error) {
 	found, err := r.find(ctx, lookups)
 	return outcome("resolve", found, err)
 }
 
-// Stale says whether the tree has changed since a lookup, if it is a [VersionedTree] of
-// the application. [Sites] are for the statement that acts on the answer to compare, by
+// Stale says whether the tree has changed since a lookup, if it is a hierarchy.VersionedTree of
+// the application. hierarchy.Sites are for the statement that acts on the answer to compare, by
 // Chain; of other trees nobody can say.
 func (r *Resolver) Stale(ctx context.Context, s Standing) (bool, error) {
-	if r.ownSites() {
+	if r.cfg.Sites {
 		return false, nil
 	}
 	version, err := sitetree.VersionOf(ctx, r.cfg.Tree, r.cfg.TreeTimeout)
 	return s.version != version, failed("compare trees", err)
-}
-
-// ownSites says that the tree is in the resolver's own database.
-func (r *Resolver) ownSites() bool {
-	_, ok := r.cfg.Tree.(*Sites)
-	return ok
 }
 
 func (r *Resolver) find(ctx context.Context, lookups []Lookup) ([]Found, error) {
@@ -85,7 +60,7 @@ func (r *Resolver) find(ctx context.Context, lookups []Lookup) ([]Found, error) 
 			return nil, fmt.Errorf("intent %s: %w", l.IntentID, err)
 		}
 	}
-	if r.ownSites() {
+	if r.cfg.Sites {
 		return r.findAtSites(ctx, lookups)
 	}
 	var found []Found
@@ -165,4 +140,20 @@ func (q *questions) answers(rows []store.ResolveRow) []Found {
 		found[i].Place, found[i].Standing.Chain = q.reaches[i].place, q.reaches[i].token
 	}
 	return found
+}
+
+// outcome is where an error gets the prefix of package hierarchy, once.
+func outcome[T any](action string, result T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, failed(action, err)
+	}
+	return result, nil
+}
+
+func failed(action string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("hierarchy: %s: %w", action, migration.Explain(err))
 }
