@@ -85,7 +85,7 @@ func TestAsk_WhatAllGatesAgreeToMayBeDone(t *testing.T) {
 	require.Equal(t, []uuid.UUID{exact, above}, []uuid.UUID{answer.Gates[0].SubscriptionID, answer.Gates[1].SubscriptionID})
 	sent := r.Requests()
 	require.Len(t, sent, 2)
-	i := slices.IndexFunc(sent, func(req deliverytest.Request) bool { return req.Header.Get("Content-Type") == dialect.ContentTypeJSON })
+	i := slices.IndexFunc(sent, func(req deliverytest.Request) bool { return req.Header.Get("Content-Type") == "application/json" })
 	require.Equal(t, answer.ID, sent[i].ID())
 	require.Contains(t, string(sent[i].Body), `{"type":"before:user.delete",`)
 	require.Contains(t, string(sent[i].Body), `"data":{"name":"Ada"}}`)

@@ -107,7 +107,7 @@ func TestSecrets_OfSeveralAllMustOpen(t *testing.T) {
 	parsed, err := dialect.ParseSecret(secret.Reveal())
 	require.NoError(t, err)
 	req := r.Requests()[0]
-	require.NoError(t, dialect.StandardVerifier{}.Verify(req.Header, req.Body, []dialect.Secret{parsed}, req.At))
+	require.NoError(t, dialect.StandardVerifier(nil).Verify(req.Header, req.Body, []dialect.Secret{parsed}, req.At))
 }
 
 // The first attempt, a later one and a ping read the secrets each for itself.
@@ -132,10 +132,10 @@ func TestSecrets_ThoseInForceSignNewestFirst(t *testing.T) {
 	signers := func(req deliverytest.Request) []string {
 		var out []string
 		header := req.Header.Clone()
-		for signature := range strings.FieldsSeq(req.Header.Get(dialect.HeaderWebhookSignature)) {
-			header.Set(dialect.HeaderWebhookSignature, signature)
+		for signature := range strings.FieldsSeq(req.Header.Get("Webhook-Signature")) {
+			header.Set("Webhook-Signature", signature)
 			for name, secret := range names {
-				if (dialect.StandardVerifier{}).Verify(header, req.Body, []dialect.Secret{secret}, req.At) == nil {
+				if dialect.StandardVerifier(nil).Verify(header, req.Body, []dialect.Secret{secret}, req.At) == nil {
 					out = append(out, name)
 				}
 			}
@@ -312,7 +312,7 @@ func TestConfirmSecret_ByAPingThatItAloneSigns(t *testing.T) {
 	b.drain(engine)
 	require.NoError(t, knowsOld.Err(), "what is sent is signed with the former one")
 	signatures := func(r deliverytest.Request) int {
-		return len(strings.Fields(r.Header.Get(dialect.HeaderWebhookSignature)))
+		return len(strings.Fields(r.Header.Get("Webhook-Signature")))
 	}
 	require.Equal(t, 1, signatures(knowsOld.Requests()[0]), "and with that alone")
 	require.Equal(t, 1, signatures(knowsOld.Requests()[1]), "a later attempt too")

@@ -19,10 +19,10 @@ import (
 )
 
 var textVerifiers = map[string]dialect.Verifier{
-	"hub":        dialect.HubVerifier{},
-	"pywebhooks": dialect.PyWebhooksVerifier{},
-	"servo":      dialect.ServoVerifier{},
-	"stripe":     dialect.StripeVerifier{},
+	"hub":        dialect.HubVerifier(nil),
+	"pywebhooks": dialect.PyWebhooksVerifier(),
+	"servo":      dialect.ServoVerifier(),
+	"stripe":     dialect.StripeVerifier(nil),
 }
 
 // The receivers of a home-made sender keep what they have: whatever text that is.
@@ -66,7 +66,7 @@ func TestSecrets_ATextIsRotatedAndResealedAsTheOthers(t *testing.T) {
 	newKey := seal.NewKey().Reveal()
 	engine := b.engine(nil)
 	old, next := secretOf("s3cr3t-the-first"), secretOf("s3cr3t-the-next")
-	r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{next, old}, Verifier: dialect.StripeVerifier{}})
+	r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{next, old}, Verifier: dialect.StripeVerifier(nil)})
 	created, err := engine.Subscriptions().Create(t.Context(), subscription.Spec{
 		URL:     r.URL(),
 		Events:  []string{"**"},
@@ -89,7 +89,7 @@ func TestSecrets_ATextIsRotatedAndResealedAsTheOthers(t *testing.T) {
 	require.Equal(t, "delivered", b.delivery(id, created.ID).State)
 	request := r.Requests()[0]
 	for _, secret := range []dialect.Secret{old, next} {
-		require.NoError(t, dialect.StripeVerifier{}.Verify(request.Header, request.Body, []dialect.Secret{secret}, request.At))
+		require.NoError(t, dialect.StripeVerifier(nil).Verify(request.Header, request.Body, []dialect.Secret{secret}, request.At))
 	}
 	infos, err := b.subs.ListSecrets(t.Context(), created.ID)
 	require.NoError(t, err)
@@ -110,7 +110,7 @@ func TestSecrets_AStandardOneIsTakenAsTheLibrariesTakeIt(t *testing.T) {
 	require.NoError(t, err)
 	for _, name := range []string{"standard", "cloudevents", "cloudevents-binary"} {
 		for _, text := range []string{encoded, "whsec_" + encoded} {
-			r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{has}, Verifier: dialect.StandardVerifier{}})
+			r := b.receiver(&deliverytest.ReceiverConfig{Secrets: []dialect.Secret{has}, Verifier: dialect.StandardVerifier(nil)})
 			created, err := b.subs.Create(t.Context(), subscription.Spec{
 				URL:     r.URL(),
 				Events:  []string{"**"},
@@ -245,9 +245,9 @@ func TestSecrets_OfADialectOfTheApplication(t *testing.T) {
 	var custom []dialect.Dialect
 	for _, cfg := range []dialect.CustomConfig{
 		{Name: "own-signer", Signer: signer},
-		{Name: "own-hmac", Signer: dialect.BodyHMAC{Header: "X-Acme"}},
-		{Name: "both", Signer: dialect.Signers{dialect.StandardSigner{}, dialect.HubSigner{}}},
-		{Name: "unsigned", Signer: dialect.Unsigned{}},
+		{Name: "own-hmac", Signer: dialect.BodyHMAC(&dialect.BodyHMACConfig{Header: "X-Acme"})},
+		{Name: "both", Signer: dialect.Signers(dialect.StandardSigner(), dialect.HubSigner(nil))},
+		{Name: "unsigned", Signer: dialect.Unsigned()},
 	} {
 		d, err := dialect.NewCustom(&cfg)
 		require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/text"
 )
 
 // ErrGone is what an [Externalizer] returns, wrapped or not, when the resource
@@ -75,7 +76,7 @@ func (x *Externalizers) Register(dialectName, kind, pattern string, ex Externali
 		return errors.New("delivery: register externalizer: the externalizer is nil")
 	}
 	if dialectName != "" {
-		if err := dialect.CheckName(dialectName); err != nil {
+		if err := text.CheckName(dialectName); err != nil {
 			return fmt.Errorf("delivery: register externalizer: %w", err)
 		}
 	}

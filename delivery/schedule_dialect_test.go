@@ -12,7 +12,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func ofBase(t *testing.T, name string, base *dialect.Custom, schedule string) *dialect.Custom {
+func ofBase(t *testing.T, name string, base dialect.Dialect, schedule string) dialect.Dialect {
 	t.Helper()
 	d, err := dialect.NewCustom(&dialect.CustomConfig{
 		Base:     base,
@@ -64,7 +64,7 @@ func TestSchedule_OfADialectIsThatOfASubscriptionThatNamesNone(t *testing.T) {
 		{"", "", want{wait: 5 * time.Second, jitter: 0.2}},
 	} {
 		r := b.receiver(&deliverytest.ReceiverConfig{
-			Answer: func(deliverytest.Request) deliverytest.Answer { return deliverytest.Answer{Status: 422} }, Verifier: dialect.Unsigned{},
+			Answer: func(deliverytest.Request) deliverytest.Answer { return deliverytest.Answer{Status: 422} }, Verifier: dialect.Unsigned(),
 		})
 		sub := b.subscribe(r, func(spec *subscription.Spec) { spec.Dialect, spec.Schedule = tc.dialect, tc.schedule })
 		id := b.enqueue(nil)

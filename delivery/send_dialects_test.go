@@ -30,7 +30,7 @@ func captureAll(t *testing.T) map[string]captured {
 	sha1, err := dialect.NewCustom(&dialect.CustomConfig{
 		Base:   dialect.Hub(),
 		Name:   "hub-sha1",
-		Signer: dialect.HubSigner{SHA1: true},
+		Signer: dialect.HubSigner(&dialect.HubOpts{SHA1: true}),
 	})
 	require.NoError(t, err)
 	dialects, err := dialect.NewRegistry(append(dialect.BuiltIn(), sha1)...)
@@ -43,7 +43,7 @@ func captureAll(t *testing.T) map[string]captured {
 	out, receivers := map[string]captured{}, map[string]*deliverytest.Receiver{}
 	ids := map[string]subscription.Subscription{}
 	for _, name := range dialects.Names() {
-		r := b.receiver(&deliverytest.ReceiverConfig{Verifier: dialect.Unsigned{}})
+		r := b.receiver(&deliverytest.ReceiverConfig{Verifier: dialect.Unsigned()})
 		receivers[name] = r
 		ids[name] = b.subscribe(r, func(spec *subscription.Spec) { spec.Dialect = name })
 	}
@@ -74,15 +74,15 @@ func captureAll(t *testing.T) map[string]captured {
 
 // verifiers are the receiving halves of the dialects of captureAll.
 var verifiers = map[string]dialect.Verifier{
-	"cloudevents":        dialect.CloudEventsVerifier{},
-	"cloudevents-binary": dialect.CloudEventsVerifier{},
-	"hub":                dialect.HubVerifier{},
-	"hub-sha1":           dialect.HubVerifier{},
-	"plain":              dialect.Unsigned{},
-	"pywebhooks":         dialect.PyWebhooksVerifier{},
-	"servo":              dialect.ServoVerifier{},
-	"standard":           dialect.StandardVerifier{},
-	"stripe":             dialect.StripeVerifier{},
+	"cloudevents":        dialect.CloudEventsVerifier(nil),
+	"cloudevents-binary": dialect.CloudEventsVerifier(nil),
+	"hub":                dialect.HubVerifier(nil),
+	"hub-sha1":           dialect.HubVerifier(nil),
+	"plain":              dialect.Unsigned(),
+	"pywebhooks":         dialect.PyWebhooksVerifier(),
+	"servo":              dialect.ServoVerifier(),
+	"standard":           dialect.StandardVerifier(nil),
+	"stripe":             dialect.StripeVerifier(nil),
 }
 
 func TestDialects_EachIsSpokenAlsoWhileSecretsAreRotated(t *testing.T) {

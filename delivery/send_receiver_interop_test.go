@@ -41,15 +41,15 @@ func TestReceiver_AcceptsWhatClientsOfOthersSend(t *testing.T) {
 	bodies, want := map[string]string{}, map[string][]int{}
 	var receivers receiver.Registry
 	for name, verifier := range map[string]dialect.Verifier{
-		"cloudevents":        dialect.CloudEventsVerifier{},
-		"cloudevents-binary": dialect.CloudEventsVerifier{},
-		"invenio":            dialect.HubVerifier{SHA1: true},
-		"octokit":            dialect.HubVerifier{},
-		"pywebhooks":         dialect.PyWebhooksVerifier{},
-		"servo":              dialect.ServoVerifier{},
-		"standardwebhooks":   dialect.StandardVerifier{},
-		"stripe":             dialect.StripeVerifier{},
-		"svix":               dialect.StandardVerifier{},
+		"cloudevents":        dialect.CloudEventsVerifier(nil),
+		"cloudevents-binary": dialect.CloudEventsVerifier(nil),
+		"invenio":            dialect.HubVerifier(&dialect.HubOpts{SHA1: true}),
+		"octokit":            dialect.HubVerifier(nil),
+		"pywebhooks":         dialect.PyWebhooksVerifier(),
+		"servo":              dialect.ServoVerifier(),
+		"standardwebhooks":   dialect.StandardVerifier(nil),
+		"stripe":             dialect.StripeVerifier(nil),
+		"svix":               dialect.StandardVerifier(nil),
 	} {
 		want[name] = []int{http.StatusUnauthorized, http.StatusCreated}
 		require.NoError(t, receivers.Register(receiver.Receiver{

@@ -152,7 +152,7 @@ func TestReread_WhatHasChangedWhileAnAttemptWaited(t *testing.T) {
 				secret, err := dialect.ParseSecret(laterSecret.Reveal())
 				require.NoError(t, err)
 				req := former.Requests()[0]
-				require.NoError(t, dialect.StandardVerifier{}.Verify(req.Header, req.Body, []dialect.Secret{secret}, req.At))
+				require.NoError(t, dialect.StandardVerifier(nil).Verify(req.Header, req.Body, []dialect.Secret{secret}, req.At))
 			case "other credentials":
 				require.Equal(t, []string{"Bearer of-now"}, authorizations(former))
 				require.Equal(t, "now", former.Requests()[0].Header.Get("X-Of"))

@@ -106,14 +106,14 @@ func TestVerify_AnEndpointProvesByEachMethodAndThenGetsDeliveries(t *testing.T) 
 			found := regexp.MustCompile(`^\{"challenge":"(.*)","type":"riverhook.challenge"\}$`).FindSubmatch(req.Body)
 			require.NotNil(t, found, string(req.Body))
 			fresh(t, string(found[1]))
-			require.NoError(t, dialect.StandardVerifier{}.Verify(req.Header, req.Body, []dialect.Secret{secret}, req.At))
+			require.NoError(t, dialect.StandardVerifier(nil).Verify(req.Header, req.Body, []dialect.Secret{secret}, req.At))
 		},
 		subscription.VerificationRESTHooks: func(t *testing.T, req deliverytest.Request, secret dialect.Secret) {
 			t.Helper()
 			require.Equal(t, []string{"POST", "/hook?a=b"}, []string{req.Method, req.Path})
 			fresh(t, req.Header.Get("X-Hook-Secret"))
 			require.JSONEq(t, `{"type":"riverhook.challenge"}`, string(req.Body))
-			require.NoError(t, dialect.StandardVerifier{}.Verify(req.Header, req.Body, []dialect.Secret{secret}, req.At))
+			require.NoError(t, dialect.StandardVerifier(nil).Verify(req.Header, req.Body, []dialect.Secret{secret}, req.At))
 		},
 		subscription.VerificationEcho: func(t *testing.T, req deliverytest.Request, _ dialect.Secret) {
 			t.Helper()

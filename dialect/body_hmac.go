@@ -11,19 +11,8 @@ import (
 	"time"
 )
 
-// BodyHMAC signs the body alone, in one header: Prefix and the lower-case hex of an
-// HMAC, whose key is the text of the newest shared secret as the receiver was given
-// it ([Secret.Reveal]; of a "whsec_..." all of it). It is the [Signer] and the
-// [Verifier] of such a format.
-//
-// There is room for one signature, so secrets cannot overlap on the wire: while one
-// is being rotated, the receiver accepts both. There is no time in it, and no id:
-// whoever has seen a request can send it again.
-//
-// Sign fails with [ErrNoSecret] without a shared secret. Verify passes with any of
-// the secrets, in constant time; the hex may be in upper case. Anything but Prefix and hex
-// of the right length is [ErrMalformed].
-type BodyHMAC struct {
+// BodyHMACConfig describes a [BodyHMAC].
+type BodyHMACConfig struct {
 	// Hash is that of the HMAC, whose package must be linked. Default: crypto.SHA256.
 	Hash crypto.Hash
 
@@ -38,8 +27,35 @@ type BodyHMAC struct {
 	Prefix string
 }
 
+// BodyHMAC returns the signer and verifier of a format that signs the body alone, in one
+// header: Prefix and the lower-case hex of an HMAC, whose key is the text of the newest
+// shared secret as the receiver was given it (Reveal of a [Secret]; of a "whsec_..." all of
+// it). It is an [Identifier] and a [SecretChecker] too: it takes any text, and no Ed25519 key.
+//
+// There is room for one signature, so secrets cannot overlap on the wire: while one
+// is being rotated, the receiver accepts both. There is no time in it, and no id:
+// whoever has seen a request can send it again.
+//
+// Sign fails with [ErrNoSecret] without a shared secret. Verify passes with any of
+// the secrets, in constant time; the hex may be in upper case. Anything but Prefix and hex
+// of the right length is [ErrMalformed]. Both fail when cfg has no Header, or a Hash that is
+// not linked.
+func BodyHMAC(cfg *BodyHMACConfig) SignerVerifier {
+	if cfg == nil {
+		return bodyHMAC{}
+	}
+	return bodyHMAC(*cfg)
+}
+
+type bodyHMAC BodyHMACConfig
+
+var (
+	_ Identifier    = bodyHMAC{}
+	_ SecretChecker = bodyHMAC{}
+)
+
 // Sign implements [Signer].
-func (b BodyHMAC) Sign(in SignInput) (http.Header, error) {
+func (b bodyHMAC) Sign(in SignInput) (http.Header, error) {
 	hash, err := b.hash()
 	if err != nil {
 		return nil, err
@@ -54,7 +70,7 @@ func (b BodyHMAC) Sign(in SignInput) (http.Header, error) {
 }
 
 // Verify implements [Verifier].
-func (b BodyHMAC) Verify(h http.Header, body []byte, secrets []Secret, _ time.Time) error {
+func (b bodyHMAC) Verify(h http.Header, body []byte, secrets []Secret, _ time.Time) error {
 	hash, err := b.hash()
 	if err != nil {
 		return fmt.Errorf("dialect: verify: %w", err)
@@ -81,19 +97,30 @@ func (b BodyHMAC) Verify(h http.Header, body []byte, secrets []Secret, _ time.Ti
 	return nil
 }
 
-func (b BodyHMAC) hash() (crypto.Hash, error) {
+func (b bodyHMAC) hash() (crypto.Hash, error) {
 	hash := b.Hash
 	if hash == 0 {
 		hash = crypto.SHA256
 	}
 	if b.Header == "" {
-		return 0, errors.New("BodyHMAC.Header is empty")
+		return 0, errors.New("BodyHMACConfig.Header is empty")
 	}
 	if !hash.Available() {
-		return 0, fmt.Errorf("BodyHMAC.Hash: %s is not linked", hash)
+		return 0, fmt.Errorf("BodyHMACConfig.Hash: %s is not linked", hash)
 	}
 	return hash, nil
 }
+
+// DeliveryID implements [Identifier]: it is the value of IDHeader, which is not signed.
+func (b bodyHMAC) DeliveryID(h http.Header, _ []byte) string {
+	if b.IDHeader == "" {
+		return ""
+	}
+	return firstHeader(h, b.IDHeader)
+}
+
+// CheckSecret implements [SecretChecker]: any text, and no Ed25519 key.
+func (bodyHMAC) CheckSecret(secret Secret) error { return checkText(secret) }
 
 // sharedSecrets are those that an HMAC can be made with, newest first. There is at
 // least one.

@@ -18,7 +18,7 @@ import (
 func TestBodyHMAC_SignsAndVerifiesByTheWholeTextOfASecret(t *testing.T) {
 	t.Parallel()
 	body, secret := []byte("{}"), parse(t, secretText)
-	format := dialect.BodyHMAC{Header: "X-Signature", Prefix: "a="}
+	format := dialect.BodyHMAC(&dialect.BodyHMACConfig{Header: "X-Signature", Prefix: "a="})
 	sign := func(t *testing.T, secrets ...dialect.Secret) http.Header {
 		t.Helper()
 		h, err := format.Sign(dialect.SignInput{Body: body, Secrets: secrets})
@@ -71,10 +71,11 @@ func TestBodyHMAC_SignsAndVerifiesByTheWholeTextOfASecret(t *testing.T) {
 
 	t.Run("RefusesToWorkWithoutAHeaderOrAHash", func(t *testing.T) {
 		t.Parallel()
-		for want, bad := range map[string]dialect.BodyHMAC{
-			"BodyHMAC.Header is empty":                 {},
-			"BodyHMAC.Hash: BLAKE2s-256 is not linked": {Hash: crypto.BLAKE2s_256, Header: "X-A"},
+		for want, bad := range map[string]*dialect.BodyHMACConfig{
+			"BodyHMACConfig.Header is empty":                 nil,
+			"BodyHMACConfig.Hash: BLAKE2s-256 is not linked": {Hash: crypto.BLAKE2s_256, Header: "X-A"},
 		} {
+			bad := dialect.BodyHMAC(bad)
 			_, err := bad.Sign(dialect.SignInput{Secrets: []dialect.Secret{secret}})
 			require.EqualError(t, err, want)
 			require.EqualError(t, bad.Verify(nil, nil, nil, time.Time{}), "dialect: verify: "+want)
@@ -93,11 +94,11 @@ func TestVerifiers_HexInUpperCasePasses(t *testing.T) {
 		header   string
 		prefix   string
 	}{
-		"BodyHMAC":   {dialect.BodyHMAC{Header: "X-A"}, dialect.BodyHMAC{Header: "X-A"}, "X-A", ""},
-		"Hub":        {dialect.HubSigner{}, dialect.HubVerifier{}, "X-Hub-Signature-256", "sha256="},
-		"PyWebhooks": {dialect.PyWebhooksSigner{}, dialect.PyWebhooksVerifier{}, "Pywebhooks-Signature", ""},
-		"Servo":      {dialect.ServoSigner{}, dialect.ServoVerifier{}, "X-Servo-Signature", ""},
-		"Stripe":     {dialect.StripeSigner{}, dialect.StripeVerifier{}, "Stripe-Signature", "t=1700000000,v1="},
+		"BodyHMAC":   {dialect.BodyHMAC(&dialect.BodyHMACConfig{Header: "X-A"}), dialect.BodyHMAC(&dialect.BodyHMACConfig{Header: "X-A"}), "X-A", ""},
+		"Hub":        {dialect.HubSigner(nil), dialect.HubVerifier(nil), "X-Hub-Signature-256", "sha256="},
+		"PyWebhooks": {dialect.PyWebhooksSigner(), dialect.PyWebhooksVerifier(), "Pywebhooks-Signature", ""},
+		"Servo":      {dialect.ServoSigner(), dialect.ServoVerifier(), "X-Servo-Signature", ""},
+		"Stripe":     {dialect.StripeSigner(nil), dialect.StripeVerifier(nil), "Stripe-Signature", "t=1700000000,v1="},
 	} {
 		h, err := tt.signer.Sign(dialect.SignInput{
 			At:      at,
@@ -119,12 +120,12 @@ func TestVerifiers_HexInUpperCasePasses(t *testing.T) {
 func TestHub_TakesSHA1OnlyWhereItIsAllowedAndTheOnlyOne(t *testing.T) {
 	t.Parallel()
 	body, secrets := []byte("{}"), []dialect.Secret{parse(t, secretText)}
-	h, err := dialect.HubSigner{SHA1: true}.Sign(dialect.SignInput{Body: body, Secrets: secrets})
+	h, err := dialect.HubSigner(&dialect.HubOpts{SHA1: true}).Sign(dialect.SignInput{Body: body, Secrets: secrets})
 	require.NoError(t, err)
 	require.Len(t, h, 2)
 	old := http.Header{"X-Hub-Signature": h["X-Hub-Signature"]}
-	require.ErrorIs(t, dialect.HubVerifier{}.Verify(old, body, secrets, time.Time{}), dialect.ErrMissingHeader)
-	require.NoError(t, dialect.HubVerifier{SHA1: true}.Verify(old, body, secrets, time.Time{}))
+	require.ErrorIs(t, dialect.HubVerifier(nil).Verify(old, body, secrets, time.Time{}), dialect.ErrMissingHeader)
+	require.NoError(t, dialect.HubVerifier(&dialect.HubOpts{SHA1: true}).Verify(old, body, secrets, time.Time{}))
 	h.Set("X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64))
-	require.ErrorIs(t, dialect.HubVerifier{SHA1: true}.Verify(h, body, secrets, time.Time{}), dialect.ErrBadSignature)
+	require.ErrorIs(t, dialect.HubVerifier(&dialect.HubOpts{SHA1: true}).Verify(h, body, secrets, time.Time{}), dialect.ErrBadSignature)
 }

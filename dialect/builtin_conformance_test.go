@@ -20,7 +20,7 @@ func TestStandard_KeepsTheContract(t *testing.T) {
 		Dialect:       dialect.Standard(),
 		SignedHeaders: standardHeaders,
 		Tolerance:     dialect.DefaultTolerance,
-		Verifier:      dialect.StandardVerifier{},
+		Verifier:      dialect.StandardVerifier(nil),
 	})
 }
 
@@ -30,7 +30,7 @@ func TestStandard_KeepsTheContractWithAnotherTolerance(t *testing.T) {
 		Dialect:       dialect.Standard(),
 		SignedHeaders: standardHeaders,
 		Tolerance:     time.Minute,
-		Verifier:      dialect.StandardVerifier{Tolerance: time.Minute},
+		Verifier:      dialect.StandardVerifier(&dialect.StandardOpts{Tolerance: time.Minute}),
 	})
 }
 
@@ -45,7 +45,7 @@ func TestHub_KeepsTheContract(t *testing.T) {
 		Dialect:         dialect.Hub(),
 		SignedHeaders:   []string{"X-Hub-Signature-256"},
 		SingleSignature: true,
-		Verifier:        dialect.HubVerifier{},
+		Verifier:        dialect.HubVerifier(nil),
 	})
 }
 
@@ -54,7 +54,7 @@ func TestHub_WithSHA1KeepsTheContract(t *testing.T) {
 	d, err := dialect.NewCustom(&dialect.CustomConfig{
 		Base:   dialect.Hub(),
 		Name:   "websub",
-		Signer: dialect.HubSigner{SHA1: true},
+		Signer: dialect.HubSigner(&dialect.HubOpts{SHA1: true}),
 	})
 	require.NoError(t, err)
 	dialecttest.Run(t, dialecttest.Case{
@@ -75,7 +75,7 @@ func (sha1Alone) Verify(h http.Header, body []byte, secrets []dialect.Secret, no
 			old[name] = values
 		}
 	}
-	return dialect.HubVerifier{SHA1: true}.Verify(old, body, secrets, now)
+	return dialect.HubVerifier(&dialect.HubOpts{SHA1: true}).Verify(old, body, secrets, now)
 }
 
 func TestStripe_KeepsTheContract(t *testing.T) {
@@ -84,7 +84,7 @@ func TestStripe_KeepsTheContract(t *testing.T) {
 		Dialect:       dialect.Stripe(),
 		SignedHeaders: []string{"Stripe-Signature"},
 		Tolerance:     dialect.DefaultTolerance,
-		Verifier:      dialect.StripeVerifier{},
+		Verifier:      dialect.StripeVerifier(nil),
 	})
 }
 
@@ -94,7 +94,7 @@ func TestPyWebhooks_KeepsTheContract(t *testing.T) {
 		Dialect:         dialect.PyWebhooks(),
 		SignedHeaders:   []string{"pywebhooks-signature"},
 		SingleSignature: true,
-		Verifier:        dialect.PyWebhooksVerifier{},
+		Verifier:        dialect.PyWebhooksVerifier(),
 	})
 }
 
@@ -104,7 +104,7 @@ func TestServo_KeepsTheContract(t *testing.T) {
 		Dialect:         dialect.Servo(),
 		SignedHeaders:   []string{"X-Servo-Signature"},
 		SingleSignature: true,
-		Verifier:        dialect.ServoVerifier{},
+		Verifier:        dialect.ServoVerifier(),
 	})
 }
 
@@ -114,7 +114,7 @@ func TestCloudEvents_KeepsTheContract(t *testing.T) {
 		Dialect:       dialect.CloudEvents(),
 		SignedHeaders: standardHeaders,
 		Tolerance:     dialect.DefaultTolerance,
-		Verifier:      dialect.CloudEventsVerifier{},
+		Verifier:      dialect.CloudEventsVerifier(nil),
 	})
 }
 
@@ -124,13 +124,13 @@ func TestCloudEventsBinary_KeepsTheContract(t *testing.T) {
 		Dialect:       dialect.CloudEventsBinary(),
 		SignedHeaders: append([]string{"ce-id", "ce-specversion"}, standardHeaders...),
 		Tolerance:     dialect.DefaultTolerance,
-		Verifier:      dialect.CloudEventsVerifier{},
+		Verifier:      dialect.CloudEventsVerifier(nil),
 	})
 }
 
 func TestCustom_OfAllPartsKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	signature := dialect.BodyHMAC{Header: "X-Signature", Prefix: "hmac "}
+	signature := dialect.BodyHMAC(&dialect.BodyHMACConfig{Header: "X-Signature", Prefix: "hmac "})
 	d, err := dialect.NewCustom(&dialect.CustomConfig{
 		ContentType:  "application/vnd.example+json",
 		Envelope:     dialect.EnvelopeThin,
@@ -155,24 +155,24 @@ func TestCustom_OfAllPartsKeepsTheContract(t *testing.T) {
 func TestCustom_WithTheStandardHeadersBesideItsOwnKeepsBothContracts(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		base     *dialect.Custom
+		base     dialect.Dialect
 		signer   dialect.Signer
 		own      string
 		verifier dialect.Verifier
 		overlaps bool
 		tolerant time.Duration
 	}{
-		{dialect.Hub(), dialect.HubSigner{}, "X-Hub-Signature-256", dialect.HubVerifier{}, false, 0},
-		{dialect.PyWebhooks(), dialect.PyWebhooksSigner{}, "pywebhooks-signature", dialect.PyWebhooksVerifier{}, false, 0},
-		{dialect.Servo(), dialect.ServoSigner{}, "X-Servo-Signature", dialect.ServoVerifier{}, false, 0},
-		{dialect.Stripe(), dialect.StripeSigner{}, "Stripe-Signature", dialect.StripeVerifier{}, true, dialect.DefaultTolerance},
+		{dialect.Hub(), dialect.HubSigner(nil), "X-Hub-Signature-256", dialect.HubVerifier(nil), false, 0},
+		{dialect.PyWebhooks(), dialect.PyWebhooksSigner(), "pywebhooks-signature", dialect.PyWebhooksVerifier(), false, 0},
+		{dialect.Servo(), dialect.ServoSigner(), "X-Servo-Signature", dialect.ServoVerifier(), false, 0},
+		{dialect.Stripe(), dialect.StripeSigner(nil), "Stripe-Signature", dialect.StripeVerifier(nil), true, dialect.DefaultTolerance},
 	} {
 		t.Run(c.base.Name(), func(t *testing.T) {
 			t.Parallel()
 			d, err := dialect.NewCustom(&dialect.CustomConfig{
 				Base:   c.base,
 				Name:   "both",
-				Signer: dialect.Signers{c.signer, dialect.StandardSigner{}},
+				Signer: dialect.Signers(c.signer, dialect.StandardSigner()),
 			})
 			require.NoError(t, err)
 			t.Run("its own", func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestCustom_WithTheStandardHeadersBesideItsOwnKeepsBothContracts(t *testing.
 					Dialect:       d,
 					SignedHeaders: standardHeaders,
 					Tolerance:     dialect.DefaultTolerance,
-					Verifier:      dialect.StandardVerifier{},
+					Verifier:      dialect.StandardVerifier(nil),
 				})
 			})
 		})

@@ -47,7 +47,7 @@ func TestStandard_SignsAndVerifiesThePublishedVectors(t *testing.T) {
 			require.Equal(t, v.RawKeyHex, hex.EncodeToString(secret.Key()))
 			at := time.Unix(v.Timestamp, 0)
 
-			h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+			h, err := dialect.StandardSigner().Sign(dialect.SignInput{
 				ID:      v.MsgID,
 				At:      at,
 				Body:    []byte(v.Body),
@@ -55,7 +55,7 @@ func TestStandard_SignsAndVerifiesThePublishedVectors(t *testing.T) {
 			})
 			require.NoError(t, err)
 			require.Equal(t, v.Value, h.Get("Webhook-Signature"))
-			require.NoError(t, dialect.StandardVerifier{}.Verify(h, []byte(v.Body), []dialect.Secret{secret}, at))
+			require.NoError(t, dialect.StandardVerifier(nil).Verify(h, []byte(v.Body), []dialect.Secret{secret}, at))
 			require.Equal(t, v.PublicKey, secret.PublicKey().String())
 		})
 	}
@@ -150,10 +150,10 @@ func TestVerifiers_OfTheBodyPassThePublishedVectors(t *testing.T) {
 		verifier dialect.Verifier
 	}
 	formats := map[string]format{
-		"hub-sha1":        {dialect.HubSigner{SHA1: true}, dialect.HubVerifier{SHA1: true}},
-		"hub-sha256":      {dialect.HubSigner{}, dialect.HubVerifier{}},
-		"pywebhooks-sha1": {dialect.PyWebhooksSigner{}, dialect.PyWebhooksVerifier{}},
-		"servo-sha1":      {dialect.ServoSigner{}, dialect.ServoVerifier{}},
+		"hub-sha1":        {dialect.HubSigner(&dialect.HubOpts{SHA1: true}), dialect.HubVerifier(&dialect.HubOpts{SHA1: true})},
+		"hub-sha256":      {dialect.HubSigner(nil), dialect.HubVerifier(nil)},
+		"pywebhooks-sha1": {dialect.PyWebhooksSigner(), dialect.PyWebhooksVerifier()},
+		"servo-sha1":      {dialect.ServoSigner(), dialect.ServoVerifier()},
 	}
 	for _, v := range load[vector](t, "testdata/body_hmac.json") {
 		t.Run(v.ID, func(t *testing.T) {
@@ -179,15 +179,15 @@ func TestVerifiers_OfTheBodyPassThePublishedVectors(t *testing.T) {
 func TestVerifiers_AcceptWhatClientsOfOthersSigned(t *testing.T) {
 	t.Parallel()
 	verifiers := map[string]dialect.Verifier{
-		"cloudevents":        dialect.CloudEventsVerifier{},
-		"cloudevents-binary": dialect.CloudEventsVerifier{},
-		"invenio":            dialect.HubVerifier{SHA1: true},
-		"octokit":            dialect.HubVerifier{},
-		"pywebhooks":         dialect.PyWebhooksVerifier{},
-		"servo":              dialect.ServoVerifier{},
-		"standardwebhooks":   dialect.StandardVerifier{},
-		"stripe":             dialect.StripeVerifier{},
-		"svix":               dialect.StandardVerifier{},
+		"cloudevents":        dialect.CloudEventsVerifier(nil),
+		"cloudevents-binary": dialect.CloudEventsVerifier(nil),
+		"invenio":            dialect.HubVerifier(&dialect.HubOpts{SHA1: true}),
+		"octokit":            dialect.HubVerifier(nil),
+		"pywebhooks":         dialect.PyWebhooksVerifier(),
+		"servo":              dialect.ServoVerifier(),
+		"standardwebhooks":   dialect.StandardVerifier(nil),
+		"stripe":             dialect.StripeVerifier(nil),
+		"svix":               dialect.StandardVerifier(nil),
 	}
 	seen := 0
 	for _, name := range []string{"clients.json", "clients_python.json"} {

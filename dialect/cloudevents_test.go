@@ -232,9 +232,9 @@ func TestCloudEventsVerifier_InBinaryModeNeedsWhatCloudEventsRequires(t *testing
 	} {
 		h := req.Header.Clone()
 		h.Set(tc.name, tc.value)
-		require.ErrorIs(t, dialect.CloudEventsVerifier{}.Verify(h, req.Body, secrets, at), tc.want, "%s: %q", tc.name, tc.value)
+		require.ErrorIs(t, dialect.CloudEventsVerifier(nil).Verify(h, req.Body, secrets, at), tc.want, "%s: %q", tc.name, tc.value)
 	}
 	two := http.Header{"ce-ID": {"msg_1"}}
 	maps.Copy(two, req.Header)
-	require.ErrorIs(t, dialect.CloudEventsVerifier{}.Verify(two, req.Body, secrets, at), dialect.ErrMalformed)
+	require.ErrorIs(t, dialect.CloudEventsVerifier(nil).Verify(two, req.Body, secrets, at), dialect.ErrMalformed)
 }

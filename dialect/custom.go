@@ -5,32 +5,51 @@ import (
 	"net/http"
 )
 
-// Custom is a dialect that is built from parts. It is immutable.
-type Custom struct {
+// custom is a dialect that is built from parts. It is immutable.
+type custom struct {
 	cfg CustomConfig
 }
 
-var _ Dialect = (*Custom)(nil)
+var (
+	_ Dialect       = (*custom)(nil)
+	_ Scheduled     = (*custom)(nil)
+	_ SecretChecker = (*custom)(nil)
+)
 
-// NewCustom returns the dialect that cfg describes. A bad value is an error
-// that names its field. cfg is copied.
-func NewCustom(cfg *CustomConfig) (*Custom, error) {
+// NewCustom returns the dialect that cfg describes, which is also [Scheduled] and a
+// [SecretChecker]. A bad value is an error that names its field. cfg is copied.
+//
+// Where a header is set twice, this is the order of precedence: the signer's, Content-Type
+// and User-Agent, those that come from the event or the envelope, the fixed ones of the
+// dialect, the destination's. Those that belong to the transport (Host, Content-Length,
+// Connection and the like) are left out, and of the destination's also the idempotency keys
+// and what the dialect could have set: a header of EventHeaders is the dialect's even where
+// the event leaves it out, and "_" in a name counts as "-", since receivers exist that cannot
+// tell the two apart (CGI, WSGI). A header that cannot be sent is an error that does not show
+// its value.
+func NewCustom(cfg *CustomConfig) (Dialect, error) {
 	c := cfg.withDefaults()
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("dialect: %w", err)
 	}
-	return &Custom{cfg: c}, nil
+	return &custom{cfg: c}, nil
 }
 
-// The built-in ones are parts of this package that are known to fit.
-func builtIn(cfg *CustomConfig) *Custom { return &Custom{cfg: cfg.withDefaults()} }
+// builtIn returns one of this package's dialects, whose parts are known to fit.
+func builtIn(cfg *CustomConfig) Dialect { return &custom{cfg: cfg.withDefaults()} }
 
 // Name implements [Dialect].
-func (c *Custom) Name() string { return c.cfg.Name }
+func (c *custom) Name() string { return c.cfg.Name }
+
+// Schedule implements [Scheduled].
+func (c *custom) Schedule() string { return c.cfg.Schedule }
+
+// CheckSecret implements [SecretChecker]: as its signer does.
+func (c *custom) CheckSecret(secret Secret) error { return checkSecret(c.cfg.Signer, secret) }
 
 // Envelope implements [Dialect]: the body and content type of the envelope,
 // with the headers that come from the event.
-func (c *Custom) Envelope(ev Event, data []byte) (Message, error) {
+func (c *custom) Envelope(ev Event, data []byte) (Message, error) {
 	content, err := c.cfg.Envelope(ev, data)
 	if err != nil {
 		return Message{}, fmt.Errorf("dialect %s: envelope: %w", c.cfg.Name, err)
@@ -63,16 +82,8 @@ func (c *Custom) Envelope(ev Event, data []byte) (Message, error) {
 	return msg, nil
 }
 
-// Request implements [Dialect]. Where a header is set twice, this is the order
-// of precedence: the signer's, Content-Type and User-Agent, the message's,
-// the fixed ones of the dialect, the destination's. Those that belong to the
-// transport (Host, Content-Length, Connection and the like) are left out, and
-// of the destination's also the idempotency keys and what the dialect could
-// have set: a header of EventHeaders is the dialect's even where the event
-// leaves it out, and "_" in a name counts as "-", since receivers exist that
-// cannot tell the two apart (CGI, WSGI). A header that cannot be sent is an
-// error that does not show its value.
-func (c *Custom) Request(msg Message, to Destination, at Attempt) (Request, error) {
+// Request implements [Dialect], by the precedence of headers that NewCustom tells.
+func (c *custom) Request(msg Message, to Destination, at Attempt) (Request, error) {
 	h, err := c.header(msg)
 	if err != nil {
 		return Request{}, fmt.Errorf("dialect %s: request: %w", c.cfg.Name, err)
@@ -108,7 +119,7 @@ func (c *Custom) Request(msg Message, to Destination, at Attempt) (Request, erro
 }
 
 // header is what the dialect sets without the signature.
-func (c *Custom) header(msg Message) (http.Header, error) {
+func (c *custom) header(msg Message) (http.Header, error) {
 	h := http.Header{}
 	for _, headers := range []map[string]string{c.cfg.Headers, msg.Headers} {
 		for _, name := range sortedNames(headers) {
@@ -129,7 +140,7 @@ func (c *Custom) header(msg Message) (http.Header, error) {
 }
 
 // addDestination adds the headers of a destination that are not the dialect's.
-func (c *Custom) addDestination(h http.Header, headers map[string]string) error {
+func (c *custom) addDestination(h http.Header, headers map[string]string) error {
 	if len(headers) == 0 {
 		return nil
 	}

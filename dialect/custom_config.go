@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+
+	"github.com/riverhook/riverhook/internal/text"
 )
 
 // DefaultUserAgent is the User-Agent of dialects that do not have their own.
 const DefaultUserAgent = "Riverhook/1 (+https://github.com/riverhook/riverhook)"
 
-// CustomConfig describes a [Custom] dialect. What is left out is that of Base.
+// CustomConfig describes a dialect that [NewCustom] builds. What is left out is that of Base.
 type CustomConfig struct {
-	// Base is what to start from, such as Hub(). Default: Standard(), whose parts
-	// are the defaults below.
-	Base *Custom
+	// Base is what to start from, such as Hub(): a dialect of this package, or one that
+	// NewCustom has made. Default: Standard(), whose parts are the defaults below.
+	Base Dialect
 
 	// ContentType replaces the content type of the envelope. Default: the
 	// envelope's, which is "application/json" for EnvelopeStandard.
@@ -55,8 +57,8 @@ func (c *CustomConfig) withDefaults() CustomConfig {
 	if c != nil {
 		out = *c
 	}
-	if out.Base != nil {
-		out = basedOn(out, out.Base.cfg)
+	if base, ok := out.Base.(*custom); ok && base != nil {
+		out = basedOn(out, base.cfg)
 	}
 	out.Headers, out.EventHeaders = maps.Clone(out.Headers), maps.Clone(out.EventHeaders)
 	if out.Envelope == nil {
@@ -66,7 +68,7 @@ func (c *CustomConfig) withDefaults() CustomConfig {
 		out.Method = http.MethodPost
 	}
 	if out.Signer == nil {
-		out.Signer = StandardSigner{}
+		out.Signer = StandardSigner()
 	}
 	if out.UserAgent == "" {
 		out.UserAgent = DefaultUserAgent
@@ -104,6 +106,9 @@ func basedOn(c, base CustomConfig) CustomConfig {
 }
 
 func (c *CustomConfig) validate() error {
+	if c.Base != nil { // basedOn takes out what it knows
+		return errors.New("CustomConfig.Base: must be a dialect of this package, or one that NewCustom has made")
+	}
 	if err := checkHeader("Content-Type", c.ContentType); err != nil {
 		return fmt.Errorf("CustomConfig.ContentType: %w", err)
 	}
@@ -126,11 +131,11 @@ func (c *CustomConfig) validate() error {
 	default:
 		return fmt.Errorf("CustomConfig.Method: %q, must be POST, PUT or PATCH", c.Method)
 	}
-	if err := CheckName(c.Name); err != nil {
+	if err := text.CheckName(c.Name); err != nil {
 		return fmt.Errorf("CustomConfig.Name: %w", err)
 	}
 	if c.Schedule != "" {
-		if err := CheckName(c.Schedule); err != nil {
+		if err := text.CheckName(c.Schedule); err != nil {
 			return fmt.Errorf("CustomConfig.Schedule: %w", err)
 		}
 	}

@@ -16,6 +16,9 @@ func TestNewCustom_RefusesWhatMakesNoSenseAndNamesTheField(t *testing.T) {
 	t.Parallel()
 	eventType := func(ev dialect.Event) string { return ev.Type }
 	for want, cfg := range map[string]*dialect.CustomConfig{
+		"dialect: CustomConfig.Base: must be a dialect of this package, or one that NewCustom has made": {
+			Name: "a", Base: named{dialect.Hub(), "hub"},
+		},
 		"dialect: CustomConfig.ContentType: header Content-Type: the value has a control character (byte 1)": {
 			Name: "a", ContentType: "a\r\nb",
 		},
@@ -62,7 +65,7 @@ func TestCustom_SendsWhatItsPartsSay(t *testing.T) {
 		ResourceID:   "42",
 		OccurredAt:   at.At,
 	}
-	setup := func(t *testing.T, cfg *dialect.CustomConfig) *dialect.Custom {
+	setup := func(t *testing.T, cfg *dialect.CustomConfig) dialect.Dialect {
 		t.Helper()
 		d, err := dialect.NewCustom(cfg)
 		require.NoError(t, err)
@@ -86,7 +89,7 @@ func TestCustom_SendsWhatItsPartsSay(t *testing.T) {
 	t.Run("HasThePartsOfItsBaseWhereItHasNoneOfItsOwn", func(t *testing.T) {
 		t.Parallel()
 		to := dialect.Destination{URL: "https://example.com", Secrets: []dialect.Secret{parse(t, secretText)}}
-		for _, base := range []*dialect.Custom{
+		for _, base := range []dialect.Dialect{
 			dialect.CloudEvents(), dialect.CloudEventsBinary(), dialect.Hub(), dialect.Plain(), dialect.PyWebhooks(), dialect.Servo(),
 			dialect.Standard(), dialect.Stripe(),
 			setup(t, &dialect.CustomConfig{
@@ -108,7 +111,7 @@ func TestCustom_SendsWhatItsPartsSay(t *testing.T) {
 			EventHeaders: map[string]func(dialect.Event) string{"X-GitHub-Event": func(ev dialect.Event) string { return ev.Type }},
 			Method:       http.MethodPut,
 			Name:         "mine",
-			Signer:       dialect.Unsigned{},
+			Signer:       dialect.Unsigned(),
 			UserAgent:    "me/1",
 		})
 		dialecttest.RequireRequest(t, dialect.Request{
@@ -122,16 +125,16 @@ func TestCustom_SendsWhatItsPartsSay(t *testing.T) {
 	t.Run("SignsByEachOfSeveralSigners", func(t *testing.T) {
 		t.Parallel()
 		to := dialect.Destination{Secrets: []dialect.Secret{parse(t, secretText)}}
-		for want, signers := range map[string]dialect.Signers{
+		for want, signers := range map[string][]dialect.Signer{
 			"dialect mine: sign: Signers is empty":                                  {},
-			"dialect mine: sign: two of Signers set the header X-Hub-Signature-256": {dialect.HubSigner{}, dialect.HubSigner{}},
-			"dialect mine: sign: BodyHMAC.Header is empty":                          {dialect.StandardSigner{}, dialect.BodyHMAC{}},
+			"dialect mine: sign: two of Signers set the header X-Hub-Signature-256": {dialect.HubSigner(nil), dialect.HubSigner(nil)},
+			"dialect mine: sign: BodyHMACConfig.Header is empty":                    {dialect.StandardSigner(), dialect.BodyHMAC(nil)},
 		} {
-			d := setup(t, &dialect.CustomConfig{Name: "mine", Signer: signers})
+			d := setup(t, &dialect.CustomConfig{Name: "mine", Signer: dialect.Signers(signers...)})
 			_, err := d.Request(dialect.Message{ID: "msg_1"}, to, at)
 			require.EqualError(t, err, want)
 		}
-		both := dialect.Signers{dialect.HubSigner{SHA1: true}, dialect.StandardSigner{}}
+		both := dialect.Signers(dialect.HubSigner(&dialect.HubOpts{SHA1: true}), dialect.StandardSigner())
 		req := build(t, setup(t, &dialect.CustomConfig{Name: "mine", Signer: both}), to)
 		for _, name := range []string{"X-Hub-Signature", "X-Hub-Signature-256", "Webhook-Signature"} {
 			require.NotEmpty(t, req.Header.Get(name), name)

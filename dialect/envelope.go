@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// ContentTypeJSON is the content type of the built-in envelopes.
-const ContentTypeJSON = "application/json"
+// contentTypeJSON is the content type of the built-in envelopes.
+const contentTypeJSON = "application/json"
 
 // Content is what an [Envelope] makes.
 type Content struct {
@@ -71,7 +71,7 @@ func EnvelopeBare(_ Event, data []byte) (Content, error) {
 	if err != nil {
 		return Content{}, err
 	}
-	return Content{Type: ContentTypeJSON, Body: data}, nil
+	return Content{Type: contentTypeJSON, Body: data}, nil
 }
 
 // The body is put together by hand because json.Marshal compacts and
@@ -92,7 +92,7 @@ func standardContent(ev Event, data []byte) (Content, error) {
 	body = append(body, `,"data":`...)
 	body = append(body, data...)
 	body = append(body, '}')
-	return Content{Type: ContentTypeJSON, Body: body}, nil
+	return Content{Type: contentTypeJSON, Body: body}, nil
 }
 
 // timestamp is in UTC, and of a year that RFC 3339 can write.

@@ -14,9 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// ContentTypeCloudEvents is the content type of CloudEvents in structured mode (JSON
+// contentTypeCloudEvents is the content type of CloudEvents in structured mode (JSON
 // Event Format 1.0).
-const ContentTypeCloudEvents = "application/cloudevents+json"
+const contentTypeCloudEvents = "application/cloudevents+json"
 
 const cloudEventsVersion = "1.0"
 
@@ -47,7 +47,7 @@ type CloudEventsEnvelope struct {
 	Subject func(Event) string
 }
 
-// Structured is the event in JSON as [ContentTypeCloudEvents]:
+// Structured is the event in JSON as application/cloudevents+json:
 //
 //	{"specversion":"1.0","id":"msg_1","source":"/noaa","type":"user.created","subject":"user/42",
 //	"time":"2026-05-01T12:00:00.123Z","datacontenttype":"application/json","data":DATA}
@@ -79,7 +79,7 @@ func (c CloudEventsEnvelope) Structured(ev Event, data []byte) (Content, error) 
 		body = append(body, `,"data_base64":"`...)
 		body = append(base64.StdEncoding.AppendEncode(body, data), '"')
 	}
-	return Content{Type: ContentTypeCloudEvents, Body: append(body, '}')}, nil
+	return Content{Type: contentTypeCloudEvents, Body: append(body, '}')}, nil
 }
 
 // Binary is the data byte for byte, as DataContentType, with the other attributes in
@@ -177,7 +177,7 @@ func extensionName(name string) bool {
 
 func (c CloudEventsEnvelope) dataContentType() string {
 	if c.DataContentType == "" {
-		return ContentTypeJSON
+		return contentTypeJSON
 	}
 	return c.DataContentType
 }

@@ -21,7 +21,7 @@ func ExampleVerifyRequest() {
 		panic(err)
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, []dialect.Secret{secret}, nil)
+		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), []dialect.Secret{secret}, nil)
 		if err != nil {
 			http.Error(w, "not verified", http.StatusUnauthorized)
 			return
@@ -32,7 +32,7 @@ func ExampleVerifyRequest() {
 
 	// What a sender does, here in a test of the receiver.
 	send := func(body, signed string) int {
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+		h, err := dialect.StandardSigner().Sign(dialect.SignInput{
 			ID:      "msg_1",
 			At:      time.Now(),
 			Body:    []byte(signed),
@@ -66,7 +66,7 @@ func ExampleVerifier_errors() {
 	h.Set("Webhook-Signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
 
 	now := time.Unix(1614265330, 0).Add(time.Hour)
-	err = dialect.StandardVerifier{}.Verify(h, []byte(`{"test": 2432232314}`), []dialect.Secret{secret}, now)
+	err = dialect.StandardVerifier(nil).Verify(h, []byte(`{"test": 2432232314}`), []dialect.Secret{secret}, now)
 	fmt.Println(errors.Is(err, dialect.ErrTooOld))
 	// Output: true
 }

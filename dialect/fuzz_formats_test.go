@@ -46,7 +46,7 @@ func FuzzStripeVerifier_PassesNothingButWhatWasSigned(f *testing.F) {
 		f.Add(seed[0], []byte(seed[1]))
 	}
 	f.Fuzz(func(t *testing.T, value string, body []byte) {
-		err := dialect.StripeVerifier{}.Verify(http.Header{"STRIPE-signature": {value}}, body, secrets, now)
+		err := dialect.StripeVerifier(nil).Verify(http.Header{"STRIPE-signature": {value}}, body, secrets, now)
 
 		var times, signatures []string
 		for item := range strings.SplitSeq(value, ",") {
@@ -96,13 +96,13 @@ func FuzzVerifiers_OfTheBodyPassNothingButWhatWasSigned(f *testing.F) {
 		bySHA256 := after("sha256=", first) == hexMAC(sha256.New, string(body))
 		bySHA1 := after("sha1=", second) == hexMAC(sha1.New, string(body))
 		h := http.Header{"x-hub-signature-256": {first}, "X-HUB-SIGNATURE": {second}}
-		require.Equal(t, bySHA256, dialect.HubVerifier{}.Verify(h, body, secrets, time.Time{}) == nil)
-		require.Equal(t, bySHA256 || first == "" && bySHA1, dialect.HubVerifier{SHA1: true}.Verify(h, body, secrets, time.Time{}) == nil)
+		require.Equal(t, bySHA256, dialect.HubVerifier(nil).Verify(h, body, secrets, time.Time{}) == nil)
+		require.Equal(t, bySHA256 || first == "" && bySHA1, dialect.HubVerifier(&dialect.HubOpts{SHA1: true}).Verify(h, body, secrets, time.Time{}) == nil)
 
 		bare := after("", second) == hexMAC(sha1.New, string(body))
 		h = http.Header{"pywebhooks-signature": {second}, "X-SERVO-SIGNATURE": {second}}
-		require.Equal(t, bare, dialect.PyWebhooksVerifier{}.Verify(h, body, secrets, time.Time{}) == nil)
-		require.Equal(t, bare, dialect.ServoVerifier{}.Verify(h, body, secrets, time.Time{}) == nil)
+		require.Equal(t, bare, dialect.PyWebhooksVerifier().Verify(h, body, secrets, time.Time{}) == nil)
+		require.Equal(t, bare, dialect.ServoVerifier().Verify(h, body, secrets, time.Time{}) == nil)
 	})
 }
 
@@ -127,7 +127,7 @@ func FuzzCloudEventsVerifier_PassesNoOtherIDThanWasSigned(f *testing.F) {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
 	f.Fuzz(func(t *testing.T, id, version, source, contentType string) {
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+		h, err := dialect.StandardSigner().Sign(dialect.SignInput{
 			ID:      "msg_1",
 			At:      now,
 			Secrets: secrets,
@@ -139,7 +139,7 @@ func FuzzCloudEventsVerifier_PassesNoOtherIDThanWasSigned(f *testing.F) {
 			h[name] = []string{value}
 		}
 
-		err = dialect.CloudEventsVerifier{}.Verify(h, nil, secrets, now)
+		err = dialect.CloudEventsVerifier(nil).Verify(h, nil, secrets, now)
 
 		media, _, _ := mime.ParseMediaType(contentType)
 		same := func(text, want string) bool {

@@ -1,10 +1,6 @@
 package dialect
 
-import (
-	"crypto"
-	"net/http"
-	"time"
-)
+import "crypto"
 
 // PyWebhooks returns the dialect "pywebhooks", the wire format of the service of
 // that name: a POST of the bare data as JSON, the event type in the header event,
@@ -13,32 +9,23 @@ import (
 // The receiver must verify the bytes that came. The sample receiver of PyWebhooks
 // decodes them and encodes them again as Python does, so it accepts only data that
 // is written like that: ", " and ": " between values, non-ASCII characters escaped.
-func PyWebhooks() *Custom {
+func PyWebhooks() Dialect {
 	return builtIn(&CustomConfig{
 		Envelope:     EnvelopeBare,
 		EventHeaders: map[string]func(Event) string{"Event": func(ev Event) string { return ev.Type }},
-		Headers:      map[string]string{"Accept": ContentTypeJSON},
+		Headers:      map[string]string{"Accept": contentTypeJSON},
 		Name:         "pywebhooks",
 		Schedule:     "pywebhooks",
-		Signer:       PyWebhooksSigner{},
+		Signer:       PyWebhooksSigner(),
 	})
 }
 
-// PyWebhooksSigner signs the body: pywebhooks-signature is the hex of HMAC-SHA1, by
-// the contract of [BodyHMAC].
-type PyWebhooksSigner struct{}
+// PyWebhooksSigner returns the signer that signs the body: pywebhooks-signature is the hex of
+// HMAC-SHA1, by the contract of [BodyHMAC].
+func PyWebhooksSigner() Signer { return pyWebhooksHMAC }
 
-// Sign implements [Signer].
-func (PyWebhooksSigner) Sign(in SignInput) (http.Header, error) { return pyWebhooksHMAC().Sign(in) }
+// PyWebhooksVerifier returns the verifier of pywebhooks-signature, by the contract of [BodyHMAC].
+// As an [Identifier] it says that the format has no ids.
+func PyWebhooksVerifier() Verifier { return pyWebhooksHMAC }
 
-// PyWebhooksVerifier verifies pywebhooks-signature, by the contract of [BodyHMAC].
-type PyWebhooksVerifier struct{}
-
-// Verify implements [Verifier].
-func (PyWebhooksVerifier) Verify(h http.Header, body []byte, secrets []Secret, now time.Time) error {
-	return pyWebhooksHMAC().Verify(h, body, secrets, now)
-}
-
-func pyWebhooksHMAC() BodyHMAC {
-	return BodyHMAC{Hash: crypto.SHA1, Header: "Pywebhooks-Signature"}
-}
+var pyWebhooksHMAC = bodyHMAC{Hash: crypto.SHA1, Header: "Pywebhooks-Signature"}

@@ -3,7 +3,6 @@ package dialect
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +13,7 @@ const redacted = "[redacted]"
 // Destinations and requests carry a subscription's own headers, any of which may
 // be a credential. Printed, logged and encoded they show the names; of those that
 // dialects set themselves also the values, and of URLs what is no credential.
+// The handlers of log/slog print by Format, or encode by MarshalJSON.
 
 type (
 	plainDestination Destination
@@ -46,9 +46,6 @@ func (d Destination) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), d.redacted())
 }
 
-// LogValue implements [slog.LogValuer], without credentials.
-func (d Destination) LogValue() slog.Value { return slog.AnyValue(d.redacted()) }
-
 // MarshalJSON implements [json.Marshaler], without credentials.
 func (d Destination) MarshalJSON() ([]byte, error) {
 	return json.Marshal(d.redacted())
@@ -58,9 +55,6 @@ func (d Destination) MarshalJSON() ([]byte, error) {
 func (r Request) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), r.redacted())
 }
-
-// LogValue implements [slog.LogValuer], without credentials.
-func (r Request) LogValue() slog.Value { return slog.AnyValue(r.redacted()) }
 
 // MarshalJSON implements [json.Marshaler], without credentials.
 func (r Request) MarshalJSON() ([]byte, error) {

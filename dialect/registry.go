@@ -3,8 +3,11 @@ package dialect
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
+
+	"github.com/riverhook/riverhook/internal/text"
 )
 
 // Registry holds the dialects of a process by name. It is safe for concurrent
@@ -32,7 +35,7 @@ func (r *Registry) Register(d Dialect) error {
 		return errors.New("dialect: register: the dialect is nil")
 	}
 	name := d.Name()
-	if err := CheckName(name); err != nil {
+	if err := text.CheckName(name); err != nil {
 		return fmt.Errorf("dialect: register: %w", err)
 	}
 	r.mu.Lock()
@@ -71,4 +74,18 @@ func (r *Registry) Names() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// A nil pointer in an interface is refused where it is registered, rather than
+// found by a panic at the first event.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch rv := reflect.ValueOf(v); rv.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Interface, reflect.Chan:
+		return rv.IsNil()
+	default:
+		return false
+	}
 }

@@ -49,7 +49,7 @@ func TestRegistry_FindsDialectsByNamesOfTheirOwn(t *testing.T) {
 		t.Parallel()
 		var r dialect.Registry
 		require.ErrorContains(t, r.Register(nil), "nil")
-		require.ErrorContains(t, r.Register((*dialect.Custom)(nil)), "nil")
+		require.ErrorContains(t, r.Register((*named)(nil)), "nil")
 		for _, name := range []string{"", "Hub", "a b", "a.b", "ü", strings.Repeat("a", 65), "a\n"} {
 			require.ErrorContains(t, r.Register(named{dialect.Plain(), name}), "must be 1 to 64", "%q", name)
 		}

@@ -6,8 +6,3 @@ package dialect
 type Scheduled interface {
 	Schedule() string
 }
-
-var _ Scheduled = (*Custom)(nil)
-
-// Schedule implements [Scheduled].
-func (c *Custom) Schedule() string { return c.cfg.Schedule }

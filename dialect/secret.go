@@ -3,46 +3,69 @@ package dialect
 import (
 	"crypto/ed25519"
 	"fmt"
-	"strings"
 
-	"github.com/riverhook/riverhook/signing"
+	"github.com/riverhook/riverhook/internal/signing"
 )
 
-// Sizes of the key of a shared secret, in bytes (Standard Webhooks 1.0.0).
-const (
-	MinSecretBytes = signing.MinSecretBytes
-	MaxSecretBytes = signing.MaxSecretBytes
-)
-
-// ErrInvalidSecret is [signing.ErrInvalidSecret], and what a dialect answers that cannot sign
-// with a secret.
+// ErrInvalidSecret is what the functions fail with that make a [Secret] or a [PublicKey], and
+// what a dialect answers that cannot sign with a secret. Its text never has a part of the
+// secret.
 var ErrInvalidSecret = signing.ErrInvalidSecret
 
-// Secret is what requests are signed with, and verified.
+// Secret is what requests are signed with, and verified. It is one of these:
+//
+//   - a shared secret in the form of Standard Webhooks, "whsec_" and the base64 of 24 to
+//     64 bytes;
+//   - an Ed25519 private key, "whsk_" and the base64 of 64 bytes, of which the last 32 are
+//     the public key;
+//   - a text that sender and receiver agree on, as those of GitHub and Stripe do.
+//
+// [ReadSecret] reads each of them. However a Secret is printed, logged or encoded, it shows
+// "[redacted]"; its methods Reveal, the text, and Key, the bytes, give it away. PublicKey is
+// the receiver's half of an Ed25519 key. Equal compares two in constant time. The zero value
+// is no secret, which IsZero says, and signers refuse it. A Secret does not change, and is
+// safe for concurrent use.
+//
+// Formats differ in what they key an HMAC with: Standard Webhooks with the bytes behind
+// "whsec_", which are Key; GitHub, Stripe and the like with the whole text as the receiver
+// was given it, which is Reveal.
 type Secret = signing.Secret
 
-// PublicKey is the receiver's half of an Ed25519 [Secret].
+// PublicKey is the receiver's half of an Ed25519 [Secret]: it verifies signatures and cannot
+// make any. It is no secret: its method String is the form that [ParsePublicKey] reads, and
+// Key its 32 bytes. The zero value is no key, which IsZero says, and verifies nothing. Keys
+// can be compared with ==.
 type PublicKey = signing.PublicKey
 
-// ReadSecret is [signing.ReadSecret]: it reads a secret as a receiver was given it, for
-// every dialect.
+// ReadSecret reads a secret as a receiver was given it, of whatever sender: in a form of
+// [ParseSecret]; as base64 alone of 24 to 64 bytes, which the libraries of Standard Webhooks
+// take as well; and any other as the text that it is, by [NewTextSecret]. What a text is to
+// one format, the bytes that it stands for are to another, so that all signers and verifiers
+// can be given what it returns.
 func ReadSecret(text string) (Secret, error) { return signing.ReadSecret(text) }
 
-// ParseSecret is [signing.ParseSecret]: "whsec_..." and "whsk_..." alone.
+// ParseSecret parses the forms "whsec_..." and "whsk_...": standard base64 with padding. It is
+// strict: no white space, no other alphabet, and the public half of a private key must be its
+// own.
 func ParseSecret(s string) (Secret, error) { return signing.ParseSecret(s) }
 
-// NewSecret is [signing.NewSecret], of 24 to 64 bytes.
+// NewSecret returns the shared secret whose key is raw, of 24 to 64 bytes. It copies raw.
 func NewSecret(raw []byte) (Secret, error) { return signing.NewSecret(raw) }
 
-// NewTextSecret is [signing.NewTextSecret]: a text that is the key as it stands.
+// NewTextSecret returns the shared secret whose key is the bytes of text itself, whatever it
+// looks like, for receivers of senders that agree on a plain text. "" is [ErrInvalidSecret],
+// and so is a text that begins or ends with a line end, as one that was read from a file may:
+// no signature would be right. [ReadSecret] serves more formats.
 func NewTextSecret(text string) (Secret, error) { return signing.NewTextSecret(text) }
 
-// NewEd25519Secret is [signing.NewEd25519Secret].
+// NewEd25519Secret returns the secret that signs with an Ed25519 private key of 64 bytes, as
+// ed25519.GenerateKey makes it. It copies private.
 func NewEd25519Secret(private ed25519.PrivateKey) (Secret, error) {
 	return signing.NewEd25519Secret(private)
 }
 
-// ParsePublicKey is [signing.ParsePublicKey]: "whpk_...".
+// ParsePublicKey parses the form of Standard Webhooks: "whpk_" and the standard base64, with
+// padding, of 32 bytes.
 func ParsePublicKey(s string) (PublicKey, error) { return signing.ParsePublicKey(s) }
 
 // SecretChecker is a further ability of a [Dialect] and of a [Signer]: it says why it cannot
@@ -53,18 +76,6 @@ func ParsePublicKey(s string) (PublicKey, error) { return signing.ParsePublicKey
 type SecretChecker interface {
 	CheckSecret(secret Secret) error
 }
-
-var (
-	_ SecretChecker = BodyHMAC{}
-	_ SecretChecker = (*Custom)(nil)
-	_ SecretChecker = HubSigner{}
-	_ SecretChecker = PyWebhooksSigner{}
-	_ SecretChecker = ServoSigner{}
-	_ SecretChecker = Signers{}
-	_ SecretChecker = StandardSigner{}
-	_ SecretChecker = StripeSigner{}
-	_ SecretChecker = Unsigned{}
-)
 
 // CheckSecret says why a dialect of the registry cannot sign with a secret; one that is not
 // registered is an error.
@@ -81,60 +92,10 @@ func checkSecret(of any, secret Secret) error {
 	if c, ok := of.(SecretChecker); ok {
 		return c.CheckSecret(secret)
 	}
-	return StandardSigner{}.CheckSecret(secret)
+	return standardSigner{}.CheckSecret(secret)
 }
 
-// CheckSecret implements [SecretChecker]: as its signer does.
-func (c *Custom) CheckSecret(secret Secret) error { return checkSecret(c.cfg.Signer, secret) }
-
-// CheckSecret implements [SecretChecker]: each of them must be able to sign with it.
-func (ss Signers) CheckSecret(secret Secret) error {
-	for _, s := range ss {
-		if err := checkSecret(s, secret); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// CheckSecret implements [SecretChecker]: a text is refused, for the receiver's library
-// would not take it.
-func (StandardSigner) CheckSecret(secret Secret) error {
-	switch {
-	case secret.IsZero():
-		return ErrNoSecret
-	case !secret.IsText():
-		return nil
-	}
-	text := secret.Reveal()
-	switch _, err := ParseSecret(text); {
-	case err == nil: // it was made of a text that has the form
-		return nil
-	case strings.HasPrefix(text, "whsec_"), strings.HasPrefix(text, "whsk_"), strings.TrimSpace(text) != text:
-		return err
-	default:
-		return fmt.Errorf("%w, or be base64 of 24 to 64 bytes; dialects such as \"hub\" and \"stripe\" take any text", err)
-	}
-}
-
-// CheckSecret implements [SecretChecker]: everything will do.
-func (Unsigned) CheckSecret(Secret) error { return nil }
-
-// CheckSecret implements [SecretChecker]: any text, and no Ed25519 key.
-func (BodyHMAC) CheckSecret(secret Secret) error { return checkText(secret) }
-
-// CheckSecret implements [SecretChecker], as [BodyHMAC] does.
-func (HubSigner) CheckSecret(secret Secret) error { return checkText(secret) }
-
-// CheckSecret implements [SecretChecker], as [BodyHMAC] does.
-func (PyWebhooksSigner) CheckSecret(secret Secret) error { return checkText(secret) }
-
-// CheckSecret implements [SecretChecker], as [BodyHMAC] does.
-func (ServoSigner) CheckSecret(secret Secret) error { return checkText(secret) }
-
-// CheckSecret implements [SecretChecker], as [BodyHMAC] does.
-func (StripeSigner) CheckSecret(secret Secret) error { return checkText(secret) }
-
+// checkText is for those who sign with the text of a secret: any text, and no Ed25519 key.
 func checkText(secret Secret) error {
 	switch {
 	case secret.IsZero():

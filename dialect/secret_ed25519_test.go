@@ -81,7 +81,7 @@ func TestEd25519_KeysThatAreNoneAreRefused(t *testing.T) {
 // signAt signs "{}" at a fixed time.
 func signAt(t *testing.T, secrets ...dialect.Secret) http.Header {
 	t.Helper()
-	h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+	h, err := dialect.StandardSigner().Sign(dialect.SignInput{
 		ID:      "msg_1",
 		At:      time.Unix(1700000000, 0),
 		Body:    []byte("{}"),
@@ -98,7 +98,7 @@ func TestEd25519_AV1aSignaturePassesByThePublicKeyAlone(t *testing.T) {
 	other := newPair(t)
 	shared := parse(t, secretText)
 	verify := func(h http.Header, body string, secrets []dialect.Secret, keys ...dialect.PublicKey) error {
-		return dialect.StandardVerifier{PublicKeys: keys}.Verify(h, []byte(body), secrets, now)
+		return dialect.StandardVerifier(&dialect.StandardOpts{PublicKeys: keys}).Verify(h, []byte(body), secrets, now)
 	}
 	h := signAt(t, pair)
 	require.True(t, strings.HasPrefix(h.Get("Webhook-Signature"), "v1a,"))
@@ -132,7 +132,7 @@ func TestEd25519_APublicKeyIsNoSharedSecret(t *testing.T) {
 		asV1a[name] = []string{strings.Replace(values[0], "v1,", "v1a,", 1)}
 	}
 	for _, h := range []http.Header{forged, asV1a} {
-		err := dialect.StandardVerifier{PublicKeys: []dialect.PublicKey{pair.PublicKey()}}.
+		err := dialect.StandardVerifier(&dialect.StandardOpts{PublicKeys: []dialect.PublicKey{pair.PublicKey()}}).
 			Verify(h, []byte("{}"), []dialect.Secret{pair}, time.Unix(1700000000, 0))
 		require.ErrorIs(t, err, dialect.ErrBadSignature)
 	}
@@ -153,12 +153,12 @@ func TestEd25519_OnlyTheFirst32SignaturesOfV1aAreLookedAt(t *testing.T) {
 	junk := "v1a," + base64.StdEncoding.EncodeToString(make([]byte, ed25519.SignatureSize)) + " "
 	for n, want := range map[int]error{0: nil, 31: nil, 32: dialect.ErrBadSignature} {
 		h.Set("Webhook-Signature", strings.Repeat(junk, n)+good)
-		err := dialect.StandardVerifier{}.Verify(h, []byte("{}"), []dialect.Secret{pair}, time.Unix(1700000000, 0))
+		err := dialect.StandardVerifier(nil).Verify(h, []byte("{}"), []dialect.Secret{pair}, time.Unix(1700000000, 0))
 		require.ErrorIs(t, err, want, "behind %d", n)
 	}
 	for _, bad := range []string{"v1a", "v1a,", "v1a,!", "v1a," + strings.Repeat("A", 84), "v1A," + good[4:]} {
 		h.Set("Webhook-Signature", bad)
-		err := dialect.StandardVerifier{}.Verify(h, []byte("{}"), []dialect.Secret{pair}, time.Unix(1700000000, 0))
+		err := dialect.StandardVerifier(nil).Verify(h, []byte("{}"), []dialect.Secret{pair}, time.Unix(1700000000, 0))
 		require.ErrorIs(t, err, dialect.ErrBadSignature, bad)
 	}
 }

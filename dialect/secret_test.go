@@ -120,8 +120,8 @@ func FuzzParseSecret_ReadsWhatItReveals(f *testing.F) {
 			return
 		}
 		require.Equal(t, strings.HasPrefix(s, "whsec_"), secret.PublicKey().IsZero())
-		require.GreaterOrEqual(t, len(secret.Key()), dialect.MinSecretBytes)
-		require.LessOrEqual(t, len(secret.Key()), dialect.MaxSecretBytes)
+		require.GreaterOrEqual(t, len(secret.Key()), 24)
+		require.LessOrEqual(t, len(secret.Key()), 64)
 		require.True(t, parse(t, secret.Reveal()).Equal(secret))
 	})
 }

@@ -3,28 +3,15 @@ package dialect
 import (
 	"crypto"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// ContentTypeServo is the content type of [Servo].
-const ContentTypeServo = "application/vnd.opsani.servo-webhooks+json"
+const contentTypeServo = "application/vnd.opsani.servo-webhooks+json"
 
 // Servo returns the dialect "servo", the wire format of servo-webhooks: a POST of
-// [EnvelopeServo] as [ContentTypeServo], signed by [ServoSigner]. Its schedule is "servo",
-// what servo-webhooks has where no backoff is configured.
-func Servo() *Custom {
-	return builtIn(&CustomConfig{
-		Envelope: EnvelopeServo,
-		Name:     "servo",
-		Schedule: "servo",
-		Signer:   ServoSigner{},
-	})
-}
-
-// EnvelopeServo is the body of servo-webhooks:
+// application/vnd.opsani.servo-webhooks+json, signed by [ServoSigner], whose body is
 //
 //	{"event": "after:measure", "created_at": "2026-05-01T12:00:00.123456", "results": DATA}
 //
@@ -33,7 +20,19 @@ func Servo() *Custom {
 // where there are any, as Python writes it. DATA is the data byte for byte: a
 // receiver expects null, which no data is, or
 // [{"connector": NAME, "value": ANY}, ...]. Data must be JSON in UTF-8.
-func EnvelopeServo(ev Event, data []byte) (Content, error) {
+//
+// Its schedule is "servo", what servo-webhooks has where no backoff is configured.
+func Servo() Dialect {
+	return builtIn(&CustomConfig{
+		Envelope: envelopeServo,
+		Name:     "servo",
+		Schedule: "servo",
+		Signer:   ServoSigner(),
+	})
+}
+
+// envelopeServo is an [Envelope], the body of servo-webhooks.
+func envelopeServo(ev Event, data []byte) (Content, error) {
 	data, err := checkData(data)
 	if err != nil {
 		return Content{}, err
@@ -60,22 +59,15 @@ func EnvelopeServo(ev Event, data []byte) (Content, error) {
 	body = strconv.AppendQuote(body, at.Format(layout))
 	body = append(body, `, "results": `...)
 	body = append(body, data...)
-	return Content{Type: ContentTypeServo, Body: append(body, '}')}, nil
+	return Content{Type: contentTypeServo, Body: append(body, '}')}, nil
 }
 
-// ServoSigner signs the body: X-Servo-Signature is the hex of HMAC-SHA1, by the
-// contract of [BodyHMAC].
-type ServoSigner struct{}
+// ServoSigner returns the signer that signs the body: X-Servo-Signature is the hex of
+// HMAC-SHA1, by the contract of [BodyHMAC].
+func ServoSigner() Signer { return servoHMAC }
 
-// Sign implements [Signer].
-func (ServoSigner) Sign(in SignInput) (http.Header, error) { return servoHMAC().Sign(in) }
+// ServoVerifier returns the verifier of X-Servo-Signature, by the contract of [BodyHMAC].
+// As an [Identifier] it says that the format has no ids.
+func ServoVerifier() Verifier { return servoHMAC }
 
-// ServoVerifier verifies X-Servo-Signature, by the contract of [BodyHMAC].
-type ServoVerifier struct{}
-
-// Verify implements [Verifier].
-func (ServoVerifier) Verify(h http.Header, body []byte, secrets []Secret, now time.Time) error {
-	return servoHMAC().Verify(h, body, secrets, now)
-}
-
-func servoHMAC() BodyHMAC { return BodyHMAC{Hash: crypto.SHA1, Header: "X-Servo-Signature"} }
+var servoHMAC = bodyHMAC{Hash: crypto.SHA1, Header: "X-Servo-Signature"}

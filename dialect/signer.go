@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -32,13 +33,23 @@ type SignerFunc func(in SignInput) (http.Header, error)
 // Sign implements [Signer].
 func (f SignerFunc) Sign(in SignInput) (http.Header, error) { return f(in) }
 
-// Signers signs a request by each of several, so that a dialect can have, say, the
-// headers of Standard Webhooks beside its own. A header that two of them set is an
-// error, and so are no signers at all.
-type Signers []Signer
+// SignerVerifier is both halves of a signature.
+type SignerVerifier interface {
+	Signer
+	Verifier
+}
+
+// Signers signs a request by each of several, so that a dialect can have, say, the headers of
+// Standard Webhooks beside its own. A header that two of them set is an error, and so are no
+// signers at all. As a [SecretChecker] it takes the secrets that each of them takes.
+func Signers(several ...Signer) Signer { return signers(slices.Clone(several)) }
+
+type signers []Signer
+
+var _ SecretChecker = signers{}
 
 // Sign implements [Signer].
-func (ss Signers) Sign(in SignInput) (http.Header, error) {
+func (ss signers) Sign(in SignInput) (http.Header, error) {
 	if len(ss) == 0 {
 		return nil, errors.New("Signers is empty")
 	}
@@ -59,12 +70,29 @@ func (ss Signers) Sign(in SignInput) (http.Header, error) {
 	return all, nil
 }
 
-// Unsigned is a [Signer] that adds nothing, and the [Verifier] that accepts
-// everything: receivers cannot know who sent a request.
-type Unsigned struct{}
+// CheckSecret implements [SecretChecker]: each of them must be able to sign with it.
+func (ss signers) CheckSecret(secret Secret) error {
+	for _, s := range ss {
+		if err := checkSecret(s, secret); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unsigned returns a signer that adds nothing, which is a [SecretChecker] that takes any
+// secret, and the verifier that accepts everything: receivers cannot know who sent a request.
+func Unsigned() SignerVerifier { return unsigned{} }
+
+type unsigned struct{}
+
+var _ SecretChecker = unsigned{}
 
 // Sign implements [Signer].
-func (Unsigned) Sign(SignInput) (http.Header, error) { return nil, nil }
+func (unsigned) Sign(SignInput) (http.Header, error) { return nil, nil }
 
 // Verify implements [Verifier]: it returns nil.
-func (Unsigned) Verify(http.Header, []byte, []Secret, time.Time) error { return nil }
+func (unsigned) Verify(http.Header, []byte, []Secret, time.Time) error { return nil }
+
+// CheckSecret implements [SecretChecker]: everything will do.
+func (unsigned) CheckSecret(Secret) error { return nil }

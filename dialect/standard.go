@@ -15,9 +15,9 @@ import (
 
 // Headers of Standard Webhooks 1.0.0.
 const (
-	HeaderWebhookID        = "Webhook-Id"
-	HeaderWebhookTimestamp = "Webhook-Timestamp"
-	HeaderWebhookSignature = "Webhook-Signature"
+	headerWebhookID        = "Webhook-Id"
+	headerWebhookTimestamp = "Webhook-Timestamp"
+	headerWebhookSignature = "Webhook-Signature"
 )
 
 // What stands in front of a signature, by a shared secret and by a private key.
@@ -26,18 +26,18 @@ const (
 	versionAsymmetric = "v1a"
 )
 
-// DefaultTolerance is how far the timestamp of a request may be from the
+// defaultTolerance is how far the timestamp of a request may be from the
 // receiver's clock, before or after (Standard Webhooks 1.0.0).
-const DefaultTolerance = 5 * time.Minute
+const defaultTolerance = 5 * time.Minute
 
 // Standard returns the default dialect, "standard": a POST of EnvelopeStandard
 // as application/json, signed by [StandardSigner]. [StandardVerifier] is its
 // receiving half, and so is any library of Standard Webhooks.
-func Standard() *Custom {
+func Standard() Dialect {
 	return builtIn(&CustomConfig{Name: "standard"})
 }
 
-// StandardSigner signs as Standard Webhooks 1.0.0 does: webhook-id,
+// StandardSigner returns the signer of Standard Webhooks 1.0.0: webhook-id,
 // webhook-timestamp (Unix seconds of the attempt), and in webhook-signature,
 // separated by spaces, for each secret in their order, "v1," and the base64 of
 // HMAC-SHA256, or for an Ed25519 secret "v1a," and that of its signature, over
@@ -48,11 +48,16 @@ func Standard() *Custom {
 // and refuses an id that is empty or has a character outside of [A-Za-z0-9_-] (the
 // specification forbids "."), or a time before 1970.
 //
-// Tests of receivers may use it to make requests.
-type StandardSigner struct{}
+// As a [SecretChecker] it refuses a text that is not base64 of 24 to 64 bytes, for the
+// receiver's library would not take it. Tests of receivers may use it to make requests.
+func StandardSigner() Signer { return standardSigner{} }
+
+type standardSigner struct{}
+
+var _ SecretChecker = standardSigner{}
 
 // Sign implements [Signer].
-func (StandardSigner) Sign(in SignInput) (http.Header, error) {
+func (standardSigner) Sign(in SignInput) (http.Header, error) {
 	if !validID(in.ID) {
 		return nil, fmt.Errorf("id %q: must be 1 or more of A-Z, a-z, 0-9, _ and -", in.ID)
 	}
@@ -72,10 +77,29 @@ func (StandardSigner) Sign(in SignInput) (http.Header, error) {
 		signatures[i] = content.signature(secret)
 	}
 	return http.Header{
-		HeaderWebhookID:        {in.ID},
-		HeaderWebhookSignature: {strings.Join(signatures, " ")},
-		HeaderWebhookTimestamp: {timestamp},
+		headerWebhookID:        {in.ID},
+		headerWebhookSignature: {strings.Join(signatures, " ")},
+		headerWebhookTimestamp: {timestamp},
 	}, nil
+}
+
+// CheckSecret implements [SecretChecker].
+func (standardSigner) CheckSecret(secret Secret) error {
+	switch {
+	case secret.IsZero():
+		return ErrNoSecret
+	case !secret.IsText():
+		return nil
+	}
+	text := secret.Reveal()
+	switch _, err := ParseSecret(text); {
+	case err == nil: // it was made of a text that has the form
+		return nil
+	case strings.HasPrefix(text, "whsec_"), strings.HasPrefix(text, "whsk_"), strings.TrimSpace(text) != text:
+		return err
+	default:
+		return fmt.Errorf("%w, or be base64 of 24 to 64 bytes; dialects such as \"hub\" and \"stripe\" take any text", err)
+	}
 }
 
 // signedContent is what is signed, in two parts: a body can be large.

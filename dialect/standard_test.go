@@ -31,7 +31,7 @@ func TestStandardSigner_RefusesWhatItCannotSign(t *testing.T) {
 		for _, id := range []string{"", "a.b", "a b", "a\n", "é", "a/b"} {
 			in := setup(t)
 			in.ID = id
-			_, err := dialect.StandardSigner{}.Sign(in)
+			_, err := dialect.StandardSigner().Sign(in)
 			require.ErrorContains(t, err, "id ", "%q", id)
 		}
 	})
@@ -40,7 +40,7 @@ func TestStandardSigner_RefusesWhatItCannotSign(t *testing.T) {
 		t.Parallel()
 		in := setup(t)
 		in.At = time.Time{}
-		_, err := dialect.StandardSigner{}.Sign(in)
+		_, err := dialect.StandardSigner().Sign(in)
 		require.ErrorContains(t, err, "time")
 	})
 
@@ -49,7 +49,7 @@ func TestStandardSigner_RefusesWhatItCannotSign(t *testing.T) {
 		for _, secrets := range [][]dialect.Secret{nil, {{}}, {parse(t, secretText), {}}} {
 			in := setup(t)
 			in.Secrets = secrets
-			_, err := dialect.StandardSigner{}.Sign(in)
+			_, err := dialect.StandardSigner().Sign(in)
 			require.ErrorIs(t, err, dialect.ErrNoSecret)
 		}
 		msg := dialect.Message{ID: "a", Body: []byte("{}")}
@@ -71,7 +71,7 @@ func TestStandardVerifier_PassesIfAnySignatureMatchesInTime(t *testing.T) {
 	setup := func(t *testing.T) *bundle {
 		t.Helper()
 		secrets := []dialect.Secret{parse(t, secretText)}
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+		h, err := dialect.StandardSigner().Sign(dialect.SignInput{
 			ID:      "msg_1",
 			At:      now,
 			Body:    body,
@@ -84,7 +84,7 @@ func TestStandardVerifier_PassesIfAnySignatureMatchesInTime(t *testing.T) {
 			signature: h.Get("Webhook-Signature"),
 		}
 	}
-	verify := func(b *bundle) error { return dialect.StandardVerifier{}.Verify(b.header, body, b.secrets, now) }
+	verify := func(b *bundle) error { return dialect.StandardVerifier(nil).Verify(b.header, body, b.secrets, now) }
 
 	t.Run("PassesIfAnySignatureOfTheListMatches", func(t *testing.T) {
 		t.Parallel()
@@ -124,7 +124,7 @@ func TestStandardVerifier_PassesIfAnySignatureMatchesInTime(t *testing.T) {
 			b.header.Set(name, "")
 			require.ErrorIs(t, verify(b), dialect.ErrMissingHeader)
 		}
-		require.ErrorIs(t, dialect.StandardVerifier{}.Verify(nil, body, nil, now), dialect.ErrMissingHeader)
+		require.ErrorIs(t, dialect.StandardVerifier(nil).Verify(nil, body, nil, now), dialect.ErrMissingHeader)
 	})
 
 	t.Run("RefusesTimestampsThatAreNotACountOfSeconds", func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestStandardVerifier_PassesIfAnySignatureMatchesInTime(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		late := now.Add(dialect.DefaultTolerance + time.Nanosecond)
-		require.ErrorIs(t, dialect.StandardVerifier{}.Verify(b.header, body, b.secrets, late), dialect.ErrTooOld)
+		require.ErrorIs(t, dialect.StandardVerifier(nil).Verify(b.header, body, b.secrets, late), dialect.ErrTooOld)
 	})
 
 	t.Run("RefusesHeadersThatAreThereTwice", func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestStandardVerifier_PassesIfAnySignatureMatchesInTime(t *testing.T) {
 	t.Run("RefusesABodyWhoseStartMovedIntoTheID", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+		h, err := dialect.StandardSigner().Sign(dialect.SignInput{
 			ID:      "msg_1",
 			At:      now,
 			Body:    []byte("1700000001." + string(body)),
@@ -190,9 +190,9 @@ func TestStandardVerifier_PassesIfAnySignatureMatchesInTime(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		for _, secrets := range [][]dialect.Secret{nil, {}, {{}}} {
-			require.ErrorIs(t, dialect.StandardVerifier{}.Verify(b.header, body, secrets, now), dialect.ErrBadSignature)
+			require.ErrorIs(t, dialect.StandardVerifier(nil).Verify(b.header, body, secrets, now), dialect.ErrBadSignature)
 		}
-		require.NoError(t, dialect.StandardVerifier{}.Verify(b.header, body, append([]dialect.Secret{{}}, b.secrets...), now))
+		require.NoError(t, dialect.StandardVerifier(nil).Verify(b.header, body, append([]dialect.Secret{{}}, b.secrets...), now))
 	})
 
 	t.Run("PassesNoForgeryWithTheEmptyKeyOfTheZeroSecret", func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestStandardVerifier_PassesIfAnySignatureMatchesInTime(t *testing.T) {
 	t.Run("RefusesANegativeTolerance", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		require.ErrorContains(t, dialect.StandardVerifier{Tolerance: -1}.Verify(b.header, body, b.secrets, now), "negative")
+		require.ErrorContains(t, dialect.StandardVerifier(&dialect.StandardOpts{Tolerance: -1}).Verify(b.header, body, b.secrets, now), "negative")
 	})
 }
 
@@ -216,7 +216,7 @@ func FuzzStandardVerifier_PassesAListThatHasTheSignature(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	body := []byte(`{"a":1}`)
 	secrets := []dialect.Secret{parse(f, secretText)}
-	good, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+	good, err := dialect.StandardSigner().Sign(dialect.SignInput{
 		ID:      "msg_1",
 		At:      now,
 		Body:    body,
@@ -230,7 +230,7 @@ func FuzzStandardVerifier_PassesAListThatHasTheSignature(f *testing.F) {
 	f.Fuzz(func(t *testing.T, list string) {
 		h := good.Clone()
 		h.Set("Webhook-Signature", list)
-		got := dialect.StandardVerifier{}.Verify(h, body, secrets, now)
+		got := dialect.StandardVerifier(nil).Verify(h, body, secrets, now)
 		// The specification, in the other direction: one of the words is the signature.
 		matches := false
 		for word := range strings.FieldsSeq(list) {

@@ -15,19 +15,8 @@ import (
 // maxAsymmetric is how many v1a signatures of a request are looked at.
 const maxAsymmetric = 32
 
-// StandardVerifier verifies requests of Standard Webhooks 1.0.0, from Riverhook
-// or any other sender. The zero value is ready to use.
-//
-// It needs webhook-id, webhook-timestamp and webhook-signature, in any
-// spelling of case. The body must be the bytes that came, not decoded and
-// encoded again. Any v1 signature of the list that matches any of the shared
-// secrets passes, and any v1a signature by one of the public keys; other versions
-// and entries that cannot be read are skipped, and so are v1a signatures behind the
-// 32nd. Comparison takes constant time. Without a secret and a key nothing passes.
-//
-// A request that passes can still come twice, by a retry or a replay within the
-// tolerance: handle each webhook-id once.
-type StandardVerifier struct {
+// StandardOpts are the options of [StandardVerifier] and [CloudEventsVerifier].
+type StandardOpts struct {
 	// PublicKeys are those whose v1a signatures pass, beside those of the Ed25519
 	// secrets that Verify is given. Default: none.
 	PublicKeys []PublicKey
@@ -38,31 +27,56 @@ type StandardVerifier struct {
 	Tolerance time.Duration
 }
 
+// StandardVerifier returns the verifier of requests of Standard Webhooks 1.0.0, from
+// Riverhook or any other sender. It is an [Identifier]. nil opts are the defaults.
+//
+// It needs webhook-id, webhook-timestamp and webhook-signature, in any
+// spelling of case. The body must be the bytes that came, not decoded and
+// encoded again. Any v1 signature of the list that matches any of the shared
+// secrets passes, and any v1a signature by one of the public keys; other versions
+// and entries that cannot be read are skipped, and so are v1a signatures behind the
+// 32nd. Comparison takes constant time. Without a secret and a key nothing passes.
+//
+// A request that passes can still come twice, by a retry or a replay within the
+// tolerance: handle each webhook-id once.
+func StandardVerifier(opts *StandardOpts) Verifier { return newStandardVerifier(opts) }
+
+type standardVerifier StandardOpts
+
+var _ Identifier = standardVerifier{}
+
+func newStandardVerifier(opts *StandardOpts) standardVerifier {
+	if opts == nil {
+		return standardVerifier{}
+	}
+	return standardVerifier{PublicKeys: slices.Clone(opts.PublicKeys), Tolerance: opts.Tolerance}
+}
+
 // Verify implements [Verifier].
-func (v StandardVerifier) Verify(h http.Header, body []byte, secrets []Secret, now time.Time) error {
-	tolerance, err := toleranceOr(v.Tolerance, "StandardVerifier")
+func (v standardVerifier) Verify(h http.Header, body []byte, secrets []Secret, now time.Time) error {
+	tolerance, err := toleranceOr(v.Tolerance, "StandardOpts")
 	if err != nil {
 		return err
 	}
-	id, err := oneHeader(h, HeaderWebhookID)
+	id, err := oneHeader(h, headerWebhookID)
 	if err != nil {
 		return err
 	}
-	timestamp, err := oneHeader(h, HeaderWebhookTimestamp)
+	timestamp, err := oneHeader(h, headerWebhookTimestamp)
 	if err != nil {
 		return err
 	}
-	signatures := strings.Join(headerValues(h, HeaderWebhookSignature), " ")
+	signatures := strings.Join(headerValues(h, headerWebhookSignature), " ")
 	if strings.TrimSpace(signatures) == "" {
-		return fmt.Errorf("%w: %s", ErrMissingHeader, HeaderWebhookSignature)
+		return fmt.Errorf("%w: %s", ErrMissingHeader, headerWebhookSignature)
 	}
 
 	// With a "." in the id, what was signed as id "a", time 1, body "2.b" would
 	// also verify as id "a.1", time 2, body "b".
 	if strings.Contains(id, ".") {
-		return fmt.Errorf(`%w: %s has a "."`, ErrMalformed, HeaderWebhookID)
+		return fmt.Errorf(`%w: %s has a "."`, ErrMalformed, headerWebhookID)
 	}
-	if err := checkTimestamp(HeaderWebhookTimestamp, timestamp, now, tolerance); err != nil {
+	if err := checkTimestamp(headerWebhookTimestamp, timestamp, now, tolerance); err != nil {
 		return err
 	}
 	content := newSignedContent(id, timestamp, body)
@@ -71,6 +85,12 @@ func (v StandardVerifier) Verify(h http.Header, body []byte, secrets []Secret, n
 		return nil
 	}
 	return ErrBadSignature
+}
+
+// DeliveryID implements [Identifier]: it is webhook-id, which is signed. CloudEvents in binary
+// mode have the same one in ce-id.
+func (standardVerifier) DeliveryID(h http.Header, _ []byte) string {
+	return firstHeader(h, headerWebhookID)
 }
 
 // Which of several values a proxy, a framework and we would take may differ.
@@ -91,7 +111,7 @@ func toleranceOr(tolerance time.Duration, of string) (time.Duration, error) {
 		return 0, fmt.Errorf("dialect: verify: %s.Tolerance must not be negative", of)
 	}
 	if tolerance == 0 {
-		return DefaultTolerance, nil
+		return defaultTolerance, nil
 	}
 	return tolerance, nil
 }
@@ -140,7 +160,7 @@ func matchShared(signatures []string, content signedContent, secrets []Secret) b
 
 // matchPublic looks at no more signatures than a sender in its right mind makes:
 // each of them costs as much as some hundred HMACs.
-func (v StandardVerifier) matchPublic(signatures []string, content signedContent, secrets []Secret) bool {
+func (v standardVerifier) matchPublic(signatures []string, content signedContent, secrets []Secret) bool {
 	keys := slices.Clone(v.PublicKeys)
 	for _, secret := range secrets {
 		keys = append(keys, secret.PublicKey())

@@ -45,7 +45,7 @@ func FuzzStandardVerifier_PassesNothingButWhatWasSigned(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, id, timestamp, list string, body []byte) {
 		h := http.Header{"Webhook-Id": {id}, "webhook-timestamp": {timestamp}, "WEBHOOK-SIGNATURE": {list}}
-		err := dialect.StandardVerifier{}.Verify(h, body, secrets, now)
+		err := dialect.StandardVerifier(nil).Verify(h, body, secrets, now)
 		if err != nil {
 			known := false
 			for _, want := range []error{
@@ -96,8 +96,8 @@ func FuzzStandardVerifier_PassesNothingElseByAPublicKey(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, id, timestamp, list string, body []byte) {
 		h := http.Header{"Webhook-Id": {id}, "webhook-timestamp": {timestamp}, "WEBHOOK-SIGNATURE": {list}}
-		err := dialect.StandardVerifier{PublicKeys: []dialect.PublicKey{pair.PublicKey()}}.Verify(h, body, nil, now)
-		require.Equal(t, err, dialect.StandardVerifier{}.Verify(h, body, []dialect.Secret{pair}, now), "by the pair as by the public key")
+		err := dialect.StandardVerifier(&dialect.StandardOpts{PublicKeys: []dialect.PublicKey{pair.PublicKey()}}).Verify(h, body, nil, now)
+		require.Equal(t, err, dialect.StandardVerifier(nil).Verify(h, body, []dialect.Secret{pair}, now), "by the pair as by the public key")
 
 		seconds, parseErr := strconv.ParseUint(timestamp, 10, 40)
 		inTime := parseErr == nil && strconv.FormatUint(seconds, 10) == timestamp && now.Sub(time.Unix(int64(seconds), 0)).Abs() <= 5*time.Minute

@@ -19,7 +19,7 @@ func TestStripeVerifier_TakesAnyV1AndNeedsATime(t *testing.T) {
 	at := time.Unix(1700000000, 0)
 	body := []byte(`{"id":"msg_1"}`)
 	secret := parse(t, secretText)
-	h, err := dialect.StripeSigner{}.Sign(dialect.SignInput{
+	h, err := dialect.StripeSigner(nil).Sign(dialect.SignInput{
 		At:      at,
 		Body:    body,
 		Secrets: []dialect.Secret{newPair(t), secret},
@@ -28,7 +28,7 @@ func TestStripeVerifier_TakesAnyV1AndNeedsATime(t *testing.T) {
 	good := h.Get("Stripe-Signature")
 	signature := strings.TrimPrefix(good, "t=1700000000,v1=")
 	verify := func(value string, body []byte, secrets ...dialect.Secret) error {
-		return dialect.StripeVerifier{}.Verify(http.Header{"stripe-signature": {value}}, body, secrets, at)
+		return dialect.StripeVerifier(nil).Verify(http.Header{"stripe-signature": {value}}, body, secrets, at)
 	}
 
 	t.Run("TakesAnyV1OfTheListAndSkipsTheRest", func(t *testing.T) {
@@ -72,25 +72,25 @@ func TestStripeVerifier_TakesAnyV1AndNeedsATime(t *testing.T) {
 
 	t.Run("HasAHeaderAndAToleranceOfItsOwn", func(t *testing.T) {
 		t.Parallel()
-		mine, err := dialect.StripeSigner{Header: "acme-signature"}.Sign(dialect.SignInput{
+		mine, err := dialect.StripeSigner(&dialect.StripeOpts{Header: "acme-signature"}).Sign(dialect.SignInput{
 			At:      at,
 			Body:    body,
 			Secrets: []dialect.Secret{secret},
 		})
 		require.NoError(t, err)
 		require.Equal(t, http.Header{"Acme-Signature": {good}}, mine)
-		v := dialect.StripeVerifier{Header: "Acme-Signature", Tolerance: time.Second}
+		v := dialect.StripeVerifier(&dialect.StripeOpts{Header: "Acme-Signature", Tolerance: time.Second})
 		require.NoError(t, v.Verify(mine, body, []dialect.Secret{secret}, at.Add(time.Second)))
 		require.ErrorIs(t, v.Verify(mine, body, []dialect.Secret{secret}, at.Add(2*time.Second)), dialect.ErrTooOld)
-		err = dialect.StripeVerifier{Tolerance: -1}.Verify(h, body, []dialect.Secret{secret}, at)
-		require.EqualError(t, err, "dialect: verify: StripeVerifier.Tolerance must not be negative")
+		err = dialect.StripeVerifier(&dialect.StripeOpts{Tolerance: -1}).Verify(h, body, []dialect.Secret{secret}, at)
+		require.EqualError(t, err, "dialect: verify: StripeOpts.Tolerance must not be negative")
 	})
 }
 
 func TestStripeSigner_RefusesWhatItCannotSign(t *testing.T) {
 	t.Parallel()
-	_, err := dialect.StripeSigner{}.Sign(dialect.SignInput{Secrets: []dialect.Secret{parse(t, secretText)}})
+	_, err := dialect.StripeSigner(nil).Sign(dialect.SignInput{Secrets: []dialect.Secret{parse(t, secretText)}})
 	require.EqualError(t, err, "the time of the attempt is not set")
-	_, err = dialect.StripeSigner{}.Sign(dialect.SignInput{At: time.Unix(1, 0), Secrets: []dialect.Secret{newPair(t)}})
+	_, err = dialect.StripeSigner(nil).Sign(dialect.SignInput{At: time.Unix(1, 0), Secrets: []dialect.Secret{newPair(t)}})
 	require.ErrorIs(t, err, dialect.ErrNoSecret)
 }

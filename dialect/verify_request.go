@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// DefaultMaxBody is how many bytes [VerifyRequest] reads of a body: 1 MiB.
-const DefaultMaxBody = 1 << 20
+// defaultMaxBody is how many bytes [VerifyRequest] reads of a body: 1 MiB.
+const defaultMaxBody = 1 << 20
 
 // VerifyRequestOpts are the options of [VerifyRequest].
 type VerifyRequestOpts struct {
-	// MaxBody is how many bytes the body may have. 0 is [DefaultMaxBody]; a
+	// MaxBody is how many bytes the body may have. 0 is 1 MiB; a
 	// negative one makes VerifyRequest fail.
 	MaxBody int64
 
@@ -62,7 +62,7 @@ func (o *VerifyRequestOpts) withDefaults() (VerifyRequestOpts, error) {
 		return out, errors.New("dialect: verify: VerifyRequestOpts.MaxBody must not be negative")
 	}
 	if out.MaxBody == 0 {
-		out.MaxBody = DefaultMaxBody
+		out.MaxBody = defaultMaxBody
 	}
 	if out.Now == nil {
 		out.Now = time.Now

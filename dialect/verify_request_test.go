@@ -23,7 +23,7 @@ func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 	opts := &dialect.VerifyRequestOpts{Now: func() time.Time { return at }}
 	signed := func(t *testing.T, body string) http.Header {
 		t.Helper()
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+		h, err := dialect.StandardSigner().Sign(dialect.SignInput{
 			ID:      "msg_1",
 			At:      at,
 			Body:    []byte(body),
@@ -42,7 +42,7 @@ func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 	t.Run("ReturnsTheBodyAndLeavesItToBeReadAgain", func(t *testing.T) {
 		t.Parallel()
 		r := request(t, `{ "a": 1 }`)
-		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, secrets, opts)
+		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), secrets, opts)
 		require.NoError(t, err)
 		require.Equal(t, `{ "a": 1 }`, string(body))
 		again, err := io.ReadAll(r.Body)
@@ -53,9 +53,9 @@ func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 	t.Run("AlsoAfterAVerificationThatFailed", func(t *testing.T) {
 		t.Parallel()
 		r := request(t, `{"a":1}`)
-		_, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, nil, opts)
+		_, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), nil, opts)
 		require.ErrorIs(t, err, dialect.ErrBadSignature)
-		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, secrets, opts)
+		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), secrets, opts)
 		require.NoError(t, err)
 		require.Equal(t, `{"a":1}`, string(body))
 	})
@@ -65,7 +65,7 @@ func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 		r := request(t, `{}`)
 		came := &closer{Reader: r.Body}
 		r.Body = came
-		_, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, secrets, opts)
+		_, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), secrets, opts)
 		require.NoError(t, err)
 		require.Zero(t, came.closed)
 		require.NoError(t, r.Body.Close())
@@ -75,28 +75,28 @@ func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 	t.Run("ReadsAsMuchAsIsAllowedAndNoMore", func(t *testing.T) {
 		t.Parallel()
 		limited := &dialect.VerifyRequestOpts{MaxBody: 10, Now: opts.Now}
-		body, err := dialect.VerifyRequest(request(t, "0123456789"), dialect.StandardVerifier{}, secrets, limited)
+		body, err := dialect.VerifyRequest(request(t, "0123456789"), dialect.StandardVerifier(nil), secrets, limited)
 		require.NoError(t, err)
 		require.Len(t, body, 10)
 
 		for _, length := range []int64{11, -1} { // as announced, and chunked
 			r := request(t, "0123456789a")
 			r.ContentLength = length
-			_, err = dialect.VerifyRequest(r, dialect.StandardVerifier{}, secrets, limited)
+			_, err = dialect.VerifyRequest(r, dialect.StandardVerifier(nil), secrets, limited)
 			require.ErrorIs(t, err, dialect.ErrBodyTooLarge)
 		}
 
 		endless := request(t, "")
 		endless.ContentLength, endless.Body = -1, io.NopCloser(zeros{})
-		_, err = dialect.VerifyRequest(endless, dialect.StandardVerifier{}, secrets, opts)
+		_, err = dialect.VerifyRequest(endless, dialect.StandardVerifier(nil), secrets, opts)
 		require.EqualError(t, err, "dialect: body too large: more than 1048576 bytes")
 	})
 
 	t.Run("TellsAnAnnouncedLengthWithoutReading", func(t *testing.T) {
 		t.Parallel()
 		r := request(t, "")
-		r.ContentLength, r.Body = dialect.DefaultMaxBody+1, io.NopCloser(iotest.ErrReader(errors.New("was read")))
-		_, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, secrets, opts)
+		r.ContentLength, r.Body = 1<<20+1, io.NopCloser(iotest.ErrReader(errors.New("was read")))
+		_, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), secrets, opts)
 		require.EqualError(t, err, "dialect: body too large: 1048577 bytes, at most 1048576")
 	})
 
@@ -104,7 +104,7 @@ func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 		t.Parallel()
 		r := request(t, "")
 		r.ContentLength, r.Body = -1, io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
-		_, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, secrets, opts)
+		_, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), secrets, opts)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	})
 
@@ -112,16 +112,16 @@ func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 		t.Parallel()
 		r := request(t, "")
 		r.Body = nil
-		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, secrets, opts)
+		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), secrets, opts)
 		require.NoError(t, err)
 		require.Empty(t, body)
 	})
 
 	t.Run("HasTheClockOfItsOptionsOrTheRealOne", func(t *testing.T) {
 		t.Parallel()
-		_, err := dialect.VerifyRequest(request(t, "{}"), dialect.StandardVerifier{}, secrets, nil)
+		_, err := dialect.VerifyRequest(request(t, "{}"), dialect.StandardVerifier(nil), secrets, nil)
 		require.ErrorIs(t, err, dialect.ErrTooOld)
-		_, err = dialect.VerifyRequest(request(t, "{}"), dialect.StandardVerifier{}, secrets, &dialect.VerifyRequestOpts{
+		_, err = dialect.VerifyRequest(request(t, "{}"), dialect.StandardVerifier(nil), secrets, &dialect.VerifyRequestOpts{
 			Now: func() time.Time { return at.Add(-time.Hour) },
 		})
 		require.ErrorIs(t, err, dialect.ErrTooNew)
@@ -131,13 +131,13 @@ func TestVerifyRequest_ReturnsTheBodyAndLeavesItToBeReadAgain(t *testing.T) {
 		t.Parallel()
 		_, err := dialect.VerifyRequest(request(t, "{}"), nil, secrets, opts)
 		require.EqualError(t, err, "dialect: verify: the Verifier is nil")
-		_, err = dialect.VerifyRequest(request(t, "{}"), dialect.StandardVerifier{}, secrets, &dialect.VerifyRequestOpts{MaxBody: -1})
+		_, err = dialect.VerifyRequest(request(t, "{}"), dialect.StandardVerifier(nil), secrets, &dialect.VerifyRequestOpts{MaxBody: -1})
 		require.EqualError(t, err, "dialect: verify: VerifyRequestOpts.MaxBody must not be negative")
 	})
 
 	t.Run("AcceptsEverythingOfASenderThatSignsNothing", func(t *testing.T) {
 		t.Parallel()
-		body, err := dialect.VerifyRequest(httptest.NewRequest(http.MethodPost, "/", strings.NewReader("a")), dialect.Unsigned{}, nil, nil)
+		body, err := dialect.VerifyRequest(httptest.NewRequest(http.MethodPost, "/", strings.NewReader("a")), dialect.Unsigned(), nil, nil)
 		require.NoError(t, err)
 		require.Equal(t, "a", string(body))
 	})
@@ -148,7 +148,7 @@ func TestVerifyRequest_WorksBehindAServer(t *testing.T) {
 	t.Parallel()
 	secrets := []dialect.Secret{parse(t, secretText)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, secrets, nil)
+		body, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), secrets, nil)
 		switch {
 		case errors.Is(err, dialect.ErrBodyTooLarge):
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -164,7 +164,7 @@ func TestVerifyRequest_WorksBehindAServer(t *testing.T) {
 	t.Cleanup(server.Close)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Minute}}
 	send := func(body, sent string) int {
-		h, err := dialect.StandardSigner{}.Sign(dialect.SignInput{
+		h, err := dialect.StandardSigner().Sign(dialect.SignInput{
 			ID:      "msg_1",
 			At:      time.Now(),
 			Body:    []byte(body),
@@ -180,7 +180,7 @@ func TestVerifyRequest_WorksBehindAServer(t *testing.T) {
 		require.NoError(t, resp.Body.Close())
 		return resp.StatusCode
 	}
-	large := strings.Repeat("a", dialect.DefaultMaxBody)
+	large := strings.Repeat("a", 1<<20)
 	require.Equal(t, http.StatusOK, send(large, large))
 	require.Equal(t, http.StatusRequestEntityTooLarge, send(large+"a", large+"a"))
 	require.Equal(t, http.StatusUnauthorized, send("{}", "{} "))

@@ -14,8 +14,8 @@ import (
 
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/signing"
 	"github.com/riverhook/riverhook/outbox"
-	"github.com/riverhook/riverhook/signing"
 	"github.com/riverhook/riverhook/subscription"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/riverhook/riverhook/signing"
+	"github.com/riverhook/riverhook/internal/signing"
 )
 
 // place is where something stands in a file, from 1.

@@ -19,8 +19,8 @@ import (
 
 	"github.com/riverhook/riverhook/filter"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/signing"
 	"github.com/riverhook/riverhook/seal"
-	"github.com/riverhook/riverhook/signing"
 	"github.com/riverhook/riverhook/subscription"
 )
 

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-
-	"github.com/riverhook/riverhook/dialect"
 )
+
+const contentTypeJSON = "application/json"
 
 // summary is the body of an answer that is no problem.
 type summary struct {
@@ -67,7 +67,7 @@ func answerDone(w http.ResponseWriter, s Status) {
 		return
 	}
 	if resp.ContentType == "" {
-		resp.ContentType = dialect.ContentTypeJSON
+		resp.ContentType = contentTypeJSON
 	}
 	w.Header().Set("Content-Type", resp.ContentType)
 	w.WriteHeader(resp.Status)
@@ -105,7 +105,7 @@ func notAllowed(w http.ResponseWriter, methods string) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
-	write(w, dialect.ContentTypeJSON, status, body)
+	write(w, contentTypeJSON, status, body)
 }
 
 func write(w http.ResponseWriter, contentType string, status int, body any) {

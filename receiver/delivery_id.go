@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/riverhook/riverhook/dialect"
 )
 
 // maxDeliveryID is in bytes.
@@ -22,7 +20,7 @@ const maxDeliveryID = 512
 // request that Stripe signed. It returns "" where there is none. Who can add a header can make
 // another id: where the format is known, have its one place looked at.
 func DeliveryID(h http.Header, body []byte) string {
-	for _, name := range []string{dialect.HeaderWebhookID, "Svix-Id", "X-Github-Delivery", "X-Hub-Delivery"} {
+	for _, name := range []string{"Webhook-Id", "Svix-Id", "X-Github-Delivery", "X-Hub-Delivery"} {
 		if id := h.Get(name); id != "" {
 			return id
 		}
@@ -32,7 +30,7 @@ func DeliveryID(h http.Header, body []byte) string {
 	}
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	cloudEvent := err == nil && media == "application/cloudevents+json"
-	if !cloudEvent && h.Get(dialect.HeaderStripeSignature) == "" {
+	if !cloudEvent && h.Get("Stripe-Signature") == "" {
 		return ""
 	}
 	var event struct {

@@ -20,15 +20,15 @@ import (
 func TestHandler_AcceptsWhatClientsOfOthersSigned(t *testing.T) {
 	t.Parallel()
 	verifiers := map[string]dialect.Verifier{
-		"cloudevents":        dialect.CloudEventsVerifier{},
-		"cloudevents-binary": dialect.CloudEventsVerifier{},
-		"invenio":            dialect.HubVerifier{SHA1: true},
-		"octokit":            dialect.HubVerifier{},
-		"pywebhooks":         dialect.PyWebhooksVerifier{},
-		"servo":              dialect.ServoVerifier{},
-		"standardwebhooks":   dialect.StandardVerifier{},
-		"stripe":             dialect.StripeVerifier{},
-		"svix":               dialect.StandardVerifier{},
+		"cloudevents":        dialect.CloudEventsVerifier(nil),
+		"cloudevents-binary": dialect.CloudEventsVerifier(nil),
+		"invenio":            dialect.HubVerifier(&dialect.HubOpts{SHA1: true}),
+		"octokit":            dialect.HubVerifier(nil),
+		"pywebhooks":         dialect.PyWebhooksVerifier(),
+		"servo":              dialect.ServoVerifier(),
+		"standardwebhooks":   dialect.StandardVerifier(nil),
+		"stripe":             dialect.StripeVerifier(nil),
+		"svix":               dialect.StandardVerifier(nil),
 	}
 	processed := map[string]string{}
 	for _, name := range []string{"clients.json", "clients_python.json"} {

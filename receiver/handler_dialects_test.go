@@ -22,9 +22,9 @@ func TestHandler_RequestsOfEachDialectAreVerified(t *testing.T) {
 	require.NoError(t, err)
 	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	verifiers := map[string]dialect.Verifier{
-		"hub": dialect.HubVerifier{}, "pywebhooks": dialect.PyWebhooksVerifier{}, "servo": dialect.ServoVerifier{},
-		"cloudevents": dialect.StandardVerifier{}, "cloudevents-binary": dialect.StandardVerifier{},
-		"standard": dialect.StandardVerifier{}, "stripe": dialect.StripeVerifier{},
+		"hub": dialect.HubVerifier(nil), "pywebhooks": dialect.PyWebhooksVerifier(), "servo": dialect.ServoVerifier(),
+		"cloudevents": dialect.StandardVerifier(nil), "cloudevents-binary": dialect.StandardVerifier(nil),
+		"standard": dialect.StandardVerifier(nil), "stripe": dialect.StripeVerifier(nil),
 	}
 	withoutID := map[string]bool{"pywebhooks": true, "servo": true}
 	for _, d := range dialect.BuiltIn() {

@@ -53,13 +53,13 @@ func newBundle(t *testing.T, change func(rec *receiver.Receiver)) *bundle {
 	for _, rec := range []receiver.Receiver{
 		{
 			Name:     "async",
-			Verifier: dialect.HubVerifier{},
+			Verifier: dialect.HubVerifier(nil),
 			Secrets:  receiver.StaticSecrets(secret),
 		},
 		{
 			Name:     "sync",
 			Sync:     true,
-			Verifier: dialect.HubVerifier{},
+			Verifier: dialect.HubVerifier(nil),
 			Secrets:  receiver.StaticSecrets(secret),
 		},
 		{Name: "mine", Tokens: receiver.StaticTokens{"ann": annHash, "bob": bobHash}},
@@ -138,7 +138,7 @@ func signed(t *testing.T, deliveryID, body string) http.Header {
 	t.Helper()
 	secret, err := dialect.NewTextSecret(hubSecret)
 	require.NoError(t, err)
-	h, err := dialect.HubSigner{}.Sign(dialect.SignInput{Body: []byte(body), Secrets: []dialect.Secret{secret}})
+	h, err := dialect.HubSigner(nil).Sign(dialect.SignInput{Body: []byte(body), Secrets: []dialect.Secret{secret}})
 	require.NoError(t, err)
 	h.Set("Content-Type", "application/json; charset=UTF-8")
 	h.Set("X-Github-Delivery", deliveryID)

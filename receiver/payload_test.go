@@ -94,7 +94,7 @@ func TestPayload_AMarkHidesNoChallengeAndNoID(t *testing.T) {
 
 	require.Equal(t, http.StatusOK, r.StatusCode)
 	require.JSONEq(t, `{"challenge":"x"}`, r.text)
-	require.Equal(t, "evt_1", dialect.StripeVerifier{}.DeliveryID(nil, []byte(mark+`{"id":"evt_1"}`)))
+	require.Equal(t, "evt_1", identifier(t, dialect.StripeVerifier(nil)).DeliveryID(nil, []byte(mark+`{"id":"evt_1"}`)))
 	require.Equal(t, "/s 1", receiver.DeliveryID(
 		http.Header{"Content-Type": {"application/cloudevents+json"}}, []byte(mark+`{"id":"1","source":"/s"}`)))
 }

@@ -10,10 +10,13 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/internal/text"
 )
 
-// MaxTimeout is the most that Receiver.Timeout may be.
-const MaxTimeout = 15 * time.Minute
+const (
+	maxTimeout     = 15 * time.Minute // of Receiver.Timeout
+	defaultMaxBody = 1 << 20
+)
 
 // Func processes an event. Its ctx ends after the receiver's Timeout; it must look at
 // it, since nothing else ends a Func. An error, and a panic, fails this attempt: the event is
@@ -63,8 +66,8 @@ type Receiver struct {
 	// after each delivery that comes again and each Retry. 1 to 1000. Default: 10.
 	MaxAttempts int
 
-	// MaxBody is the most bytes of a body. Default: dialect.DefaultMaxBody, 1 MiB; GitHub
-	// sends up to 25 MB.
+	// MaxBody is the most bytes of a body. Default: 1 MiB; GitHub sends up to
+	// 25 MB.
 	MaxBody int64
 
 	// Name is the receiver's part of the URL: 1 to 64 of a-z, 0-9, _ and -. Required.
@@ -92,7 +95,7 @@ type Receiver struct {
 	// first.
 	Sync bool
 
-	// Timeout bounds one run of the Func: 1 ms to [MaxTimeout]. Default: 1 min.
+	// Timeout bounds one run of the Func: 1 ms to 15 min. Default: 1 min.
 	Timeout time.Duration
 
 	// Tokens make hook URLs that need to be known: the last part of the URL is a
@@ -104,6 +107,9 @@ type Receiver struct {
 
 	pings bool // GitHub's ping is one: of another format the header says nothing
 }
+
+// pinger is what the verifier of package dialect is that verifies what GitHub sends.
+type pinger interface{ Pings() bool }
 
 func (r Receiver) withDefaults() Receiver {
 	if r.Authorize == nil {
@@ -120,14 +126,13 @@ func (r Receiver) withDefaults() Receiver {
 	default:
 		r.DeliveryID = DeliveryID
 	}
-	_, hub := r.Verifier.(dialect.HubVerifier)
-	_, hubToo := r.Verifier.(*dialect.HubVerifier)
-	r.pings = hub || hubToo || !identifies
+	hub, pings := r.Verifier.(pinger)
+	r.pings = pings && hub.Pings() || !identifies
 	if r.MaxAttempts == 0 {
 		r.MaxAttempts = 10
 	}
 	if r.MaxBody == 0 {
-		r.MaxBody = dialect.DefaultMaxBody
+		r.MaxBody = defaultMaxBody
 	}
 	if r.Secrets == nil {
 		r.Secrets = StaticSecrets()
@@ -140,7 +145,7 @@ func (r Receiver) withDefaults() Receiver {
 }
 
 func (r Receiver) validate() error {
-	if err := dialect.CheckName(r.Name); err != nil {
+	if err := text.CheckName(r.Name); err != nil {
 		return fmt.Errorf("Receiver.Name: %w", err)
 	}
 	switch {
@@ -154,8 +159,8 @@ func (r Receiver) validate() error {
 		return errors.New("Receiver.MaxAttempts must be 1 to 1000")
 	case r.MaxBody < 1:
 		return errors.New("Receiver.MaxBody must be positive")
-	case r.Timeout < time.Millisecond || r.Timeout > MaxTimeout:
-		return fmt.Errorf("Receiver.Timeout is %s; must be 1ms to %s", r.Timeout, MaxTimeout)
+	case r.Timeout < time.Millisecond || r.Timeout > maxTimeout:
+		return fmt.Errorf("Receiver.Timeout is %s; must be 1ms to %s", r.Timeout, maxTimeout)
 	default:
 		return nil
 	}

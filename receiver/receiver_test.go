@@ -17,7 +17,7 @@ func TestRegistry_RefusesAReceiverThatCannotWork(t *testing.T) {
 		return receiver.Receiver{
 			Func:     func(context.Context, receiver.Event) (receiver.Response, error) { return receiver.Response{}, nil },
 			Name:     "in",
-			Verifier: dialect.HubVerifier{},
+			Verifier: dialect.HubVerifier(nil),
 		}
 	}
 	for _, tt := range []struct {
@@ -57,7 +57,7 @@ func TestReceiver_ItsWaitBeforeARetryGrowsToAnHour(t *testing.T) {
 	registry, err := receiver.NewRegistry(receiver.Receiver{
 		Func:     func(context.Context, receiver.Event) (receiver.Response, error) { return receiver.Response{}, nil },
 		Name:     "in",
-		Verifier: dialect.HubVerifier{},
+		Verifier: dialect.HubVerifier(nil),
 	})
 	require.NoError(t, err)
 	rec, ok := registry.Get("in")

@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/internal/sealed"
+	"github.com/riverhook/riverhook/internal/signing"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/internal/text"
-	"github.com/riverhook/riverhook/signing"
 )
 
 // preparedUpdate is an update that was found good, with what the Sealer was asked for.

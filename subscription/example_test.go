@@ -8,12 +8,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/riverhook/riverhook/signing"
+	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/subscription"
 )
 
 func ExampleSecret() {
-	secret, err := signing.ReadSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	secret, err := dialect.ReadSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	if err != nil {
 		panic(err)
 	}

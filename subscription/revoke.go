@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/riverhook/riverhook/internal/sealed"
+	"github.com/riverhook/riverhook/internal/signing"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/internal/text"
-	"github.com/riverhook/riverhook/signing"
 )
 
 // revocation is one that was found good.

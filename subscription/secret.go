@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/riverhook/riverhook/internal/signing"
 	"github.com/riverhook/riverhook/internal/text"
-	"github.com/riverhook/riverhook/signing"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 // SecretKind says how a secret signs.
 type SecretKind = signing.Kind
 
-// Secret is what requests to a subscription are signed with. signing.ReadSecret makes one of
+// Secret is what requests to a subscription are signed with. dialect.ReadSecret makes one of
 // what a receiver has already; which of these will do is said by the subscription's dialect.
 type Secret = signing.Secret
 

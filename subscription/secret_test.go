@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/signing"
+	"github.com/riverhook/riverhook/internal/signing"
 )
 
 // secretText is a secret of n bytes; secretOfLength parses it.

@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/internal/sealed"
+	"github.com/riverhook/riverhook/internal/signing"
 	"github.com/riverhook/riverhook/internal/store"
-	"github.com/riverhook/riverhook/signing"
 )
 
 const maxLiveSecrets = 10

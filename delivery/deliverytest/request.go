@@ -171,7 +171,7 @@ func (r *Receiver) verify(got Request, secrets []dialect.Secret, public []dialec
 		if len(secrets) == 0 && len(public) == 0 {
 			return nil
 		}
-		verifier = dialect.StandardVerifier{PublicKeys: public}
+		verifier = dialect.StandardVerifier(&dialect.StandardOpts{PublicKeys: public})
 	}
 	return verifier.Verify(got.Header, got.Body, secrets, got.At)
 }

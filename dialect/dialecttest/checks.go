@@ -22,7 +22,8 @@ func checkName(c Case) error {
 	if again := c.Dialect.Name(); again != name {
 		return fmt.Errorf("Name is %q and then %q", name, again)
 	}
-	return dialect.CheckName(name)
+	_, err := dialect.NewRegistry(c.Dialect)
+	return err
 }
 
 func checkEnvelope(c Case) error {

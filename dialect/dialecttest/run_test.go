@@ -66,8 +66,8 @@ func standard() Case {
 	return Case{
 		Dialect:       broken{},
 		Secrets:       secrets(),
-		Tolerance:     dialect.DefaultTolerance,
-		Verifier:      dialect.StandardVerifier{},
+		Tolerance:     5 * time.Minute,
+		Verifier:      dialect.StandardVerifier(nil),
 		SignedHeaders: []string{"webhook-id", "webhook-timestamp", "webhook-signature"},
 	}
 }
@@ -98,7 +98,7 @@ func of(d dialect.Dialect) Case {
 func TestRun_FindsBrokenDialects(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
-	verify := dialect.StandardVerifier{}.Verify
+	verify := dialect.StandardVerifier(nil).Verify
 	counted := func(s string) string { return fmt.Sprint(s, calls.Add(1)) }
 	failing := broken{envelope: func(dialect.Event, []byte) (dialect.Message, error) { return dialect.Message{}, errBroken }}
 	unbuildable := broken{request: func(dialect.Message, dialect.Destination, dialect.Attempt) (dialect.Request, error) {
@@ -222,7 +222,7 @@ func TestRun_FindsBrokenDialects(t *testing.T) {
 			return dialect.Standard().Request(msg, to, at)
 		}}), checkSecrets, "was signed with no secret"},
 		"another tolerance": {verifier(func(h http.Header, body []byte, s []dialect.Secret, now time.Time) error {
-			return dialect.StandardVerifier{Tolerance: time.Hour}.Verify(h, body, s, now)
+			return dialect.StandardVerifier(&dialect.StandardOpts{Tolerance: time.Hour}).Verify(h, body, s, now)
 		}), checkTimes, "later than that: got no error"},
 		"a tolerance that is not declared": {func() Case {
 			c := standard()
@@ -294,7 +294,7 @@ func TestRun_FindsAClock(t *testing.T) {
 
 func TestRun_FindsAVerifierThatDoesMoreThanVerify(t *testing.T) {
 	t.Parallel()
-	verify := dialect.StandardVerifier{}.Verify
+	verify := dialect.StandardVerifier(nil).Verify
 	for name, tc := range map[string]struct {
 		c    Case
 		want string
@@ -383,7 +383,7 @@ func TestRun_FindsInputAndOutput(t *testing.T) {
 			if _, err := os.ReadFile("run_test.go"); err != nil {
 				return err
 			}
-			return dialect.StandardVerifier{}.Verify(h, body, s, now)
+			return dialect.StandardVerifier(nil).Verify(h, body, s, now)
 		})
 		require.ErrorContains(t, checkIO(t, c), "too many open files")
 	})

@@ -24,8 +24,8 @@ func newPayrollDialect() (dialect.Dialect, error) {
 		ContentType: "application/vnd.payroll+json",
 		Envelope:    payrollEnvelope,
 		EventHeaders: map[string]func(dialect.Event) string{
-			dialect.HeaderWebhookID: func(ev dialect.Event) string { return ev.ID },
-			"X-Payroll-Event":       func(ev dialect.Event) string { return ev.Type },
+			"Webhook-Id":      func(ev dialect.Event) string { return ev.ID },
+			"X-Payroll-Event": func(ev dialect.Event) string { return ev.Type },
 		},
 		Signer: dialect.SignerFunc(payrollSign),
 	})

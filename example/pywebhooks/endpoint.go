@@ -65,5 +65,5 @@ func (e *endpoint) challenges() int { return len(e.Requests()) - len(e.posts()) 
 
 // signedBy says whether a request is signed as PyWebhooks signs.
 func signedBy(secret subscription.Secret, r deliverytest.Request) bool {
-	return dialect.PyWebhooksVerifier{}.Verify(r.Header, r.Body, []dialect.Secret{secret}, r.At) == nil
+	return dialect.PyWebhooksVerifier().Verify(r.Header, r.Body, []dialect.Secret{secret}, r.At) == nil
 }

@@ -18,22 +18,22 @@ type format struct {
 }
 
 var formats = map[string]format{
-	"cloudevents":        {verifier: dialect.CloudEventsVerifier{}, proof: "webhook-signature"},
-	"cloudevents-binary": {verifier: dialect.CloudEventsVerifier{}, proof: "webhook-signature"},
-	"hub":                {verifier: dialect.HubVerifier{}, proof: "X-Hub-Signature-256"},
+	"cloudevents":        {verifier: dialect.CloudEventsVerifier(nil), proof: "webhook-signature"},
+	"cloudevents-binary": {verifier: dialect.CloudEventsVerifier(nil), proof: "webhook-signature"},
+	"hub":                {verifier: dialect.HubVerifier(nil), proof: "X-Hub-Signature-256"},
 	"plain":              {proof: "token in the URL"},
 	"pywebhooks": {
-		verifier:   dialect.PyWebhooksVerifier{},
+		verifier:   dialect.PyWebhooksVerifier(),
 		deliveryID: idInData,
 		proof:      "pywebhooks-signature",
 	},
 	"servo": {
-		verifier:   dialect.ServoVerifier{},
+		verifier:   dialect.ServoVerifier(),
 		deliveryID: idInData,
 		proof:      "X-Servo-Signature",
 	},
-	"standard": {verifier: dialect.StandardVerifier{}, proof: "webhook-signature"},
-	"stripe":   {verifier: dialect.StripeVerifier{}, proof: "Stripe-Signature"},
+	"standard": {verifier: dialect.StandardVerifier(nil), proof: "webhook-signature"},
+	"stripe":   {verifier: dialect.StripeVerifier(nil), proof: "Stripe-Signature"},
 }
 
 // identified is the data of formats that have no place for the id of an event.

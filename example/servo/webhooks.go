@@ -43,7 +43,7 @@ func (s *story) listen() (err error) {
 		r, err := deliverytest.StartReceiver(&deliverytest.ReceiverConfig{
 			Answer:   answer,
 			Secrets:  []dialect.Secret{s.secret},
-			Verifier: dialect.ServoVerifier{},
+			Verifier: dialect.ServoVerifier(),
 		})
 		if err != nil {
 			return err

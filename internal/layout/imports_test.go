@@ -49,13 +49,13 @@ var (
 		"access": {theirs: stdlibOnly},
 		"delivery": {
 			ours: []string{
-				"access", "delivery/internal/*", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "signing",
+				"access", "delivery/internal/*", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal",
 				"subscription",
 			},
 			http: true,
 		},
 		"dialect": {
-			ours:   []string{"signing"},
+			ours:   []string{"internal/signing", "internal/text"},
 			theirs: stdlibOnly,
 			http:   true,
 		},
@@ -72,23 +72,22 @@ var (
 		"hierarchy": {ours: []string{"access", "event", "internal/*"}},
 		"internal":  {ours: []string{"internal/*", "seal"}},
 		"manifest": {
-			ours: []string{"access", "event", "hierarchy", "internal/*", "outbox", "seal", "signing", "subscription"},
+			ours: []string{"access", "event", "hierarchy", "internal/*", "outbox", "seal", "subscription"},
 		},
 		"outbox": {ours: []string{"access", "event", "hierarchy", "internal/*"}},
 		"receiver": {
-			ours:   []string{"dialect", "internal/notfound", "signing"},
+			ours:   []string{"dialect", "internal/notfound", "internal/signing", "internal/text"},
 			theirs: stdlibOnly,
 			http:   true,
 		},
 		"seal":         {theirs: stdlibOnly},
-		"signing":      {theirs: stdlibOnly},
-		"subscription": {ours: []string{"access", "event", "hierarchy", "internal/*", "seal", "signing"}},
+		"subscription": {ours: []string{"access", "event", "hierarchy", "internal/*", "seal"}},
 
 		"internal/resolve":  {ours: []string{"access", "event", "internal/*"}},
 		"internal/sitetree": {ours: []string{"access", "internal/*"}},
 
 		"delivery/internal/attempt": {
-			ours:   []string{"delivery/internal/callbacks", "dialect", "signing"},
+			ours:   []string{"delivery/internal/callbacks", "dialect", "internal/signing", "internal/text"},
 			theirs: []string{"github.com/google/uuid"},
 			http:   true, // the names of headers and statuses
 		},
@@ -96,7 +95,7 @@ var (
 		"delivery/internal/decide": {
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "dialect", "event", "filter", "hierarchy",
-				"internal/*", "seal", "signing", "subscription",
+				"internal/*", "seal", "subscription",
 			},
 			http: true,
 		},
@@ -104,7 +103,7 @@ var (
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
 				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/record", "delivery/internal/send",
-				"delivery/internal/slots", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "signing",
+				"delivery/internal/slots", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal",
 				"subscription",
 			},
 			http: true,
@@ -114,7 +113,7 @@ var (
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
 				"delivery/internal/decide", "delivery/internal/expand", "delivery/internal/payloads", "delivery/internal/record",
 				"delivery/internal/send", "delivery/internal/slots", "dialect", "egress", "event", "filter", "hierarchy", "internal/*",
-				"seal", "signing", "subscription",
+				"seal", "subscription",
 			},
 			http: true,
 		},
@@ -122,12 +121,12 @@ var (
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
 				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/record", "delivery/internal/slots",
-				"dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "signing", "subscription",
+				"dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "subscription",
 			},
 			http: true,
 		},
 
-		"receiver/pginbox": {ours: []string{"dialect", "internal/*", "receiver", "seal", "signing"}, http: true},
+		"receiver/pginbox": {ours: []string{"dialect", "internal/*", "receiver", "seal"}, http: true},
 	}
 
 	// programs are what nothing imports: they may link everything.

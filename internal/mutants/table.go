@@ -319,7 +319,7 @@ var sending = []mutant{
 		name: "a CloudEvent passes under another id than was signed",
 		file: "dialect/cloudevents.go",
 		decl: "Verify",
-		old:  `attributes["Ce-Id"] != headerValues(h, HeaderWebhookID)[0]`,
+		old:  `attributes["Ce-Id"] != headerValues(h, headerWebhookID)[0]`,
 		with: "false",
 		test: "dialect.TestCloudEventsVerifier_InBinaryModeNeedsWhatCloudEventsRequires",
 	},

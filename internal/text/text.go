@@ -33,3 +33,16 @@ func Quote(s string) string {
 	}
 	return fmt.Sprintf("%q", s)
 }
+
+// CheckName says whether name can name a dialect or a receiver: 1 to 64 of [a-z0-9_-].
+func CheckName(name string) error {
+	valid := 1 <= len(name) && len(name) <= 64
+	for i := range len(name) {
+		c := name[i]
+		valid = valid && ('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-')
+	}
+	if !valid {
+		return fmt.Errorf("name %q: must be 1 to 64 of a-z, 0-9, _ and -", name)
+	}
+	return nil
+}

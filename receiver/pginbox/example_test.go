@@ -31,7 +31,7 @@ func ExampleInTx() {
 			Func:     reduce,
 			Name:     "orders",
 			Secrets:  receiver.StaticSecrets(secret),
-			Verifier: dialect.StripeVerifier{},
+			Verifier: dialect.StripeVerifier(nil),
 		})
 		if err != nil {
 			return err

@@ -56,7 +56,7 @@ func TestEngine_SharesASchemaWithAnInbox(t *testing.T) {
 		rec := in(pginbox.InTx(func(ctx context.Context, tx pgx.Tx, ev receiver.Event) (receiver.Response, error) {
 			return receiver.Response{}, write(ctx, tx, ev)
 		}))
-		rec.Tokens, rec.Verifier = nil, dialect.StandardVerifier{}
+		rec.Tokens, rec.Verifier = nil, dialect.StandardVerifier(nil)
 		rec.Secrets = func(context.Context, string) ([]dialect.Secret, error) { return []dialect.Secret{secret}, nil }
 		require.NoError(t, registry.Register(rec))
 		inbox := b.open(registry)

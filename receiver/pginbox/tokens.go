@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/internal/text"
 	"github.com/riverhook/riverhook/receiver"
 )
 
@@ -51,7 +51,7 @@ func NewTokens(pool *pgxpool.Pool, cfg *TokensConfig) (*Tokens, error) {
 // in nobody's hands but the caller's: put it into the URL by receiver.Handler.HookURL, and show
 // that once. owner is 1 to 255 bytes of UTF-8.
 func (t *Tokens) Create(ctx context.Context, name, owner string) (string, error) {
-	if err := dialect.CheckName(name); err != nil {
+	if err := text.CheckName(name); err != nil {
 		return "", fmt.Errorf("pginbox: create a token: receiver: %w", err)
 	}
 	if owner == "" || len(owner) > maxOwner || !utf8.ValidString(owner) || strings.ContainsRune(owner, 0) {

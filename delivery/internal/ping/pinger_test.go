@@ -154,7 +154,7 @@ func TestPing_IsSignedAsADelivery(t *testing.T) {
 	got := b.requests[0]
 	require.Contains(t, got.body, sub.ID.String())
 	require.Contains(t, got.body, event.Ping)
-	require.NoError(t, dialect.StandardVerifier{}.Verify(got.header, []byte(got.body), []dialect.Secret{sub.Secret}, time.Now()))
+	require.NoError(t, dialect.StandardVerifier(nil).Verify(got.header, []byte(got.body), []dialect.Secret{sub.Secret}, time.Now()))
 }
 
 func TestPing_SignsWithThePendingSecretAlone(t *testing.T) {
@@ -171,8 +171,8 @@ func TestPing_SignsWithThePendingSecretAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, uuid.Nil, sent.Secret)
 	got := b.requests[0]
-	require.NoError(t, dialect.StandardVerifier{}.Verify(got.header, []byte(got.body), []dialect.Secret{pending}, time.Now()))
-	require.Error(t, dialect.StandardVerifier{}.Verify(got.header, []byte(got.body), []dialect.Secret{sub.Secret}, time.Now()))
+	require.NoError(t, dialect.StandardVerifier(nil).Verify(got.header, []byte(got.body), []dialect.Secret{pending}, time.Now()))
+	require.Error(t, dialect.StandardVerifier(nil).Verify(got.header, []byte(got.body), []dialect.Secret{sub.Secret}, time.Now()))
 }
 
 func TestPing_SaysWhyThereWasNoRequest(t *testing.T) {
@@ -221,7 +221,7 @@ func TestChallenge_SendsWhatIsBuiltToTheClaimedURL(t *testing.T) {
 	require.Equal(t, attempt.OutcomeDelivered, got.Attempt.Outcome)
 	require.JSONEq(t, `{"challenge":"1"}`, b.requests[0].body)
 	sent := b.requests[0]
-	require.NoError(t, dialect.StandardVerifier{}.Verify(sent.header, []byte(sent.body), []dialect.Secret{sub.Secret}, time.Now()))
+	require.NoError(t, dialect.StandardVerifier(nil).Verify(sent.header, []byte(sent.body), []dialect.Secret{sub.Secret}, time.Now()))
 
 	claim.URL = "https://example.com/another"
 	_, err = b.Challenge(t.Context(), claim, build)

@@ -8,14 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 )
 
 // Sizes of the key of a shared secret, in bytes (Standard Webhooks 1.0.0).
 const (
-	MinSecretBytes = 24
-	MaxSecretBytes = 64
+	minSecretBytes = 24
+	maxSecretBytes = 64
 
 	newSecretBytes = 32
 )
@@ -181,8 +180,8 @@ func newSecret(text, key string, f form) Secret {
 }
 
 func checkShared(n int) error {
-	if n < MinSecretBytes || n > MaxSecretBytes {
-		return fmt.Errorf("%w: has %d bytes once decoded; %d to %d are allowed", ErrInvalidSecret, n, MinSecretBytes, MaxSecretBytes)
+	if n < minSecretBytes || n > maxSecretBytes {
+		return fmt.Errorf("%w: has %d bytes once decoded; %d to %d are allowed", ErrInvalidSecret, n, minSecretBytes, maxSecretBytes)
 	}
 	return nil
 }
@@ -251,8 +250,5 @@ func (s Secret) String() string {
 // Format implements [fmt.Formatter]: as String, for each verb and flag.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// LogValue implements [slog.LogValuer]: as String.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText implements [encoding.TextMarshaler]: as String, and so covers JSON.
+// MarshalText implements [encoding.TextMarshaler]: as String, and so covers JSON and log/slog.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

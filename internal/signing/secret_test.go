@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/signing"
+	"github.com/riverhook/riverhook/internal/signing"
 )
 
 const (

@@ -1,4 +1,0 @@
-// Package signing has the secrets by which receivers know who has sent a webhook: one type for
-// those who subscribe, those who sign and those who verify. Packages dialect and hierarchy call it
-// by the same name. How a request is signed is in package dialect.
-package signing
