@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/riverhook/riverhook/internal/batch"
 )
@@ -44,11 +45,15 @@ import (
 // The engine need not be started, so that a process which only enqueues can ask.
 // Config.Limits.InFlight counts questions as well.
 func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
-	ev, err := q.event(e.ids.next(), e.cfg.Limits.RequestBytes)
+	ev, err := q.event(e.cfg.Limits.RequestBytes)
 	if err != nil {
 		return nil, fmt.Errorf("delivery: ask: %w", err)
 	}
 	def(&q.Timeout, e.cfg.Timeouts.Ask)
+	if err := e.learnClock(ctx, q.Timeout); err != nil {
+		return nil, fmt.Errorf("delivery: ask %s: %w", ev.Type, err)
+	}
+	ev.ID, ev.OccurredAt = e.ids.next().String(), e.heart.Now().UTC().Truncate(time.Microsecond)
 	gates, unrecorded, err := e.asker.Ask(ctx, ev, q.Timeout)
 	switch {
 	case errors.Is(err, batch.ErrClosed):

@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
@@ -29,6 +30,8 @@ type bundle struct {
 	outbox *outbox.Client
 	subs   *subscription.Store
 	cfg    delivery.Config
+
+	tolerance time.Duration // of receivers for the time of a signature; zero is their default
 }
 
 // newBundle makes one. The engines that it makes allow receivers on loopback and
@@ -121,6 +124,14 @@ func (b *bundle) drain(engine *delivery.Engine) {
 // receiver starts a receiver; subscribe lets it trust the secret that it is given.
 func (b *bundle) receiver(cfg *deliverytest.ReceiverConfig) *deliverytest.Receiver {
 	b.t.Helper()
+	if b.tolerance != 0 {
+		tolerant := deliverytest.ReceiverConfig{}
+		if cfg != nil {
+			tolerant = *cfg
+		}
+		tolerant.Verifier = dialect.StandardVerifier{Tolerance: b.tolerance}
+		cfg = &tolerant
+	}
 	return deliverytest.NewReceiver(b.t, cfg)
 }
 

@@ -96,19 +96,22 @@ type Engine struct {
 
 	batches []interface{ Close() } // all of them, and what has others
 
-	mu      sync.Mutex
-	ended   atomic.Bool // Stop has closed what requests need
-	started bool
-	stopped chan struct{} // closed when Stop is done; nil before Stop
-	stopErr error
-	river   *river.Client[pgx.Tx]
+	turn    chan struct{} // of what makes a heartbeat, or ends that of RunDue
+	ended   atomic.Bool   // Stop has closed what requests need
+	loops   sync.WaitGroup
+	stopErr error // when stopped is closed
+
+	mu       sync.Mutex                     // guards what follows; held for moments only
+	dueRuns  int                            // of RunDue, under way without a started engine
+	endStart func(by context.Context) error // of a Start that is under way
+	life     context.Context                //nolint:containedctx // from Start to the end of Stop
+	river    *river.Client[pgx.Tx]
+	started  bool
+	stop     context.CancelFunc // of life
+	stopped  chan struct{}      // closed when Stop is done; nil before Stop
 
 	closeRiverPool func()
 	reindexes      river.PeriodicSchedule // of River's indexes; nil is River's own, every night
-
-	loops   sync.WaitGroup
-	stop    context.CancelFunc
-	dueRuns int // of RunDue, under way where the engine was not started
 }
 
 // New makes an engine; Start sets it to work. The pool should allow ten
@@ -133,6 +136,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		frequent: store.Frequent(pool, cfg.Schema),
 		inFlight: slots.NewProcess(cfg.Limits.InFlight),
 		fanOuts:  slots.NewFanOuts(cfg.Limits.InFlight),
+		turn:     make(chan struct{}, 1),
 	}
 	e.hooks = callbacks.NewHooks(cfg.Timeouts.Hook, cfg.Logger)
 	e.heart = heartbeat.New(heartbeat.Config{
@@ -269,6 +273,7 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 			Hook:      e.cfg.Hooks.DeliveryDelivered != nil,
 		},
 		Clients:         e.clients,
+		Clock:           e.heart.Now,
 		Headers:         attempt.NewHeaderRecorder(e.cfg.History.RedactHeaders),
 		Loader:          e.loader,
 		MaxTimeout:      e.cfg.Timeouts.MaxRequest,

@@ -330,22 +330,22 @@ func TestExpand_AnIntentThatCannotBeExpandedFailsVisibly(t *testing.T) {
 	r := b.receiver(nil)
 	b.subscribe(r, nil)
 	b.cfg.Tree = treeFunc(func(context.Context, hierarchy.Path) ([]hierarchy.Path, error) {
-		return nil, errors.New("no such tree")
+		return nil, nil
 	})
 	engine := b.engine(nil)
 
 	b.enqueue(nil)
 	b.exec(`UPDATE riverhook.river_job SET attempt = 40, errors = array_fill('{}'::jsonb, ARRAY[18])`) // processes have died as well
 	_, err := engine.RunDue(t.Context(), nil)
-	require.ErrorContains(t, err, "no such tree")
+	require.ErrorContains(t, err, "broke its contract")
 	require.Equal(t, "pending", b.text(`SELECT state FROM riverhook.intent_state`))
 	b.exec(`UPDATE riverhook.river_job SET errors = array_fill('{}'::jsonb, ARRAY[19])`)
 	b.pass(time.Minute)
 	_, err = engine.RunDue(t.Context(), nil)
-	require.ErrorContains(t, err, "no such tree")
+	require.ErrorContains(t, err, "broke its contract")
 
 	require.Equal(t, "failed", b.text(`SELECT state FROM riverhook.intent_state`))
-	require.Contains(t, b.text(`SELECT reason FROM riverhook.intent_state`), "no such tree")
+	require.Contains(t, b.text(`SELECT reason FROM riverhook.intent_state`), "broke its contract")
 	require.Empty(t, r.Requests())
 }
 
@@ -371,7 +371,7 @@ func TestDatabase_AJobWaitsWhileItCannotBeUsed(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT attempt FROM riverhook.river_job`))
 }
 
-func TestExpand_AnErrorOfTheTreeIsTriedAgainByRiver(t *testing.T) {
+func TestExpand_AnErrorOfTheTreeIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r := b.receiver(nil)
@@ -388,4 +388,5 @@ func TestExpand_AnErrorOfTheTreeIsTriedAgainByRiver(t *testing.T) {
 	b.wait(r, 1)
 	b.eventually(func() bool { return b.deliveries(id)[0].State == "delivered" })
 	require.Equal(t, []string{"delivered"}, b.history(id), "nothing was sent before, so nothing was interrupted")
+	require.Equal(t, 1, b.count(`SELECT attempt FROM riverhook.river_job`), "it does not count as a try")
 }

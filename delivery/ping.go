@@ -49,6 +49,9 @@ func (e *Engine) ConfirmSecret(ctx context.Context, subscription uuid.UUID) (*At
 }
 
 func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, error) {
+	if err := e.learnClock(ctx, writeTimeout); err != nil {
+		return nil, err
+	}
 	sent, err := e.pinger.Ping(ctx, id, true)
 	if err != nil {
 		return nil, err
@@ -78,6 +81,9 @@ type PingOpts struct {
 // defaults. It returns how many deliveries no longer wait. After an error that comes
 // with an attempt some may be released, and another call goes on with the rest.
 func (e *Engine) PingWith(ctx context.Context, subscription uuid.UUID, opts *PingOpts) (a *Attempt, released int, err error) {
+	if err := e.learnClock(ctx, writeTimeout); err != nil {
+		return nil, 0, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
+	}
 	sent, err := e.pinger.Ping(ctx, subscription, false)
 	if err == nil {
 		a, err = publicAttempt(sent.Attempt, e.cfg.ID)

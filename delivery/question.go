@@ -8,8 +8,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
@@ -67,8 +65,8 @@ type Question struct {
 	Type string `json:"type"`
 }
 
-// event checks the question and encodes it as dialects see it, with its id.
-func (q *Question) event(id uuid.UUID, maxBytes int) (dialect.Event, error) {
+// event checks the question and encodes it as dialects see it, without its id and its time.
+func (q *Question) event(maxBytes int) (dialect.Event, error) {
 	refuse := func(field string, err error) (dialect.Event, error) {
 		return dialect.Event{}, fmt.Errorf("%w: %s: %w", ErrInvalidQuestion, field, err)
 	}
@@ -103,7 +101,6 @@ func (q *Question) event(id uuid.UUID, maxBytes int) (dialect.Event, error) {
 		return refuse("Data", err)
 	}
 	return dialect.Event{
-		ID:           id.String(),
 		Type:         typ,
 		Site:         string(site),
 		ActiveSite:   string(q.ActiveSite),
@@ -113,7 +110,6 @@ func (q *Question) event(id uuid.UUID, maxBytes int) (dialect.Event, error) {
 		ResourceID:   q.Resource.ID,
 		Attributes:   maps.Clone(q.Attributes),
 		Data:         data,
-		OccurredAt:   time.Now().UTC().Truncate(time.Microsecond),
 	}, nil
 }
 

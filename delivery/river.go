@@ -33,8 +33,10 @@ const (
 	// with the database's; our own release of jobs needs only the latter.
 	neverRescued = 100 * 365 * 24 * time.Hour
 
-	// stallWait is the wait after the database could not be read.
-	stallWait = time.Second
+	// stallWait is the wait after the database, or a tree of the application, could not be
+	// asked. It doubles.
+	stallWait    = time.Second
+	maxStallWait = 16 * time.Second
 )
 
 // queues are those that an engine works at. Others of the schema are not its own.
@@ -50,11 +52,11 @@ func (e *Engine) newRiver(ctx context.Context) (client *river.Client[pgx.Tx], cl
 		river.AddWorkerSafely(workers, &worker[jobs.Deliver]{engine: e}),
 	)
 	if err != nil {
-		return nil, nil, fmt.Errorf("delivery: register workers: %w", err)
+		return nil, nil, fmt.Errorf("register workers: %w", err)
 	}
 	indexes, err := e.heart.RiverIndexes(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("delivery: river: %w", err)
+		return nil, nil, fmt.Errorf("river: %w", err)
 	}
 	cfg := &river.Config{
 		CompletedJobRetentionPeriod: completedRetention,
@@ -78,11 +80,11 @@ func (e *Engine) newRiver(ctx context.Context) (client *river.Client[pgx.Tx], cl
 	}
 	pool, closePool, err := e.heart.RiverPool(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("delivery: %w", err)
+		return nil, nil, err
 	}
 	if client, err = river.NewClient(riverpgxv5.New(pool), cfg); err != nil {
 		closePool()
-		return nil, nil, fmt.Errorf("delivery: river: %w", err)
+		return nil, nil, fmt.Errorf("river: %w", err)
 	}
 	return client, closePool, nil
 }
@@ -118,11 +120,20 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 		return err
 	case callbacks.IsStall(err) && !record.IsUnrecorded(err):
 		e.log.WarnContext(ctx, "riverhook: job waits", "kind", job.Kind, "job", job.ID, "error", err)
-		return river.JobSnooze(stallWait)
+		return river.JobSnooze(nextStallWait(job))
 	default:
 		e.log.ErrorContext(ctx, "riverhook: job failed", "kind", job.Kind, "job", job.ID, "error", err)
 		return err
 	}
+}
+
+// nextStallWait grows with the waits that River has counted for the job.
+func nextStallWait(job *rivertype.JobRow) time.Duration {
+	var counted struct {
+		Snoozes uint `json:"snoozes"`
+	}
+	_ = json.Unmarshal(job.Metadata, &counted) // what others have written there does not matter
+	return min(stallWait<<min(counted.Snoozes, 10), maxStallWait)
 }
 
 // stalledByOutage is true of the error of a job that can be run again as if nothing

@@ -61,9 +61,12 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 // others leave it the jobs that it runs. Several calls may be under way, and the end of the
 // last one removes the heartbeat.
 func (e *Engine) beatWhileDue(ctx context.Context) (end func() error, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.started {
+	leave, err := e.takeTurn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if e.isStarted() {
 		return func() error { return nil }, nil
 	}
 	if err := e.heart.Start(ctx); err != nil {
@@ -72,21 +75,40 @@ func (e *Engine) beatWhileDue(ctx context.Context) (end func() error, err error)
 	beats, stop := context.WithCancel(ctx)
 	var loop sync.WaitGroup
 	loop.Go(func() { e.heart.Run(beats) })
+	e.mu.Lock()
 	e.dueRuns++
+	e.mu.Unlock()
 	return func() error {
 		stop()
 		loop.Wait()
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.dueRuns--
-		if e.dueRuns > 0 || e.started {
-			return nil
-		}
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 		defer cancel()
-		if err := e.heart.Stop(last); err != nil {
-			return fmt.Errorf("delivery: run due: %w", err)
-		}
-		return nil
+		return e.endDueRun(last)
 	}, nil
+}
+
+func (e *Engine) isStarted() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.started
+}
+
+// endDueRun removes the heartbeat if nothing else needs it.
+func (e *Engine) endDueRun(ctx context.Context) error {
+	leave, err := e.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	e.mu.Lock()
+	e.dueRuns--
+	needed := e.dueRuns > 0 || e.started
+	e.mu.Unlock()
+	if needed {
+		return nil
+	}
+	if err := e.heart.Stop(ctx); err != nil {
+		return fmt.Errorf("delivery: run due: %w", err)
+	}
+	return nil
 }

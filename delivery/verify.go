@@ -28,7 +28,11 @@ var ErrVerificationThrottled = verify.ErrThrottled
 // error. The error is ErrNotFound also when no URL waits to be proven, or when another
 // took its place while the request was under way, and ErrVerificationThrottled.
 func (e *Engine) VerifyEndpoint(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
-	a, err := e.verifier.Verify(ctx, subscription)
+	err := e.learnClock(ctx, writeTimeout)
+	var a *attempt.Attempt
+	if err == nil {
+		a, err = e.verifier.Verify(ctx, subscription)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("delivery: verify the endpoint of subscription %s: %w", subscription, err)
 	}

@@ -1,12 +1,14 @@
 package heartbeat
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"time"
 )
 
-// clock is that of the database, as of the last heartbeat. Until then it is that of the
-// process. The time since then is measured by what nobody sets.
+// clock is that of the database, as of the last heartbeat or Learn. Until then it is that of
+// the process. The time since then is measured by what nobody sets.
 type clock struct {
 	local func() time.Time // of the process
 
@@ -31,8 +33,29 @@ func (c *clock) now() time.Time {
 	return c.at.Add(now.Sub(c.by))
 }
 
-// Now is the time of the database, to within the way of a heartbeat.
+func (c *clock) isSet() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.at.IsZero()
+}
+
+// Now is the time of the database, to within the way of a heartbeat. Before the first
+// heartbeat, and before Learn, it is that of the process.
 func (h *Heart) Now() time.Time { return h.clock.now() }
+
+// Learn reads the clock of the database, unless it is known: for a process without a
+// heartbeat.
+func (h *Heart) Learn(ctx context.Context) error {
+	if h.clock.isSet() {
+		return nil
+	}
+	now, err := h.store.ReadClock(ctx)
+	if err != nil {
+		return fmt.Errorf("read the clock: %w", err)
+	}
+	h.clock.set(now)
+	return nil
+}
 
 // SetClock replaces the clock of the process, for tests. It must be called before the
 // first heartbeat.

@@ -24,24 +24,28 @@ func (h *Heart) Down() bool {
 
 func (h *Heart) fell(ctx context.Context, err error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.downAt.IsZero() {
-		return
+	first := h.downAt.IsZero()
+	if first {
+		h.downAt, h.up = time.Now(), make(chan struct{})
 	}
-	h.downAt, h.up = time.Now(), make(chan struct{})
-	h.cfg.Logger.WarnContext(ctx, h.cfg.Subject+": the database cannot be written; nothing is sent meanwhile", "error", err)
+	h.mu.Unlock()
+	if first {
+		h.cfg.Logger.WarnContext(ctx, h.cfg.Subject+": the database cannot be written; nothing is sent meanwhile", "error", err)
+	}
 }
 
 func (h *Heart) rose(ctx context.Context) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.beaten = time.Now()
-	if h.downAt.IsZero() {
-		return
+	downAt := h.downAt
+	if !downAt.IsZero() {
+		h.downAt = time.Time{}
+		close(h.up)
 	}
-	h.cfg.Logger.WarnContext(ctx, h.cfg.Subject+": the database can be written again", "after", time.Since(h.downAt).Round(time.Millisecond))
-	h.downAt = time.Time{}
-	close(h.up)
+	h.mu.Unlock()
+	if !downAt.IsZero() {
+		h.cfg.Logger.WarnContext(ctx, h.cfg.Subject+": the database can be written again", "after", time.Since(downAt).Round(time.Millisecond))
+	}
 }
 
 // Await waits while the database cannot be written. It returns false when ctx ends

@@ -24,30 +24,34 @@ const (
 type sessions struct {
 	pool *pgxpool.Pool
 
-	mu    sync.Mutex
-	found time.Time // when one was found last
+	mu    sync.Mutex // held for moments only
+	found time.Time  // when one was found last
 }
 
 // sweep closes the idle sessions that cannot write, and returns how many there
 // were. One that has just failed is idle again. Each is asked for what its server
 // has reported with its last answer, so nothing is sent.
 func (s *sessions) sweep() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	closed := 0
+	var found []*pgxpool.Conn
 	for _, conn := range s.pool.AcquireAllIdle(ctx) {
 		if cannotWrite(conn.Conn().PgConn()) {
-			closed++
-			_ = conn.Conn().Close(ctx) // the pool drops it when it is released
+			found = append(found, conn)
+			continue
 		}
 		conn.Release()
 	}
-	if closed > 0 {
+	if len(found) > 0 { // before they are closed, which takes time
+		s.mu.Lock()
 		s.found = time.Now()
+		s.mu.Unlock()
 	}
-	return closed
+	for _, conn := range found {
+		_ = conn.Conn().Close(ctx) // the pool drops it when it is released
+		conn.Release()
+	}
+	return len(found)
 }
 
 func (s *sessions) foundLately() bool {

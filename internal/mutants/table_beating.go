@@ -38,8 +38,8 @@ var beating = []mutant{
 		name: "who runs what is due has no heartbeat",
 		file: "delivery/run_due.go",
 		decl: "beatWhileDue",
-		old:  "if e.started {",
-		with: "if true || e.started {",
+		old:  "if e.isStarted() {",
+		with: "if true || e.isStarted() {",
 		test: "delivery.TestRunDue_OthersLeaveItItsJobs",
 	},
 }

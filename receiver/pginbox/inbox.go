@@ -35,12 +35,15 @@ type Inbox struct {
 	river    *river.Client[pgx.Tx] // for single statements
 	store    *store.Queries
 
-	mu        sync.Mutex
-	closePool func() // of working
+	turn      chan struct{} // of Start or Stop; guards what follows
+	closePool func()        // of working
 	loop      sync.WaitGroup
 	started   bool
 	stop      context.CancelFunc
 	working   *river.Client[pgx.Tx] // nil before Start
+
+	mu       sync.Mutex              // guards what follows; held for moments only
+	endStart context.CancelCauseFunc // of a Start that is under way
 }
 
 var _ receiver.Inbox = (*Inbox)(nil)
@@ -73,6 +76,7 @@ func New(pool *pgxpool.Pool, registry *receiver.Registry, cfg *Config) (*Inbox, 
 		pool:     pool,
 		registry: registry,
 		store:    store.In(pool, c.Schema),
+		turn:     make(chan struct{}, 1),
 	}
 	if in.river, err = in.newRiver(pool, []string{}); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package pginbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,10 @@ import (
 )
 
 const (
+	// stopGrace is how long Stop goes on after its context has ended, to record what has
+	// happened.
+	stopGrace = 2 * time.Second
+
 	// houseInterval is the time between two rounds of housekeeping.
 	houseInterval = 3 * time.Second
 
@@ -32,6 +37,9 @@ const (
 	// pruneRows is how many events one round forgets.
 	pruneRows = 1000
 )
+
+// errStopped is why a Start ends early.
+var errStopped = errors.New("it was stopped meanwhile")
 
 // newRiver makes a client on a pool, which rebuilds indexes every night.
 func (in *Inbox) newRiver(pool *pgxpool.Pool, indexes []string) (*river.Client[pgx.Tx], error) {
@@ -93,30 +101,47 @@ func (in *Inbox) work(ctx context.Context, job *river.Job[jobs.Receive]) error {
 }
 
 // Start has this process work events until Stop, and returns at once; ctx is for the start
-// alone. It fails where the database is not migrated. An inbox can be started once.
+// alone. It fails if the database is not migrated. An inbox can be started once.
 func (in *Inbox) Start(ctx context.Context) error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.started {
-		return errors.New("pginbox: start: it was started before")
-	}
-	if err := migration.Check(ctx, in.pool, in.cfg.Schema); err != nil {
-		return fmt.Errorf("pginbox: start: %w", err)
-	}
-	working, closePool, err := in.workingRiver(ctx)
+	leave, err := in.takeTurn(ctx)
 	if err != nil {
 		return fmt.Errorf("pginbox: start: %w", err)
 	}
+	defer leave()
+	if in.started {
+		return errors.New("pginbox: start: it was started before")
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	in.setEndStart(end)
+	defer in.setEndStart(nil)
+	if err := in.start(ctx); err != nil {
+		return fmt.Errorf("pginbox: start: %w", cmp.Or(context.Cause(ctx), err))
+	}
+	return nil
+}
+
+// start does what waits for the database, up to the end of ctx.
+func (in *Inbox) start(ctx context.Context) error {
+	if err := migration.Check(ctx, in.pool, in.cfg.Schema); err != nil {
+		return err
+	}
+	working, closePool, err := in.workingRiver(ctx)
+	if err != nil {
+		return err
+	}
 	if err := in.heart.Start(ctx); err != nil {
 		closePool()
-		return fmt.Errorf("pginbox: start: %w", err)
+		return err
 	}
 	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	inTime := context.AfterFunc(ctx, stop)
 	if err := working.Start(loopCtx); err != nil {
 		stop()
 		closePool()
-		return fmt.Errorf("pginbox: start river: %w", err)
+		return fmt.Errorf("river: %w", err)
 	}
+	inTime()
 	in.started = true
 	in.stop = stop
 	in.working = working
@@ -124,6 +149,28 @@ func (in *Inbox) Start(ctx context.Context) error {
 	in.loop.Go(func() { in.heart.Run(loopCtx) })
 	in.loop.Go(func() { in.keepHouse(loopCtx) })
 	return nil
+}
+
+// takeTurn waits until no Start and no Stop is under way.
+func (in *Inbox) takeTurn(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-in.turn }
+	select {
+	case in.turn <- struct{}{}: // also after the end of ctx
+		return leave, nil
+	default:
+	}
+	select {
+	case in.turn <- struct{}{}:
+		return leave, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (in *Inbox) setEndStart(end context.CancelCauseFunc) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.endStart = end
 }
 
 // workingRiver makes the client that works on events, and what closes the connections that
@@ -146,27 +193,47 @@ func (in *Inbox) workingRiver(ctx context.Context) (*river.Client[pgx.Tx], func(
 }
 
 // Stop takes no new events, lets the attempts under way come to their end until ctx or
-// Config.StopTimeout ends, and then ends their contexts. What was not finished goes on
-// elsewhere, or when an inbox starts again. Events can still be added. Stop
-// of an inbox that was not started does nothing, nor does a second Stop.
+// Config.StopTimeout ends, and then ends their contexts. It returns when all of it is
+// recorded, at the latest 2 s after ctx has ended, also while the database cannot be
+// reached. What was not finished goes on elsewhere, or when an inbox starts again. Events
+// can still be added. A Start that is under way fails. Stop of an inbox that was not started
+// does nothing, nor does a second Stop.
 func (in *Inbox) Stop(ctx context.Context) error {
 	in.mu.Lock()
-	defer in.mu.Unlock()
+	if in.endStart != nil {
+		in.endStart(errStopped)
+	}
+	in.mu.Unlock()
+	leave, err := in.takeTurn(ctx)
+	if err != nil {
+		return fmt.Errorf("pginbox: stop: another is under way: %w", err)
+	}
+	defer leave()
 	if in.stop == nil {
 		return nil
 	}
 	soft, cancel := context.WithTimeout(ctx, in.cfg.StopTimeout)
 	defer cancel()
-	err := in.working.Stop(soft)
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
+	last, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, giveUp) })()
+	err = in.working.Stop(soft)
+	defer time.AfterFunc(writeTimeout, giveUp).Stop()
 	if err != nil {
 		err = errors.Join(fmt.Errorf("pginbox: stop: attempts were interrupted: %w", err), in.working.StopAndCancel(last))
 	}
-	in.closePool()
 	in.stop()
 	in.stop = nil
-	in.loop.Wait()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		in.closePool() // after River has stopped
+		in.loop.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-last.Done():
+	}
 	return errors.Join(err, in.heart.Stop(last))
 }
 

@@ -115,28 +115,32 @@ func (s *suspect) call(ctx context.Context, in Step, f func()) error {
 
 // begin records that this run is in a step.
 func (s *suspect) begin(ctx context.Context, name string) error {
-	s.calls.mu.Lock()
-	defer s.calls.mu.Unlock()
-	if s.calls.stopped {
+	s.calls.writing <- struct{}{}
+	defer func() { <-s.calls.writing }()
+	if s.calls.isStopped() {
 		return nil
 	}
 	if err := s.mark(ctx, s.ended.begin(name)); err != nil {
 		return err
 	}
+	s.calls.mu.Lock()
 	delete(s.calls.returned, s.run)
+	s.calls.mu.Unlock()
 	s.calls.marked = s
 	return nil
 }
 
 // end records that this run has returned from the step.
 func (s *suspect) end(ctx context.Context) error {
-	s.calls.mu.Lock()
-	defer s.calls.mu.Unlock()
+	s.calls.writing <- struct{}{}
+	defer func() { <-s.calls.writing }()
 	if s.calls.marked == s {
 		s.calls.marked = nil
 	}
 	err := s.mark(ctx, s.ended)
 	if err != nil {
+		s.calls.mu.Lock()
+		defer s.calls.mu.Unlock()
 		if s.calls.returned == nil {
 			s.calls.returned = map[run]map[string]int{}
 		}

@@ -13,15 +13,17 @@ type Calls struct {
 	exclusion exclusion
 	first     *Caller
 
-	mu       sync.Mutex
-	marked   *suspect               // in a step that is recorded
+	writing chan struct{} // the turn of what records a step; guards marked
+	marked  *suspect      // in a step that is recorded
+
+	mu       sync.Mutex             // guards what follows; held for moments only
 	returned map[run]map[string]int // what is true of runs that returned and could not record that, by step
 	stopped  bool                   // no step is blamed for the end of the process from now on
 }
 
 // New returns calls of which none is under way.
 func New() *Calls {
-	c := &Calls{}
+	c := &Calls{writing: make(chan struct{}, 1)}
 	c.first = &Caller{calls: c}
 	return c
 }
@@ -50,14 +52,26 @@ func (c *Calls) Caller(by JobRef, of uuid.UUID, ended EndedRuns, mark Mark) *Cal
 // engine that was told to stop is not the fault of that step.
 func (c *Calls) Stop(ctx context.Context) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.stopped = true
+	c.mu.Unlock()
+	select {
+	case c.writing <- struct{}{}:
+		defer func() { <-c.writing }()
+	case <-ctx.Done():
+		return Stall("record a step", context.Cause(ctx))
+	}
 	if c.marked == nil {
 		return nil
 	}
 	s := c.marked
 	c.marked = nil
 	return s.mark(ctx, s.ended)
+}
+
+func (c *Calls) isStopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
 }
 
 // Unrecorded is the number of runs that returned from host code and could not record

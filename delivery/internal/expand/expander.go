@@ -10,21 +10,27 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/sitetree"
 )
 
 const (
 	// MaxTries is how often a chunk is found and decided again because its sites have
 	// changed before it was committed.
 	MaxTries = 10
+
+	// classData is that of the SQLSTATEs of data exceptions (Postgres' manual, appendix A).
+	classData = "22"
 
 	// maxFailures is how often the job of an expansion may fail before its intent does.
 	maxFailures = 20
@@ -162,11 +168,8 @@ func (x *Expander) find(ctx context.Context, host *callbacks.Caller, by callback
 	if stalled := host.Stalled(); stalled != nil {
 		return nil, stalled
 	}
-	switch {
-	case errors.Is(err, hierarchy.ErrTreeChanges):
-		return nil, callbacks.Stall("resolve intent "+in.Event.ID, err)
-	case err != nil:
-		return nil, fmt.Errorf("delivery: resolve intent %s: %w", in.Event.ID, err)
+	if err != nil {
+		return nil, notResolved(in, err)
 	}
 	in.Place = found.Place
 	c := &Chunk{
@@ -214,7 +217,20 @@ func (x *Expander) decide(
 		return false, stalled
 	}
 	if err != nil {
-		return false, fmt.Errorf("delivery: resolve again: %w", err)
+		return false, notResolved(c.Intent, err)
 	}
 	return stale, nil
+}
+
+// notResolved is the error of a lookup. A database or a tree that could not be asked says
+// nothing about the intent: it waits until they can be, without limit. An answer is that of
+// the intent: of a tree that is given up or broke its contract, or of a statement that did
+// not take its data.
+func notResolved(in *Intent, err error) error {
+	var failed *pgconn.PgError
+	refused := errors.As(err, &failed) && strings.HasPrefix(failed.Code, classData)
+	if refused || callbacks.IsEnded(err) || errors.Is(err, sitetree.ErrContract) {
+		return fmt.Errorf("delivery: resolve intent %s: %w", in.Event.ID, err)
+	}
+	return callbacks.Stall("resolve intent "+in.Event.ID, err)
 }

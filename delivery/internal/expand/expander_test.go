@@ -9,6 +9,8 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -79,23 +81,52 @@ func TestExpander_LeavesTheNextChunkToAnotherJob(t *testing.T) {
 func TestExpander_FailsAnIntentAfterItsLastFailure(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.treeErr = errors.New("the tree is down")
+	b.ancestors = func(hierarchy.Path) ([]hierarchy.Path, error) { return nil, nil }
 	in := b.enqueue()
 
-	require.ErrorIs(t, b.Expand(t.Context(), in.by, 18, in.id, uuid.Nil), b.treeErr)
+	require.ErrorIs(t, b.Expand(t.Context(), in.by, 18, in.id, uuid.Nil), sitetree.ErrContract)
 	state, _ := b.state(in)
 	require.Equal(t, "pending", state)
 
-	require.ErrorIs(t, b.Expand(t.Context(), in.by, 19, in.id, uuid.Nil), b.treeErr)
+	require.ErrorIs(t, b.Expand(t.Context(), in.by, 19, in.id, uuid.Nil), sitetree.ErrContract)
 	state, reason := b.state(in)
 	require.Equal(t, "failed", state)
-	require.Contains(t, reason, "the tree is down")
+	require.Contains(t, reason, "broke its contract")
+}
+
+// It waits, however often.
+func TestExpander_WhatCannotBeAskedFailsNoIntent(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(b *bundle){
+		"a tree that is down": func(b *bundle) {
+			b.ancestors = func(hierarchy.Path) ([]hierarchy.Path, error) { return nil, errors.New("the tree is down") }
+		},
+		"a lookup that fails": func(b *bundle) {
+			_, err := b.pool.Exec(t.Context(), `ALTER TABLE riverhook.subscription RENAME TO elsewhere`)
+			require.NoError(b.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			b.subscribe(nil)
+			in := b.enqueue()
+			spoil(b)
+
+			for _, failed := range []int{0, 19, 1000} {
+				require.True(t, callbacks.IsStall(b.Expand(t.Context(), in.by, failed, in.id, uuid.Nil)))
+			}
+
+			state, _ := b.state(in)
+			require.Equal(t, "pending", state)
+		})
+	}
 }
 
 func TestExpander_TroubleOfTheDatabaseFailsNoIntent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.treeErr = errors.New("the tree is down")
+	b.ancestors = func(hierarchy.Path) ([]hierarchy.Path, error) { return nil, nil }
 	b.Down = func() bool { return true }
 	in := b.enqueue()
 

@@ -42,7 +42,7 @@ type bundle struct {
 	pool        *pgxpool.Pool
 	subs        *subscription.Store
 	t           *testing.T
-	treeErr     error
+	ancestors   func(p hierarchy.Path) ([]hierarchy.Path, error)
 	externalize decide.Externalize
 }
 
@@ -56,7 +56,10 @@ func (b *bundle) Check(_ context.Context, r access.Request) error {
 
 // Ancestors is that of a tree of the application.
 func (b *bundle) Ancestors(_ context.Context, p hierarchy.Path) ([]hierarchy.Path, error) {
-	return p.Ancestors(), b.treeErr
+	if b.ancestors != nil {
+		return b.ancestors(p)
+	}
+	return p.Ancestors(), nil
 }
 
 func newBundle(t *testing.T) *bundle {

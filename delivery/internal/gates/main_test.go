@@ -160,6 +160,7 @@ func newBundle(t *testing.T) *bundle {
 				Headers:         attempt.NewHeaderRecorder(nil),
 				Loader:          loader,
 				MaxRequestBytes: 1000,
+				Clock:           time.Now,
 				Now:             time.Now,
 				Process:         slots.NewProcess(10),
 				Timeout:         10 * time.Second,

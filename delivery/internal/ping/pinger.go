@@ -143,7 +143,7 @@ func (p *Pinger) post(ctx context.Context, in *send.Input, a *attempt.Attempt, e
 		Type:       ev.typ,
 		Site:       string(ev.site),
 		Data:       ev.data,
-		OccurredAt: a.StartedAt.UTC(),
+		OccurredAt: p.Requester.Clock().UTC(),
 	}
 	if in.Message, err = decide.Envelope(ctx, nil, d, in.Event, ev.data); err == nil {
 		if !ev.envelope {

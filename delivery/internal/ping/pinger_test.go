@@ -111,6 +111,7 @@ func newBundle(t *testing.T) *bundle {
 			Headers:         attempt.NewHeaderRecorder(nil),
 			Loader:          loader,
 			MaxRequestBytes: 1000,
+			Clock:           time.Now,
 			Now:             time.Now,
 			Process:         slots.NewProcess(1),
 			ThrottleWait:    time.Minute,

@@ -131,6 +131,7 @@ func newBundle(t *testing.T, inFlight int, receive http.HandlerFunc) *bundle {
 			Headers:         attempt.NewHeaderRecorder(nil),
 			Loader:          loader,
 			MaxRequestBytes: 1000,
+			Clock:           time.Now,
 			Now:             time.Now,
 			Process:         slots.NewProcess(inFlight),
 			ThrottleWait:    time.Minute,

@@ -26,6 +26,7 @@ var ErrOvertaken = errors.New("its subscription was changed meanwhile")
 // Requester makes the requests of attempts. It is safe for concurrent use.
 type Requester struct {
 	Answers         Answers
+	Clock           func() time.Time // of the database: what receivers see of the time, and compare with theirs
 	Clients         *credentials.Clients
 	Headers         attempt.HeaderRecorder
 	Loader          *Loader
@@ -49,7 +50,7 @@ func (r *Requester) Build(ctx context.Context, d dialect.Dialect, in *Input, a *
 						Headers: in.headers(),
 						Secrets: in.Secrets,
 					},
-					dialect.Attempt{Number: a.Number, At: a.StartedAt})
+					dialect.Attempt{Number: a.Number, At: r.Clock()})
 			})
 	})
 	if err = cmp.Or(refused, err); err == nil {
@@ -124,7 +125,7 @@ func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, 
 	if err != nil && job.Err() != nil {
 		err = context.Canceled // net/http tells the cause instead, which is any error of River's
 	}
-	a.Conclude(classify(a.Status, header, err, time.Now(), r.ThrottleWait))
+	a.Conclude(classify(a.Status, header, err, r.Clock(), r.ThrottleWait))
 	a.Unanswered = a.Outcome == attempt.OutcomeUnreachable && x.Unanswered
 	r.Answers.conclude(in, a, header, body)
 	return header, body
