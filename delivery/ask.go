@@ -15,7 +15,7 @@ import (
 // every gate has agreed, or none had to be asked.
 //
 // A gate agrees by any 2xx. It says no by one with the content type
-// dialect.ContentTypeCancel or ContentTypeServoCancel and the body
+// dialect.ContentTypeCancel, or that of servo, and the body
 // {"reason": "..."}: then the error is a [*VetoError] with each veto, once all gates
 // have answered. Where none said no, but one with FailClosed could not be asked or
 // did not answer well in time, it is an [*UnansweredError]. Gates without FailClosed

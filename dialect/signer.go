@@ -28,10 +28,12 @@ type Signer interface {
 }
 
 // SignerFunc makes a [Signer] of a function.
-type SignerFunc func(in SignInput) (http.Header, error)
+func SignerFunc(sign func(in SignInput) (http.Header, error)) Signer { return signerFunc(sign) }
+
+type signerFunc func(in SignInput) (http.Header, error)
 
 // Sign implements [Signer].
-func (f SignerFunc) Sign(in SignInput) (http.Header, error) { return f(in) }
+func (f signerFunc) Sign(in SignInput) (http.Header, error) { return f(in) }
 
 // SignerVerifier is both halves of a signature.
 type SignerVerifier interface {

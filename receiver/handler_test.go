@@ -31,7 +31,7 @@ type bundle struct {
 
 	ann, bob string
 	handler  *receiver.Handler
-	inbox    *receiver.Memory
+	inbox    receiver.Memory
 	log      *safeBuffer
 	server   *httptest.Server
 

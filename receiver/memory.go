@@ -8,11 +8,21 @@ import (
 	"time"
 )
 
-// Memory is an [Inbox] that keeps events in this process: for tests, and for programs that can
+// Memory is an inbox that keeps events in this process: for tests, and for programs that can
 // do without what was accepted when they end. It remembers each event until then, and the
 // payload until it is processed or deleted. There is no bound on how many attempts it makes at
 // once. An event whose receiver was unregistered waits until it is registered again.
-type Memory struct {
+// [NewMemory] makes it; it is not for others to implement.
+type Memory interface {
+	Inbox
+	Operator
+
+	// Close ends the contexts of the attempts under way, waits for them, and begins no
+	// more. Events are refused from then on.
+	Close()
+}
+
+type memory struct {
 	ctx      context.Context //nolint:containedctx // that of the attempts, which outlive the calls
 	stop     context.CancelFunc
 	registry *Registry
@@ -40,15 +50,10 @@ type memoryEvent struct {
 // memoryWait is the wait before an event is looked at again whose receiver is not there.
 const memoryWait = time.Second
 
-var (
-	_ Inbox    = (*Memory)(nil)
-	_ Operator = (*Memory)(nil)
-)
-
 // NewMemory returns an inbox whose events are processed by the receivers in registry.
-func NewMemory(registry *Registry) *Memory {
+func NewMemory(registry *Registry) Memory {
 	ctx, stop := context.WithCancel(context.Background())
-	return &Memory{
+	return &memory{
 		ctx:      ctx,
 		stop:     stop,
 		registry: registry,
@@ -57,9 +62,8 @@ func NewMemory(registry *Registry) *Memory {
 	}
 }
 
-// Close ends the contexts of the attempts under way, waits for them, and begins no
-// more. Events are refused from then on.
-func (m *Memory) Close() {
+// Close implements [Memory].
+func (m *memory) Close() {
 	m.mu.Lock()
 	m.closed = true
 	for _, e := range m.byID {
@@ -71,7 +75,7 @@ func (m *Memory) Close() {
 }
 
 // Add implements [Inbox].
-func (m *Memory) Add(_ context.Context, ev Event) (Status, bool, error) {
+func (m *memory) Add(_ context.Context, ev Event) (Status, bool, error) {
 	rec, ok := m.registry.Get(ev.Receiver)
 	if !ok {
 		return Status{}, false, fmt.Errorf("receiver: no receiver %q", ev.Receiver)
@@ -108,13 +112,13 @@ func (m *Memory) Add(_ context.Context, ev Event) (Status, bool, error) {
 	return e.status, true, nil
 }
 
-func (m *Memory) schedule(e *memoryEvent, wait time.Duration) {
+func (m *memory) schedule(e *memoryEvent, wait time.Duration) {
 	e.due = time.Now().Add(wait)
 	e.next = time.AfterFunc(wait, func() { m.attempt(m.ctx, e) })
 }
 
 // reopen opens a new round of an event that has failed.
-func (m *Memory) reopen(e *memoryEvent, wait time.Duration) {
+func (m *memory) reopen(e *memoryEvent, wait time.Duration) {
 	e.before = e.status.Attempts
 	e.ended = time.Time{}
 	e.status.State = Pending
@@ -123,7 +127,7 @@ func (m *Memory) reopen(e *memoryEvent, wait time.Duration) {
 }
 
 // Run implements [Inbox].
-func (m *Memory) Run(ctx context.Context, ref Ref) (Status, error) {
+func (m *memory) Run(ctx context.Context, ref Ref) (Status, error) {
 	m.mu.Lock()
 	e, err := m.find(ref)
 	if err != nil {
@@ -142,7 +146,7 @@ func (m *Memory) Run(ctx context.Context, ref Ref) (Status, error) {
 }
 
 // Status implements [Inbox].
-func (m *Memory) Status(_ context.Context, ref Ref) (Status, error) {
+func (m *memory) Status(_ context.Context, ref Ref) (Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, err := m.find(ref)
@@ -153,7 +157,7 @@ func (m *Memory) Status(_ context.Context, ref Ref) (Status, error) {
 }
 
 // Delete implements [Inbox].
-func (m *Memory) Delete(_ context.Context, ref Ref) (Status, error) {
+func (m *memory) Delete(_ context.Context, ref Ref) (Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, err := m.find(ref)
@@ -174,7 +178,7 @@ func (m *Memory) Delete(_ context.Context, ref Ref) (Status, error) {
 	return e.status, nil
 }
 
-func (m *Memory) find(ref Ref) (*memoryEvent, error) {
+func (m *memory) find(ref Ref) (*memoryEvent, error) {
 	e, ok := m.byID[ref.ID]
 	if !ok || e.event.Receiver != ref.Receiver || e.event.Owner != ref.Owner {
 		return nil, ErrNotFound
@@ -182,7 +186,7 @@ func (m *Memory) find(ref Ref) (*memoryEvent, error) {
 	return e, nil
 }
 
-func (m *Memory) attempt(ctx context.Context, e *memoryEvent) {
+func (m *memory) attempt(ctx context.Context, e *memoryEvent) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)() //nolint:contextcheck // the end of the inbox is the end of the attempt
@@ -216,7 +220,7 @@ func (m *Memory) attempt(ctx context.Context, e *memoryEvent) {
 	}
 }
 
-func (m *Memory) begin(e *memoryEvent, cancel context.CancelFunc) (Receiver, Event, bool) {
+func (m *memory) begin(e *memoryEvent, cancel context.CancelFunc) (Receiver, Event, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed || e.running || e.status.State != Pending {
@@ -235,7 +239,7 @@ func (m *Memory) begin(e *memoryEvent, cancel context.CancelFunc) (Receiver, Eve
 	return rec, e.event, true
 }
 
-func (m *Memory) report(e *memoryEvent, message string) error {
+func (m *memory) report(e *memoryEvent, message string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e.status.State != Pending {

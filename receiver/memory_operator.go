@@ -7,7 +7,7 @@ import (
 )
 
 // List implements [Operator].
-func (m *Memory) List(_ context.Context, filter EventFilter) (EventPage, error) {
+func (m *memory) List(_ context.Context, filter EventFilter) (EventPage, error) {
 	f, place, err := filter.Normalize()
 	if err != nil {
 		return EventPage{}, fmt.Errorf("receiver: list events: %w", err)
@@ -52,7 +52,7 @@ func (e *memoryEvent) record() EventRecord {
 }
 
 // Retry implements [Operator].
-func (m *Memory) Retry(_ context.Context, id string) (Status, error) {
+func (m *memory) Retry(_ context.Context, id string) (Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, ok := m.byID[id]
@@ -73,7 +73,7 @@ func (m *Memory) Retry(_ context.Context, id string) (Status, error) {
 }
 
 // RetryMany implements [Operator].
-func (m *Memory) RetryMany(_ context.Context, filter EventFilter) (int, error) {
+func (m *memory) RetryMany(_ context.Context, filter EventFilter) (int, error) {
 	if err := filter.ForRetry(); err != nil {
 		return 0, fmt.Errorf("receiver: retry events: %w", err)
 	}

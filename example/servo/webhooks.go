@@ -74,7 +74,7 @@ func (s *story) judge(r deliverytest.Request) deliverytest.Answer {
 		no := receiver.Cancel(fmt.Sprintf("%d replicas are beyond the budget of %d", wanted, affordable))
 		return deliverytest.Answer{
 			Status: no.Status,
-			Header: http.Header{"Content-Type": {dialect.ContentTypeServoCancel}},
+			Header: http.Header{"Content-Type": {"application/vnd.opsani.servo.errors.CancelEventError+json"}},
 			Body:   no.Body,
 		}
 	}

@@ -9,6 +9,9 @@ import (
 )
 
 const (
+	// contentTypeServoCancel is what servo answers in place of dialect.ContentTypeCancel.
+	contentTypeServoCancel = "application/vnd.opsani.servo.errors.CancelEventError+json"
+
 	// maxVetoReason bounds, in characters, what a gate can have an application show.
 	maxVetoReason = 500
 
@@ -31,7 +34,7 @@ func IsVeto(status int, header http.Header) bool {
 	for _, value := range header.Values("Content-Type") {
 		kind, _, _ := strings.Cut(value, ";")
 		switch kind = strings.TrimSpace(kind); {
-		case strings.EqualFold(kind, dialect.ContentTypeCancel), strings.EqualFold(kind, dialect.ContentTypeServoCancel):
+		case strings.EqualFold(kind, dialect.ContentTypeCancel), strings.EqualFold(kind, contentTypeServoCancel):
 			return true
 		}
 	}
