@@ -129,7 +129,7 @@ func (b *bundle) receiver(cfg *deliverytest.ReceiverConfig) *deliverytest.Receiv
 		if cfg != nil {
 			tolerant = *cfg
 		}
-		tolerant.Verifier = dialect.StandardVerifier{Tolerance: b.tolerance}
+		tolerant.Verifier = dialect.StandardVerifier(&dialect.StandardOpts{Tolerance: b.tolerance})
 		cfg = &tolerant
 	}
 	return deliverytest.NewReceiver(b.t, cfg)

@@ -31,7 +31,7 @@ func TestClock_ReceiversGetThatOfTheDatabase(t *testing.T) {
 				)
 				answer := receiver.AnswerChallenges(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					_, err := dialect.VerifyRequest(r, dialect.StandardVerifier{}, []dialect.Secret{secret}, &dialect.VerifyRequestOpts{
+					_, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), []dialect.Secret{secret}, &dialect.VerifyRequestOpts{
 						Now: func() time.Time { return time.Now().Add(ahead) },
 					})
 					if err != nil {
