@@ -67,6 +67,7 @@ type Engine struct {
 	hooks       *callbacks.Hooks
 	ids         ids
 	loader      *send.Loader
+	rereader    *send.Rereader
 	requester   *send.Requester
 	reevaluator *expand.Reevaluator
 	sender      *send.Sender
@@ -165,6 +166,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 			s, ok := e.schedules.named(name)
 			return attempt.Schedule(s), ok
 		},
+		Random: e.random,
 	}
 	for _, name := range cfg.Dialects.Names() {
 		if s := bySubscription.OfDialect(name); s != "" {
@@ -193,6 +195,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		Dialects:  cfg.Dialects,
 		NewID:     e.ids.next,
 		Opener:    e.opener,
+		Process:   e.inFlight,
 		Requester: e.requester,
 		Running: func() error {
 			if e.ended.Load() {
@@ -254,14 +257,17 @@ func makeBatches(e *Engine) {
 	e.payloads = payloads.New(e.store)
 	e.finder = decide.NewFinder(e.resolver, e.cfg.Tree, usual)
 	e.loader = send.NewLoader(&send.LoaderConfig{
+		Batch:    usual,
+		Calls:    e.calls,
+		Payloads: e.payloads,
+		Store:    e.store,
+	})
+	e.rereader = send.NewRereader(&send.RereaderConfig{
 		Batch:        usual,
-		Calls:        e.calls,
 		Frequent:     e.frequent,
 		MaxAccessAge: e.cfg.Access.MaxAge,
-		Payloads:     e.payloads,
-		Store:        e.store,
 	})
-	e.batches = append(e.batches, e.opener, e.payloads, e.finder, e.loader)
+	e.batches = append(e.batches, e.opener, e.payloads, e.finder, e.loader, e.rereader)
 }
 
 // makeSender makes what sends; the schedules are those of deliveries.
@@ -269,39 +275,38 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 	e.requester = &send.Requester{
 		Answers: send.Answers{
 			Bytes:     e.cfg.Limits.ResponseBytes,
+			Headers:   attempt.NewHeaderRecorder(e.cfg.History.RedactHeaders),
 			Retention: e.cfg.retention,
 			Hook:      e.cfg.Hooks.DeliveryDelivered != nil,
 		},
 		Clients:         e.clients,
 		Clock:           e.heart.Now,
-		Headers:         attempt.NewHeaderRecorder(e.cfg.History.RedactHeaders),
-		Loader:          e.loader,
-		MaxTimeout:      e.cfg.Timeouts.MaxRequest,
 		MaxRequestBytes: e.cfg.Limits.RequestBytes,
 		Now:             e.clock.Now,
 		Origin:          e.cfg.Verification.Origin,
-		Process:         e.inFlight,
+		Rereader:        e.rereader,
 		ThrottleWait:    e.cfg.ThrottleWait,
-		Timeout:         e.cfg.Timeouts.Request,
+		Timeout:         send.Timeout{Default: e.cfg.Timeouts.Request, Most: e.cfg.Timeouts.MaxRequest},
 	}
 	e.sender = &send.Sender{
-		At:    e.at,
-		Heart: e.heart,
+		At:     e.at,
+		Heart:  e.heart,
+		Loader: e.loader,
 		Preflight: &send.Preflight{
 			Access:      &e.decider.Access,
 			Finder:      e.finder,
-			Loader:      e.loader,
 			Log:         e.log,
 			Opener:      e.opener,
+			Rereader:    e.rereader,
 			Schedules:   schedules,
 			TroubleWait: e.clock.TroubleWait,
 		},
-		Random:    e.random,
 		Record:    e.records.Record,
 		Requester: e.requester,
 		Slots: send.Slots{
 			FanOuts:  e.fanOuts,
 			Limiter:  e.limiter,
+			Process:  e.inFlight,
 			Probes:   e.probes,
 			Releaser: e.releaser,
 		},

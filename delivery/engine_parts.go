@@ -40,27 +40,23 @@ func makeExpander(e *Engine) {
 		Store:    e.store,
 	})
 	e.batches = append(e.batches, committer, intents)
-	limits := expand.Limits{ChunkSize: e.cfg.Limits.ChunkSize, ReevaluateAfter: e.cfg.Maintenance.ReevaluateAfter}
-	e.expander = &expand.Expander{
-		At:        e.at,
-		Committer: committer,
-		Decider:   e.decider,
-		Finder:    e.finder,
+	steps := &expand.Steps{
 		Intents:   intents,
-		Limits:    limits,
-		Log:       e.log,
+		Finder:    e.finder,
+		Decider:   e.decider,
+		Committer: committer,
 		Sender:    e.sender,
+		Limits:    expand.Limits{ChunkSize: e.cfg.Limits.ChunkSize, ReevaluateAfter: e.cfg.Maintenance.ReevaluateAfter},
+		Log:       e.log,
+	}
+	e.expander = &expand.Expander{
+		Steps:     steps,
+		At:        e.at,
 		Down:      e.heart.Down,
 		Retention: e.cfg.History.payloads,
 	}
 	e.reevaluator = &expand.Reevaluator{
-		Committer:     committer,
-		Decider:       e.decider,
-		Finder:        e.finder,
-		Intents:       intents,
-		Limits:        limits,
-		Log:           e.log,
-		Sender:        e.sender,
+		Steps:         steps,
 		Subscriptions: e.subs,
 		Wait:          e.clock.TroubleWait,
 	}

@@ -28,7 +28,7 @@ func (e *Engine) ReindexBy(s river.PeriodicSchedule) { e.reindexes = s }
 
 // RereadAfter has rows that are older than d read again before a request. It must be
 // set before the engine is used.
-func (e *Engine) RereadAfter(d time.Duration) { e.loader.RereadAfter = d }
+func (e *Engine) RereadAfter(d time.Duration) { e.rereader.After = d }
 
 // InSlot is how many attempts have a slot of a subscription's endpoint.
 func (e *Engine) InSlot(subscription uuid.UUID) int {

@@ -29,7 +29,7 @@ var parts = []struct {
 	{"maintain", "attempt record slots"},
 	{"send", "attempt callbacks credentials decide payloads slots"},
 	{"verify", "attempt callbacks"},
-	{"ping", "attempt credentials decide send verify"},
+	{"ping", "attempt credentials decide send slots verify"},
 	{"expand", "attempt callbacks decide payloads record send"},
 	{"gates", "attempt decide expand record send slots"},
 }

@@ -36,9 +36,9 @@ var sending = []mutant{
 	},
 	{
 		name: "a permission lasts for ever",
-		file: "delivery/internal/send/loader.go",
+		file: "delivery/internal/send/access.go",
 		decl: "AccessIsOld",
-		old:  "age(in.AccessAt, time.Now()) > l.MaxAccessAge",
+		old:  "age(in.AccessAt, time.Now()) > r.cfg.MaxAccessAge",
 		with: "false",
 		test: "delivery.TestAccess_AnOwnerWhoLosesItBetweenTwoAttemptsGetsNoMore",
 	},
@@ -48,8 +48,8 @@ var sending = []mutant{
 		name: "each attempt has a webhook-id of its own",
 		file: "delivery/internal/send/sender.go",
 		decl: "request",
-		old:  "built, err := s.Requester.Build(",
-		with: "in.Message.ID = uuid.NewString()\n\tbuilt, err := s.Requester.Build(",
+		old:  "built, err := s.Requester.Sign(",
+		with: "in.Message.ID = uuid.NewString()\n\tbuilt, err := s.Requester.Sign(",
 		test: "delivery.TestAttempt_AFailingEndpointIsTriedAgainUntilItRecovers",
 	},
 	{
@@ -63,7 +63,7 @@ var sending = []mutant{
 	// What signs it.
 	{
 		name: "a delivery goes out although a secret of it does not open",
-		file: "delivery/internal/send/preflight.go",
+		file: "delivery/internal/send/open_secrets.go",
 		decl: "openSecrets",
 		old:  "return p.notOpened(ctx, in, signingUnopened, err)",
 		with: "return nil",
@@ -151,7 +151,7 @@ var sending = []mutant{
 	},
 	{
 		name: "two transitions of one delivery are taken for one",
-		file: "delivery/internal/record/write.go",
+		file: "delivery/internal/record/recorder.go",
 		decl: "write",
 		old:  "fence{tr.Target.ID, tr.Target.Seq}",
 		with: "fence{tr.Target.ID, 1}",
@@ -241,9 +241,9 @@ var sending = []mutant{
 	},
 	{
 		name: "the history has what was sent in sealed headers",
-		file: "delivery/internal/send/exchange.go",
+		file: "delivery/internal/send/requester.go",
 		decl: "post",
-		old:  "in.headers()",
+		old:  "in.Headers()",
 		with: "in.Sub.Headers",
 		test: "delivery.TestSealedHeaders_AreInNoRecordOfRequestsAndAnswers",
 	},

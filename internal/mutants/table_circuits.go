@@ -28,7 +28,7 @@ var circuits = []mutant{
 	},
 	{
 		name: "what a person wants at once waits for the circuit",
-		file: "delivery/internal/attempt/transition.go",
+		file: "delivery/internal/attempt/blocked.go",
 		decl: "blockedByCircuit",
 		old:  "case t.AtOnce:",
 		with: "case false:",

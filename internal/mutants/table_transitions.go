@@ -226,7 +226,7 @@ var moving = []mutant{
 	},
 	{
 		name: "a failure that is recorded again counts again",
-		file: "delivery/internal/record/write.go",
+		file: "delivery/internal/record/recorder.go",
 		decl: "write",
 		old:  "case ok:",
 		with: "default:",

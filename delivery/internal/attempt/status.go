@@ -1,16 +1,10 @@
 package attempt
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // Verdict is what an attempt came to.
 type Verdict struct {
 	Outcome Outcome
-
-	// Status is the HTTP status, 0 when there was no valid one.
-	Status int
 
 	// Class says at which point an attempt without a usable answer failed; "" when the
 	// status alone decided.
@@ -23,18 +17,11 @@ type Verdict struct {
 	// Reason is for the operator alone: why the egress policy refused, with the
 	// address, or what is wrong with the egress proxy; "" for everything else.
 	Reason string
-
-	// RetryAfter is how long the receiver asked us to stay away, 0 when it did not; Asked
-	// is how long we do. See RetryAfter, the function.
-	RetryAfter time.Duration
-	Asked      time.Duration
 }
 
-// Classify says what a status of HTTP with the headers of its answer means. throttled is
-// for RetryAfter.
-func Classify(status int, header http.Header, now time.Time, throttled time.Duration) Verdict {
-	v := Verdict{Status: status}
-	v.RetryAfter, v.Asked = RetryAfter(status, header, now, throttled)
+// Classify says what a status of HTTP means, whose answer names a wait, or does not (see
+// [RetryAfter]).
+func Classify(status int, waits bool) (v Verdict) {
 	switch {
 	case status < 200 || status > 599:
 		// 101 is the only 1xx that net/http hands on; we never asked to switch.
@@ -47,7 +34,7 @@ func Classify(status int, header http.Header, now time.Time, throttled time.Dura
 		v.Outcome = OutcomeRedirected
 	case status == http.StatusGone:
 		v.Outcome = OutcomeGone
-	case isThrottle(status) || v.RetryAfter > 0:
+	case isThrottle(status) || waits:
 		v.Outcome = OutcomeThrottled
 	case status <= 499:
 		v.Outcome = OutcomeRejected
@@ -70,8 +57,6 @@ func isThrottle(status int) bool {
 func (a *Attempt) Conclude(v Verdict) {
 	a.Outcome = v.Outcome
 	a.Reason = v.Reason
-	a.RetryAfter = v.RetryAfter
-	a.Asked = v.Asked
 	if v.Detail != "" {
 		a.Error = v.Class + ": " + v.Detail
 	}

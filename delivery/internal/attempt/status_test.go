@@ -1,7 +1,6 @@
 package attempt
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
@@ -30,10 +29,8 @@ func TestClassify_EachStatusHasItsOutcome(t *testing.T) {
 	}
 
 	for status := 1; status <= 999; status++ {
-		v := Classify(status, http.Header{}, now, 0)
+		v := Classify(status, false)
 		require.Equal(t, want(status), v.Outcome, "%d", status)
-		require.Equal(t, status, v.Status)
-		require.Zero(t, v.RetryAfter)
 		require.Equal(t, status < 200 || status > 599, v.Class == ClassProtocol, "%d", status)
 	}
 }
@@ -45,11 +42,12 @@ func TestClassify_RetryAfterComesWithAnyStatusAndThrottlesAFailure(t *testing.T)
 		200: OutcomeDelivered, 202: OutcomeDelivered, 301: OutcomeRedirected, 404: OutcomeThrottled, 410: OutcomeGone,
 		413: OutcomeThrottled, 429: OutcomeThrottled, 500: OutcomeThrottled, 503: OutcomeThrottled,
 	} {
-		v := Classify(status, retryAfterHeader("120"), now, time.Hour)
-		require.Equal(t, want, v.Outcome, "%d", status)
-		require.Equal(t, 2*time.Minute, v.RetryAfter, "%d", status)
+		named, _ := RetryAfter(status, retryAfterHeader("120"), now, time.Hour)
+		require.Equal(t, 2*time.Minute, named, "%d", status)
+		require.Equal(t, want, Classify(status, named > 0).Outcome, "%d", status)
 	}
 	for _, value := range []string{"0", "soon", "Sun, 01 Mar 2026 11:59:59 GMT"} {
-		require.Equal(t, OutcomeFailed, Classify(500, retryAfterHeader(value), now, time.Hour).Outcome, value)
+		named, _ := RetryAfter(500, retryAfterHeader(value), now, time.Hour)
+		require.Equal(t, OutcomeFailed, Classify(500, named > 0).Outcome, value)
 	}
 }

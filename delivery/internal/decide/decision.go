@@ -40,6 +40,11 @@ type Decision struct {
 	AccessAt     time.Time // when access was checked; zero: never
 }
 
+// EndpointKey is the URL that a delivery goes to.
+func (d *Decision) EndpointKey() attempt.EndpointKey {
+	return attempt.EndpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}
+}
+
 // AccessAge is the age of the answer about access in milliseconds, rounded up. It is 0 if
 // nobody was asked: then it does not matter.
 func (d *Decision) AccessAge() int64 {

@@ -72,16 +72,6 @@ func (f *Finder) Locate(ctx context.Context, by *callbacks.Caller, asked resolve
 	return f.places.ask(ctx, f.hostTree, by, asked)
 }
 
-// Stale says whether a tree of the application has another version than standing.
-// [hierarchy.Sites] are compared when the expansion is committed.
-func (f *Finder) Stale(ctx context.Context, by *callbacks.Caller, standing resolve.Standing) (stale bool, err error) {
-	if !f.hostTree {
-		return false, nil
-	}
-	refused := by.Call(ctx, callbacks.StepTree, func() { stale, err = f.resolver.Stale(ctx, standing) })
-	return stale, cmp.Or(refused, err)
-}
-
 // PlaceReason is why access is not decided while the tree of sites returns an error.
 func PlaceReason(err error) string { return callbacks.ReasonNoSite + callbacks.Brief(err) }
 

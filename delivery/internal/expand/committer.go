@@ -49,17 +49,9 @@ func NewCommitter(cfg *CommitterConfig) *Committer {
 // Close ends committing.
 func (c *Committer) Close() { c.group.Close() }
 
-// name gives an id to each delivery that a chunk decides.
-func (c *Committer) name(ch *Chunk) {
-	for i := range ch.Decisions {
-		if d := &ch.Decisions[i]; d.Outcome == decide.OutcomeDeliver {
-			d.DeliveryID = c.cfg.NewID()
-		}
-	}
-}
-
 // commit commits a chunk, unless the [hierarchy.Sites] have changed since they were read.
 func (c *Committer) commit(ctx context.Context, ch *Chunk) (committed, error) {
+	c.name(ch)
 	return c.group.Do(ctx, ch)
 }
 
@@ -112,6 +104,7 @@ func (c *Committer) commitAll(ctx context.Context, chunks []*Chunk) ([]committed
 
 // commitAgain commits decisions that have waited, and returns the deliveries to attempt.
 func (c *Committer) commitAgain(ctx context.Context, ch *Chunk) (made []store.CommitExpansionsRow, err error) {
+	c.name(ch)
 	p := &store.CommitExpansionsParams{}
 	if err := ch.AddTo(p); err != nil {
 		return nil, err
@@ -155,4 +148,13 @@ func (c *Committer) commitAgain(ctx context.Context, ch *Chunk) (made []store.Co
 		return err
 	})
 	return made, err
+}
+
+// name gives an id to each delivery that a chunk decides.
+func (c *Committer) name(ch *Chunk) {
+	for i := range ch.Decisions {
+		if d := &ch.Decisions[i]; d.Outcome == decide.OutcomeDeliver {
+			d.DeliveryID = c.cfg.NewID()
+		}
+	}
 }

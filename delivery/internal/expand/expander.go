@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/sitetree"
+	"github.com/riverhook/riverhook/internal/store"
 )
 
 const (
@@ -40,16 +40,15 @@ const (
 	PointExpanded = "expanded"
 )
 
+// failTimeout bounds the statement that fails an intent, whose job may be cancelled
+// already.
+const failTimeout = 30 * time.Second
+
 // Expander expands intents. It is safe for concurrent use.
 type Expander struct {
-	At        func(point string)
-	Committer *Committer
-	Decider   *decide.Decider
-	Finder    *decide.Finder
-	Intents   *Intents
-	Limits    Limits
-	Log       *slog.Logger
-	Sender    *send.Sender
+	*Steps
+
+	At func(point string)
 
 	// Down says whether the database cannot be written at present.
 	Down func() bool
@@ -57,12 +56,6 @@ type Expander struct {
 	// Retention is what is kept of the payloads of a type of events, which is registered
 	// with a Retention.
 	Retention func(eventType string, registered Retention) Retention
-}
-
-// Limits are those of expansions.
-type Limits struct {
-	ChunkSize       int           // the most subscriptions of a chunk
-	ReevaluateAfter time.Duration // the first wait before a decision that waits is made again
 }
 
 // Expand expands the chunk of an intent after a subscription, and makes the first attempts
@@ -77,12 +70,37 @@ func (x *Expander) Expand(ctx context.Context, by callbacks.JobRef, failed int, 
 		return err // it says nothing about the intent
 	case errors.As(err, &ended):
 		x.Log.ErrorContext(ctx, "riverhook: intent failed", "intent", intentID, "error", err)
-		return x.Intents.fail(ctx, by, intentID, ended)
+		return x.fail(ctx, by, intentID, ended)
 	case failed+1 >= maxFailures:
-		return errors.Join(err, x.Intents.fail(ctx, by, intentID, err))
+		return errors.Join(err, x.fail(ctx, by, intentID, err))
 	default:
 		return err
 	}
+}
+
+// fail gives an expansion up, visibly.
+func (x *Expander) fail(ctx context.Context, by callbacks.JobRef, id uuid.UUID, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failTimeout)
+	defer cancel()
+	if err := x.Intents.Store.FailIntent(ctx, &store.FailIntentParams{
+		IntentID: id,
+		JobID:    by.JobID,
+		Reason:   callbacks.Brief(cause),
+	}); err != nil {
+		return fmt.Errorf("delivery: fail intent %s: %w", id, err)
+	}
+	return nil
+}
+
+// caller is how a run calls host code for an expansion.
+func (x *Expander) caller(by callbacks.JobRef, in *Intent) *callbacks.Caller {
+	return x.Intents.Calls.Caller(by, in.ID, in.Ended, func(ctx context.Context, text string) (int64, error) {
+		return x.Intents.Store.MarkExpansion(ctx, &store.MarkExpansionParams{
+			IntentID:  in.ID,
+			After:     in.After,
+			EndedRuns: text,
+		})
+	})
 }
 
 func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, after uuid.UUID) error {
@@ -109,7 +127,7 @@ func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, af
 	// Only for the deliveries of an earlier run a request may have gone out.
 	var left []uuid.UUID
 	if by.Rerun || !expands {
-		if left, err = x.Sender.Requester.Loader.Left(ctx, by, intentID, fresh); err != nil {
+		if left, err = x.Sender.Loader.Left(ctx, by, intentID, fresh); err != nil {
 			return err
 		}
 	}
@@ -117,7 +135,7 @@ func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, af
 }
 
 func (x *Expander) expandChunk(ctx context.Context, by callbacks.JobRef, in *Intent) ([]*send.Input, error) {
-	host := x.Intents.expansionCaller(by, in)
+	host := x.caller(by, in)
 	messages := map[string]dialect.Message{}
 	if in.After != uuid.Nil {
 		var err error
@@ -210,8 +228,7 @@ func (x *Expander) decide(
 	}
 	maps.Copy(fresh, made)
 	c.Decisions, c.Messages = decisions, fresh
-	x.Committer.name(c)
-	c.logTrouble(ctx, x.Log)
+	x.logTrouble(ctx, c)
 	stale, err = x.Finder.Stale(ctx, host, c.Standing)
 	if stalled := host.Stalled(); stalled != nil {
 		return false, stalled

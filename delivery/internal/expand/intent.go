@@ -1,8 +1,6 @@
 package expand
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,7 +11,6 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/retention"
-	"github.com/riverhook/riverhook/internal/store"
 )
 
 // IntentState is the state of the expansion of an intent. Package delivery documents it.
@@ -61,36 +58,4 @@ func (in *Intent) Lookup(after uuid.UUID, limit int) resolve.Lookup {
 // RegisteredRetention is the Retention that an event type is registered with.
 func RegisteredRetention(keep string, ageMs int64) Retention {
 	return Retention{Payloads: retention.Keep(keep), Age: time.Duration(ageMs) * time.Millisecond}
-}
-
-func newIntent(row *store.LoadIntentsRow) (*Intent, error) {
-	in := &Intent{
-		ID:    row.ID,
-		State: IntentState(row.State),
-		After: row.After,
-		Chain: row.Chain,
-		Event: dialect.Event{
-			ID:            row.WireID,
-			Type:          row.Type,
-			Site:          row.Site,
-			ActiveSite:    row.ActiveSite,
-			ResourceKind:  row.ResourceKind,
-			ResourceID:    row.ResourceID,
-			Actor:         row.Actor,
-			Channel:       row.Channel,
-			SchemaVersion: row.SchemaVersion,
-			Data:          row.Data,
-			OccurredAt:    row.OccurredAt.UTC(),
-		},
-		Keep:        RegisteredRetention(row.TypePayloads, row.TypePayloadAgeMs),
-		TreeVersion: row.TreeVersion,
-	}
-	if err := json.Unmarshal(row.Attributes, &in.Event.Attributes); err != nil {
-		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
-	}
-	var err error
-	if in.Ended, err = callbacks.ParseEndedRuns(row.EndedRuns); err != nil {
-		return nil, fmt.Errorf("intent %s: %w", row.WireID, err)
-	}
-	return in, nil
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -16,10 +13,6 @@ import (
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
 )
-
-// failTimeout bounds the statement that fails an intent, whose job may be cancelled
-// already.
-const failTimeout = 30 * time.Second
 
 // IntentsConfig is what Intents read from, and by.
 type IntentsConfig struct {
@@ -83,87 +76,34 @@ func (i *Intents) loadAll(ctx context.Context, ids []uuid.UUID) ([]*Intent, erro
 	return out, nil
 }
 
-// messages reads the messages of an intent that are stored, by dialect.
-func (i *Intents) messages(ctx context.Context, in *Intent) (map[string]dialect.Message, error) {
-	here := in.Payloads.Messages()
-	rows, err := i.Store.LoadMessages(ctx, &store.LoadMessagesParams{
-		IntentID: in.ID, Here: slices.AppendSeq([]string{}, maps.Keys(here)),
-	})
-	if err != nil {
-		return nil, callbacks.Stall("load the messages", err)
+func newIntent(row *store.LoadIntentsRow) (*Intent, error) {
+	in := &Intent{
+		ID:    row.ID,
+		State: IntentState(row.State),
+		After: row.After,
+		Chain: row.Chain,
+		Event: dialect.Event{
+			ID:            row.WireID,
+			Type:          row.Type,
+			Site:          row.Site,
+			ActiveSite:    row.ActiveSite,
+			ResourceKind:  row.ResourceKind,
+			ResourceID:    row.ResourceID,
+			Actor:         row.Actor,
+			Channel:       row.Channel,
+			SchemaVersion: row.SchemaVersion,
+			Data:          row.Data,
+			OccurredAt:    row.OccurredAt.UTC(),
+		},
+		Keep:        RegisteredRetention(row.TypePayloads, row.TypePayloadAgeMs),
+		TreeVersion: row.TreeVersion,
 	}
-	messages := map[string]dialect.Message{}
-	for _, row := range rows {
-		body, ok := here[row.Dialect]
-		if !ok {
-			body = in.Payloads.Share(row.Dialect, row.Body)
-		}
-		msg := dialect.Message{
-			ID:          in.Event.ID,
-			Type:        in.Event.Type,
-			ContentType: row.ContentType,
-			Body:        body,
-			OccurredAt:  in.Event.OccurredAt,
-		}
-		if err := json.Unmarshal(row.Headers, &msg.Headers); err != nil {
-			return nil, fmt.Errorf("delivery: headers of the message of %s: %w", in.Event.ID, err)
-		}
-		messages[row.Dialect] = msg
+	if err := json.Unmarshal(row.Attributes, &in.Event.Attributes); err != nil {
+		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
 	}
-	return messages, nil
-}
-
-// storedMessages adds the messages that the commit of a chunk has stored to those from
-// before. A chunk after the first one and a decision that was made later can make a
-// message in the same dialect; then both send the one that was stored first.
-func (i *Intents) storedMessages(
-	ctx context.Context, c *Chunk, before map[string]dialect.Message,
-) (map[string]dialect.Message, error) {
-	if len(c.Messages) == 0 {
-		return before, nil
+	var err error
+	if in.Ended, err = callbacks.ParseEndedRuns(row.EndedRuns); err != nil {
+		return nil, fmt.Errorf("intent %s: %w", row.WireID, err)
 	}
-	if c.Intent.State == IntentPending && c.Intent.After == uuid.Nil {
-		return c.Messages, nil
-	}
-	return i.messages(ctx, c.Intent)
-}
-
-// fail gives an expansion up, visibly.
-func (i *Intents) fail(ctx context.Context, by callbacks.JobRef, id uuid.UUID, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failTimeout)
-	defer cancel()
-	if err := i.Store.FailIntent(ctx, &store.FailIntentParams{
-		IntentID: id,
-		JobID:    by.JobID,
-		Reason:   callbacks.Brief(cause),
-	}); err != nil {
-		return fmt.Errorf("delivery: fail intent %s: %w", id, err)
-	}
-	return nil
-}
-
-// expansionCaller is how a run calls host code for an expansion.
-func (i *Intents) expansionCaller(by callbacks.JobRef, in *Intent) *callbacks.Caller {
-	return i.Calls.Caller(by, in.ID, in.Ended, func(ctx context.Context, text string) (int64, error) {
-		return i.Store.MarkExpansion(ctx, &store.MarkExpansionParams{
-			IntentID:  in.ID,
-			After:     in.After,
-			EndedRuns: text,
-		})
-	})
-}
-
-// decisionCaller is how a run calls host code for decisions that have waited. What is
-// recorded of it is stored with the first of them.
-func (i *Intents) decisionCaller(
-	by callbacks.JobRef, in *Intent, ended callbacks.EndedRuns, first uuid.UUID,
-) *callbacks.Caller {
-	return i.Calls.Caller(by, first, ended, func(ctx context.Context, text string) (int64, error) {
-		return i.Store.MarkDecision(ctx, &store.MarkDecisionParams{
-			IntentID:       in.ID,
-			SubscriptionID: first,
-			JobID:          by.JobID,
-			EndedRuns:      text,
-		})
-	})
+	return in, nil
 }

@@ -2,7 +2,6 @@ package expand_test
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -14,19 +13,10 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/expand"
-	"github.com/riverhook/riverhook/delivery/internal/payloads"
-	"github.com/riverhook/riverhook/delivery/internal/send"
-	"github.com/riverhook/riverhook/delivery/internal/slots"
-	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/filter"
+	"github.com/riverhook/riverhook/delivery/internal/send/sendtest"
 	"github.com/riverhook/riverhook/hierarchy"
-	"github.com/riverhook/riverhook/internal/batch"
-	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/pgtest"
-	"github.com/riverhook/riverhook/internal/resolve"
-	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/outbox"
-	"github.com/riverhook/riverhook/seal"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -65,79 +55,42 @@ func (b *bundle) Ancestors(_ context.Context, p hierarchy.Path) ([]hierarchy.Pat
 func newBundle(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{t: t, pool: pgtest.Pool(t)}
-	const schema = "riverhook"
-	usual := batch.Config{Whole: heartbeat.ConcernsAll}
-	queries, frequent := store.In(b.pool, schema), store.Frequent(b.pool, schema)
-	checkers, err := access.NewRegistry(nil)
-	require.NoError(t, err)
-	require.NoError(t, checkers.RegisterDefault(b))
-	dialects, err := dialect.NewRegistry(dialect.Plain())
-	require.NoError(t, err)
-	b.subs, err = subscription.NewStore(b.pool, &subscription.Config{
-		CheckFilter: func(string) error { return nil },
-		CheckURL:    func(string) error { return nil },
-		Sealer:      seal.Clear(),
-	})
-	require.NoError(t, err)
-	resolver := resolve.New(b.pool, resolve.Config{Tree: b})
-	shared, calls := payloads.New(queries), callbacks.New()
-	loader := send.NewLoader(&send.LoaderConfig{
-		Batch:        usual,
-		Calls:        calls,
-		Frequent:     frequent,
-		MaxAccessAge: time.Hour,
-		Payloads:     shared,
-		Store:        queries,
-	})
-	b.Expander = &expand.Expander{
-		At: func(string) {},
+	parts := sendtest.New(t, b.pool, 10, b)
+	b.subs = parts.Subscriptions
+	require.NoError(t, parts.Checkers.RegisterDefault(b))
+	parts.Decider.Messages.Externalizer = func(string, string, string) decide.Externalize { return b.externalize }
+	steps := &expand.Steps{
+		Intents: expand.NewIntents(&expand.IntentsConfig{
+			Batch:    parts.Batch,
+			Calls:    parts.Calls,
+			Frequent: parts.Frequent,
+			Payloads: parts.Payloads,
+			Store:    parts.Queries,
+		}),
+		Finder:  parts.Finder,
+		Decider: parts.Decider,
 		Committer: expand.NewCommitter(&expand.CommitterConfig{
-			Batch:  usual,
+			Batch:  parts.Batch,
 			DB:     b.pool,
 			NewID:  uuid.New,
-			Schema: schema,
+			Schema: sendtest.Schema,
 		}),
-		Decider: &decide.Decider{
-			Access:  decide.Access{Checkers: checkers},
-			Filters: decide.NewFilters(filter.Opts{}),
-			Messages: decide.Messages{
-				Dialects:     dialects,
-				MaxBytes:     1000,
-				Timeout:      time.Minute,
-				Externalizer: func(string, string, string) decide.Externalize { return b.externalize },
-			},
-			Tries: 8,
-		},
-		Finder: decide.NewFinder(resolver, b, usual),
-		Intents: expand.NewIntents(&expand.IntentsConfig{
-			Batch:    usual,
-			Calls:    calls,
-			Frequent: frequent,
-			Payloads: shared,
-			Store:    queries,
-		}),
+		Sender: parts.Sender,
 		Limits: expand.Limits{ChunkSize: 500, ReevaluateAfter: time.Second},
-		Log:    slog.New(slog.DiscardHandler),
-		Sender: &send.Sender{
-			Requester: &send.Requester{Loader: loader},
-			Slots:     send.Slots{FanOuts: slots.NewFanOuts(10)},
-		},
+		Log:    parts.Log,
+	}
+	t.Cleanup(steps.Intents.Close)
+	t.Cleanup(steps.Committer.Close)
+	b.Expander = &expand.Expander{
+		Steps:     steps,
+		At:        func(string) {},
 		Down:      func() bool { return false },
 		Retention: func(_ string, registered expand.Retention) expand.Retention { return registered },
 	}
 	b.again = &expand.Reevaluator{
-		Committer:     b.Committer,
-		Decider:       b.Decider,
-		Finder:        b.Finder,
-		Intents:       b.Intents,
-		Limits:        b.Limits,
-		Log:           b.Log,
-		Sender:        b.Sender,
+		Steps:         steps,
 		Subscriptions: b.subs,
 		Wait:          func(d time.Duration) time.Duration { return d },
-	}
-	for _, closing := range []interface{ Close() }{shared, loader, b.Committer, b.Finder, b.Intents} {
-		t.Cleanup(closing.Close)
 	}
 	return b
 }

@@ -3,7 +3,6 @@ package expand
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,13 +20,8 @@ const maxReevaluateWait = 5 * time.Minute
 
 // Reevaluator makes decisions again that wait. It is safe for concurrent use.
 type Reevaluator struct {
-	Committer     *Committer
-	Decider       *decide.Decider
-	Finder        *decide.Finder
-	Intents       *Intents
-	Limits        Limits
-	Log           *slog.Logger
-	Sender        *send.Sender
+	*Steps
+
 	Subscriptions *subscription.Store
 
 	// Wait is how long the wait for something that is missing becomes.
@@ -64,7 +58,7 @@ func (r *Reevaluator) all(ctx context.Context, by callbacks.JobRef, in *Intent, 
 		}
 		var left []uuid.UUID // by an earlier run of the job
 		if first {
-			if left, err = r.Sender.Requester.Loader.Left(ctx, by, in.ID, done.inputs); err != nil {
+			if left, err = r.Sender.Loader.Left(ctx, by, in.ID, done.inputs); err != nil {
 				return err
 			}
 		}
@@ -100,7 +94,7 @@ func (r *Reevaluator) step(ctx context.Context, by callbacks.JobRef, in *Intent)
 		return done, err
 	}
 	done.givenUp, done.tried = ended.GivenUp(), len(waiting)
-	host := r.Intents.decisionCaller(by, in, ended, waiting[0].SubscriptionID)
+	host := r.caller(by, in, ended, waiting[0].SubscriptionID)
 	if done.inputs, err = r.decideAgain(ctx, by, host, in, waiting); err != nil {
 		return done, err
 	}
@@ -109,6 +103,21 @@ func (r *Reevaluator) step(ctx context.Context, by callbacks.JobRef, in *Intent)
 		tried[i] = waiting[i].SubscriptionID
 	}
 	return done, r.schedule(ctx, by, in, tried, r.nextWait(waiting), done.givenUp)
+}
+
+// caller is how a run calls host code for decisions that have waited. What is
+// recorded of it is stored with the first of them.
+func (r *Reevaluator) caller(
+	by callbacks.JobRef, in *Intent, ended callbacks.EndedRuns, first uuid.UUID,
+) *callbacks.Caller {
+	return r.Intents.Calls.Caller(by, first, ended, func(ctx context.Context, text string) (int64, error) {
+		return r.Intents.Store.MarkDecision(ctx, &store.MarkDecisionParams{
+			IntentID:       in.ID,
+			SubscriptionID: first,
+			JobID:          by.JobID,
+			EndedRuns:      text,
+		})
+	})
 }
 
 // schedule hands on the decisions for some subscriptions that a job has left waiting, or
@@ -192,8 +201,7 @@ func (r *Reevaluator) decideAgain(
 			d.Outcome, d.Reason = decide.OutcomeInactive, "the subscription was deleted"
 		}
 	}
-	r.Committer.name(c)
-	c.logTrouble(ctx, r.Log)
+	r.logTrouble(ctx, c)
 	made, err := r.Committer.commitAgain(ctx, c)
 	if err != nil {
 		return nil, callbacks.Stall("commit the decisions", err)

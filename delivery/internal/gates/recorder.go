@@ -91,8 +91,7 @@ func (r *Recorder) conclude(ctx context.Context, q *question, err error) error {
 			r.Log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", id),
 				slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
 		}
-		endpoint := attempt.EndpointKey{SubscriptionID: d.Subscription.ID, URLVersion: d.Subscription.URLVersion}
-		if held := r.Releaser.Next(ctx, endpoint); held != nil {
+		if held := r.Releaser.Next(ctx, d.EndpointKey()); held != nil {
 			r.Log.WarnContext(ctx, "riverhook: held deliveries wait", "subscription", d.Subscription.ID, "error", held)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/send"
+	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -31,6 +32,7 @@ type Pinger struct {
 	Dialects      *dialect.Registry
 	NewID         func() uuid.UUID // of an event
 	Opener        *credentials.Opener
+	Process       *slots.Process
 	Requester     *send.Requester
 	Running       func() error // an error after the end of the engine
 	Store         *store.Queries
@@ -49,7 +51,7 @@ type Pinged struct {
 // secret, or says why there was no request.
 func (p *Pinger) Ping(ctx context.Context, id uuid.UUID, pending bool) (Pinged, error) {
 	var out Pinged
-	_, _, err := p.Requester.Once(ctx, func() (in *send.Input, built dialect.Request, _ *attempt.Attempt, err error) {
+	_, _, err := p.once(ctx, func() (in *send.Input, built dialect.Request, _ *attempt.Attempt, err error) {
 		in, sub, secret, err := p.read(ctx, id, pending)
 		if err != nil {
 			return nil, built, nil, err
@@ -150,7 +152,7 @@ func (p *Pinger) post(ctx context.Context, in *send.Input, a *attempt.Attempt, e
 			in.Message.Body = ev.data
 			in.Message.ContentType = "application/json"
 		}
-		built, err = p.Requester.Build(ctx, d, in, a)
+		built, err = p.Requester.Sign(ctx, d, in, a)
 	}
 	if err != nil {
 		return built, fmt.Errorf("dialect: %w", err)

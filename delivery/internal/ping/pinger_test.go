@@ -1,11 +1,11 @@
 package ping_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -14,21 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/delivery/internal/callbacks"
-	"github.com/riverhook/riverhook/delivery/internal/credentials"
-	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/ping"
-	"github.com/riverhook/riverhook/delivery/internal/send"
-	"github.com/riverhook/riverhook/delivery/internal/slots"
+	"github.com/riverhook/riverhook/delivery/internal/send/sendtest"
 	"github.com/riverhook/riverhook/delivery/internal/verify"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/event"
-	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/notfound"
 	"github.com/riverhook/riverhook/internal/pgtest"
-	"github.com/riverhook/riverhook/internal/store"
-	"github.com/riverhook/riverhook/seal"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -68,58 +60,16 @@ func newBundle(t *testing.T) *bundle {
 		w.WriteHeader(b.status)
 	}))
 	t.Cleanup(b.endpoint.Close)
-	policy, err := egress.New(&egress.Config{
-		AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		AllowHTTP:  true,
-		AnyPort:    true,
-	})
-	require.NoError(t, err)
-	clients, err := credentials.NewClients(policy, egress.TransportConfig{}, 1)
-	require.NoError(t, err)
-	dialects, err := dialect.NewRegistry(dialect.BuiltIn()...)
-	require.NoError(t, err)
-	subs, err := subscription.NewStore(b.db, &subscription.Config{
-		CheckFilter: func(string) error { return nil },
-		CheckURL:    func(string) error { return nil },
-		Sealer:      seal.Clear(),
-	})
-	require.NoError(t, err)
-	queries := store.In(b.db, "riverhook")
-	opener, pool := credentials.NewOpener(seal.Clear(), queries), payloads.New(queries)
-	loader := send.NewLoader(&send.LoaderConfig{
-		Batch:        batch.Config{},
-		Calls:        callbacks.New(),
-		Frequent:     store.Frequent(b.db, "riverhook"),
-		MaxAccessAge: time.Hour,
-		Payloads:     pool,
-		Store:        queries,
-	})
-	for _, closing := range []interface{ Close() }{opener, pool, loader, clients} {
-		t.Cleanup(closing.Close)
-	}
+	parts := sendtest.New(t, b.db, 1, nil)
 	b.Pinger = &ping.Pinger{
-		Dialects: dialects,
-		NewID:    uuid.New,
-		Opener:   opener,
-		Requester: &send.Requester{
-			MaxTimeout: time.Minute,
-			Answers: send.Answers{
-				Bytes:     100,
-				Retention: func(string) send.Retention { return send.Retention{Bytes: 100} },
-			},
-			Clients:         clients,
-			Headers:         attempt.NewHeaderRecorder(nil),
-			Loader:          loader,
-			MaxRequestBytes: 1000,
-			Clock:           time.Now,
-			Now:             time.Now,
-			Process:         slots.NewProcess(1),
-			ThrottleWait:    time.Minute,
-			Timeout:         10 * time.Second,
-		},
+		Dialects:      parts.Decider.Messages.Dialects,
+		NewID:         uuid.New,
+		Opener:        parts.Opener,
+		Process:       parts.Slots.Process,
+		Requester:     parts.Requester,
 		Running:       func() error { return b.running },
-		Store:         queries,
-		Subscriptions: subs,
+		Store:         parts.Queries,
+		Subscriptions: parts.Subscriptions,
 	}
 	return b
 }
@@ -186,6 +136,30 @@ func TestPing_SaysWhyThereWasNoRequest(t *testing.T) {
 	_, err = b.Ping(t.Context(), sub.ID, false)
 	require.ErrorIs(t, err, b.running)
 	require.Empty(t, b.requests)
+}
+
+func TestPing_WaitsForASlotOfTheProcess(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.status = http.StatusTeapot
+	sub := b.subscribe(nil)
+	leave, _ := b.Process.Acquire(t.Context())
+	var sent ping.Pinged
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		sent, err = b.Ping(t.Context(), sub.ID, false)
+		done <- err
+	}()
+	short, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := b.Ping(short, sub.ID, false)
+	require.ErrorIs(t, err, context.Canceled, "there is no slot")
+	leave()
+	require.NoError(t, <-done)
+	require.Equal(t, http.StatusTeapot, sent.Attempt.Status)
+	require.Equal(t, attempt.OutcomeRejected, sent.Attempt.Outcome)
+	require.Len(t, b.requests, 1)
 }
 
 func TestRelease_WithoutWaitsChangesNothing(t *testing.T) {

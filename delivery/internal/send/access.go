@@ -53,3 +53,8 @@ func (p *Preflight) authorize(ctx context.Context, in *Input) *attempt.Transitio
 	in.AccessAt, in.Rechecked = asked, true
 	return nil
 }
+
+// AccessIsOld says whether access has to be checked again.
+func (r *Rereader) AccessIsOld(in *Input) bool {
+	return !in.Sub.Operator && age(in.AccessAt, time.Now()) > r.cfg.MaxAccessAge
+}

@@ -22,6 +22,7 @@ type Retention struct {
 // Answers reads answers, and takes from them what is recorded.
 type Answers struct {
 	Bytes     int                              // the most that Retention returns
+	Headers   attempt.HeaderRecorder           // also of the headers of requests
 	Retention func(eventType string) Retention // of the answers to events of a type
 	Hook      bool                             // a hook gets the answers of delivered events
 }

@@ -17,6 +17,26 @@ import (
 	"github.com/riverhook/riverhook/egress"
 )
 
+// classify says what an attempt came to: by the status of the answer (0 if none came),
+// which names a wait or does not, and the error of sending, waiting or reading the body.
+//
+// A status of 2xx is the receiver's word that it has the message: a body that then breaks
+// off changes nothing. A 2xx whose body does not end within the attempt's time is a timeout,
+// since the timeout is for the answer as a whole. Any other status decides alone, whatever
+// happened to its body.
+func classify(status int, waits bool, err error) attempt.Verdict {
+	if status == 0 {
+		return classifyError(err)
+	}
+	v := attempt.Classify(status, waits)
+	if v.Outcome == attempt.OutcomeDelivered && isTimeout(err) {
+		v.Outcome = attempt.OutcomeTimeout
+		v.Class = attempt.ClassBody
+		v.Detail = "the answer's body did not end in time"
+	}
+	return v
+}
+
 // classifyError is what an attempt comes to whose request, or whose answer, ended in an
 // error before there was a status.
 func classifyError(err error) attempt.Verdict {

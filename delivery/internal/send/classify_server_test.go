@@ -420,14 +420,15 @@ func TestClassify_AnswersOfRealServers(t *testing.T) {
 			r.Script(tc.answer)
 			status, header, err := postOnce(t, r, tc)
 
-			v := send.Classify(status, header, err, time.Now(), 0)
+			named, _ := attempt.RetryAfter(status, header, time.Now(), 0)
+			v := send.Classify(status, named > 0, err)
 			require.Equal(t, tc.outcome, v.Outcome, "%v", err)
 			require.Equal(t, tc.class, v.Class, "%v", err)
-			require.Equal(t, tc.status, v.Status)
+			require.Equal(t, tc.status, status)
 			require.Contains(t, v.Detail, tc.detail)
 			require.NotContains(t, v.Detail, "127.0.0.1:")
 			if value := tc.answer.Header.Get("Retry-After"); value != "" {
-				require.Equal(t, 7*time.Second, v.RetryAfter)
+				require.Equal(t, 7*time.Second, named)
 			}
 		})
 	}

@@ -75,12 +75,12 @@ func (f *FanOut) Late() bool { return time.Since(f.started) > jobBudget }
 func (f *FanOut) attempt(ctx context.Context, in *Input) {
 	s, done := f.sender, f.admit(ctx)
 	first := callbacks.JobRef{JobID: f.by.JobID}
-	if s.Requester.Loader.IsOld(in) {
+	if s.Requester.Rereader.IsOld(in) {
 		go func() { done(s.refreshAndAttempt(ctx, first, in, f.started)) }()
 		return
 	}
-	in.By = s.Requester.Loader.Calls.First()
-	if s.Requester.Loader.AccessIsOld(in) || !s.Preflight.secretsAtHand(in) || f.Late() {
+	in.By = s.Loader.cfg.Calls.First()
+	if s.Requester.Rereader.AccessIsOld(in) || !s.Preflight.secretsAtHand(in) || f.Late() {
 		go func() { done(s.attempt(ctx, first, in, f.started)) }()
 		return
 	}

@@ -1,4 +1,4 @@
-package send
+package send_test
 
 import (
 	"net/http"
@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 )
 
@@ -18,7 +19,7 @@ func TestFanOut_QueuesNoMoreAttemptsThanItsProcessCanSendSoon(t *testing.T) {
 	release := sync.OnceFunc(func() { close(hang) })
 	b := newBundle(t, 1, func(http.ResponseWriter, *http.Request) { <-hang })
 	defer release()
-	inputs := make([]*Input, 20)
+	inputs := make([]*send.Input, 20)
 	for i := range inputs {
 		inputs[i] = b.input()
 	}

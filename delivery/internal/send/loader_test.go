@@ -1,4 +1,4 @@
-package send
+package send_test
 
 import (
 	"net/http"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -57,15 +58,15 @@ func TestLoader_SubscriptionIsTheSameFromEachSource(t *testing.T) {
 	require.NoError(t, err)
 	sub, err = b.Subscriptions.Get(t.Context(), sub.ID)
 	require.NoError(t, err)
-	want := Subscription(sub)
+	want := send.Subscription(sub)
 	require.NotEmpty(t, want.Waits)
 
-	in, err := b.Requester.Loader.Load(t.Context(), callbacks.JobRef{JobID: 1}, b.delivery(sub))
+	in, err := b.Loader.Load(t.Context(), callbacks.JobRef{JobID: 1}, b.delivery(sub))
 	require.NoError(t, err)
 	defer in.Payloads.Release()
 	require.Equal(t, want, in.Sub)
 	in.Sub = attempt.Subscription{ID: sub.ID}
-	still, err := b.Requester.Loader.Refresh(t.Context(), in)
+	still, err := b.Requester.Rereader.Refresh(t.Context(), in)
 	require.NoError(t, err)
 	require.True(t, still)
 	require.Equal(t, want, in.Sub)
@@ -76,7 +77,7 @@ func TestLoader_LeavesWhatHasMovedOn(t *testing.T) {
 	b := newBundle(t, 1, func(http.ResponseWriter, *http.Request) {})
 	sub := b.subscribe()
 	id, ctx := b.delivery(sub), t.Context()
-	loader := b.Requester.Loader
+	loader, again := b.Loader, b.Requester.Rereader
 	other, err := loader.Load(ctx, callbacks.JobRef{JobID: 2}, id)
 	require.NoError(t, err)
 	require.Nil(t, other, "another job has it")
@@ -85,22 +86,22 @@ func TestLoader_LeavesWhatHasMovedOn(t *testing.T) {
 	require.NoError(t, err)
 	defer in.Payloads.Release()
 	in.AccessAt = time.Now()
-	require.True(t, loader.isCurrent(ctx, in))
-	loader.RereadAfter = -1
-	require.True(t, loader.isCurrent(ctx, in))
+	require.True(t, b.Requester.IsCurrent(ctx, in))
+	again.After = -1
+	require.True(t, b.Requester.IsCurrent(ctx, in))
 
 	require.NoError(t, b.Subscriptions.Delete(ctx, sub.ID))
-	require.False(t, loader.isCurrent(ctx, in), "its subscription was deleted")
+	require.False(t, b.Requester.IsCurrent(ctx, in), "its subscription was deleted")
 	_, err = b.pool.Exec(ctx, `UPDATE riverhook.delivery SET attempt_seq = 1 WHERE id = $1`, id)
 	require.NoError(t, err)
-	still, err := loader.Refresh(ctx, in)
+	still, err := again.Refresh(ctx, in)
 	require.NoError(t, err)
 	require.False(t, still)
 
 	left, err := loader.Left(ctx, callbacks.JobRef{JobID: 1}, in.IntentID, nil)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{id}, left)
-	left, err = loader.Left(ctx, callbacks.JobRef{JobID: 1}, in.IntentID, []*Input{in})
+	left, err = loader.Left(ctx, callbacks.JobRef{JobID: 1}, in.IntentID, []*send.Input{in})
 	require.NoError(t, err)
 	require.Empty(t, left)
 }

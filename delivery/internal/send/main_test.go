@@ -1,4 +1,4 @@
-package send
+package send_test
 
 import (
 	"testing"

@@ -48,12 +48,12 @@ func (s *Sender) Ask(ctx context.Context, in *Input) (*attempt.Transition, Unask
 // nothing if what was read again names another endpoint.
 func (s *Sender) askInSlot(ctx context.Context, in *Input, slot attempt.EndpointKey) (*attempt.Transition, Unasked) {
 	defer s.Slots.Limiter.Leave(slot)
-	leave, ok := s.Requester.Process.Acquire(ctx)
+	leave, ok := s.Slots.Process.Acquire(ctx)
 	if !ok {
 		return nil, unasked(lateReason)
 	}
 	defer leave()
-	for range maxRereads {
+	for range MaxRereads {
 		if why := s.checkGate(ctx, in); ctx.Err() != nil {
 			return nil, unasked(lateReason)
 		} else if why.Reason != "" {
@@ -75,8 +75,8 @@ func (s *Sender) askInSlot(ctx context.Context, in *Input, slot attempt.Endpoint
 // checkGate says why a gate is not asked, after reading it again if it has waited for long.
 // If the gate can be asked, it opens the secrets and credentials of the request.
 func (s *Sender) checkGate(ctx context.Context, in *Input) Unasked {
-	if s.Requester.Loader.IsOld(in) {
-		switch still, err := s.Requester.Loader.Refresh(ctx, in); {
+	if s.Requester.Rereader.IsOld(in) {
+		switch still, err := s.Requester.Rereader.Refresh(ctx, in); {
 		case err != nil:
 			s.Preflight.Log.WarnContext(ctx, "riverhook: a gate is not asked", "intent", in.Event.ID, "subscription", in.Sub.ID, "error", err)
 			return unasked("its subscription could not be read again")
@@ -94,7 +94,7 @@ func (s *Sender) checkGate(ctx context.Context, in *Input) Unasked {
 	if tr := s.Preflight.openEndpoint(ctx, in); tr != nil {
 		return unasked(tr.Reason)
 	}
-	if tr := s.Slots.Probes.Claim(ctx, &in.Target, s.Requester.timeout(in)); tr != nil {
+	if tr := s.Slots.Probes.Claim(ctx, &in.Target, s.Requester.Timeout.of(in)); tr != nil {
 		return unasked(tr.Reason)
 	}
 	return Unasked{}
@@ -105,7 +105,7 @@ func (s *Sender) checkGate(ctx context.Context, in *Input) Unasked {
 func (s *Sender) askOnce(ctx context.Context, in *Input) *attempt.Attempt {
 	d, _ := s.Preflight.Schedules.Dialects.Get(in.Dialect)
 	a := attempt.New(&in.Target, time.Now())
-	built, err := s.Requester.Build(ctx, d, in, a)
+	built, err := s.Requester.Sign(ctx, d, in, a)
 	if err != nil {
 		a.Outcome, a.Error = attempt.OutcomeFailed, callbacks.ReasonDialect+callbacks.Brief(err)
 		return a

@@ -1,23 +1,29 @@
 package send
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
-	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/exchange"
 )
 
-// maxRereads is how often an attempt begins anew because its subscription has changed
+// MaxRereads is how often an attempt begins anew because its subscription has changed
 // while it was prepared.
-const maxRereads = 3
+const MaxRereads = 3
+
+// headerRequestOrigin names the sender of a request (HTTP webhooks for CloudEvents).
+const headerRequestOrigin = "Webhook-Request-Origin"
 
 // ErrOvertaken means that no request was made, because what it was made from has changed
 // since that was read.
@@ -28,74 +34,18 @@ type Requester struct {
 	Answers         Answers
 	Clock           func() time.Time // of the database: what receivers see of the time, and compare with theirs
 	Clients         *credentials.Clients
-	Headers         attempt.HeaderRecorder
-	Loader          *Loader
 	MaxRequestBytes int
-	MaxTimeout      time.Duration    // of any request, whatever its subscription says
 	Now             func() time.Time // for the validity of tokens
 	Origin          string           // of each request; "": none is named
-	Process         *slots.Process
+	Rereader        *Rereader
 	ThrottleWait    time.Duration // see attempt.RetryAfter
-	Timeout         time.Duration // of a request whose subscription names none
+	Timeout         Timeout
 }
 
-// Build has a dialect make the request of an attempt.
-func (r *Requester) Build(ctx context.Context, d dialect.Dialect, in *Input, a *attempt.Attempt) (built dialect.Request, err error) {
-	refused := in.By.CallLast(ctx, callbacks.StepDialect(in.Dialect), func() {
-		built, err = callbacks.Within(context.WithoutCancel(ctx), callbacks.DialectTimeout,
-			func(context.Context) (dialect.Request, error) {
-				return d.Request(in.Message,
-					dialect.Destination{
-						URL:     in.Sub.URL,
-						Headers: in.headers(),
-						Secrets: in.Secrets,
-					},
-					dialect.Attempt{Number: a.Number, At: r.Clock()})
-			})
-	})
-	if err = cmp.Or(refused, err); err == nil {
-		err = callbacks.CheckSize("request", len(built.Body), r.MaxRequestBytes)
-	}
-	return built, err
-}
-
-// Bare is a request without a body, with the headers that the subscription adds.
-func (in *Input) Bare(method string) dialect.Request {
-	header := http.Header{}
-	for name, value := range in.headers() {
-		header.Set(name, value)
-	}
-	header.Set("User-Agent", dialect.DefaultUserAgent)
-	return dialect.Request{
-		Method: method,
-		URL:    in.Sub.URL,
-		Header: header,
-	}
-}
-
-// Once makes one request outside a delivery. It waits for a slot of the process, and then
-// sends what prepare returns, which reads the subscription; it calls prepare again if the
-// subscription was changed before the request went out. It returns the headers of the
-// answer and what was read of its body; what came of the request is in the attempt that
-// prepare returned. With an error there was no request.
-func (r *Requester) Once(
-	ctx context.Context, prepare func() (*Input, dialect.Request, *attempt.Attempt, error),
-) (header http.Header, body []byte, err error) {
-	leave, ok := r.Process.Acquire(ctx)
-	if !ok {
-		return nil, nil, context.Cause(ctx)
-	}
-	defer leave()
-	for range maxRereads {
-		in, built, a, err := prepare()
-		if err != nil {
-			return nil, nil, err
-		}
-		if header, body = r.Send(ctx, in, built, a); !a.Overtaken {
-			return header, body, nil
-		}
-	}
-	return nil, nil, ErrOvertaken
+// Timeout bounds a request, its answer included.
+type Timeout struct {
+	Default time.Duration // of one whose subscription names none
+	Most    time.Duration // of any, whatever its subscription says
 }
 
 // Send makes the request and enters in the attempt what came of it. The timeout is for the
@@ -104,7 +54,7 @@ func (r *Requester) Once(
 func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, a *attempt.Attempt) (header http.Header, body []byte) {
 	job := ctx
 	a.Method = built.Method
-	ctx, cancel := context.WithTimeout(job, r.timeout(in))
+	ctx, cancel := context.WithTimeout(job, r.Timeout.of(in))
 	defer cancel()
 	var x exchange.Exchange
 	resp, err := r.exchange(exchange.With(ctx, &x), in, built, a)
@@ -117,7 +67,7 @@ func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, 
 		header = resp.Header
 		a.Received(resp)
 		var complete bool
-		a.ResponseHeaders, complete = r.Headers.Record(header, in.headers())
+		a.ResponseHeaders, complete = r.Answers.Headers.Record(header, in.Headers())
 		body, err = r.Answers.read(resp, in, a)
 		a.ResponseTruncated = a.ResponseTruncated || !complete
 	}
@@ -125,33 +75,100 @@ func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, 
 	if err != nil && job.Err() != nil {
 		err = context.Canceled // net/http tells the cause instead, which is any error of River's
 	}
-	a.Conclude(classify(a.Status, header, err, r.Clock(), r.ThrottleWait))
+	a.RetryAfter, a.Asked = attempt.RetryAfter(a.Status, header, r.Clock(), r.ThrottleWait)
+	a.Conclude(classify(a.Status, a.RetryAfter > 0, err))
 	a.Unanswered = a.Outcome == attempt.OutcomeUnreachable && x.Unanswered
 	r.Answers.conclude(in, a, header, body)
 	return header, body
 }
 
-// timeout bounds a request, its answer included.
-func (r *Requester) timeout(in *Input) time.Duration {
-	return min(cmp.Or(in.Sub.Timeout, r.Timeout), r.MaxTimeout)
+// of is the timeout of a request.
+func (t Timeout) of(in *Input) time.Duration { return min(cmp.Or(in.Sub.Timeout, t.Default), t.Most) }
+
+// exchange sends the request, with the credentials of its subscription if there are
+// any, and returns the answer. A token that was kept from an earlier request can
+// have been withdrawn: if the answer to one is 401 the request is sent again, once,
+// with a new one, unless its subscription was changed since. The error is of the
+// request, or of the one for a token; ErrOvertaken if no request was made that can have
+// been processed.
+func (r *Requester) exchange(ctx context.Context, in *Input, built dialect.Request, a *attempt.Attempt) (*http.Response, error) {
+	client := r.Clients.For(in.Auth)
+	authorization, fresh, err := in.Auth.Authorization(ctx, client, "", r.Now())
+	if err != nil {
+		return nil, err
+	}
+	resp, err := r.post(ctx, client, in, built, authorization, a)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || fresh {
+		return resp, err
+	}
+	refused := resp
+	_ = refused.Body.Close() // its connection may be needed for the token
+	refused.Body = http.NoBody
+	if authorization, _, err = in.Auth.Authorization(ctx, client, authorization, r.Now()); err != nil {
+		return nil, err
+	}
+	if resp, err = r.post(ctx, client, in, built, authorization, a); errors.Is(err, ErrOvertaken) {
+		return refused, nil
+	}
+	return resp, err
 }
 
-// classify says what an attempt came to: by the status and the headers of the answer (0 and
-// nil if none came) and the error of sending, waiting or reading the body.
-//
-// A status of 2xx is the receiver's word that it has the message: a body that then breaks
-// off changes nothing. A 2xx whose body does not end within the attempt's time is a timeout,
-// since the timeout is for the answer as a whole. Any other status decides alone, whatever
-// happened to its body.
-func classify(status int, header http.Header, err error, now time.Time, throttled time.Duration) attempt.Verdict {
-	if status == 0 {
-		return classifyError(err)
+// post makes one request, if what it was made from is still in force.
+func (r *Requester) post(
+	ctx context.Context, client *http.Client, in *Input, built dialect.Request, authorization string, a *attempt.Attempt,
+) (*http.Response, error) {
+	if !r.isCurrent(ctx, in) {
+		return nil, ErrOvertaken
 	}
-	v := attempt.Classify(status, header, now, throttled)
-	if v.Outcome == attempt.OutcomeDelivered && isTimeout(err) {
-		v.Outcome = attempt.OutcomeTimeout
-		v.Class = attempt.ClassBody
-		v.Detail = "the answer's body did not end in time"
+	overtaken := false
+	ctx = exchange.AskBeforeRepeats(ctx, func() bool {
+		overtaken = !r.isCurrent(ctx, in)
+		return !overtaken
+	})
+	req, err := http.NewRequestWithContext(ctx, built.Method, built.URL, bytes.NewReader(built.Body))
+	if err != nil {
+		return nil, ErrNotBuilt
 	}
-	return v
+	if built.Header != nil {
+		req.Header = built.Header
+	}
+	if origin := r.Origin; origin != "" {
+		req.Header.Set(headerRequestOrigin, origin)
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	a.RequestHeaders, _ = r.Answers.Headers.Record(req.Header, in.Headers())
+	resp, err := client.Transport.RoundTrip(req) // no redirect is followed, so that there is nothing else for Client.Do
+	if overtaken {                               // what was sent was certainly not processed
+		return nil, ErrOvertaken
+	}
+	return resp, err
+}
+
+// isCurrent says, right before a request, whether what it was made from is still in
+// force. It reads the database only if that was read too long ago.
+func (r *Requester) isCurrent(ctx context.Context, in *Input) bool {
+	if !r.Rereader.IsOld(in) {
+		return true
+	}
+	now := *in
+	if still, err := r.Rereader.Refresh(ctx, &now); err != nil || !still || !sameRequest(in, &now) {
+		return false
+	}
+	if in.ID != uuid.Nil && now.BlockedBy(time.Now()) != nil || in.HasRow() && r.Rereader.AccessIsOld(in) {
+		return false
+	}
+	in.ReadAt = now.ReadAt
+	return true
+}
+
+// sameRequest says whether a request that was made from one input would be made from the
+// other as well. That of a challenge goes to the URL that waits for its proof.
+func sameRequest(in, now *Input) bool {
+	return (in.EndpointKey() == now.EndpointKey() && in.Sub.URL == now.Sub.URL || in.ID == uuid.Nil && in.Sub.URL == now.Sub.PendingURL) &&
+		(in.ID != uuid.Nil || !now.Sub.Deleted) &&
+		in.Sub.CredentialsVersion == now.Sub.CredentialsVersion &&
+		maps.Equal(in.Sub.Headers, now.Sub.Headers) &&
+		(in.ID == uuid.Nil || slices.EqualFunc(in.Stored, now.Stored, bytes.Equal))
 }

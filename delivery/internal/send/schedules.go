@@ -13,6 +13,7 @@ type Schedules struct {
 	Default  string
 	Dialects *dialect.Registry
 	Named    func(name string) (attempt.Schedule, bool)
+	Random   func() float64 // for the jitter, in [0, 1)
 }
 
 // of returns the schedule of a delivery and its name; false if this process does not know

@@ -32,8 +32,8 @@ const jobBudget = time.Minute
 type Sender struct {
 	At            func(point string)
 	Heart         *heartbeat.Heart
+	Loader        *Loader
 	Preflight     *Preflight
-	Random        func() float64                                                            // in [0, 1)
 	Record        func(ctx context.Context, tr *attempt.Transition) (moved bool, err error) // [record.Recorder.Record]
 	Requester     *Requester
 	Slots         Slots
@@ -44,6 +44,7 @@ type Sender struct {
 type Slots struct {
 	FanOuts  *slots.FanOuts
 	Limiter  *slots.Limiter
+	Process  *slots.Process
 	Probes   *slots.Probes
 	Releaser *slots.Releaser
 }
@@ -51,7 +52,7 @@ type Slots struct {
 // Later makes an attempt of a delivery that is loaded now, unless it has moved on to
 // another job than by, whose run started at a time.
 func (s *Sender) Later(ctx context.Context, by callbacks.JobRef, id uuid.UUID, started time.Time) error {
-	in, err := s.Requester.Loader.Load(ctx, by, id)
+	in, err := s.Loader.Load(ctx, by, id)
 	if err != nil || in == nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (s *Sender) attempt(ctx context.Context, by callbacks.JobRef, in *Input, st
 			return err
 		}
 	}
-	in.By = s.Requester.Loader.caller(by, in)
+	in.By = s.Loader.caller(by, in)
 	if time.Since(started) > jobBudget {
 		return s.record(ctx, in.Postpone(0, ""))
 	}
@@ -88,7 +89,7 @@ func (s *Sender) record(ctx context.Context, tr *attempt.Transition) error {
 // up, after the rest of a fan-out. It is read again before it has a slot: a read in a slot
 // keeps others out of that for a round trip.
 func (s *Sender) refreshAndAttempt(ctx context.Context, by callbacks.JobRef, in *Input, started time.Time) error {
-	switch still, err := s.Requester.Loader.Refresh(ctx, in); {
+	switch still, err := s.Requester.Rereader.Refresh(ctx, in); {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
@@ -148,7 +149,7 @@ func (s *Sender) spare(ctx context.Context, tr *attempt.Transition) *attempt.Tra
 // returns nil if the engine stopped before that, if the delivery was moved on by somebody
 // else, and if the slot is of another URL than the input has by then.
 func (s *Sender) attemptInSlot(ctx context.Context, in *Input) *attempt.Transition {
-	leave, ok := s.Requester.Process.Acquire(ctx)
+	leave, ok := s.Slots.Process.Acquire(ctx)
 	if !ok {
 		return nil
 	}
@@ -157,7 +158,7 @@ func (s *Sender) attemptInSlot(ctx context.Context, in *Input) *attempt.Transiti
 		return nil
 	}
 	slot := in.EndpointKey()
-	for range maxRereads {
+	for range MaxRereads {
 		if tr, overtaken := s.attemptAsRead(ctx, in, slot); !overtaken {
 			return tr
 		}
@@ -170,8 +171,8 @@ func (s *Sender) attemptInSlot(ctx context.Context, in *Input) *attempt.Transiti
 // long. It returns overtaken if the delivery or its subscription changed before the request
 // went out.
 func (s *Sender) attemptAsRead(ctx context.Context, in *Input, slot attempt.EndpointKey) (tr *attempt.Transition, overtaken bool) {
-	if s.Requester.Loader.IsOld(in) {
-		switch still, err := s.Requester.Loader.Refresh(ctx, in); {
+	if s.Requester.Rereader.IsOld(in) {
+		switch still, err := s.Requester.Rereader.Refresh(ctx, in); {
 		case err != nil && ctx.Err() != nil:
 			return nil, false
 		case err != nil:
@@ -189,7 +190,7 @@ func (s *Sender) attemptAsRead(ctx context.Context, in *Input, slot attempt.Endp
 	if tr := s.loadBody(ctx, in); tr != nil {
 		return tr, false
 	}
-	if tr := s.Slots.Probes.Claim(ctx, &in.Target, s.Requester.timeout(in)); tr != nil {
+	if tr := s.Slots.Probes.Claim(ctx, &in.Target, s.Requester.Timeout.of(in)); tr != nil {
 		return tr, false
 	}
 	if tr, overtaken = s.request(ctx, in); tr != nil && tr.Attempt != nil {
@@ -228,13 +229,13 @@ func (s *Sender) request(ctx context.Context, in *Input) (tr *attempt.Transition
 	schedule, _, _ := s.Preflight.Schedules.of(in)
 	d, _ := s.Preflight.Schedules.Dialects.Get(in.Dialect)
 	a := attempt.New(&in.Target, time.Now())
-	built, err := s.Requester.Build(ctx, d, in, a)
+	built, err := s.Requester.Sign(ctx, d, in, a)
 	if tr := in.NotCalled(err); tr != nil {
 		return tr, false
 	}
 	if err != nil {
 		a.Outcome, a.Error = attempt.OutcomeFailed, callbacks.ReasonDialect+callbacks.Brief(err)
-		return in.Failed(a, schedule, s.Random), false
+		return in.Failed(a, schedule, s.Preflight.Schedules.Random), false
 	}
 	if ctx.Err() != nil {
 		return nil, false
@@ -251,7 +252,7 @@ func (s *Sender) request(ctx context.Context, in *Input) (tr *attempt.Transition
 		tr.Attempt = a
 		return tr, false
 	}
-	tr = in.After(a, schedule, s.Random)
+	tr = in.After(a, schedule, s.Preflight.Schedules.Random)
 	if tr.State == attempt.StateDelivered && attempt.IsVeto(a.Status, header) {
 		tr.Reason = attempt.LateVetoReason
 		s.Preflight.Log.LogAttrs(ctx, slog.LevelWarn, "riverhook: veto ignored", slog.Any("delivery", in.ID), slog.String("intent", in.Event.ID),
@@ -269,7 +270,7 @@ func (s *Sender) recordInterrupted(ctx context.Context, in *Input) (ended bool, 
 	}
 	a := attempt.New(&in.Target, time.Now())
 	a.Outcome, a.Error = attempt.OutcomeInterrupted, "the engine ended before the answer was recorded"
-	tr := in.InterruptedBy(a, schedule, s.Random)
+	tr := in.InterruptedBy(a, schedule, s.Preflight.Schedules.Random)
 	tr.Stay = tr.State == attempt.StatePending && !tr.Again
 	if recorded, err := s.Record(ctx, tr); err != nil || !recorded {
 		return true, err

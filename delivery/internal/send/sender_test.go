@@ -1,4 +1,4 @@
-package send
+package send_test
 
 import (
 	"net/http"
@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 )
 
@@ -24,7 +24,7 @@ func answering(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-func (b *bundle) asking(status int, wait string) *Input {
+func (b *bundle) asking(status int, wait string) *send.Input {
 	in := b.input()
 	in.Sub.Headers = map[string]string{"X-Status": strconv.Itoa(status), "X-Wait": wait}
 	return in
@@ -78,15 +78,15 @@ func TestSender_SendsNothingThatMayNotGoOut(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
 	b := newBundle(t, 4, func(http.ResponseWriter, *http.Request) { requests.Add(1) })
-	for reason, change := range map[string]func(in *Input){
-		"its message is not there any more":                          func(in *Input) { in.MessageGone = true },
-		"the subscription was deleted":                               func(in *Input) { in.Sub.Ended = "the subscription was deleted" },
-		"the subscription is paused":                                 func(in *Input) { in.Sub.Waits = "the subscription is paused" },
-		"the endpoint asked to wait":                                 func(in *Input) { in.AskedUntil = time.Now().Add(time.Hour) },
-		`no dialect "unknown" in this process`:                       func(in *Input) { in.Dialect = "unknown" },
-		`no schedule "unknown" in this process`:                      func(in *Input) { in.Sub.Schedule = "unknown" },
-		`no access checker for resources of kind "" in this process`: func(in *Input) { in.Sub.Operator = false },
-		signingUnopened:                                              func(in *Input) { in.Stored = [][]byte{{1}} },
+	for reason, change := range map[string]func(in *send.Input){
+		"its message is not there any more":                          func(in *send.Input) { in.MessageGone = true },
+		"the subscription was deleted":                               func(in *send.Input) { in.Sub.Ended = "the subscription was deleted" },
+		"the subscription is paused":                                 func(in *send.Input) { in.Sub.Waits = "the subscription is paused" },
+		"the endpoint asked to wait":                                 func(in *send.Input) { in.AskedUntil = time.Now().Add(time.Hour) },
+		`no dialect "unknown" in this process`:                       func(in *send.Input) { in.Dialect = "unknown" },
+		`no schedule "unknown" in this process`:                      func(in *send.Input) { in.Sub.Schedule = "unknown" },
+		`no access checker for resources of kind "" in this process`: func(in *send.Input) { in.Sub.Operator = false },
+		send.SigningUnopened:                                         func(in *send.Input) { in.Stored = [][]byte{{1}} },
 	} {
 		in := b.input()
 		change(in)
@@ -105,7 +105,7 @@ func TestSender_RecordsAnInterruptedAttemptOfAnEarlierRun(t *testing.T) {
 		INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, attempt_seq)
 		VALUES ($1, $2, $3, 'plain', '/', 0, 1)`, in.ID, in.IntentID, in.Sub.ID)
 	require.NoError(t, err)
-	require.NoError(t, b.attempt(t.Context(), callbacks.JobRef{JobID: 1, Rerun: true}, in, time.Now()))
+	require.NoError(t, b.Attempt(t.Context(), callbacks.JobRef{JobID: 1, Rerun: true}, in, time.Now()))
 	require.Len(t, b.recorded, 2)
 	require.Equal(t, attempt.OutcomeInterrupted, b.recorded[0].Attempt.Outcome)
 	require.True(t, b.recorded[0].Stay)
@@ -130,30 +130,4 @@ func TestAsk_ReturnsTheAnswerOfAGate(t *testing.T) {
 	tr, why = b.Ask(t.Context(), in)
 	require.Nil(t, tr)
 	require.Equal(t, "the subscription was deleted", why.Reason)
-}
-
-func TestOnce_WaitsForASlotOfTheProcess(t *testing.T) {
-	t.Parallel()
-	b := newBundle(t, 1, answering)
-	var a *attempt.Attempt
-	prepare := func() (*Input, dialect.Request, *attempt.Attempt, error) {
-		in := b.asking(http.StatusTeapot, "")
-		in.ID = uuid.Nil
-		if err := OpenEndpoint(t.Context(), b.Preflight.Opener, in); err != nil {
-			return nil, dialect.Request{}, nil, err
-		}
-		a = attempt.New(&in.Target, time.Now())
-		built := in.Bare(http.MethodGet)
-		return in, built, a, nil
-	}
-	leave, _ := b.Requester.Process.Acquire(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		_, _, err := b.Requester.Once(t.Context(), prepare)
-		done <- err
-	}()
-	leave()
-	require.NoError(t, <-done)
-	require.Equal(t, http.StatusTeapot, a.Status)
-	require.Equal(t, attempt.OutcomeRejected, a.Outcome)
 }

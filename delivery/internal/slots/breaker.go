@@ -143,6 +143,10 @@ func (l *Limiter) learn(key attempt.EndpointKey, outcome attempt.Outcome, took t
 	}
 }
 
+// halve and grow change the slots after an endpoint was throttled, and after a success.
+func (ep *endpoint) halve() { ep.limit = max(ep.limit/2, 1) }
+func (ep *endpoint) grow()  { ep.limit = min(ep.limit+1/ep.limit, float64(ep.most)) }
+
 // pauseAfter is the pause of a circuit that has opened so many times before.
 func pauseAfter(opened int, random func() float64) time.Duration {
 	bounded := min(pause<<min(opened, 20), maxPause)

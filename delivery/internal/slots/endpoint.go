@@ -49,10 +49,6 @@ type endpoint struct {
 
 func (ep *endpoint) slots() int { return max(int(ep.limit), 1) }
 
-// halve and grow change the slots after an endpoint was throttled, and after a success.
-func (ep *endpoint) halve() { ep.limit = max(ep.limit/2, 1) }
-func (ep *endpoint) grow()  { ep.limit = min(ep.limit+1/ep.limit, float64(ep.most)) }
-
 // worthWaiting is true if an attempt that has ahead others before it is likely
 // to have its turn soon. While an endpoint frees no slot the expected wait grows.
 func (ep *endpoint) worthWaiting(ahead int, now time.Time) bool {

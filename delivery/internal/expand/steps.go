@@ -1,0 +1,58 @@
+package expand
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/send"
+)
+
+// Steps are what an intent goes through, at its expansion and when decisions that waited are
+// made again: it is read, its subscriptions are found and decided about, what is decided is
+// committed, and first attempts are made.
+type Steps struct {
+	Intents   *Intents
+	Finder    *decide.Finder
+	Decider   *decide.Decider
+	Committer *Committer
+	Sender    *send.Sender
+	Limits    Limits
+	Log       *slog.Logger
+}
+
+// Limits are those of expansions.
+type Limits struct {
+	ChunkSize       int           // the most subscriptions of a chunk
+	ReevaluateAfter time.Duration // the first wait before a decision that waits is made again
+}
+
+// logTrouble says why decisions wait or have failed, once for each reason.
+func (s *Steps) logTrouble(ctx context.Context, c *Chunk) {
+	waiting := map[string]int{}
+	failed := map[string]int{}
+	unfiltered := map[string]int{}
+	for i := range c.Decisions {
+		reason := c.Decisions[i].Reason
+		switch c.Decisions[i].Outcome {
+		case decide.OutcomeWaiting:
+			waiting[reason]++
+		case decide.OutcomeFailed:
+			failed[reason]++
+		case decide.OutcomeFilterError:
+			unfiltered[reason]++
+		default:
+		}
+	}
+	id := c.Intent.Event.ID
+	for reason, n := range waiting {
+		s.Log.WarnContext(ctx, "riverhook: decisions wait", "intent", id, "subscriptions", n, "reason", reason)
+	}
+	for reason, n := range unfiltered {
+		s.Log.WarnContext(ctx, "riverhook: filters failed", "intent", id, "subscriptions", n, "reason", reason)
+	}
+	for reason, n := range failed {
+		s.Log.ErrorContext(ctx, "riverhook: decisions failed", "intent", id, "subscriptions", n, "reason", reason)
+	}
+}
