@@ -128,45 +128,28 @@ func (f AuthorizerFunc) Authorize(ctx context.Context, a Action) error {
 	return f(ctx, a)
 }
 
-// DenyAll is the authorizer that denies everything. It is the default wherever
-// there is one.
-type DenyAll struct{}
+// defaultTimeout is how long a checker or an authorizer may take for one answer.
+const defaultTimeout = 5 * time.Second
 
-// Authorize implements [Authorizer].
-func (DenyAll) Authorize(context.Context, Action) error { return ErrDenied }
-
-// Guard asks an [Authorizer] so that everything fails closed, as Riverhook does
-// for its handles: a nil authorizer and the zero Guard deny everything, and so is
-// everything denied to the principal "". A call has [DefaultTimeout]; no answer
-// within it, a panic, and a wrong number of answers are errors that are no
-// decision. Actions are asked for one after the other, in one call where the
-// authorizer is a [BatchAuthorizer]. What it denies is an [ErrDenied], also to a
-// principal that is unknown.
+// AuthorizeAll asks an [Authorizer] about actions, and returns an answer for each in their
+// order. Everything fails closed: a nil auth denies everything, and the principal "" is denied
+// everything. An authorizer has 5 s for a call; no answer within it, a panic, and a wrong
+// number of answers are errors that are no decision. The authorizer is asked about one action
+// after the other, or in one call if it is a [BatchAuthorizer]. What it denies is an
+// [ErrDenied], also to a principal that is unknown.
 //
-// It is an Authorizer itself, for what an application checks on its own.
-type Guard struct{ auth Authorizer }
-
-// NewGuard returns a Guard in front of auth, which may be nil.
-func NewGuard(auth Authorizer) Guard {
+// Riverhook asks in this way on behalf of the principals of its handles. An application does
+// for what it checks itself.
+func AuthorizeAll(ctx context.Context, auth Authorizer, as []Action) []error {
 	if isNil(auth) {
 		auth = nil
 	}
-	return Guard{auth: auth}
-}
-
-// Authorize implements [Authorizer].
-func (g Guard) Authorize(ctx context.Context, a Action) error {
-	return g.AuthorizeMany(ctx, []Action{a})[0]
-}
-
-// AuthorizeMany implements [BatchAuthorizer].
-func (g Guard) AuthorizeMany(ctx context.Context, as []Action) []error {
 	answers := make([]error, len(as))
 	var asked []Action
 	var index []int
 	for i, a := range as {
 		switch {
-		case g.auth == nil:
+		case auth == nil:
 			answers[i] = fmt.Errorf("%w: there is no authorizer", ErrDenied)
 		case a.Principal == "":
 			answers[i] = fmt.Errorf("%w: nobody asks", ErrDenied)
@@ -177,7 +160,7 @@ func (g Guard) AuthorizeMany(ctx context.Context, as []Action) []error {
 	if len(asked) == 0 {
 		return answers
 	}
-	for j, err := range g.ask(ctx, asked) {
+	for j, err := range authorize(ctx, auth, asked) {
 		if errors.Is(err, ErrUnknownPrincipal) && !errors.Is(err, ErrDenied) {
 			err = fmt.Errorf("%w: %w", ErrDenied, err)
 		}
@@ -186,15 +169,15 @@ func (g Guard) AuthorizeMany(ctx context.Context, as []Action) []error {
 	return answers
 }
 
-func (g Guard) ask(ctx context.Context, as []Action) []error {
+func authorize(ctx context.Context, auth Authorizer, as []Action) []error {
 	e := entry{name: "authorizer"}
-	if batch, ok := g.auth.(BatchAuthorizer); ok {
-		return e.call(ctx, DefaultTimeout, len(as), func(ctx context.Context) []error { return batch.AuthorizeMany(ctx, as) })
+	if batch, ok := auth.(BatchAuthorizer); ok {
+		return e.call(ctx, defaultTimeout, len(as), func(ctx context.Context) []error { return batch.AuthorizeMany(ctx, as) })
 	}
 	answers := make([]error, len(as))
 	for i, a := range as {
-		answers[i] = e.call(ctx, DefaultTimeout, 1, func(ctx context.Context) []error {
-			return []error{g.auth.Authorize(ctx, a)}
+		answers[i] = e.call(ctx, defaultTimeout, 1, func(ctx context.Context) []error {
+			return []error{auth.Authorize(ctx, a)}
 		})[0]
 	}
 	return answers

@@ -32,7 +32,12 @@ func by(principal string, verb access.Verb) access.Action {
 	}
 }
 
-func TestGuard_FailsClosed(t *testing.T) {
+// authorize asks about one action.
+func authorize(ctx context.Context, auth access.Authorizer, a access.Action) error {
+	return access.AuthorizeAll(ctx, auth, []access.Action{a})[0]
+}
+
+func TestAuthorizeAll_FailsClosed(t *testing.T) {
 	t.Parallel()
 	yes := access.AuthorizerFunc(func(context.Context, access.Action) error { return nil })
 	down := errors.New("down")
@@ -41,15 +46,13 @@ func TestGuard_FailsClosed(t *testing.T) {
 		"no authorizer":     nil,
 		"a nil function":    access.AuthorizerFunc(nil),
 		"a nil pointer":     (*access.SiteManagers)(nil),
-		"DenyAll":           access.DenyAll{},
 		"a denial":          access.AuthorizerFunc(func(context.Context, access.Action) error { return fmt.Errorf("no: %w", access.ErrDenied) }),
 		"unknown principal": access.AuthorizerFunc(func(context.Context, access.Action) error { return access.ErrUnknownPrincipal }),
 	} {
-		require.ErrorIs(t, access.NewGuard(auth).Authorize(t.Context(), by("ann", access.VerbView)), access.ErrDenied, name)
+		require.ErrorIs(t, authorize(t.Context(), auth, by("ann", access.VerbView)), access.ErrDenied, name)
 	}
-	require.ErrorIs(t, access.Guard{}.Authorize(t.Context(), by("ann", access.VerbView)), access.ErrDenied)
-	require.ErrorIs(t, access.NewGuard(yes).Authorize(t.Context(), by("", access.VerbView)), access.ErrDenied)
-	require.NoError(t, access.NewGuard(yes).Authorize(t.Context(), by("ann", access.VerbView)))
+	require.ErrorIs(t, authorize(t.Context(), yes, by("", access.VerbView)), access.ErrDenied)
+	require.NoError(t, authorize(t.Context(), yes, by("ann", access.VerbView)))
 
 	for name, auth := range map[string]access.Authorizer{
 		"an error": access.AuthorizerFunc(func(context.Context, access.Action) error { return down }),
@@ -61,16 +64,16 @@ func TestGuard_FailsClosed(t *testing.T) {
 		"no answer":   manyFunc(func(context.Context, []access.Action) []error { return nil }),
 		"two answers": manyFunc(func(context.Context, []access.Action) []error { return make([]error, 2) }),
 	} {
-		err := access.NewGuard(auth).Authorize(t.Context(), by("ann", access.VerbView))
+		err := authorize(t.Context(), auth, by("ann", access.VerbView))
 		require.Error(t, err, name)
 		require.NotErrorIs(t, err, access.ErrDenied, name)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, access.NewGuard(yes).Authorize(ctx, by("ann", access.VerbView)), context.Canceled)
+	require.ErrorIs(t, authorize(ctx, yes, by("ann", access.VerbView)), context.Canceled)
 }
 
-func TestGuard_WaitsFiveSecondsForAnAnswer(t *testing.T) {
+func TestAuthorizeAll_WaitsFiveSecondsForAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
@@ -80,15 +83,15 @@ func TestGuard_WaitsFiveSecondsForAnAnswer(t *testing.T) {
 			return nil
 		})
 		start := time.Now()
-		require.ErrorIs(t, access.NewGuard(auth).Authorize(t.Context(), by("ann", access.VerbView)), context.DeadlineExceeded)
-		require.Equal(t, access.DefaultTimeout, time.Since(start))
+		require.ErrorIs(t, authorize(t.Context(), auth, by("ann", access.VerbView)), context.DeadlineExceeded)
+		require.Equal(t, 5*time.Second, time.Since(start))
 	})
 }
 
-func TestGuard_AsksABatchOnceAndForNobodyNever(t *testing.T) {
+func TestAuthorizeAll_AsksABatchOnceAndForNobodyNever(t *testing.T) {
 	t.Parallel()
 	calls := 0
-	guard := access.NewGuard(manyFunc(func(_ context.Context, as []access.Action) []error {
+	auth := manyFunc(func(_ context.Context, as []access.Action) []error {
 		calls++
 		answers := make([]error, len(as))
 		for i, a := range as {
@@ -97,8 +100,8 @@ func TestGuard_AsksABatchOnceAndForNobodyNever(t *testing.T) {
 			}
 		}
 		return answers
-	}))
-	answers := guard.AuthorizeMany(t.Context(), []access.Action{
+	})
+	answers := access.AuthorizeAll(t.Context(), auth, []access.Action{
 		by("", access.VerbView), by("ann", access.VerbView), by("bob", access.VerbView), by("ann", access.VerbDelete),
 	})
 	require.Equal(t, 1, calls)
@@ -106,6 +109,6 @@ func TestGuard_AsksABatchOnceAndForNobodyNever(t *testing.T) {
 	require.NoError(t, answers[1])
 	require.ErrorIs(t, answers[2], access.ErrDenied)
 	require.NoError(t, answers[3])
-	require.Empty(t, guard.AuthorizeMany(t.Context(), nil))
+	require.Empty(t, access.AuthorizeAll(t.Context(), auth, nil))
 	require.Equal(t, 1, calls)
 }

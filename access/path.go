@@ -34,6 +34,3 @@ func (p Path) Parent() Path {
 	}
 	return root
 }
-
-// String is the path as it was given.
-func (p Path) String() string { return string(p) }

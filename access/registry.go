@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// DefaultTimeout is the default of [RegistryConfig].Timeout.
-const DefaultTimeout = 5 * time.Second
-
 // RegistryConfig configures a [Registry].
 type RegistryConfig struct {
 	// Parallel is how many calls of Check one CheckMany makes at once, for
@@ -32,7 +29,7 @@ func (c *RegistryConfig) withDefaults() RegistryConfig {
 		out.Parallel = 4
 	}
 	if out.Timeout == 0 {
-		out.Timeout = DefaultTimeout
+		out.Timeout = defaultTimeout
 	}
 	return out
 }
@@ -110,9 +107,6 @@ func (r *Registry) RegisterDefault(c Checker) error {
 	r.fallback = &entry{name: "default checker", checker: c}
 	return nil
 }
-
-// Has says whether there is a checker for resources of that kind.
-func (r *Registry) Has(kind string) bool { return r.find(kind) != nil }
 
 func (r *Registry) find(kind string) *entry {
 	if r == nil {

@@ -39,6 +39,12 @@ func about(kind, principal string) access.Request {
 	}
 }
 
+// has says whether there is a checker for resources of a kind.
+func has(t *testing.T, r *access.Registry, kind string) bool {
+	t.Helper()
+	return !errors.Is(r.Check(t.Context(), access.Request{Resource: access.Resource{Kind: kind}}), access.ErrNoChecker)
+}
+
 func TestRegistry_HasOneCheckerForEachKindAndAllowsNothingElse(t *testing.T) {
 	t.Parallel()
 
@@ -65,7 +71,7 @@ func TestRegistry_HasOneCheckerForEachKindAndAllowsNothingElse(t *testing.T) {
 			require.ErrorContains(t, r.RegisterDefault(c), "nil")
 		}
 		require.ErrorIs(t, r.Check(t.Context(), about("user", "ann")), access.ErrNoChecker)
-		require.False(t, r.Has("user"))
+		require.False(t, has(t, r, "user"))
 	})
 
 	t.Run("RefusesATakenKindAndChangesNothing", func(t *testing.T) {
@@ -101,7 +107,7 @@ func TestRegistry_HasOneCheckerForEachKindAndAllowsNothingElse(t *testing.T) {
 		for _, err := range answers {
 			require.ErrorIs(t, err, access.ErrNoChecker)
 		}
-		require.False(t, r.Has("user"))
+		require.False(t, has(t, r, "user"))
 	})
 
 	t.Run("ANilFunctionAllowsNothing", func(t *testing.T) {
@@ -151,7 +157,6 @@ func TestRegistry_CheckManyAnswersEachByTheCheckerOfItsKind(t *testing.T) {
 		r := setup(t, map[string]access.Checker{"user": accesstest.Deny()})
 		recorder := accesstest.Record(accesstest.Allow())
 		require.NoError(t, r.RegisterDefault(recorder))
-		require.True(t, r.Has("anything"))
 		answers := r.CheckMany(t.Context(), []access.Request{about("user", "ann"), about("", "ann"), about("office", "ann")})
 		require.ErrorIs(t, answers[0], access.ErrDenied)
 		require.NoError(t, answers[1])
@@ -261,7 +266,7 @@ func TestRegistry_CheckManyAnswersEachByTheCheckerOfItsKind(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		require.True(t, r.Has("kind7"))
+		require.True(t, has(t, r, "kind7"))
 	})
 }
 
@@ -276,7 +281,7 @@ func TestRegistry_GivesEachCallADeadline(t *testing.T) {
 			start := time.Now()
 			err := r.Check(t.Context(), about("user", "ann"))
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.Equal(t, access.DefaultTimeout, time.Since(start))
+			require.Equal(t, 5*time.Second, time.Since(start))
 		})
 	})
 

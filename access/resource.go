@@ -1,7 +1,5 @@
 package access
 
-import "log/slog"
-
 // Resource names what an event is about. Riverhook does not interpret it: the
 // application chooses kinds ("user", "office") and how it writes their ids.
 type Resource struct {
@@ -22,6 +20,3 @@ func (r Resource) String() string {
 		return r.Kind + ":" + r.ID
 	}
 }
-
-// LogValue implements [slog.LogValuer] with what String returns.
-func (r Resource) LogValue() slog.Value { return slog.StringValue(r.String()) }

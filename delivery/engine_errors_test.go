@@ -67,7 +67,6 @@ func TestErrNotMigrated_IsSaidByEachStore(t *testing.T) {
 		"start":      func() error { return engine.Start(ctx) },
 	} {
 		err := do()
-		require.ErrorIs(t, err, hierarchy.ErrNotMigrated, name)
 		require.ErrorIs(t, err, outbox.ErrNotMigrated, name)
 		require.ErrorContains(t, err, "outbox.Migrate", name)
 	}

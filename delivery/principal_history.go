@@ -33,7 +33,7 @@ const judgeStep = 500
 // failed, texts say in which class of ways, and name a reference by which an operator
 // finds the error: the id of the delivery, or the ids of the event and of the subscription.
 type PrincipalHistory struct {
-	guard     access.Guard
+	auth      access.Authorizer
 	history   *History
 	principal string
 }
@@ -42,7 +42,7 @@ type PrincipalHistory struct {
 // and the principal "" are denied everything.
 func (h *History) As(principal string, auth access.Authorizer) *PrincipalHistory {
 	return &PrincipalHistory{
-		guard:     access.NewGuard(auth),
+		auth:      auth,
 		history:   h,
 		principal: principal,
 	}
@@ -170,7 +170,7 @@ func (p *PrincipalHistory) judged(ctx context.Context, rows []store.Subscription
 	for _, row := range rows {
 		actions = append(actions, p.action(row, access.VerbView), p.action(row, access.VerbHistory))
 	}
-	answers := p.guard.AuthorizeMany(ctx, actions)
+	answers := access.AuthorizeAll(ctx, p.auth, actions)
 	var shown []string
 	for i, row := range rows {
 		may := true
@@ -196,7 +196,7 @@ func (p *PrincipalHistory) allowed(ctx context.Context, q *store.Queries, id uui
 	if len(rows) == 0 {
 		return ErrNotFound
 	}
-	answers := p.guard.AuthorizeMany(ctx, []access.Action{p.action(rows[0], access.VerbView), p.action(rows[0], verb)})
+	answers := access.AuthorizeAll(ctx, p.auth, []access.Action{p.action(rows[0], access.VerbView), p.action(rows[0], verb)})
 	if errors.Is(answers[0], access.ErrDenied) {
 		return ErrNotFound
 	}

@@ -3,13 +3,13 @@ package hierarchy
 import (
 	"errors"
 
-	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/notfound"
 	"github.com/riverhook/riverhook/internal/sitetree"
 )
 
-// Errors of this package, for errors.Is. None of them but ErrNotMigrated leaves the
-// caller's transaction aborted.
+// Errors of this package, for errors.Is. None of them leaves the caller's
+// transaction aborted. A database that has no Riverhook schema of the name in the configuration,
+// or one of another version, is an outbox.ErrNotMigrated, which does.
 var (
 	// ErrInvalidPath means that a path would not be allowed. The error says why.
 	ErrInvalidPath = errors.New("invalid path")
@@ -21,11 +21,6 @@ var (
 	// ErrNotFound means that there is no such site. It is the ErrNotFound of the other
 	// packages.
 	ErrNotFound = notfound.Err
-
-	// ErrNotMigrated means that the database has no Riverhook schema of the name in the
-	// configuration, or that of another version: run outbox.Migrate. In a transaction of
-	// the caller's it is aborted.
-	ErrNotMigrated = migration.ErrNotMigrated
 
 	// ErrRootSite means that "/" cannot be renamed, moved or deleted.
 	ErrRootSite = errors.New(`the root "/" cannot be changed`)

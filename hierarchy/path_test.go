@@ -33,7 +33,7 @@ func TestParsePath_SaysWhatIsWrongWithATextThatIsNone(t *testing.T) {
 	} {
 		p, err := ParsePath(good)
 		require.NoError(t, err, good)
-		require.Equal(t, good, p.String())
+		require.Equal(t, Path(good), p)
 	}
 	for bad, why := range map[string]string{
 		"":                             "is empty",

@@ -51,14 +51,12 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Is makes the errors an [ErrInvalid].
-func (e Errors) Is(target error) bool { return target == ErrInvalid }
-
-// Unwrap returns each of them.
+// Unwrap returns [ErrInvalid] and each of the errors.
 func (e Errors) Unwrap() []error {
-	all := make([]error, len(e))
-	for i, one := range e {
-		all[i] = one
+	all := make([]error, 1, 1+len(e))
+	all[0] = ErrInvalid
+	for _, one := range e {
+		all = append(all, one)
 	}
 	return all
 }

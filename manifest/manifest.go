@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -90,14 +89,8 @@ func Parse(file string, text []byte, opts *ParseOpts) (*Manifest, error) {
 // Name is the manifest's: what it keeps in a database is known by it.
 func (m *Manifest) Name() string { return m.name }
 
-// Format implements fmt.Formatter: String for each verb and flag.
-func (m *Manifest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, m.String()) }
-
-// LogValue implements slog.LogValuer.
-func (m *Manifest) LogValue() slog.Value { return slog.StringValue(m.String()) }
-
-// String names the manifest.
-func (m *Manifest) String() string { return fmt.Sprintf("manifest %q", m.name) }
+// Format implements fmt.Formatter: the name, for each verb and flag.
+func (m *Manifest) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "manifest %q", m.name) }
 
 func (r *reader) manifest(v value, m *Manifest) {
 	servo := servoOptions{site: hierarchy.Root}

@@ -330,9 +330,10 @@ subscriptions:
     secret: ${SECRET}
     secret_headers: {X-Key: hunter2}
     credentials: {bearer: hunter2}`, environment{"SECRET": testSecret})
-	var log strings.Builder
+	var log, encoded strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("read", "manifest", m)
-	for _, shown := range []string{m.String(), fmt.Sprintf("%+v %#v %s %d %x", m, m, m, m, m), log.String()} {
+	slog.New(slog.NewJSONHandler(&encoded, nil)).Info("read \"default\"", "manifest", m)
+	for _, shown := range []string{encoded.String(), fmt.Sprintf("%+v %#v %s %d %x", m, m, m, m, m), log.String()} {
 		require.Contains(t, shown, "default")
 		require.NotContains(t, shown, "hunter2")
 		require.NotContains(t, shown, testSecret)

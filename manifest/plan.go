@@ -81,14 +81,14 @@ func (p *Plan) String() string {
 	out.WriteString("\n")
 	for _, c := range p.Changes {
 		if c.Action != ActionUnchanged || c.Note != "" {
-			out.WriteString("  " + c.String() + "\n")
+			out.WriteString("  " + c.line() + "\n")
 		}
 	}
 	return out.String()
 }
 
-// String is the change in a line.
-func (c Change) String() string {
+// line is the change in a line.
+func (c Change) line() string {
 	line := fmt.Sprintf("%-11s  %-12s  %s", c.Action, c.Kind, c.Key)
 	if len(c.Fields) > 0 {
 		line += ": " + strings.Join(c.Fields, ", ")

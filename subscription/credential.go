@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -25,20 +24,18 @@ const (
 // away. Stored it is sealed, and no method returns it.
 type Credential string
 
-// Format implements fmt.Formatter: String for each verb and flag.
-func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+// Format implements fmt.Formatter: "[redacted]", or nothing if there is none, for each verb and
+// flag.
+func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.shown()) }
 
-// LogValue implements slog.LogValuer.
-func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
-
-// MarshalText implements encoding.TextMarshaler, and so covers JSON.
-func (c Credential) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+// MarshalText implements encoding.TextMarshaler, and so covers JSON and both handlers of slog.
+func (c Credential) MarshalText() ([]byte, error) { return []byte(c.shown()), nil }
 
 // Reveal returns the credential itself.
 func (c Credential) Reveal() string { return string(c) }
 
-// String returns "[redacted]", or nothing when there is none.
-func (c Credential) String() string {
+// shown is what a credential is printed as.
+func (c Credential) shown() string {
 	if c == "" {
 		return ""
 	}

@@ -286,5 +286,5 @@ func TestCredentials_AreNeverShownUnlessTheyAreRevealed(t *testing.T) {
 		require.NotContains(t, text, "733363726574", "in hexadecimal")
 	}
 	require.Equal(t, "s3cret", c.Reveal())
-	require.Empty(t, Credential("").String())
+	require.Empty(t, fmt.Sprint(Credential("")))
 }

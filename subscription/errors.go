@@ -3,12 +3,12 @@ package subscription
 import (
 	"errors"
 
-	"github.com/riverhook/riverhook/internal/migration"
 	"github.com/riverhook/riverhook/internal/notfound"
 )
 
-// Errors of this package, for errors.Is. None of them but ErrNotMigrated leaves the
-// caller's transaction aborted.
+// Errors of this package, for errors.Is. None of them leaves the caller's
+// transaction aborted. A database that has no Riverhook schema of the name in the configuration,
+// or one of another version, is an outbox.ErrNotMigrated, which does.
 var (
 	// ErrDeactivated means that a subscription is deactivated and must be
 	// activated before it can be paused.
@@ -28,11 +28,6 @@ var (
 	// ErrNotFound means that there is no such subscription, site or secret, or that it
 	// was deleted. It is the ErrNotFound of the other packages.
 	ErrNotFound = notfound.Err
-
-	// ErrNotMigrated means that the database has no Riverhook schema of the name in the
-	// configuration, or that of another version: run outbox.Migrate. In a transaction of
-	// the caller's it is aborted.
-	ErrNotMigrated = migration.ErrNotMigrated
 )
 
 // InvalidError says which field of a subscription is refused, and
@@ -49,11 +44,13 @@ func (e *InvalidError) Error() string {
 	return "invalid subscription: " + e.Field + ": " + e.Reason
 }
 
-// Is makes the error an [ErrInvalid].
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
-
-// Unwrap returns what the check of the field returned, such as the error of
-// Config.CheckURL; nil where the check is this package's own.
-func (e *InvalidError) Unwrap() error { return e.err }
+// Unwrap returns [ErrInvalid] and what the check of the field returned, such as the error of
+// Config.CheckURL, if the check is not this package's own.
+func (e *InvalidError) Unwrap() []error {
+	if e.err == nil {
+		return []error{ErrInvalid}
+	}
+	return []error{ErrInvalid, e.err}
+}
 
 var errNoPool = errors.New("a pool is required")

@@ -51,7 +51,7 @@ type Handle struct {
 // and the principal "" are denied everything.
 func (s *Store) As(principal string, auth access.Authorizer) *Handle {
 	h := s.Handle
-	h.by = &authority{principal: principal, guard: access.NewGuard(auth)}
+	h.by = &authority{principal: principal, auth: auth}
 	return &h
 }
 

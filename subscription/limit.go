@@ -34,8 +34,8 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s %s has as many subscriptions as Config.%s allows, which is %d", who, text.Quote(e.Of), e.Limit, e.Max)
 }
 
-// Is makes the error an [ErrLimit].
-func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+// Unwrap returns [ErrLimit].
+func (e *LimitError) Unwrap() error { return ErrLimit }
 
 // passGates waits for those who create a subscription of the same owner or at the same
 // site, give one of theirs another site, or delete those of the owner, until their

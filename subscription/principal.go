@@ -28,7 +28,7 @@ var errHasChanged = errors.New("the subscription or its site changes each time t
 // authority is the principal that acts through a handle, and what says what it may do.
 type authority struct {
 	principal string
-	guard     access.Guard
+	auth      access.Authorizer
 }
 
 // deed is what is done with a subscription.
@@ -151,7 +151,7 @@ func (h *Handle) mayCreate(ctx context.Context, sub *Subscription) (*standingPla
 	}
 	a := sub.Action(h.by.principal, access.VerbCreate)
 	a.SubscriptionID = ""
-	return place, h.by.guard.Authorize(ctx, a)
+	return place, access.AuthorizeAll(ctx, h.by.auth, []access.Action{a})[0]
 }
 
 // mayView asks whether a principal may see a subscription.
@@ -170,7 +170,7 @@ func (h *Handle) visible(ctx context.Context, subs []Subscription) ([]Subscripti
 		actions[i] = subs[i].Action(h.by.principal, access.VerbView)
 	}
 	visible := make([]Subscription, 0, len(subs))
-	for i, err := range h.by.guard.AuthorizeMany(ctx, actions) {
+	for i, err := range access.AuthorizeAll(ctx, h.by.auth, actions) {
 		switch {
 		case err == nil:
 			visible = append(visible, subs[i])
@@ -203,7 +203,7 @@ func (h *Handle) allowed(ctx context.Context, sub *Subscription, verb access.Ver
 			}
 		}
 	}
-	answers := h.by.guard.AuthorizeMany(ctx, actions)
+	answers := access.AuthorizeAll(ctx, h.by.auth, actions)
 	if errors.Is(answers[0], access.ErrDenied) {
 		return fmt.Errorf("subscription %s: %w", sub.ID, ErrNotFound)
 	}

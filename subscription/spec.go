@@ -3,7 +3,6 @@ package subscription
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/riverhook/riverhook/hierarchy"
@@ -145,9 +144,6 @@ func (s Spec) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), s.redacted())
 }
 
-// LogValue implements slog.LogValuer, without credentials.
-func (s Spec) LogValue() slog.Value { return slog.AnyValue(s.redacted()) }
-
 // MarshalJSON implements json.Marshaler, without credentials.
 func (s Spec) MarshalJSON() ([]byte, error) {
 	return json.Marshal(s.redacted())
@@ -209,9 +205,6 @@ func (u Update) redacted() plainUpdate {
 func (u Update) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), u.redacted())
 }
-
-// LogValue implements slog.LogValuer, without credentials.
-func (u Update) LogValue() slog.Value { return slog.AnyValue(u.redacted()) }
 
 // MarshalJSON implements json.Marshaler, without credentials.
 func (u Update) MarshalJSON() ([]byte, error) {

@@ -3,8 +3,6 @@ package subscription
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/url"
 	"time"
 
@@ -116,20 +114,9 @@ func (s Subscription) Action(principal string, verb access.Verb) access.Action {
 	return a
 }
 
-// Format implements fmt.Formatter: String for each verb and flag.
-func (s Subscription) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
-
-// LogValue implements slog.LogValuer.
-func (s Subscription) LogValue() slog.Value {
-	return slog.GroupValue(
-		slog.String("id", s.ID.String()),
-		slog.String("name", s.Name),
-		slog.String("site", string(s.Site)),
-		slog.String("url", redactURL(s.URL)),
-		slog.String("dialect", s.Dialect),
-		slog.String("owner", s.Owner),
-		slog.String("state", string(s.State)),
-	)
+// Format implements fmt.Formatter: one line that names the subscription, for each verb and flag.
+func (s Subscription) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "subscription %s at %s to %s (%s)", s.ID, s.Site, redactURL(s.URL), s.State)
 }
 
 // MarshalJSON implements json.Marshaler: all fields, without credentials. Of a
@@ -139,11 +126,6 @@ func (s Subscription) MarshalJSON() ([]byte, error) {
 	s.Headers, s.SecretHeaders = redactValues(s.Headers), redactValues(s.SecretHeaders)
 	s.URL, s.PendingURL = redactURL(s.URL), redactURL(s.PendingURL)
 	return json.Marshal(plain(s))
-}
-
-// String names the subscription in one line.
-func (s Subscription) String() string {
-	return fmt.Sprintf("subscription %s at %s to %s (%s)", s.ID, s.Site, redactURL(s.URL), s.State)
 }
 
 // redactValues keeps the names.

@@ -45,7 +45,10 @@ func (d batchDesk) AuthorizeMany(_ context.Context, as []access.Action) []error 
 func TestRunAuthorizer_AcceptsAuthorizersThatKeepTheContract(t *testing.T) {
 	t.Parallel()
 	for name, auth := range map[string]access.Authorizer{
-		"function": access.AuthorizerFunc(desk), "guard": access.NewGuard(access.AuthorizerFunc(desk)),
+		"function": access.AuthorizerFunc(desk),
+		"fails closed": access.AuthorizerFunc(func(ctx context.Context, a access.Action) error {
+			return access.AuthorizeAll(ctx, access.AuthorizerFunc(desk), []access.Action{a})[0]
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,7 +64,7 @@ func TestRunAuthorizer_FindsBrokenAuthorizers(t *testing.T) {
 	t.Run("AnotherAnswer", func(t *testing.T) {
 		t.Parallel()
 		require.ErrorContains(t, decides(t.Context(), everything, actions()[1]), `ann deletes: got "allowed"`)
-		require.ErrorContains(t, decides(t.Context(), access.DenyAll{}, actions()[0]), `want "allowed"`)
+		require.ErrorContains(t, decides(t.Context(), access.AuthorizerFunc(nil), actions()[0]), `want "allowed"`)
 		require.ErrorContains(t, decidesConcurrently(t.Context(), everything, actions()), `ann deletes: got "allowed"`)
 	})
 

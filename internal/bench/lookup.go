@@ -105,7 +105,7 @@ func newResolverRun(ctx context.Context, b *bench, name string, size hierarchySi
 	}
 	for i := range size.sites - 1 {
 		for j := range size.perSite {
-			sites, types = append(sites, size.site(i).String()), append(types, resolveType(j))
+			sites, types = append(sites, string(size.site(i))), append(types, resolveType(j))
 		}
 	}
 	_, err = w.pool.Exec(ctx, `

@@ -117,10 +117,10 @@ var ruling = []mutant{
 	{
 		name: "nobody may do what anybody may",
 		file: "access/authorizer.go",
-		decl: "AuthorizeMany",
+		decl: "AuthorizeAll",
 		old:  `a.Principal == ""`,
 		with: "false",
-		test: "access.TestGuard_FailsClosed",
+		test: "access.TestAuthorizeAll_FailsClosed",
 	},
 	{
 		name: "a confined store deletes elsewhere",
