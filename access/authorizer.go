@@ -174,11 +174,40 @@ func authorize(ctx context.Context, auth Authorizer, as []Action) []error {
 	if batch, ok := auth.(BatchAuthorizer); ok {
 		return e.call(ctx, defaultTimeout, len(as), func(ctx context.Context) []error { return batch.AuthorizeMany(ctx, as) })
 	}
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout) // of all of them
+	defer cancel()
 	answers := make([]error, len(as))
 	for i, a := range as {
 		answers[i] = e.call(ctx, defaultTimeout, 1, func(ctx context.Context) []error {
 			return []error{auth.Authorize(ctx, a)}
 		})[0]
+	}
+	return answers
+}
+
+// call runs host code in a goroutine of its own, because it may never return, may
+// panic and may call runtime.Goexit.
+func (e *entry) call(ctx context.Context, timeout time.Duration, n int, check func(context.Context) []error) []error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if ctx.Err() != nil {
+		return all(n, e.late(ctx))
+	}
+	indexes := make([]int, n)
+	for i := range indexes {
+		indexes[i] = i
+	}
+	verdicts := make(chan verdict, n)
+	q := &questions{answers: verdicts, entry: e}
+	go q.call(ctx, indexes, func() []error { return check(ctx) }, func() {})
+	answers := all(n, nil)
+	for range n {
+		select {
+		case v := <-verdicts:
+			answers[v.index] = v.err
+		case <-ctx.Done():
+			return all(n, e.late(ctx))
+		}
 	}
 	return answers
 }

@@ -12,11 +12,12 @@ import (
 // RegistryConfig configures a [Registry].
 type RegistryConfig struct {
 	// Parallel is how many calls of Check one CheckMany makes at once, for
-	// checkers that are not a [BatchChecker]. Default 4.
+	// checkers that are not a [BatchChecker]; up to 8 times as many while none of them
+	// returns. Default 4.
 	Parallel int
 
-	// Timeout is the time that one call of a checker may take; the context
-	// that it is given ends then. At least 1 ms. Default 5 s.
+	// Timeout is the time that all calls of one CheckMany may take together; the
+	// contexts that checkers are given end then. At least 1 ms. Default 5 s.
 	Timeout time.Duration
 }
 

@@ -308,6 +308,86 @@ func TestRegistry_GivesEachCallADeadline(t *testing.T) {
 		})
 	})
 
+	t.Run("OneForAllCallsTogether", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			r, err := access.NewRegistry(&access.RegistryConfig{Timeout: time.Second})
+			require.NoError(t, err)
+			blocking := accesstest.NewBlocking()
+			require.NoError(t, r.Register("user", blocking))
+			start := time.Now()
+			for _, answer := range r.CheckMany(t.Context(), slices.Repeat([]access.Request{about("user", "ann")}, 500)) {
+				require.ErrorIs(t, answer, context.DeadlineExceeded)
+			}
+			require.Equal(t, time.Second, time.Since(start))
+		})
+	})
+
+	t.Run("HandsOnWhatIsAnsweredWhileOthersHang", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			r, err := access.NewRegistry(nil)
+			require.NoError(t, err)
+			require.NoError(t, r.Register("user", access.CheckerFunc(func(ctx context.Context, r access.Request) error {
+				if r.Principal == "slow" {
+					<-ctx.Done()
+				}
+				return nil
+			})))
+			requests := append(slices.Repeat([]access.Request{about("user", "slow")}, 3), slices.Repeat([]access.Request{about("user", "ann")}, 97)...)
+			ctx, cancel := context.WithCancel(t.Context())
+			var allowed, late int
+			r.CheckEach(ctx, requests, func(i int, answer error) {
+				if answer == nil {
+					require.GreaterOrEqual(t, i, 3)
+					if allowed++; allowed == 97 {
+						cancel() // nobody else is needed
+					}
+					return
+				}
+				require.ErrorIs(t, answer, context.Canceled)
+				late++
+			})
+			require.Equal(t, []int{97, 3}, []int{allowed, late})
+		})
+	})
+
+	t.Run("CallsThatHangLeaveRoomForOthers", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			r, err := access.NewRegistry(nil)
+			require.NoError(t, err)
+			require.NoError(t, r.Register("user", access.CheckerFunc(func(ctx context.Context, r access.Request) error {
+				if r.Principal == "slow" {
+					<-ctx.Done()
+				}
+				return nil
+			})))
+			requests := append(slices.Repeat([]access.Request{about("user", "slow")}, 20), slices.Repeat([]access.Request{about("user", "ann")}, 80)...)
+
+			answers := r.CheckMany(t.Context(), requests)
+
+			require.Equal(t, make([]error, 80), answers[20:])
+			require.ErrorIs(t, answers[0], context.DeadlineExceeded)
+		})
+	})
+
+	t.Run("OneThatEndsItsGoroutineLeavesItsTurnToOthers", func(t *testing.T) {
+		t.Parallel()
+		r, err := access.NewRegistry(&access.RegistryConfig{Parallel: 1})
+		require.NoError(t, err)
+		require.NoError(t, r.Register("user", access.CheckerFunc(func(_ context.Context, r access.Request) error {
+			if r.Principal == "bad" {
+				runtime.Goexit()
+			}
+			return nil
+		})))
+		answers := r.CheckMany(t.Context(), []access.Request{about("user", "bad"), about("user", "ann"), about("user", "bad")})
+		require.ErrorContains(t, answers[0], "ended its goroutine")
+		require.NoError(t, answers[1])
+		require.ErrorContains(t, answers[2], "ended its goroutine")
+	})
+
 	t.Run("AsksPlainCheckersAFewAtATime", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

@@ -13,6 +13,15 @@ type Limits struct {
 	// transaction, and holds in memory, and the most that Ask asks. Default: 500.
 	ChunkSize int
 
+	// FilterCostPerOwner is the most that the filters of one owner's subscriptions may cost
+	// for one event, in each chunk of ChunkSize subscriptions: in the units of
+	// filter.Opts.MaxCost, of roughly 150 ns each, at least 500 for each evaluation. What is
+	// to be evaluated after that, in the order of the subscriptions' ids, is a filter_error,
+	// which Engine.RetryFailed makes again. Equal filters of an owner count once, and
+	// subscriptions of operators have no limit. Default: 200,000, about 30 ms of a processor.
+	// -1 is no limit.
+	FilterCostPerOwner int
+
 	// InFlight is the most requests that this engine has under way at once. A job with
 	// many deliveries has 32 attempts under way, and beyond those it shares three
 	// quarters of InFlight with other such jobs. Default: 512.
@@ -56,6 +65,7 @@ type Limits struct {
 
 func (l *Limits) fill() {
 	def(&l.ChunkSize, 500)
+	def(&l.FilterCostPerOwner, 200_000)
 	def(&l.InFlight, 512)
 	def(&l.InFlightPerEndpoint, 32)
 	def(&l.MaxInFlightPerEndpoint, max(128, l.InFlightPerEndpoint))
@@ -69,6 +79,8 @@ func (l *Limits) problem() string {
 	switch {
 	case l.ChunkSize < 1 || l.ChunkSize > 10_000:
 		return "ChunkSize: must be 1 to 10,000"
+	case l.FilterCostPerOwner < -1:
+		return "FilterCostPerOwner: must be -1 or more"
 	case l.InFlight < 1:
 		return "InFlight: must be at least 1"
 	case l.InFlightPerEndpoint < 1:

@@ -27,6 +27,7 @@ func TestConfig_ABadFieldIsAnErrorThatNamesIt(t *testing.T) {
 		"ID":                              func(cfg *delivery.Config) { cfg.ID = strings.Repeat("x", 101) },
 		"Maintenance.Interval: ":          func(cfg *delivery.Config) { cfg.Maintenance.Interval = time.Microsecond },
 		"Maintenance.MaxHold: ":           func(cfg *delivery.Config) { cfg.Maintenance.MaxHold = -1 },
+		"Limits.FilterCostPerOwner: ":     func(cfg *delivery.Config) { cfg.Limits.FilterCostPerOwner = -2 },
 		"Limits.InFlight: ":               func(cfg *delivery.Config) { cfg.Limits.InFlight = -1 },
 		"Limits.InFlightPerEndpoint: ":    func(cfg *delivery.Config) { cfg.Limits.InFlightPerEndpoint = -1 },
 		"Limits.MaxInFlightPerEndpoint: ": func(cfg *delivery.Config) { cfg.Limits.MaxInFlightPerEndpoint = 31 },

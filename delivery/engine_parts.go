@@ -10,9 +10,11 @@ import (
 
 // newDecider makes what decides by a configuration.
 func newDecider(cfg *Config) *decide.Decider {
+	filters := decide.NewFilters(cfg.Filters)
+	filters.PerOwner = cfg.Limits.FilterCostPerOwner
 	return &decide.Decider{
 		Access:  decide.Access{Checkers: cfg.Access.Registry, RequireActor: cfg.Access.RequireActor},
-		Filters: decide.NewFilters(cfg.Filters),
+		Filters: filters,
 		Messages: decide.Messages{
 			Dialects:     cfg.Dialects,
 			MaxBytes:     cfg.Limits.RequestBytes,

@@ -12,19 +12,20 @@ import (
 )
 
 // Hooks are called after a change was committed, while the engine holds no
-// connection: those of a deactivation and its warning by maintenance, one at a time,
-// the others by the jobs that have recorded an attempt, several at once. The
-// context of a call ends after Config.Timeouts.Hook, and the engine then goes on
-// without it; Stop waits for hooks as it does for requests. A hook that panics or is late
-// is logged. Each is called once, by the
-// engine that made the change; where that ends between the change and its call, a
-// hook is not called. The events of the same names, which subscriptions of the
-// operator hear ([event.SubscriptionDeactivated]), are never lost.
+// connection. Nobody waits for them: an engine has 4 goroutines of their own that call them,
+// those of a subscription one after the other and in order, those of several subscriptions
+// at once. A slow hook delays hooks, and no delivery and no maintenance. At most 1,000
+// calls wait, and for DeliveryDelivered with at most 16 MiB of answers; what comes then is
+// dropped, and logged as "hook not called" with its name, what it was about and how many
+// were dropped. The context of a call ends after Config.Timeouts.Hook, and the engine then
+// goes on without it; Stop waits for hooks, also for those that have not begun, as it does
+// for requests, and drops what is left. A hook that panics or is late is logged. Each is
+// called once, by the engine that made the change; if that ends between the change and its
+// call, a hook is not called. The events of the same names, which subscriptions of the
+// operator receive ([SubscriptionDeactivatedEventType]), are never lost.
 type Hooks struct {
 	// DeliveryDelivered is called after an endpoint has taken an event, with what it
-	// answered: to hand that on, for example. Nothing is written for it. The job that
-	// has made the delivery waits for the hook, so a slow one slows down others. It is not
-	// called for questions, whose answers Ask returns, and not for pings. Default: nil, and
+	// answered: to hand that on, for example. Nothing is written for it. It is not called for questions, whose answers Ask returns, and not for pings. Default: nil, and
 	// answers are not kept in memory for it.
 	DeliveryDelivered func(ctx context.Context, ev DeliveredEvent)
 
@@ -90,19 +91,30 @@ type DeliveredEvent struct {
 func recordHooks(h Hooks, calls *callbacks.Hooks) (out record.Hooks) {
 	if hook := h.DeliveryDelivered; hook != nil {
 		out.Delivered = func(ctx context.Context, ev record.DeliveryEvent, answer *attempt.Answer) {
-			calls.Call(ctx, "DeliveryDelivered", ev.DeliveryID, func(ctx context.Context) {
-				hook(ctx, DeliveredEvent{
-					DeliveryEvent: DeliveryEvent(ev),
-					Body:          answer.Body,
-					BodyTruncated: answer.Truncated,
-					ContentType:   answer.ContentType,
-				})
+			calls.Add(ctx, callbacks.Hook{
+				Name:         "DeliveryDelivered",
+				About:        ev.DeliveryID,
+				Subscription: ev.SubscriptionID,
+				Bytes:        len(answer.Body),
+				Call: func(ctx context.Context) {
+					hook(ctx, DeliveredEvent{
+						DeliveryEvent: DeliveryEvent(ev),
+						Body:          answer.Body,
+						BodyTruncated: answer.Truncated,
+						ContentType:   answer.ContentType,
+					})
+				},
 			})
 		}
 	}
 	if hook := h.DeliveryExhausted; hook != nil {
 		out.Exhausted = func(ctx context.Context, ev record.DeliveryEvent) {
-			calls.Call(ctx, "DeliveryExhausted", ev.DeliveryID, func(ctx context.Context) { hook(ctx, DeliveryEvent(ev)) })
+			calls.Add(ctx, callbacks.Hook{
+				Name:         "DeliveryExhausted",
+				About:        ev.DeliveryID,
+				Subscription: ev.SubscriptionID,
+				Call:         func(ctx context.Context) { hook(ctx, DeliveryEvent(ev)) },
+			})
 		}
 	}
 	out.Recovered = subscriptionHook("SubscriptionRecovered", h.SubscriptionRecovered, calls)
@@ -117,6 +129,11 @@ func subscriptionHook(
 		return nil
 	}
 	return func(ctx context.Context, ev record.SubscriptionEvent) {
-		calls.Call(ctx, name, ev.SubscriptionID, func(ctx context.Context) { hook(ctx, SubscriptionEvent(ev)) })
+		calls.Add(ctx, callbacks.Hook{
+			Name:         name,
+			About:        ev.SubscriptionID,
+			Subscription: ev.SubscriptionID,
+			Call:         func(ctx context.Context) { hook(ctx, SubscriptionEvent(ev)) },
+		})
 	}
 }

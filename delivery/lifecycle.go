@@ -222,6 +222,7 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 		e.closeRiverPool() // after River has stopped
 		e.loops.Wait()
 	})
+	within(last, func() { e.hooks.Wait(softCtx) })
 	e.ended.Store(true)
 	within(last, func() {
 		for _, group := range e.batches {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/riverqueue/river/rivertype"
+
 	"github.com/riverhook/riverhook/delivery/internal/drain"
 )
 
@@ -40,13 +42,19 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 		return 0, err
 	}
 	drainer := &drain.Drainer{
-		Clock:    &e.clock,
-		Dispatch: e.dispatch,
-		Maintain: func(ctx context.Context) error { return e.maintainer.Round(ctx, 0) },
-		Process:  e.heart.Process(),
-		Queues:   queues(),
-		Store:    e.store,
-		Verify:   e.verifier.VerifyAll,
+		Clock: &e.clock,
+		Dispatch: func(ctx context.Context, job *rivertype.JobRow) error {
+			defer e.hooks.Wait(ctx)
+			return e.dispatch(ctx, job)
+		},
+		Maintain: func(ctx context.Context) error {
+			defer e.hooks.Wait(ctx)
+			return e.maintainer.Round(ctx, 0)
+		},
+		Process: e.heart.Process(),
+		Queues:  queues(),
+		Store:   e.store,
+		Verify:  e.verifier.VerifyAll,
 		Waits: drain.Waits{
 			Hold:         e.cfg.Maintenance.MaxHold,
 			Host:         e.cfg.Verification.hostInterval(),

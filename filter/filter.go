@@ -109,23 +109,36 @@ func Compile(expr string, opts *Opts) (_ *Program, err error) {
 // evaluation failed and in which way, without any value of the event. When the
 // context ends first, the error wraps that of the context.
 func (p *Program) Matches(ctx context.Context, ev *Event) (matches bool, err error) {
+	matches, _, err = p.Evaluate(ctx, ev)
+	return matches, err
+}
+
+// Evaluate is Matches that also returns what the evaluation cost, in the units of
+// Opts.MaxCost, whether or not it failed. The cost is the same for the same event on each
+// machine; of an evaluation that broke off it is Opts.MaxCost.
+func (p *Program) Evaluate(ctx context.Context, ev *Event) (matches bool, cost int, err error) {
+	cost = p.maxCost
 	defer func() {
 		if recover() != nil {
-			err = errPanicked
+			matches, cost, err = false, p.maxCost, errPanicked
 		}
 	}()
 	if err := ctx.Err(); err != nil {
-		return false, fmt.Errorf("filter: interrupted: %w", err)
+		return false, 0, fmt.Errorf("filter: interrupted: %w", err)
 	}
-	out, _, err := p.program.ContextEval(ctx, activation{ev})
+	out, details, err := p.program.ContextEval(ctx, activation{ev})
+	var broken interpreter.EvalCancelledError
+	if actual := details.ActualCost(); actual != nil && !errors.As(err, &broken) {
+		cost = int(min(*actual, uint64(p.maxCost))) //nolint:gosec // at most maxMaxCost
+	}
 	if err != nil {
-		return false, p.failure(ctx, err)
+		return false, cost, p.failure(ctx, err)
 	}
 	answer, ok := out.(types.Bool)
 	if !ok {
-		return false, refused("is %s; must be a boolean", out.Type().TypeName())
+		return false, cost, refused("is %s; must be a boolean", out.Type().TypeName())
 	}
-	return bool(answer), nil
+	return bool(answer), cost, nil
 }
 
 // failure leaves out what CEL tells of values: errors are kept longer than data.

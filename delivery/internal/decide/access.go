@@ -61,6 +61,16 @@ func (a *Access) Check(
 	return answers, at, err
 }
 
+// CheckEach is Check that hands on each answer as soon as it is there, with the index of
+// its request.
+func (a *Access) CheckEach(
+	ctx context.Context, by *callbacks.Caller, requests []access.Request, answered func(i int, answer error),
+) error {
+	return by.Call(ctx, callbacks.StepChecker(requests[0].Resource.Kind), func() {
+		a.Checkers.CheckEach(ctx, requests, answered)
+	})
+}
+
 // Refusal is what follows from an answer that is not nil.
 func Refusal(answer error, r access.Request) (outcome Outcome, reason string) {
 	switch {

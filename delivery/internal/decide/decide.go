@@ -5,10 +5,10 @@ package decide
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
@@ -34,11 +34,18 @@ type Input struct {
 	Matches  []Match                    // the subscriptions
 	Tries    map[uuid.UUID]int          // how often a message was missing before, by subscription
 	Messages map[string]dialect.Message // that exist already, by dialect
+
+	// Patience is how long deliveries that are decided wait for the rest. After it, what
+	// host code has not answered is left out, and decided again: see Decision.AtOnce. 0 is
+	// until all is decided.
+	Patience time.Duration
 }
 
 // Decide returns a decision for each match, in their order, and the messages that it made.
 //
-// It calls host code and so must be called while no connection is held. A step of host
+// It calls host code and so must be called while no connection is held. Checkers,
+// externalizers and dialects are asked at the same time, each for the decisions that need
+// it, except for one that by runs alone. A step of host
 // code that is given up fails the decisions that need it. If by has stalled, nothing of
 // what Decide returns is to be used.
 func (d *Decider) Decide(ctx context.Context, by *callbacks.Caller, in *Input) (decisions []Decision, made map[string]dialect.Message) {
@@ -54,8 +61,7 @@ func (d *Decider) Decide(ctx context.Context, by *callbacks.Caller, in *Input) (
 		}
 	}
 	d.Filters.apply(ctx, by, in.Event, decisions)
-	d.authorize(ctx, by, in, decisions)
-	made = d.makeMessages(ctx, by, in, decisions)
+	made = d.askHost(ctx, by, in, decisions)
 	for i := range decisions {
 		decision := &decisions[i]
 		if decision.Outcome == OutcomeDeliver && decision.Subscription.State == subscription.StatePaused {
@@ -82,74 +88,4 @@ func WithoutPlace(err error, matches []Match, tries map[uuid.UUID]int) []Decisio
 		}
 	}
 	return decisions
-}
-
-// authorize asks about all owners in one call, so that a checker can answer for all of
-// them together.
-func (d *Decider) authorize(ctx context.Context, by *callbacks.Caller, in *Input, decisions []Decision) {
-	var (
-		requests []access.Request
-		asked    []int // the decision of each request
-	)
-	for i := range decisions {
-		if sub := &decisions[i].Subscription; decisions[i].Outcome == OutcomeDeliver && !sub.Operator {
-			requests = d.Access.AppendRequests(requests, in.Event, in.Place, sub.Owner, sub.Permission)
-			for len(asked) < len(requests) {
-				asked = append(asked, i)
-			}
-		}
-	}
-	if len(requests) == 0 {
-		return
-	}
-	answers, at, err := d.Access.Check(ctx, by, requests)
-	for j, i := range asked {
-		decision := &decisions[i]
-		decision.AccessAt = at
-		switch {
-		case err != nil:
-			decision.set(OutcomeFailed, err.Error())
-		case answers[j] != nil && decision.Outcome != OutcomeDenied:
-			decision.set(Refusal(answers[j], requests[j]))
-			decision.OwnerUnknown = decision.Outcome == OutcomeUnresolvable && requests[j].Principal == decision.Subscription.Owner
-		}
-	}
-}
-
-// makeMessages makes a message in each dialect that is still needed and has none.
-func (d *Decider) makeMessages(
-	ctx context.Context, by *callbacks.Caller, in *Input, decisions []Decision,
-) map[string]dialect.Message {
-	made := map[string]dialect.Message{}
-	failed := map[string]*failure{}
-	for i := range decisions {
-		decision := &decisions[i]
-		name := decision.Subscription.Dialect
-		if decision.Outcome != OutcomeDeliver {
-			continue
-		}
-		if _, ok := in.Messages[name]; ok {
-			continue
-		}
-		if _, ok := made[name]; ok {
-			continue
-		}
-		f, known := failed[name]
-		if !known {
-			var msg dialect.Message
-			if msg, f = d.Messages.create(ctx, by, in.Event, name); f == nil {
-				made[name] = msg
-				continue
-			}
-			failed[name] = f
-		}
-		decision.set(f.outcome, f.reason)
-		if f.counts {
-			decision.Tries++
-		}
-		if decision.Outcome == OutcomeWaiting && decision.Tries >= d.Tries {
-			decision.Outcome = OutcomeFailed
-		}
-	}
-	return made
 }

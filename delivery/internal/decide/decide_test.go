@@ -61,7 +61,9 @@ func decider(t *testing.T, h *host) *decide.Decider {
 					return nil
 				}
 				return func(ctx context.Context, ev dialect.Event) ([]byte, error) {
+					h.mu.Lock()
 					h.calls++
+					h.mu.Unlock()
 					return h.externalize(ctx, ev)
 				}
 			},

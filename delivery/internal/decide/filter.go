@@ -3,6 +3,7 @@ package decide
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,6 +18,9 @@ const (
 	// engine whose processors have other work.
 	filterTimeout = time.Second
 
+	// minFilterCost is what each evaluation costs at least, for what is done beside it.
+	minFilterCost = 500
+
 	// cachedFilterBytes is how many bytes of filters of each generation stay compiled.
 	// Compiled they take up to 200 times as much memory.
 	cachedFilterBytes = 256 << 10
@@ -24,6 +28,11 @@ const (
 
 // Filters evaluates the filters of subscriptions. It is safe for concurrent use.
 type Filters struct {
+	// PerOwner is the most that the filters of one owner may cost for one event, in the
+	// units of filter.Opts; 0 is no limit. What is evaluated after that is an error. The
+	// subscriptions of operators have no limit.
+	PerOwner int
+
 	opts  filter.Opts
 	cache *ttlcache.Cache[string, *compiledFilter] // by expression
 }
@@ -77,11 +86,9 @@ func (f *Filters) apply(ctx context.Context, by *callbacks.Caller, ev dialect.Ev
 }
 
 func (f *Filters) evaluateAll(ctx context.Context, ev dialect.Event, decisions []Decision) {
-	type verdict struct {
-		outcome Outcome
-		reason  string
-	}
 	verdicts := map[string]verdict{}
+	spent := map[string]int{}           // by owner
+	charged := map[[2]string]struct{}{} // an owner and an expression
 	seen := filteredEvent(ev)
 	for i := range decisions {
 		d := &decisions[i]
@@ -89,32 +96,52 @@ func (f *Filters) evaluateAll(ctx context.Context, ev dialect.Event, decisions [
 		if d.Outcome != OutcomeDeliver || expr == "" {
 			continue
 		}
+		owner := d.Subscription.Owner
+		key := [2]string{owner, expr}
+		_, paid := charged[key]
+		if limited := f.PerOwner > 0 && !d.Subscription.Operator; limited && !paid && spent[owner] >= f.PerOwner {
+			d.set(OutcomeFilterError, fmt.Sprintf(callbacks.ReasonFilter+
+				"the filters of its owner cost more than %d for one event; Config.Limits.FilterCostPerOwner allows no more", f.PerOwner))
+			continue
+		}
 		v, known := verdicts[expr]
 		if !known {
-			v.outcome, v.reason = f.evaluate(ctx, expr, seen)
+			v = f.evaluate(ctx, expr, seen)
 			verdicts[expr] = v
+		}
+		if !paid { // by each owner, so that it does not depend on the others
+			charged[key] = struct{}{}
+			spent[owner] += max(v.cost, minFilterCost)
 		}
 		d.set(v.outcome, v.reason)
 	}
 }
 
-func (f *Filters) evaluate(ctx context.Context, expr string, seen *filter.Event) (outcome Outcome, reason string) {
+// verdict is what a filter makes of an event, and what that cost.
+type verdict struct {
+	outcome Outcome
+	reason  string
+	cost    int
+}
+
+func (f *Filters) evaluate(ctx context.Context, expr string, seen *filter.Event) verdict {
 	compiled := f.compile(expr)
 	if compiled.err != nil {
-		return OutcomeFilterError, callbacks.ReasonNoFilter + callbacks.Brief(compiled.err)
+		return verdict{outcome: OutcomeFilterError, reason: callbacks.ReasonNoFilter + callbacks.Brief(compiled.err)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, filterTimeout)
 	defer cancel()
-	matches, err := compiled.program.Matches(ctx, seen)
+	matches, cost, err := compiled.program.Evaluate(ctx, seen)
+	v := verdict{outcome: OutcomeDeliver, cost: cost}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return OutcomeWaiting, "the filter was not evaluated in time"
+		v.outcome, v.reason = OutcomeWaiting, "the filter was not evaluated in time"
 	case err != nil:
-		return OutcomeFilterError, callbacks.ReasonFilter + callbacks.Brief(err)
+		v.outcome, v.reason = OutcomeFilterError, callbacks.ReasonFilter+callbacks.Brief(err)
 	case !matches:
-		return OutcomeFiltered, "the filter is false of it"
+		v.outcome, v.reason = OutcomeFiltered, "the filter is false of it"
 	}
-	return OutcomeDeliver, ""
+	return v
 }
 
 // filteredEvent is what filters see: the event's own data, whatever an externalizer makes

@@ -40,7 +40,7 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 		p.MessageHeaders = append(p.MessageHeaders, headers)
 		p.MessageBodies = append(p.MessageBodies, msg.Body)
 	}
-	waits := false
+	waits, wait := false, c.Wait
 	for i := range c.Decisions {
 		d := &c.Decisions[i]
 		if d.Outcome == decide.OutcomeDeliver {
@@ -56,7 +56,12 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 			p.DeliveryJobs = append(p.DeliveryJobs, c.JobID)
 			continue
 		}
-		waits = waits || d.Outcome == decide.OutcomeWaiting
+		if d.Outcome == decide.OutcomeWaiting {
+			waits = true
+			if d.AtOnce {
+				wait = 0
+			}
+		}
 		p.DecisionIntents = append(p.DecisionIntents, id)
 		p.DecisionSubscriptions = append(p.DecisionSubscriptions, d.Subscription.ID.String())
 		p.DecisionOutcomes = append(p.DecisionOutcomes, string(d.Outcome))
@@ -67,7 +72,7 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 	}
 	if waits {
 		p.WaitingIntents = append(p.WaitingIntents, id)
-		p.WaitingMs = append(p.WaitingMs, c.Wait.Milliseconds())
+		p.WaitingMs = append(p.WaitingMs, wait.Milliseconds())
 	}
 	return nil
 }

@@ -35,6 +35,10 @@ const (
 	// maxFailures is how often the job of an expansion may fail before its intent does.
 	maxFailures = 20
 
+	// patience is how long deliveries that are decided wait for those of the same chunk of
+	// which host code has not answered. docs/access.md names it.
+	patience = 250 * time.Millisecond
+
 	// PointExpanded is where a crash must lose nothing: deliveries are committed, no
 	// request has gone out. Tests kill a process there.
 	PointExpanded = "expanded"
@@ -222,6 +226,7 @@ func (x *Expander) decide(
 		Place:    c.Intent.Place,
 		Matches:  c.Matches,
 		Messages: known,
+		Patience: patience,
 	})
 	if stalled := host.Stalled(); stalled != nil {
 		return false, stalled

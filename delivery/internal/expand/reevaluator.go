@@ -3,6 +3,7 @@ package expand
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -95,14 +96,31 @@ func (r *Reevaluator) step(ctx context.Context, by callbacks.JobRef, in *Intent)
 	}
 	done.givenUp, done.tried = ended.GivenUp(), len(waiting)
 	host := r.caller(by, in, ended, waiting[0].SubscriptionID)
-	if done.inputs, err = r.decideAgain(ctx, by, host, in, waiting); err != nil {
+	decided, inputs, err := r.decideAgain(ctx, by, host, in, waiting)
+	if err != nil {
 		return done, err
 	}
-	tried := make([]uuid.UUID, len(waiting))
-	for i := range waiting {
-		tried[i] = waiting[i].SubscriptionID
+	done.inputs = inputs
+	var atOnce, later []uuid.UUID
+	for i := range decided {
+		if decided[i].AtOnce {
+			atOnce = append(atOnce, decided[i].Subscription.ID)
+		}
 	}
-	return done, r.schedule(ctx, by, in, tried, r.nextWait(waiting), done.givenUp)
+	for i := range waiting {
+		if id := waiting[i].SubscriptionID; !slices.Contains(atOnce, id) {
+			later = append(later, id)
+		}
+	}
+	if len(atOnce) > 0 {
+		if err := r.schedule(ctx, by, in, atOnce, 0, done.givenUp); err != nil {
+			return done, err
+		}
+	}
+	if len(later) == 0 {
+		return done, nil
+	}
+	return done, r.schedule(ctx, by, in, later, r.nextWait(waiting), done.givenUp)
 }
 
 // caller is how a run calls host code for decisions that have waited. What is
@@ -159,18 +177,18 @@ func endedRuns(waiting []store.LoadWaitingRow) (all callbacks.EndedRuns, err err
 	return all, nil
 }
 
-// decideAgain decides, commits, and returns the attempts to make.
+// decideAgain decides, commits, and returns what it has decided and the attempts to make.
 func (r *Reevaluator) decideAgain(
 	ctx context.Context, by callbacks.JobRef, host *callbacks.Caller, in *Intent, waiting []store.LoadWaitingRow,
-) ([]*send.Input, error) {
+) ([]decide.Decision, []*send.Input, error) {
 	readAt := time.Now()
 	matches, tries, err := r.loadMatches(ctx, waiting)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	messages, err := r.Intents.messages(ctx, in)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c := &Chunk{
 		Intent: in,
@@ -180,7 +198,7 @@ func (r *Reevaluator) decideAgain(
 	var unknown error
 	in.Place, unknown = r.Finder.Locate(ctx, host, in.Lookup(uuid.Nil, 0))
 	if stalled := host.Stalled(); stalled != nil {
-		return nil, stalled
+		return nil, nil, stalled
 	}
 	if unknown != nil {
 		c.Decisions = decide.WithoutPlace(unknown, matches, tries)
@@ -191,10 +209,11 @@ func (r *Reevaluator) decideAgain(
 			Matches:  matches,
 			Tries:    tries,
 			Messages: messages,
+			Patience: patience,
 		})
 	}
 	if stalled := host.Stalled(); stalled != nil {
-		return nil, stalled
+		return nil, nil, stalled
 	}
 	for i := range c.Decisions {
 		if d := &c.Decisions[i]; d.Subscription.DeletedAt != nil {
@@ -204,12 +223,12 @@ func (r *Reevaluator) decideAgain(
 	r.logTrouble(ctx, c)
 	made, err := r.Committer.commitAgain(ctx, c)
 	if err != nil {
-		return nil, callbacks.Stall("commit the decisions", err)
+		return nil, nil, callbacks.Stall("commit the decisions", err)
 	}
 	if messages, err = r.Intents.storedMessages(ctx, c, messages); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c.inputs(made, messages), nil
+	return c.Decisions, c.inputs(made, messages), nil
 }
 
 // loadMatches reads the subscriptions of decisions again.

@@ -34,6 +34,9 @@ func (s *Steps) logTrouble(ctx context.Context, c *Chunk) {
 	failed := map[string]int{}
 	unfiltered := map[string]int{}
 	for i := range c.Decisions {
+		if c.Decisions[i].AtOnce { // the trouble is not known yet
+			continue
+		}
 		reason := c.Decisions[i].Reason
 		switch c.Decisions[i].Outcome {
 		case decide.OutcomeWaiting:
