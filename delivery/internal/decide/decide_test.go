@@ -33,8 +33,8 @@ type host struct {
 
 func (h *host) Check(_ context.Context, r access.Request) error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.asked = append(h.asked, r)
+	h.mu.Unlock()
 	if h.check == nil {
 		return nil
 	}
