@@ -174,7 +174,7 @@ func authorize(ctx context.Context, auth Authorizer, as []Action) []error {
 	if batch, ok := auth.(BatchAuthorizer); ok {
 		return e.call(ctx, defaultTimeout, len(as), func(ctx context.Context) []error { return batch.AuthorizeMany(ctx, as) })
 	}
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout) // of all of them
+	ctx, cancel := context.WithTimeout(ctx, defaultTimeout) // of all of them
 	defer cancel()
 	answers := make([]error, len(as))
 	for i, a := range as {
