@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
@@ -103,14 +104,14 @@ func TestAsk_RulesForEventsHoldForQuestionsAboutTheSame(t *testing.T) {
 	})
 	types, err := outbox.NewEventTypes(b.pool, nil)
 	require.NoError(t, err)
-	require.NoError(t, types.Register(t.Context(), outbox.EventType{Name: "person.delete", Payloads: outbox.KeepNothing}))
+	require.NoError(t, types.Register(t.Context(), outbox.EventType{Name: "person.delete", Payloads: event.KeepNothing}))
 	engine := b.keeping(delivery.HistoryRules{Types: []delivery.TypeRule{
 		{
 			Pattern:  "user.*",
-			Answers:  delivery.KeepNothing,
-			Payloads: delivery.KeepNothing,
+			Answers:  event.KeepNothing,
+			Payloads: event.KeepNothing,
 		},
-		{Pattern: "person.*", Answers: delivery.KeepNothing},
+		{Pattern: "person.*", Answers: event.KeepNothing},
 	}})
 	for _, name := range []string{"user.delete", "person.delete"} {
 		q := mayDelete()

@@ -451,10 +451,10 @@ func TestAsk_NoConnectionIsHeldWhileGatesThink(t *testing.T) {
 	b := newBundle(t)
 	pool := b.apartPool(func(cfg *pgxpool.Config) { cfg.MaxConns = 1 })
 	b.cfg.Access.Registry = b.checkers(access.CheckerFunc(func(ctx context.Context, _ access.Request) error { return pool.Ping(ctx) }))
-	b.cfg.Externalize.Registry = delivery.NewExternalizers()
-	require.NoError(t, b.cfg.Externalize.Registry.Register("", "", "**", delivery.ExternalizerFunc(
+	b.cfg.Externalize.Registry = &delivery.Externalizers{}
+	require.NoError(t, b.cfg.Externalize.Registry.Register("", "", "**", delivery.Externalizer(
 		func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New("is for events") })))
-	require.NoError(t, b.cfg.Externalize.Registry.Register("", "", "before:*.delete", delivery.ExternalizerFunc(
+	require.NoError(t, b.cfg.Externalize.Registry.Register("", "", "before:*.delete", delivery.Externalizer(
 		func(ctx context.Context, ev dialect.Event) ([]byte, error) {
 			return []byte(`"` + ev.Type + `"`), pool.Ping(ctx)
 		})))

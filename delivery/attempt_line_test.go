@@ -50,7 +50,7 @@ func TestAttempt_HasMethodAndReasonPhrase(t *testing.T) {
 			require.Equal(t, c.phrase != "", strings.Contains(string(text), `"reason_phrase":"`))
 
 			receiver.Script(phrased("200 pinged"))
-			ping, err := engine.Ping(t.Context(), sub.ID)
+			ping, _, err := engine.Ping(t.Context(), sub.ID, nil)
 			require.NoError(t, err)
 			require.Equal(t, []string{http.MethodPost, "pinged"}, []string{ping.Method, ping.ReasonPhrase})
 		})

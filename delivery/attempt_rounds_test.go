@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // However an endpoint answers, and whatever a person does to River's tables
@@ -30,7 +31,7 @@ func TestAttempt_EachRoundOfADeliveryHasOneEnd(t *testing.T) {
 		return deliverytest.Answer{Status: left[0]}
 	}})
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Deactivation = delivery.DeactivationRules{Exhausted: 1_000_000}
+		cfg.Deactivation = subscription.DeactivationRules{Exhausted: 1_000_000}
 	})
 	meddle := []string{
 		``,
@@ -52,10 +53,10 @@ func TestAttempt_EachRoundOfADeliveryHasOneEnd(t *testing.T) {
 				_, err := b.pool.Exec(t.Context(), sql)
 				require.NoError(rt, err)
 			}
-			_, err := engine.RunDue(t.Context(), nil)
+			_, err := engine.RunDue(t.Context())
 			require.NoError(rt, err)
 		}
-		_, err := engine.RunDue(t.Context(), &delivery.RunDueOpts{Ahead: time.Minute})
+		_, err := deliverytest.RunAhead(t.Context(), engine, time.Minute)
 		require.NoError(rt, err)
 
 		require.Zero(rt, b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'pending'`))

@@ -81,8 +81,8 @@ func addHostCode(cfg *delivery.Config, deadly string) {
 		panic(err)
 	}
 	cfg.Dialects = deadlyDialects(endIn)
-	cfg.Externalize.Registry, cfg.Externalize.Timeout = delivery.NewExternalizers(), time.Minute
-	err = cfg.Externalize.Registry.Register("", "", "", delivery.ExternalizerFunc(func(ctx context.Context, ev dialect.Event) ([]byte, error) {
+	cfg.Externalize.Registry, cfg.Externalize.Timeout = &delivery.Externalizers{}, time.Minute
+	err = cfg.Externalize.Registry.Register("", "", "", delivery.Externalizer(func(ctx context.Context, ev dialect.Event) ([]byte, error) {
 		if slow {
 			select {
 			case <-time.After(3 * time.Millisecond):

@@ -405,7 +405,7 @@ func TestCallbacks_ASuspectBehindARowOfTheApplication(t *testing.T) {
 	require.NoError(t, err)
 	engine := b.engine(nil)
 
-	_, err = engine.RunDue(t.Context(), nil)
+	_, err = engine.RunDue(t.Context())
 	require.ErrorContains(t, err, "record a step")
 	require.Empty(t, b.deliveries(id))
 	require.NoError(t, tx.Rollback(t.Context()))
@@ -442,7 +442,7 @@ func TestCallbacks_ReturnsThatCannotBeWrittenDown(t *testing.T) {
 			_, err = tx.Exec(t.Context(), `SELECT FROM riverhook.intent_state FOR UPDATE`)
 			require.NoError(t, err)
 		}
-		_, err := engine.RunDue(t.Context(), nil)
+		_, err := engine.RunDue(t.Context())
 		require.ErrorContains(t, err, "record a step")
 		require.NoError(t, tx.Rollback(t.Context()))
 		require.Equal(t, 1, b.suspects(), "what was written before stays")

@@ -74,8 +74,8 @@ func (b *bundle) invite(visit func(ctx context.Context, place string) error) fun
 	checkers, err := access.NewRegistry(&access.RegistryConfig{Timeout: time.Second})
 	require.NoError(b.t, err)
 	require.NoError(b.t, checkers.RegisterDefault(g))
-	externalizers := delivery.NewExternalizers()
-	require.NoError(b.t, externalizers.Register("guest", "", "", g))
+	externalizers := &delivery.Externalizers{}
+	require.NoError(b.t, externalizers.Register("guest", "", "", g.Externalize))
 	b.cfg.Dialects = registry
 	b.subs = b.engine(nil).Subscriptions()
 	return func(cfg *delivery.Config) {
@@ -84,7 +84,7 @@ func (b *bundle) invite(visit func(ctx context.Context, place string) error) fun
 		cfg.Tree = g
 		cfg.Externalize.Timeout, cfg.Timeouts.Hook = time.Second, time.Second
 		cfg.Hooks = delivery.Hooks{SubscriptionDeactivated: g.deactivated, SubscriptionFailing: g.failing}
-		cfg.Deactivation = delivery.DeactivationRules{Attempts: 1, Window: time.Hour}
+		cfg.Deactivation = subscription.DeactivationRules{Attempts: 1, Window: time.Hour}
 		cfg.PollOnly = true // which needs no connection for itself
 	}
 }
@@ -180,7 +180,7 @@ func testMisbehaviour(t *testing.T, misbehave func()) {
 
 			id := b.enqueue(nil)
 			for range 10 { // until what is tried again later is due
-				_, err := engine.RunDue(t.Context(), nil)
+				_, err := engine.RunDue(t.Context())
 				if err != nil {
 					require.Equal(t, "tree", where, "only an expansion that fails is an error of its job: %v", err)
 				}

@@ -58,7 +58,7 @@ func TestClock_ReceiversGetThatOfTheDatabase(t *testing.T) {
 				a, err := engine.VerifyEndpoint(t.Context(), created.ID)
 				require.NoError(t, err)
 				require.Equal(t, delivery.OutcomeDelivered, a.Outcome, a.Error)
-				a, err = engine.Ping(t.Context(), created.ID)
+				a, _, err = engine.Ping(t.Context(), created.ID, nil)
 				require.NoError(t, err)
 				require.Equal(t, delivery.OutcomeDelivered, a.Outcome, a.Error)
 				asked, err := engine.Ask(t.Context(), mayDelete())

@@ -15,6 +15,7 @@ import (
 	"github.com/riverhook/riverhook/internal/sealed"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/seal"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // Config configures an [Engine]. With nothing but a Sealer it delivers to https
@@ -30,7 +31,7 @@ type Config struct {
 
 	// Deactivation says when a failing subscription is deactivated. The rules of a
 	// subscription's own take precedence.
-	Deactivation DeactivationRules
+	Deactivation subscription.DeactivationRules
 
 	// Dialects are the wire formats that subscriptions may name. New reads the names and
 	// checks the schedules of all of them: register each before.

@@ -19,7 +19,7 @@ func (x *ExternalizeConfig) fill() {
 	def(&x.Timeout, 10*time.Second)
 	def(&x.Tries, 8)
 	if x.Registry == nil {
-		x.Registry = NewExternalizers()
+		x.Registry = &Externalizers{}
 	}
 }
 

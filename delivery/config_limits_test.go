@@ -109,7 +109,7 @@ func TestSend_ARequestThatIsTooLargeIsNotSent(t *testing.T) {
 	d := b.delivery(id, sub)
 	require.Equal(t, []string{"failed"}, b.outcomes(d.ID))
 	require.Contains(t, b.text(`SELECT error FROM riverhook.attempt`), "dialect: the request has 2")
-	_, err := engine.Ping(t.Context(), sub)
+	_, _, err := engine.Ping(t.Context(), sub, nil)
 	require.ErrorContains(t, err, "Config.Limits.RequestBytes allows 2000")
 }
 

@@ -87,7 +87,7 @@ func TestCredentials_OfANewURLAreNotSentToTheFormerOne(t *testing.T) {
 			},
 		},
 		"ping": {nil, func(b *bundle, engine *delivery.Engine, sub uuid.UUID, moved bool) {
-			_, err := engine.Ping(b.t.Context(), sub)
+			_, _, err := engine.Ping(b.t.Context(), sub, nil)
 			if moved {
 				require.NoError(b.t, err)
 			} else {

@@ -36,7 +36,7 @@ func TestSealedHeaders_AreSentWithEachAttemptAsTheyAreNow(t *testing.T) {
 	b.drain(engine)
 	name := "renamed"
 	update(subscription.Update{Name: &name})
-	_, err := engine.Ping(t.Context(), sub.ID)
+	_, _, err := engine.Ping(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	update(subscription.Update{Headers: &map[string]string{}, SecretHeaders: &map[string]string{}})
 	b.enqueue(nil)
@@ -61,7 +61,7 @@ func TestSealedHeaders_AreInNoRecordOfRequestsAndAnswers(t *testing.T) {
 
 	id := b.enqueue(nil)
 	b.drain(engine)
-	ping, err := engine.Ping(t.Context(), sub.ID)
+	ping, _, err := engine.Ping(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 
 	attempts, err := engine.History().Attempts(t.Context(), b.delivery(id, sub.ID).ID)

@@ -166,7 +166,7 @@ func (l *leakRun) changeSecrets(engine *delivery.Engine) {
 		attempt, err := engine.ConfirmSecret(ctx, sub.ID)
 		require.NoError(l.t, err)
 		l.show(attempt)
-		if attempt, err = engine.Ping(ctx, sub.ID); err == nil {
+		if attempt, _, err = engine.Ping(ctx, sub.ID, nil); err == nil {
 			l.show(attempt)
 		}
 		update := subscription.Update{SecretHeaders: &map[string]string{"X-Sealed": leakHeader}}
@@ -232,7 +232,8 @@ func (l *leakRun) meetErrors(engine *delivery.Engine) {
 	panics := l.logging(func(cfg *delivery.Config) { cfg.Sealer, cfg.Egress = leakySealer{}, policy }).Subscriptions()
 	spec.Secret = secretOf(leakSecret)
 	l.refused(panics.Create(ctx, spec))
-	l.refused(engine.Ping(ctx, uuid.New()))
+	_, _, err = engine.Ping(ctx, uuid.New(), nil)
+	l.refused(nil, err)
 }
 
 // deliver delivers to all of them, also by engines that lack a key or are refused
@@ -253,7 +254,8 @@ func (l *leakRun) deliver(engine *delivery.Engine) {
 		l.pass(time.Minute)
 		subs, err = listed(l.subs.List(ctx, nil))
 		require.NoError(l.t, err)
-		l.refused(poor.Ping(ctx, subs[0].ID))
+		_, _, err = poor.Ping(ctx, subs[0].ID, nil)
+		l.refused(nil, err)
 		l.refused(poor.Subscriptions().Secrets(ctx, subs[0].ID))
 	}
 	policy, err := egress.New(&egress.Config{AllowHTTP: true, AnyPort: true})

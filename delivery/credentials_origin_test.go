@@ -44,7 +44,7 @@ func TestCredentials_DoNotFollowAURLThatWasChangedInTheDatabase(t *testing.T) {
 
 			require.Empty(t, thief.Requests())
 			require.Equal(t, []string{"pending", notOpened}, []string{b.delivery(id, sub.ID).State, b.delivery(id, sub.ID).Reason})
-			_, err := engine.Ping(t.Context(), sub.ID)
+			_, _, err := engine.Ping(t.Context(), sub.ID, nil)
 			require.ErrorContains(t, err, "endpoint credentials")
 			require.Empty(t, thief.Requests())
 

@@ -148,7 +148,7 @@ func TestSecrets_ThoseInForceSignNewestFirst(t *testing.T) {
 		r.Script(deliverytest.Answer{Status: 500})
 		b.enqueue(nil)
 		b.drainAhead(engine, 2*time.Hour)
-		_, err := engine.Ping(t.Context(), created.ID)
+		_, _, err := engine.Ping(t.Context(), created.ID, nil)
 		require.NoError(t, err)
 		sent := r.Requests()[before:]
 		require.Len(t, sent, 3)
@@ -208,7 +208,7 @@ func TestSecrets_AreOpenedWhileNoConnectionIsHeld(t *testing.T) {
 		b.enqueue(nil)
 		b.drain(engine)
 		b.pass(time.Minute)
-		_, err = engine.Ping(t.Context(), sub.ID)
+		_, _, err = engine.Ping(t.Context(), sub.ID, nil)
 		require.NoError(t, err)
 	}
 	require.EqualValues(t, 2, asked.opened.Load())
@@ -323,7 +323,7 @@ func TestConfirmSecret_ByAPingThatItAloneSigns(t *testing.T) {
 	infos, err := b.subs.ListSecrets(t.Context(), sub.ID)
 	require.NoError(t, err)
 	require.True(t, infos[0].Pending)
-	ping, err := engine.Ping(t.Context(), sub.ID)
+	ping, _, err := engine.Ping(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, ping.Outcome, "other pings are signed as deliveries are")
 	require.Equal(t, 1, signatures(knowsOld.Requests()[3]))
@@ -348,7 +348,7 @@ func TestConfirmSecret_ByAPingThatItAloneSigns(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.with(seal.Clear()).ConfirmSecret(t.Context(), sub.ID)
 	require.ErrorIs(t, err, seal.ErrNoKey)
-	_, err = b.with(seal.Clear()).Ping(t.Context(), sub.ID)
+	_, _, err = b.with(seal.Clear()).Ping(t.Context(), sub.ID, nil)
 	require.ErrorIs(t, err, seal.ErrNoKey)
 }
 

@@ -115,7 +115,7 @@ func TestCredentials_RequestsCarryThoseOfTheirSubscription(t *testing.T) {
 		id := b.authorized(r, c)
 		b.enqueue(nil)
 		b.drain(engine)
-		a, err := engine.Ping(t.Context(), id)
+		a, _, err := engine.Ping(t.Context(), id, nil)
 		require.NoError(t, err)
 		require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 		require.Equal(t, []string{want, want}, authorizations(r))
@@ -165,13 +165,13 @@ func TestToken_IsAskedForAtAnInternationalHostInASCII(t *testing.T) {
 	port := strings.TrimPrefix(tokens.URL, "http://127.0.0.1")
 
 	sub := b.authorized(b.receiver(nil), at("b\u00fccher.example"))
-	a, err := engine.Ping(t.Context(), sub)
+	a, _, err := engine.Ping(t.Context(), sub, nil)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 	changed := at("m\u00e4rz.example")
 	_, err = b.subs.Update(t.Context(), sub, subscription.Update{Credentials: &changed})
 	require.NoError(t, err)
-	a, err = engine.Ping(t.Context(), sub)
+	a, _, err = engine.Ping(t.Context(), sub, nil)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 
@@ -330,7 +330,7 @@ func TestCredentials_AreSealedAndShownNowhere(t *testing.T) {
 			}
 			shown = append(shown, *spec, spec)
 		})
-		a, err := engine.Ping(t.Context(), sub.ID)
+		a, _, err := engine.Ping(t.Context(), sub.ID, nil)
 		require.NoError(t, err)
 		got, err := b.subs.Get(t.Context(), sub.ID)
 		require.NoError(t, err)
@@ -406,7 +406,7 @@ func TestCredentials_ThatCannotBeOpenedWaitForAProcessThatCan(t *testing.T) {
 	require.Empty(t, r.Requests())
 	require.InDelta(t, 10*time.Second, b.dueIn(d.ID), float64(2*time.Second))
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.subscription_health`))
-	_, err := b.engine(nil).Ping(t.Context(), sub)
+	_, _, err := b.engine(nil).Ping(t.Context(), sub, nil)
 	require.ErrorContains(t, err, "endpoint credentials")
 	require.Equal(t, []string{"delivered"}, b.outcomes(b.delivery(id, other).ID))
 }

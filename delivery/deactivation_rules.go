@@ -8,10 +8,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-// DeactivationRules say when a subscription is deactivated for its failures.
-type DeactivationRules = subscription.DeactivationRules
-
-var defaultRules = DeactivationRules{
+var defaultRules = subscription.DeactivationRules{
 	Attempts:        10,
 	Exhausted:       50,
 	ExhaustedWindow: time.Hour,
@@ -21,7 +18,7 @@ var defaultRules = DeactivationRules{
 	Window:          5 * 24 * time.Hour,
 }
 
-func checkRules(r DeactivationRules) error {
+func checkRules(r subscription.DeactivationRules) error {
 	if bad, ok := errors.AsType[*subscription.InvalidError](r.Check()); ok {
 		return fmt.Errorf("delivery: config: %s: %s", bad.Field, bad.Reason)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/filter"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
@@ -69,7 +70,7 @@ func TestFilter_OneThatFailedIsRunAgainWithWhatItIsThen(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	sub := b.filtered(`data.total > 100`)
-	engine := b.engine(func(cfg *delivery.Config) { cfg.History.Payloads = delivery.KeepNothing })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.History.Payloads = event.KeepNothing })
 	id := b.enqueue(nil)
 	b.drain(engine)
 	require.Equal(t, "filter_error", b.decisions(id)[sub.ID][0])
@@ -146,8 +147,8 @@ func TestFilter_SeesTheDataOfTheIntentWhateverIsSent(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	before, after := b.filtered(`data.name == "Ada"`), b.filtered(`data.name == "Bob"`)
-	externalizers := delivery.NewExternalizers()
-	require.NoError(t, externalizers.Register("", "", "", delivery.ExternalizerFunc(
+	externalizers := &delivery.Externalizers{}
+	require.NoError(t, externalizers.Register("", "", "", delivery.Externalizer(
 		func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"name": "Bob"}`), nil })))
 
 	id := b.enqueue(nil)

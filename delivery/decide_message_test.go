@@ -49,9 +49,9 @@ func (b *bundle) listen(name string) (*deliverytest.Receiver, uuid.UUID) {
 }
 
 // externalize is a registry in which f is for a dialect, "" for any.
-func externalize(t *testing.T, name string, f delivery.ExternalizerFunc) *delivery.Externalizers {
+func externalize(t *testing.T, name string, f delivery.Externalizer) *delivery.Externalizers {
 	t.Helper()
-	x := delivery.NewExternalizers()
+	x := &delivery.Externalizers{}
 	require.NoError(t, x.Register(name, "", "", f))
 	return x
 }
@@ -204,7 +204,7 @@ func TestExternalizer_SeesTheWholeEvent(t *testing.T) {
 }
 
 // versions is an externalizer whose answer differs from call to call.
-func versions(calls *atomic.Int32) delivery.ExternalizerFunc {
+func versions(calls *atomic.Int32) delivery.Externalizer {
 	return func(context.Context, dialect.Event) ([]byte, error) {
 		return fmt.Appendf(nil, `"v%d"`, calls.Add(1)), nil
 	}
@@ -264,7 +264,7 @@ func TestMessage_TheOneThatWasStoredFirstIsSent(t *testing.T) {
 		}
 		if n == 2 {
 			b.pass(time.Hour)
-			if _, err := other.RunDue(ctx, nil); err != nil {
+			if _, err := other.RunDue(ctx); err != nil {
 				return nil, err
 			}
 		}

@@ -37,8 +37,8 @@
 //
 // [Engine.Ask] asks, before something is done, those who may veto it.
 // [Engine.Subscriptions] is the store of subscriptions, [Engine.History] lists
-// what happened, [Engine.Explain] says why somebody was told or not,
-// [Engine.Redeliver], [Engine.Recover] and [Engine.RetryFailed] make good what
+// what happened, [Handle.Explain] says why somebody was told or not,
+// [Handle.Redeliver], [Handle.Recover] and [Engine.RetryFailed] make good what
 // went wrong. Package deliverytest has a receiver for tests, and runs what is due
 // without a running engine.
 package delivery

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -29,19 +28,12 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
-	"github.com/riverhook/riverhook/delivery/internal/verify"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/heartbeat"
-	"github.com/riverhook/riverhook/internal/migration"
-	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
-
-// ErrNotMigrated is behind the error of Start on a database that is not migrated
-// or is from a version that this one does not know: run outbox.Migrate.
-var ErrNotMigrated = migration.ErrNotMigrated
 
 // ErrNotStarted is the error of an engine that was not started, was stopped, or
 // was started before.
@@ -54,6 +46,8 @@ var ErrNotStarted = errors.New("delivery: the engine does not run")
 // An Engine is safe for concurrent use. Its hooks, checkers, externalizers and
 // dialects are called from several goroutines at once.
 type Engine struct {
+	Handle
+
 	asker       *gates.Asker
 	calls       *callbacks.Calls
 	cfg         *Config
@@ -72,10 +66,7 @@ type Engine struct {
 	reevaluator *expand.Reevaluator
 	sender      *send.Sender
 	fanOuts     *slots.FanOuts
-	log         *slog.Logger
-	pool        *pgxpool.Pool
 	random      func() float64
-	resolver    *resolve.Resolver
 
 	inFlight   *slots.Process
 	limiter    *slots.Limiter
@@ -85,15 +76,11 @@ type Engine struct {
 	records    *record.Recorder
 
 	schedules schedules
-	store     *store.Queries
 	frequent  *store.Queries // with plans that are kept
-	subs      *subscription.Store
 	runs      heartbeat.Runs
 
 	opener   *credentials.Opener
 	payloads *payloads.Pool
-	pinger   *ping.Pinger
-	verifier *verify.Verifier
 
 	batches []interface{ Close() } // all of them, and what has others
 
@@ -130,10 +117,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		calls:    callbacks.New(),
 		cfg:      cfg,
 		decider:  newDecider(cfg),
-		log:      cfg.Logger,
-		pool:     pool,
 		random:   rand.Float64,
-		store:    store.In(pool, cfg.Schema),
 		frequent: store.Frequent(pool, cfg.Schema),
 		inFlight: slots.NewProcess(cfg.Limits.InFlight),
 		fanOuts:  slots.NewFanOuts(cfg.Limits.InFlight),
@@ -178,13 +162,19 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	if e.clients, err = credentials.NewClients(cfg.Egress, cfg.Transport, cfg.Limits.InFlight); err != nil {
 		return nil, fmt.Errorf("delivery: config: Transport: %w", err)
 	}
-	e.resolver, err = newResolver(pool, &hierarchy.ResolverConfig{
+	resolver, err := newResolver(pool, &hierarchy.ResolverConfig{
 		ActiveChain: cfg.ActiveChain,
 		Schema:      cfg.Schema,
 		Tree:        cfg.Tree,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("delivery: config: %w", err)
+	}
+	e.Handle = Handle{
+		View:       newView(pool, cfg.Schema, resolver),
+		engine:     cfg.ID,
+		learnClock: e.learnClock,
+		log:        cfg.Logger,
 	}
 	if err := makeSubscriptions(e); err != nil {
 		return nil, err

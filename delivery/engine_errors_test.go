@@ -62,7 +62,7 @@ func TestErrNotMigrated_IsSaidByEachStore(t *testing.T) {
 		"deliveries": func() error { _, err := engine.History().Deliveries(ctx, nil); return err },
 		"intents":    func() error { _, err := engine.History().Intents(ctx, nil); return err },
 		"attempts":   func() error { _, err := engine.History().Attempts(ctx, uuid.New()); return err },
-		"stats":      func() error { _, err := engine.Stats(ctx); return err },
+		"stats":      func() error { _, err := engine.History().Stats(ctx); return err },
 		"manifest":   func() error { _, err := applier.Apply(ctx, file); return err },
 		"start":      func() error { return engine.Start(ctx) },
 	} {

@@ -95,11 +95,11 @@ func TestHistory_AFilterThatNoRowCanMatchNamesItsField(t *testing.T) {
 		_, err := history.Intents(t.Context(), &delivery.IntentFilter{Channel: text})
 		require.ErrorContains(t, err, "delivery: list intents: Channel: ", name)
 		_, err = history.Intent(t.Context(), text)
-		require.ErrorIs(t, err, delivery.ErrIntentNotFound, name)
+		require.ErrorIs(t, err, delivery.ErrNotFound, name)
 		_, err = history.Explain(t.Context(), text)
-		require.ErrorIs(t, err, delivery.ErrIntentNotFound, name)
+		require.ErrorIs(t, err, delivery.ErrNotFound, name)
 		_, err = engine.RetryFailed(t.Context(), text)
-		require.ErrorIs(t, err, delivery.ErrIntentNotFound, name)
+		require.ErrorIs(t, err, delivery.ErrNotFound, name)
 	}
 }
 

@@ -163,7 +163,7 @@ func TestPgBouncer_WithPollOnlyEnginesWorkBehindIt(t *testing.T) {
 				explanation, err := engine.Explain(t.Context(), id)
 				require.NoError(t, err)
 				require.Contains(t, explanation.String(), "delivered at attempt")
-				stats, err := engine.Stats(t.Context())
+				stats, err := engine.History().Stats(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, 2, stats.Engines)
 				require.Len(t, receiver.Requests(), 3+more, "each arrived once, and twice what was asked for twice")

@@ -85,7 +85,7 @@ func TestRole_AnEngineWorksWithTheRightsThatTheGuideNames(t *testing.T) {
 	require.NoError(t, err)
 	_, err = engine.Explain(ctx, id)
 	require.NoError(t, err)
-	_, err = engine.Ping(ctx, sub.ID)
+	_, _, err = engine.Ping(ctx, sub.ID, nil)
 	require.NoError(t, err)
 	b.gate(b.receiver(nil), nil)
 	answer, err := engine.Ask(ctx, mayDelete())

@@ -65,7 +65,7 @@ func (b *bundle) requireAllOf(pool *pgxpool.Pool) {
 	b.wait(receiver, 3)
 	_, err = engine.Explain(ctx, id)
 	require.NoError(b.t, err)
-	_, err = engine.Ping(ctx, sub.ID)
+	_, _, err = engine.Ping(ctx, sub.ID, nil)
 	require.NoError(b.t, err)
 	_, err = b.subs.RotateSecret(ctx, sub.ID, nil)
 	require.NoError(b.t, err)

@@ -93,7 +93,7 @@ func TestStart_RefusesADatabaseThatIsNotMigrated(t *testing.T) {
 	engine, err := delivery.New(conn, &delivery.Config{Sealer: sealer()})
 	require.NoError(t, err)
 
-	require.ErrorIs(t, engine.Start(ctx), delivery.ErrNotMigrated)
+	require.ErrorIs(t, engine.Start(ctx), outbox.ErrNotMigrated)
 	require.ErrorIs(t, engine.Ready(), delivery.ErrNotStarted)
 }
 

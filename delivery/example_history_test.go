@@ -58,7 +58,7 @@ func ExampleHistory_Explain() {
 // An endpoint is back after days: it is tried, activated, and gets what it missed.
 func ExampleEngine_Recover() {
 	resume := func(ctx context.Context, engine *delivery.Engine, subscription uuid.UUID) (int, error) {
-		attempt, err := engine.Ping(ctx, subscription)
+		attempt, _, err := engine.Ping(ctx, subscription, nil)
 		if err != nil {
 			return 0, err
 		}

@@ -220,7 +220,7 @@ func TestExpand_AnIntentWaitsWhileTheTreeFails(t *testing.T) {
 	engine := b.engine(nil)
 
 	id := b.enqueue(nil)
-	_, err := engine.RunDue(t.Context(), nil)
+	_, err := engine.RunDue(t.Context())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Empty(t, told(id))
 	b.drainAhead(engine, 2*stallWait)

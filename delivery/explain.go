@@ -28,7 +28,7 @@ const (
 )
 
 // Explain says of every subscription that was considered for an intent whether
-// it got the event, and why or why not. id is the wire id; ErrIntentNotFound.
+// it got the event, and why or why not. id is the wire id; ErrNotFound.
 //
 // First come the subscriptions for which something was recorded, a delivery or
 // another decision, up to 1000. Then, judged now and marked Live, those at the
@@ -38,13 +38,31 @@ const (
 // the expansion came to it is said to be inactive. All of it is of one moment: a
 // subscription that the expansion reaches meanwhile is in one of the two lists. The tree is asked while no connection is
 // held; where it fails, what was recorded is still explained.
-func (h *History) Explain(ctx context.Context, id string) (*Explanation, error) {
-	return h.explainTo(ctx, id, nil)
+//
+// For a principal there is a line for each subscription whose history it may see, and
+// nothing about others, not even that there are any. If nothing was delivered the line has
+// the outcome, its class, and of one that waits the time of the next try, and nothing about
+// the event: what nobody was allowed to be told is not told here either. Unless one of the
+// subscriptions has a delivery of the intent, the intent has its id alone. The error is
+// ErrNotFound if there is no line, or if all say that the event is not one for their
+// subscription. The sites, and the attributes and the hash of the data of the intent, are
+// for operators. The authorizer is asked first, for the subscriptions that the event could
+// be about.
+func (v *View) Explain(ctx context.Context, id string) (*Explanation, error) {
+	x, err := v.explainAtOneMoment(ctx, id)
+	if err != nil || v.by == nil {
+		return x, err
+	}
+	x.forOwner()
+	if len(x.Subscriptions) == 0 {
+		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrNotFound)
+	}
+	return x, nil
 }
 
-// explainTo explains an intent to a principal, or all of it where that is nil.
-func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory) (*Explanation, error) {
-	in, err := h.Intent(ctx, id)
+// explainAtOneMoment explains an intent anew until the sites did not change meanwhile.
+func (v *View) explainAtOneMoment(ctx context.Context, id string) (*Explanation, error) {
+	in, err := v.intent(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +73,11 @@ func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory)
 		TreeVersion: in.treeVersion,
 	}
 	for range maxExplanations {
-		x, before, err := h.explain(ctx, in, at, p)
+		x, before, err := v.explain(ctx, in, at)
 		if err != nil || x.SitesError != "" {
 			return x, err
 		}
-		_, after, err := h.resolver.Sites(ctx, at)
+		_, after, err := v.resolver.Sites(ctx, at)
 		if err != nil {
 			x.SitesError = callbacks.Brief(err)
 			return x, nil
@@ -72,11 +90,11 @@ func (h *History) explainTo(ctx context.Context, id string, p *PrincipalHistory)
 }
 
 // explain reads the sites before the subscriptions there; the standing says by which.
-func (h *History) explain(
-	ctx context.Context, in *IntentRecord, at resolve.Lookup, p *PrincipalHistory,
+func (v *View) explain(
+	ctx context.Context, in *IntentRecord, at resolve.Lookup,
 ) (*Explanation, resolve.Standing, error) {
 	x := &Explanation{Intent: *in}
-	reached, standing, err := h.resolver.Sites(ctx, at)
+	reached, standing, err := v.resolver.Sites(ctx, at)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, standing, fmt.Errorf("delivery: explain: %w", err)
@@ -89,22 +107,22 @@ func (h *History) explain(
 		whys[r.Site] = r.Why
 	}
 	only := []string{} // of all
-	if p != nil {
-		if only, err = p.mayExplain(ctx, x); err != nil {
+	if v.by != nil {
+		if only, err = v.mayExplain(ctx, x); err != nil {
 			return nil, standing, fmt.Errorf("delivery: explain: %w", err)
 		}
 		if len(only) == 0 {
 			return x, standing, nil
 		}
 	}
-	err = h.inSnapshot(ctx, func(h *History) error {
-		if err := h.readState(ctx, &x.Intent); err != nil {
+	err = v.inSnapshot(ctx, func(v *View) error {
+		if err := v.readState(ctx, &x.Intent); err != nil {
 			return err
 		}
-		if err := h.explainRecorded(ctx, x, whys, p, only); err != nil || len(reached) == 0 || x.Truncated {
+		if err := v.explainRecorded(ctx, x, whys, only); err != nil || len(reached) == 0 || x.Truncated {
 			return err
 		}
-		return h.explainOthers(ctx, x, whys, only)
+		return v.explainOthers(ctx, x, whys, only)
 	})
 	if err != nil {
 		return nil, standing, err
@@ -112,15 +130,8 @@ func (h *History) explain(
 	return x, standing, nil
 }
 
-// Explain is that of History, by the engine's tree.
-func (e *Engine) Explain(ctx context.Context, id string) (*Explanation, error) {
-	return e.History().Explain(ctx, id)
-}
-
-func (h *History) explainRecorded(
-	ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, p *PrincipalHistory, only []string,
-) error {
-	rows, err := h.store.ExplainRecorded(ctx, &store.ExplainRecordedParams{
+func (v *View) explainRecorded(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, only []string) error {
+	rows, err := v.store.ExplainRecorded(ctx, &store.ExplainRecordedParams{
 		IntentID:      x.Intent.Key,
 		Subscriptions: only,
 		MaxRows:       maxExplained + 1,
@@ -151,7 +162,7 @@ func (h *History) explainRecorded(
 				return fmt.Errorf("delivery: explain: %w", err)
 			}
 			s.DeliveryID = &delivery
-			if p != nil {
+			if v.by != nil {
 				row.Reason = ownersReason(row.Reason, delivery)
 			}
 		}
@@ -229,13 +240,13 @@ func whereItStands(row store.ExplainRecordedRow) string {
 	return text
 }
 
-func (h *History) explainOthers(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, only []string) error {
+func (v *View) explainOthers(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, only []string) error {
 	name, isQuestion := strings.CutPrefix(x.Intent.Type, event.BeforePrefix)
 	prefix := ""
 	if isQuestion {
 		prefix = event.BeforePrefix
 	}
-	rows, err := h.store.ExplainOthers(ctx, &store.ExplainOthersParams{
+	rows, err := v.store.ExplainOthers(ctx, &store.ExplainOthersParams{
 		IntentID:      x.Intent.Key,
 		Patterns:      event.Patterns(x.Intent.Type),
 		Type:          name,

@@ -10,18 +10,18 @@ import (
 )
 
 // inSnapshot has f read what is there at one moment. No host code may run in it.
-func (h *History) inSnapshot(ctx context.Context, f func(h *History) error) error {
+func (v *View) inSnapshot(ctx context.Context, f func(v *View) error) error {
 	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	return pgx.BeginTxFunc(ctx, h.pool, opts, func(tx pgx.Tx) error { //nolint:wrapcheck // f has said what it did
-		there := *h
-		there.store = store.In(tx, h.schema)
+	return pgx.BeginTxFunc(ctx, v.pool, opts, func(tx pgx.Tx) error { //nolint:wrapcheck // f has said what it did
+		there := *v
+		there.store = store.In(tx, v.schema)
 		return f(&there)
 	})
 }
 
 // readState reads where an intent stands now.
-func (h *History) readState(ctx context.Context, in *IntentRecord) error {
-	rows, err := h.store.GetIntentState(ctx, in.Key)
+func (v *View) readState(ctx context.Context, in *IntentRecord) error {
+	rows, err := v.store.GetIntentState(ctx, in.Key)
 	if err != nil {
 		return fmt.Errorf("delivery: explain: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -22,10 +21,10 @@ import (
 var ErrGone = decide.ErrGone
 
 // Externalizer turns a resource into the data of a message. Applications
-// implement it where the intent's own data (the snapshot of the transaction)
-// is not what a dialect should send. It will not gain methods.
+// have one where the intent's own data (the snapshot of the transaction)
+// is not what a dialect should send.
 //
-// Externalize is called once for each intent and dialect, after the commit and
+// It is called once for each intent and dialect, after the commit and
 // outside any transaction of Riverhook, so it may do I/O and sees committed
 // state, which can be newer than the event. It returns what an intent's data may
 // be, JSON in UTF-8 that is nested at most 512 levels deep, of no more than
@@ -36,20 +35,17 @@ var ErrGone = decide.ErrGone
 // must not modify ev, and is called from several goroutines at once. A panic
 // is an error of that call alone. One that ends its process fails the decisions of this
 // dialect when it has done so four times.
-type Externalizer interface {
-	Externalize(ctx context.Context, ev dialect.Event) ([]byte, error)
-}
-
-// ExternalizerFunc makes an [Externalizer] of a function.
-type ExternalizerFunc func(ctx context.Context, ev dialect.Event) ([]byte, error)
-
-// Externalize implements [Externalizer].
-func (f ExternalizerFunc) Externalize(ctx context.Context, ev dialect.Event) ([]byte, error) {
-	return f(ctx, ev)
-}
+type Externalizer func(ctx context.Context, ev dialect.Event) ([]byte, error)
 
 // Externalizers holds externalizers by dialect, resource kind and event
-// pattern. The zero value is empty and ready to use. It is safe for concurrent use.
+// pattern. The zero value is empty and ready to use: every message then carries the data
+// of its intent. It is safe for concurrent use.
+//
+// Of several that apply to an event the most specific one is called: one for the dialect
+// takes precedence over one for any; among those, one for the kind over one for any; among
+// those, by pattern, from its first segment on, a literal over "*" over "**". The order of
+// registration does not matter. Only the event's own type is matched, not the umbrella
+// types that it extends.
 type Externalizers struct {
 	mu      sync.RWMutex
 	entries []externalizerEntry
@@ -60,10 +56,6 @@ type externalizerEntry struct {
 	externalizer           Externalizer
 }
 
-// NewExternalizers returns an empty registry: every message then carries the
-// data of its intent.
-func NewExternalizers() *Externalizers { return &Externalizers{} }
-
 // Register adds ex for the messages in dialectName of events that match
 // pattern and are about a resource of that kind. "" is any, for each of the
 // three; for the pattern it is the same as "**". Patterns are those of a
@@ -72,7 +64,7 @@ func NewExternalizers() *Externalizers { return &Externalizers{} }
 // A nil externalizer, a name that cannot be a dialect's, a bad pattern and a
 // combination that is taken are errors and change nothing.
 func (x *Externalizers) Register(dialectName, kind, pattern string, ex Externalizer) error {
-	if nilExternalizer(ex) {
+	if ex == nil {
 		return errors.New("delivery: register externalizer: the externalizer is nil")
 	}
 	if dialectName != "" {
@@ -104,36 +96,21 @@ func (x *Externalizers) Register(dialectName, kind, pattern string, ex Externali
 	return nil
 }
 
-// Find returns the externalizer for an event type and resource kind in a
-// dialect, and false when the intent's own data is to be sent.
-//
-// Of several that apply the most specific one is taken: one for this dialect
-// before one for any; among those, one for this kind before one for any; among
-// those, by pattern, from its first segment on, a literal before "*" before
-// "**". The order of registration does not matter. Only the event's own type
-// is matched, not the umbrella types that it extends.
-func (x *Externalizers) Find(dialectName, kind, eventType string) (Externalizer, bool) {
+// find returns the externalizer for an event type and resource kind in a dialect; nil if the
+// intent's own data is to be sent.
+func (x *Externalizers) find(dialectName, kind, eventType string) decide.Externalize {
 	if x == nil {
-		return nil, false
+		return nil
 	}
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for _, e := range x.entries {
 		if (e.dialect == "" || e.dialect == dialectName) && (e.kind == "" || e.kind == kind) &&
 			event.MatchPattern(e.pattern, eventType) {
-			return e.externalizer, true
+			return decide.Externalize(e.externalizer)
 		}
 	}
-	return nil, false
-}
-
-// find is Find for package decide.
-func (x *Externalizers) find(dialectName, kind, eventType string) decide.Externalize {
-	found, ok := x.Find(dialectName, kind, eventType)
-	if !ok {
-		return nil
-	}
-	return found.Externalize
+	return nil
 }
 
 // The most specific comes first, so the first match is the answer.
@@ -169,18 +146,5 @@ func breadth(s string) int {
 		return 2
 	default:
 		return 0
-	}
-}
-
-// A nil pointer in the interface would only be found at the first event.
-func nilExternalizer(ex Externalizer) bool {
-	if ex == nil {
-		return true
-	}
-	switch v := reflect.ValueOf(ex); v.Kind() {
-	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice:
-		return v.IsNil()
-	default:
-		return false
 	}
 }

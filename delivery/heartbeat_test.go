@@ -43,13 +43,13 @@ func TestRunDue_OthersLeaveItItsJobs(t *testing.T) {
 	ended := make(chan error, 1)
 	due := b.engine(nil)
 	go func() {
-		_, err := due.RunDue(t.Context(), nil)
+		_, err := due.RunDue(t.Context())
 		ended <- err
 	}()
 	b.wait(r, 1)
 	b.fetchedEarlier("1 minute")
 
-	_, err := b.engine(nil).RunDue(t.Context(), nil)
+	_, err := b.engine(nil).RunDue(t.Context())
 	require.NoError(t, err)
 	other := b.engine(nil)
 	delivery.HandOnAtOnce(other)

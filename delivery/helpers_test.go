@@ -69,7 +69,7 @@ func (b *bundle) subscribeAs(owner string) (*deliverytest.Receiver, uuid.UUID) {
 // drainAhead also runs what is due only within d.
 func (b *bundle) drainAhead(engine *delivery.Engine, d time.Duration) {
 	b.t.Helper()
-	deliverytest.Drain(b.t.Context(), b.t, engine, &delivery.RunDueOpts{Ahead: d})
+	deliverytest.Drain(b.t.Context(), b.t, engine, &deliverytest.DrainOpts{Ahead: d})
 }
 
 // pass lets time pass: all that was written is older by d than it was.

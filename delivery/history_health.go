@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -31,8 +32,11 @@ type Health struct {
 
 // Health returns how a subscription does; the error is ErrNotFound where it was
 // deleted or never was.
-func (h *History) Health(ctx context.Context, id uuid.UUID) (*Health, error) {
-	row, err := h.store.GetHealth(ctx, id)
+func (v *View) Health(ctx context.Context, id uuid.UUID) (*Health, error) {
+	if err := v.allowed(ctx, v.store, id, access.VerbHistory); err != nil {
+		return nil, fmt.Errorf("delivery: health of subscription %s: %w", id, err)
+	}
+	row, err := v.store.GetHealth(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrNotFound
 	}
@@ -59,11 +63,6 @@ func (h *History) Health(ctx context.Context, id uuid.UUID) (*Health, error) {
 		out.Unresolvable = row.Unresolvable
 	}
 	return out, nil
-}
-
-// Health is that of History.
-func (e *Engine) Health(ctx context.Context, subscriptionID uuid.UUID) (*Health, error) {
-	return e.History().Health(ctx, subscriptionID)
 }
 
 func orZero(t *time.Time) time.Time {

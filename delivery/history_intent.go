@@ -184,8 +184,8 @@ func (h *History) Intents(ctx context.Context, filter *IntentFilter) (*IntentPag
 	return page, nil
 }
 
-func (h *History) intents(ctx context.Context, params *store.ListIntentsParams) ([]IntentRecord, error) {
-	rows, err := store.Filtering(h.batcher, h.schema).ListIntents(ctx, params)
+func (v *View) intents(ctx context.Context, params *store.ListIntentsParams) ([]IntentRecord, error) {
+	rows, err := store.Filtering(v.pool, v.schema).ListIntents(ctx, params)
 	if err != nil {
 		return nil, fmt.Errorf("delivery: list intents: %w", migration.Explain(err))
 	}
@@ -198,12 +198,16 @@ func (h *History) intents(ctx context.Context, params *store.ListIntentsParams) 
 	return out, nil
 }
 
-// Intent returns one intent with its data, by its wire id, or ErrIntentNotFound.
+// Intent returns one intent with its data, by its wire id, or ErrNotFound.
 func (h *History) Intent(ctx context.Context, id string) (*IntentRecord, error) {
+	return h.intent(ctx, id)
+}
+
+func (v *View) intent(ctx context.Context, id string) (*IntentRecord, error) {
 	if id == "" || !isText(id) {
-		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrIntentNotFound)
+		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrNotFound)
 	}
-	found, err := h.intents(ctx, &store.ListIntentsParams{
+	found, err := v.intents(ctx, &store.ListIntentsParams{
 		WireID:   id,
 		Before:   uuid.Max,
 		WithData: true,
@@ -213,7 +217,7 @@ func (h *History) Intent(ctx context.Context, id string) (*IntentRecord, error) 
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrIntentNotFound)
+		return nil, fmt.Errorf("delivery: intent %q: %w", id, ErrNotFound)
 	}
 	return &found[0], nil
 }

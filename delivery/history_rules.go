@@ -8,26 +8,15 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/expand"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/event"
-	"github.com/riverhook/riverhook/internal/retention"
-)
-
-// Keep says what is kept of a body. Package outbox has the same type.
-type Keep = retention.Keep
-
-// What can be kept of a body.
-const (
-	KeepBody    = retention.KeepBody    // all of it
-	KeepHash    = retention.KeepHash    // its SHA-256, which still tells whether a body that somebody has is the one
-	KeepNothing = retention.KeepNothing // neither
 )
 
 // HistoryRules say what is kept of what has ended, and for how long. What is
 // pending is kept.
 type HistoryRules struct {
 	// Answers is what is kept of the bodies of answers. It holds when an attempt
-	// is recorded: what is not kept is never written. Default: KeepBody, of which
+	// is recorded: what is not kept is never written. Default: event.KeepBody, of which
 	// Config.Limits.ResponseBytes are kept.
-	Answers Keep
+	Answers event.Keep
 
 	// DedupeWindow is how long the id of an intent is remembered at least, from
 	// its creation; in that time it cannot be used for another one. Ids also
@@ -43,7 +32,7 @@ type HistoryRules struct {
 	// PayloadAge is how long payloads are kept whole, from the expansion of their
 	// intent on, in whole milliseconds: so long a delivery can be redelivered, but
 	// for MaxAge and PerSubscription. It belongs to Payloads and needs one that is
-	// not KeepBody. Default: 0.
+	// not event.KeepBody. Default: 0.
 	PayloadAge time.Duration
 
 	// Payloads is what is kept of the data of an intent and of its messages when
@@ -52,8 +41,8 @@ type HistoryRules struct {
 	// is decided at expansion, by the rules of the engine that expands. A delivery
 	// whose message is not kept cannot be redelivered ([ErrPayloadGone]). What an
 	// event type is registered with goes before it, and Types before both.
-	// Default: KeepBody.
-	Payloads Keep
+	// Default: event.KeepBody.
+	Payloads event.Keep
 
 	// PerSubscription is how many ended deliveries of a subscription are kept,
 	// the newest. Those that its last deactivation has cancelled are kept beside them, so
@@ -74,7 +63,7 @@ type HistoryRules struct {
 // TypeRule says what is kept of events of some types.
 type TypeRule struct {
 	// Answers is as in HistoryRules. Default: what is there.
-	Answers Keep
+	Answers event.Keep
 
 	// PayloadAge is as in HistoryRules. It belongs to Payloads, without which it
 	// must not be given. Default: 0.
@@ -86,14 +75,14 @@ type TypeRule struct {
 	Pattern string
 
 	// Payloads is as in HistoryRules. Default: what is there.
-	Payloads Keep
+	Payloads event.Keep
 }
 
 func (h *HistoryRules) fill() {
-	def(&h.Answers, KeepBody)
+	def(&h.Answers, event.KeepBody)
 	def(&h.DedupeWindow, 90*24*time.Hour)
 	def(&h.MaxAge, 90*24*time.Hour)
-	def(&h.Payloads, KeepBody)
+	def(&h.Payloads, event.KeepBody)
 	def(&h.PerSubscription, 1000)
 }
 
@@ -106,9 +95,9 @@ func (h *HistoryRules) problem() string {
 		return "MaxAge: must not be negative"
 	case h.PerSubscription < 0:
 		return "PerSubscription: must not be negative"
-	case !retention.Valid(h.Answers):
+	case !keeps(h.Answers):
 		return fmt.Sprintf("Answers: %q is none of body, hash and nothing", h.Answers)
-	case !retention.Valid(h.Payloads):
+	case !keeps(h.Payloads):
 		return fmt.Sprintf("Payloads: %q is none of body, hash and nothing", h.Payloads)
 	}
 	if problem := (payloadRule{h.Payloads, h.PayloadAge}).problem(); problem != "" {
@@ -123,7 +112,7 @@ func (h *HistoryRules) problem() string {
 		if err := event.CheckPattern(rule.Pattern); err != nil {
 			return fmt.Sprintf("Types[%d].Pattern: %v", i, err)
 		}
-		if rule.Answers != "" && !retention.Valid(rule.Answers) || rule.Payloads != "" && !retention.Valid(rule.Payloads) {
+		if rule.Answers != "" && !keeps(rule.Answers) || rule.Payloads != "" && !keeps(rule.Payloads) {
 			return fmt.Sprintf("Types[%d]: must keep body, hash or nothing", i)
 		}
 		if problem := (payloadRule{rule.Payloads, rule.PayloadAge}).problem(); problem != "" {
@@ -133,9 +122,14 @@ func (h *HistoryRules) problem() string {
 	return ""
 }
 
+// keeps is true of what can be kept of a body.
+func keeps(k event.Keep) bool {
+	return k == event.KeepBody || k == event.KeepHash || k == event.KeepNothing
+}
+
 // payloadRule says what is kept of payloads, and how long all of it is.
 type payloadRule struct {
-	Payloads Keep
+	Payloads event.Keep
 	Age      time.Duration
 }
 
@@ -143,7 +137,7 @@ func (r payloadRule) problem() string {
 	switch {
 	case r.Age < 0 || r.Age%time.Millisecond != 0:
 		return fmt.Sprintf("PayloadAge: %v is not a number of milliseconds from 0 on", r.Age)
-	case r.Age > 0 && retention.Stored(r.Payloads) == "":
+	case r.Age > 0 && expand.Retention(r).Stored() == "":
 		return "PayloadAge: needs Payloads of hash or nothing"
 	default:
 		return ""
@@ -152,7 +146,7 @@ func (r payloadRule) problem() string {
 
 // of is what is kept of events of a type. registered is what the type's own
 // registration says.
-func (h *HistoryRules) of(eventType string, registered payloadRule) (answers Keep, payloads payloadRule) {
+func (h *HistoryRules) of(eventType string, registered payloadRule) (answers event.Keep, payloads payloadRule) {
 	answers, payloads = h.Answers, payloadRule{h.Payloads, h.PayloadAge}
 	if registered.Payloads != "" {
 		payloads = registered
@@ -198,9 +192,9 @@ var isDelimiter = func() (set [256]bool) {
 // retention is what is recorded of the answers to events of a type.
 func (c *Config) retention(eventType string) send.Retention {
 	switch keep, _ := c.History.of(eventType, payloadRule{}); keep {
-	case KeepHash:
+	case event.KeepHash:
 		return send.Retention{Hash: true}
-	case KeepNothing:
+	case event.KeepNothing:
 		return send.Retention{}
 	default:
 		return send.Retention{Bytes: max(c.Limits.ResponseBytes, 0)}

@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -34,21 +35,21 @@ func TestPayloads_ATypeIsRegisteredWithWhatIsKeptOfThem(t *testing.T) {
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
 	b.eventTypes(
-		outbox.EventType{Name: "user.created", Payloads: outbox.KeepBody},
+		outbox.EventType{Name: "user.created", Payloads: event.KeepBody},
 		outbox.EventType{
 			Name:     "user.updated",
-			Payloads: outbox.KeepNothing,
+			Payloads: event.KeepNothing,
 			Extends:  []string{"user.changed"},
 		},
-		outbox.EventType{Name: "user.deleted", Payloads: outbox.KeepNothing},
+		outbox.EventType{Name: "user.deleted", Payloads: event.KeepNothing},
 		outbox.EventType{Name: "user.moved", Extends: []string{"user.updated"}},
-		outbox.EventType{Name: "office.opened", Payloads: outbox.KeepNothing},
+		outbox.EventType{Name: "office.opened", Payloads: event.KeepNothing},
 	)
 	engine := b.keeping(delivery.HistoryRules{
-		Payloads: delivery.KeepHash,
+		Payloads: event.KeepHash,
 		Types: []delivery.TypeRule{
-			{Pattern: "user.deleted", Payloads: delivery.KeepBody},
-			{Pattern: "office.*", Answers: delivery.KeepNothing},
+			{Pattern: "user.deleted", Payloads: event.KeepBody},
+			{Pattern: "office.*", Answers: event.KeepNothing},
 		},
 	})
 	want := map[string]delivery.PayloadState{}
@@ -80,22 +81,22 @@ func TestPayloads_AreKeptWholeForTheAgeThatIsSaid(t *testing.T) {
 	b.eventTypes(
 		outbox.EventType{
 			Name:       "user.created",
-			Payloads:   outbox.KeepHash,
+			Payloads:   event.KeepHash,
 			PayloadAge: 3 * time.Hour,
 		},
 		outbox.EventType{
 			Name:       "user.deleted",
-			Payloads:   outbox.KeepNothing,
+			Payloads:   event.KeepNothing,
 			PayloadAge: 3 * time.Hour,
 		},
-		outbox.EventType{Name: "user.moved", Payloads: outbox.KeepHash},
+		outbox.EventType{Name: "user.moved", Payloads: event.KeepHash},
 	)
 	engine := b.keeping(delivery.HistoryRules{
-		Payloads:   delivery.KeepHash,
+		Payloads:   event.KeepHash,
 		PayloadAge: time.Hour,
 		Types: []delivery.TypeRule{{
 			Pattern:    "user.deleted",
-			Payloads:   delivery.KeepNothing,
+			Payloads:   event.KeepNothing,
 			PayloadAge: 2 * time.Hour,
 		}},
 	})
@@ -223,7 +224,7 @@ func TestPayloads_WhatIsErasedIsNotReducedLater(t *testing.T) {
 	b.subscribe(b.receiver(nil), nil)
 	b.eventTypes(outbox.EventType{
 		Name:       "user.created",
-		Payloads:   outbox.KeepHash,
+		Payloads:   event.KeepHash,
 		PayloadAge: time.Hour,
 	})
 	engine := b.engine(nil)

@@ -17,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -39,7 +40,7 @@ func TestHistoryRules_NamedHeadersAreNotWritten(t *testing.T) {
 
 	id := b.enqueue(nil)
 	b.drain(engine)
-	ping, err := engine.Ping(t.Context(), sub.ID)
+	ping, _, err := engine.Ping(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 
 	attempts, err := b.reader().Attempts(t.Context(), b.deliveries(id)[0].ID)
@@ -62,9 +63,9 @@ func TestHistoryRules_OfAnAnswerWhatTheySayIsKept(t *testing.T) {
 	t.Parallel()
 	const secret = "the answer"
 	types := []delivery.TypeRule{
-		{Pattern: "user.deleted", Answers: delivery.KeepNothing},
-		{Pattern: "user.*", Payloads: delivery.KeepNothing},
-		{Pattern: "**", Answers: delivery.KeepHash},
+		{Pattern: "user.deleted", Answers: event.KeepNothing},
+		{Pattern: "user.*", Payloads: event.KeepNothing},
+		{Pattern: "**", Answers: event.KeepHash},
 	}
 	for name, c := range map[string]struct {
 		rules     delivery.HistoryRules
@@ -74,19 +75,19 @@ func TestHistoryRules_OfAnAnswerWhatTheySayIsKept(t *testing.T) {
 		truncated bool
 	}{
 		"all by default":         {delivery.HistoryRules{}, "user.created", secret, secret, "", false},
-		"a hash":                 {delivery.HistoryRules{Answers: delivery.KeepHash}, "user.created", secret, "", hexOf([]byte(secret)), false},
-		"a hash of nothing":      {delivery.HistoryRules{Answers: delivery.KeepHash}, "user.created", "", "", "", false},
-		"nothing":                {delivery.HistoryRules{Answers: delivery.KeepNothing}, "user.created", secret, "", "", true},
+		"a hash":                 {delivery.HistoryRules{Answers: event.KeepHash}, "user.created", secret, "", hexOf([]byte(secret)), false},
+		"a hash of nothing":      {delivery.HistoryRules{Answers: event.KeepHash}, "user.created", "", "", "", false},
+		"nothing":                {delivery.HistoryRules{Answers: event.KeepNothing}, "user.created", secret, "", "", true},
 		"by the type":            {delivery.HistoryRules{Types: types}, "user.deleted", secret, "", "", true},
 		"by the first that fits": {delivery.HistoryRules{Types: types}, "user.created", secret, secret, "", false},
 		"by the last":            {delivery.HistoryRules{Types: types}, "office.closed", secret, "", hexOf([]byte(secret)), false},
 		"a hash of what is longer": {
-			delivery.HistoryRules{Answers: delivery.KeepHash},
+			delivery.HistoryRules{Answers: event.KeepHash},
 			"user.created", strings.Repeat("x", 20<<10),
 			"", hexOf([]byte(strings.Repeat("x", 20<<10))), false,
 		},
 		"a hash of the beginning": {
-			delivery.HistoryRules{Answers: delivery.KeepHash},
+			delivery.HistoryRules{Answers: event.KeepHash},
 			"user.created", strings.Repeat("x", 70<<10),
 			"", hexOf([]byte(strings.Repeat("x", 64<<10))), true,
 		},
@@ -110,9 +111,9 @@ func TestHistoryRules_OfAnAnswerWhatTheySayIsKept(t *testing.T) {
 
 func TestPayloads_AreReducedWhenAllHasEnded(t *testing.T) {
 	t.Parallel()
-	for keep, gone := range map[delivery.Keep]delivery.PayloadState{
-		delivery.KeepHash:    delivery.PayloadHashed,
-		delivery.KeepNothing: delivery.PayloadDropped,
+	for keep, gone := range map[event.Keep]delivery.PayloadState{
+		event.KeepHash:    delivery.PayloadHashed,
+		event.KeepNothing: delivery.PayloadDropped,
 	} {
 		t.Run(string(keep), func(t *testing.T) {
 			t.Parallel()
@@ -147,7 +148,7 @@ func TestPayloads_AreReducedWhenAllHasEnded(t *testing.T) {
 			require.Empty(t, msg.Body)
 			require.True(t, msg.Gone)
 			require.Equal(t, "application/json", msg.ContentType)
-			if keep == delivery.KeepHash {
+			if keep == event.KeepHash {
 				require.Equal(t, hexOf([]byte(`{"name": "Ada"}`)), in.DataSHA256)
 				require.Equal(t, hexOf(good.Requests()[0].Body), msg.SHA256)
 			} else {
@@ -186,10 +187,10 @@ func TestPayloads_FollowTheRuleOfTheirType(t *testing.T) {
 	b := newBundle(t)
 	b.subscribe(b.receiver(nil), nil)
 	engine := b.keeping(delivery.HistoryRules{
-		Payloads: delivery.KeepHash,
+		Payloads: event.KeepHash,
 		Types: []delivery.TypeRule{
-			{Pattern: "user.created", Payloads: delivery.KeepBody},
-			{Pattern: "user.**", Payloads: delivery.KeepNothing},
+			{Pattern: "user.created", Payloads: event.KeepBody},
+			{Pattern: "user.**", Payloads: event.KeepNothing},
 		},
 	})
 	want := map[string]delivery.PayloadState{}
@@ -216,7 +217,7 @@ func TestPayloads_OfWhatCanBeRunAgainAreKept(t *testing.T) {
 	b.subscribe(b.receiver(nil), func(s *subscription.Spec) { s.Owner = "newcomer" })
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access.Registry = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
-		cfg.History.Payloads = delivery.KeepNothing
+		cfg.History.Payloads = event.KeepNothing
 	})
 	b.enqueue(nil)
 	b.drain(engine)
@@ -238,7 +239,7 @@ func TestRedeliver_KeepsThePayloadOrIsRefused(t *testing.T) {
 	b := newBundle(t)
 	r := b.receiver(nil)
 	b.subscribe(r, nil)
-	engine := b.keeping(delivery.HistoryRules{Payloads: delivery.KeepNothing})
+	engine := b.keeping(delivery.HistoryRules{Payloads: event.KeepNothing})
 	id := b.enqueue(nil)
 	b.drain(engine)
 	d := b.deliveries(id)[0]
@@ -286,14 +287,14 @@ func TestHistoryRules_ThatAreRefusedNameTheirField(t *testing.T) {
 		"RedactHeaders[1]":           {RedactHeaders: []string{"X-Ok", "not ok"}},
 		"RedactHeaders[0]":           {RedactHeaders: []string{""}},
 		"PayloadAge: needs Payloads": {PayloadAge: time.Hour},
-		"PayloadAge: -1ms is not":    {Payloads: delivery.KeepHash, PayloadAge: -time.Millisecond},
+		"PayloadAge: -1ms is not":    {Payloads: event.KeepHash, PayloadAge: -time.Millisecond},
 		"Types[1].PayloadAge: needs Payloads": {
-			Payloads: delivery.KeepHash, Types: []delivery.TypeRule{{Pattern: "a.b"}, {Pattern: "user.*", PayloadAge: time.Hour}},
+			Payloads: event.KeepHash, Types: []delivery.TypeRule{{Pattern: "a.b"}, {Pattern: "user.*", PayloadAge: time.Hour}},
 		},
 		"Types[0].PayloadAge: 1ns is not": {
 			Types: []delivery.TypeRule{{
 				Pattern:    "user.*",
-				Payloads:   delivery.KeepHash,
+				Payloads:   event.KeepHash,
 				PayloadAge: time.Nanosecond,
 			}},
 		},

@@ -247,7 +247,7 @@ func TestHistory_KeepsAttemptsAndMessagesByteForByte(t *testing.T) {
 	b.subscribe(receiver, nil)
 	engine := b.engine(nil)
 	id := b.enqueue(nil)
-	deliverytest.Drain(t.Context(), t, engine, &delivery.RunDueOpts{Ahead: time.Minute})
+	deliverytest.Drain(t.Context(), t, engine, &deliverytest.DrainOpts{Ahead: time.Minute})
 	h := b.reader()
 	deliveryID := b.deliveries(id)[0].ID
 
@@ -351,10 +351,10 @@ func TestHistory_WhatIsNotThereIsNotFound(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 	for _, id := range []string{"", "nobody"} {
 		_, err = h.Intent(t.Context(), id)
-		require.ErrorIs(t, err, delivery.ErrIntentNotFound)
+		require.ErrorIs(t, err, delivery.ErrNotFound)
 		require.ErrorIs(t, err, delivery.ErrNotFound)
 		_, err = h.Explain(t.Context(), id)
-		require.ErrorIs(t, err, delivery.ErrIntentNotFound)
+		require.ErrorIs(t, err, delivery.ErrNotFound)
 	}
 	attempts, err := h.Attempts(t.Context(), uuid.New())
 	require.NoError(t, err)
@@ -384,7 +384,7 @@ func TestHistory_HoldsNoSecret(t *testing.T) {
 	require.NoError(t, err)
 	explanation, err := h.Explain(t.Context(), id)
 	require.NoError(t, err)
-	ping, err := engine.Ping(t.Context(), created.ID)
+	ping, _, err := engine.Ping(t.Context(), created.ID, nil)
 	require.NoError(t, err)
 	text, err := json.Marshal([]any{deliveries, attempts, explanation, ping})
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -53,14 +54,14 @@ func TestHooks_DeliveryDeliveredIsToldTheAnswer(t *testing.T) {
 	var told deliveredHook
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Hooks.DeliveryDelivered = told.hook
-		cfg.History.Answers, cfg.Limits.ResponseBytes = delivery.KeepNothing, -1
+		cfg.History.Answers, cfg.Limits.ResponseBytes = event.KeepNothing, -1
 	})
 	ids := make([]string, 3)
 	for i := range ids {
 		ids[i] = b.enqueue(func(in *outbox.Intent) { in.Type = "user.created" })
 		b.drainAhead(engine, time.Minute)
 	}
-	_, err := engine.Ping(t.Context(), sub.ID)
+	_, _, err := engine.Ping(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	b.gate(r, nil)
 	_, err = engine.Ask(t.Context(), mayDelete())
@@ -280,9 +281,9 @@ func TestStop_NothingIsSentAfterIt(t *testing.T) {
 	require.NoError(t, engine.Start(t.Context()))
 	require.NoError(t, engine.Stop(context.Background()))
 
-	_, err := engine.Ping(t.Context(), plain)
+	_, _, err := engine.Ping(t.Context(), plain, nil)
 	require.ErrorIs(t, err, delivery.ErrNotStarted)
-	_, err = engine.Ping(t.Context(), guarded)
+	_, _, err = engine.Ping(t.Context(), guarded, nil)
 	require.ErrorIs(t, err, delivery.ErrNotStarted)
 	require.Empty(t, r.Requests())
 }

@@ -33,7 +33,8 @@ var (
 )
 
 // Start sets the engine to work and returns at once. It fails with
-// ErrNotMigrated if the database is not migrated. When ctx ends the engine
+// outbox.ErrNotMigrated if the database is not migrated, or is from a version that this
+// one does not know. When ctx ends the engine
 // stops as by Stop. An engine can be started once.
 func (e *Engine) Start(ctx context.Context) error {
 	starting, started, err := e.beginStart(ctx)

@@ -140,7 +140,7 @@ func (b *bundle) vanish(r *deliverytest.Receiver, n int) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := engine.RunDue(ctx, nil)
+		_, err := engine.RunDue(ctx)
 		ended <- err
 	}()
 	b.wait(r, n)
@@ -280,7 +280,7 @@ func TestRecord_AnApplicationThatHoldsASubscriptionDelaysNothing(t *testing.T) {
 			defer cancel()
 
 			id := b.enqueue(nil)
-			_, err = b.engine(nil).RunDue(ctx, &delivery.RunDueOpts{Ahead: time.Minute})
+			_, err = deliverytest.RunAhead(ctx, b.engine(nil), time.Minute)
 			require.NoError(t, err)
 
 			require.Equal(t, []string{"failed", "delivered"}, b.outcomes(b.delivery(id, sub.ID).ID))
@@ -306,7 +306,7 @@ func TestDeactivate_WaitsForAnApplicationThatHoldsTheSubscription(t *testing.T) 
 	engine := b.engine(nil)
 
 	b.enqueue(nil)
-	_, err = engine.RunDue(ctx, nil)
+	_, err = engine.RunDue(ctx)
 	require.NoError(t, err)
 	require.Equal(t, subscription.StateActive, b.subscription(held.ID).State)
 	require.Equal(t, subscription.StateDeactivated, b.subscription(free.ID).State)
@@ -336,12 +336,12 @@ func TestExpand_AnIntentThatCannotBeExpandedFailsVisibly(t *testing.T) {
 
 	b.enqueue(nil)
 	b.exec(`UPDATE riverhook.river_job SET attempt = 40, errors = array_fill('{}'::jsonb, ARRAY[18])`) // processes have died as well
-	_, err := engine.RunDue(t.Context(), nil)
+	_, err := engine.RunDue(t.Context())
 	require.ErrorContains(t, err, "broke its contract")
 	require.Equal(t, "pending", b.text(`SELECT state FROM riverhook.intent_state`))
 	b.exec(`UPDATE riverhook.river_job SET errors = array_fill('{}'::jsonb, ARRAY[19])`)
 	b.pass(time.Minute)
-	_, err = engine.RunDue(t.Context(), nil)
+	_, err = engine.RunDue(t.Context())
 	require.ErrorContains(t, err, "broke its contract")
 
 	require.Equal(t, "failed", b.text(`SELECT state FROM riverhook.intent_state`))

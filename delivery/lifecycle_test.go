@@ -86,7 +86,7 @@ func TestReady_WaitsForNoConnection(t *testing.T) {
 	for name, begin := range map[string]func(ctx context.Context, engine *delivery.Engine) error{
 		"Start": func(ctx context.Context, engine *delivery.Engine) error { return engine.Start(ctx) },
 		"RunDue": func(ctx context.Context, engine *delivery.Engine) error {
-			_, err := engine.RunDue(ctx, nil)
+			_, err := engine.RunDue(ctx)
 			return err
 		},
 	} {

@@ -29,7 +29,7 @@ func TestReconcile_AFirstAttemptWhoseRiverJobIs(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			ends.OnPoint(func(string) { end() })
 			id := b.enqueue(nil)
-			_, err := ends.RunDue(ctx, nil)
+			_, err := ends.RunDue(ctx)
 			require.ErrorIs(t, err, context.Canceled)
 			require.Len(t, b.deliveries(id), 1)
 
@@ -66,7 +66,7 @@ func TestReconcile_AnIntentIsWatchedUntilItsFirstAttemptsAreRecorded(t *testing.
 
 	require.NoError(t, engine.Maintain(t.Context()))
 	require.Equal(t, 1, watched())
-	s, err := engine.Stats(t.Context())
+	s, err := engine.History().Stats(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 1, s.Due, "a request under way")
 	release()

@@ -269,7 +269,7 @@ func TestDeactivate_RulesThatNoCountReachesEndAndPruneNothing(t *testing.T) {
 	b := newBundle(t)
 	_, subID := b.rejecting()
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Deactivation = delivery.DeactivationRules{
+		cfg.Deactivation = subscription.DeactivationRules{
 			Attempts:        math.MaxInt,
 			Exhausted:       math.MaxInt,
 			Unresolvable:    math.MaxInt,

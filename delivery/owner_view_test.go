@@ -168,8 +168,8 @@ func TestOwner_SeesTheClassOfWhyARequestWasNotBuilt(t *testing.T) {
 func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	externalizers := delivery.NewExternalizers()
-	require.NoError(t, externalizers.Register("cloudevents", "", "", delivery.ExternalizerFunc(
+	externalizers := &delivery.Externalizers{}
+	require.NoError(t, externalizers.Register("cloudevents", "", "", delivery.Externalizer(
 		func(context.Context, dialect.Event) ([]byte, error) { return nil, errors.New(hostText) })))
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Externalize.Registry = externalizers
@@ -246,11 +246,11 @@ func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 	}
 	for _, principal := range []string{"eve", "other", ""} {
 		_, err = engine.As(principal, ownersOnly).Explain(t.Context(), id)
-		require.ErrorIs(t, err, delivery.ErrIntentNotFound, principal)
+		require.ErrorIs(t, err, delivery.ErrNotFound, principal)
 		require.EqualError(t, err, fmt.Sprintf("delivery: intent %q: not found", id))
 	}
 	_, err = engine.As("ada", nil).Explain(t.Context(), id)
-	require.ErrorIs(t, err, delivery.ErrIntentNotFound)
+	require.ErrorIs(t, err, delivery.ErrNotFound)
 }
 
 // With more subscriptions than an operator is listed, an owner has its own line.

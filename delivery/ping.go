@@ -11,22 +11,47 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
-// Ping sends a test event ([event.Ping]) to a subscription's endpoint and returns what came of
-// it, within the subscription's timeout. It goes out exactly as a delivery does,
+// Ping sends a test event ([event.Ping]) to a subscription's endpoint and returns what
+// came of it, within the subscription's timeout. It goes out exactly as a delivery does,
 // in the same dialect, signed by the same secrets and through the same egress
 // policy, whatever the subscription's state is. It is no delivery: it is not
-// recorded, not retried, and counts neither for nor against the endpoint. What waits
-// for the endpoint goes on waiting; see PingWith. The
+// recorded, not retried, and counts neither for nor against the endpoint. The
 // fields DeliveryID, Seq and Round of what it returns are zero.
 //
+// What waits for the endpoint goes on waiting, unless opts say otherwise; nil opts are the
+// defaults. Ping also returns how many deliveries no longer wait.
+//
 // The error is ErrNotFound, or says why no request could be made; a request that
-// failed is an Attempt, not an error.
-func (e *Engine) Ping(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
-	a, _, err := e.PingWith(ctx, subscription, nil)
-	return a, err
+// failed is an Attempt, not an error. After an error that comes with an attempt some
+// deliveries may be released, and another call goes on with the rest.
+func (h *Handle) Ping(ctx context.Context, subscription uuid.UUID, opts *PingOpts) (a *Attempt, released int, err error) {
+	if err := h.allowed(ctx, h.store, subscription, access.VerbSend); err != nil {
+		return nil, 0, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
+	}
+	if err := h.learnClock(ctx, writeTimeout); err != nil {
+		return nil, 0, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
+	}
+	sent, err := h.pinger.Ping(ctx, subscription, false)
+	if err == nil {
+		a, err = publicAttempt(sent.Attempt, h.engine)
+	}
+	if err == nil && opts != nil && opts.Release && a.Outcome == OutcomeDelivered {
+		released, err = h.pinger.Release(ctx, sent.Endpoint)
+	}
+	if a != nil {
+		h.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: ping", slog.Any("subscription", subscription),
+			slog.String("outcome", string(a.Outcome)), slog.Int("status", a.Status), slog.String("error", a.Error),
+			slog.String("detail", a.Reason), slog.Duration("took", a.Duration), slog.Int("released", released))
+		h.hide(a)
+	}
+	if err != nil {
+		return a, released, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
+	}
+	return a, released, nil
 }
 
 // ConfirmSecret sends a ping that is signed with the one secret of a subscription
@@ -38,31 +63,35 @@ func (e *Engine) Ping(ctx context.Context, subscription uuid.UUID) (*Attempt, er
 //
 // The error is ErrNotFound also when no secret waits, or when another took its
 // place while the request was under way.
-func (e *Engine) ConfirmSecret(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
-	a, err := e.confirmSecret(ctx, subscription)
+func (h *Handle) ConfirmSecret(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
+	if err := h.allowed(ctx, h.store, subscription, access.VerbSecret); err != nil {
+		return nil, fmt.Errorf("delivery: confirm the secret of subscription %s: %w", subscription, err)
+	}
+	a, err := h.confirmSecret(ctx, subscription)
 	if err != nil {
 		return nil, fmt.Errorf("delivery: confirm the secret of subscription %s: %w", subscription, err)
 	}
-	e.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: secret is confirmed", slog.Any("subscription", subscription),
+	h.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: secret is confirmed", slog.Any("subscription", subscription),
 		slog.Bool("confirmed", a.Outcome == OutcomeDelivered), slog.Int("status", a.Status), slog.String("error", a.Error))
+	h.hide(a)
 	return a, nil
 }
 
-func (e *Engine) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, error) {
-	if err := e.learnClock(ctx, writeTimeout); err != nil {
+func (h *Handle) confirmSecret(ctx context.Context, id uuid.UUID) (*Attempt, error) {
+	if err := h.learnClock(ctx, writeTimeout); err != nil {
 		return nil, err
 	}
-	sent, err := e.pinger.Ping(ctx, id, true)
+	sent, err := h.pinger.Ping(ctx, id, true)
 	if err != nil {
 		return nil, err
 	}
 	if sent.Attempt.Outcome == OutcomeDelivered {
-		err = e.subs.ConfirmSecret(ctx, id, sent.Secret)
+		err = h.subs.ConfirmSecret(ctx, id, sent.Secret)
 		if errors.Is(err, ErrNotFound) {
 			err = ErrNotFound
 		}
 	}
-	a, publicErr := publicAttempt(sent.Attempt, e.cfg.ID)
+	a, publicErr := publicAttempt(sent.Attempt, h.engine)
 	return a, cmp.Or(publicErr, err)
 }
 
@@ -75,31 +104,6 @@ type PingOpts struct {
 	// as an attempt of its schedule. Nothing is released while the subscription
 	// is not active. Default: nothing but the ping is sent.
 	Release bool
-}
-
-// PingWith is Ping, and does what opts say when it is answered; nil opts are the
-// defaults. It returns how many deliveries no longer wait. After an error that comes
-// with an attempt some may be released, and another call goes on with the rest.
-func (e *Engine) PingWith(ctx context.Context, subscription uuid.UUID, opts *PingOpts) (a *Attempt, released int, err error) {
-	if err := e.learnClock(ctx, writeTimeout); err != nil {
-		return nil, 0, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
-	}
-	sent, err := e.pinger.Ping(ctx, subscription, false)
-	if err == nil {
-		a, err = publicAttempt(sent.Attempt, e.cfg.ID)
-	}
-	if err == nil && opts != nil && opts.Release && a.Outcome == OutcomeDelivered {
-		released, err = e.pinger.Release(ctx, sent.Endpoint)
-	}
-	if a != nil {
-		e.log.LogAttrs(ctx, slog.LevelInfo, "riverhook: ping", slog.Any("subscription", subscription),
-			slog.String("outcome", string(a.Outcome)), slog.Int("status", a.Status), slog.String("error", a.Error),
-			slog.String("detail", a.Reason), slog.Duration("took", a.Duration), slog.Int("released", released))
-	}
-	if err != nil {
-		return a, released, fmt.Errorf("delivery: ping subscription %s: %w", subscription, err)
-	}
-	return a, released, nil
 }
 
 // publicAttempt is an attempt that is not recorded as History shows those that are.

@@ -12,7 +12,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-func TestPingWith_ReleasesWhatWaitsForTheEndpoint(t *testing.T) {
+func TestPing_ReleasesWhatWaitsForTheEndpoint(t *testing.T) {
 	t.Parallel()
 	for name, asks := range map[string]bool{"for its circuit": false, "for the time that it asked for": true} {
 		t.Run(name, func(t *testing.T) {
@@ -24,17 +24,17 @@ func TestPingWith_ReleasesWhatWaitsForTheEndpoint(t *testing.T) {
 			b.exec(`UPDATE riverhook.subscription_health SET circuit_until = now() + interval '1 h' WHERE circuit_until IS NOT NULL`)
 			release := &delivery.PingOpts{Release: true}
 
-			_, err := engine.Ping(t.Context(), sub)
+			_, _, err := engine.Ping(t.Context(), sub, nil)
 			require.NoError(t, err)
 			r.Script(deliverytest.Answer{Status: 500})
-			a, released, err := engine.PingWith(t.Context(), sub, release)
+			a, released, err := engine.Ping(t.Context(), sub, release)
 			require.NoError(t, err)
 			require.Equal(t, delivery.OutcomeFailed, a.Outcome)
 			require.Zero(t, released)
 			b.drain(engine)
 			require.Len(t, r.Requests(), before+2, "neither releases anything")
 
-			a, released, err = engine.PingWith(t.Context(), sub, release)
+			a, released, err = engine.Ping(t.Context(), sub, release)
 			require.NoError(t, err)
 			require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 			require.Equal(t, len(ids), released)
@@ -46,7 +46,7 @@ func TestPingWith_ReleasesWhatWaitsForTheEndpoint(t *testing.T) {
 			b.due()
 			b.drain(engine)
 			require.Len(t, r.Requests(), before+3+len(ids), "each once")
-			_, released, err = engine.PingWith(t.Context(), sub, release)
+			_, released, err = engine.Ping(t.Context(), sub, release)
 			require.NoError(t, err)
 			require.Zero(t, released)
 		})
@@ -54,7 +54,7 @@ func TestPingWith_ReleasesWhatWaitsForTheEndpoint(t *testing.T) {
 }
 
 // What another URL of the same origin has asked for holds for this one too.
-func TestPingWith_EndsAWaitOfTheOrigin(t *testing.T) {
+func TestPing_EndsAWaitOfTheOrigin(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	r, sub, ids := b.asksToWait(true)
@@ -64,7 +64,7 @@ func TestPingWith_EndsAWaitOfTheOrigin(t *testing.T) {
 	b.drain(engine)
 	require.Equal(t, "circuit", b.delivery(ids[len(ids)-1], sub).Hold)
 
-	_, released, err := engine.PingWith(t.Context(), sub, &delivery.PingOpts{Release: true})
+	_, released, err := engine.Ping(t.Context(), sub, &delivery.PingOpts{Release: true})
 	require.NoError(t, err)
 	require.Equal(t, len(ids), released)
 	b.drain(engine)
@@ -74,7 +74,7 @@ func TestPingWith_EndsAWaitOfTheOrigin(t *testing.T) {
 	}
 }
 
-func TestPingWith_GoesInSteps(t *testing.T) {
+func TestPing_GoesInSteps(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	engine := b.engine(nil)
@@ -82,19 +82,19 @@ func TestPingWith_GoesInSteps(t *testing.T) {
 	b.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, due_at, job_id)
 		SELECT gen_random_uuid(), gen_random_uuid(), $1, 'standard', '/', 1, now() + interval '1 h', 1 FROM generate_series(1, 1001)`, sub.ID)
 
-	_, released, err := engine.PingWith(t.Context(), sub.ID, &delivery.PingOpts{Release: true})
+	_, released, err := engine.Ping(t.Context(), sub.ID, &delivery.PingOpts{Release: true})
 
 	require.NoError(t, err)
 	require.Equal(t, 1001, released)
 	require.Equal(t, 1001, b.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'slots' AND job_id IS NULL`))
 }
 
-func TestPingWith_ReleasesNothingElsewhere(t *testing.T) {
+func TestPing_ReleasesNothingElsewhere(t *testing.T) {
 	t.Parallel()
 	release := &delivery.PingOpts{Release: true}
 	b := newBundle(t)
 	engine := b.engine(nil)
-	_, _, err := engine.PingWith(t.Context(), uuid.New(), release)
+	_, _, err := engine.Ping(t.Context(), uuid.New(), release)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 	var sub subscription.Subscription
 	other := b.receiver(nil)
@@ -116,21 +116,21 @@ func TestPingWith_ReleasesNothingElsewhere(t *testing.T) {
 	require.Greater(t, due, 30*time.Minute)
 	_, err = b.subs.Pause(t.Context(), created.ID)
 	require.NoError(t, err)
-	_, released, err := engine.PingWith(t.Context(), created.ID, release)
+	_, released, err := engine.Ping(t.Context(), created.ID, release)
 	require.NoError(t, err)
 	require.Zero(t, released, "it was answered 404")
 	_, err = b.subs.Activate(t.Context(), created.ID, nil)
 	require.NoError(t, err)
 
 	sub = created
-	a, released, err := engine.PingWith(t.Context(), created.ID, release)
+	a, released, err := engine.Ping(t.Context(), created.ID, release)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 	require.Zero(t, released, "it was another endpoint")
 
 	_, err = b.subs.Pause(t.Context(), created.ID)
 	require.NoError(t, err)
-	a, released, err = engine.PingWith(t.Context(), created.ID, release)
+	a, released, err = engine.Ping(t.Context(), created.ID, release)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 	require.Zero(t, released, "it is paused")

@@ -59,13 +59,13 @@ func TestPrincipal_HasEachMethodOfEngineAndHistoryOrIsKeptFromIt(t *testing.T) {
 		return names
 	}
 	for whole, part := range map[reflect.Type]reflect.Type{
-		reflect.TypeFor[*delivery.Engine]():  reflect.TypeFor[*delivery.PrincipalEngine](),
-		reflect.TypeFor[*delivery.History](): reflect.TypeFor[*delivery.PrincipalHistory](),
+		reflect.TypeFor[*delivery.Engine]():  reflect.TypeFor[*delivery.Handle](),
+		reflect.TypeFor[*delivery.History](): reflect.TypeFor[*delivery.View](),
 	} {
 		forPrincipals := names(part)
 		for _, method := range names(whole) {
 			_, kept := withoutRights[method]
-			if method == "As" { // that of PrincipalHistory would be another's
+			if method == "As" { // that of a View would be another's
 				require.NotContains(t, forPrincipals, method)
 				continue
 			}
@@ -94,66 +94,68 @@ func TestPrincipal_EachMethodOfItsEngineAsksForItsRight(t *testing.T) {
 	inTx := func(do func(tx pgx.Tx) error) error { return pgx.BeginFunc(ctx, b.pool, do) }
 	db := stdlib.OpenDBFromPool(b.pool)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	for name, c := range map[string]struct {
+	calls := map[string]struct {
 		verb access.Verb
-		call func(p *delivery.PrincipalEngine, id uuid.UUID, sub uuid.UUID, intent string) error
+		call func(p *delivery.Handle, id uuid.UUID, sub uuid.UUID, intent string) error
 	}{
-		"Attempts": {access.VerbHistory, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+		"Attempts": {access.VerbHistory, func(p *delivery.Handle, id, _ uuid.UUID, _ string) error {
 			_, err := p.Attempts(ctx, id)
 			return err
 		}},
-		"Cancel": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+		"Cancel": {access.VerbSend, func(p *delivery.Handle, id, _ uuid.UUID, _ string) error {
 			return p.Cancel(ctx, id, "no more")
 		}},
-		"In": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+		"In": {access.VerbSend, func(p *delivery.Handle, id, _ uuid.UUID, _ string) error {
 			return inTx(func(tx pgx.Tx) error { return p.In(tx).Cancel(ctx, id, "no more") })
 		}},
-		"ConfirmSecret": {access.VerbSecret, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+		"ConfirmSecret": {access.VerbSecret, func(p *delivery.Handle, _, sub uuid.UUID, _ string) error {
 			_, err := p.ConfirmSecret(ctx, sub)
 			return err
 		}},
-		"Deliveries": {access.VerbHistory, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+		"Deliveries": {access.VerbHistory, func(p *delivery.Handle, _, sub uuid.UUID, _ string) error {
 			_, err := p.Deliveries(ctx, &delivery.DeliveryFilter{SubscriptionID: sub})
 			return err
 		}},
-		"Delivery": {access.VerbHistory, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+		"Delivery": {access.VerbHistory, func(p *delivery.Handle, id, _ uuid.UUID, _ string) error {
 			_, err := p.Delivery(ctx, id)
 			return err
 		}},
-		"Health": {access.VerbHistory, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+		"Health": {access.VerbHistory, func(p *delivery.Handle, _, sub uuid.UUID, _ string) error {
 			_, err := p.Health(ctx, sub)
 			return err
 		}},
-		"Message": {access.VerbHistory, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+		"Message": {access.VerbHistory, func(p *delivery.Handle, id, _ uuid.UUID, _ string) error {
 			_, err := p.Message(ctx, id)
 			return err
 		}},
-		"Ping": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
-			_, err := p.Ping(ctx, sub)
+		"Ping": {access.VerbSend, func(p *delivery.Handle, _, sub uuid.UUID, _ string) error {
+			_, _, err := p.Ping(ctx, sub, nil)
 			return err
 		}},
-		"PingWith": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
-			_, _, err := p.PingWith(ctx, sub, nil)
-			return err
-		}},
-		"Recover": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+		"Recover": {access.VerbSend, func(p *delivery.Handle, _, sub uuid.UUID, _ string) error {
 			_, err := p.Recover(ctx, sub, nil)
 			return err
 		}},
-		"Redeliver": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+		"Redeliver": {access.VerbSend, func(p *delivery.Handle, id, _ uuid.UUID, _ string) error {
 			return p.Redeliver(ctx, id)
 		}},
-		"InSQL": {access.VerbSend, func(p *delivery.PrincipalEngine, id, _ uuid.UUID, _ string) error {
+		"InSQL": {access.VerbSend, func(p *delivery.Handle, id, _ uuid.UUID, _ string) error {
 			tx, err := db.BeginTx(ctx, nil)
 			require.NoError(t, err)
 			defer tx.Rollback()
 			return errors.Join(p.InSQL(tx).Redeliver(ctx, id), tx.Commit())
 		}},
-		"VerifyEndpoint": {access.VerbSend, func(p *delivery.PrincipalEngine, _, sub uuid.UUID, _ string) error {
+		"VerifyEndpoint": {access.VerbSend, func(p *delivery.Handle, _, sub uuid.UUID, _ string) error {
 			_, err := p.VerifyEndpoint(ctx, sub)
 			return err
 		}},
-	} {
+	}
+	for method := range reflect.TypeFor[*delivery.Handle]().Methods() {
+		if method.Name != "Explain" { // TestExplain_HasALineForEachSubscriptionOfAnOwner tests its right
+			require.Contains(t, calls, method.Name)
+		}
+	}
+	for name, c := range calls {
 		r := b.receiver(nil)
 		sub := b.subscribe(r, nil)
 		intent := b.enqueue(nil)
@@ -296,7 +298,7 @@ func TestPrincipal_WhatIsForTheOperatorAloneIsNotForIt(t *testing.T) {
 	p := engine.As("ann", allow(access.Verbs()...))
 	attempts, err := p.Attempts(t.Context(), b.delivery(id, sub).ID)
 	require.NoError(t, err)
-	pinged, err := p.Ping(t.Context(), sub)
+	pinged, _, err := p.Ping(t.Context(), sub, nil)
 	require.NoError(t, err)
 	for _, a := range []delivery.Attempt{attempts[0], *pinged} {
 		require.Equal(t, delivery.OutcomeBlocked, a.Outcome)

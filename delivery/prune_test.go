@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -84,7 +85,7 @@ func TestPrune_WhatEndedLongAgoGoesAndItsIDIsRemembered(t *testing.T) {
 		cfg.History = delivery.HistoryRules{
 			MaxAge:       time.Hour,
 			DedupeWindow: 10 * time.Hour,
-			Payloads:     delivery.KeepHash,
+			Payloads:     event.KeepHash,
 			PayloadAge:   3 * time.Hour,
 		}
 	})
@@ -126,7 +127,7 @@ func TestPrune_WhatEndedLongAgoGoesAndItsIDIsRemembered(t *testing.T) {
 	b.age("old", 9*time.Hour)
 	require.Equal(t, delivery.Pruned{Intents: 1}, b.prune(engine))
 	_, err = engine.History().Intent(t.Context(), id)
-	require.ErrorIs(t, err, delivery.ErrIntentNotFound)
+	require.ErrorIs(t, err, delivery.ErrNotFound)
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.intent_state`))
 }
 

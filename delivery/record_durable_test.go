@@ -80,7 +80,7 @@ func TestRerun_GoesOnWithWhatItsPredecessorHasCommitted(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	ends.OnPoint(func(string) { end() })
 	id := b.enqueue(nil)
-	_, err := ends.RunDue(ctx, nil)
+	_, err := ends.RunDue(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Len(t, b.deliveries(id), 1)
 	require.Empty(t, r.Requests())

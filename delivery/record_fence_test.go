@@ -29,7 +29,7 @@ func TestExpand_AnExpansionThatWasOvertakenWritesNothing(t *testing.T) {
 	slow := b.guardedBy(access.CheckerFunc(func(ctx context.Context, _ access.Request) (err error) {
 		overtaken.Do(func() {
 			b.exec(`UPDATE riverhook.river_job SET state = 'available'`)
-			_, err = other.RunDue(ctx, nil)
+			_, err = other.RunDue(ctx)
 		})
 		return err
 	}))
@@ -68,7 +68,7 @@ func TestExpand_AnExpansionThatWasOvertakenByAChunkWritesNothing(t *testing.T) {
 		overtaken.Do(func() {
 			b.exec(`UPDATE riverhook.river_job SET state = 'available'`)
 			go func() {
-				_, err := other.RunDue(context.WithoutCancel(t.Context()), nil)
+				_, err := other.RunDue(context.WithoutCancel(t.Context()))
 				ended <- err
 			}()
 			b.eventually(func() bool { return len(asked) == 2 })

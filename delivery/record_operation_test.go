@@ -123,8 +123,8 @@ func TestOperations_OwnersDoNotHearOfThem(t *testing.T) {
 	b.operations(operator)
 	ownerID := b.subscribe(owner, func(spec *subscription.Spec) { spec.Events = []string{"**", "riverhook.**"} }).ID
 	b.ruled(&subscription.DeactivationRules{Failures: 1})
-	externalizers := delivery.NewExternalizers()
-	require.NoError(t, externalizers.Register("", "", "", delivery.ExternalizerFunc(
+	externalizers := &delivery.Externalizers{}
+	require.NoError(t, externalizers.Register("", "", "", delivery.Externalizer(
 		func(context.Context, dialect.Event) ([]byte, error) { return []byte(`{"from":"the application"}`), nil })))
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Externalize.Registry = externalizers })
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -74,24 +75,27 @@ func (o *RecoverOpts) params(subscription uuid.UUID) (*store.RecoverDeliveriesPa
 // been brought back, and another call goes on with the rest. The error is
 // ErrNotFound, ErrSubscriptionDeactivated, ErrSubscriptionUnverified or
 // ErrSubscriptionGone. nil opts are the defaults.
-func (e *Engine) Recover(ctx context.Context, subscription uuid.UUID, opts *RecoverOpts) (int, error) {
+func (h *Handle) Recover(ctx context.Context, subscription uuid.UUID, opts *RecoverOpts) (int, error) {
 	o := RecoverOpts{}
 	if opts != nil {
 		o = *opts
 	}
-	n, err := e.recoverSteps(ctx, subscription, &o)
+	n, err := 0, h.allowed(ctx, h.store, subscription, access.VerbSend)
+	if err == nil {
+		n, err = h.recoverSteps(ctx, subscription, &o)
+	}
 	if err != nil {
 		return n, fmt.Errorf("delivery: recover %s: %w", subscription, err)
 	}
 	return n, nil
 }
 
-func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *RecoverOpts) (int, error) {
+func (h *Handle) recoverSteps(ctx context.Context, subscription uuid.UUID, o *RecoverOpts) (int, error) {
 	p, err := o.params(subscription)
 	if err != nil {
 		return 0, err
 	}
-	states, err := e.store.SubscriptionStates(ctx, subscription)
+	states, err := h.store.SubscriptionStates(ctx, subscription)
 	if err != nil {
 		return 0, err
 	}
@@ -106,7 +110,7 @@ func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *Re
 		if o.Limit > 0 {
 			p.MaxRows = min(recoverStep, o.Limit-recovered)
 		}
-		step, err := e.store.RecoverDeliveries(ctx, p)
+		step, err := h.store.RecoverDeliveries(ctx, p)
 		if err != nil {
 			return recovered, err
 		}
@@ -122,12 +126,12 @@ func (e *Engine) recoverSteps(ctx context.Context, subscription uuid.UUID, o *Re
 	if len(o.States) > 0 {
 		return recovered, nil
 	}
-	return e.recoverInactive(ctx, subscription, o, p, recovered)
+	return h.recoverInactive(ctx, subscription, o, p, recovered)
 }
 
 // recoverInactive has the decisions made anew that were inactive. What it has
 // brought back waits, so that the next step begins behind it.
-func (e *Engine) recoverInactive(
+func (h *Handle) recoverInactive(
 	ctx context.Context, subscription uuid.UUID, o *RecoverOpts, bounds *store.RecoverDeliveriesParams, recovered int,
 ) (int, error) {
 	p := &store.RecoverInactiveParams{
@@ -140,7 +144,7 @@ func (e *Engine) recoverInactive(
 		if o.Limit > 0 {
 			p.MaxRows = min(recoverStep, o.Limit-recovered)
 		}
-		n, err := e.store.RecoverInactive(ctx, p)
+		n, err := h.store.RecoverInactive(ctx, p)
 		if err != nil {
 			return recovered, err
 		}

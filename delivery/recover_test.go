@@ -144,8 +144,8 @@ func TestRetryFailed_DecisionsThatFailedAreMadeAgain(t *testing.T) {
 	receiver := b.receiver(nil)
 	sub := b.subscribe(receiver, nil)
 	var works atomic.Bool
-	externalizers := delivery.NewExternalizers()
-	require.NoError(t, externalizers.Register("", "", "", delivery.ExternalizerFunc(
+	externalizers := &delivery.Externalizers{}
+	require.NoError(t, externalizers.Register("", "", "", delivery.Externalizer(
 		func(_ context.Context, ev dialect.Event) ([]byte, error) {
 			if !works.Load() {
 				return nil, errors.New("the template is broken")
@@ -166,7 +166,7 @@ func TestRetryFailed_DecisionsThatFailedAreMadeAgain(t *testing.T) {
 	require.Equal(t, "delivered", b.deliveries(id)[0].State)
 	require.Empty(t, b.decisions(id))
 	_, err = engine.RetryFailed(t.Context(), "nobody")
-	require.ErrorIs(t, err, delivery.ErrIntentNotFound)
+	require.ErrorIs(t, err, delivery.ErrNotFound)
 }
 
 func TestHistory_WorksInEachQueryExecMode(t *testing.T) {
@@ -231,7 +231,7 @@ func TestHistory_WorksInEachQueryExecMode(t *testing.T) {
 			receiver.Script(deliverytest.Answer{Status: 404})
 			require.NoError(t, engine.Redeliver(t.Context(), found[0].ID))
 			b.drain(engine)
-			_, n, err = engine.PingWith(t.Context(), sub.ID, &delivery.PingOpts{Release: true})
+			_, n, err = engine.Ping(t.Context(), sub.ID, &delivery.PingOpts{Release: true})
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
 			require.NoError(t, engine.Redeliver(t.Context(), found[0].ID))

@@ -65,11 +65,14 @@ var (
 //
 // The error is ErrNotFound, ErrDeliveryPending, ErrPayloadGone, ErrErased, ErrQuestion,
 // ErrSubscriptionDeactivated, ErrSubscriptionUnverified or ErrSubscriptionGone. Of two calls at once one finds the delivery due.
-func (e *Engine) Redeliver(ctx context.Context, delivery uuid.UUID) error {
-	return e.redeliver(ctx, e.store, delivery)
+func (h *Handle) Redeliver(ctx context.Context, delivery uuid.UUID) error {
+	return h.redeliver(ctx, h.store, delivery)
 }
 
-func (e *Engine) redeliver(ctx context.Context, q *store.Queries, id uuid.UUID) error {
+func (h *Handle) redeliver(ctx context.Context, q *store.Queries, id uuid.UUID) error {
+	if err := h.allowedOn(ctx, q, id); err != nil {
+		return fmt.Errorf("delivery: redeliver %s: %w", id, err)
+	}
 	rows, err := q.Redeliver(ctx, id)
 	switch {
 	case err != nil:
@@ -108,11 +111,14 @@ func refusal(state string, deleted bool) error {
 // Cancel ends a pending delivery, held or not. reason is kept with it and must
 // not be empty. A request that is under way is not called back; its attempt is
 // recorded, and changes nothing. The error is ErrNotFound or ErrDeliveryEnded.
-func (e *Engine) Cancel(ctx context.Context, delivery uuid.UUID, reason string) error {
-	return e.cancel(ctx, e.store, delivery, reason)
+func (h *Handle) Cancel(ctx context.Context, delivery uuid.UUID, reason string) error {
+	return h.cancel(ctx, h.store, delivery, reason)
 }
 
-func (e *Engine) cancel(ctx context.Context, q *store.Queries, id uuid.UUID, reason string) error {
+func (h *Handle) cancel(ctx context.Context, q *store.Queries, id uuid.UUID, reason string) error {
+	if err := h.allowedOn(ctx, q, id); err != nil {
+		return fmt.Errorf("delivery: cancel %s: %w", id, err)
+	}
 	if reason == "" {
 		return fmt.Errorf("delivery: cancel %s: a reason is required", id)
 	}

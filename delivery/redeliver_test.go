@@ -255,7 +255,7 @@ func TestCancel_TheWorkerLeavesACancelledDeliveryAlone(t *testing.T) {
 			id := b.enqueue(nil)
 			done := make(chan error, 1)
 			go func() {
-				_, err := engine.RunDue(t.Context(), nil)
+				_, err := engine.RunDue(t.Context())
 				done <- err
 			}()
 			<-arrived

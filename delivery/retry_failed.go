@@ -14,7 +14,7 @@ const retryStep = 1000
 // RetryFailed runs an intent again where it has failed: its expansion, when that
 // has failed or its job was cancelled, goes on where it stopped, and decisions
 // that have failed are made anew, all of them, Config.Limits.ChunkSize at a time. It returns
-// how many these were, 0 when nothing has failed. id is the wire id; the error is ErrIntentNotFound, or ErrErased,
+// how many these were, 0 when nothing has failed. id is the wire id; the error is ErrNotFound, or ErrErased,
 // ErrPruned or another ErrPayloadGone.
 func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
 	n, err := e.retryFailed(ctx, id)
@@ -26,14 +26,14 @@ func (e *Engine) RetryFailed(ctx context.Context, id string) (int, error) {
 
 func (e *Engine) retryFailed(ctx context.Context, id string) (int, error) {
 	if !isText(id) {
-		return 0, ErrIntentNotFound
+		return 0, ErrNotFound
 	}
 	rows, err := e.store.RetryFailedIntent(ctx, id)
 	switch {
 	case err != nil:
 		return 0, err
 	case len(rows) == 0:
-		return 0, ErrIntentNotFound
+		return 0, ErrNotFound
 	case rows[0].Gone == string(PayloadErased):
 		return 0, ErrErased
 	case rows[0].Gone == string(PayloadPruned):
@@ -94,7 +94,7 @@ func (e *Engine) retryFailedMany(ctx context.Context, f *IntentFilter) (retried 
 		}
 		for _, id := range step.WireIds {
 			n, err := e.retryFailed(ctx, id)
-			if err != nil && !errors.Is(err, ErrPayloadGone) && !errors.Is(err, ErrIntentNotFound) { // it went meanwhile
+			if err != nil && !errors.Is(err, ErrPayloadGone) && !errors.Is(err, ErrNotFound) { // it went meanwhile
 				return retried, err
 			}
 			retried += n

@@ -19,8 +19,8 @@ import (
 // brokenTemplate fails until it is mended.
 func (b *bundle) brokenTemplate(mended *atomic.Bool) *delivery.Externalizers {
 	b.t.Helper()
-	externalizers := delivery.NewExternalizers()
-	require.NoError(b.t, externalizers.Register("", "", "", delivery.ExternalizerFunc(
+	externalizers := &delivery.Externalizers{}
+	require.NoError(b.t, externalizers.Register("", "", "", delivery.Externalizer(
 		func(_ context.Context, ev dialect.Event) ([]byte, error) {
 			if !mended.Load() {
 				return nil, errors.New("the template is broken")

@@ -5,38 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/riverhook/riverhook/delivery/internal/drain"
 )
 
-// RunDueOpts are the options of RunDue.
-type RunDueOpts struct {
-	// Ahead lets so much time pass: retries and all else that waits come due in their
-	// order, as often as they come due again. Circuits, Retry-After, the age of access
-	// checks, windows of failures, the overlap of rotated secrets and tokens of
-	// endpoints pass with it; what is recorded, sent and signed has the time of the
-	// clock. It is for tests: it passes for all that waits in the schema, but not
-	// for what a job of another engine is busy with. Default: 0.
-	Ahead time.Duration
-}
-
 // RunDue does everything that is due, and what comes of it, and returns when nothing is
-// due any more: how many jobs it ran, and their errors. It is for tests and for programs
+// due any more: how many jobs it ran, and their errors. It is for programs
 // that run now and then; the engine need not be started, and has a heartbeat meanwhile as
 // if it were. Requests are real, and so is all that is recorded. RunDue takes whatever is
-// due in the schema, whoever has enqueued it: tests that run at the same time need a
-// database, or a Schema, each.
-func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
-	ahead := time.Duration(0)
-	if opts != nil {
-		ahead = opts.Ahead
-	}
-	if ahead < 0 {
-		return 0, errors.New("delivery: run due: Ahead must not be negative")
-	}
+// due in the schema, whoever has enqueued it. Tests call deliverytest.Drain, which can also
+// let time pass.
+func (e *Engine) RunDue(ctx context.Context) (int, error) {
 	end, err := e.beatWhileDue(ctx)
 	if err != nil {
 		return 0, err
@@ -61,7 +42,7 @@ func (e *Engine) RunDue(ctx context.Context, opts *RunDueOpts) (int, error) {
 			Verification: e.cfg.Verification.Interval,
 		},
 	}
-	ran, err := drainer.Run(ctx, ahead)
+	ran, err := drainer.Run(ctx, drain.AheadOf(ctx))
 	return ran, errors.Join(err, end())
 }
 

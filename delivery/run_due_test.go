@@ -121,7 +121,7 @@ func TestRunDue_AheadAsksAFailingCheckerNowAndThen(t *testing.T) {
 			broken.Store(true)
 			sent := len(r.Requests())
 
-			ran, err := engine.RunDue(t.Context(), &delivery.RunDueOpts{Ahead: 48 * time.Hour})
+			ran, err := deliverytest.RunAhead(t.Context(), engine, 48*time.Hour)
 
 			require.NoError(t, err)
 			require.Len(t, r.Requests(), sent)
@@ -159,7 +159,7 @@ func TestRunDue_AheadAsksAFailingTreeNowAndThen(t *testing.T) {
 	b.drain(engine)
 	broken.Store(true)
 
-	ran, err := engine.RunDue(t.Context(), &delivery.RunDueOpts{Ahead: 48 * time.Hour})
+	ran, err := deliverytest.RunAhead(t.Context(), engine, 48*time.Hour)
 
 	require.NoError(t, err)
 	require.Len(t, r.Requests(), 1)
@@ -250,7 +250,7 @@ func TestRunDue_AheadLeavesWhatAnotherEngineIsBusyWith(t *testing.T) {
 	}
 	before := rows()
 
-	jobs, err := b.engine(nil).RunDue(t.Context(), &delivery.RunDueOpts{Ahead: 30 * time.Hour})
+	jobs, err := deliverytest.RunAhead(t.Context(), b.engine(nil), 30*time.Hour)
 	require.NoError(t, err)
 
 	require.Equal(t, before, rows())
@@ -286,7 +286,7 @@ func TestRunDue_AheadWaitsForNoLock(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 
-	_, err = engine.RunDue(ctx, &delivery.RunDueOpts{Ahead: 2 * time.Hour})
+	_, err = deliverytest.RunAhead(ctx, engine, 2*time.Hour)
 
 	require.NoError(t, err)
 	require.Len(t, r.Requests(), 2)
@@ -310,6 +310,6 @@ func TestRunDue_AheadPassesForTokens(t *testing.T) {
 func TestRunDue_RefusesToGoBack(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	_, err := b.engine(nil).RunDue(t.Context(), &delivery.RunDueOpts{Ahead: -time.Second})
-	require.EqualError(t, err, "delivery: run due: Ahead must not be negative")
+	_, err := deliverytest.RunAhead(t.Context(), b.engine(nil), -time.Second)
+	require.EqualError(t, err, "deliverytest: run ahead: time does not go back")
 }

@@ -95,7 +95,7 @@ func TestEgress_EveryPathThatSendsAsksTheSamePolicy(t *testing.T) {
 
 	// Pings, that of a new secret among them.
 	for name, id := range subs {
-		a, err := closed.Ping(t.Context(), id)
+		a, _, err := closed.Ping(t.Context(), id, nil)
 		require.NoError(t, err)
 		require.Equal(t, delivery.OutcomeBlocked, a.Outcome, name)
 		_, err = closed.Subscriptions().RotateSecret(t.Context(), id, &subscription.RotateOpts{Confirm: true})
@@ -160,7 +160,7 @@ func TestEgress_TheReasonOfWhatWasBlockedIsTheOperatorsAlone(t *testing.T) {
 	attempts, err := engine.History().Attempts(t.Context(), b.delivery(id, sub).ID)
 	require.NoError(t, err)
 	require.Len(t, attempts, 1)
-	pinged, err := engine.Ping(t.Context(), sub)
+	pinged, _, err := engine.Ping(t.Context(), sub, nil)
 	require.NoError(t, err)
 
 	for _, a := range []delivery.Attempt{attempts[0], *pinged} {
@@ -228,7 +228,7 @@ func TestEgress_AFailureOfTheProxyIsTheOperatorsTrouble(t *testing.T) {
 	sub := b.subscribe(r, func(spec *subscription.Spec) { spec.URL, spec.Schedule = name, "hourly" }).ID
 	var failing, deactivated atomic.Int64
 	engine := b.engine(func(cfg *delivery.Config) {
-		cfg.Deactivation = delivery.DeactivationRules{
+		cfg.Deactivation = subscription.DeactivationRules{
 			Attempts:        1,
 			Window:          time.Millisecond,
 			Exhausted:       1,

@@ -47,7 +47,7 @@ func TestAttempt_AtEachHostileServerIsBoundedAndClassified(t *testing.T) {
 
 			// Twice, since the second can meet what the first has left of a connection.
 			for range 2 {
-				a, err := engine.Ping(t.Context(), sub)
+				a, _, err := engine.Ping(t.Context(), sub, nil)
 				require.NoError(t, err)
 				require.Equal(t, server.Outcome, a.Outcome, a.Error)
 				class, _, _ := strings.Cut(a.Error, ":")

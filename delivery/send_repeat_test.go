@@ -210,7 +210,7 @@ func TestSend_EverythingIsSentAgainThatWasNotProcessed(t *testing.T) {
 		b := newBundle(t)
 		b.speakKeyed()
 		server := http2test.Start(t, refused(1)...)
-		a, err := b.engine(nil).Ping(t.Context(), b.subscribeURL(server.URL, "keyed", nil))
+		a, _, err := b.engine(nil).Ping(t.Context(), b.subscribeURL(server.URL, "keyed", nil), nil)
 		require.NoError(t, err)
 		require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 		require.Equal(t, 1, a.Repeats)

@@ -286,14 +286,14 @@ func TestReread_APingGoesToTheURLOfNow(t *testing.T) {
 		require.NoError(t, err)
 	})
 
-	a, err := engine.Ping(t.Context(), sub.ID)
+	a, _, err := engine.Ping(t.Context(), sub.ID, nil)
 
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
 	require.Empty(t, former.Requests())
 	require.Len(t, now.Requests(), 1)
 	deleting := b.changing(func() { require.NoError(t, b.subs.Delete(t.Context(), sub.ID)) })
-	_, err = deleting.Ping(t.Context(), sub.ID)
+	_, _, err = deleting.Ping(t.Context(), sub.ID, nil)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 	require.Len(t, now.Requests(), 1)
 }

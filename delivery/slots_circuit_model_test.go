@@ -115,7 +115,7 @@ func TestCircuit_SendsNothingThatItShouldHold(t *testing.T) {
 		})
 		defer func() { require.NoError(rt, b.subs.Delete(t.Context(), sub.ID)) }()
 		work := func(engine *delivery.Engine) {
-			_, err := engine.RunDue(t.Context(), nil)
+			_, err := engine.RunDue(t.Context())
 			require.NoError(rt, err)
 		}
 		actions := map[string]func(*rapid.T){
@@ -178,7 +178,7 @@ func TestCircuit_StretchesNoScheduleOfADeliveryAlone(t *testing.T) {
 		for attempt := 1; ; attempt++ {
 			_, before := j.verdict()
 			j.says(answers[rapid.SampledFrom([]string{"it fails", "it is out of order", "it refuses"}).Draw(rt, "answer")])
-			_, err := rapid.SampledFrom(engines).Draw(rt, "engine").RunDue(t.Context(), nil)
+			_, err := rapid.SampledFrom(engines).Draw(rt, "engine").RunDue(t.Context())
 			require.NoError(rt, err)
 			wrong, came := j.verdict()
 			require.Empty(rt, wrong)

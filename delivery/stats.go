@@ -44,6 +44,3 @@ func (h *History) Stats(ctx context.Context) (*Stats, error) {
 		Engines:          int(row.Engines),
 	}, nil
 }
-
-// Stats is that of History.
-func (e *Engine) Stats(ctx context.Context) (*Stats, error) { return e.History().Stats(ctx) }

@@ -32,7 +32,7 @@ func TestStats_CountWhatIsUnderWay(t *testing.T) {
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.Access.Registry = b.checkers(accesstest.Table{"owner": nil, "newcomer": errors.New("the directory is down")})
 	})
-	empty, err := engine.Stats(t.Context())
+	empty, err := engine.History().Stats(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, *empty)
 
@@ -72,7 +72,7 @@ func TestPing_GoesOutAsADeliveryDoesAndIsNotRecorded(t *testing.T) {
 	sub := b.subscribe(receiver, func(s *subscription.Spec) { s.Paused, s.Headers = true, map[string]string{"X-Team": "people"} })
 	engine := b.engine(nil)
 
-	a, err := engine.Ping(t.Context(), sub.ID)
+	a, _, err := engine.Ping(t.Context(), sub.ID, nil)
 
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeDelivered, a.Outcome)
@@ -85,7 +85,7 @@ func TestPing_GoesOutAsADeliveryDoesAndIsNotRecorded(t *testing.T) {
 	require.Contains(t, string(request.Body), `"type":"riverhook.ping"`)
 	require.Contains(t, string(request.Body), sub.ID.String())
 
-	a, err = engine.Ping(t.Context(), sub.ID)
+	a, _, err = engine.Ping(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeThrottled, a.Outcome)
 	require.Equal(t, 2*time.Minute, a.RetryAfter)
@@ -101,22 +101,22 @@ func TestPing_OneThatCannotBeMadeSaysWhy(t *testing.T) {
 	sub := b.subscribe(receiver, nil)
 	engine := b.engine(nil)
 
-	_, err := engine.Ping(t.Context(), uuid.New())
+	_, _, err := engine.Ping(t.Context(), uuid.New(), nil)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 
 	plain, err := dialect.NewRegistry(dialect.Plain())
 	require.NoError(t, err)
-	_, err = b.engine(func(cfg *delivery.Config) { cfg.Dialects = plain }).Ping(t.Context(), sub.ID)
+	_, _, err = b.engine(func(cfg *delivery.Config) { cfg.Dialects = plain }).Ping(t.Context(), sub.ID, nil)
 	require.ErrorContains(t, err, `no dialect "standard"`)
 
 	broken, err := dialect.NewRegistry(panickyDialect{})
 	require.NoError(t, err)
-	_, err = b.engine(func(cfg *delivery.Config) { cfg.Dialects = broken }).Ping(t.Context(), sub.ID)
+	_, _, err = b.engine(func(cfg *delivery.Config) { cfg.Dialects = broken }).Ping(t.Context(), sub.ID, nil)
 	require.ErrorContains(t, err, "dialect: panic: oops")
 
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = engine.Ping(cancelled, sub.ID)
+	_, _, err = engine.Ping(cancelled, sub.ID, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Empty(t, receiver.Requests())
 
@@ -126,16 +126,16 @@ func TestPing_OneThatCannotBeMadeSaysWhy(t *testing.T) {
 		_, _ = receiver.Wait(t.Context(), 1)
 		leave()
 	}()
-	_, err = engine.Ping(leaving, sub.ID)
+	_, _, err = engine.Ping(leaving, sub.ID, nil)
 	require.ErrorIs(t, err, context.Canceled)
 
 	receiver.Close()
-	a, err := engine.Ping(t.Context(), sub.ID)
+	a, _, err := engine.Ping(t.Context(), sub.ID, nil)
 	require.NoError(t, err)
 	require.Equal(t, delivery.OutcomeUnreachable, a.Outcome)
 
 	require.NoError(t, b.subs.Delete(t.Context(), sub.ID))
-	_, err = engine.Ping(t.Context(), sub.ID)
+	_, _, err = engine.Ping(t.Context(), sub.ID, nil)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/verify"
@@ -27,16 +28,24 @@ var ErrVerificationThrottled = verify.ErrThrottled
 // endpoint, and goes through the same egress policy; a request that failed is no
 // error. The error is ErrNotFound also when no URL waits to be proven, or when another
 // took its place while the request was under way, and ErrVerificationThrottled.
-func (e *Engine) VerifyEndpoint(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
-	err := e.learnClock(ctx, writeTimeout)
-	var a *attempt.Attempt
+func (h *Handle) VerifyEndpoint(ctx context.Context, subscription uuid.UUID) (*Attempt, error) {
+	if err := h.allowed(ctx, h.store, subscription, access.VerbSend); err != nil {
+		return nil, fmt.Errorf("delivery: verify the endpoint of subscription %s: %w", subscription, err)
+	}
+	var sent *attempt.Attempt
+	err := h.learnClock(ctx, writeTimeout)
 	if err == nil {
-		a, err = e.verifier.Verify(ctx, subscription)
+		sent, err = h.verifier.Verify(ctx, subscription)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("delivery: verify the endpoint of subscription %s: %w", subscription, err)
 	}
-	return publicAttempt(a, e.cfg.ID)
+	a, err := publicAttempt(sent, h.engine)
+	if err != nil {
+		return nil, err
+	}
+	h.hide(a)
+	return a, nil
 }
 
 func newVerifier(e *Engine) *verify.Verifier {

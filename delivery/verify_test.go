@@ -258,7 +258,7 @@ func TestVerify_ANewURLIsAskedWhileTheFormerOneIsInForce(t *testing.T) {
 	b.drain(engine)
 	_, err = b.subs.Update(t.Context(), created.ID, subscription.Update{URL: &to.URL})
 	require.NoError(t, err)
-	_, err = engine.Ping(t.Context(), created.ID)
+	_, _, err = engine.Ping(t.Context(), created.ID, nil)
 	require.NoError(t, err)
 	b.pass(time.Minute)
 	b.drain(engine)

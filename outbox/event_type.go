@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/event"
-	"github.com/riverhook/riverhook/internal/retention"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -33,15 +32,15 @@ type EventType struct {
 	// PayloadAge is how long payloads are kept whole, from the expansion of their
 	// intent on, in whole milliseconds; longer where not all has ended, and no longer
 	// than HistoryRules.MaxAge. It belongs to Payloads and needs one that is not
-	// KeepBody. Default: 0.
+	// event.KeepBody. Default: 0.
 	PayloadAge time.Duration `json:"payload_age_ns"`
 
 	// Payloads is what engines keep of the data of intents of this type, and of the
-	// messages made of it, when all deliveries of the intent have ended: KeepBody,
-	// KeepHash or KeepNothing. It goes before HistoryRules.Payloads of an engine; a
+	// messages made of it, when all deliveries of the intent have ended: event.KeepBody,
+	// event.KeepHash or event.KeepNothing. It goes before HistoryRules.Payloads of an engine; a
 	// rule for the type in its HistoryRules.Types goes before this. It is not lent
 	// by umbrella types. Empty: as the engine's rules say.
-	Payloads Keep `json:"payloads"`
+	Payloads event.Keep `json:"payloads"`
 
 	// Schemas are the versions of what Data must be, side by side. Register adds
 	// them to those that are there. Umbrella types lend theirs to nobody.
@@ -56,16 +55,6 @@ type EventType struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// Keep says what is kept of a body. Package delivery has the same type.
-type Keep = retention.Keep
-
-// What can be kept of a body.
-const (
-	KeepBody    = retention.KeepBody    // all of it
-	KeepHash    = retention.KeepHash    // its SHA-256, which still tells whether a body that somebody has is the one
-	KeepNothing = retention.KeepNothing // neither
-)
-
 func eventTypeOf(row *store.EventType) EventType {
 	return EventType{
 		ArchivedAt:  row.ArchivedAt,
@@ -74,7 +63,7 @@ func eventTypeOf(row *store.EventType) EventType {
 		Extends:     row.Extends,
 		Name:        row.Name,
 		PayloadAge:  time.Duration(row.PayloadAgeMs) * time.Millisecond,
-		Payloads:    Keep(row.Payloads),
+		Payloads:    event.Keep(row.Payloads),
 		UpdatedAt:   row.UpdatedAt,
 	}
 }
@@ -111,14 +100,14 @@ func (t *EventType) validate() error {
 		}
 	}
 	switch t.Payloads {
-	case "", KeepBody, KeepHash, KeepNothing:
+	case "", event.KeepBody, event.KeepHash, event.KeepNothing:
 	default:
 		return refuse("Payloads", "%q is none of body, hash and nothing", t.Payloads)
 	}
 	if t.PayloadAge < 0 || t.PayloadAge%time.Millisecond != 0 {
 		return refuse("PayloadAge", "%v is not a number of milliseconds from 0 on", t.PayloadAge)
 	}
-	if t.PayloadAge > 0 && t.Payloads != KeepHash && t.Payloads != KeepNothing {
+	if t.PayloadAge > 0 && t.Payloads != event.KeepHash && t.Payloads != event.KeepNothing {
 		return refuse("PayloadAge", "needs Payloads of hash or nothing")
 	}
 	for i := range t.Schemas {

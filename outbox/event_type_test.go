@@ -56,11 +56,11 @@ func TestEventTypes_AreRegisteredChangedReadAndListed(t *testing.T) {
 		require.Equal(t, "Another.", second.Description)
 		require.Equal(t, []string{"user.changed"}, second.Extends)
 		require.Empty(t, first.Payloads)
-		second.Payloads = KeepHash
+		second.Payloads = event.KeepHash
 		require.NoError(t, types.Register(t.Context(), second))
 		second, err = types.In(b.tx).Get(t.Context(), "user.created")
 		require.NoError(t, err)
-		require.Equal(t, KeepHash, second.Payloads)
+		require.Equal(t, event.KeepHash, second.Payloads)
 		second.PayloadAge = time.Hour
 		require.NoError(t, types.Register(t.Context(), second))
 		second, err = types.In(b.tx).Get(t.Context(), "user.created")
@@ -168,17 +168,17 @@ func TestEventTypes_AreRegisteredChangedReadAndListed(t *testing.T) {
 			{"PayloadAge", "needs Payloads", EventType{Name: "x.y", PayloadAge: time.Hour}},
 			{"PayloadAge", "needs Payloads", EventType{
 				Name:       "x.y",
-				Payloads:   KeepBody,
+				Payloads:   event.KeepBody,
 				PayloadAge: time.Hour,
 			}},
 			{"PayloadAge", "-1h0m0s is not", EventType{
 				Name:       "x.y",
-				Payloads:   KeepHash,
+				Payloads:   event.KeepHash,
 				PayloadAge: -time.Hour,
 			}},
 			{"PayloadAge", "1ns is not", EventType{
 				Name:       "x.y",
-				Payloads:   KeepHash,
+				Payloads:   event.KeepHash,
 				PayloadAge: 1,
 			}},
 			{"Payloads", `"all" is none of body, hash and nothing`, EventType{Name: "x.y", Payloads: "all"}},

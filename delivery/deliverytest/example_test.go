@@ -60,7 +60,7 @@ func ExampleHostileServers() {
 				})
 				require.NoError(t, err)
 
-				attempt, err := engine.Ping(t.Context(), created.ID)
+				attempt, _, err := engine.Ping(t.Context(), created.ID, nil)
 
 				require.NoError(t, err)
 				require.Equal(t, server.Outcome, attempt.Outcome, attempt.Error)

@@ -47,12 +47,12 @@ func story(t *testing.T, pool *pgxpool.Pool, schema string, n int) {
 			_, err := client.Enqueue(ctx, tx, outbox.Intent{Type: "user.created", ID: fmt.Sprint("user-", i)})
 			return err
 		}))
-		ran, err := engine.RunDue(ctx, nil)
+		ran, err := engine.RunDue(ctx)
 		require.NoError(t, err)
 		require.Equal(t, 1, ran, "the one expansion")
 	}
 	require.Len(t, r.Requests(), n)
-	deliverytest.Drain(ctx, t, engine, &delivery.RunDueOpts{Ahead: time.Minute})
+	deliverytest.Drain(ctx, t, engine, &deliverytest.DrainOpts{Ahead: time.Minute})
 	require.Len(t, r.Requests(), n+1)
 }
 

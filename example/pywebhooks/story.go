@@ -245,7 +245,7 @@ func (s *story) listen() error {
 // run does what is due, and what will be within some time, as a started engine does
 // by itself.
 func (s *story) run(ctx context.Context, ahead time.Duration) error {
-	_, err := s.engine.RunDue(ctx, &delivery.RunDueOpts{Ahead: ahead})
+	_, err := deliverytest.RunAhead(ctx, s.engine, ahead)
 	return err
 }
 

@@ -77,12 +77,12 @@ func newStory(ctx context.Context, db *scratch.Database, show *program.Console, 
 }
 
 func (s *story) newEngine() error {
-	externalizers := delivery.NewExternalizers()
+	externalizers := &delivery.Externalizers{}
 	for name, f := range formats {
 		if f.deliveryID == nil {
 			continue
 		}
-		if err := externalizers.Register(name, "user", "**", delivery.ExternalizerFunc(withID)); err != nil {
+		if err := externalizers.Register(name, "user", "**", withID); err != nil {
 			return err
 		}
 	}

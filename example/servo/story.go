@@ -134,7 +134,7 @@ func (s *story) try(ctx context.Context, replicas int, want error) error {
 		t.Gates[g.Name] = strings.TrimSuffix(fmt.Sprintf("%s: %s", g.Outcome, g.Reason), ": ")
 		s.show.Printf("%-10s%s", g.Name, t.Gates[g.Name])
 	}
-	if _, err := s.optimizer.engine.RunDue(ctx, nil); err != nil {
+	if _, err := s.optimizer.engine.RunDue(ctx); err != nil {
 		return err
 	}
 	now, err := s.optimizer.replicas(ctx, web)

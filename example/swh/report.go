@@ -13,6 +13,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/example/internal/program"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
@@ -89,7 +90,7 @@ func (s *story) visit(ctx context.Context, v visit, version int, to ...string) e
 // expect sends what is due, as a started engine does by itself, and compares who has
 // got an event, by the history and by signed requests, with who was to.
 func (s *story) expect(ctx context.Context, id string, to []string) error {
-	if _, err := s.engine.RunDue(ctx, nil); err != nil {
+	if _, err := s.engine.RunDue(ctx); err != nil {
 		return err
 	}
 	intent, err := s.engine.History().Intent(ctx, id)
@@ -137,7 +138,7 @@ func (s *story) listTypes(ctx context.Context) error {
 		for i, schema := range eventType.Schemas {
 			versions[i] = strconv.Itoa(schema.Version)
 		}
-		keeps := cmp.Or(eventType.Payloads, outbox.KeepBody)
+		keeps := cmp.Or(eventType.Payloads, event.KeepBody)
 		t.Add(eventType.Name, strings.Join(eventType.Extends, " "), strings.Join(versions, " "), keeps, eventType.Description)
 	}
 	s.table(t)

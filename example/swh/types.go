@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/outbox"
 )
 
@@ -51,7 +52,7 @@ func eventTypes(visits ...json.RawMessage) ([]outbox.EventType, error) {
 		Name:        originVisit,
 		Description: "The archive has visited an origin.",
 		Extends:     []string{originChange},
-		Payloads:    outbox.KeepHash, // there are many
+		Payloads:    event.KeepHash, // there are many
 	}
 	for i, schema := range visits {
 		visit.Schemas = append(visit.Schemas, outbox.EventSchema{Version: i + 1, Schema: schema})

@@ -27,6 +27,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/seal"
 )
 
@@ -66,8 +67,8 @@ func engineConfig(pool *pgxpool.Pool, id string, host *hostCode, logger *slog.Lo
 	if err := checkers.RegisterDefault(host); err != nil {
 		return nil, err
 	}
-	externalizers := delivery.NewExternalizers()
-	if err := externalizers.Register(externalized, "", "", host); err != nil {
+	externalizers := &delivery.Externalizers{}
+	if err := externalizers.Register(externalized, "", "", host.Externalize); err != nil {
 		return nil, err
 	}
 	return &delivery.Config{
@@ -110,7 +111,7 @@ func (h *hostCode) Check(ctx context.Context, r access.Request) error {
 	return nil
 }
 
-// Externalize implements delivery.Externalizer.
+// Externalize is a delivery.Externalizer.
 func (h *hostCode) Externalize(ctx context.Context, ev dialect.Event) ([]byte, error) {
 	if err := h.fail(ctx, ev.Data); err != nil {
 		return nil, err
@@ -171,7 +172,7 @@ func runEngine(ctx context.Context, text string) error {
 	defer cancel()
 	for err = engine.Start(ctx); err != nil && ctx.Err() == nil; err = engine.Start(ctx) { // its session can be cut as well
 		logger.WarnContext(ctx, "the engine does not start", "error", err)
-		if errors.Is(err, delivery.ErrNotStarted) || errors.Is(err, delivery.ErrNotMigrated) {
+		if errors.Is(err, delivery.ErrNotStarted) || errors.Is(err, outbox.ErrNotMigrated) {
 			return err
 		}
 	}

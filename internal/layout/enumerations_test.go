@@ -38,7 +38,7 @@ var enumerations = map[string]enumeration{
 	"endpoint_auth.kind": {folder: "internal/endpointauth", name: "Kind"},
 	"event_schema.draft": {folder: "internal/jsonschema", name: "Draft"},
 	"event_type.payloads": {
-		folder: "internal/retention",
+		folder: "event",
 		name:   "Keep",
 		empty:  true,
 	},
@@ -49,7 +49,7 @@ var enumerations = map[string]enumeration{
 		less:   []string{"kept"},
 	},
 	"intent_state.keep": {
-		folder: "internal/retention",
+		folder: "event",
 		name:   "Keep",
 		less:   []string{"body"},
 	},

@@ -64,7 +64,7 @@ var circuits = []mutant{
 		decl: "endWaits",
 		old:  "AND s.url_version = $2 ",
 		with: "AND $2 = $2 ",
-		test: "delivery.TestPingWith_ReleasesNothingElsewhere",
+		test: "delivery.TestPing_ReleasesNothingElsewhere",
 	},
 }
 

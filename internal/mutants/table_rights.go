@@ -44,7 +44,7 @@ var ruling = []mutant{
 	},
 	{
 		name: "an owner is shown the deliveries of all",
-		file: "delivery/principal_history.go",
+		file: "delivery/authority.go",
 		decl: "judged",
 		old:  "may = may && err == nil",
 		with: "may = true",
@@ -84,7 +84,7 @@ var ruling = []mutant{
 	},
 	{
 		name: "who was denied is told of what",
-		file: "delivery/principal_explain.go",
+		file: "delivery/explain_owner.go",
 		decl: "forOwner",
 		old:  "x.Intent = IntentRecord{ID: x.Intent.ID}",
 		with: "x.Intent.Attributes = nil",
@@ -92,7 +92,7 @@ var ruling = []mutant{
 	},
 	{
 		name: "an owner is told by which pattern it was denied",
-		file: "delivery/principal_explain.go",
+		file: "delivery/explain_owner.go",
 		decl: "forOwner",
 		old:  `s.MatchedPattern = ""`,
 		with: "",
@@ -188,7 +188,7 @@ var ruling = []mutant{
 	},
 	{
 		name: "an intent is explained to those whom nobody may tell",
-		file: "delivery/principal_explain.go",
+		file: "delivery/explain_owner.go",
 		decl: "forOwner",
 		old:  "told = told || s.DeliveryID != nil",
 		with: "told = true",

@@ -95,7 +95,7 @@ func TestEngine_SharesASchemaWithAnInbox(t *testing.T) {
 
 		b.eventually(`SELECT count(*) FROM effect WHERE delivery_id = 'msg_1'`, 1)
 		b.eventually(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`, 1)
-		stats, err := engine.Stats(t.Context())
+		stats, err := engine.History().Stats(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, 1, stats.Engines, "an inbox is none")
 		id := ""

@@ -10,7 +10,6 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/internal/retention"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -27,7 +26,7 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 	p.TreeVersions = append(p.TreeVersions, c.Standing.TreeVersion)
 	p.Carries = append(p.Carries, c.carries())
 	p.EndedRuns = append(p.EndedRuns, c.Ended.Text())
-	p.Keeps = append(p.Keeps, retention.Stored(c.Keep.Payloads))
+	p.Keeps = append(p.Keeps, c.Keep.Stored())
 	p.KeepMs = append(p.KeepMs, c.Keep.Age.Milliseconds())
 	for name, msg := range c.Messages {
 		headers, err := encodeHeaders(msg)

@@ -9,8 +9,8 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/resolve"
-	"github.com/riverhook/riverhook/internal/retention"
 )
 
 // IntentState is the state of the expansion of an intent. Package delivery documents it.
@@ -43,8 +43,16 @@ type Intent struct {
 // Retention says what is kept of the payloads of an intent, and how long all of it is. As a
 // registration of an event type, the zero Retention says nothing.
 type Retention struct {
-	Payloads retention.Keep
+	Payloads event.Keep
 	Age      time.Duration
+}
+
+// Stored is the rule for payloads as an intent in the database has it: "" keeps all.
+func (r Retention) Stored() string {
+	if r.Payloads == event.KeepBody {
+		return ""
+	}
+	return string(r.Payloads)
 }
 
 // Lookup asks for the subscriptions after one, at most that many.
@@ -57,5 +65,5 @@ func (in *Intent) Lookup(after uuid.UUID, limit int) resolve.Lookup {
 
 // RegisteredRetention is the Retention that an event type is registered with.
 func RegisteredRetention(keep string, ageMs int64) Retention {
-	return Retention{Payloads: retention.Keep(keep), Age: time.Duration(ageMs) * time.Millisecond}
+	return Retention{Payloads: event.Keep(keep), Age: time.Duration(ageMs) * time.Millisecond}
 }
