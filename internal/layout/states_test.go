@@ -253,7 +253,7 @@ type goFile struct {
 // goFiles returns the files of the library that somebody has written.
 func goFiles(t *testing.T) (files []goFile) {
 	t.Helper()
-	for _, folder := range []string{"delivery", "internal", "manifest", "outbox", "hierarchy", "subscription", "receiver"} {
+	for _, folder := range []string{"delivery", "event", "internal", "manifest", "outbox", "hierarchy", "subscription", "receiver"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(root, folder), func(name string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 				return err
