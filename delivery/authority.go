@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -28,16 +29,18 @@ func newAuthority(principal string, auth access.Authorizer) *authority {
 
 func (a *authority) action(row store.Subscription, verb access.Verb) access.Action {
 	return subscription.Subscription{
-		ID:         row.ID,
-		Site:       hierarchy.Path(row.Site),
-		URL:        row.URL,
-		Events:     row.Events,
-		Channels:   row.Channels,
-		Owner:      row.Owner,
-		Operator:   row.Operator,
-		Permission: row.Permission,
-		Filter:     row.Filter,
-		FailClosed: row.FailClosed,
+		ID:          row.ID,
+		Site:        hierarchy.Path(row.Site),
+		URL:         row.URL,
+		Events:      row.Events,
+		Channels:    row.Channels,
+		Owner:       row.Owner,
+		Operator:    row.Operator,
+		Permission:  row.Permission,
+		Filter:      row.Filter,
+		FailClosed:  row.FailClosed,
+		Timeout:     time.Duration(row.TimeoutMs) * time.Millisecond,
+		MaxInFlight: row.MaxInFlight,
 	}.Action(a.principal, verb)
 }
 
