@@ -1,5 +1,10 @@
 package delivery
 
+import "github.com/riverhook/riverhook/delivery/internal/payloads"
+
+// minBytesInFlight bounds Limits.BytesInFlight.
+const minBytesInFlight = 1 << 20
+
 // maxRequestBytes bounds Limits.RequestBytes: a message is one value of the database and
 // one piece of memory.
 const maxRequestBytes = 128 << 20
@@ -9,6 +14,19 @@ const mostInFlightPerEndpoint = 1000
 
 // Limits bound what an engine does at once, and the size of what it sends and keeps.
 type Limits struct {
+	// BytesInFlight is the most bytes that payloads have in the memory of this engine: the
+	// data of intents and the messages that are sent, of first attempts, retries, questions
+	// and whatever is done again. One event for many subscriptions counts once for each
+	// dialect. Payloads of up to 4 KiB do not count: they are bounded by Workers.
+	//
+	// A job takes what it needs in one step before it loads anything, and has nothing but
+	// its id in memory while it waits. What is larger than all of BytesInFlight goes alone.
+	// A quarter is left to the questions of Engine.Ask. What an externalizer or a dialect
+	// makes is known when it has been made: it is expected to be as large as the last ones
+	// were, and what is more is counted without waiting. A process needs about twice this,
+	// since garbage is collected late, and some 50 MiB. At least 1 MiB. Default: 64 MiB.
+	BytesInFlight int
+
 	// ChunkSize is the most subscriptions that one River job expands, in one
 	// transaction, and holds in memory, and the most that Ask asks. Default: 500.
 	ChunkSize int
@@ -64,6 +82,7 @@ type Limits struct {
 }
 
 func (l *Limits) fill() {
+	def(&l.BytesInFlight, payloads.DefaultBytes)
 	def(&l.ChunkSize, 500)
 	def(&l.FilterCostPerOwner, 200_000)
 	def(&l.InFlight, 512)
@@ -77,6 +96,8 @@ func (l *Limits) fill() {
 // problem says what is wrong with a field; "" if nothing is.
 func (l *Limits) problem() string {
 	switch {
+	case l.BytesInFlight < minBytesInFlight:
+		return "BytesInFlight: must be at least 1 MiB"
 	case l.ChunkSize < 1 || l.ChunkSize > 10_000:
 		return "ChunkSize: must be 1 to 10,000"
 	case l.FilterCostPerOwner < -1:

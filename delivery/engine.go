@@ -244,18 +244,19 @@ func makeBatches(e *Engine) {
 	e.batches = append(e.batches, e.records, e.releaser)
 	e.maintainer = newMaintainer(e)
 	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
-	e.payloads = payloads.New(e.store)
+	e.payloads = payloads.New(payloads.Config{Bytes: e.cfg.Limits.BytesInFlight, Store: e.store})
 	e.finder = decide.NewFinder(e.resolver, e.cfg.Tree, usual)
-	e.loader = send.NewLoader(&send.LoaderConfig{
-		Batch:    usual,
-		Calls:    e.calls,
-		Payloads: e.payloads,
-		Store:    e.store,
-	})
 	e.rereader = send.NewRereader(&send.RereaderConfig{
 		Batch:        usual,
 		Frequent:     e.frequent,
 		MaxAccessAge: e.cfg.Access.MaxAge,
+	})
+	e.loader = send.NewLoader(&send.LoaderConfig{
+		Batch:    usual,
+		Calls:    e.calls,
+		Payloads: e.payloads,
+		Rereader: e.rereader,
+		Store:    e.store,
 	})
 	e.batches = append(e.batches, e.opener, e.payloads, e.finder, e.loader, e.rereader)
 }
@@ -274,6 +275,7 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 		MaxRequestBytes: e.cfg.Limits.RequestBytes,
 		Now:             e.clock.Now,
 		Origin:          e.cfg.Verification.Origin,
+		Payloads:        e.payloads,
 		Rereader:        e.rereader,
 		ThrottleWait:    e.cfg.ThrottleWait,
 		Timeout:         send.Timeout{Default: e.cfg.Timeouts.Request, Most: e.cfg.Timeouts.MaxRequest},

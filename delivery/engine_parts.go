@@ -67,6 +67,7 @@ func makeExpander(e *Engine) {
 		Decider:   e.decider,
 		Finder:    e.finder,
 		NewID:     e.ids.next,
+		Payloads:  e.payloads,
 		Queries:   e.frequent,
 		Recorder: &gates.Recorder{
 			DB:       e.pool,

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -25,6 +27,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
@@ -48,6 +51,8 @@ type childTask struct {
 	ChunkSize int
 
 	Deadly string // the host code that ends the process; see addHostCode
+
+	Externalized int // bytes of the data that an externalizer makes; 0: there is none
 
 	StopTimeout time.Duration
 	MaxInFlight int
@@ -113,6 +118,15 @@ func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	}
 	if task.Deadly != "" {
 		addHostCode(cfg, task.Deadly)
+	}
+	if task.Externalized > 0 {
+		cfg.Externalize.Registry = delivery.NewExternalizers()
+		data := []byte(strconv.Quote(strings.Repeat("d", task.Externalized)))
+		err := cfg.Externalize.Registry.Register("", "", "", delivery.ExternalizerFunc(
+			func(context.Context, dialect.Event) ([]byte, error) { return bytes.Clone(data), nil }))
+		if err != nil {
+			return err
+		}
 	}
 	engine, err := delivery.New(pool, cfg)
 	if err != nil {

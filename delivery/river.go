@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/jobs"
@@ -37,6 +38,11 @@ const (
 	// asked. It doubles.
 	stallWait    = time.Second
 	maxStallWait = 16 * time.Second
+
+	// fullWait, and up to fullSpread more, is the wait of a job after it has waited for bytes
+	// in vain. Meanwhile its worker does what needs none.
+	fullWait   = time.Second
+	fullSpread = 3 * time.Second
 )
 
 // queues are those that an engine works at. Others of the schema are not its own.
@@ -118,6 +124,9 @@ func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
+	case errors.Is(err, payloads.ErrFull):
+		e.log.DebugContext(ctx, "riverhook: job waits", "kind", job.Kind, "job", job.ID, "error", err)
+		return river.JobSnooze(fullWait + time.Duration(e.random()*float64(fullSpread)))
 	case callbacks.IsStall(err) && !record.IsUnrecorded(err):
 		e.log.WarnContext(ctx, "riverhook: job waits", "kind", job.Kind, "job", job.ID, "error", err)
 		return river.JobSnooze(nextStallWait(job))

@@ -9,6 +9,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/riverhook/riverhook/delivery/internal/drain"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 )
 
 // RunDue does everything that is due, and what comes of it, and returns when nothing is
@@ -26,7 +27,7 @@ func (e *Engine) RunDue(ctx context.Context) (int, error) {
 		Clock: &e.clock,
 		Dispatch: func(ctx context.Context, job *rivertype.JobRow) error {
 			defer e.hooks.Wait(ctx)
-			return e.dispatch(ctx, job)
+			return e.dispatchPatiently(ctx, job)
 		},
 		Maintain: func(ctx context.Context) error {
 			defer e.hooks.Wait(ctx)
@@ -44,6 +45,16 @@ func (e *Engine) RunDue(ctx context.Context) (int, error) {
 	}
 	ran, err := drainer.Run(ctx, drain.AheadOf(ctx))
 	return ran, errors.Join(err, end())
+}
+
+// dispatchPatiently does a job, however long that waits for bytes: nobody else needs its
+// goroutine.
+func (e *Engine) dispatchPatiently(ctx context.Context, job *rivertype.JobRow) error {
+	err := e.dispatch(ctx, job)
+	for errors.Is(err, payloads.ErrFull) && ctx.Err() == nil {
+		err = e.dispatch(ctx, job)
+	}
+	return err
 }
 
 // beatWhileDue writes heartbeats until end is called, unless the engine was started, so that

@@ -31,7 +31,7 @@ var parts = []struct {
 	{"verify", "attempt callbacks"},
 	{"ping", "attempt credentials decide send slots verify"},
 	{"expand", "attempt callbacks decide payloads record send"},
-	{"gates", "attempt decide expand record send slots"},
+	{"gates", "attempt decide expand payloads record send slots"},
 }
 
 // Each part of the engine imports exactly the parts that its row names, so that the table is

@@ -37,7 +37,7 @@ var moving = []mutant{
 	{
 		name: "a job sends a delivery that another job carries",
 		file: "delivery/internal/send/loader.go",
-		decl: "Load",
+		decl: "read",
 		old:  "|| *in.JobID != by.JobID",
 		with: "",
 		test: "delivery.TestSend_AJobThatDoesNotCarryItsDeliverySendsNothing",

@@ -52,10 +52,10 @@ SELECT
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
     i.schema_version, i.tree_version, i.occurred_at,
     (CASE WHEN octet_length(i.data) <= $1::integer THEN i.data END)::bytea AS data,
-    coalesce(octet_length(i.data) > $1::integer, false)::boolean AS data_later,
+    (CASE WHEN octet_length(i.data) > $1::integer THEN octet_length(i.data) ELSE 0 END)::integer AS data_bytes,
     m.content_type, m.headers AS message_headers, m.gone AS message_gone,
     (CASE WHEN octet_length(m.body) <= $1::integer THEN m.body END)::bytea AS body,
-    coalesce(octet_length(m.body) > $1::integer, false)::boolean AS body_later,
+    (CASE WHEN octet_length(m.body) > $1::integer THEN octet_length(m.body) ELSE 0 END)::integer AS body_bytes,
     s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
@@ -113,12 +113,12 @@ type LoadDeliveriesRow struct {
 	TreeVersion        int64
 	OccurredAt         time.Time
 	Data               []byte
-	DataLater          bool
+	DataBytes          int
 	ContentType        string
 	MessageHeaders     json.RawMessage
 	MessageGone        bool
 	Body               []byte
-	BodyLater          bool
+	BodyBytes          int
 	URL                string
 	Owner              string
 	Operator           bool
@@ -145,8 +145,8 @@ type LoadDeliveriesRow struct {
 }
 
 // LoadDeliveries loads what an attempt needs, except for the data and the message
-// where they have more than inline bytes: many deliveries of one intent wait for
-// their turn.
+// where they have more than inline bytes, of which it loads the size: many deliveries
+// of one intent wait for their turn.
 func (q *Queries) LoadDeliveries(ctx context.Context, arg *LoadDeliveriesParams) ([]LoadDeliveriesRow, error) {
 	rows, err := q.db.Query(ctx, loadDeliveries, arg.Inline, arg.Ids)
 	if err != nil {
@@ -186,12 +186,12 @@ func (q *Queries) LoadDeliveries(ctx context.Context, arg *LoadDeliveriesParams)
 			&i.TreeVersion,
 			&i.OccurredAt,
 			&i.Data,
-			&i.DataLater,
+			&i.DataBytes,
 			&i.ContentType,
 			&i.MessageHeaders,
 			&i.MessageGone,
 			&i.Body,
-			&i.BodyLater,
+			&i.BodyBytes,
 			&i.URL,
 			&i.Owner,
 			&i.Operator,

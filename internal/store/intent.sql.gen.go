@@ -106,14 +106,33 @@ func (q *Queries) FailedIntents(ctx context.Context, arg *FailedIntentsParams) (
 const loadIntents = `-- name: LoadIntents :many
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-    i.attributes, i.schema_version, i.data, i.occurred_at, i.tree_version, s.state, s.after, s.chain,
+    i.attributes, i.schema_version, i.occurred_at, i.tree_version, s.state, s.after, s.chain,
     coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms,
-    coalesce(s.ended_runs::text, '')::text AS ended_runs
-FROM unnest($1::text[]) AS u (id)
+    coalesce(s.ended_runs::text, '')::text AS ended_runs,
+    (CASE WHEN octet_length(i.data) <= $1::integer THEN i.data END)::bytea AS data,
+    (CASE WHEN octet_length(i.data) > $1::integer THEN octet_length(i.data) ELSE 0 END)::integer AS data_bytes,
+    ARRAY(
+        SELECT m.dialect FROM /* TEMPLATE: schema */message m
+        WHERE (s.state <> 'pending' OR s.after <> '00000000-0000-0000-0000-000000000000')
+            AND m.intent_id = i.id AND octet_length(m.body) > $1::integer
+        ORDER BY m.dialect
+    )::text[] AS message_dialects,
+    ARRAY(
+        SELECT octet_length(m.body) FROM /* TEMPLATE: schema */message m
+        WHERE (s.state <> 'pending' OR s.after <> '00000000-0000-0000-0000-000000000000')
+            AND m.intent_id = i.id AND octet_length(m.body) > $1::integer
+        ORDER BY m.dialect
+    )::integer[] AS message_bytes
+FROM unnest($2::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
 LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = i.type
 `
+
+type LoadIntentsParams struct {
+	Inline int
+	Ids    []string
+}
 
 type LoadIntentsRow struct {
 	ID               uuid.UUID
@@ -127,7 +146,6 @@ type LoadIntentsRow struct {
 	Channel          string
 	Attributes       json.RawMessage
 	SchemaVersion    int
-	Data             []byte
 	OccurredAt       time.Time
 	TreeVersion      int64
 	State            string
@@ -136,10 +154,16 @@ type LoadIntentsRow struct {
 	TypePayloads     string
 	TypePayloadAgeMs int64
 	EndedRuns        string
+	Data             []byte
+	DataBytes        int
+	MessageDialects  []string
+	MessageBytes     []int
 }
 
-func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsRow, error) {
-	rows, err := q.db.Query(ctx, loadIntents, ids)
+// LoadIntents loads what an expansion needs, except for data of more than inline bytes,
+// and the sizes of the messages that earlier runs have stored with more than that.
+func (q *Queries) LoadIntents(ctx context.Context, arg *LoadIntentsParams) ([]LoadIntentsRow, error) {
+	rows, err := q.db.Query(ctx, loadIntents, arg.Inline, arg.Ids)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +183,6 @@ func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsR
 			&i.Channel,
 			&i.Attributes,
 			&i.SchemaVersion,
-			&i.Data,
 			&i.OccurredAt,
 			&i.TreeVersion,
 			&i.State,
@@ -168,6 +191,10 @@ func (q *Queries) LoadIntents(ctx context.Context, ids []string) ([]LoadIntentsR
 			&i.TypePayloads,
 			&i.TypePayloadAgeMs,
 			&i.EndedRuns,
+			&i.Data,
+			&i.DataBytes,
+			&i.MessageDialects,
+			&i.MessageBytes,
 		); err != nil {
 			return nil, err
 		}

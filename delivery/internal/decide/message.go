@@ -28,6 +28,8 @@ type Messages struct {
 
 	// Externalizer finds the externalizer for an event; nil if its own data is sent.
 	Externalizer func(dialectName, resourceKind, eventType string) Externalize
+
+	sizes sizes
 }
 
 // failure is why there is no message in a dialect, and what becomes of the decisions that
@@ -46,7 +48,10 @@ func (m *Messages) create(
 	if !ok {
 		return dialect.Message{}, &failure{outcome: OutcomeWaiting, reason: fmt.Sprintf("no dialect %q in this process", name)}
 	}
-	data, failed := m.externalize(ctx, by, ev, name)
+	data, externalized, failed := m.externalize(ctx, by, ev, name)
+	if externalized {
+		m.remember(keyOf(&ev, name), len(data), failed)
+	}
 	if failed != nil {
 		return dialect.Message{}, failed
 	}
@@ -67,18 +72,29 @@ func (m *Messages) create(
 	return msg, nil
 }
 
+// remember remembers how much an externalizer has made.
+func (m *Messages) remember(k sizeKey, bytes int, failed *failure) {
+	if failed == nil {
+		m.sizes.made(k, bytes)
+	} else {
+		m.sizes.failed(k, m.MaxBytes)
+	}
+}
+
 // externalize returns the data of a message: those of the event itself if no externalizer
 // is registered, or if the event is one that Riverhook writes itself.
-func (m *Messages) externalize(ctx context.Context, by *callbacks.Caller, ev dialect.Event, name string) ([]byte, *failure) {
+func (m *Messages) externalize(
+	ctx context.Context, by *callbacks.Caller, ev dialect.Event, name string,
+) (data []byte, externalized bool, failed *failure) {
 	var call Externalize
 	if !event.IsReserved(ev.Type) {
 		call = m.Externalizer(name, ev.ResourceKind, ev.Type)
 	}
 	if call == nil {
 		if err := callbacks.CheckSize("data", len(ev.Data), m.MaxBytes); err != nil {
-			return nil, &failure{outcome: OutcomeFailed, reason: err.Error()}
+			return nil, false, &failure{outcome: OutcomeFailed, reason: err.Error()}
 		}
-		return ev.Data, nil
+		return ev.Data, false, nil
 	}
 	data, err := callbacks.Do(ctx, by, callbacks.StepExternalizer(name), m.Timeout,
 		func(ctx context.Context) ([]byte, error) { return call(ctx, ev) })
@@ -87,13 +103,13 @@ func (m *Messages) externalize(ctx context.Context, by *callbacks.Caller, ev dia
 	}
 	switch {
 	case err == nil:
-		return data, nil
+		return data, true, nil
 	case callbacks.IsEnded(err):
-		return nil, &failure{outcome: OutcomeFailed, reason: err.Error()}
+		return nil, true, &failure{outcome: OutcomeFailed, reason: err.Error()}
 	case errors.Is(err, ErrGone):
-		return nil, &failure{outcome: OutcomeGone, reason: "the resource is gone"}
+		return nil, true, &failure{outcome: OutcomeGone, reason: "the resource is gone"}
 	default:
-		return nil, &failure{
+		return nil, true, &failure{
 			outcome: OutcomeWaiting,
 			reason:  callbacks.ReasonExternalizer + callbacks.Brief(err),
 			counts:  true,

@@ -8,6 +8,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/resolve"
@@ -31,6 +32,24 @@ type Chunk struct {
 	Messages  map[string]dialect.Message
 }
 
+// expect adds what the messages of the chunk are going to take to what its job wants.
+func (c *Chunk) expect(d *decide.Decider, want *payloads.Want) {
+	for name := range decide.Dialects(c.Matches, nil) {
+		bytes, guess := d.Messages.Expect(&c.Intent.Event, name, c.Intent.DataBytes())
+		want.Make(name, bytes, guess)
+	}
+}
+
+// BytesOf is how many bytes messages count as payloads.
+func BytesOf(messages map[string]dialect.Message) (n int) {
+	for _, msg := range messages {
+		if len(msg.Body) > payloads.Inline {
+			n += len(msg.Body)
+		}
+	}
+	return n
+}
+
 // Input is the first attempt of a delivery that the chunk decides, with the signing
 // secrets of its subscription. Its message and its endpoint are not set.
 func (c *Chunk) Input(d *decide.Decision, secrets [][]byte) *send.Input {
@@ -48,6 +67,7 @@ func (c *Chunk) Input(d *decide.Decision, secrets [][]byte) *send.Input {
 			AccessAt:    d.AccessAt,
 			ReadAt:      c.ReadAt,
 			TreeVersion: c.Intent.TreeVersion,
+			DataLater:   c.Intent.dataDropped,
 		},
 		Payloads: c.Intent.Payloads,
 	}
@@ -63,6 +83,7 @@ func (c *Chunk) inputs(made []store.CommitExpansionsRow, messages map[string]dia
 		msg.Body = c.Intent.Payloads.Share(name, msg.Body)
 		messages[name] = msg
 	}
+	c.Intent.Payloads.Made(0)
 	byID := make(map[uuid.UUID]*store.CommitExpansionsRow, len(made))
 	for i := range made {
 		byID[made[i].ID] = &made[i]

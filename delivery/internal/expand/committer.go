@@ -13,8 +13,14 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// maxCommit bounds the chunks that one statement commits.
-const maxCommit = 300
+const (
+	// maxCommit bounds the chunks that one statement commits.
+	maxCommit = 300
+
+	// largeCommit is how many bytes the messages of a chunk have that is committed alone:
+	// a statement is in memory several times while it is sent.
+	largeCommit = 64 << 10
+)
 
 // CommitterConfig is what a Committer needs.
 type CommitterConfig struct {
@@ -30,6 +36,7 @@ type Committer struct {
 	cfg      CommitterConfig
 	frequent *store.Queries // with plans that are kept
 	group    *batch.Group[*Chunk, committed]
+	large    *batch.Group[*Chunk, committed]
 }
 
 // committed is what came of the commit of a chunk.
@@ -43,15 +50,23 @@ func NewCommitter(cfg *CommitterConfig) *Committer {
 	c := &Committer{cfg: *cfg, frequent: store.Frequent(cfg.DB, cfg.Schema)}
 	c.cfg.Batch.MaxSize = maxCommit
 	c.group = batch.New(c.cfg.Batch, c.commitAll)
+	c.cfg.Batch.MaxSize = 1
+	c.large = batch.New(c.cfg.Batch, c.commitAll)
 	return c
 }
 
 // Close ends committing.
-func (c *Committer) Close() { c.group.Close() }
+func (c *Committer) Close() {
+	c.group.Close()
+	c.large.Close()
+}
 
 // commit commits a chunk, unless the [hierarchy.Sites] have changed since they were read.
 func (c *Committer) commit(ctx context.Context, ch *Chunk) (committed, error) {
 	c.name(ch)
+	if BytesOf(ch.Messages) > largeCommit {
+		return c.large.Do(ctx, ch)
+	}
 	return c.group.Do(ctx, ch)
 }
 

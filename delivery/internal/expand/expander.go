@@ -17,6 +17,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -108,7 +109,21 @@ func (x *Expander) caller(by callbacks.JobRef, in *Intent) *callbacks.Caller {
 }
 
 func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, after uuid.UUID) error {
-	in, err := x.Intents.load(ctx, intentID)
+	var (
+		c    *Chunk // the next one of the intent, if this job is to expand it
+		host *callbacks.Caller
+	)
+	in, err := x.Intents.open(ctx, intentID, func(in *Intent, want *payloads.Want) (err error) {
+		if in.State != IntentPending || in.After != after {
+			c = nil
+			return nil
+		}
+		host = x.caller(by, in)
+		if c, err = x.find(ctx, host, by, in); err == nil {
+			c.expect(x.Decider, want)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -117,12 +132,10 @@ func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, af
 		return nil
 	}
 	defer in.Payloads.Release()
-	var (
-		expands = in.State == IntentPending && in.After == after
-		fresh   []*send.Input
-	)
+	var fresh []*send.Input
+	expands := c != nil
 	if expands {
-		if fresh, err = x.expandChunk(ctx, by, in); err != nil {
+		if fresh, err = x.expandChunk(ctx, host, by, c); err != nil {
 			return err
 		}
 	}
@@ -135,11 +148,16 @@ func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, af
 			return err
 		}
 	}
-	return x.Sender.All(ctx, by, fresh, left)
+	return x.Sender.All(ctx, by, in.Payloads, fresh, left)
 }
 
-func (x *Expander) expandChunk(ctx context.Context, by callbacks.JobRef, in *Intent) ([]*send.Input, error) {
-	host := x.caller(by, in)
+// expandChunk decides and commits a chunk of an intent, and returns the first attempts to
+// make. If the sites have changed meanwhile, it finds and decides again.
+func (x *Expander) expandChunk(ctx context.Context, host *callbacks.Caller, by callbacks.JobRef, c *Chunk) ([]*send.Input, error) {
+	in := c.Intent
+	if err := x.Intents.loadData(ctx, in); err != nil {
+		return nil, err
+	}
 	messages := map[string]dialect.Message{}
 	if in.After != uuid.Nil {
 		var err error
@@ -148,10 +166,12 @@ func (x *Expander) expandChunk(ctx context.Context, by callbacks.JobRef, in *Int
 		}
 	}
 	fresh := map[string]dialect.Message{} // not stored yet
-	for range MaxTries {
-		c, err := x.find(ctx, host, by, in)
-		if err != nil {
-			return nil, err
+	for try := range MaxTries {
+		var err error
+		if try > 0 {
+			if c, err = x.find(ctx, host, by, in); err != nil {
+				return nil, err
+			}
 		}
 		if stale, err := x.decide(ctx, host, c, messages, fresh); err != nil {
 			return nil, err
@@ -169,6 +189,7 @@ func (x *Expander) expandChunk(ctx context.Context, by callbacks.JobRef, in *Int
 		if messages, err = x.Intents.storedMessages(ctx, c, messages); err != nil {
 			return nil, err
 		}
+		in.dropData()
 		return c.inputs(done.Made, messages), nil
 	}
 	return nil, callbacks.Stall("commit the expansion", hierarchy.ErrTreeChanges)
@@ -233,6 +254,7 @@ func (x *Expander) decide(
 	}
 	maps.Copy(fresh, made)
 	c.Decisions, c.Messages = decisions, fresh
+	c.Intent.Payloads.Made(BytesOf(fresh))
 	x.logTrouble(ctx, c)
 	stale, err = x.Finder.Stale(ctx, host, c.Standing)
 	if stalled := host.Stalled(); stalled != nil {

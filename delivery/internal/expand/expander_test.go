@@ -3,12 +3,14 @@ package expand_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/subscription"
@@ -148,4 +150,40 @@ func TestExpander_AStepThatIsGivenUpFailsTheIntent(t *testing.T) {
 	state, reason := b.state(in)
 	require.Equal(t, "failed", state)
 	require.Equal(t, "process ended three times in the tree of sites", reason)
+}
+
+func TestExpander_WaitsForTheBytesOfAnIntent(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.Decider.Messages.MaxBytes = 1 << 20
+	b.subscribe(nil)
+	in := b.enqueue()
+	const large, most = 2 * payloads.Inline, 1 << 20
+	_, err := b.pool.Exec(t.Context(), `UPDATE riverhook.intent SET data = convert_to('"' || repeat('d', $1 - 2) || '"', 'UTF8')`, large)
+	require.NoError(t, err)
+	pool := payloads.New(payloads.Config{
+		Bytes:   most,
+		MaxWait: time.Millisecond,
+		Store:   b.Intents.Store,
+	})
+	t.Cleanup(pool.Close)
+	b.Intents.Payloads = pool
+	taken := -1
+	b.checks = func(access.Request) error {
+		taken = pool.Taken()
+		return nil
+	}
+
+	pool.Count(most)
+	err = b.Expand(t.Context(), in.by, 0, in.id, uuid.Nil)
+	require.ErrorIs(t, err, payloads.ErrFull)
+	require.True(t, callbacks.IsStall(err), "nothing has happened")
+	require.Equal(t, -1, taken, "nobody was asked")
+	require.Empty(t, b.outcomes(in))
+
+	pool.Uncount(most)
+	require.NoError(t, b.Expand(t.Context(), in.by, 0, in.id, uuid.Nil))
+	require.Equal(t, 2*large, taken, "the data, and a message that is as large")
+	require.Len(t, b.outcomes(in), 1)
+	require.Zero(t, pool.Taken())
 }

@@ -34,7 +34,10 @@ type Intent struct {
 	Ended callbacks.EndedRuns
 	Keep  Retention // that the event type is registered with
 
-	Payloads *payloads.Held // held by the job that has it; nil: of a question
+	Payloads *payloads.Held  // held by the job that has it; nil: of a question
+	Stored   []payloads.Size // the data and messages that were not loaded with it
+
+	dataDropped bool // they were loaded, and given back
 
 	Place       resolve.Place // where its resource is now: set before anything is decided
 	TreeVersion int64         // that its transaction saw; 0 is the present
@@ -61,6 +64,25 @@ func (in *Intent) Lookup(after uuid.UUID, limit int) resolve.Lookup {
 	asked.After = after
 	asked.Limit = limit
 	return asked
+}
+
+// DataBytes is how many bytes the data of its event have.
+func (in *Intent) DataBytes() int {
+	for _, s := range in.Stored {
+		if s.Name == payloads.Data {
+			return s.Bytes
+		}
+	}
+	return len(in.Event.Data)
+}
+
+// dropData gives the data back, if they are large: attempts do without, unless access is
+// checked again.
+func (in *Intent) dropData() {
+	if len(in.Event.Data) > payloads.Inline {
+		in.Event.Data, in.dataDropped = nil, true
+		in.Payloads.Drop(payloads.Data)
+	}
 }
 
 // RegisteredRetention is the Retention that an event type is registered with.

@@ -41,25 +41,66 @@ func NewIntents(cfg *IntentsConfig) *Intents {
 // Close ends reading.
 func (i *Intents) Close() { i.loads.Close() }
 
-// load reads an intent, nil if it is gone. The caller must release its payloads, which
-// jobs of it share.
-func (i *Intents) load(ctx context.Context, id uuid.UUID) (*Intent, error) {
+// open reads an intent, nil if it is gone, and takes the bytes that a job of it needs: of
+// what is stored, and what expect adds for what the job is going to make. A job that has to
+// wait for them holds nothing meanwhile; then the intent is read, and expect called, again.
+// The caller must release the payloads.
+func (i *Intents) open(
+	ctx context.Context, id uuid.UUID, expect func(in *Intent, want *payloads.Want) error,
+) (*Intent, error) {
+	var held *payloads.Held
+	for {
+		in, want, err := i.want(ctx, id, expect)
+		if err != nil || in == nil {
+			held.Release()
+			return nil, err
+		}
+		if held != nil { // it can be more by now
+			held.Made(want.Made)
+			in.Payloads = held
+			return in, nil
+		}
+		var ok bool
+		if in.Payloads, ok = i.Payloads.Try(want); ok {
+			return in, nil
+		}
+		if held, err = i.Payloads.Wait(ctx, want); err != nil {
+			return nil, callbacks.Stall("take the bytes of the intent", err)
+		}
+	}
+}
+
+// want reads an intent, and says which bytes a job of it needs.
+func (i *Intents) want(
+	ctx context.Context, id uuid.UUID, expect func(in *Intent, want *payloads.Want) error,
+) (*Intent, payloads.Want, error) {
 	shared, err := i.loads.Do(ctx, id)
 	if err != nil {
-		return nil, callbacks.Stall("load the intent", err)
+		return nil, payloads.Want{}, callbacks.Stall("load the intent", err)
 	}
 	if shared == nil {
-		return nil, nil
+		return nil, payloads.Want{}, nil
 	}
 	in := *shared
-	in.Payloads = i.Payloads.Hold(id)
-	in.Event.Data = in.Payloads.Share(payloads.Data, in.Event.Data)
-	return &in, nil
+	want := payloads.Want{IntentID: id, Stored: in.Stored}
+	return &in, want, expect(&in, &want)
+}
+
+// loadData loads the data of an intent that were not loaded with it.
+func (i *Intents) loadData(ctx context.Context, in *Intent) error {
+	if in.Event.Data != nil || in.DataBytes() == 0 {
+		return nil
+	}
+	var err error
+	if in.Event.Data, err = in.Payloads.Get(ctx, payloads.Data); err != nil {
+		return callbacks.Stall("load the data", err)
+	}
+	return nil
 }
 
 // loadAll is the flush of the batch of loads.
 func (i *Intents) loadAll(ctx context.Context, ids []uuid.UUID) ([]*Intent, error) {
-	rows, err := i.Frequent.LoadIntents(ctx, store.UUIDs(ids))
+	rows, err := i.Frequent.LoadIntents(ctx, &store.LoadIntentsParams{Ids: store.UUIDs(ids), Inline: payloads.Inline})
 	if err != nil {
 		return nil, fmt.Errorf("delivery: load intents: %w", err)
 	}
@@ -100,6 +141,12 @@ func newIntent(row *store.LoadIntentsRow) (*Intent, error) {
 	}
 	if err := json.Unmarshal(row.Attributes, &in.Event.Attributes); err != nil {
 		return nil, fmt.Errorf("attributes of intent %s: %w", row.WireID, err)
+	}
+	if row.DataBytes > 0 {
+		in.Stored = append(in.Stored, payloads.Size{Name: payloads.Data, Bytes: row.DataBytes})
+	}
+	for i, name := range row.MessageDialects {
+		in.Stored = append(in.Stored, payloads.Size{Name: name, Bytes: row.MessageBytes[i]})
 	}
 	var err error
 	if in.Ended, err = callbacks.ParseEndedRuns(row.EndedRuns); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/store"
@@ -33,13 +34,32 @@ type Reevaluator struct {
 // time, and makes the first attempts of the deliveries that come of them. Each is tried
 // once; those that still wait are tried next in another job.
 func (r *Reevaluator) Reevaluate(ctx context.Context, by callbacks.JobRef, intentID uuid.UUID) error {
-	in, err := r.Intents.load(ctx, intentID)
+	in, err := r.Intents.open(ctx, intentID, r.expect)
 	if err != nil || in == nil {
 		return err
 	}
 	defer in.Payloads.Release()
-	f := r.Sender.FanOut(by)
+	f := r.Sender.FanOut(by, in.Payloads)
+	if err := r.Intents.loadData(ctx, in); err != nil {
+		return err
+	}
 	return f.Wait(r.all(ctx, by, in, f))
+}
+
+// expect takes as much as the largest message that the intent can still get. Which dialects
+// the decisions of a job need is not known before they are read, and what those after the
+// first one take is counted when it is made.
+func (r *Reevaluator) expect(in *Intent, want *payloads.Want) error {
+	var most payloads.Want
+	for _, name := range r.Decider.Messages.Dialects.Names() {
+		one := payloads.Want{Stored: want.Stored}
+		bytes, guess := r.Decider.Messages.Expect(&in.Event, name, in.DataBytes())
+		if one.Make(name, bytes, guess); one.Made > most.Made {
+			most = one
+		}
+	}
+	want.Made, want.Guess = most.Made, most.Guess
+	return nil
 }
 
 // all begins the attempts of a step before it takes the next one: slow endpoints do not
@@ -211,6 +231,7 @@ func (r *Reevaluator) decideAgain(
 			Messages: messages,
 			Patience: patience,
 		})
+		in.Payloads.Made(BytesOf(c.Messages))
 	}
 	if stalled := host.Stalled(); stalled != nil {
 		return nil, nil, stalled

@@ -18,6 +18,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/expand"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
@@ -32,7 +33,8 @@ type Asker struct {
 	Decider   *decide.Decider
 	Finder    *decide.Finder
 	NewID     func() uuid.UUID // of a delivery
-	Queries   *store.Queries   // with plans that are kept
+	Payloads  *payloads.Pool
+	Queries   *store.Queries // with plans that are kept
 	Recorder  *Recorder
 	Sender    *send.Sender
 
@@ -55,6 +57,7 @@ func (a *Asker) Ask(
 		return nil, nil, err
 	}
 	q := newQuestion(ev, version, begun)
+	defer func() { q.held.Release() }()
 	if err := a.askNew(limited, limited, q); err != nil || len(q.chunk.Decisions) == 0 {
 		return nil, nil, err
 	}
@@ -88,8 +91,15 @@ func (a *Asker) askNew(ctx, limited context.Context, q *question) error {
 		return err
 	}
 	q.chunk.Keep = a.Retention(in.Event.Type, in.Keep)
-	decisions, messages := a.decide(limited, in, matches, q.chunk.Messages)
-	maps.Copy(q.chunk.Messages, messages)
+	var decisions []decide.Decision
+	if err := a.take(limited, q, matches); err != nil {
+		decisions = unanswered(matches, err)
+	} else {
+		var messages map[string]dialect.Message
+		decisions, messages = a.decide(limited, in, matches, q.chunk.Messages)
+		maps.Copy(q.chunk.Messages, messages)
+		q.held.Made(expand.BytesOf(q.chunk.Messages))
+	}
 	added := &expand.Chunk{
 		Intent:    in,
 		ReadAt:    readAt,
@@ -100,6 +110,43 @@ func (a *Asker) askNew(ctx, limited context.Context, q *question) error {
 	q.chunk.Decisions = append(q.chunk.Decisions, decisions...)
 	q.chunk.Next = q.chunk.Decisions[len(q.chunk.Decisions)-1].Subscription.ID
 	return nil
+}
+
+// take takes the bytes of the messages that the gates are going to get, before any is made:
+// what gates take that are found later is counted when it is made. The data are the
+// application's.
+func (a *Asker) take(ctx context.Context, q *question, matches []decide.Match) (err error) {
+	if q.held != nil {
+		return nil
+	}
+	ev := &q.chunk.Intent.Event
+	want := payloads.Want{IntentID: q.chunk.Intent.ID, Urgent: true}
+	for name := range decide.Dialects(matches, nil) {
+		bytes, guess := a.Decider.Messages.Expect(ev, name, len(ev.Data))
+		want.Make(name, bytes, guess)
+	}
+	var ok bool
+	if q.held, ok = a.Payloads.Try(want); !ok {
+		q.held, err = a.Payloads.Wait(ctx, want)
+	}
+	return err
+}
+
+// unanswered decides about gates that nobody can be asked about: those that are in force do
+// not answer.
+func unanswered(matches []decide.Match, why error) []decide.Decision {
+	decisions := make([]decide.Decision, len(matches))
+	for i, m := range matches {
+		decisions[i] = decide.Decision{
+			Match:   m,
+			Outcome: decide.OutcomeUnanswered,
+			Reason:  why.Error(),
+		}
+		if m.Subscription.State != subscription.StateActive {
+			decisions[i].Outcome, decisions[i].Reason = decide.OutcomeInactive, inactiveReason(&m.Subscription)
+		}
+	}
+	return decisions
 }
 
 // load reads what requests to the gates need, while there is all the time.

@@ -63,6 +63,7 @@ func newBundle(t *testing.T) *bundle {
 		Decider:   parts.Decider,
 		Finder:    parts.Finder,
 		NewID:     uuid.New,
+		Payloads:  parts.Payloads,
 		Queries:   parts.Frequent,
 		Recorder: &gates.Recorder{
 			DB:       b.pool,

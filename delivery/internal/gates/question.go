@@ -9,6 +9,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/expand"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/store"
@@ -40,6 +41,7 @@ type Gate struct {
 type question struct {
 	chunk expand.Chunk
 	begun time.Time
+	held  *payloads.Held                    // its messages
 	asked map[uuid.UUID]*attempt.Transition // by subscription; none for those that got no request
 }
 

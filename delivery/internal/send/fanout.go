@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 )
 
@@ -16,6 +17,7 @@ import (
 type FanOut struct {
 	sender  *Sender
 	by      callbacks.JobRef
+	held    *payloads.Held
 	slots   slots.Job
 	started time.Time
 	under   sync.WaitGroup
@@ -26,9 +28,11 @@ type FanOut struct {
 
 // All makes an attempt of each input, and of the deliveries that earlier runs of the job
 // have left, and waits until all of them are recorded or handed over. What is left is
-// loaded when its turn comes: while it waits it costs an id.
-func (s *Sender) All(ctx context.Context, by callbacks.JobRef, fresh []*Input, left []uuid.UUID) error {
-	f := s.FanOut(by)
+// loaded when its turn comes: while it waits it costs an id. The job holds the payloads.
+func (s *Sender) All(
+	ctx context.Context, by callbacks.JobRef, held *payloads.Held, fresh []*Input, left []uuid.UUID,
+) error {
+	f := s.FanOut(by, held)
 	if len(fresh) == 1 && len(left) == 0 {
 		return s.attempt(ctx, callbacks.JobRef{JobID: by.JobID}, fresh[0], f.started)
 	}
@@ -36,11 +40,12 @@ func (s *Sender) All(ctx context.Context, by callbacks.JobRef, fresh []*Input, l
 	return f.Wait(nil)
 }
 
-// FanOut begins the attempts of a run of a job.
-func (s *Sender) FanOut(by callbacks.JobRef) *FanOut {
+// FanOut begins the attempts of a run of a job, which holds the payloads of its intent.
+func (s *Sender) FanOut(by callbacks.JobRef, held *payloads.Held) *FanOut {
 	return &FanOut{
 		sender:  s,
 		by:      by,
+		held:    held,
 		slots:   s.Slots.FanOuts.Job(),
 		started: time.Now(),
 	}
@@ -54,7 +59,7 @@ func (f *FanOut) Begin(ctx context.Context, fresh []*Input, left []uuid.UUID) {
 	}
 	for _, id := range left {
 		done := f.admit(ctx)
-		go func() { done(f.sender.Later(ctx, f.by, id, f.started)) }()
+		go func() { done(f.sender.left(ctx, f.by, f.held, id, f.started)) }()
 	}
 }
 

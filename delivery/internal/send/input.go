@@ -17,6 +17,8 @@ type Input struct {
 	Auth     *credentials.Endpoint // opened right before the request
 	By       *callbacks.Caller     // how host code is called
 	Payloads *payloads.Held        // has what is loaded later; nil: everything is loaded
+
+	bodyBytes, dataBytes int // of what is loaded later
 }
 
 // Headers are those that the subscription adds, the sealed ones among them.

@@ -22,6 +22,7 @@ type LoaderConfig struct {
 	Batch    batch.Config
 	Calls    *callbacks.Calls
 	Payloads *payloads.Pool
+	Rereader *Rereader // says whether access is checked again
 	Store    *store.Queries
 }
 
@@ -53,9 +54,49 @@ func (l *Loader) caller(by callbacks.JobRef, in *Input) *callbacks.Caller {
 	})
 }
 
-// Load reads a delivery, unless it has moved on to another job than by; then it is nil. The
-// caller must release its payloads.
-func (l *Loader) Load(ctx context.Context, by callbacks.JobRef, id uuid.UUID) (*Input, error) {
+// Load reads a delivery, unless it has moved on to another job than by; then it is nil. It
+// takes the bytes of its payloads, and waits for them if it must, holding nothing; then the
+// delivery is read again. The caller must release the payloads. If its job holds payloads
+// of the intent already, those are the input's, and nothing waits.
+func (l *Loader) Load(ctx context.Context, by callbacks.JobRef, id uuid.UUID, held *payloads.Held) (*Input, error) {
+	in, err := l.read(ctx, by, id)
+	if in == nil {
+		return nil, err
+	}
+	if in.Payloads = held; held != nil || in.bodyBytes+in.dataBytes == 0 {
+		return in, nil
+	}
+	want, ok := l.want(in), false
+	if in.Payloads, ok = l.cfg.Payloads.Try(want); ok {
+		return in, nil
+	}
+	in = nil // while it waits it costs an id
+	if held, err = l.cfg.Payloads.Wait(ctx, want); err != nil {
+		return nil, callbacks.Stall("take the bytes of the delivery", err)
+	}
+	if in, err = l.read(ctx, by, id); in == nil {
+		held.Release()
+		return nil, err
+	}
+	in.Payloads = held
+	return in, nil
+}
+
+// want is what an attempt needs that was not loaded with its delivery. A checker gets the
+// data.
+func (l *Loader) want(in *Input) payloads.Want {
+	want := payloads.Want{IntentID: in.IntentID}
+	if in.bodyBytes > 0 {
+		want.Stored = append(want.Stored, payloads.Size{Name: in.Dialect, Bytes: in.bodyBytes})
+	}
+	if in.dataBytes > 0 && l.cfg.Rereader.AccessIsOld(in) {
+		want.Stored = append(want.Stored, payloads.Size{Name: payloads.Data, Bytes: in.dataBytes})
+	}
+	return want
+}
+
+// read reads a delivery, unless it has moved on to another job than by; then it is nil.
+func (l *Loader) read(ctx context.Context, by callbacks.JobRef, id uuid.UUID) (*Input, error) {
 	in, err := l.loads.Do(ctx, id)
 	if err != nil {
 		return nil, callbacks.Stall("load the delivery", err)
@@ -63,7 +104,6 @@ func (l *Loader) Load(ctx context.Context, by callbacks.JobRef, id uuid.UUID) (*
 	if in == nil || in.State != attempt.StatePending || in.Hold != "" || in.JobID == nil || *in.JobID != by.JobID {
 		return nil, nil
 	}
-	in.Payloads = l.cfg.Payloads.Hold(in.IntentID)
 	return in, nil
 }
 
@@ -130,8 +170,8 @@ func loaded(row *store.LoadDeliveriesRow, readAt, now time.Time) (*Input, error)
 		},
 		Dialect:     row.Dialect,
 		Epoch:       row.Epoch,
-		BodyLater:   row.BodyLater,
-		DataLater:   row.DataLater,
+		BodyLater:   row.BodyBytes > 0,
+		DataLater:   row.DataBytes > 0,
 		TreeVersion: row.TreeVersion,
 		State:       attempt.State(row.State),
 		Hold:        attempt.Hold(row.Hold),
@@ -144,6 +184,7 @@ func loaded(row *store.LoadDeliveriesRow, readAt, now time.Time) (*Input, error)
 		AtOnce:      row.AtOnce,
 		ReadAt:      readAt,
 	}}
+	in.bodyBytes, in.dataBytes = row.BodyBytes, row.DataBytes
 	if row.AccessAgeMs >= 0 {
 		in.AccessAt = now.Add(-time.Duration(row.AccessAgeMs) * time.Millisecond)
 	}

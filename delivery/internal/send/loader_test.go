@@ -10,6 +10,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -61,7 +62,7 @@ func TestLoader_SubscriptionIsTheSameFromEachSource(t *testing.T) {
 	want := send.Subscription(sub)
 	require.NotEmpty(t, want.Waits)
 
-	in, err := b.Loader.Load(t.Context(), callbacks.JobRef{JobID: 1}, b.delivery(sub))
+	in, err := b.Loader.Load(t.Context(), callbacks.JobRef{JobID: 1}, b.delivery(sub), nil)
 	require.NoError(t, err)
 	defer in.Payloads.Release()
 	require.Equal(t, want, in.Sub)
@@ -78,11 +79,11 @@ func TestLoader_LeavesWhatHasMovedOn(t *testing.T) {
 	sub := b.subscribe()
 	id, ctx := b.delivery(sub), t.Context()
 	loader, again := b.Loader, b.Requester.Rereader
-	other, err := loader.Load(ctx, callbacks.JobRef{JobID: 2}, id)
+	other, err := loader.Load(ctx, callbacks.JobRef{JobID: 2}, id, nil)
 	require.NoError(t, err)
 	require.Nil(t, other, "another job has it")
 
-	in, err := loader.Load(ctx, callbacks.JobRef{JobID: 1}, id)
+	in, err := loader.Load(ctx, callbacks.JobRef{JobID: 1}, id, nil)
 	require.NoError(t, err)
 	defer in.Payloads.Release()
 	in.AccessAt = time.Now()
@@ -104,4 +105,57 @@ func TestLoader_LeavesWhatHasMovedOn(t *testing.T) {
 	left, err = loader.Left(ctx, callbacks.JobRef{JobID: 1}, in.IntentID, []*send.Input{in})
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+func TestLoader_WaitsForTheBytesOfADelivery(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, 1, func(http.ResponseWriter, *http.Request) {})
+	sub := b.subscribe()
+	id, ctx, by := b.delivery(sub), t.Context(), callbacks.JobRef{JobID: 1}
+	const large, most = 2 * payloads.Inline, 1 << 20
+	_, err := b.pool.Exec(ctx, `UPDATE riverhook.message SET body = convert_to(repeat('b', $1), 'UTF8')`, large)
+	require.NoError(t, err)
+	_, err = b.pool.Exec(ctx, `UPDATE riverhook.intent SET data = convert_to(repeat('d', $1), 'UTF8')`, large+1)
+	require.NoError(t, err)
+	pool := payloads.New(payloads.Config{
+		Bytes:   most,
+		MaxWait: time.Millisecond,
+		Store:   b.Queries,
+	})
+	t.Cleanup(pool.Close)
+	loader := send.NewLoader(&send.LoaderConfig{
+		Calls:    b.Calls,
+		Payloads: pool,
+		Rereader: b.Requester.Rereader,
+		Store:    b.Queries,
+	})
+	t.Cleanup(loader.Close)
+
+	pool.Count(most)
+	_, err = loader.Load(ctx, by, id, nil)
+	require.ErrorIs(t, err, payloads.ErrFull)
+	require.True(t, callbacks.IsStall(err), "nothing has happened")
+	held, ok := pool.Try(payloads.Want{})
+	require.True(t, ok)
+	in, err := loader.Load(ctx, by, id, held)
+	require.NoError(t, err)
+	require.Same(t, held, in.Payloads, "its job has taken what it needs")
+
+	pool.Uncount(most)
+	in, err = loader.Load(ctx, by, id, nil)
+	require.NoError(t, err)
+	require.Equal(t, 2*large+1, pool.Taken(), "a checker gets the data")
+	in.Payloads.Release()
+	require.Zero(t, pool.Taken())
+	_, err = b.pool.Exec(ctx, `UPDATE riverhook.delivery SET access_at = now()`)
+	require.NoError(t, err)
+	in, err = loader.Load(ctx, by, id, nil)
+	require.NoError(t, err)
+	require.Equal(t, large, pool.Taken(), "no checker is asked")
+	body, err := in.Payloads.Get(ctx, in.Dialect)
+	require.NoError(t, err)
+	require.Len(t, body, large)
+	require.Equal(t, large, pool.Taken())
+	in.Payloads.Release()
+	require.Zero(t, pool.Taken())
 }

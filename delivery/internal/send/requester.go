@@ -14,6 +14,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/exchange"
 )
@@ -37,6 +38,7 @@ type Requester struct {
 	MaxRequestBytes int
 	Now             func() time.Time // for the validity of tokens
 	Origin          string           // of each request; "": none is named
+	Payloads        *payloads.Pool
 	Rereader        *Rereader
 	ThrottleWait    time.Duration // see attempt.RetryAfter
 	Timeout         Timeout
@@ -52,6 +54,10 @@ type Timeout struct {
 // whole of it, the body of the answer included. It returns the headers of the answer, and
 // of its body what was read. If it sets a.Overtaken it made no request.
 func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, a *attempt.Attempt) (header http.Header, body []byte) {
+	if more := uncounted(in, built.Body); more > 0 {
+		r.Payloads.Count(more)
+		defer r.Payloads.Uncount(more)
+	}
 	job := ctx
 	a.Method = built.Method
 	ctx, cancel := context.WithTimeout(job, r.Timeout.of(in))
@@ -80,6 +86,18 @@ func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, 
 	a.Unanswered = a.Outcome == attempt.OutcomeUnreachable && x.Unanswered
 	r.Answers.conclude(in, a, header, body)
 	return header, body
+}
+
+// uncounted is how many bytes of the body of a request are not yet counted as those of a
+// payload: all of those that a dialect has made for this request.
+func uncounted(in *Input, body []byte) int {
+	if len(body) <= payloads.Inline {
+		return 0
+	}
+	if msg := in.Message.Body; in.Payloads != nil && len(msg) == len(body) && &msg[0] == &body[0] {
+		return 0
+	}
+	return len(body)
 }
 
 // of is the timeout of a request.

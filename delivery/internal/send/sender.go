@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/subscription"
@@ -52,11 +53,20 @@ type Slots struct {
 // Later makes an attempt of a delivery that is loaded now, unless it has moved on to
 // another job than by, whose run started at a time.
 func (s *Sender) Later(ctx context.Context, by callbacks.JobRef, id uuid.UUID, started time.Time) error {
-	in, err := s.Loader.Load(ctx, by, id)
+	in, err := s.Loader.Load(ctx, by, id, nil)
 	if err != nil || in == nil {
 		return err
 	}
 	defer in.Payloads.Release()
+	return s.attempt(ctx, by, in, started)
+}
+
+// left is Later in a job that holds payloads of the intent.
+func (s *Sender) left(ctx context.Context, by callbacks.JobRef, held *payloads.Held, id uuid.UUID, started time.Time) error {
+	in, err := s.Loader.Load(ctx, by, id, held)
+	if err != nil || in == nil {
+		return err
+	}
 	return s.attempt(ctx, by, in, started)
 }
 

@@ -1,7 +1,7 @@
 -- name: LoadDeliveries :many
 -- LoadDeliveries loads what an attempt needs, except for the data and the message
--- where they have more than inline bytes: many deliveries of one intent wait for
--- their turn.
+-- where they have more than inline bytes, of which it loads the size: many deliveries
+-- of one intent wait for their turn.
 SELECT
     d.id, d.intent_id, d.subscription_id, d.dialect, d.epoch, d.state, d.hold, d.round, d.attempt_seq, d.attempts,
     d.interrupted, d.job_id, d.manual, d.at_once, coalesce(d.ended_runs::text, '')::text AS ended_runs,
@@ -9,10 +9,10 @@ SELECT
     i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel, i.attributes,
     i.schema_version, i.tree_version, i.occurred_at,
     (CASE WHEN octet_length(i.data) <= @inline::integer THEN i.data END)::bytea AS data,
-    coalesce(octet_length(i.data) > @inline::integer, false)::boolean AS data_later,
+    (CASE WHEN octet_length(i.data) > @inline::integer THEN octet_length(i.data) ELSE 0 END)::integer AS data_bytes,
     m.content_type, m.headers AS message_headers, m.gone AS message_gone,
     (CASE WHEN octet_length(m.body) <= @inline::integer THEN m.body END)::bytea AS body,
-    coalesce(octet_length(m.body) > @inline::integer, false)::boolean AS body_later,
+    (CASE WHEN octet_length(m.body) > @inline::integer THEN octet_length(m.body) ELSE 0 END)::integer AS body_bytes,
     s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(

@@ -1,9 +1,25 @@
 -- name: LoadIntents :many
+-- LoadIntents loads what an expansion needs, except for data of more than inline bytes,
+-- and the sizes of the messages that earlier runs have stored with more than that.
 SELECT
     i.id, i.wire_id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-    i.attributes, i.schema_version, i.data, i.occurred_at, i.tree_version, s.state, s.after, s.chain,
+    i.attributes, i.schema_version, i.occurred_at, i.tree_version, s.state, s.after, s.chain,
     coalesce(t.payloads, '')::text AS type_payloads, coalesce(t.payload_age_ms, 0)::bigint AS type_payload_age_ms,
-    coalesce(s.ended_runs::text, '')::text AS ended_runs
+    coalesce(s.ended_runs::text, '')::text AS ended_runs,
+    (CASE WHEN octet_length(i.data) <= @inline::integer THEN i.data END)::bytea AS data,
+    (CASE WHEN octet_length(i.data) > @inline::integer THEN octet_length(i.data) ELSE 0 END)::integer AS data_bytes,
+    ARRAY(
+        SELECT m.dialect FROM /* TEMPLATE: schema */message m
+        WHERE (s.state <> 'pending' OR s.after <> '00000000-0000-0000-0000-000000000000')
+            AND m.intent_id = i.id AND octet_length(m.body) > @inline::integer
+        ORDER BY m.dialect
+    )::text[] AS message_dialects,
+    ARRAY(
+        SELECT octet_length(m.body) FROM /* TEMPLATE: schema */message m
+        WHERE (s.state <> 'pending' OR s.after <> '00000000-0000-0000-0000-000000000000')
+            AND m.intent_id = i.id AND octet_length(m.body) > @inline::integer
+        ORDER BY m.dialect
+    )::integer[] AS message_bytes
 FROM unnest(@ids::text[]) AS u (id)
 JOIN /* TEMPLATE: schema */intent i ON i.id = u.id::uuid
 JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id

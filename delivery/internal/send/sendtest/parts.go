@@ -85,7 +85,8 @@ func New(t *testing.T, pool *pgxpool.Pool, inFlight int, tree hierarchy.Tree) *P
 	}
 	p.Finder = decide.NewFinder(p.Resolver, tree, p.Batch)
 	p.Opener = credentials.NewOpener(seal.Clear(), p.Queries)
-	p.Payloads = payloads.New(p.Queries)
+	p.Payloads = payloads.New(payloads.Config{Store: p.Queries})
+	made := requester(t, p, inFlight)
 	p.Sender = &send.Sender{
 		At: func(string) {},
 		Heart: heartbeat.New(heartbeat.Config{
@@ -97,9 +98,10 @@ func New(t *testing.T, pool *pgxpool.Pool, inFlight int, tree hierarchy.Tree) *P
 			Batch:    p.Batch,
 			Calls:    p.Calls,
 			Payloads: p.Payloads,
+			Rereader: made.Rereader,
 			Store:    p.Queries,
 		}),
-		Requester:     requester(t, p, inFlight),
+		Requester:     made,
 		Slots:         limits(p, inFlight),
 		Subscriptions: subscriptions(t, pool),
 	}
@@ -143,6 +145,7 @@ func requester(t *testing.T, p *Parts, inFlight int) *send.Requester {
 		Clock:           time.Now,
 		MaxRequestBytes: 1000,
 		Now:             time.Now,
+		Payloads:        p.Payloads,
 		Rereader: send.NewRereader(&send.RereaderConfig{
 			Batch:        p.Batch,
 			Frequent:     p.Frequent,

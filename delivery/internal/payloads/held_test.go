@@ -38,9 +38,17 @@ func stored(t *testing.T) (pool *payloads.Pool, db *pgxpool.Pool, id uuid.UUID) 
 		_, err := db.Exec(t.Context(), insert.statement, id, insert.payload)
 		require.NoError(t, err)
 	}
-	pool = payloads.New(store.In(db, "riverhook"))
+	pool = payloads.New(payloads.Config{Store: store.In(db, "riverhook")})
 	t.Cleanup(pool.Close)
 	return pool, db, id
+}
+
+// hold is a job of an intent that knows of nothing large.
+func hold(t *testing.T, pool *payloads.Pool, id uuid.UUID) *payloads.Held {
+	t.Helper()
+	held, ok := pool.Try(payloads.Want{IntentID: id})
+	require.True(t, ok)
+	return held
 }
 
 func same(t *testing.T, a, b []byte) {
@@ -52,7 +60,7 @@ func same(t *testing.T, a, b []byte) {
 func TestGet_LoadsOnceForAllHolders(t *testing.T) {
 	t.Parallel()
 	pool, db, id := stored(t)
-	first, second := pool.Hold(id), pool.Hold(id)
+	first, second := hold(t, pool, id), hold(t, pool, id)
 
 	got := make([][]byte, 20)
 	var all sync.WaitGroup
@@ -77,7 +85,7 @@ func TestGet_LoadsOnceForAllHolders(t *testing.T) {
 	require.NoError(t, err)
 	same(t, got[0], body)
 	second.Release()
-	body, err = pool.Hold(id).Get(t.Context(), "standard")
+	body, err = hold(t, pool, id).Get(t.Context(), "standard")
 	require.NoError(t, err)
 	require.Nil(t, body, "it is gone from the database")
 }
@@ -85,10 +93,10 @@ func TestGet_LoadsOnceForAllHolders(t *testing.T) {
 func TestGet_ReturnsNilForWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	pool, _, id := stored(t)
-	body, err := pool.Hold(id).Get(t.Context(), "svix")
+	body, err := hold(t, pool, id).Get(t.Context(), "svix")
 	require.NoError(t, err)
 	require.Nil(t, body)
-	data, err := pool.Hold(uuid.Must(uuid.NewV7())).Get(t.Context(), payloads.Data)
+	data, err := hold(t, pool, uuid.Must(uuid.NewV7())).Get(t.Context(), payloads.Data)
 	require.NoError(t, err)
 	require.Nil(t, data)
 }
@@ -96,7 +104,7 @@ func TestGet_ReturnsNilForWhatIsNotThere(t *testing.T) {
 func TestGet_FailsAndIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	pool, _, id := stored(t)
-	held := pool.Hold(id)
+	held := hold(t, pool, id)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := held.Get(ended, "standard")
@@ -113,7 +121,7 @@ func TestGet_FailsAndIsTriedAgain(t *testing.T) {
 func TestShare_KeepsOneCopyOfALargePayload(t *testing.T) {
 	t.Parallel()
 	pool, _, id := stored(t)
-	held, other := pool.Hold(id), pool.Hold(id)
+	held, other := hold(t, pool, id), hold(t, pool, id)
 	first, again := large('x'), large('x')
 	same(t, first, held.Share("standard", first))
 	same(t, first, other.Share("standard", again))
