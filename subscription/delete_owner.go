@@ -194,7 +194,7 @@ func (s *Store) lockOwned(
 			return ids, err
 		}
 	}
-	if err := s.passGates(ctx, tx, owner, ""); err != nil {
+	if err := s.takeCreationLocks(ctx, tx, owner, ""); err != nil {
 		return nil, err
 	}
 	return s.in(tx).LockSubscriptionsOf(ctx, p)
@@ -207,7 +207,7 @@ func (s *Store) tryLockOwned(
 	if _, err := q.LockSubscriptionsOf(ctx, p); err != nil {
 		return nil, err
 	}
-	if err := s.passGates(ctx, tx, owner, ""); err != nil {
+	if err := s.takeCreationLocks(ctx, tx, owner, ""); err != nil {
 		return nil, err
 	}
 	locked, err := q.TryLockSubscriptionsOf(ctx, (*store.TryLockSubscriptionsOfParams)(p))

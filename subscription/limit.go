@@ -37,11 +37,11 @@ func (e *LimitError) Error() string {
 // Unwrap returns [ErrLimit].
 func (e *LimitError) Unwrap() error { return ErrLimit }
 
-// passGates waits for those who create a subscription of the same owner or at the same
+// takeCreationLocks waits for those who create a subscription of the same owner or at the same
 // site, give one of theirs another site, or delete those of the owner, until their
-// transactions end. "" is no owner and no site. Whoever passes sees what they have done, or fails under a stricter
+// transactions end. "" is no owner and no site. Whoever has the locks sees what they have done, or fails under a stricter
 // isolation than READ COMMITTED.
-func (h *Handle) passGates(ctx context.Context, tx pgx.Tx, owner string, site hierarchy.Path) error {
+func (h *Handle) takeCreationLocks(ctx context.Context, tx pgx.Tx, owner string, site hierarchy.Path) error {
 	keys := []string{}
 	if owner != "" {
 		keys = append(keys, "owner "+owner)
@@ -52,11 +52,11 @@ func (h *Handle) passGates(ctx context.Context, tx pgx.Tx, owner string, site hi
 	if len(keys) == 0 {
 		return nil
 	}
-	return h.in(tx).PassSubscriptionGate(ctx, keys)
+	return h.in(tx).TakeCreationLocks(ctx, keys)
 }
 
 // checkLimits refuses one more subscription of an owner ("" for none to count)
-// and at a site where there are enough. The gates of both have been passed.
+// and at a site where there are enough. The locks of both have been taken.
 func (h *Handle) checkLimits(ctx context.Context, tx pgx.Tx, owner string, site hierarchy.Path) error {
 	p := &store.CountSubscriptionsParams{Site: string(site), Under: string(h.cfg.RootSite)}
 	if h.cfg.MaxPerOwner != noLimit {

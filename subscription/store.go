@@ -222,7 +222,7 @@ func (h *Handle) insert(ctx context.Context, tx pgx.Tx, n *newSubscription) (*Cr
 	if err := h.checkPlace(ctx, tx, n.sub.Site); err != nil {
 		return nil, err
 	}
-	if err := h.passGates(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
+	if err := h.takeCreationLocks(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
 		return nil, err
 	}
 	if err := h.checkLimits(ctx, tx, n.sub.Owner, n.sub.Site); err != nil {
@@ -315,7 +315,7 @@ func (h *Handle) settleSite(ctx context.Context, tx pgx.Tx, sub *Subscription, f
 	if sub.Site == former {
 		return nil
 	}
-	if err := h.passGates(ctx, tx, sub.Owner, sub.Site); err != nil {
+	if err := h.takeCreationLocks(ctx, tx, sub.Owner, sub.Site); err != nil {
 		return err
 	}
 	return h.checkLimits(ctx, tx, "", sub.Site)

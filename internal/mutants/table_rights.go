@@ -150,8 +150,8 @@ var ruling = []mutant{
 		name: "a removal does not wait for what is being created",
 		file: "subscription/delete_owner.go",
 		decl: "tryLockOwned",
-		old:  `s.passGates(ctx, tx, owner, "")`,
-		with: `s.passGates(ctx, tx, "", "")`,
+		old:  `s.takeCreationLocks(ctx, tx, owner, "")`,
+		with: `s.takeCreationLocks(ctx, tx, "", "")`,
 		test: "subscription.TestDeleteByOwner_WaitsForWhatIsBeingMade",
 	},
 	{

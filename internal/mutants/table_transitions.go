@@ -148,7 +148,7 @@ var moving = []mutant{
 	{
 		name: "an intent is not watched any more while first attempts are under way",
 		file: "internal/store/intent.sql.gen.go",
-		decl: "settleIntents",
+		decl: "closeIntents",
 		old:  "LIMIT 1) IS NULL",
 		with: "LIMIT 1) IS NULL OR true",
 		test: "delivery.TestReconcile_AFirstAttemptWhoseRiverJobIs",

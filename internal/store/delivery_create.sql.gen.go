@@ -281,7 +281,7 @@ const commitRedecisions = `-- name: CommitRedecisions :many
 WITH free AS MATERIALIZED (
     -- The intent, unless somebody has its row, as whoever erases it.
     SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = $1::uuid FOR SHARE SKIP LOCKED
-), settled AS (
+), updated AS (
     -- The decisions that stay decisions.
     UPDATE /* TEMPLATE: schema */decision d SET
         outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(), ended_runs = NULL,
@@ -384,7 +384,7 @@ type CommitRedecisionsRow struct {
 	Failing       bool
 }
 
-// CommitRedecisions settles decisions of one intent that waited: those that
+// CommitRedecisions writes the decisions of one intent that waited: those that
 // became a delivery give way to it, the others are updated. Where a transaction
 // of the application is about to erase the intent nothing is.
 func (q *Queries) CommitRedecisions(ctx context.Context, arg *CommitRedecisionsParams) ([]CommitRedecisionsRow, error) {

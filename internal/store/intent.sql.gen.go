@@ -13,6 +13,44 @@ import (
 	"github.com/google/uuid"
 )
 
+const closeIntents = `-- name: CloseIntents :many
+WITH closed AS (
+    SELECT s.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state s
+    WHERE s.due_at <= now() AND s.state <> 'pending'
+        AND (SELECT true FROM /* TEMPLATE: schema */delivery d
+            WHERE d.intent_id = s.intent_id AND d.state = 'pending' AND d.hold = '' AND d.due_at IS NULL
+            LIMIT 1) IS NULL
+    ORDER BY s.due_at
+    LIMIT $1::integer
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM closed c WHERE s.ctid = c.row_ctid
+RETURNING s.intent_id
+`
+
+// CloseIntents ends the watch over intents whose jobs carry nothing any more:
+// each first attempt is recorded or handed over. Its sub-select is one that no
+// planner turns into a scan of all deliveries.
+func (q *Queries) CloseIntents(ctx context.Context, maxRows int) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, closeIntents, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var intent_id uuid.UUID
+		if err := rows.Scan(&intent_id); err != nil {
+			return nil, err
+		}
+		items = append(items, intent_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const failIntent = `-- name: FailIntent :exec
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = $1, ended_at = now()
 WHERE intent_id = $2 AND job_id = $3::bigint AND state = 'pending'
@@ -372,44 +410,6 @@ func (q *Queries) RetryFailedIntent(ctx context.Context, wireID string) ([]Retry
 			return nil, err
 		}
 		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const settleIntents = `-- name: SettleIntents :many
-WITH settled AS (
-    SELECT s.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state s
-    WHERE s.due_at <= now() AND s.state <> 'pending'
-        AND (SELECT true FROM /* TEMPLATE: schema */delivery d
-            WHERE d.intent_id = s.intent_id AND d.state = 'pending' AND d.hold = '' AND d.due_at IS NULL
-            LIMIT 1) IS NULL
-    ORDER BY s.due_at
-    LIMIT $1::integer
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM settled t WHERE s.ctid = t.row_ctid
-RETURNING s.intent_id
-`
-
-// SettleIntents ends the watch over intents whose jobs carry nothing any more:
-// each first attempt is recorded or handed over. Its sub-select is one that no
-// planner turns into a scan of all deliveries.
-func (q *Queries) SettleIntents(ctx context.Context, maxRows int) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, settleIntents, maxRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var intent_id uuid.UUID
-		if err := rows.Scan(&intent_id); err != nil {
-			return nil, err
-		}
-		items = append(items, intent_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -92,6 +92,11 @@ type ChallengedHost struct {
 	AskedAt time.Time
 }
 
+type CreationLock struct {
+	ID    int
+	Taken int64
+}
+
 type Decision struct {
 	IntentID       uuid.UUID
 	SubscriptionID uuid.UUID
@@ -399,11 +404,6 @@ type SubscriptionCircuit struct {
 	CircuitOpened  int
 	ProbeID        uuid.UUID
 	ProbeUntil     time.Time
-}
-
-type SubscriptionGate struct {
-	Gate   int
-	Passed int64
 }
 
 type SubscriptionHealth struct {

@@ -784,20 +784,6 @@ func (q *Queries) LockSubscriptionsOf(ctx context.Context, arg *LockSubscription
 	return items, nil
 }
 
-const passSubscriptionGate = `-- name: PassSubscriptionGate :exec
-INSERT INTO /* TEMPLATE: schema */subscription_gate AS g (gate)
-SELECT DISTINCT (hashtextextended(u.key, 0) & 4095)::integer FROM unnest($1::text[]) AS u (key)
-ORDER BY 1
-ON CONFLICT (gate) DO UPDATE SET passed = g.passed + 1
-`
-
-// PassSubscriptionGate waits for those who pass the same gates, in the order of
-// the gates, until their transactions end. Two keys can share a gate.
-func (q *Queries) PassSubscriptionGate(ctx context.Context, keys []string) error {
-	_, err := q.db.Exec(ctx, passSubscriptionGate, keys)
-	return err
-}
-
 const setSubscriptionState = `-- name: SetSubscriptionState :exec
 UPDATE /* TEMPLATE: schema */subscription SET
     state = $1, state_reason = $2, state_since = now(), updated_at = now(),
@@ -850,6 +836,20 @@ func (q *Queries) SubscriptionsOf(ctx context.Context, arg *SubscriptionsOfParam
 		return nil, err
 	}
 	return items, nil
+}
+
+const takeCreationLocks = `-- name: TakeCreationLocks :exec
+INSERT INTO /* TEMPLATE: schema */creation_lock AS l (id)
+SELECT DISTINCT (hashtextextended(u.key, 0) & 4095)::integer FROM unnest($1::text[]) AS u (key)
+ORDER BY 1
+ON CONFLICT (id) DO UPDATE SET taken = l.taken + 1
+`
+
+// TakeCreationLocks waits for those who have taken the same locks, in the order of
+// the locks, until their transactions end. Two keys can share a lock.
+func (q *Queries) TakeCreationLocks(ctx context.Context, keys []string) error {
+	_, err := q.db.Exec(ctx, takeCreationLocks, keys)
+	return err
 }
 
 const tryLockSubscriptionsOf = `-- name: TryLockSubscriptionsOf :many

@@ -18,7 +18,7 @@ type IntentCloser struct {
 // Run closes all of them.
 func (c *IntentCloser) Run(ctx context.Context) error {
 	for {
-		ids, err := c.Store.SettleIntents(ctx, closeStep)
+		ids, err := c.Store.CloseIntents(ctx, closeStep)
 		if err != nil || len(ids) < closeStep {
 			return err
 		}

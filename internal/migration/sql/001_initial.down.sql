@@ -17,7 +17,7 @@ DROP TABLE
     /* TEMPLATE: schema */endpoint_auth,
     /* TEMPLATE: schema */secret,
     /* TEMPLATE: schema */subscription_health,
-    /* TEMPLATE: schema */subscription_gate,
+    /* TEMPLATE: schema */creation_lock,
     /* TEMPLATE: schema */subscription,
     /* TEMPLATE: schema */event_schema,
     /* TEMPLATE: schema */event_type,

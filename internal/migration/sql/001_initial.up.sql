@@ -153,13 +153,13 @@ CREATE INDEX subscription_owner_idx ON /* TEMPLATE: schema */subscription (owner
 CREATE UNIQUE INDEX subscription_manifest_idx ON /* TEMPLATE: schema */subscription (manifest, manifest_key)
 WHERE manifest <> '' AND deleted_at IS NULL;
 
--- Who creates a subscription passes the gates of its owner and of its site, one
+-- Who creates a subscription takes the locks of its owner and of its site, one
 -- after another, so that what has been counted is still so when it is created. A
--- gate is a row that is updated, rather than a lock, for those whose isolation
+-- lock is a row that is updated, rather than an advisory lock, for those whose isolation
 -- keeps them from seeing what was created while they waited: they fail.
-CREATE TABLE /* TEMPLATE: schema */subscription_gate (
-    gate   integer PRIMARY KEY,
-    passed bigint NOT NULL DEFAULT 1
+CREATE TABLE /* TEMPLATE: schema */creation_lock (
+    id    integer PRIMARY KEY,
+    taken bigint NOT NULL DEFAULT 1
 ) WITH (fillfactor = 50);
 
 -- What the deliveries of one epoch say of a subscription's endpoint. Kept apart

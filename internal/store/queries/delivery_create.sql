@@ -150,13 +150,13 @@ UNION ALL
 SELECT t.intent_id, '{}'::bytea[], 0, false, false, false, true FROM stale t;
 
 -- name: CommitRedecisions :many
--- CommitRedecisions settles decisions of one intent that waited: those that
+-- CommitRedecisions writes the decisions of one intent that waited: those that
 -- became a delivery give way to it, the others are updated. Where a transaction
 -- of the application is about to erase the intent nothing is.
 WITH free AS MATERIALIZED (
     -- The intent, unless somebody has its row, as whoever erases it.
     SELECT s.intent_id FROM /* TEMPLATE: schema */intent_state s WHERE s.intent_id = @intent_id::uuid FOR SHARE SKIP LOCKED
-), settled AS (
+), updated AS (
     -- The decisions that stay decisions.
     UPDATE /* TEMPLATE: schema */decision d SET
         outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(), ended_runs = NULL,

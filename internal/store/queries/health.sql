@@ -20,7 +20,7 @@ WITH said AS (
         unnest(@asked_ms::bigint[]) AS asked_ms,
         unnest(@pause_ms::bigint[]) AS pause_ms,
         nullif(unnest(@probes::text[]), '')::uuid AS probe_id
-), judged AS (
+), counted AS (
     -- With the subscription as it is: fits is whether the URL in force has answered.
     SELECT x.*, x.url_version = s.url_version IS NOT FALSE AS fits, coalesce(s.url_version, 1) AS now_version,
         coalesce(s.origin_version, 1) AS origin_version, coalesce(s.circuit_version, 1) AS circuit_version, s.state_since
@@ -28,17 +28,17 @@ WITH said AS (
 ), summed AS (
     -- One row for each epoch of a subscription, of what counts for it.
     SELECT
-        j.subscription_id, j.epoch, j.now_version AS url_version, j.origin_version, j.circuit_version, j.state_since,
-        coalesce(sum(j.failed) FILTER (WHERE j.fits), 0)::integer AS failed,
-        coalesce(sum(j.exhausted) FILTER (WHERE j.fits), 0)::integer AS exhausted,
-        sum(j.unresolvable)::integer AS unresolvable,
-        coalesce(bool_or(j.app_failed AND j.fits), false) AS app_failed,
-        coalesce(bool_or(j.gone AND j.fits), false) AS gone,
-        coalesce(max(j.asked_ms) FILTER (WHERE j.url_version >= j.origin_version), 0) AS asked_ms,
-        coalesce(max(j.pause_ms) FILTER (WHERE j.fits), 0) AS pause_ms,
-        (array_agg(j.probe_id) FILTER (WHERE j.fits AND j.probe_id IS NOT NULL))[1] AS probe_id
-    FROM judged j
-    GROUP BY j.subscription_id, j.epoch, j.now_version, j.origin_version, j.circuit_version, j.state_since
+        c.subscription_id, c.epoch, c.now_version AS url_version, c.origin_version, c.circuit_version, c.state_since,
+        coalesce(sum(c.failed) FILTER (WHERE c.fits), 0)::integer AS failed,
+        coalesce(sum(c.exhausted) FILTER (WHERE c.fits), 0)::integer AS exhausted,
+        sum(c.unresolvable)::integer AS unresolvable,
+        coalesce(bool_or(c.app_failed AND c.fits), false) AS app_failed,
+        coalesce(bool_or(c.gone AND c.fits), false) AS gone,
+        coalesce(max(c.asked_ms) FILTER (WHERE c.url_version >= c.origin_version), 0) AS asked_ms,
+        coalesce(max(c.pause_ms) FILTER (WHERE c.fits), 0) AS pause_ms,
+        (array_agg(c.probe_id) FILTER (WHERE c.fits AND c.probe_id IS NOT NULL))[1] AS probe_id
+    FROM counted c
+    GROUP BY c.subscription_id, c.epoch, c.now_version, c.origin_version, c.circuit_version, c.state_since
 )
 INSERT INTO /* TEMPLATE: schema */subscription_health AS h (
     subscription_id, epoch, failing_since, failed_attempts, exhausted_row, exhausted_since, unresolvable, unresolvable_since,

@@ -34,11 +34,11 @@ FROM /* TEMPLATE: schema */message m WHERE m.intent_id = @intent_id;
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
 WHERE intent_id = @intent_id AND job_id = @job_id::bigint AND state = 'pending';
 
--- name: SettleIntents :many
--- SettleIntents ends the watch over intents whose jobs carry nothing any more:
+-- name: CloseIntents :many
+-- CloseIntents ends the watch over intents whose jobs carry nothing any more:
 -- each first attempt is recorded or handed over. Its sub-select is one that no
 -- planner turns into a scan of all deliveries.
-WITH settled AS (
+WITH closed AS (
     SELECT s.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state s
     WHERE s.due_at <= now() AND s.state <> 'pending'
         AND (SELECT true FROM /* TEMPLATE: schema */delivery d
@@ -48,7 +48,7 @@ WITH settled AS (
     LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED
 )
-UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM settled t WHERE s.ctid = t.row_ctid
+UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM closed c WHERE s.ctid = c.row_ctid
 RETURNING s.intent_id;
 
 -- name: ReconcileIntents :many

@@ -15,13 +15,13 @@ VALUES (
     sqlc.arg(secret_headers)::text[], sqlc.arg(secret_header_bytes), sqlc.arg(credentials_version), sqlc.arg(verification))
 RETURNING *;
 
--- name: PassSubscriptionGate :exec
--- PassSubscriptionGate waits for those who pass the same gates, in the order of
--- the gates, until their transactions end. Two keys can share a gate.
-INSERT INTO /* TEMPLATE: schema */subscription_gate AS g (gate)
+-- name: TakeCreationLocks :exec
+-- TakeCreationLocks waits for those who have taken the same locks, in the order of
+-- the locks, until their transactions end. Two keys can share a lock.
+INSERT INTO /* TEMPLATE: schema */creation_lock AS l (id)
 SELECT DISTINCT (hashtextextended(u.key, 0) & 4095)::integer FROM unnest(sqlc.arg(keys)::text[]) AS u (key)
 ORDER BY 1
-ON CONFLICT (gate) DO UPDATE SET passed = g.passed + 1;
+ON CONFLICT (id) DO UPDATE SET taken = l.taken + 1;
 
 -- name: CountSubscriptions :one
 SELECT
