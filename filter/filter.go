@@ -120,7 +120,8 @@ func (p *Program) Evaluate(ctx context.Context, ev *Event) (matches bool, cost i
 	cost = p.maxCost
 	defer func() {
 		if recover() != nil {
-			matches, cost, err = false, p.maxCost, errPanicked
+			matches, err = false, errPanicked
+			cost = p.maxCost
 		}
 	}()
 	if err := ctx.Err(); err != nil {

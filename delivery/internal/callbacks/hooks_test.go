@@ -47,7 +47,11 @@ func TestHooks_CloseInterruptsAndSaysWhatRunsOn(t *testing.T) {
 		var log bytes.Buffer
 		h := callbacks.NewHooks(time.Minute, slog.New(slog.NewTextHandler(&log, nil)))
 		deaf := make(chan struct{})
-		h.Add(t.Context(), callbacks.Hook{Name: "Deaf", Subscription: uuid.New(), Call: func(context.Context) { <-deaf }})
+		h.Add(t.Context(), callbacks.Hook{
+			Name:         "Deaf",
+			Subscription: uuid.New(),
+			Call:         func(context.Context) { <-deaf },
+		})
 		h.Add(t.Context(), hook("Good", func(ctx context.Context) { <-ctx.Done() }))
 		h.Add(t.Context(), hook("Behind", func(context.Context) { t.Error("it was called") }))
 		synctest.Wait()

@@ -101,13 +101,23 @@ func (a *asking) askAll(ctx context.Context) {
 			err := a.decider.Access.CheckEach(ctx, a.by, a.requests, func(i int, answer error) {
 				a.came <- reply{request: i, answer: answer}
 			})
-			a.came <- reply{request: -1, ended: true, err: err}
+			a.came <- reply{
+				request: -1,
+				ended:   true,
+				err:     err,
+			}
 		})
 	}
 	a.make = func(name string) {
 		a.step(func() {
 			msg, f := a.decider.Messages.create(ctx, a.by, a.in.Event, name)
-			a.came <- reply{request: -1, ended: true, dialect: name, message: msg, failure: f}
+			a.came <- reply{
+				request: -1,
+				ended:   true,
+				dialect: name,
+				message: msg,
+				failure: f,
+			}
 		})
 	}
 	for i := range a.decisions {

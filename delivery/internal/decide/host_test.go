@@ -18,7 +18,8 @@ import (
 // owned is a match of an owner in a dialect; "" is an operator.
 func owned(owner, dialectName string) decide.Match {
 	return match(func(s *subscription.Subscription) {
-		s.Owner, s.Operator, s.Dialect = owner, owner == "", dialectName
+		s.Owner, s.Operator = owner, owner == ""
+		s.Dialect = dialectName
 	})
 }
 
