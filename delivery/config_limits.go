@@ -1,6 +1,9 @@
 package delivery
 
-import "github.com/riverhook/riverhook/delivery/internal/payloads"
+import (
+	"github.com/riverhook/riverhook/delivery/internal/payloads"
+	"github.com/riverhook/riverhook/hierarchy"
+)
 
 // minBytesInFlight bounds Limits.BytesInFlight.
 const minBytesInFlight = 1 << 20
@@ -40,9 +43,12 @@ type Limits struct {
 	// -1 is no limit.
 	FilterCostPerOwner int
 
-	// InFlight is the most requests that this engine has under way at once. A job with
-	// many deliveries has 32 attempts under way, and beyond those it shares three
-	// quarters of InFlight with other such jobs. Default: 512.
+	// InFlight is the most requests that this engine has under way at once. One share
+	// alone (see ShareOf) has all of them but an eighth, at least one if there are two,
+	// which is kept for questions, pings, challenges and shares that have few. While more
+	// wait than there is room for, the share that has the fewest is next. A job with many
+	// deliveries has 32 attempts under way, and beyond those it shares three quarters of
+	// InFlight with other such jobs, by turns of the shares of their events. Default: 512.
 	InFlight int
 
 	// InFlightPerEndpoint is the most requests that this engine has under way at once
@@ -68,6 +74,16 @@ type Limits struct {
 	// Default: 16 KiB. -1 keeps nothing.
 	ResponseBytes int
 
+	// ShareOf names the share that a request to a subscription about an event at a site
+	// belongs to: whose turn it takes. A tenant that can make many sites and subscriptions
+	// should have one share. It is called once for each delivery that is about to be sent,
+	// from several goroutines, and for each subscription with held deliveries about once
+	// a second, with the subscription's site; it must return at once, without I/O, and the
+	// same name for the same tenant in all engines. Where it returns "" or panics, which is
+	// logged once, the share is that of the default. Default: the first segment of the
+	// subscription's site, and for one at "/" its owner.
+	ShareOf func(to Recipient, site hierarchy.Path) string
+
 	// SubscriptionsPerOwner is how many subscriptions one owner may have by
 	// Engine.Subscriptions: MaxPerOwner there. Default: 100. -1 is no limit.
 	SubscriptionsPerOwner int
@@ -77,7 +93,8 @@ type Limits struct {
 	SubscriptionsPerSite int
 
 	// Workers is the most River jobs that each queue of this engine works at once, 1 to
-	// 10,000. Default: 1000.
+	// 10,000. With fewer than InFlight slow answers to one share can keep all of them busy.
+	// Default: 1000.
 	Workers int
 }
 

@@ -68,7 +68,8 @@ type Engine struct {
 	fanOuts     *slots.FanOuts
 	random      func() float64
 
-	inFlight   *slots.Process
+	inFlight   *slots.Turns
+	shareOf    func(t *attempt.Target) string
 	limiter    *slots.Limiter
 	maintainer *maintain.Maintainer
 	probes     *slots.Probes
@@ -119,7 +120,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		decider:  newDecider(cfg),
 		random:   rand.Float64,
 		frequent: store.Frequent(pool, cfg.Schema),
-		inFlight: slots.NewProcess(cfg.Limits.InFlight),
+		inFlight: slots.NewTurns(cfg.Limits.InFlight),
+		shareOf:  sharesBy(cfg.Limits.ShareOf, cfg.Logger),
 		fanOuts:  slots.NewFanOuts(cfg.Limits.InFlight),
 		turn:     make(chan struct{}, 1),
 	}
@@ -136,6 +138,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	e.limiter = slots.NewLimiter(slots.LimiterConfig{
 		Slots:    cfg.Limits.InFlightPerEndpoint,
 		MaxSlots: cfg.Limits.MaxInFlightPerEndpoint,
+		Process:  e.inFlight,
 		Now:      e.clock.Now,
 		Random:   e.random,
 	})
@@ -193,6 +196,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 			}
 			return nil
 		},
+		ShareOf:       e.shareOf,
 		Store:         e.store,
 		Subscriptions: e.subs,
 	}
@@ -301,6 +305,7 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 			Process:  e.inFlight,
 			Probes:   e.probes,
 			Releaser: e.releaser,
+			ShareOf:  e.shareOf,
 		},
 		Subscriptions: e.subs,
 	}
@@ -329,11 +334,13 @@ func newMaintainer(e *Engine) *maintain.Maintainer {
 			e.opener.ForgetUnused(e.clock.Now())
 			e.clients.CloseUnused(e.clock.Now())
 			e.limiter.DropUnused(time.Now()) // by the clock of their use
+			e.fanOuts.DropUnused(time.Now())
 		},
 		Log:     e.log,
 		MaxHold: e.cfg.Maintenance.MaxHold,
 		Releaser: &maintain.HeldReleaser{
 			Frequent: e.frequent,
+			ShareOf:  e.shareOf,
 			Slots:    e.releaser,
 			Store:    e.store,
 		},

@@ -20,6 +20,7 @@ import (
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
 	"github.com/riverhook/riverhook/dialect"
+	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/http2test"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
@@ -32,13 +33,17 @@ func (b *bundle) queued() (engine *delivery.Engine, release func()) {
 	b.t.Helper()
 	hanging, release := b.hangingFirst(deliverytest.Answer{})
 	b.subscribe(hanging, func(spec *subscription.Spec) { spec.Events = []string{"first.event"} })
-	engine = b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight = 1 })
+	engine = b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight, cfg.Limits.ShareOf = 1, apart })
 	engine.RereadAfter(time.Nanosecond)
 	b.start(engine)
 	b.enqueue(func(in *outbox.Intent) { in.Type = "first.event" })
 	b.wait(hanging, 1)
 	return engine, release
 }
+
+// apart makes each delivery a share of its own, which waits for its turn however long that
+// takes.
+func apart(delivery.Recipient, hierarchy.Path) string { return uuid.NewString() }
 
 // awaitWaiting waits until n deliveries wait for their turn in a queued engine.
 func (b *bundle) awaitWaiting(n int) {
@@ -472,7 +477,7 @@ func TestReread_AnotherURLHasSlotsOfItsOwn(t *testing.T) {
 	sub := b.subscribe(former, func(spec *subscription.Spec) {
 		spec.Events, spec.MaxInFlight = []string{"user.*"}, 1
 	})
-	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight = 2 })
+	engine := b.engine(func(cfg *delivery.Config) { cfg.Limits.InFlight, cfg.Limits.ShareOf = 2, apart })
 	engine.RereadAfter(time.Nanosecond)
 	b.start(engine)
 	b.enqueueMany("first.event", 2)

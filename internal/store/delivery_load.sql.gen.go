@@ -56,7 +56,7 @@ SELECT
     m.content_type, m.headers AS message_headers, m.gone AS message_gone,
     (CASE WHEN octet_length(m.body) <= $1::integer THEN m.body END)::bytea AS body,
     (CASE WHEN octet_length(m.body) > $1::integer THEN octet_length(m.body) ELSE 0 END)::integer AS body_bytes,
-    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state,
+    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state, s.site AS subscription_site,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
         SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k
@@ -130,6 +130,7 @@ type LoadDeliveriesRow struct {
 	CredentialsVersion int
 	URLVersion         int
 	SubscriptionState  string
+	SubscriptionSite   string
 	StateReason        string
 	SubscriptionEpoch  int
 	Deleted            bool
@@ -203,6 +204,7 @@ func (q *Queries) LoadDeliveries(ctx context.Context, arg *LoadDeliveriesParams)
 			&i.CredentialsVersion,
 			&i.URLVersion,
 			&i.SubscriptionState,
+			&i.SubscriptionSite,
 			&i.StateReason,
 			&i.SubscriptionEpoch,
 			&i.Deleted,

@@ -24,7 +24,7 @@ type Hold string
 const (
 	HoldCircuit Hold = "circuit" // the endpoint fails, or has asked to wait
 	HoldPaused  Hold = "paused"  // the subscription is paused
-	HoldSlots   Hold = "slots"   // the endpoint has as many requests in flight as it may have
+	HoldSlots   Hold = "slots"   // the endpoint, or its share, has as many requests in flight as it may have
 )
 
 // States and Holds are all of them.

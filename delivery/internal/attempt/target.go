@@ -23,6 +23,8 @@ type Target struct {
 	Epoch    int  // of the subscription when the delivery was made
 	Question bool // its delivery is written together with the answer
 
+	Share string // whose turn its request takes; "": not asked yet
+
 	Stored  [][]byte // the signing secrets, as statements return them
 	Secrets []dialect.Secret
 	Opened  bool // Secrets are those of Stored
@@ -52,6 +54,7 @@ type Target struct {
 // Subscription is what an attempt needs of a subscription.
 type Subscription struct {
 	ID                 uuid.UUID
+	Site               string
 	URL                string
 	PendingURL         string
 	Owner              string

@@ -148,7 +148,7 @@ func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, af
 			return err
 		}
 	}
-	return x.Sender.All(ctx, by, in.Payloads, fresh, left)
+	return x.Sender.All(ctx, by, in.Event.Site, in.Payloads, fresh, left)
 }
 
 // expandChunk decides and commits a chunk of an intent, and returns the first attempts to

@@ -81,17 +81,20 @@ func (r *Recorder) conclude(ctx context.Context, q *question, err error) error {
 	}
 	for i := range q.chunk.Decisions {
 		d := &q.chunk.Decisions[i]
-		if tr := q.asked[d.Subscription.ID]; tr != nil {
-			r.Records.Log(ctx, tr, true)
-			r.Limiter.Recorded(tr)
-			if err == nil {
-				go r.Records.CallHooks(ctx, tr) // the application does not wait for a hook
+		tr := q.asked[d.Subscription.ID]
+		if tr == nil {
+			if d.Outcome == decide.OutcomeUnanswered {
+				r.Log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", id),
+					slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
 			}
-		} else if d.Outcome == decide.OutcomeUnanswered {
-			r.Log.LogAttrs(ctx, slog.LevelWarn, "riverhook: a gate was not asked", slog.String("intent", id),
-				slog.Any("subscription", d.Subscription.ID), slog.String("reason", d.Reason))
+			continue
 		}
-		if held := r.Releaser.Next(ctx, d.EndpointKey()); held != nil {
+		r.Records.Log(ctx, tr, true)
+		r.Limiter.Recorded(tr)
+		if err == nil {
+			go r.Records.CallHooks(ctx, tr) // the application does not wait for a hook
+		}
+		if held := r.Releaser.Next(ctx, tr.Target.Share, tr.Target.EndpointKey()); held != nil {
 			r.Log.WarnContext(ctx, "riverhook: held deliveries wait", "subscription", d.Subscription.ID, "error", held)
 		}
 	}

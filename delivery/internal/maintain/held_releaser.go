@@ -24,7 +24,8 @@ const (
 // subscriptions that are active again, or of engines that ended. It ends those of
 // subscriptions that are not in force any more, and has a CircuitProber try open circuits.
 type HeldReleaser struct {
-	Frequent *store.Queries // with plans that are kept
+	Frequent *store.Queries                 // with plans that are kept
+	ShareOf  func(t *attempt.Target) string // the name of the share of a request
 	Slots    *slots.Releaser
 	Store    *store.Queries
 }
@@ -36,8 +37,12 @@ func (r *HeldReleaser) Run(ctx context.Context) (int, error) {
 	n := 0
 	for after := uuid.Nil; ; {
 		rows, err := r.Frequent.HeldSubscriptions(ctx, &store.HeldSubscriptionsParams{After: after, MaxRows: heldSubscriptions})
-		if err != nil || len(rows) == 0 {
+		if err != nil {
 			return n, err
+		}
+		if len(rows) == 0 {
+			asked, err := r.Slots.All(ctx)
+			return n + asked, err
 		}
 		var probed []string
 		for _, row := range rows {
@@ -59,7 +64,8 @@ func (r *HeldReleaser) Run(ctx context.Context) (int, error) {
 	}
 }
 
-// release decides what happens to the held deliveries of one subscription.
+// release decides what happens to the held deliveries of one subscription. It returns how
+// many it has ended.
 func (r *HeldReleaser) release(ctx context.Context, row store.HeldSubscriptionsRow) (int, error) {
 	switch {
 	case row.Deleted:
@@ -69,7 +75,14 @@ func (r *HeldReleaser) release(ctx context.Context, row store.HeldSubscriptionsR
 	case subscription.State(row.State) != subscription.StateActive || row.Circuit:
 		return 0, nil
 	default:
-		return r.Slots.Found(ctx, attempt.EndpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}, row.MaxInFlight)
+		t := &attempt.Target{Sub: attempt.Subscription{
+			ID:    row.ID,
+			Site:  row.Site,
+			Owner: row.Owner,
+		}}
+		key := attempt.EndpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}
+		r.Slots.Found(key, row.MaxInFlight, r.ShareOf(t))
+		return 0, nil
 	}
 }
 

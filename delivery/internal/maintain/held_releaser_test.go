@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
@@ -18,6 +19,7 @@ func (db *database) heldReleaser(perEndpoint int) *HeldReleaser {
 	limiter := slots.NewLimiter(slots.LimiterConfig{
 		Slots:    perEndpoint,
 		MaxSlots: perEndpoint,
+		Process:  slots.NewTurns(100),
 		Now:      time.Now,
 		Random:   func() float64 { return 0.5 },
 	})
@@ -25,6 +27,7 @@ func (db *database) heldReleaser(perEndpoint int) *HeldReleaser {
 	db.t.Cleanup(releaser.Close)
 	return &HeldReleaser{
 		Frequent: frequent,
+		ShareOf:  func(*attempt.Target) string { return "/acme" },
 		Slots:    releaser,
 		Store:    store.In(db, "riverhook"),
 	}

@@ -32,9 +32,10 @@ type Pinger struct {
 	Dialects      *dialect.Registry
 	NewID         func() uuid.UUID // of an event
 	Opener        *credentials.Opener
-	Process       *slots.Process
+	Process       *slots.Turns
 	Requester     *send.Requester
-	Running       func() error // an error after the end of the engine
+	Running       func() error                   // an error after the end of the engine
+	ShareOf       func(t *attempt.Target) string // the name of the share of a request
 	Store         *store.Queries
 	Subscriptions *subscription.Store
 }

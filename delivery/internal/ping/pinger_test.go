@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/ping"
 	"github.com/riverhook/riverhook/delivery/internal/send/sendtest"
+	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/delivery/internal/verify"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
@@ -66,6 +67,7 @@ func newBundle(t *testing.T) *bundle {
 		NewID:         uuid.New,
 		Opener:        parts.Opener,
 		Process:       parts.Slots.Process,
+		ShareOf:       parts.Slots.ShareOf,
 		Requester:     parts.Requester,
 		Running:       func() error { return b.running },
 		Store:         parts.Queries,
@@ -143,7 +145,7 @@ func TestPing_WaitsForASlotOfTheProcess(t *testing.T) {
 	b := newBundle(t)
 	b.status = http.StatusTeapot
 	sub := b.subscribe(nil)
-	leave, _ := b.Process.Acquire(t.Context())
+	slot, _ := b.Process.Acquire(t.Context(), slots.Share{Name: "/other"})
 	var sent ping.Pinged
 	done := make(chan error, 1)
 	go func() {
@@ -155,7 +157,7 @@ func TestPing_WaitsForASlotOfTheProcess(t *testing.T) {
 	cancel()
 	_, err := b.Ping(short, sub.ID, false)
 	require.ErrorIs(t, err, context.Canceled, "there is no slot")
-	leave()
+	slot.Leave()
 	require.NoError(t, <-done)
 	require.Equal(t, http.StatusTeapot, sent.Attempt.Status)
 	require.Equal(t, attempt.OutcomeRejected, sent.Attempt.Outcome)

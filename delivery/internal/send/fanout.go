@@ -28,11 +28,12 @@ type FanOut struct {
 
 // All makes an attempt of each input, and of the deliveries that earlier runs of the job
 // have left, and waits until all of them are recorded or handed over. What is left is
-// loaded when its turn comes: while it waits it costs an id. The job holds the payloads.
+// loaded when its turn comes: while it waits it costs an id. site is that of the event. The
+// job holds the payloads.
 func (s *Sender) All(
-	ctx context.Context, by callbacks.JobRef, held *payloads.Held, fresh []*Input, left []uuid.UUID,
+	ctx context.Context, by callbacks.JobRef, site string, held *payloads.Held, fresh []*Input, left []uuid.UUID,
 ) error {
-	f := s.FanOut(by, held)
+	f := s.FanOut(by, site, held)
 	if len(fresh) == 1 && len(left) == 0 {
 		return s.attempt(ctx, callbacks.JobRef{JobID: by.JobID}, fresh[0], f.started)
 	}
@@ -40,13 +41,14 @@ func (s *Sender) All(
 	return f.Wait(nil)
 }
 
-// FanOut begins the attempts of a run of a job, which holds the payloads of its intent.
-func (s *Sender) FanOut(by callbacks.JobRef, held *payloads.Held) *FanOut {
+// FanOut begins the attempts of a run of a job, about an event at a site, which holds the
+// payloads of its intent.
+func (s *Sender) FanOut(by callbacks.JobRef, site string, held *payloads.Held) *FanOut {
 	return &FanOut{
 		sender:  s,
 		by:      by,
 		held:    held,
-		slots:   s.Slots.FanOuts.Job(),
+		slots:   s.Slots.FanOuts.Job(slots.Share{Name: slots.SiteShare(site)}),
 		started: time.Now(),
 	}
 }
@@ -95,7 +97,8 @@ func (f *FanOut) attempt(ctx context.Context, in *Input) {
 		go func() { done(s.record(ctx, tr)) }()
 		return
 	}
-	s.Slots.Limiter.Enter(ctx, in.EndpointKey(), in.Sub.MaxInFlight, func(ok bool) {
+	s.Slots.shareOut(in)
+	s.Slots.Limiter.Enter(ctx, &in.Target, func(ok bool) {
 		go func() { done(s.takeTurn(ctx, in, ok)) }()
 	})
 }
@@ -112,7 +115,7 @@ func (f *FanOut) admit(ctx context.Context) (done func(err error)) {
 			f.errs = append(f.errs, err)
 			f.mu.Unlock()
 		}
-		f.slots.Leave(lane)
+		lane.Leave()
 		f.under.Done()
 	}
 }

@@ -38,6 +38,7 @@ func (in *Input) Headers() map[string]string {
 func Subscription(s *subscription.Subscription) attempt.Subscription {
 	return withState(attempt.Subscription{
 		ID:                 s.ID,
+		Site:               string(s.Site),
 		URL:                s.URL,
 		PendingURL:         s.PendingURL,
 		Owner:              s.Owner,

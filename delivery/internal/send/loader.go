@@ -147,7 +147,7 @@ func loaded(row *store.LoadDeliveriesRow, readAt, now time.Time) (*Input, error)
 	in := &Input{Target: attempt.Target{
 		ID:       row.ID,
 		IntentID: row.IntentID,
-		Sub:      attempt.Subscription{ID: row.SubscriptionID},
+		Sub:      attempt.Subscription{ID: row.SubscriptionID, Site: row.SubscriptionSite},
 		Event: dialect.Event{
 			ID:            row.WireID,
 			Type:          row.Type,

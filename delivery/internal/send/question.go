@@ -8,6 +8,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/delivery/internal/slots"
 )
 
 // Unasked is why no request was made to a gate; the zero Unasked means that one was made.
@@ -29,9 +30,10 @@ func (s *Sender) Ask(ctx context.Context, in *Input) (*attempt.Transition, Unask
 	if tr := s.Preflight.openSecrets(ctx, in); tr != nil {
 		return nil, unasked(tr.Reason)
 	}
+	s.Slots.shareOut(in)
 	for {
 		key := in.EndpointKey()
-		if !s.Slots.Limiter.Acquire(ctx, key, in.Sub.MaxInFlight) {
+		if !s.Slots.Limiter.Acquire(ctx, &in.Target) {
 			if ctx.Err() != nil {
 				return nil, unasked(lateReason)
 			}
@@ -48,11 +50,11 @@ func (s *Sender) Ask(ctx context.Context, in *Input) (*attempt.Transition, Unask
 // nothing if what was read again names another endpoint.
 func (s *Sender) askInSlot(ctx context.Context, in *Input, slot attempt.EndpointKey) (*attempt.Transition, Unasked) {
 	defer s.Slots.Limiter.Leave(slot)
-	leave, ok := s.Slots.Process.Acquire(ctx)
+	turn, ok := s.Slots.Process.Await(ctx, slots.Share{Name: in.Share, Urgent: true})
 	if !ok {
 		return nil, unasked(lateReason)
 	}
-	defer leave()
+	defer turn.Leave()
 	for range MaxRereads {
 		if why := s.checkGate(ctx, in); ctx.Err() != nil {
 			return nil, unasked(lateReason)

@@ -110,6 +110,7 @@ func (r *Rereader) reread(ctx context.Context, keys []readKey) ([]*store.RereadT
 func (in *Input) refresh(row *store.RereadTargetsRow, now time.Time) error {
 	sub := attempt.Subscription{
 		ID:                 in.Sub.ID,
+		Site:               in.Sub.Site,
 		URL:                row.URL,
 		PendingURL:         row.PendingURL,
 		Owner:              row.Owner,

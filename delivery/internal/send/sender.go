@@ -45,9 +45,17 @@ type Sender struct {
 type Slots struct {
 	FanOuts  *slots.FanOuts
 	Limiter  *slots.Limiter
-	Process  *slots.Process
+	Process  *slots.Turns
 	Probes   *slots.Probes
 	Releaser *slots.Releaser
+	ShareOf  func(t *attempt.Target) string // the name of the share of a request
+}
+
+// shareOut enters the share of a request.
+func (s *Slots) shareOut(in *Input) {
+	if in.Share == "" {
+		in.Share = s.ShareOf(&in.Target)
+	}
 }
 
 // Later makes an attempt of a delivery that is loaded now, unless it has moved on to
@@ -83,11 +91,15 @@ func (s *Sender) attempt(ctx context.Context, by callbacks.JobRef, in *Input, st
 	if time.Since(started) > jobBudget {
 		return s.record(ctx, in.Postpone(0, ""))
 	}
+	s.Slots.shareOut(in)
 	if tr := s.Preflight.check(ctx, in); tr != nil {
+		if tr.Hold != "" {
+			s.Slots.Limiter.Blocked(in.EndpointKey())
+		}
 		return s.record(ctx, tr)
 	}
 	s.Heart.Await(ctx)
-	return s.takeTurn(ctx, in, s.Slots.Limiter.Acquire(ctx, in.EndpointKey(), in.Sub.MaxInFlight))
+	return s.takeTurn(ctx, in, s.Slots.Limiter.Acquire(ctx, &in.Target))
 }
 
 func (s *Sender) record(ctx context.Context, tr *attempt.Transition) error {
@@ -127,18 +139,21 @@ func (s *Sender) takeTurn(ctx context.Context, in *Input, ok bool) error {
 	case ctx.Err() != nil: // stopped before the request went out
 		return context.Cause(ctx)
 	case in.EndpointKey() != key: // the URL is another now, with slots of its own
-		return s.takeTurn(ctx, in, s.Slots.Limiter.Acquire(ctx, in.EndpointKey(), in.Sub.MaxInFlight))
+		return s.takeTurn(ctx, in, s.Slots.Limiter.Acquire(ctx, &in.Target))
 	default: // somebody else has moved it on
-		return s.Slots.Releaser.Next(ctx, key)
+		return s.Slots.Releaser.Next(ctx, in.Share, key)
 	}
 	err := s.record(ctx, s.spare(ctx, tr))
 	s.Slots.Limiter.Recorded(tr)
 	s.At(PointRecorded)
-	return errors.Join(err, s.Slots.Releaser.Next(ctx, key))
+	return errors.Join(err, s.Slots.Releaser.Next(ctx, in.Share, key))
 }
 
-// noSlotReason is recorded of a delivery that got no slot of its endpoint.
-const noSlotReason = "the endpoint has as many requests in flight as it may have"
+// What is recorded of a delivery that got no slot of its endpoint, or of the process.
+const (
+	noSlotReason = "the endpoint has as many requests in flight as it may have"
+	noTurnReason = "its share has as many requests in flight as it may have"
+)
 
 // spare lets a delivery go on that a URL has ended which is not in force any more: it has
 // its chance at the new one.
@@ -155,15 +170,20 @@ func (s *Sender) spare(ctx context.Context, tr *attempt.Transition) *attempt.Tra
 }
 
 // attemptInSlot makes the request of a delivery that has a slot of its endpoint, as soon as
-// there is one of the process. No request goes out whose answer could not be recorded. It
-// returns nil if the engine stopped before that, if the delivery was moved on by somebody
-// else, and if the slot is of another URL than the input has by then.
+// there is one of the process, and holds it if that will not be soon. No request goes out
+// whose answer could not be recorded. It returns nil if the engine stopped before that, if
+// the delivery was moved on by somebody else, and if the slot is of another URL than the
+// input has by then.
 func (s *Sender) attemptInSlot(ctx context.Context, in *Input) *attempt.Transition {
-	leave, ok := s.Slots.Process.Acquire(ctx)
+	turn, ok := s.Slots.Process.Acquire(ctx, slots.Share{Name: in.Share})
 	if !ok {
-		return nil
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.Slots.Limiter.Held(&in.Target)
+		return in.HoldFor(attempt.HoldSlots, noTurnReason)
 	}
-	defer leave()
+	defer turn.Leave()
 	if !s.Heart.Await(ctx) {
 		return nil
 	}

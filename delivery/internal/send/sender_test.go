@@ -65,9 +65,9 @@ func TestSender_RetryAfterHasItsThreeEffects(t *testing.T) {
 	next.Sub = in.Sub
 	next.ReadAt = before
 	require.Equal(t, attempt.HoldCircuit, b.attempted(next).Hold, "and in this one, until it reads that")
-	require.True(t, b.Slots.Limiter.Acquire(t.Context(), in.EndpointKey(), 2))
+	require.True(t, b.Slots.Limiter.Acquire(t.Context(), &in.Target))
 	one := make(chan bool, 1)
-	b.Slots.Limiter.Enter(t.Context(), in.EndpointKey(), 2, func(ok bool) { one <- ok })
+	b.Slots.Limiter.Enter(t.Context(), &in.Target, func(ok bool) { one <- ok })
 	require.Empty(t, one, "one slot of two is left")
 	b.Slots.Limiter.Leave(in.EndpointKey())
 	require.True(t, <-one)

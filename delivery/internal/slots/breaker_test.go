@@ -13,10 +13,10 @@ func TestBreaker_OpensOnFailuresInARowOrOnTheirShare(t *testing.T) {
 	t.Parallel()
 	open := func(outcomes ...attempt.Outcome) bool {
 		l, id := newLimiter(8), newEndpoint()
-		l.Acquire(t.Context(), id, 0)
+		l.Acquire(t.Context(), id)
 		opened := false
 		for _, o := range outcomes {
-			opened = l.learn(id, o, 0, time.Unix(1, 0)) || opened
+			opened = l.learn(id.EndpointKey(), o, 0, time.Unix(1, 0)) || opened
 		}
 		return opened
 	}
@@ -50,8 +50,9 @@ func answered(key attempt.EndpointKey, a attempt.Attempt) *attempt.Transition {
 
 func TestUpdate_EntersWhatFollowsForTheEndpoint(t *testing.T) {
 	t.Parallel()
-	l, key := newLimiter(8), newEndpoint()
-	require.True(t, l.Acquire(t.Context(), key, 0))
+	l, at := newLimiter(8), newEndpoint()
+	key := at.EndpointKey()
+	require.True(t, l.Acquire(t.Context(), at))
 	update := func(a attempt.Attempt, change func(t *attempt.Target)) *attempt.Transition {
 		tr := answered(key, a)
 		if change != nil {
@@ -84,8 +85,9 @@ func TestUpdate_EntersWhatFollowsForTheEndpoint(t *testing.T) {
 // What is read before the record of a wait is committed does not say that the endpoint waits.
 func TestRecorded_EndsTheTimeInWhichRowsAreNotBelieved(t *testing.T) {
 	t.Parallel()
-	l, key := newLimiter(8), newEndpoint()
-	require.True(t, l.Acquire(t.Context(), key, 0))
+	l, at := newLimiter(8), newEndpoint()
+	key := at.EndpointKey()
+	require.True(t, l.Acquire(t.Context(), at))
 	tr := answered(key, attempt.Attempt{Outcome: attempt.OutcomeThrottled, Asked: time.Minute})
 	require.False(t, l.stoppedSince(key, time.Now()))
 	l.Update(tr)

@@ -37,7 +37,9 @@ type endpoint struct {
 	waiting  []*waiter
 	look     *time.Timer // for lookInterval, while attempts wait
 
-	held       bool // there may be held deliveries
+	held       bool   // there may be held deliveries
+	listed     bool   // it is among those of its share that may
+	share      string // of those that were held last
 	releasing  bool
 	released   int // deliveries that were released and are on their way here
 	releasedAt time.Time
@@ -57,16 +59,6 @@ func (ep *endpoint) worthWaiting(ahead int, now time.Time) bool {
 	}
 	each := max(ep.took/time.Duration(ep.slots()), now.Sub(ep.busy))
 	return each*time.Duration(ahead+1) <= slotWait
-}
-
-// handOver gives free slots to those that wait.
-func (ep *endpoint) handOver() {
-	for len(ep.waiting) > 0 && ep.inFlight < ep.slots() {
-		next := ep.waiting[0]
-		ep.waiting = ep.waiting[1:]
-		ep.inFlight++
-		next.end(true)
-	}
 }
 
 // idle is true if nothing is lost when the endpoint is dropped.

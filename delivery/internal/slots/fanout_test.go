@@ -20,29 +20,35 @@ func entered(j *Job, attempts int) chan Lane {
 func TestFanOuts_AJobBeyondItsOwnAttemptsSharesWithOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := NewFanOuts(100)
-		large := new(f.Job())
-		lanes := entered(large, MaxParallel+76)
-		require.Len(t, lanes, MaxParallel+75)
+		f := NewFanOuts(128) // 96 are shared, of which 12 are a reserve
+		large := new(f.Job(loud))
+		lanes := entered(large, MaxParallel+86)
+		require.Len(t, lanes, MaxParallel+84)
 
-		another := new(f.Job())
+		another := new(f.Job(loud))
 		require.Len(t, entered(another, MaxParallel), MaxParallel, "a job has its own whatever others do")
+		other := new(f.Job(quiet))
+		require.Len(t, entered(other, MaxParallel+6), MaxParallel+6, "another share finds room")
 
-		large.Leave(<-lanes)
-		synctest.Wait()
-		require.Len(t, lanes, MaxParallel+75)
+		for range 2 {
+			(<-lanes).Leave()
+			synctest.Wait()
+			require.Len(t, lanes, MaxParallel+84, "those that waited follow")
+		}
+		(<-lanes).Leave()
+		require.Len(t, lanes, MaxParallel+83)
 	})
 }
 
 func TestFanOuts_AdmitNoMoreThanTheProcessSendsSoon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := NewFanOuts(1)
-		j := new(f.Job())
+		f := NewFanOuts(2)
+		j := new(f.Job(loud))
 		lanes := entered(j, 10)
-		require.Equal(t, AdmittedPerRequest, f.Admitted())
+		require.Equal(t, 2*AdmittedPerRequest-1, f.Admitted())
 		for range 10 {
-			j.Leave(<-lanes)
+			(<-lanes).Leave()
 			synctest.Wait()
 		}
 		require.Zero(t, f.Admitted())

@@ -15,25 +15,99 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-func TestLimiter_HeldDeliveriesAreReleasedWhenAShareOfTheSlotsIsFree(t *testing.T) {
+// next is what is released of a share, in the order of its endpoints.
+func next(l *Limiter, now time.Time) (most []int, all []wanted) {
+	all = l.nextReleases("/acme", attempt.EndpointKey{}, now)
+	for _, w := range all {
+		most = append(most, w.most)
+	}
+	return most, all
+}
+
+func TestLimiter_HeldDeliveriesAreReleasedWhenAPartOfTheSlotsIsFree(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(8)
 	id := newEndpoint()
 	now := time.Now()
-	require.Zero(t, l.wantsRelease(id, now), "an endpoint that nobody knows")
-	require.Equal(t, 8, l.offer(id, 0, now))
-	require.Zero(t, l.wantsRelease(id, now), "while another releases")
-	l.released(id, 8, 8, now)
-	require.Zero(t, l.wantsRelease(id, now), "the released ones are on their way")
+	most, _ := next(l, now)
+	require.Empty(t, most, "an endpoint that nobody knows")
+	l.found(id.EndpointKey(), 0, id.Share)
+	most, asked := next(l, now)
+	require.Equal(t, []int{8}, most)
+	most, _ = next(l, now)
+	require.Empty(t, most, "while another releases")
+	l.released(asked[0], 8, now)
+	most, _ = next(l, now)
+	require.Empty(t, most, "the released ones are on their way")
 	for range 8 {
-		require.True(t, l.Acquire(t.Context(), id, 0))
+		require.True(t, l.Acquire(t.Context(), id))
 	}
-	l.Leave(id)
-	require.Zero(t, l.wantsRelease(id, now), "one slot is not worth a statement")
-	l.Leave(id)
-	require.Equal(t, 2, l.wantsRelease(id, now))
-	l.released(id, 2, 0, now)
-	require.Zero(t, l.wantsRelease(id, now), "nothing is held any more")
+	l.Leave(id.EndpointKey())
+	most, _ = next(l, now)
+	require.Empty(t, most, "one slot is not worth a statement")
+	l.Leave(id.EndpointKey())
+	most, asked = next(l, now)
+	require.Equal(t, []int{2}, most)
+	l.released(asked[0], 0, now)
+	most, _ = next(l, now)
+	require.Empty(t, most, "nothing is held any more")
+}
+
+// Three endpoints of one share have held deliveries, and the share has room for those of one
+// at a time.
+func TestLimiter_ReleasesByTurnsOfEndpointsAndAsManyAsTheShareHasRoomFor(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(8)
+	l.Process = NewTurns(9)
+	now := time.Now()
+	endpoints := []*attempt.Target{newEndpoint(), newEndpoint(), newEndpoint()}
+	for _, at := range endpoints {
+		l.found(at.EndpointKey(), 0, at.Share)
+	}
+	for i := range 6 {
+		most, asked := next(l, now)
+		require.Equal(t, []int{8}, most)
+		require.Equal(t, endpoints[i%3].EndpointKey(), asked[0].key)
+		l.released(asked[0], 8, now)
+		most, _ = next(l, now)
+		require.Empty(t, most, "the share has room for those that are on their way, and no more")
+		for range 8 {
+			require.True(t, l.Acquire(t.Context(), endpoints[i%3]))
+			l.Leave(endpoints[i%3].EndpointKey())
+		}
+	}
+	busy := make([]Slot, 8)
+	for i := range busy {
+		busy[i], _ = l.Process.Acquire(t.Context(), Share{Name: "/acme"})
+	}
+	most, _ := next(l, now)
+	require.Empty(t, most, "the share has no slot of the process")
+	busy[0].Leave()
+	most, _ = next(l, now)
+	require.Empty(t, most, "one is not worth a statement")
+	busy[1].Leave()
+	most, _ = next(l, now)
+	require.Equal(t, []int{2}, most)
+}
+
+// What a pause holds does not come for a slot, so it is not released again until maintenance
+// has found that the subscription is active.
+func TestLimiter_WhatIsBlockedIsNotReleasedAgain(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(8)
+	id := newEndpoint()
+	now := time.Now()
+	l.found(id.EndpointKey(), 0, id.Share)
+	_, asked := next(l, now)
+	l.released(asked[0], 8, now)
+	for range 8 {
+		l.Blocked(id.EndpointKey())
+	}
+	most, _ := next(l, now)
+	require.Empty(t, most)
+	l.found(id.EndpointKey(), 0, id.Share)
+	most, _ = next(l, now)
+	require.Equal(t, []int{8}, most, "none is on its way")
 }
 
 // held makes a subscription with so many held deliveries.
@@ -67,15 +141,16 @@ func TestReleaser_ReleasesAsManyAsThereAreFreeSlots(t *testing.T) {
 	defer r.Close()
 	key := held(t, pool, 8)
 
-	wanted, err := r.Found(t.Context(), key, 0)
+	r.Found(key, 0, "/acme")
+	wanted, err := r.All(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 3, wanted)
 	require.Equal(t, 5, stillHeld(t, pool, key.SubscriptionID))
-	require.NoError(t, r.Next(t.Context(), key), "the released ones are on their way")
+	require.NoError(t, r.Next(t.Context(), "/acme", key), "the released ones are on their way")
 	require.Equal(t, 5, stillHeld(t, pool, key.SubscriptionID))
 
-	require.True(t, l.Acquire(t.Context(), key, 0))
+	require.True(t, l.Acquire(t.Context(), &attempt.Target{Share: "/acme", Sub: attempt.Subscription{ID: key.SubscriptionID, URLVersion: 1}}))
 	l.Leave(key)
-	require.NoError(t, r.Next(t.Context(), key))
+	require.NoError(t, r.Next(t.Context(), "/acme", key))
 	require.Equal(t, 4, stillHeld(t, pool, key.SubscriptionID))
 }

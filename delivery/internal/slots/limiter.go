@@ -23,7 +23,8 @@ type Limiter struct {
 	LimiterConfig
 
 	mu     sync.Mutex
-	latest map[uuid.UUID]*endpoint // by subscription: the URL in force, with the former ones behind it
+	latest map[uuid.UUID]*endpoint          // by subscription: the URL in force, with the former ones behind it
+	held   map[string][]attempt.EndpointKey // of each share, those that may have held deliveries
 }
 
 // LimiterConfig is what a Limiter works by.
@@ -31,13 +32,19 @@ type LimiterConfig struct {
 	Slots    int // of an endpoint whose subscription does not say how many
 	MaxSlots int // of any endpoint, whatever its subscription says
 
+	Process *Turns // of the requests of the process, which come after those of endpoints
+
 	Now    func() time.Time // the clock by which failures are forgotten
 	Random func() float64   // even, in [0, 1)
 }
 
 // NewLimiter makes a Limiter.
 func NewLimiter(cfg LimiterConfig) *Limiter {
-	return &Limiter{LimiterConfig: cfg, latest: map[uuid.UUID]*endpoint{}}
+	return &Limiter{
+		LimiterConfig: cfg,
+		latest:        map[uuid.UUID]*endpoint{},
+		held:          map[string][]attempt.EndpointKey{},
+	}
 }
 
 // find returns nil if nothing is known of an endpoint. It, get and drop must be called
@@ -81,7 +88,11 @@ func (l *Limiter) add(id uuid.UUID, ep *endpoint) {
 	}
 	l.latest[id] = ep
 	if latest != nil {
-		ep.former, ep.held = latest, latest.held
+		ep.former = latest
+		if latest.held {
+			latest.held = false
+			l.hold(attempt.EndpointKey{SubscriptionID: id, URLVersion: ep.version}, ep, latest.share)
+		}
 		l.drop(attempt.EndpointKey{SubscriptionID: id, URLVersion: latest.version})
 	}
 }
@@ -91,6 +102,7 @@ func (l *Limiter) add(id uuid.UUID, ep *endpoint) {
 func (l *Limiter) DropUnused(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.Process.DropUnused(now)
 	for id, latest := range l.latest {
 		for at := &latest; *at != nil; {
 			if ep := *at; ep.unused() && now.Sub(ep.used) > endpointAge {
@@ -130,23 +142,30 @@ func (l *Limiter) set(id uuid.UUID, latest *endpoint) {
 // waiter is an attempt that waits for its turn. It has no goroutine: under load
 // there are many thousands.
 type waiter struct {
-	turn func(ok bool)
-	stop func() bool // ends the watch over the context
+	share Share
+	turn  func(ok bool)
+	stop  func() bool // ends the watch over the context
 }
 
-func (w *waiter) end(ok bool) {
+// end ends a wait.
+func (l *Limiter) end(w *waiter, ok bool) {
 	w.stop()
+	l.Process.unqueue(w.share)
 	w.turn(ok)
 }
 
-// Enter calls turn once: with true when the attempt has a slot of its endpoint, which has
-// most of them (0: the default), with false when its delivery should be held or ctx has
-// ended. It does not wait, and turn must not block. The slot is given back by Leave.
-func (l *Limiter) Enter(ctx context.Context, key attempt.EndpointKey, most int, turn func(ok bool)) {
+// shareOf is the share of an attempt.
+func shareOf(t *attempt.Target) Share { return Share{Name: t.Share, Urgent: t.Question} }
+
+// Enter calls turn once: with true when the attempt has a slot of its endpoint, with false
+// when its delivery should be held or ctx has ended. It does not wait, and turn must not
+// block. The slot is given back by Leave. The share of the target is set.
+func (l *Limiter) Enter(ctx context.Context, t *attempt.Target, turn func(ok bool)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ep := l.get(key, most)
-	ep.released = max(ep.released-1, 0)
+	key, share := t.EndpointKey(), shareOf(t)
+	ep := l.get(key, t.Sub.MaxInFlight)
+	l.arrived(ep)
 	if ep.inFlight < ep.slots() {
 		ep.inFlight++
 		if ep.inFlight == ep.slots() {
@@ -155,23 +174,24 @@ func (l *Limiter) Enter(ctx context.Context, key attempt.EndpointKey, most int, 
 		turn(true)
 		return
 	}
-	if !ep.worthWaiting(len(ep.waiting), time.Now()) {
-		ep.held = true
+	now := time.Now()
+	if !ep.worthWaiting(len(ep.waiting), now) || !l.Process.queue(share, now) {
+		l.hold(key, ep, share.Name)
 		turn(false)
 		return
 	}
-	w := &waiter{turn: turn}
+	w := &waiter{share: share, turn: turn}
 	w.stop = context.AfterFunc(ctx, func() { l.giveUp(key, w) })
 	ep.waiting = append(ep.waiting, w)
 	if len(ep.waiting) == 1 {
-		ep.look = time.AfterFunc(lookInterval, func() { l.lookAgain(ep) })
+		ep.look = time.AfterFunc(lookInterval, func() { l.lookAgain(key, ep) })
 	}
 }
 
 // Acquire is the blocking form of Enter.
-func (l *Limiter) Acquire(ctx context.Context, key attempt.EndpointKey, most int) bool {
+func (l *Limiter) Acquire(ctx context.Context, t *attempt.Target) bool {
 	turn := make(chan bool, 1)
-	l.Enter(ctx, key, most, func(ok bool) { turn <- ok })
+	l.Enter(ctx, t, func(ok bool) { turn <- ok })
 	return <-turn
 }
 
@@ -182,20 +202,25 @@ func (l *Limiter) Leave(key attempt.EndpointKey) {
 	ep := l.find(key)
 	ep.inFlight--
 	ep.busy = time.Now()
-	ep.handOver()
+	for len(ep.waiting) > 0 && ep.inFlight < ep.slots() {
+		next := ep.waiting[0]
+		ep.waiting = ep.waiting[1:]
+		ep.inFlight++
+		l.end(next, true)
+	}
 	l.drop(key)
 }
 
 // lookAgain ends the wait, from the last one on, of those that would wait too long now.
-func (l *Limiter) lookAgain(ep *endpoint) {
+func (l *Limiter) lookAgain(key attempt.EndpointKey, ep *endpoint) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	for n := len(ep.waiting); n > 0 && !ep.worthWaiting(n-1, now); n = len(ep.waiting) {
 		last := ep.waiting[n-1]
 		ep.waiting = ep.waiting[:n-1]
-		ep.held = true
-		last.end(false)
+		l.hold(key, ep, last.share.Name)
+		l.end(last, false)
 	}
 	if len(ep.waiting) > 0 {
 		ep.look.Reset(lookInterval)
@@ -209,7 +234,7 @@ func (l *Limiter) giveUp(key attempt.EndpointKey, w *waiter) {
 	if ep := l.find(key); ep != nil {
 		if i := slices.Index(ep.waiting, w); i >= 0 {
 			ep.waiting = slices.Delete(ep.waiting, i, i+1)
-			w.end(false)
+			l.end(w, false)
 		}
 	}
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
 
-func newEndpoint() attempt.EndpointKey {
-	return attempt.EndpointKey{SubscriptionID: uuid.New(), URLVersion: 1}
+// newEndpoint is the target of an attempt, at an endpoint of its own.
+func newEndpoint() *attempt.Target {
+	return &attempt.Target{Share: "/acme", Sub: attempt.Subscription{ID: uuid.New(), URLVersion: 1}}
 }
 
 // middle is a random number that leaves every pause as it is.
@@ -24,6 +25,7 @@ func newLimiter(slots int) *Limiter {
 	return NewLimiter(LimiterConfig{
 		Slots:    slots,
 		MaxSlots: 64,
+		Process:  NewTurns(1000),
 		Now:      time.Now,
 		Random:   middle,
 	})
@@ -33,10 +35,11 @@ func TestLimiter_ASubscriptionGetsNoMoreSlotsThanTheMost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, id := newLimiter(2), newEndpoint()
+		id.Sub.MaxInFlight = 1000
 		for range 64 {
-			require.True(t, l.Acquire(t.Context(), id, 1000))
+			require.True(t, l.Acquire(t.Context(), id))
 		}
-		require.False(t, l.Acquire(t.Context(), id, 1000))
+		require.False(t, l.Acquire(t.Context(), id))
 	})
 }
 
@@ -44,15 +47,15 @@ func TestLimiter_AnEndpointHasNoMoreRequestsInFlightThanSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, id := newLimiter(2), newEndpoint()
-		require.True(t, l.Acquire(t.Context(), id, 0))
-		require.True(t, l.Acquire(t.Context(), id, 0))
+		require.True(t, l.Acquire(t.Context(), id))
+		require.True(t, l.Acquire(t.Context(), id))
 
 		started := time.Now()
-		require.False(t, l.Acquire(t.Context(), id, 0))
+		require.False(t, l.Acquire(t.Context(), id))
 		require.WithinRange(t, time.Now(), started.Add(newSlotWait), started.Add(newSlotWait+lookInterval))
 
 		other := newEndpoint()
-		require.True(t, l.Acquire(t.Context(), other, 0))
+		require.True(t, l.Acquire(t.Context(), other))
 	})
 }
 
@@ -60,19 +63,19 @@ func TestLimiter_AFreedSlotGoesToTheAttemptThatWaitsLongest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, id := newLimiter(1), newEndpoint()
-		require.True(t, l.Acquire(t.Context(), id, 0))
+		require.True(t, l.Acquire(t.Context(), id))
 		got := make(chan int, 2)
 		for i := range 2 {
 			go func() {
-				if l.Acquire(t.Context(), id, 0) {
+				if l.Acquire(t.Context(), id) {
 					got <- i
 				}
 			}()
 			synctest.Wait()
 		}
-		l.Leave(id)
+		l.Leave(id.EndpointKey())
 		require.Equal(t, 0, <-got)
-		l.Leave(id)
+		l.Leave(id.EndpointKey())
 		require.Equal(t, 1, <-got)
 	})
 }
@@ -80,16 +83,16 @@ func TestLimiter_AFreedSlotGoesToTheAttemptThatWaitsLongest(t *testing.T) {
 func TestLimiter_ThrottlingHalvesTheSlotsAndSuccessGrowsThemBack(t *testing.T) {
 	t.Parallel()
 	l, id := newLimiter(8), newEndpoint()
-	require.True(t, l.Acquire(t.Context(), id, 0))
+	require.True(t, l.Acquire(t.Context(), id))
 	now := time.Now()
-	l.learn(id, attempt.OutcomeThrottled, 0, now)
-	require.Equal(t, 4, l.find(id).slots())
-	l.learn(id, attempt.OutcomeThrottled, 0, now)
-	require.Equal(t, 2, l.find(id).slots())
+	l.learn(id.EndpointKey(), attempt.OutcomeThrottled, 0, now)
+	require.Equal(t, 4, l.find(id.EndpointKey()).slots())
+	l.learn(id.EndpointKey(), attempt.OutcomeThrottled, 0, now)
+	require.Equal(t, 2, l.find(id.EndpointKey()).slots())
 	for range 100 {
-		l.learn(id, attempt.OutcomeDelivered, 0, now)
+		l.learn(id.EndpointKey(), attempt.OutcomeDelivered, 0, now)
 	}
-	require.Equal(t, 8, l.find(id).slots())
+	require.Equal(t, 8, l.find(id.EndpointKey()).slots())
 }
 
 // An endpoint that answers fast and then hangs: those who counted on its pace do
@@ -98,13 +101,13 @@ func TestLimiter_EndsTheWaitForAnEndpointThatBeginsToHang(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, id := newLimiter(2), newEndpoint()
-		require.True(t, l.Acquire(t.Context(), id, 0))
-		l.learn(id, attempt.OutcomeDelivered, 8*time.Millisecond, time.Now())
-		require.True(t, l.Acquire(t.Context(), id, 0))
+		require.True(t, l.Acquire(t.Context(), id))
+		l.learn(id.EndpointKey(), attempt.OutcomeDelivered, 8*time.Millisecond, time.Now())
+		require.True(t, l.Acquire(t.Context(), id))
 		sentAway := make(chan time.Duration, 500)
 		began := time.Now()
 		for range cap(sentAway) {
-			l.Enter(t.Context(), id, 0, func(ok bool) {
+			l.Enter(t.Context(), id, func(ok bool) {
 				require.False(t, ok)
 				sentAway <- time.Since(began)
 			})
@@ -123,16 +126,16 @@ func TestLimiter_EndsTheWaitOfAnEndedContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, id := newLimiter(1), newEndpoint()
-		require.True(t, l.Acquire(t.Context(), id, 0))
+		require.True(t, l.Acquire(t.Context(), id))
 		ctx, cancel := context.WithCancel(t.Context())
 		got := make(chan bool, 1)
-		l.Enter(ctx, id, 0, func(ok bool) { got <- ok })
+		l.Enter(ctx, id, func(ok bool) { got <- ok })
 		cancel()
 		began := time.Now()
 		require.False(t, <-got)
 		require.Zero(t, time.Since(began))
-		l.Leave(id)
-		require.True(t, l.Acquire(t.Context(), id, 0), "the slot did not go to who has left")
+		l.Leave(id.EndpointKey())
+		require.True(t, l.Acquire(t.Context(), id), "the slot did not go to who has left")
 	})
 }
 
@@ -140,10 +143,10 @@ func TestLimiter_FewWaitForAnEndpointThatHasNotAnsweredYet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, id := newLimiter(1), newEndpoint()
-		require.True(t, l.Acquire(t.Context(), id, 0))
+		require.True(t, l.Acquire(t.Context(), id))
 		sentAway := make(chan bool, newWaitingPerSlot+3)
 		for range cap(sentAway) {
-			l.Enter(t.Context(), id, 0, func(ok bool) { sentAway <- ok })
+			l.Enter(t.Context(), id, func(ok bool) { sentAway <- ok })
 		}
 		require.Len(t, sentAway, 3)
 		<-time.After(newSlotWait + 2*lookInterval)
@@ -160,28 +163,29 @@ func TestLimiter_DropsUnusedEndpoints(t *testing.T) {
 	failing := newEndpoint()
 	throttled := newEndpoint()
 	busy := newEndpoint()
-	for key, outcome := range map[attempt.EndpointKey]attempt.Outcome{
+	for at, outcome := range map[*attempt.Target]attempt.Outcome{
 		failing:   attempt.OutcomeFailed,
 		throttled: attempt.OutcomeThrottled,
 		busy:      attempt.OutcomeFailed,
 	} {
-		require.True(t, l.Acquire(t.Context(), key, 0))
-		l.learn(key, outcome, time.Second, time.Now())
-		l.stop(key, time.Now())
+		require.True(t, l.Acquire(t.Context(), at))
+		l.learn(at.EndpointKey(), outcome, time.Second, time.Now())
+		l.stop(at.EndpointKey(), time.Now())
 	}
-	l.Leave(failing)
-	l.Leave(throttled)
-	newer := attempt.EndpointKey{SubscriptionID: busy.SubscriptionID, URLVersion: busy.URLVersion + 1}
-	require.True(t, l.Acquire(t.Context(), newer, 0))
-	l.learn(newer, attempt.OutcomeFailed, time.Second, time.Now())
-	l.Leave(newer)
+	l.Leave(failing.EndpointKey())
+	l.Leave(throttled.EndpointKey())
+	newer := newEndpoint()
+	newer.Sub.ID, newer.Sub.URLVersion = busy.Sub.ID, busy.Sub.URLVersion+1
+	require.True(t, l.Acquire(t.Context(), newer))
+	l.learn(newer.EndpointKey(), attempt.OutcomeFailed, time.Second, time.Now())
+	l.Leave(newer.EndpointKey())
 
 	l.DropUnused(time.Now().Add(endpointAge - time.Minute))
 	require.Len(t, l.latest, 3)
 	l.DropUnused(time.Now().Add(endpointAge + time.Minute))
 	require.Len(t, l.latest, 1)
-	require.Nil(t, l.find(newer))
-	l.Leave(busy)
+	require.Nil(t, l.find(newer.EndpointKey()))
+	l.Leave(busy.EndpointKey())
 	l.DropUnused(time.Now().Add(endpointAge + time.Minute))
 	require.Empty(t, l.latest)
 }

@@ -34,7 +34,7 @@ WITH RECURSIVE held AS (
         ORDER BY d.subscription_id LIMIT 1)
     FROM held WHERE held.subscription_id IS NOT NULL
 )
-SELECT s.id, s.state, s.state_reason, (s.deleted_at IS NOT NULL)::boolean AS deleted, s.max_in_flight,
+SELECT s.id, s.site, s.owner, s.state, s.state_reason, (s.deleted_at IS NOT NULL)::boolean AS deleted, s.max_in_flight,
     s.url_version, coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS circuit,
     (coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)
         AND (greatest(c.asked_until, c.probe_until) > now()) IS NOT TRUE

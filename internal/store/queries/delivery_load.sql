@@ -13,7 +13,7 @@ SELECT
     m.content_type, m.headers AS message_headers, m.gone AS message_gone,
     (CASE WHEN octet_length(m.body) <= @inline::integer THEN m.body END)::bytea AS body,
     (CASE WHEN octet_length(m.body) > @inline::integer THEN octet_length(m.body) ELSE 0 END)::integer AS body_bytes,
-    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state,
+    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state, s.site AS subscription_site,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
         SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k

@@ -157,9 +157,11 @@ func requester(t *testing.T, p *Parts, inFlight int) *send.Requester {
 }
 
 func limits(p *Parts, inFlight int) send.Slots {
+	process := slots.NewTurns(inFlight)
 	limiter := slots.NewLimiter(slots.LimiterConfig{
 		Slots:    10,
 		MaxSlots: 10,
+		Process:  process,
 		Now:      time.Now,
 		Random:   func() float64 { return 0.5 },
 	})
@@ -167,8 +169,9 @@ func limits(p *Parts, inFlight int) send.Slots {
 		FanOuts:  slots.NewFanOuts(inFlight),
 		Limiter:  limiter,
 		Probes:   &slots.Probes{Limiter: limiter, Store: p.Frequent},
-		Process:  slots.NewProcess(inFlight),
+		Process:  process,
 		Releaser: slots.NewReleaser(limiter, p.Frequent, p.Batch),
+		ShareOf:  func(*attempt.Target) string { return "/acme" },
 	}
 }
 
