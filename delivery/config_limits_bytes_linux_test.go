@@ -51,7 +51,7 @@ func newLargeOnes(t *testing.T, data string) *largeOnes {
 	_, err := l.subs.Create(t.Context(), subscription.Spec{
 		URL:         receiver.URL,
 		Events:      []string{"**"},
-		MaxInFlight: 500,
+		MaxInFlight: 128,
 		Operator:    true,
 		Schedule:    "twice",
 		Timeout:     time.Minute,

@@ -18,6 +18,7 @@ func TestConfig_ABadFieldIsAnErrorThatNamesIt(t *testing.T) {
 	for field, spoil := range map[string]func(cfg *delivery.Config){
 		"Access.MaxAge: ":                 func(cfg *delivery.Config) { cfg.Access.MaxAge = -1 },
 		"Timeouts.Ask: ":                  func(cfg *delivery.Config) { cfg.Timeouts.Ask = -1 },
+		"Limits.BytesInFlight: ":          func(cfg *delivery.Config) { cfg.Limits.BytesInFlight = 1<<20 - 1 },
 		"Limits.ChunkSize: ":              func(cfg *delivery.Config) { cfg.Limits.ChunkSize = 10_001 },
 		"Deactivation.Window":             func(cfg *delivery.Config) { cfg.Deactivation.Window = -1 },
 		"Externalize.Timeout: ":           func(cfg *delivery.Config) { cfg.Externalize.Timeout = -1 },

@@ -120,9 +120,9 @@ func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 		addHostCode(cfg, task.Deadly)
 	}
 	if task.Externalized > 0 {
-		cfg.Externalize.Registry = delivery.NewExternalizers()
+		cfg.Externalize.Registry = &delivery.Externalizers{}
 		data := []byte(strconv.Quote(strings.Repeat("d", task.Externalized)))
-		err := cfg.Externalize.Registry.Register("", "", "", delivery.ExternalizerFunc(
+		err := cfg.Externalize.Registry.Register("", "", "", delivery.Externalizer(
 			func(context.Context, dialect.Event) ([]byte, error) { return bytes.Clone(data), nil }))
 		if err != nil {
 			return err
