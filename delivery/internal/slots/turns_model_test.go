@@ -84,7 +84,13 @@ func TestTurns_FollowTheirModel(t *testing.T) {
 			m.reserve = max(slots/8, 1)
 		}
 		var taken []Slot
-		slot := func(s *share) Slot { return Slot{turns: turns, share: s, since: time.Now()} }
+		slot := func(s *share) Slot {
+			return Slot{
+				turns: turns,
+				share: s,
+				since: time.Now(),
+			}
+		}
 		// served takes what the free slots must have come to.
 		served := func() {
 			for {

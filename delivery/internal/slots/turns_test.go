@@ -22,7 +22,11 @@ func fill(t *Turns, of Share) (taken []Slot) {
 			t.giveUp(s, w)
 			return taken
 		}
-		taken = append(taken, Slot{turns: t, share: s, since: time.Now()})
+		taken = append(taken, Slot{
+			turns: t,
+			share: s,
+			since: time.Now(),
+		})
 	}
 }
 
