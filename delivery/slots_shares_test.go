@@ -146,7 +146,7 @@ func TestShares_GatesAreAskedWhileATenantHasAllThatItCanGet(t *testing.T) {
 		require.NoError(t, err, site)
 		require.Equal(t, []string{"agreed"}, said(answer.Gates), site)
 	}
-	_, err := engine.Ping(t.Context(), b.subscribe(gates, tenantAt("/loud")).ID, nil)
+	_, _, err := engine.Ping(t.Context(), b.subscribe(gates, tenantAt("/loud")).ID, nil)
 	require.NoError(t, err, "pings as well")
 	require.Len(t, slow.Requests(), scarceAlone)
 }
