@@ -168,10 +168,10 @@ var sending = []mutant{
 	{
 		name: "an attempt whose turn is far off keeps its worker",
 		file: "delivery/internal/slots/turns.go",
-		decl: "enter",
-		old:  "!t.worthWaiting(s, len(s.waiting), now)",
-		with: "false",
-		test: "delivery.TestShares_ASubscriptionWithSlowAnswersDelaysNoOtherTenant",
+		decl: "worthWaiting",
+		old:  "s.used+ahead < t.part(s) || s.soon(ahead, now)",
+		with: "true",
+		test: "delivery/internal/slots.TestTurns_WaitingAtEndpointsCounts",
 	},
 	{
 		name: "a gate waits for the deliveries of its tenant",
