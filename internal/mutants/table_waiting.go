@@ -5,9 +5,9 @@ var waiting = []mutant{
 	{
 		name: "a fan-out queues all its attempts at once",
 		file: "delivery/internal/slots/fanout.go",
-		decl: "Enter",
-		old:  "j.process.admitted <- struct{}{}",
-		with: "select { case j.process.admitted <- struct{}{}: default: go func() { j.process.admitted <- struct{}{} }() }",
+		decl: "NewFanOuts",
+		old:  "NewTurns(AdmittedPerRequest * maxInFlight)",
+		with: "NewTurns(1000 * maxInFlight)",
 		test: "delivery/internal/send.TestFanOut_QueuesNoMoreAttemptsThanItsProcessCanSendSoon",
 	},
 	{
@@ -46,8 +46,8 @@ var waiting = []mutant{
 		name: "slow endpoints take all places of a fan-out",
 		file: "delivery/internal/slots/fanout.go",
 		decl: "Enter",
-		old:  "case j.process.shared <- struct{}{}:\n\t\t\tlane = j.process.shared\n",
-		with: "",
+		old:  "lane.shared = j.either()",
+		with: "j.own <- struct{}{}",
 		test: "delivery.TestFanOut_SlowEndpointsDelayNoOther",
 	},
 	{
