@@ -10,8 +10,8 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
-	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/resolve"
 	"github.com/riverhook/riverhook/internal/store"
 )
@@ -241,14 +241,14 @@ func whereItStands(row store.ExplainRecordedRow) string {
 }
 
 func (v *View) explainOthers(ctx context.Context, x *Explanation, whys map[hierarchy.Path]string, only []string) error {
-	name, isQuestion := strings.CutPrefix(x.Intent.Type, event.BeforePrefix)
+	name, isQuestion := strings.CutPrefix(x.Intent.Type, eventtype.BeforePrefix)
 	prefix := ""
 	if isQuestion {
-		prefix = event.BeforePrefix
+		prefix = eventtype.BeforePrefix
 	}
 	rows, err := v.store.ExplainOthers(ctx, &store.ExplainOthersParams{
 		IntentID:      x.Intent.Key,
-		Patterns:      event.Patterns(x.Intent.Type),
+		Patterns:      eventtype.Patterns(x.Intent.Type),
 		Type:          name,
 		Prefix:        prefix,
 		Sites:         x.siteTexts(),
@@ -285,7 +285,7 @@ func judgeOther(in *IntentRecord, row store.ExplainOthersRow) (outcome DecisionO
 	switch {
 	case !row.HearsType:
 		return DecisionNotMatched, fmt.Sprintf("hears %s, not %s", quotedList(row.Events), in.Type)
-	case event.IsReserved(in.Type) && !row.Operator:
+	case eventtype.IsReserved(in.Type) && !row.Operator:
 		return DecisionNotMatched, "events of Riverhook's own are for subscriptions of the operator"
 	case !row.HearsChannel && in.Channel == "":
 		return DecisionNotMatched, fmt.Sprintf("hears only the channels %s; the intent is on none", quotedList(row.Channels))

@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/text"
 )
 
@@ -125,13 +126,13 @@ func (e externalizerEntry) compare(other externalizerEntry) int {
 
 func prefixOf(pattern string) string {
 	if isQuestion(pattern) {
-		return event.BeforePrefix
+		return eventtype.BeforePrefix
 	}
 	return ""
 }
 
 func segmentsOf(pattern string) []string {
-	return strings.Split(strings.TrimPrefix(pattern, event.BeforePrefix), ".")
+	return strings.Split(strings.TrimPrefix(pattern, eventtype.BeforePrefix), ".")
 }
 
 func compareSpecific(a, b string) int {

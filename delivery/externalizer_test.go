@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 )
 
 // marked is an externalizer whose data is its name.
@@ -142,7 +143,7 @@ func TestExternalizers_FindTheMostSpecificOfAny(t *testing.T) {
 		for _, wildcard := range []bool{e.dialect == "", e.kind == ""} {
 			fmt.Fprint(&b, map[bool]int{false: 0, true: 1}[wildcard])
 		}
-		for segment := range strings.SplitSeq(strings.TrimPrefix(e.pattern, event.BeforePrefix), ".") {
+		for segment := range strings.SplitSeq(strings.TrimPrefix(e.pattern, eventtype.BeforePrefix), ".") {
 			fmt.Fprint(&b, map[string]int{"*": 1, "**": 2}[segment])
 		}
 		return b.String()

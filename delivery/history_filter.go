@@ -15,6 +15,7 @@ import (
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -236,7 +237,7 @@ func errNotText(field string) error {
 // patternRegex is a pattern of types as Postgres matches it. One of events matches no
 // questions, whose types alone have a colon.
 func patternRegex(pattern string) string {
-	pattern, forQuestions := strings.CutPrefix(pattern, event.BeforePrefix)
+	pattern, forQuestions := strings.CutPrefix(pattern, eventtype.BeforePrefix)
 	segments := strings.Split(pattern, ".")
 	for i, segment := range segments {
 		switch segment {
@@ -248,7 +249,7 @@ func patternRegex(pattern string) string {
 	}
 	regex := strings.Join(segments, `\.`) + "$"
 	if forQuestions {
-		regex = event.BeforePrefix + regex
+		regex = eventtype.BeforePrefix + regex
 	}
 	return "^" + regex
 }

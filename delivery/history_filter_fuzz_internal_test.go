@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 )
 
 // The listings of the history match a pattern by a regular expression of Postgres.
@@ -27,7 +28,7 @@ func FuzzHistory_APatternMeansWhatItMeansInASubscription(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, pattern, eventType string) {
-		if event.CheckPattern(pattern) != nil || event.CheckType(eventType) != nil && event.CheckQuestionType(eventType) != nil {
+		if event.CheckPattern(pattern) != nil || event.CheckType(eventType) != nil && eventtype.CheckQuestionType(eventType) != nil {
 			return
 		}
 		require.Equal(t, event.MatchPattern(pattern, eventType), regexp.MustCompile(patternRegex(pattern)).MatchString(eventType))

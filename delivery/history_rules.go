@@ -8,6 +8,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/expand"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 )
 
 // HistoryRules say what is kept of what has ended, and for how long. What is
@@ -151,7 +152,7 @@ func (h *HistoryRules) of(eventType string, registered payloadRule) (answers eve
 	if registered.Payloads != "" {
 		payloads = registered
 	}
-	name := strings.TrimPrefix(eventType, event.BeforePrefix)
+	name := strings.TrimPrefix(eventType, eventtype.BeforePrefix)
 	for _, rule := range h.Types {
 		if event.MatchPattern(rule.Pattern, eventType) || event.MatchPattern(rule.Pattern, name) {
 			if rule.Answers != "" {

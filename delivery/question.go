@@ -10,8 +10,8 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/payload"
 )
 
@@ -70,8 +70,8 @@ func (q *Question) event(maxBytes int) (dialect.Event, error) {
 	refuse := func(field string, err error) (dialect.Event, error) {
 		return dialect.Event{}, fmt.Errorf("%w: %s: %w", ErrInvalidQuestion, field, err)
 	}
-	typ := event.BeforePrefix + q.Type
-	if err := event.CheckQuestionType(typ); err != nil {
+	typ := eventtype.BeforePrefix + q.Type
+	if err := eventtype.CheckQuestionType(typ); err != nil {
 		return refuse("Type", err)
 	}
 	site := q.Site
@@ -147,4 +147,4 @@ func (q *Question) checkTexts() (field string, err error) {
 }
 
 // isQuestion says of a type, or of a pattern, whether it is of questions.
-func isQuestion(eventType string) bool { return strings.HasPrefix(eventType, event.BeforePrefix) }
+func isQuestion(eventType string) bool { return strings.HasPrefix(eventType, eventtype.BeforePrefix) }

@@ -1,5 +1,7 @@
 package event
 
+import "github.com/riverhook/riverhook/internal/eventtype"
+
 // The types of events that an engine writes itself, as intents like any other, in
 // the transaction that makes the change. Each is at the site of the subscription
 // that it is about. Only subscriptions with Operator set receive them; if none can,
@@ -11,34 +13,34 @@ package event
 const (
 	// DeliveryExhausted is the type of the event that the schedule of a delivery is
 	// exhausted; the data is a delivery.DeliveryEvent.
-	DeliveryExhausted = ReservedPrefix + "delivery.exhausted"
+	DeliveryExhausted = eventtype.ReservedPrefix + "delivery.exhausted"
 
 	// SubscriptionDeactivated is the type of the event that the engine has deactivated
 	// a subscription; the data is a delivery.SubscriptionEvent.
-	SubscriptionDeactivated = ReservedPrefix + "subscription.deactivated"
+	SubscriptionDeactivated = eventtype.ReservedPrefix + "subscription.deactivated"
 
 	// SubscriptionFailing is the type of the event that a subscription will be
 	// deactivated if it goes on failing; the data is a delivery.SubscriptionEvent.
-	SubscriptionFailing = ReservedPrefix + "subscription.failing"
+	SubscriptionFailing = eventtype.ReservedPrefix + "subscription.failing"
 
 	// SubscriptionRecovered is the type of the event of a success after a warning; the
 	// data is a delivery.SubscriptionEvent.
-	SubscriptionRecovered = ReservedPrefix + "subscription.recovered"
+	SubscriptionRecovered = eventtype.ReservedPrefix + "subscription.recovered"
 )
 
 // The kinds of the resources that these events are about. Their ids are those of the
 // delivery and of the subscription.
 const (
-	DeliveryKind     = ReservedPrefix + "delivery"
-	SubscriptionKind = ReservedPrefix + "subscription"
+	DeliveryKind     = eventtype.ReservedPrefix + "delivery"
+	SubscriptionKind = eventtype.ReservedPrefix + "subscription"
 )
 
 // The types of events that are sent outside of deliveries.
 const (
 	// Challenge is the type of the event as which an endpoint receives a POST that asks
 	// it to prove that it wants requests.
-	Challenge = ReservedPrefix + "challenge"
+	Challenge = eventtype.ReservedPrefix + "challenge"
 
 	// Ping is the type of the event that Engine.Ping sends.
-	Ping = ReservedPrefix + "ping"
+	Ping = eventtype.ReservedPrefix + "ping"
 )

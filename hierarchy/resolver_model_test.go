@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/subscription"
@@ -21,7 +22,7 @@ import (
 func applies(s subscription.Subscription, l hierarchy.Lookup, extends map[string][]string, activeChain bool) bool {
 	bySite := s.Site.Contains(sitetree.OrRoot(l.Site)) ||
 		l.ActiveSite != "" && (s.Site == l.ActiveSite || activeChain && s.Site.Contains(l.ActiveSite))
-	name, before := event.Split(l.Type)
+	name, before := eventtype.Split(l.Type)
 	byType := slices.ContainsFunc(s.Events, func(pattern string) bool {
 		return event.MatchPattern(pattern, l.Type) || slices.ContainsFunc(extends[name], func(umbrella string) bool {
 			return event.MatchPattern(pattern, before+umbrella)
@@ -41,7 +42,7 @@ func TestResolve_WhoIsToldFollowsTheModel(t *testing.T) {
 	for name, umbrellas := range extends {
 		var patterns []string
 		for _, u := range umbrellas {
-			patterns = append(patterns, event.Patterns(u)...)
+			patterns = append(patterns, eventtype.Patterns(u)...)
 		}
 		_, err := pool.Exec(ctx,
 			`INSERT INTO riverhook.event_type (name, extends, umbrella_patterns) VALUES ($1, $2, $3)`, name, umbrellas, patterns)

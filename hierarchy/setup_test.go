@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/seal"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -88,6 +88,6 @@ func userExtendsPerson(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	_, err := pool.Exec(t.Context(), `
 		INSERT INTO riverhook.event_type (name, extends, umbrella_patterns) VALUES ('user.created', '{person.created}', $1)`,
-		event.Patterns("person.created"))
+		eventtype.Patterns("person.created"))
 	require.NoError(t, err)
 }

@@ -59,7 +59,7 @@ func TestMigrate_WorksBehindPgBouncer(t *testing.T) {
 					require.NoError(t, err)
 				}
 				require.NoError(t, migration.Check(t.Context(), pool, "riverhook"))
-				require.NoError(t, Migrate(ctx, pool, &MigrateOpts{Direction: DirectionDown}))
+				require.NoError(t, Migrate(ctx, pool, &MigrateOpts{Down: true}))
 				require.ErrorIs(t, migration.Check(t.Context(), pool, "riverhook"), ErrNotMigrated)
 			}
 		})

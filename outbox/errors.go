@@ -88,9 +88,11 @@ func (e *InvalidIntentError) Error() string {
 	return fmt.Sprintf("outbox: intent %d: %s: %s", e.Index, e.Field, e.Reason)
 }
 
-// Is makes the error an [ErrInvalidIntent].
-func (e *InvalidIntentError) Is(target error) bool { return target == ErrInvalidIntent }
-
-// Unwrap returns the error behind the refusal, such as one of MarshalJSON; nil
-// where there is none.
-func (e *InvalidIntentError) Unwrap() error { return e.err }
+// Unwrap returns [ErrInvalidIntent], and the error behind the refusal, such as one of
+// MarshalJSON, where there is one.
+func (e *InvalidIntentError) Unwrap() []error {
+	if e.err == nil {
+		return []error{ErrInvalidIntent}
+	}
+	return []error{ErrInvalidIntent, e.err}
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -79,8 +80,8 @@ func (t *EventType) validate() error {
 	if err := event.CheckType(t.Name); err != nil {
 		return refuse("Name", "%v", err)
 	}
-	if event.IsReserved(t.Name) {
-		return refuse("Name", `must not begin with %q: such types are Riverhook's own`, event.ReservedPrefix)
+	if eventtype.IsReserved(t.Name) {
+		return refuse("Name", `must not begin with %q: such types are Riverhook's own`, eventtype.ReservedPrefix)
 	}
 	if bad := checkText("Description", t.Description, maxDescriptionChars); bad != nil {
 		return refuse("Description", "%s", bad.Reason)
@@ -92,7 +93,7 @@ func (t *EventType) validate() error {
 		if err := event.CheckType(umbrella); err != nil {
 			return refuse("Extends", "%v", err)
 		}
-		if event.IsReserved(umbrella) {
+		if eventtype.IsReserved(umbrella) {
 			return refuse("Extends", "names %q, a type of Riverhook's own", umbrella)
 		}
 		if slices.Contains(t.Extends[:i], umbrella) {
@@ -161,7 +162,7 @@ func (e extensions) umbrellas(name string) ([]string, error) {
 func umbrellaPatterns(umbrellas []string) []string {
 	lists := make([][]string, len(umbrellas))
 	for i, umbrella := range umbrellas {
-		lists[i] = event.Patterns(umbrella)
+		lists[i] = eventtype.Patterns(umbrella)
 	}
 	patterns := append([]string{}, slices.Concat(lists...)...) // never nil: the column is not null
 	slices.Sort(patterns)

@@ -15,26 +15,17 @@ import (
 // SchemaVersion is the version of the schema that this library works with.
 const SchemaVersion = migration.Version
 
-// Direction of a migration.
-type Direction string
-
-// The directions of a migration.
-const (
-	DirectionDown Direction = "down"
-	DirectionUp   Direction = "up"
-)
-
 // MigrateOpts are options of [Migrate].
 type MigrateOpts struct {
-	// Direction is DirectionUp or DirectionDown. Empty: up.
-	Direction Direction
+	// Down migrates down, to TargetVersion. Default: up, to SchemaVersion.
+	Down bool
 
 	// Schema is the Postgres schema to migrate: 1 to 46 of a-z, 0-9 and "_", no
 	// digit first. Empty: "riverhook". It belongs to Riverhook: do not give the
 	// schema of another River.
 	Schema string
 
-	// TargetVersion is, for DirectionDown, the version of the schema that stays,
+	// TargetVersion is, with Down, the version of the schema that stays,
 	// from 0 to SchemaVersion. 0 removes everything, with all data: Riverhook's
 	// tables, those of its River, and the schema if nothing else is in it.
 	TargetVersion int
@@ -59,7 +50,6 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *MigrateOpts) error {
 	if opts != nil {
 		o = *opts
 	}
-	o.Direction = cmp.Or(o.Direction, DirectionUp)
 	o.Schema = cmp.Or(o.Schema, store.DefaultSchema)
 	if err := o.validate(); err != nil {
 		return err
@@ -68,10 +58,10 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *MigrateOpts) error {
 		return errors.New("outbox: migrate: the pool is nil")
 	}
 	var err error
-	if o.Direction == DirectionUp {
-		err = migration.Up(ctx, pool, o.Schema)
-	} else {
+	if o.Down {
 		err = migration.Down(ctx, pool, o.Schema, o.TargetVersion)
+	} else {
+		err = migration.Up(ctx, pool, o.Schema)
 	}
 	if err != nil {
 		return fmt.Errorf("outbox: migrate: %w", err)
@@ -80,17 +70,14 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *MigrateOpts) error {
 }
 
 func (o *MigrateOpts) validate() error {
-	if o.Direction != DirectionUp && o.Direction != DirectionDown {
-		return fmt.Errorf("outbox: MigrateOpts.Direction: %q is neither %q nor %q", o.Direction, DirectionUp, DirectionDown)
-	}
 	if err := store.CheckSchema(o.Schema); err != nil {
 		return fmt.Errorf("outbox: MigrateOpts.Schema: %w", err)
 	}
 	if o.TargetVersion < 0 || o.TargetVersion > SchemaVersion {
 		return fmt.Errorf("outbox: MigrateOpts.TargetVersion: %d is not between 0 and %d", o.TargetVersion, SchemaVersion)
 	}
-	if o.Direction == DirectionUp && o.TargetVersion != 0 {
-		return errors.New("outbox: MigrateOpts.TargetVersion: is only for DirectionDown")
+	if !o.Down && o.TargetVersion != 0 {
+		return errors.New("outbox: MigrateOpts.TargetVersion: is only for Down")
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func TestMigrate_GoesUpAndDownWhoeverElseDoes(t *testing.T) {
 		t.Parallel()
 		pool := poolOf(t, pgtest.EmptyDatabase(t), 1)
 		require.NoError(t, Migrate(t.Context(), pool, nil))
-		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Direction: DirectionDown}))
+		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Down: true}))
 		require.ErrorIs(t, migration.Check(t.Context(), pool, "riverhook"), ErrNotMigrated)
 	})
 
@@ -98,7 +98,7 @@ func TestMigrate_GoesUpAndDownWhoeverElseDoes(t *testing.T) {
 		up := objects(t, pool, "riverhook")
 		require.NotEmpty(t, up)
 		for range 2 {
-			require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Direction: DirectionDown}))
+			require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Down: true}))
 		}
 		var exists bool
 		require.NoError(t, pool.QueryRow(t.Context(), "SELECT to_regnamespace('riverhook') IS NOT NULL").Scan(&exists))
@@ -114,9 +114,9 @@ func TestMigrate_GoesUpAndDownWhoeverElseDoes(t *testing.T) {
 		pool := pgtest.Pool(t)
 		_, err := pool.Exec(t.Context(), "CREATE TABLE riverhook.foreign_one ()")
 		require.NoError(t, err)
-		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Direction: DirectionDown, TargetVersion: SchemaVersion}))
+		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Down: true, TargetVersion: SchemaVersion}))
 		require.NoError(t, migration.Check(t.Context(), pool, "riverhook"))
-		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Direction: DirectionDown}))
+		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Down: true}))
 		for _, object := range objects(t, pool, "riverhook") {
 			require.Contains(t, object, "foreign_one")
 		}
@@ -141,7 +141,7 @@ func TestMigrate_GoesUpAndDownWhoeverElseDoes(t *testing.T) {
 		t.Parallel()
 		pool := poolOf(t, pgtest.EmptyDatabase(t), 2)
 		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Schema: "public"}))
-		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Schema: "public", Direction: DirectionDown}))
+		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Schema: "public", Down: true}))
 		require.Empty(t, objects(t, pool, "public"))
 		_, err := pool.Exec(t.Context(), "CREATE TABLE public.still_there ()")
 		require.NoError(t, err)
@@ -176,12 +176,12 @@ func TestMigrate_GoesUpAndDownWhoeverElseDoes(t *testing.T) {
 		t.Parallel()
 		pool := poolOf(t, pgtest.EmptyDatabase(t), 1)
 		for field, opts := range map[string]MigrateOpts{
-			"Direction": {Direction: "sideways"}, "Schema": {Schema: "Ä"}, "TargetVersion": {TargetVersion: 1},
+			"Schema": {Schema: "Ä"}, "TargetVersion": {TargetVersion: 1},
 		} {
 			require.ErrorContains(t, Migrate(t.Context(), pool, &opts), "outbox: MigrateOpts."+field+": ")
 		}
 		for _, target := range []int{-1, SchemaVersion + 1} {
-			require.ErrorContains(t, Migrate(t.Context(), pool, &MigrateOpts{Direction: DirectionDown, TargetVersion: target}), "TargetVersion")
+			require.ErrorContains(t, Migrate(t.Context(), pool, &MigrateOpts{Down: true, TargetVersion: target}), "TargetVersion")
 		}
 		require.ErrorContains(t, Migrate(t.Context(), nil, nil), "pool is nil")
 	})
@@ -282,7 +282,7 @@ func TestErrNotMigrated_SaysWhatIsMissing(t *testing.T) {
 		_, err := pool.Exec(t.Context(), "INSERT INTO riverhook.migration (version) VALUES (7)")
 		require.NoError(t, err)
 		require.ErrorIs(t, Migrate(t.Context(), pool, nil), ErrNotMigrated)
-		require.ErrorIs(t, Migrate(t.Context(), pool, &MigrateOpts{Direction: DirectionDown}), ErrNotMigrated)
+		require.ErrorIs(t, Migrate(t.Context(), pool, &MigrateOpts{Down: true}), ErrNotMigrated)
 		_, err = pool.Exec(t.Context(), "DELETE FROM riverhook.migration WHERE version = 7")
 		require.NoError(t, err)
 		require.NoError(t, migration.Check(t.Context(), pool, "riverhook"))
@@ -334,7 +334,7 @@ func TestMigrationFS_MakesWhatMigrateMakes(t *testing.T) {
 		}
 		require.NoError(t, migration.Check(t.Context(), pool, "hooks"))
 		require.Equal(t, migrated(t, "hooks"), objects(t, pool, "hooks"))
-		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Schema: "hooks", Direction: DirectionDown}))
+		require.NoError(t, Migrate(t.Context(), pool, &MigrateOpts{Schema: "hooks", Down: true}))
 	})
 
 	t.Run("golang-migrate's files go up, down step by step, and up again", func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/payload"
 )
 
@@ -94,8 +95,8 @@ func checkType(in *Intent) *InvalidIntentError {
 	if err := event.CheckType(in.Type); err != nil {
 		return refuseErr("Type", err)
 	}
-	if event.IsReserved(in.Type) {
-		return refuse("Type", `must not begin with %q: such events are Riverhook's own`, event.ReservedPrefix)
+	if eventtype.IsReserved(in.Type) {
+		return refuse("Type", `must not begin with %q: such events are Riverhook's own`, eventtype.ReservedPrefix)
 	}
 	return nil
 }

@@ -6,9 +6,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/cursor"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/internal/text"
@@ -65,7 +65,7 @@ func (o ListOpts) withDefaults() ListOpts {
 
 func (o ListOpts) validate() error {
 	if o.EventType != "" {
-		if err := event.Check(o.EventType); err != nil {
+		if err := eventtype.Check(o.EventType); err != nil {
 			return fmt.Errorf("EventType: %w", err)
 		}
 	}
@@ -149,9 +149,9 @@ func (h *Handle) listBefore(ctx context.Context, db store.DBTX, o ListOpts, befo
 	}
 	patterns := []string{}
 	if o.EventType != "" {
-		patterns = event.Patterns(o.EventType)
+		patterns = eventtype.Patterns(o.EventType)
 	}
-	name, prefix := event.Split(o.EventType)
+	name, prefix := eventtype.Split(o.EventType)
 	q := h.in(db)
 	var rows []store.Subscription
 	var err error

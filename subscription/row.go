@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -99,7 +99,7 @@ func updateParams(s *Subscription, formerURL string) *store.UpdateSubscriptionPa
 func hearsOperations(s *Subscription) bool {
 	return s.Operator && slices.ContainsFunc(s.Events, func(pattern string) bool {
 		first, _, _ := strings.Cut(pattern, ".")
-		return first == "**" || first == "*" || first+"." == event.ReservedPrefix
+		return first == "**" || first == "*" || first+"." == eventtype.ReservedPrefix
 	})
 }
 

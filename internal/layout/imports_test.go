@@ -65,7 +65,7 @@ var (
 			http:   true,
 		},
 		"event": {
-			ours:   []string{"internal/text"},
+			ours:   []string{"internal/eventtype", "internal/text"},
 			theirs: stdlibOnly,
 		},
 		"filter":    {theirs: slices.Concat(interpreter, []string{"go.yaml.in/yaml/v3", "golang.org/x/exp"})},

@@ -4,11 +4,11 @@ package main
 var asking = []mutant{
 	{
 		name: "patterns of events match questions",
-		file: "event/type.go",
+		file: "internal/eventtype/type.go",
 		decl: "MatchPattern",
 		old:  "if forQuestions != isQuestion {",
 		with: "if forQuestions && !isQuestion {",
-		test: "event.TestPatterns_OfQuestionsMatchQuestionsAlone",
+		test: "internal/eventtype.TestPatterns_OfQuestionsMatchQuestionsAlone",
 	},
 	{
 		name: "a question is not put to gates of umbrella types",

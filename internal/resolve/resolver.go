@@ -12,6 +12,7 @@ import (
 
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/internal/text"
@@ -105,7 +106,7 @@ func (l Lookup) check() error {
 	if err := text.Check(l.Channel, text.MaxID); err != nil {
 		return fmt.Errorf("Channel: %w", err)
 	}
-	return event.Check(l.Type)
+	return eventtype.Check(l.Type)
 }
 
 func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.ResolveParams {
@@ -116,14 +117,14 @@ func resolveParams(lookups []Lookup, reaches []reach, first []int) *store.Resolv
 			continue
 		}
 		if _, known := patterns[l.Type]; !known {
-			patterns[l.Type] = strings.Join(event.Patterns(l.Type), " ")
+			patterns[l.Type] = strings.Join(eventtype.Patterns(l.Type), " ")
 		}
 		limit := l.Limit
 		if limit == 0 {
 			limit = math.MaxInt32
 		}
 		p.Ords = append(p.Ords, i)
-		name, prefix := event.Split(l.Type)
+		name, prefix := eventtype.Split(l.Type)
 		p.Types = append(p.Types, name)
 		p.Prefixes = append(p.Prefixes, prefix)
 		p.Sites = append(p.Sites, reaches[i].list())

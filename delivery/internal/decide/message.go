@@ -9,7 +9,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/payload"
 )
 
@@ -87,7 +87,7 @@ func (m *Messages) externalize(
 	ctx context.Context, by *callbacks.Caller, ev dialect.Event, name string,
 ) (data []byte, externalized bool, failed *failure) {
 	var call Externalize
-	if !event.IsReserved(ev.Type) {
+	if !eventtype.IsReserved(ev.Type) {
 		call = m.Externalizer(name, ev.ResourceKind, ev.Type)
 	}
 	if call == nil {

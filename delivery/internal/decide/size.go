@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 )
 
 const (
@@ -81,7 +81,7 @@ func (s *sizes) set(k sizeKey, to func(known size, ok bool) size) {
 // has made lately and of the message. guess is true if that has made nothing yet; then it is
 // the most that it may.
 func (m *Messages) Expect(ev *dialect.Event, name string, data int) (bytes int, guess bool) {
-	if event.IsReserved(ev.Type) || m.Externalizer(name, ev.ResourceKind, ev.Type) == nil {
+	if eventtype.IsReserved(ev.Type) || m.Externalizer(name, ev.ResourceKind, ev.Type) == nil {
 		return min(data, m.MaxBytes), false
 	}
 	expected := m.sizes.of(keyOf(ev, name), m.MaxBytes)

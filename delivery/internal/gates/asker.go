@@ -21,8 +21,8 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/dialect"
-	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -158,7 +158,7 @@ func (a *Asker) load(
 		ids[i] = matches[i].Subscription.ID
 	}
 	rows, err := a.Queries.LoadGates(ctx, &store.LoadGatesParams{
-		Ids: store.UUIDs(ids), Type: strings.TrimPrefix(in.Event.Type, event.BeforePrefix),
+		Ids: store.UUIDs(ids), Type: strings.TrimPrefix(in.Event.Type, eventtype.BeforePrefix),
 	})
 	if err != nil {
 		return nil, err

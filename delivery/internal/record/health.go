@@ -9,6 +9,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -74,7 +75,7 @@ func (h Health) Add(tr *attempt.Transition, failing bool) {
 	}
 	entry := h.entry(key)
 	entry.Failed++
-	entry.AppFailed = entry.AppFailed || !event.IsReserved(tr.Target.Event.Type)
+	entry.AppFailed = entry.AppFailed || !eventtype.IsReserved(tr.Target.Event.Type)
 	if tr.State == attempt.StateExhausted {
 		entry.Exhausted++
 	}

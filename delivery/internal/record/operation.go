@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/event"
+	"github.com/riverhook/riverhook/internal/eventtype"
 	"github.com/riverhook/riverhook/internal/store"
 )
 
@@ -104,7 +105,7 @@ func recoveredEvent(tr *attempt.Transition) SubscriptionEvent {
 // exhaustions are the operations about deliveries that were exhausted.
 func exhaustions(trs []*attempt.Transition, outs []result) (ops []Operation) {
 	for i, tr := range trs {
-		if outs[i] == moved && tr.State == attempt.StateExhausted && !event.IsReserved(tr.Target.Event.Type) {
+		if outs[i] == moved && tr.State == attempt.StateExhausted && !eventtype.IsReserved(tr.Target.Event.Type) {
 			ops = append(ops, deliveryEvent(tr).operation())
 		}
 	}
@@ -125,7 +126,7 @@ func Announce(ctx context.Context, q *store.Queries, newID func() uuid.UUID, ops
 		}
 		p.Ids = append(p.Ids, newID().String())
 		p.Types = append(p.Types, op.Type)
-		p.Patterns = append(p.Patterns, strings.Join(event.Patterns(op.Type), " "))
+		p.Patterns = append(p.Patterns, strings.Join(eventtype.Patterns(op.Type), " "))
 		p.Subscriptions = append(p.Subscriptions, op.Subscription.String())
 		p.Kinds = append(p.Kinds, op.Kind)
 		p.Resources = append(p.Resources, op.Resource.String())
