@@ -93,8 +93,9 @@ type Limits struct {
 	SubscriptionsPerSite int
 
 	// Workers is the most River jobs that each queue of this engine works at once, 1 to
-	// 10,000. With fewer than InFlight slow answers to one share can keep all of them busy.
-	// Default: 1000.
+	// 10,000. A quarter more may be under way for shares whose turn it is, while the
+	// workers are mostly busy. With fewer than InFlight slow answers to one share can keep
+	// all of them busy. Default: 1000.
 	Workers int
 }
 

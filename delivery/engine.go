@@ -28,6 +28,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
+	"github.com/riverhook/riverhook/delivery/internal/turns"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/heartbeat"
@@ -79,6 +80,8 @@ type Engine struct {
 	schedules schedules
 	frequent  *store.Queries // with plans that are kept
 	runs      heartbeat.Runs
+	taker     *turns.Taker // of River jobs, beside River's workers
+	turns     *turns.Gate
 
 	opener   *credentials.Opener
 	payloads *payloads.Pool
@@ -124,6 +127,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		shareOf:  sharesBy(cfg.Limits.ShareOf, cfg.Logger),
 		fanOuts:  slots.NewFanOuts(cfg.Limits.InFlight),
 		turn:     make(chan struct{}, 1),
+		turns:    turns.NewGate(maxExpanding),
 	}
 	e.hooks = callbacks.NewHooks(cfg.Timeouts.Hook, cfg.Logger)
 	e.heart = heartbeat.New(heartbeat.Config{
@@ -201,6 +205,8 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		Subscriptions: e.subs,
 	}
 	makeExpander(e)
+	e.taker = newTaker(e)
+	e.batches = append(e.batches, e.taker)
 	e.verifier = newVerifier(e)
 	return e, nil
 }
@@ -261,6 +267,7 @@ func makeBatches(e *Engine) {
 		Payloads: e.payloads,
 		Rereader: e.rereader,
 		Store:    e.store,
+		Turns:    e.turns,
 	})
 	e.batches = append(e.batches, e.opener, e.payloads, e.finder, e.loader, e.rereader)
 }

@@ -208,8 +208,8 @@ func TestPayloads_WhatCannotBeReducedYetKeepsNothingElseWaiting(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.exec(`WITH i AS (
-			INSERT INTO riverhook.intent (id, wire_id, type, site, data, occurred_at)
-			SELECT gen_random_uuid(), n::text, 'a.b', '/', '1', now() FROM generate_series(1, 1200) n RETURNING id, wire_id)
+			INSERT INTO riverhook.intent (id, wire_id, type, site, share, data, occurred_at)
+			SELECT gen_random_uuid(), n::text, 'a.b', '/', '/', '1', now() FROM generate_series(1, 1200) n RETURNING id, wire_id)
 		INSERT INTO riverhook.intent_state (intent_id, job_id, state, keep, keep_at)
 		SELECT id, 0, CASE WHEN wire_id::integer <= 600 THEN 'failed' ELSE 'expanded' END, 'hash',
 			now() - make_interval(hours => CASE WHEN wire_id::integer <= 600 THEN 2 ELSE 1 END) FROM i`)

@@ -402,8 +402,8 @@ func TestHistory_ListingsAreFoundByIndex(t *testing.T) {
 		INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect)
 			SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(s), 12, '0'))::uuid, '/', 'https://example.com', '{**}', true, 'plain'
 			FROM generate_series(1, 50) s;
-		INSERT INTO riverhook.intent (id, wire_id, type, site, resource_kind, resource_id, digest, occurred_at)
-			SELECT (lpad(to_hex(i), 12, '0') || '70008000000000000000')::uuid, 'w' || i, 'user.created', '/', 'user', 'u' || i % 1000, '', now()
+		INSERT INTO riverhook.intent (id, wire_id, type, site, share, resource_kind, resource_id, digest, occurred_at)
+			SELECT (lpad(to_hex(i), 12, '0') || '70008000000000000000')::uuid, 'w' || i, 'user.created', '/', '/', 'user', 'u' || i % 1000, '', now()
 			FROM generate_series(1, 20000) i;
 		INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, state)
 			SELECT i.id, i.id, ('00000000-0000-7000-8000-' || lpad(to_hex(1 + substr(i.wire_id, 2)::int % 50), 12, '0'))::uuid,

@@ -134,6 +134,7 @@ func (e *Engine) start(ctx context.Context) error {
 // run lets the engine work until end is called.
 func (e *Engine) run(life context.Context, end context.CancelFunc, client *river.Client[pgx.Tx], closePool func()) {
 	e.loops.Go(func() { e.heart.Run(life) })
+	e.taker.Start(life)
 	loop := maintain.Loop{Log: e.log, Outage: e.heart.Outage}
 	e.loops.Go(func() {
 		loop.Every(life, e.cfg.Maintenance.Interval, func(ctx context.Context) error {
@@ -212,10 +213,11 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 			e.log.WarnContext(ctx, "riverhook: stop", "error", err)
 		}
 	})
-	err := e.river.Stop(softCtx)
+	err := e.stopJobs(softCtx)
 	defer time.AfterFunc(writeTimeout, late).Stop()
 	if err != nil {
-		err = errors.Join(fmt.Errorf("delivery: stop: requests were interrupted: %w", err), e.river.StopAndCancel(last))
+		e.taker.Interrupt()
+		err = errors.Join(fmt.Errorf("delivery: stop: requests were interrupted: %w", err), e.river.StopAndCancel(last), e.taker.Stop(last))
 	}
 	e.stop()
 	within(last, func() {
@@ -238,6 +240,13 @@ func (e *Engine) stopOnce(ctx context.Context) error {
 		err = errors.Join(err, fmt.Errorf("delivery: stop: %w", cmp.Or(context.Cause(last), removeErr)))
 	}
 	return err
+}
+
+// stopJobs takes no more jobs, and waits for those under way.
+func (e *Engine) stopJobs(ctx context.Context) error {
+	taken := make(chan error, 1)
+	go func() { taken <- e.taker.Stop(ctx) }()
+	return errors.Join(e.river.Stop(ctx), <-taken)
 }
 
 // learnClock reads the clock of the database in a time, for an engine that has no heartbeat:

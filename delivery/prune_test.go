@@ -170,8 +170,8 @@ func TestPrune_GoesInStepsUntilNothingIsLeft(t *testing.T) {
 	for range 60 {
 		b.subscribe(receiver, nil)
 	}
-	b.exec(`INSERT INTO riverhook.intent (id, wire_id, type, site, digest, data, occurred_at, created_at)
-			SELECT (lpad(to_hex(i), 12, '0') || '70008000000000000000')::uuid, 'w' || i, 'user.created', '/', '', '{}', now(), '2020-01-01'
+	b.exec(`INSERT INTO riverhook.intent (id, wire_id, type, site, share, digest, data, occurred_at, created_at)
+			SELECT (lpad(to_hex(i), 12, '0') || '70008000000000000000')::uuid, 'w' || i, 'user.created', '/', '/', '', '{}', now(), '2020-01-01'
 			FROM generate_series(1, 1200) i`)
 	b.exec(`INSERT INTO riverhook.intent_state (intent_id, state, job_id, due_at) SELECT id, 'expanded', 0, now() FROM riverhook.intent`)
 	b.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, state, ended_at)

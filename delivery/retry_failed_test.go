@@ -149,8 +149,8 @@ func TestRetryFailedMany_RunsWhatTheFilterLists(t *testing.T) {
 func TestRetryFailedMany_GoesInSteps(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.exec(`INSERT INTO riverhook.intent (id, wire_id, type, site, occurred_at)
-		SELECT lpad(i::text, 32, '0')::uuid, 'old' || i, 'user.created', '/', now() FROM generate_series(1, 2001) i`)
+	b.exec(`INSERT INTO riverhook.intent (id, wire_id, type, site, share, occurred_at)
+		SELECT lpad(i::text, 32, '0')::uuid, 'old' || i, 'user.created', '/', '/', now() FROM generate_series(1, 2001) i`)
 	b.exec(`INSERT INTO riverhook.intent_state (intent_id, job_id, state)
 		SELECT id, 1, CASE wire_id WHEN 'old1' THEN 'failed' WHEN 'old2001' THEN 'cancelled' ELSE 'expanded' END FROM riverhook.intent`)
 

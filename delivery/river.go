@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/record"
+	"github.com/riverhook/riverhook/delivery/internal/turns"
 	"github.com/riverhook/riverhook/internal/heartbeat"
 	"github.com/riverhook/riverhook/internal/jobs"
 )
@@ -99,8 +100,11 @@ func (e *Engine) newRiver(ctx context.Context) (client *river.Client[pgx.Tx], cl
 type retryPolicy struct{}
 
 func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
-	return time.Now().Add(min(time.Second<<min(len(job.Errors), 6), time.Minute))
+	return time.Now().Add(retryWait(len(job.Errors)))
 }
+
+// retryWait is the wait after an error of a job that had so many before.
+func retryWait(failures int) time.Duration { return min(time.Second<<min(failures, 6), time.Minute) }
 
 type worker[T river.JobArgs] struct {
 	river.WorkerDefaults[T]
@@ -109,6 +113,8 @@ type worker[T river.JobArgs] struct {
 }
 
 func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
+	w.engine.taker.Begin(job.JobRow)
+	defer w.engine.taker.End(job.JobRow)
 	return w.engine.work(ctx, job.JobRow)
 }
 
@@ -170,6 +176,7 @@ func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
 		JobID: job.ID,
 		Rerun: job.Attempt > 1,
 		Died:  job.Attempt > 1+len(job.Errors),
+		Share: turns.ShareOf(job),
 	}
 	switch job.Kind {
 	case jobs.Expand{}.Kind(), jobs.Chunk{}.Kind():

@@ -26,7 +26,7 @@ func TestSQLFunction_EnqueuesWhatTheClientWould(t *testing.T) {
 		require.Equal(t, "sql", id)
 		var different int
 		require.NoError(t, b.tx.QueryRow(t.Context(), `SELECT count(DISTINCT (type, site, active_site, resource_kind, resource_id, actor, channel,
-			attributes, data, digest, occurred_at, not_before)) FROM riverhook.intent`).Scan(&different))
+			attributes, data, digest, occurred_at, not_before, share)) FROM riverhook.intent`).Scan(&different))
 		require.Equal(t, 1, different)
 		require.NoError(t, b.tx.QueryRow(t.Context(), `
 			SELECT count(DISTINCT (state, max_attempts, kind, queue, priority, scheduled_at, tags, metadata))
@@ -58,6 +58,7 @@ func TestSQLFunction_EnqueuesWhatTheClientWould(t *testing.T) {
 		"a time before Christ":     {`'a.b', '{}', occurred_at => '0044-03-15 BC'`, "22023", "OccurredAt: must be"},
 		"a wait without end":       {`'a.b', '{}', not_before => 'infinity'`, "22023", "NotBefore: must be"},
 		"data that is too large":   {`'a.b', to_json(repeat('a', 262144))`, "22023", "Data: has 262146 bytes; at most 262144"},
+		"a share that is a path":   {`'a.b', '{}', share => '/a'`, "22023", "Share: must be"},
 		"a resource without an id": {`'a.b', '{}', resource_kind => 'user'`, "22023", "Resource: needs both"},
 		"an empty id":              {`'a.b', '{}', id => ''`, "22023", "ID: must be"},
 	} {

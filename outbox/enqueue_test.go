@@ -146,6 +146,42 @@ func TestEnqueue_GoesWithTheTransaction(t *testing.T) {
 	})
 }
 
+// storedShare is the share of an intent and the tag of its River job.
+func storedShare(t *testing.T, tx pgx.Tx, id string) (share string) {
+	t.Helper()
+	require.NoError(t, tx.QueryRow(t.Context(), `SELECT i.share || ' ' || j.tags[1] FROM riverhook.intent i
+		JOIN riverhook.intent_state s ON s.intent_id = i.id JOIN riverhook.river_job j ON j.id = s.job_id WHERE i.wire_id = $1`, id).Scan(&share))
+	return share
+}
+
+func TestEnqueue_ShareIsTheFirstSegmentOfTheSiteUnlessTheIntentNamesOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for want, in := range map[string]Intent{
+		"noaa share_noaa":        {Site: "/noaa/nws/oun"},
+		"/ share-2f":             {},
+		"a.b share-612e62":       {Site: "/a.b"},
+		"acme share_acme":        {Site: "/noaa", Share: "acme"},
+		"noaa2 share_noaa2":      {Site: "/noaa2", ActiveSite: "/other"},
+		"x share_x":              {Site: "/", Share: "x"},
+		"-- share-2d2d":          {Site: "/a", Share: "--"},
+		"a_- share-615f2d":       {Site: "/a", Share: "a_-"},
+		"-a_0 share_-a_0":        {Site: "/a", Share: "-a_0"},
+		"a@b:c share-6140623a63": {Site: "/a@b:c"},
+	} {
+		in.Type = "a.b"
+		one, err := b.client.Enqueue(t.Context(), b.tx, in)
+		require.NoError(t, err)
+		many, err := b.client.EnqueueMany(t.Context(), b.tx, []Intent{in, in})
+		require.NoError(t, err)
+		var sql string
+		require.NoError(t, b.tx.QueryRow(t.Context(), "SELECT riverhook.enqueue('a.b', '1', $1, share => $2)", string(in.Site), in.Share).Scan(&sql))
+		for _, id := range []string{one.ID, many[0].ID, many[1].ID, sql} {
+			require.Equal(t, want, storedShare(t, b.tx, id))
+		}
+	}
+}
+
 func TestEnqueueMany_IsOneStatementAnsweredInOrder(t *testing.T) {
 	t.Parallel()
 

@@ -63,6 +63,12 @@ type Intent struct {
 	// is one.
 	SchemaVersion int `json:"schema_version"`
 
+	// Share is what takes turns: while more events wait than engines can deal with, the
+	// share that was served least is next, and a backlog of one share does not delay
+	// another. Give all events of one tenant the same. 1 to 64 of A-Z, a-z, 0-9 and
+	// "._~@:+-", or "/". Empty: the first segment of Site, "/" at the root.
+	Share string `json:"share"`
+
 	// Site is where the resource lives. Empty: "/".
 	Site hierarchy.Path `json:"site"`
 

@@ -68,6 +68,7 @@ func (c *Client) forOne(rec *record, notify bool) (*store.EnqueueOneParams, erro
 		Data:          rec.Data,
 		OccurredAt:    rec.OccurredAt,
 		NotBefore:     rec.NotBefore,
+		Share:         pgtype.Text{String: rec.Share, Valid: rec.Share != ""},
 		Client:        migration.Version,
 		MaxBytes:      c.cfg.MaxDataBytes,
 		Notify:        notify,

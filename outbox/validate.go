@@ -22,9 +22,12 @@ const (
 	maxYear           = 9999
 )
 
-// The SQL functions judge by the same rules. This and those of hierarchy must
+// The SQL functions judge by the same rules. These and those of hierarchy must
 // stay equal to the ones in intent_problem.
-var wireID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+var (
+	wireID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	share  = regexp.MustCompile(`^(/|[A-Za-z0-9._~@:+-]{1,64})$`)
+)
 
 // record is an intent as the SQL function takes it. What is left out has the
 // default that the function gives it.
@@ -40,13 +43,14 @@ type record struct {
 	ResourceID    string            `json:"resource_id,omitempty"`
 	ResourceKind  string            `json:"resource_kind,omitempty"`
 	SchemaVersion int               `json:"schema_version,omitempty"` // set by registry.check
+	Share         string            `json:"share,omitempty"`
 	Site          hierarchy.Path    `json:"site,omitempty"`
 	Type          string            `json:"type"`
 }
 
 func newRecord(in *Intent, maxData int) (*record, *InvalidIntentError) {
 	for _, check := range []func(*Intent) *InvalidIntentError{
-		checkID, checkType, checkSchemaVersion, checkSites, checkResource, checkTexts, checkAttributes, checkTimes,
+		checkID, checkType, checkSchemaVersion, checkShare, checkSites, checkResource, checkTexts, checkAttributes, checkTimes,
 	} {
 		if bad := check(in); bad != nil {
 			return nil, bad
@@ -67,6 +71,7 @@ func newRecord(in *Intent, maxData int) (*record, *InvalidIntentError) {
 		OccurredAt:   microseconds(in.OccurredAt),
 		ResourceID:   in.Resource.ID,
 		ResourceKind: in.Resource.Kind,
+		Share:        in.Share,
 		Site:         in.Site,
 		Type:         in.Type,
 	}, nil
@@ -97,6 +102,13 @@ func checkType(in *Intent) *InvalidIntentError {
 	}
 	if eventtype.IsReserved(in.Type) {
 		return refuse("Type", `must not begin with %q: such events are Riverhook's own`, eventtype.ReservedPrefix)
+	}
+	return nil
+}
+
+func checkShare(in *Intent) *InvalidIntentError {
+	if in.Share != "" && !share.MatchString(in.Share) {
+		return refuse("Share", `must be "/" or 1 to 64 letters, digits or "._~@:+-"`)
 	}
 	return nil
 }

@@ -55,6 +55,10 @@ func refusals() []refusal {
 		{"an active site with an empty segment", "ActiveSite", func(in *Intent) { in.ActiveSite = "//" }, true},
 		{"an active site of 33 segments", "ActiveSite", func(in *Intent) { in.ActiveSite = deep }, true},
 		{"an active site with two dots", "ActiveSite", func(in *Intent) { in.ActiveSite = "/a/.." }, true},
+		{"a share of 65", "Share", func(in *Intent) { in.Share = strings.Repeat("a", 65) }, true},
+		{"a share with a space", "Share", func(in *Intent) { in.Share = "a b" }, true},
+		{"a share with a newline at its end", "Share", func(in *Intent) { in.Share = "a\n" }, true},
+		{"a share that is a path", "Share", func(in *Intent) { in.Share = "/a" }, true},
 		{"a resource without an id", "Resource", func(in *Intent) { in.Resource.ID = "" }, true},
 		{"a resource without a kind", "Resource", func(in *Intent) { in.Resource.Kind = "" }, true},
 		{"a kind of 129", "Resource.Kind", func(in *Intent) { in.Resource.Kind = long(129) }, true},
@@ -173,6 +177,7 @@ func TestEnqueue_TheLargestIntentsAreAccepted(t *testing.T) {
 		NotBefore:  time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC),
 		OccurredAt: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC),
 		Resource:   access.Resource{Kind: strings.Repeat("é", 128), ID: strings.Repeat("é", 512)},
+		Share:      strings.Repeat("~", 64),
 		Site:       path,
 		Type:       "a.b.c.d.e.f.g." + strings.Repeat("h", 114),
 	}
@@ -227,6 +232,7 @@ func TestEnqueue_GoAndSQLJudgeAlike(t *testing.T) {
 			"Resource.ID":   func(in *Intent) { in.Resource.ID = s },
 			"Actor":         func(in *Intent) { in.Actor = s },
 			"Channel":       func(in *Intent) { in.Channel = s },
+			"Share":         func(in *Intent) { in.Share = s },
 		} {
 			in := Intent{Type: "a.b"}
 			set(&in)
@@ -265,6 +271,7 @@ func enqueueUnchecked(t *testing.T, tx pgx.Tx, in ...Intent) []store.EnqueueBatc
 			ID:           one.ID,
 			ResourceID:   one.Resource.ID,
 			ResourceKind: one.Resource.Kind,
+			Share:        one.Share,
 			Site:         one.Site,
 			Type:         one.Type,
 		}

@@ -30,10 +30,10 @@ var kinds = map[string]struct {
 	call string
 	args river.JobArgs
 }{
-	"job_chunk":   {"job_chunk($1, '" + two.String() + "', $2)", jobs.Chunk{IntentID: one, AfterID: two}},
-	"job_decide":  {"job_decide($1, $2)", jobs.Decide{IntentID: one}},
-	"job_deliver": {"job_deliver($1, $2)", jobs.Deliver{DeliveryID: one}},
-	"job_expand":  {"job_expand($1, $2)", jobs.Expand{IntentID: one}},
+	"job_chunk":   {"job_chunk($1, '" + two.String() + "', 'acme', $2)", jobs.Chunk{IntentID: one, AfterID: two}},
+	"job_decide":  {"job_decide($1, 'acme', $2)", jobs.Decide{IntentID: one}},
+	"job_deliver": {"job_deliver($1, 'acme', $2)", jobs.Deliver{DeliveryID: one}},
+	"job_expand":  {"job_expand($1, 'acme', $2)", jobs.Expand{IntentID: one}},
 	"job_receive": {"job_receive($1, $2)", jobs.Receive{EventID: one}},
 }
 
@@ -60,7 +60,7 @@ func row(t *testing.T, tx pgx.Tx, id int64) map[string]any {
 func insert(t *testing.T, tx pgx.Tx, call string, due time.Time) (id int64) {
 	t.Helper()
 	require.NoError(t, tx.QueryRow(t.Context(),
-		"INSERT INTO riverhook.river_job (args, kind, max_attempts, queue, state, scheduled_at) SELECT * FROM riverhook."+call+" RETURNING id",
+		"INSERT INTO riverhook.river_job (args, kind, max_attempts, queue, state, scheduled_at, tags) SELECT * FROM riverhook."+call+" RETURNING id",
 		one, due).Scan(&id))
 	return id
 }
@@ -78,6 +78,9 @@ func TestKinds_AreWhatRiverWouldInsert(t *testing.T) {
 	for name, kind := range kinds {
 		for when, ahead := range map[string]time.Duration{"at once": 0, "later": time.Hour} {
 			opts := &river.InsertOpts{}
+			if name != "job_receive" {
+				opts.Tags = []string{"share_acme"}
+			}
 			if ahead > 0 {
 				opts.ScheduledAt = now.Add(ahead)
 			}
@@ -126,6 +129,28 @@ func TestKinds_WaitForTheSchedulerIfTheyAreNotDueSoon(t *testing.T) {
 	}
 }
 
+func TestTag_IsOneThatRiverAllowsAndOfOneShareAlone(t *testing.T) {
+	t.Parallel()
+	client, err := river.NewClient(riverpgxv5.New(nil), &river.Config{
+		Logger: slog.New(slog.DiscardHandler),
+		Schema: "riverhook",
+	})
+	require.NoError(t, err)
+	tx, _ := begin(t)
+	shares := map[string]string{}
+	for _, share := range []string{
+		"/", "a", "A", "-", "a-", "-a", "_", "a_", "a.b", "a_b", "a~b", "2f", "a@b:c+d", strings.Repeat("~", 64), strings.Repeat("a", 64),
+	} {
+		var tag string
+		require.NoError(t, tx.QueryRow(t.Context(), "SELECT tags[1] FROM riverhook.job_expand($2, $1, now())", share, one).Scan(&tag))
+		require.NotContains(t, shares, tag, share)
+		shares[tag] = share
+		_, err := client.InsertTx(t.Context(), tx, jobs.Expand{IntentID: one}, &river.InsertOpts{Tags: []string{tag}})
+		require.NoError(t, err, share)
+	}
+	require.Contains(t, shares, "share_a_b", "it can be read")
+}
+
 // A call that Postgres does not replace by the function's body would be one for each
 // row of the statements that everything goes through.
 func TestKinds_AreInlined(t *testing.T) {
@@ -139,9 +164,12 @@ func TestKinds_AreInlined(t *testing.T) {
 		return strings.Join(lines, "\n")
 	}
 	for name, kind := range kinds {
-		call := strings.NewReplacer("$1", "d.id", "$2", "d.due_at").Replace(kind.call)
-		require.NotContains(t, plan("SELECT j.* FROM riverhook.delivery d CROSS JOIN LATERAL riverhook."+call+" j"), name)
+		call := strings.NewReplacer("$1", "d.id", "$2", "d.due_at", "'acme'", "d.dialect").Replace(kind.call)
+		inlined := plan("SELECT j.* FROM riverhook.delivery d CROSS JOIN LATERAL riverhook." + call + " j")
+		require.NotContains(t, inlined, name)
+		require.NotContains(t, inlined, "riverhook.job(")
 	}
+	require.NotContains(t, plan("SELECT riverhook.site_share(d.dialect) FROM riverhook.delivery d"), "site_share")
 	require.NotContains(t, plan(
 		"SELECT FROM riverhook.river_job j WHERE riverhook.job_lost(j.id, j.state, j.scheduled_at, 1::bigint, 2::bigint)"), "job_lost")
 }

@@ -103,7 +103,7 @@ var (
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
 				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/record", "delivery/internal/send",
-				"delivery/internal/slots", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal",
+				"delivery/internal/slots", "delivery/internal/turns", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal",
 				"subscription",
 			},
 			http: true,
@@ -112,7 +112,7 @@ var (
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
 				"delivery/internal/decide", "delivery/internal/expand", "delivery/internal/payloads", "delivery/internal/record",
-				"delivery/internal/send", "delivery/internal/slots", "dialect", "egress", "event", "filter", "hierarchy", "internal/*",
+				"delivery/internal/send", "delivery/internal/slots", "delivery/internal/turns", "dialect", "egress", "event", "filter", "hierarchy", "internal/*",
 				"seal", "subscription",
 			},
 			http: true,
@@ -120,7 +120,7 @@ var (
 		"delivery/internal/send": {
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
-				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/record", "delivery/internal/slots",
+				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/record", "delivery/internal/slots", "delivery/internal/turns",
 				"dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "subscription",
 			},
 			http: true,

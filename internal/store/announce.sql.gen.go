@@ -26,20 +26,20 @@ WITH event AS MATERIALIZED (
         SELECT FROM /* TEMPLATE: schema */subscription o
         WHERE o.hears_operations AND o.deleted_at IS NULL AND o.state <> 'deactivated' AND o.events && string_to_array(x.patterns, ' '))
 ), intent AS (
-    INSERT INTO /* TEMPLATE: schema */intent (id, wire_id, type, site, resource_kind, resource_id, tree_version, data, digest, occurred_at)
+    INSERT INTO /* TEMPLATE: schema */intent (id, wire_id, type, site, resource_kind, resource_id, tree_version, data, digest, occurred_at, share)
     SELECT e.id, e.id::text, e.type, e.site, e.kind, e.resource, (SELECT coalesce(max(a.ended), 0) + 1 FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807),
         convert_to(e.data, 'UTF8'),
         sha256(convert_to(e.type, 'UTF8') || decode('00', 'hex') || convert_to(e.site, 'UTF8') || decode('00', 'hex')
             || convert_to(e.kind, 'UTF8') || decode('00', 'hex') || convert_to(e.resource, 'UTF8') || decode('00', 'hex') || convert_to(e.data, 'UTF8')),
-        now()
+        now(), /* TEMPLATE: schema */site_share(e.site)
     FROM event e
 ), state AS (
     INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id, due_at)
     SELECT e.id, e.job_id, now() FROM event e
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT e.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM event e CROSS JOIN LATERAL /* TEMPLATE: schema */job_expand(e.id, now()) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT e.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM event e CROSS JOIN LATERAL /* TEMPLATE: schema */job_expand(e.id, /* TEMPLATE: schema */site_share(e.site), now()) j
 )
 SELECT pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "expand"}') FROM event e LIMIT 1
 `

@@ -90,9 +90,11 @@ WITH lost AS (
     FROM lost l JOIN numbered n USING (intent_id)
     WHERE d.intent_id = l.intent_id AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT n.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM numbered n CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(n.intent_id, now()) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT n.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM numbered n
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = n.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(n.intent_id, i.share, now()) j
 )
 SELECT n.intent_id FROM numbered n UNION ALL SELECT late.intent_id FROM late
 `
@@ -152,9 +154,11 @@ WITH picked AS MATERIALIZED (
     WHERE c.intent_id = p.intent_id AND c.subscription_id = $1 AND c.outcome = 'inactive'
     RETURNING c.intent_id, c.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(m.intent_id, now()) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM moved m
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = m.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(m.intent_id, i.share, now()) j
 )
 SELECT count(*)::integer AS moved FROM moved m
 `
@@ -187,10 +191,12 @@ WITH left_over AS MATERIALIZED (
     WHERE o.intent_id = $2::uuid AND o.outcome = 'waiting' AND o.job_id = $3::bigint
         AND (cardinality($4::text[]) = 0 OR o.subscription_id = ANY (($4::text[])::uuid[]))
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM /* TEMPLATE: schema */job_decide(
-        $2::uuid, now() + $5::bigint * interval '1 millisecond') j
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM (SELECT $2::uuid AS intent_id) w
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = w.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(
+        w.intent_id, i.share, now() + $5::bigint * interval '1 millisecond') j
     WHERE EXISTS (SELECT FROM left_over)
     RETURNING id, scheduled_at
 )

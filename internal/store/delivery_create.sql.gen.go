@@ -64,9 +64,11 @@ WITH chunk AS MATERIALIZED (
     RETURNING s.intent_id, s.job_id, s.after, s.state
 ), chunk_job AS (
     -- The job of the next chunk.
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(m.intent_id, m.after, now()) j WHERE m.state = 'pending'
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM moved m
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = m.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(m.intent_id, m.after, i.share, now()) j WHERE m.state = 'pending'
 ), messages AS (
     -- The messages of intents that went on. A chunk finds those that an earlier one has made.
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
@@ -88,9 +90,11 @@ WITH chunk AS MATERIALIZED (
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
     -- That job.
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT w.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM decision_job w CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(w.intent_id, now() + w.wait) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT w.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM decision_job w
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = w.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(w.intent_id, i.share, now() + w.wait) j
 ), decisions AS (
     -- What became of the subscriptions that get no delivery, or not yet.
     INSERT INTO /* TEMPLATE: schema */decision (

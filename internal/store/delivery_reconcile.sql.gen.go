@@ -55,12 +55,14 @@ WITH due AS MATERIALIZED (
         job_id = CASE WHEN NOT l.cancelled THEN l.job_id END
     FROM lost l
     WHERE d.id = l.id AND d.state = 'pending' AND d.attempt_seq = l.attempt_seq AND NOT l.waits
-    RETURNING d.id, d.job_id
+    RETURNING d.id, d.intent_id, d.job_id
 ), job AS (
     -- The new jobs.
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j WHERE m.job_id IS NOT NULL
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM moved m
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = m.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, i.share, now()) j WHERE m.job_id IS NOT NULL
 )
 SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late
 `

@@ -83,12 +83,14 @@ WITH item AS MATERIALIZED (
         END
     FROM item i
     WHERE d.ctid = i.row_ctid AND i.fits
-    RETURNING d.id, d.subscription_id, d.epoch, d.state, i.seq, d.job_id, d.due_at, i.again
+    RETURNING d.id, d.intent_id, d.subscription_id, d.epoch, d.state, i.seq, d.job_id, d.due_at, i.again
 ), job AS (
     -- The jobs of those that have a next attempt at a time of its own.
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, m.due_at) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM moved m
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = m.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, i.share, m.due_at) j
     WHERE m.again
 ), attempts AS (
     -- The requests that went out, whether their delivery was moved or not.

@@ -92,11 +92,13 @@ WITH picked AS MATERIALIZED (
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
     FROM picked p
     WHERE d.id = p.id AND p.fit AND p.pending AND p.waits
-    RETURNING d.id, d.job_id
+    RETURNING d.id, d.intent_id, d.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT h.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM hastened h CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(h.id, now()) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT h.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM hastened h
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = h.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(h.id, i.share, now()) j
 ), moved AS (
     SELECT o.id FROM opened o UNION ALL SELECT h.id FROM hastened h
 )

@@ -22,7 +22,8 @@ WHERE j.id IN (
     ORDER BY o.scheduled_at, o.id
     LIMIT $3::integer
     FOR UPDATE SKIP LOCKED)
-RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures
+RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures,
+    coalesce(j.tags[1], '')::text AS tag
 `
 
 type ClaimDueJobsParams struct {
@@ -37,6 +38,7 @@ type ClaimDueJobsRow struct {
 	Args     json.RawMessage
 	Attempt  int16
 	Failures int
+	Tag      string
 }
 
 // ClaimDueJobs takes River jobs as a River client would, for who runs them
@@ -56,6 +58,7 @@ func (q *Queries) ClaimDueJobs(ctx context.Context, arg *ClaimDueJobsParams) ([]
 			&i.Args,
 			&i.Attempt,
 			&i.Failures,
+			&i.Tag,
 		); err != nil {
 			return nil, err
 		}

@@ -314,9 +314,11 @@ WITH lost AS (
     WHERE s.intent_id = l.intent_id AND s.state = 'pending' AND NOT l.waits
     RETURNING s.intent_id, s.job_id, s.state, l.after
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(m.intent_id, m.after, now()) j WHERE m.state = 'pending'
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM moved m
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = m.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(m.intent_id, m.after, i.share, now()) j WHERE m.state = 'pending'
 )
 SELECT m.intent_id FROM moved m UNION ALL SELECT late.intent_id FROM late
 `
@@ -369,13 +371,17 @@ WITH picked AS MATERIALIZED (
     WHERE s.intent_id = p.id AND p.gone = '' AND s.state IN ('failed', 'cancelled')
     RETURNING s.intent_id, s.after, s.job_id
 ), expand_job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT x.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM expansion x CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(x.intent_id, x.after, now()) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT x.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM expansion x
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = x.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_chunk(x.intent_id, x.after, i.share, now()) j
 ), decide_job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM picked p CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(p.id, now()) j
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM picked p
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = p.id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(p.id, i.share, now()) j
     WHERE p.gone = '' AND EXISTS (
         SELECT FROM /* TEMPLATE: schema */decision d WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error'))
     RETURNING id

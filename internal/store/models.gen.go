@@ -250,6 +250,7 @@ type Intent struct {
 	TreeVersion   int64
 	OccurredAt    time.Time
 	NotBefore     *time.Time
+	Share         string
 	CreatedAt     time.Time
 }
 

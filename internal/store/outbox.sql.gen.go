@@ -72,7 +72,7 @@ FROM /* TEMPLATE: schema */enqueue_one(
     $1::text, $2::text, $3::text, $4::text,
     $5::text, $6::text, $7::text, $8::text,
     $9::text::jsonb, $10::integer, $11::text, $12::timestamptz, $13::timestamptz,
-    $14::integer, $15::integer, $16::boolean) AS r
+    $14::text, $15::integer, $16::integer, $17::boolean) AS r
 `
 
 type EnqueueOneParams struct {
@@ -89,6 +89,7 @@ type EnqueueOneParams struct {
 	Data          string
 	OccurredAt    *time.Time
 	NotBefore     *time.Time
+	Share         pgtype.Text
 	Client        int
 	MaxBytes      int
 	Notify        bool
@@ -116,6 +117,7 @@ func (q *Queries) EnqueueOne(ctx context.Context, arg *EnqueueOneParams) (Enqueu
 		arg.Data,
 		arg.OccurredAt,
 		arg.NotBefore,
+		arg.Share,
 		arg.Client,
 		arg.MaxBytes,
 		arg.Notify,
@@ -170,7 +172,7 @@ SELECT coalesce(json_agg(json_build_object(
     'ID', i.wire_id, 'Type', i.type, 'Site', i.site, 'ActiveSite', i.active_site,
     'Resource', json_build_object('Kind', i.resource_kind, 'ID', i.resource_id),
     'Actor', i.actor, 'Channel', i.channel, 'Attributes', i.attributes, 'SchemaVersion', i.schema_version, 'Data', convert_from(i.data, 'UTF8'),
-    'OccurredAt', i.occurred_at, 'NotBefore', i.not_before) ORDER BY s.job_id), '[]')::text AS intents
+    'OccurredAt', i.occurred_at, 'NotBefore', i.not_before, 'Share', i.share) ORDER BY s.job_id), '[]')::text AS intents
 FROM /* TEMPLATE: schema */intent i JOIN /* TEMPLATE: schema */intent_state s ON s.intent_id = i.id
 WHERE i.created_at = now()
 `

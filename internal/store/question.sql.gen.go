@@ -68,10 +68,10 @@ func (q *Queries) ErasedWithin(ctx context.Context, arg *ErasedWithinParams) (bo
 const insertQuestion = `-- name: InsertQuestion :exec
 WITH question AS (
     INSERT INTO /* TEMPLATE: schema */intent (
-        id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, tree_version, data, occurred_at)
+        id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, tree_version, data, occurred_at, share)
     VALUES (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, ($10::text)::jsonb,
-        $11, $12, $13)
+        $11, $12, $13, /* TEMPLATE: schema */site_share($4))
 )
 INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id) VALUES ($1, 0)
 `

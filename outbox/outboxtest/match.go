@@ -86,6 +86,7 @@ func fields(in outbox.Intent) ([]field, error) {
 		{name: "Resource.ID", of: quoted(func(in outbox.Intent) string { return in.Resource.ID })},
 		{name: "Actor", of: quoted(func(in outbox.Intent) string { return in.Actor })},
 		{name: "Channel", of: quoted(func(in outbox.Intent) string { return in.Channel })},
+		{name: "Share", of: quoted(func(in outbox.Intent) string { return in.Share })},
 		{name: "OccurredAt", of: func(in outbox.Intent) string { return moment(in.OccurredAt) }},
 		{name: "SchemaVersion", of: func(in outbox.Intent) string { return version(in.SchemaVersion) }},
 		{name: "NotBefore", of: func(in outbox.Intent) string { return moment(in.NotBefore) }},

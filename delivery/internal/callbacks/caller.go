@@ -14,8 +14,9 @@ const markTimeout = 5 * time.Second
 // JobRef is the River job in which something is done.
 type JobRef struct {
 	JobID int64
-	Rerun bool // an earlier run of this job did not come to its end
-	Died  bool // and it returned no error either: its process ended
+	Rerun bool   // an earlier run of this job did not come to its end
+	Died  bool   // and it returned no error either: its process ended
+	Share string // of which its turn is
 }
 
 // Mark records what is known of a suspect's ended runs, and returns how many rows it

@@ -129,6 +129,7 @@ func (d *Drainer) runClaimed(ctx context.Context, jobs []store.ClaimDueJobsRow) 
 				EncodedArgs: row.Args,
 				Attempt:     int(row.Attempt),
 				Errors:      make([]rivertype.AttemptError, row.Failures),
+				Tags:        []string{row.Tag},
 			}
 			err := d.Dispatch(ctx, job)
 			finish := store.FinishJobParams{

@@ -109,36 +109,11 @@ func (x *Expander) caller(by callbacks.JobRef, in *Intent) *callbacks.Caller {
 }
 
 func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, after uuid.UUID) error {
-	var (
-		c    *Chunk // the next one of the intent, if this job is to expand it
-		host *callbacks.Caller
-	)
-	in, err := x.Intents.open(ctx, intentID, func(in *Intent, want *payloads.Want) (err error) {
-		if in.State != IntentPending || in.After != after {
-			c = nil
-			return nil
-		}
-		host = x.caller(by, in)
-		if c, err = x.find(ctx, host, by, in); err == nil {
-			c.expect(x.Decider, want)
-		}
+	in, fresh, expands, err := x.inTurn(ctx, by, intentID, after)
+	if err != nil || in == nil {
 		return err
-	})
-	if err != nil {
-		return err
-	}
-	if in == nil {
-		x.Log.WarnContext(ctx, "riverhook: intent is gone", "intent", intentID)
-		return nil
 	}
 	defer in.Payloads.Release()
-	var fresh []*send.Input
-	expands := c != nil
-	if expands {
-		if fresh, err = x.expandChunk(ctx, host, by, c); err != nil {
-			return err
-		}
-	}
 	// Only if this run has made the deliveries, none was left by an earlier one, unless
 	// River says that there was one; a run that a shutdown cut off is not counted by River.
 	// Only for the deliveries of an earlier run a request may have gone out.
@@ -149,6 +124,47 @@ func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, af
 		}
 	}
 	return x.Sender.All(ctx, by, in.Event.Site, in.Payloads, fresh, left)
+}
+
+// inTurn reads an intent, nil if it is gone, and expands its chunk after a subscription if that is
+// where it stands, when it is the turn of its share. It returns the first attempts of the chunk.
+// The caller must release the payloads of the intent.
+func (x *Expander) inTurn(
+	ctx context.Context, by callbacks.JobRef, intentID, after uuid.UUID,
+) (in *Intent, fresh []*send.Input, expands bool, err error) {
+	if err := x.Intents.Turns.Enter(ctx, by.Share); err != nil {
+		return nil, nil, false, err
+	}
+	defer x.Intents.Turns.Leave(by.Share)
+	var (
+		c    *Chunk // the next one of the intent, if this job is to expand it
+		host *callbacks.Caller
+	)
+	in, err = x.Intents.open(ctx, by, intentID, func(in *Intent, want *payloads.Want) (err error) {
+		if in.State != IntentPending || in.After != after {
+			c = nil
+			return nil
+		}
+		host = x.caller(by, in)
+		if c, err = x.find(ctx, host, by, in); err == nil {
+			c.expect(x.Decider, want)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, nil, false, err
+	case in == nil:
+		x.Log.WarnContext(ctx, "riverhook: intent is gone", "intent", intentID)
+		return nil, nil, false, nil
+	case c == nil:
+		return in, nil, false, nil
+	}
+	if fresh, err = x.expandChunk(ctx, host, by, c); err != nil {
+		in.Payloads.Release()
+		return nil, nil, false, err
+	}
+	return in, fresh, true, nil
 }
 
 // expandChunk decides and commits a chunk of an intent, and returns the first attempts to

@@ -9,6 +9,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
+	"github.com/riverhook/riverhook/delivery/internal/turns"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
@@ -21,6 +22,7 @@ type IntentsConfig struct {
 	Frequent *store.Queries // with plans that are kept
 	Payloads *payloads.Pool
 	Store    *store.Queries
+	Turns    *turns.Gate
 }
 
 // Intents reads intents and their messages. Callers that read at the same time share a
@@ -44,9 +46,9 @@ func (i *Intents) Close() { i.loads.Close() }
 // open reads an intent, nil if it is gone, and takes the bytes that a job of it needs: of
 // what is stored, and what expect adds for what the job is going to make. A job that has to
 // wait for them holds nothing meanwhile; then the intent is read, and expect called, again.
-// The caller must release the payloads.
+// The caller must release the payloads. It has a place at Turns, which others have while it waits.
 func (i *Intents) open(
-	ctx context.Context, id uuid.UUID, expect func(in *Intent, want *payloads.Want) error,
+	ctx context.Context, by callbacks.JobRef, id uuid.UUID, expect func(in *Intent, want *payloads.Want) error,
 ) (*Intent, error) {
 	var held *payloads.Held
 	for {
@@ -64,7 +66,12 @@ func (i *Intents) open(
 		if in.Payloads, ok = i.Payloads.Try(want); ok {
 			return in, nil
 		}
-		if held, err = i.Payloads.Wait(ctx, want); err != nil {
+		i.Turns.Leave(by.Share)
+		held, err = i.Payloads.Wait(ctx, want)
+		if err := i.Turns.Enter(context.WithoutCancel(ctx), by.Share); err != nil {
+			return nil, err
+		}
+		if err != nil {
 			return nil, callbacks.Stall("take the bytes of the intent", err)
 		}
 	}

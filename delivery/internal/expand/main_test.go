@@ -14,6 +14,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/expand"
 	"github.com/riverhook/riverhook/delivery/internal/send/sendtest"
+	"github.com/riverhook/riverhook/delivery/internal/turns"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/outbox"
@@ -66,6 +67,7 @@ func newBundle(t *testing.T) *bundle {
 			Frequent: parts.Frequent,
 			Payloads: parts.Payloads,
 			Store:    parts.Queries,
+			Turns:    turns.NewGate(10),
 		}),
 		Finder:  parts.Finder,
 		Decider: parts.Decider,

@@ -34,7 +34,7 @@ type Reevaluator struct {
 // time, and makes the first attempts of the deliveries that come of them. Each is tried
 // once; those that still wait are tried next in another job.
 func (r *Reevaluator) Reevaluate(ctx context.Context, by callbacks.JobRef, intentID uuid.UUID) error {
-	in, err := r.Intents.open(ctx, intentID, r.expect)
+	in, err := r.open(ctx, by, intentID)
 	if err != nil || in == nil {
 		return err
 	}
@@ -44,6 +44,15 @@ func (r *Reevaluator) Reevaluate(ctx context.Context, by callbacks.JobRef, inten
 		return err
 	}
 	return f.Wait(r.all(ctx, by, in, f))
+}
+
+// open reads an intent when it is the turn of its share.
+func (r *Reevaluator) open(ctx context.Context, by callbacks.JobRef, id uuid.UUID) (*Intent, error) {
+	if err := r.Intents.Turns.Enter(ctx, by.Share); err != nil {
+		return nil, err
+	}
+	defer r.Intents.Turns.Leave(by.Share)
+	return r.Intents.open(ctx, by, id, r.expect)
 }
 
 // expect takes as much as the largest message that the intent can still get. Which dialects
@@ -97,8 +106,13 @@ type stepped struct {
 	tried   int
 }
 
-// step makes the decisions again that have waited longest for a job.
+// step makes the decisions again that have waited longest for a job, when it is the turn of its
+// share.
 func (r *Reevaluator) step(ctx context.Context, by callbacks.JobRef, in *Intent) (done stepped, err error) {
+	if err := r.Intents.Turns.Enter(ctx, by.Share); err != nil {
+		return done, err
+	}
+	defer r.Intents.Turns.Leave(by.Share)
 	waiting, err := r.Intents.Store.LoadWaiting(ctx, &store.LoadWaitingParams{
 		IntentID: in.ID,
 		JobID:    by.JobID,

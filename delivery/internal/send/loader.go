@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
+	"github.com/riverhook/riverhook/delivery/internal/turns"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
@@ -24,6 +25,7 @@ type LoaderConfig struct {
 	Payloads *payloads.Pool
 	Rereader *Rereader // says whether access is checked again
 	Store    *store.Queries
+	Turns    *turns.Gate // where a job waits before it reads
 }
 
 // Loader reads the deliveries of attempts. Callers that read at the same time share a
@@ -97,7 +99,11 @@ func (l *Loader) want(in *Input) payloads.Want {
 
 // read reads a delivery, unless it has moved on to another job than by; then it is nil.
 func (l *Loader) read(ctx context.Context, by callbacks.JobRef, id uuid.UUID) (*Input, error) {
+	if err := l.cfg.Turns.Enter(ctx, by.Share); err != nil {
+		return nil, err
+	}
 	in, err := l.loads.Do(ctx, id)
+	l.cfg.Turns.Leave(by.Share)
 	if err != nil {
 		return nil, callbacks.Stall("load the delivery", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
+	"github.com/riverhook/riverhook/delivery/internal/turns"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -20,7 +21,7 @@ func (b *bundle) delivery(sub *subscription.Subscription) uuid.UUID {
 	b.t.Helper()
 	intent, id := uuid.New(), uuid.New()
 	for _, statement := range []string{
-		`INSERT INTO riverhook.intent (id, wire_id, type, site, data, occurred_at) VALUES ($1::uuid, $1::uuid::text, 'a.b', '/', '{}', now())`,
+		`INSERT INTO riverhook.intent (id, wire_id, type, site, share, data, occurred_at) VALUES ($1::uuid, $1::uuid::text, 'a.b', '/', '/', '{}', now())`,
 		`INSERT INTO riverhook.message (intent_id, dialect, content_type, body) VALUES ($1, 'plain', 'application/json', '{}')`,
 	} {
 		_, err := b.pool.Exec(b.t.Context(), statement, intent)
@@ -128,6 +129,7 @@ func TestLoader_WaitsForTheBytesOfADelivery(t *testing.T) {
 		Payloads: pool,
 		Rereader: b.Requester.Rereader,
 		Store:    b.Queries,
+		Turns:    turns.NewGate(10),
 	})
 	t.Cleanup(loader.Close)
 

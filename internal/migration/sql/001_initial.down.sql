@@ -25,4 +25,6 @@ DROP TABLE
     /* TEMPLATE: schema */site,
     /* TEMPLATE: schema */migration;
 
+DROP INDEX /* TEMPLATE: schema */river_job_share_idx;
+
 DROP SEQUENCE /* TEMPLATE: schema */site_change_seq;

@@ -319,6 +319,7 @@ CREATE TABLE /* TEMPLATE: schema */intent (
     tree_version  bigint NOT NULL DEFAULT 0,
     occurred_at   timestamptz NOT NULL,
     not_before    timestamptz,
+    share         text NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT intent_gone CHECK (gone IN ('dropped', 'erased', 'hashed', 'pruned'))
 );
@@ -354,6 +355,11 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (keep_at, intent_id) WHERE keep_at IS NOT NULL;
+-- The jobs that are available, by the shares of which turns are taken, the oldest of each first.
+-- Order within a share must not depend on a collation, which an update of the system can change.
+CREATE INDEX river_job_share_idx ON /* TEMPLATE: schema */river_job (queue, (tags[1]) COLLATE "C", scheduled_at, id)
+    WHERE state = 'available' AND tags[1] IS NOT NULL;
+
 CREATE INDEX intent_state_due_idx ON /* TEMPLATE: schema */intent_state (due_at) WHERE due_at IS NOT NULL;
 
 CREATE TABLE /* TEMPLATE: schema */message (

@@ -68,11 +68,13 @@ WITH freed AS (
         attempt_seq = d.attempt_seq + 1, hold = '', held_since = NULL, due_at = now(), reason = '', job_id = f.job_id
     FROM freed f
     WHERE d.id = f.id AND d.state = 'pending' AND d.attempt_seq = f.attempt_seq
-    RETURNING d.id, d.subscription_id, d.job_id
+    RETURNING d.id, d.intent_id, d.subscription_id, d.job_id
 ), job AS (
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM moved m
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = m.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, i.share, now()) j
 )
 SELECT m.subscription_id, count(*)::integer AS released,
     pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "deliver"}')::text AS notified
@@ -119,7 +121,7 @@ WITH ripe AS MATERIALIZED (
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
     FROM probe p
     WHERE d.id = p.id AND d.state = 'pending' AND d.attempt_seq = p.attempt_seq
-    RETURNING d.id, d.subscription_id, d.job_id
+    RETURNING d.id, d.intent_id, d.subscription_id, d.job_id
 ), circuit AS (
     -- The circuits know their probes. What was counted before a person activated the subscription
     -- is over.
@@ -130,8 +132,10 @@ WITH ripe AS MATERIALIZED (
     WHERE h.subscription_id = p.subscription_id AND h.epoch = p.epoch
 ), job AS (
     -- A job for each probe.
-    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at
-    FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, now()) j
+    INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
+    FROM moved m
+    LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = m.intent_id OFFSET 0) i ON true
+    CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, i.share, now()) j
 )
 SELECT m.subscription_id, pg_notify('/* TEMPLATE: schema_name */.river_insert', '{"queue": "deliver"}')::text AS notified FROM moved m;

@@ -11,7 +11,8 @@ WHERE j.id IN (
     ORDER BY o.scheduled_at, o.id
     LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED)
-RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures;
+RETURNING j.id, j.kind, j.args, j.attempt, coalesce(cardinality(j.errors), 0)::integer AS failures,
+    coalesce(j.tags[1], '')::text AS tag;
 
 -- name: FinishJob :exec
 UPDATE /* TEMPLATE: schema */river_job j SET

@@ -25,10 +25,10 @@ LEFT JOIN /* TEMPLATE: schema */event_type t ON t.name = @type::text;
 -- job, which CommitExpansions takes to its end in the same transaction.
 WITH question AS (
     INSERT INTO /* TEMPLATE: schema */intent (
-        id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, tree_version, data, occurred_at)
+        id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, tree_version, data, occurred_at, share)
     VALUES (
         @id, @wire_id, @type, @site, @active_site, @resource_kind, @resource_id, @actor, @channel, (@attributes::text)::jsonb,
-        @tree_version, @data, @occurred_at)
+        @tree_version, @data, @occurred_at, /* TEMPLATE: schema */site_share(@site))
 )
 INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id) VALUES (@id, 0);
 

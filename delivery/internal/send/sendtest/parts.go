@@ -18,6 +18,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
+	"github.com/riverhook/riverhook/delivery/internal/turns"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/egress"
 	"github.com/riverhook/riverhook/filter"
@@ -100,6 +101,7 @@ func New(t *testing.T, pool *pgxpool.Pool, inFlight int, tree hierarchy.Tree) *P
 			Payloads: p.Payloads,
 			Rereader: made.Rereader,
 			Store:    p.Queries,
+			Turns:    turns.NewGate(10),
 		}),
 		Requester:     made,
 		Slots:         limits(p, inFlight),

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION /* TEMPLATE: schema */enqueue(
     type text, data json, site text DEFAULT '/', resource_kind text DEFAULT '', resource_id text DEFAULT '',
     active_site text DEFAULT '', actor text DEFAULT '', channel text DEFAULT '', attributes jsonb DEFAULT '{}',
     id text DEFAULT NULL, occurred_at timestamptz DEFAULT NULL, not_before timestamptz DEFAULT NULL, notify boolean DEFAULT true,
-    schema_version integer DEFAULT 0, strict boolean DEFAULT false)
+    schema_version integer DEFAULT 0, strict boolean DEFAULT false, share text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -29,7 +29,7 @@ BEGIN
     r := /* TEMPLATE: schema */enqueue_one(
         id, type, coalesce(nullif(site, ''), '/'), coalesce(active_site, ''), coalesce(resource_kind, ''), coalesce(resource_id, ''),
         coalesce(actor, ''), coalesce(channel, ''), coalesce(attributes, '{}'), coalesce(schema_version, 0), data::text, occurred_at, not_before,
-        NULL, 262144, notify);
+        nullif(share, ''), NULL, 262144, notify);
     IF r.outcome = 'invalid' THEN
         RAISE EXCEPTION 'riverhook: intent: %: %', r.field, r.reason USING ERRCODE = 'invalid_parameter_value';
     ELSIF r.outcome = 'conflict' THEN

@@ -20,7 +20,8 @@ BEGIN
     FOR r IN
         SELECT * FROM json_to_recordset(intents) AS (
             id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
-            attributes jsonb, schema_version integer, data text, occurred_at timestamptz, not_before timestamptz)
+            attributes jsonb, schema_version integer, data text, occurred_at timestamptz, not_before timestamptz,
+            share text)
     LOOP
         n := n + 1;
         at := /* TEMPLATE: schema */event_time();
@@ -39,10 +40,11 @@ BEGIN
         i.digest := /* TEMPLATE: schema */intent_digest(i.type, i.site, i.resource_kind, i.resource_id, r.data);
         i.occurred_at := coalesce(r.occurred_at, at);
         i.not_before := r.not_before;
+        i.share := coalesce(nullif(r.share, ''), /* TEMPLATE: schema */site_share(i.site));
         given[n] := i;
         problem := /* TEMPLATE: schema */intent_problem(
             r.id, i.type, i.site, i.active_site, i.resource_kind, i.resource_id, i.actor, i.channel,
-            i.attributes, r.data, i.occurred_at, i.not_before, max_bytes);
+            i.attributes, r.data, i.occurred_at, i.not_before, i.share, max_bytes);
         IF problem IS NOT NULL THEN
             problems[n] := problem;
         END IF;
@@ -60,20 +62,20 @@ BEGIN
         -- The intents whose ids are free.
         INSERT INTO /* TEMPLATE: schema */intent (
             id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-            attributes, schema_version, tree_version, data, digest, occurred_at, not_before)
+            attributes, schema_version, tree_version, data, digest, occurred_at, not_before, share)
         SELECT
             g.id, g.wire_id, g.type, g.site, g.active_site, g.resource_kind, g.resource_id, g.actor, g.channel,
             g.attributes, g.schema_version, (SELECT coalesce(max(a.ended), 0) + 1 FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807),
-            g.data, g.digest, g.occurred_at, g.not_before
+            g.data, g.digest, g.occurred_at, g.not_before, g.share
         FROM unnest(given) g
         ORDER BY g.wire_id, g.id
         ON CONFLICT (wire_id) DO NOTHING
-        RETURNING id, not_before
+        RETURNING id, not_before, share
     ), job AS (
         -- A job for each.
-        INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
+        INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at, tags)
         SELECT j.*
-        FROM inserted w CROSS JOIN LATERAL /* TEMPLATE: schema */job_expand(w.id, greatest(w.not_before, now())) j
+        FROM inserted w CROSS JOIN LATERAL /* TEMPLATE: schema */job_expand(w.id, w.share, greatest(w.not_before, now())) j
         ORDER BY w.id
         RETURNING id, (args ->> 'intent_id')::uuid AS intent_id, scheduled_at
     ), state AS (

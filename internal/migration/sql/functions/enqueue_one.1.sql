@@ -1,7 +1,7 @@
 -- enqueue_one writes an intent and the River job that expands it, and returns
 -- one row: inserted or duplicate; or invalid with the field and the reason, or
 -- conflict, and then nothing was written and the transaction can go on. Only id,
--- occurred_at and not_before can be null. Statements of single rows, whose plans
+-- occurred_at, not_before and share can be null. Statements of single rows, whose plans
 -- are kept, cost a third of those that serve a hundred: that is enqueue_batch.
 --
 -- Both run with their owner's rights: a role that may execute them can enqueue
@@ -9,7 +9,7 @@
 CREATE OR REPLACE FUNCTION /* TEMPLATE: schema */enqueue_one(
     id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
     attributes jsonb, schema_version integer, data text, occurred_at timestamptz, not_before timestamptz,
-    client integer, max_bytes integer, notify boolean,
+    share text, client integer, max_bytes integer, notify boolean,
     OUT wire_id text, OUT outcome text, OUT field text, OUT reason text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -23,7 +23,8 @@ BEGIN
     END IF;
 
     problem := /* TEMPLATE: schema */intent_problem(
-        id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, data, occurred_at, not_before, max_bytes);
+        id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, data, occurred_at, not_before,
+        share, max_bytes);
     IF problem IS NOT NULL THEN
         outcome := 'invalid';
         field := split_part(problem, ': ', 1);
@@ -35,14 +36,15 @@ BEGIN
     key := /* TEMPLATE: schema */new_id(at);
     wire_id := coalesce(id, key::text);
     outcome := 'inserted';
+    share := coalesce(share, /* TEMPLATE: schema */site_share(site));
     INSERT INTO /* TEMPLATE: schema */intent (
         id, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
-        attributes, schema_version, tree_version, data, digest, occurred_at, not_before)
+        attributes, schema_version, tree_version, data, digest, occurred_at, not_before, share)
     VALUES (
         key, wire_id, type, site, active_site, resource_kind, resource_id, actor, channel,
         attributes, schema_version, (SELECT coalesce(max(a.ended), 0) + 1 FROM /* TEMPLATE: schema */site_alias a WHERE a.ended < 9223372036854775807),
         convert_to(data, 'UTF8'), /* TEMPLATE: schema */intent_digest(type, site, resource_kind, resource_id, data),
-        coalesce(occurred_at, at), not_before)
+        coalesce(occurred_at, at), not_before, share)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         outcome := CASE
@@ -56,8 +58,8 @@ BEGIN
     END IF;
 
     due := greatest(now(), not_before);
-    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at)
-    SELECT j.* FROM /* TEMPLATE: schema */job_expand(key, due) j
+    INSERT INTO /* TEMPLATE: schema */river_job (args, kind, max_attempts, queue, state, scheduled_at, tags)
+    SELECT j.* FROM /* TEMPLATE: schema */job_expand(key, share, due) j
     RETURNING river_job.id INTO job;
     INSERT INTO /* TEMPLATE: schema */intent_state (intent_id, job_id, due_at) VALUES (key, job, due);
 

@@ -2,7 +2,7 @@
 -- where the database makes the id.
 CREATE OR REPLACE FUNCTION /* TEMPLATE: schema */intent_problem(
     wire_id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
-    attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz, max_bytes integer)
+    attributes jsonb, data text, occurred_at timestamptz, not_before timestamptz, share text, max_bytes integer)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 AS $$
@@ -43,6 +43,8 @@ BEGIN
             THEN 'OccurredAt: must be in the years 1 to 9999'
         WHEN NOT (not_before >= '0001-01-01 00:00:00+00' AND not_before < '10000-01-01 00:00:00+00')
             THEN 'NotBefore: must be in the years 1 to 9999'
+        WHEN share <> '/' AND (share !~ '^[A-Za-z0-9._~@:+-]+$' OR length(share) > 64)
+            THEN 'Share: must be "/" or 1 to 64 letters, digits or "._~@:+-"'
         WHEN data IS NULL
             THEN 'Data: is missing'
         WHEN octet_length(data) > least(max_bytes, 67108864) -- the most that a client may be configured to allow

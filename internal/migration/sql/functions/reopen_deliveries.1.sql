@@ -17,11 +17,13 @@ BEGIN
             job_id = CASE WHEN s.state <> 'paused' THEN nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) END
         FROM /* TEMPLATE: schema */subscription s
         WHERE d.id = ANY (deliveries) AND s.id = d.subscription_id AND (d.state <> 'pending' OR d.epoch < s.epoch)
-        RETURNING d.id, d.job_id, d.due_at
+        RETURNING d.id, d.intent_id, d.job_id, d.due_at
     ), job AS (
-        INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at)
+        INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
         SELECT o.job_id, j.*
-        FROM opened o CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(o.id, o.due_at) j
+        FROM opened o
+        LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = o.intent_id OFFSET 0) i ON true
+        CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(o.id, i.share, o.due_at) j
         WHERE o.job_id IS NOT NULL
     )
     SELECT o.id FROM opened o;
