@@ -102,10 +102,10 @@ type shares []*share
 
 var _ heap.Interface = (*shares)(nil)
 
-func (h shares) Len() int { return len(h) }
+func (h *shares) Len() int { return len(*h) }
 
-func (h shares) Less(i, j int) bool {
-	a, b := h[i], h[j]
+func (h *shares) Less(i, j int) bool {
+	a, b := (*h)[i], (*h)[j]
 	switch {
 	case a.used != b.used:
 		return a.used < b.used
@@ -116,10 +116,11 @@ func (h shares) Less(i, j int) bool {
 	}
 }
 
-func (h shares) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index = i
-	h[j].index = j
+func (h *shares) Swap(i, j int) {
+	s := *h
+	s[i], s[j] = s[j], s[i]
+	s[i].index = i
+	s[j].index = j
 }
 
 // Push is that of [heap.Interface].
