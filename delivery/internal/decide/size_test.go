@@ -39,11 +39,11 @@ func TestExpect_IsWhatAnExternalizerHasMadeLately(t *testing.T) {
 	makes(100, errors.New("it hangs"))
 	expect(500, true)
 	makes(100, nil)
-	expect(200, false)
+	expect(300, false) // of the data, of the message, and of its statement
 	makes(900, nil)
-	expect(400, false)
+	expect(600, false)
 	makes(900, errors.New("it hangs"))
-	expect(400, false)
+	expect(600, false)
 
 	in.Event.Type = "user.deleted"
 	expect(2000, true)
