@@ -81,7 +81,7 @@ type Engine struct {
 	frequent  *store.Queries // with plans that are kept
 	runs      heartbeat.Runs
 	taker     *turns.Taker // of River jobs, beside River's workers
-	turns     *turns.Gate
+	turns     *turns.Admission
 
 	opener   *credentials.Opener
 	payloads *payloads.Pool
@@ -127,7 +127,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 		shareOf:  sharesBy(cfg.Limits.ShareOf, cfg.Logger),
 		fanOuts:  slots.NewFanOuts(cfg.Limits.InFlight),
 		turn:     make(chan struct{}, 1),
-		turns:    turns.NewGate(maxExpanding),
+		turns:    turns.NewAdmission(maxExpanding),
 	}
 	e.hooks = callbacks.NewHooks(cfg.Timeouts.Hook, cfg.Logger)
 	e.heart = heartbeat.New(heartbeat.Config{

@@ -9,8 +9,8 @@ import (
 	"github.com/riverhook/riverhook/internal/heartbeat"
 )
 
-// maxExpanding is how many jobs find, decide and commit at once. It was measured: with more, no
-// more events go through, and with fewer the commits are smaller.
+// maxExpanding is how many jobs find, decide and commit at once: enough for two commits of full
+// size in turns, and few enough that a share whose turn it is waits for little.
 const maxExpanding = 128
 
 // newTaker makes what takes River jobs by turns of their shares.

@@ -12,19 +12,19 @@ var turning = []mutant{
 	},
 	{
 		name: "a share with nothing in work waits for a place",
-		file: "delivery/internal/turns/gate.go",
+		file: "delivery/internal/turns/admission.go",
 		decl: "enter",
 		old:  "l.in == 0 || ",
 		with: "",
-		test: "delivery/internal/turns.TestGate_AShareWithNothingInWorkNeverWaits",
+		test: "delivery/internal/turns.TestAdmission_AShareWithNothingInWorkNeverWaits",
 	},
 	{
 		name: "the share with the most in work is next",
-		file: "delivery/internal/turns/gate.go",
+		file: "delivery/internal/turns/admission.go",
 		decl: "least",
 		old:  "l.in < fewest ||",
 		with: "l.in > fewest ||",
-		test: "delivery/internal/turns.TestGate_FollowsItsModel",
+		test: "delivery/internal/turns.TestAdmission_FollowsItsModel",
 	},
 	{
 		name: "a pass takes of shares that have enough",

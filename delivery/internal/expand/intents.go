@@ -22,7 +22,7 @@ type IntentsConfig struct {
 	Frequent *store.Queries // with plans that are kept
 	Payloads *payloads.Pool
 	Store    *store.Queries
-	Turns    *turns.Gate
+	Turns    *turns.Admission
 }
 
 // Intents reads intents and their messages. Callers that read at the same time share a

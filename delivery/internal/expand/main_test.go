@@ -67,7 +67,7 @@ func newBundle(t *testing.T) *bundle {
 			Frequent: parts.Frequent,
 			Payloads: parts.Payloads,
 			Store:    parts.Queries,
-			Turns:    turns.NewGate(10),
+			Turns:    turns.NewAdmission(10),
 		}),
 		Finder:  parts.Finder,
 		Decider: parts.Decider,

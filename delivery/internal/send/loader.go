@@ -25,7 +25,7 @@ type LoaderConfig struct {
 	Payloads *payloads.Pool
 	Rereader *Rereader // says whether access is checked again
 	Store    *store.Queries
-	Turns    *turns.Gate // where a job waits before it reads
+	Turns    *turns.Admission // where a job waits before it reads
 }
 
 // Loader reads the deliveries of attempts. Callers that read at the same time share a

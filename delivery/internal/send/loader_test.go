@@ -129,7 +129,7 @@ func TestLoader_WaitsForTheBytesOfADelivery(t *testing.T) {
 		Payloads: pool,
 		Rereader: b.Requester.Rereader,
 		Store:    b.Queries,
-		Turns:    turns.NewGate(10),
+		Turns:    turns.NewAdmission(10),
 	})
 	t.Cleanup(loader.Close)
 

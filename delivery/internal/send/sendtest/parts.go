@@ -101,7 +101,7 @@ func New(t *testing.T, pool *pgxpool.Pool, inFlight int, tree hierarchy.Tree) *P
 			Payloads: p.Payloads,
 			Rereader: made.Rereader,
 			Store:    p.Queries,
-			Turns:    turns.NewGate(10),
+			Turns:    turns.NewAdmission(10),
 		}),
 		Requester:     made,
 		Slots:         limits(p, inFlight),

@@ -11,10 +11,10 @@ import (
 )
 
 // queueUp lets a job of a share ask for a place, and returns where it says that it has one.
-func queueUp(t *testing.T, g *Gate, share string) (in chan struct{}) {
+func queueUp(t *testing.T, a *Admission, share string) (in chan struct{}) {
 	in = make(chan struct{})
 	go func() {
-		if g.Enter(t.Context(), share) == nil {
+		if a.Enter(t.Context(), share) == nil {
 			close(in)
 		}
 	}()
@@ -31,17 +31,17 @@ func isIn(in chan struct{}) bool {
 	}
 }
 
-func TestGate_AShareThatIsAloneHasAllPlaces(t *testing.T) {
+func TestAdmission_AShareThatIsAloneHasAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(3)
+		a := NewAdmission(3)
 		for range 3 {
-			require.True(t, isIn(queueUp(t, g, "loud")))
+			require.True(t, isIn(queueUp(t, a, "loud")))
 		}
-		next := queueUp(t, g, "loud")
+		next := queueUp(t, a, "loud")
 		require.False(t, isIn(next))
 
-		g.Leave("loud")
+		a.Leave("loud")
 		synctest.Wait()
 
 		require.True(t, isIn(next))
@@ -49,40 +49,40 @@ func TestGate_AShareThatIsAloneHasAllPlaces(t *testing.T) {
 }
 
 // Host code of the loud share may hang: the quiet one does not depend on a place of it.
-func TestGate_AShareWithNothingInWorkNeverWaits(t *testing.T) {
+func TestAdmission_AShareWithNothingInWorkNeverWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(2)
+		a := NewAdmission(2)
 		for range 2 {
-			queueUp(t, g, "loud")
+			queueUp(t, a, "loud")
 		}
-		waits := queueUp(t, g, "loud")
+		waits := queueUp(t, a, "loud")
 
-		first, second := queueUp(t, g, "quiet"), queueUp(t, g, "quiet")
+		first, second := queueUp(t, a, "quiet"), queueUp(t, a, "quiet")
 
 		require.True(t, isIn(first))
 		require.False(t, isIn(second))
-		g.Leave("quiet")
+		a.Leave("quiet")
 		synctest.Wait()
 		require.True(t, isIn(second))
 		require.False(t, isIn(waits))
 	})
 }
 
-func TestGate_TheShareWithTheFewestInWorkIsNext(t *testing.T) {
+func TestAdmission_TheShareWithTheFewestInWorkIsNext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(4)
+		a := NewAdmission(4)
 		for range 4 {
-			queueUp(t, g, "loud")
+			queueUp(t, a, "loud")
 		}
-		queueUp(t, g, "quiet")
-		loud, quiet := queueUp(t, g, "loud"), queueUp(t, g, "quiet")
+		queueUp(t, a, "quiet")
+		loud, quiet := queueUp(t, a, "loud"), queueUp(t, a, "quiet")
 
-		g.Leave("loud")
+		a.Leave("loud")
 		synctest.Wait()
 		require.False(t, isIn(quiet), "four are in work")
-		g.Leave("loud")
+		a.Leave("loud")
 		synctest.Wait()
 
 		require.True(t, isIn(quiet))
@@ -90,40 +90,40 @@ func TestGate_TheShareWithTheFewestInWorkIsNext(t *testing.T) {
 	})
 }
 
-func TestGate_WhoGivesUpLeavesNoPlaceTaken(t *testing.T) {
+func TestAdmission_WhoGivesUpLeavesNoPlaceTaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(1)
-		queueUp(t, g, "a")
+		a := NewAdmission(1)
+		queueUp(t, a, "a")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		gone := make(chan error)
-		go func() { gone <- g.Enter(ctx, "a") }()
+		go func() { gone <- a.Enter(ctx, "a") }()
 		synctest.Wait()
 
 		cancel(errors.New("stopped"))
 
 		require.EqualError(t, <-gone, "stopped")
-		next := queueUp(t, g, "a")
-		g.Leave("a")
+		next := queueUp(t, a, "a")
+		a.Leave("a")
 		synctest.Wait()
 		require.True(t, isIn(next))
-		g.Leave("a")
-		require.Empty(t, g.lines)
-		require.Empty(t, g.waiting)
-		require.Zero(t, g.in)
+		a.Leave("a")
+		require.Empty(t, a.lines)
+		require.Empty(t, a.waiting)
+		require.Zero(t, a.in)
 	})
 }
 
 // gateModel is what the jobs of each share do at a gate.
 type gateModel struct {
-	gate    *Gate
+	gate    *Admission
 	places  int
 	in      map[string]int
 	waiting map[string][]chan struct{}
 }
 
-// settle moves the jobs that were let in, of which there may be one in most.
-func (m *gateModel) settle(t *rapid.T, most int) {
+// forget moves the jobs that were let in, of which there may be one in most.
+func (m *gateModel) forget(t *rapid.T, most int) {
 	for share, queue := range m.waiting {
 		for len(queue) > 0 && isIn(queue[0]) {
 			queue = queue[1:]
@@ -146,7 +146,7 @@ func (m *gateModel) settle(t *rapid.T, most int) {
 	}
 }
 
-func TestGate_FollowsItsModel(t *testing.T) {
+func TestAdmission_FollowsItsModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		m := gateModel{
@@ -154,7 +154,7 @@ func TestGate_FollowsItsModel(t *testing.T) {
 			in:      map[string]int{},
 			waiting: map[string][]chan struct{}{},
 		}
-		m.gate = NewGate(m.places)
+		m.gate = NewAdmission(m.places)
 		share := rapid.SampledFrom([]string{"a", "b", "c"})
 		t.Repeat(map[string]func(*rapid.T){
 			"come": func(t *rapid.T) {
@@ -165,7 +165,7 @@ func TestGate_FollowsItsModel(t *testing.T) {
 				} else {
 					m.waiting[s] = append(m.waiting[s], let)
 				}
-				m.settle(t, 0)
+				m.forget(t, 0)
 			},
 			"leave": func(t *rapid.T) {
 				s := share.Draw(t, "share")
@@ -181,14 +181,14 @@ func TestGate_FollowsItsModel(t *testing.T) {
 				}
 				before := m.in[fewest]
 				m.gate.Leave(s)
-				m.settle(t, 1)
+				m.forget(t, 1)
 				for other, queue := range m.waiting {
 					if fewest != "" && len(queue) > 0 && m.gate.in <= m.places {
 						require.GreaterOrEqual(t, m.in[other], before, "%s was passed over", other)
 					}
 				}
 			},
-			"": func(t *rapid.T) { m.settle(t, 0) },
+			"": func(t *rapid.T) { m.forget(t, 0) },
 		})
 	})
 }
