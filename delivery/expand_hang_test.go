@@ -10,11 +10,13 @@ import (
 	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
 )
 
-// A checker hangs for one owner until the others have their requests.
+// A checker hangs for one owner of many, and an externalizer for one dialect, until those who
+// do not need them have their requests.
 func TestExpand_AHostCallThatHangsDelaysOnlyThoseWhoNeedIt(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
@@ -32,27 +34,45 @@ func TestExpand_AHostCallThatHangsDelaysOnlyThoseWhoNeedIt(t *testing.T) {
 		return nil
 	})))
 	b.cfg.Access.Registry = checkers
+	b.cfg.Externalize.Registry = &delivery.Externalizers{}
+	require.NoError(t, b.cfg.Externalize.Registry.Register("hub", "", "**",
+		func(ctx context.Context, ev dialect.Event) ([]byte, error) {
+			select {
+			case <-release:
+				return ev.Data, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}))
 	free, owned := b.receiver(nil), b.receiver(nil)
-	checked := b.receiver(nil)
+	checked, made := b.receiver(nil), b.receiver(&deliverytest.ReceiverConfig{Verifier: verifiers["hub"]})
 	b.subscribe(free, operatorOnly)
 	b.subscribe(owned, nil)
 	for range 10 {
 		b.subscribe(checked, func(spec *subscription.Spec) { spec.Owner = "slow" })
 	}
+	b.subscribe(made, func(spec *subscription.Spec) {
+		operatorOnly(spec)
+		spec.Dialect = "hub"
+	})
 	b.start(b.engine(nil))
 	id := b.enqueue(nil)
 
 	b.wait(free, 1)
 	b.wait(owned, 1)
 	require.Empty(t, checked.Requests())
+	require.Empty(t, made.Requests())
 	close(release)
 	b.wait(checked, 10)
+	b.wait(made, 1)
 	b.eventually(func() bool {
-		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == 12
+		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == 13
 	})
 
 	require.Len(t, free.Requests(), 1)
 	require.Len(t, owned.Requests(), 1)
+	require.Len(t, made.Requests(), 1)
+	require.NoError(t, made.Err())
 	require.Empty(t, b.decisions(id))
 }
 

@@ -12,10 +12,10 @@ var sending = []mutant{
 	// Who may hear of it.
 	{
 		name: "nobody is asked whether the owner may see the resource",
-		file: "delivery/internal/decide/decide.go",
-		decl: "Decide",
-		old:  "d.authorize(ctx, by, in, decisions)",
-		with: "",
+		file: "delivery/internal/decide/host.go",
+		decl: "askHost",
+		old:  "; !sub.Operator {",
+		with: "; sub == nil {",
 		test: "delivery.TestAccess_AnOwnerWhoMayNotSeeTheResourceGetsNothing",
 	},
 	{

@@ -74,8 +74,8 @@ var recovering = []mutant{
 		name: "decisions that are made again trickle",
 		file: "delivery/internal/expand/reevaluator.go",
 		decl: "step",
-		old:  "r.schedule(ctx, by, in, tried, ",
-		with: "r.schedule(ctx, by, in, tried[:0], ",
+		old:  "r.schedule(ctx, by, in, later, ",
+		with: "r.schedule(ctx, by, in, later[:0], ",
 		test: "delivery.TestRetryFailed_GoesThroughALargeFanOutWithoutWaiting",
 	},
 	{
@@ -113,7 +113,7 @@ var recovering = []mutant{
 	{
 		name: "a stop cuts a hook of maintenance off",
 		file: "delivery/internal/callbacks/hooks.go",
-		decl: "begin",
+		decl: "add",
 		old:  "context.WithoutCancel(ctx)",
 		with: "ctx",
 		test: "delivery.TestStop_LetsHooksComeToTheirEnd",
@@ -129,9 +129,9 @@ var recovering = []mutant{
 	{
 		name: "a hook that has returned looks interrupted",
 		file: "delivery/internal/callbacks/hooks.go",
-		decl: "Call",
-		old:  "defer h.end(under)",
-		with: "defer h.end(under); defer under.cancel(nil)",
+		decl: "call",
+		old:  "defer h.returnedFrom(call)",
+		with: "defer h.returnedFrom(call); defer call.end(nil)",
 		test: "delivery.TestHooks_OnlyThoseThatFailAreLogged",
 	},
 	{

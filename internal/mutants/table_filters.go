@@ -30,8 +30,8 @@ var filtering = []mutant{
 		name: "owners are asked about what is filtered",
 		file: "delivery/internal/decide/decide.go",
 		decl: "Decide",
-		old:  "	d.Filters.apply(ctx, by, in.Event, decisions)\n	d.authorize(ctx, by, in, decisions)",
-		with: "	d.authorize(ctx, by, in, decisions)\n	d.Filters.apply(ctx, by, in.Event, decisions)",
+		old:  "	d.Filters.apply(ctx, by, in.Event, decisions)\n	made = d.askHost(ctx, by, in, decisions)",
+		with: "	made = d.askHost(ctx, by, in, decisions)\n	d.Filters.apply(ctx, by, in.Event, decisions)",
 		test: "delivery.TestFilter_DecidesWhoHearsAndNobodyIsAskedAboutTheOthers",
 	},
 	{

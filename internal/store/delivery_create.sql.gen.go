@@ -82,14 +82,14 @@ WITH chunk AS MATERIALIZED (
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), decision_job AS (
-    -- The number of the job that decides anew, one for what waits of an intent.
+    -- The numbers of the jobs that decide anew, one for what waits equally long of an intent.
     SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
     FROM (SELECT
         unnest($18::text[])::uuid AS intent_id,
         unnest($19::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
-    -- That job.
+    -- Those jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
     SELECT w.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
     FROM decision_job w
@@ -109,10 +109,11 @@ WITH chunk AS MATERIALIZED (
         unnest($23::text[]) AS reason,
         unnest($24::text[]) AS matched_site,
         unnest($25::text[]) AS matched_pattern,
-        unnest($26::integer[]) AS tries
+        unnest($26::integer[]) AS tries,
+        unnest($27::bigint[]) * interval '1 millisecond' AS wait
     ) x
     JOIN moved m USING (intent_id)
-    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
+    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND w.wait = x.wait AND x.outcome = 'waiting'
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
 ), made AS (
     -- The deliveries: held if the chunk says so, or if the circuit of the endpoint is not closed by
@@ -127,16 +128,16 @@ WITH chunk AS MATERIALIZED (
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND greatest(c.asked_until, c.circuit_until, c.probe_until) > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
-        unnest($27::text[])::uuid AS id,
-        unnest($28::text[])::uuid AS intent_id,
-        unnest($29::text[])::uuid AS subscription_id,
-        unnest($30::text[]) AS dialect,
-        unnest($31::text[]) AS matched_site,
-        unnest($32::text[]) AS matched_pattern,
-        unnest($33::integer[]) AS epoch,
-        unnest($34::bigint[]) AS access_ms,
-        unnest($35::text[]) AS hold,
-        unnest($36::bigint[]) AS job_id
+        unnest($28::text[])::uuid AS id,
+        unnest($29::text[])::uuid AS intent_id,
+        unnest($30::text[])::uuid AS subscription_id,
+        unnest($31::text[]) AS dialect,
+        unnest($32::text[]) AS matched_site,
+        unnest($33::text[]) AS matched_pattern,
+        unnest($34::integer[]) AS epoch,
+        unnest($35::bigint[]) AS access_ms,
+        unnest($36::text[]) AS hold,
+        unnest($37::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = y.subscription_id AND c.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -187,6 +188,7 @@ type CommitExpansionsParams struct {
 	DecisionSites         []string
 	DecisionPatterns      []string
 	DecisionTries         []int
+	DecisionMs            []int64
 	DeliveryIds           []string
 	DeliveryIntents       []string
 	DeliverySubscriptions []string
@@ -244,6 +246,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 		arg.DecisionSites,
 		arg.DecisionPatterns,
 		arg.DecisionTries,
+		arg.DecisionMs,
 		arg.DeliveryIds,
 		arg.DeliveryIntents,
 		arg.DeliverySubscriptions,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -39,7 +40,7 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 		p.MessageHeaders = append(p.MessageHeaders, headers)
 		p.MessageBodies = append(p.MessageBodies, msg.Body)
 	}
-	waits, wait := false, c.Wait
+	var waits []time.Duration // those that wait equally long share a job
 	for i := range c.Decisions {
 		d := &c.Decisions[i]
 		if d.Outcome == decide.OutcomeDeliver {
@@ -55,11 +56,12 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 			p.DeliveryJobs = append(p.DeliveryJobs, c.JobID)
 			continue
 		}
-		if d.Outcome == decide.OutcomeWaiting {
-			waits = true
-			if d.AtOnce {
-				wait = 0
-			}
+		wait := c.Wait
+		if d.AtOnce {
+			wait = 0
+		}
+		if d.Outcome == decide.OutcomeWaiting && !slices.Contains(waits, wait) {
+			waits = append(waits, wait)
 		}
 		p.DecisionIntents = append(p.DecisionIntents, id)
 		p.DecisionSubscriptions = append(p.DecisionSubscriptions, d.Subscription.ID.String())
@@ -68,8 +70,9 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 		p.DecisionSites = append(p.DecisionSites, string(d.Site))
 		p.DecisionPatterns = append(p.DecisionPatterns, d.Pattern)
 		p.DecisionTries = append(p.DecisionTries, d.Tries)
+		p.DecisionMs = append(p.DecisionMs, wait.Milliseconds())
 	}
-	if waits {
+	for _, wait := range waits {
 		p.WaitingIntents = append(p.WaitingIntents, id)
 		p.WaitingMs = append(p.WaitingMs, wait.Milliseconds())
 	}

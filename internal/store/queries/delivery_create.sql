@@ -76,14 +76,14 @@ WITH chunk AS MATERIALIZED (
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, dialect) DO NOTHING
 ), decision_job AS (
-    -- The number of the job that decides anew, one for what waits of an intent.
+    -- The numbers of the jobs that decide anew, one for what waits equally long of an intent.
     SELECT w.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id, w.wait
     FROM (SELECT
         unnest(@waiting_intents::text[])::uuid AS intent_id,
         unnest(@waiting_ms::bigint[]) * interval '1 millisecond' AS wait
     ) w JOIN moved m USING (intent_id)
 ), decide_job AS (
-    -- That job.
+    -- Those jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
     SELECT w.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
     FROM decision_job w
@@ -103,10 +103,11 @@ WITH chunk AS MATERIALIZED (
         unnest(@decision_reasons::text[]) AS reason,
         unnest(@decision_sites::text[]) AS matched_site,
         unnest(@decision_patterns::text[]) AS matched_pattern,
-        unnest(@decision_tries::integer[]) AS tries
+        unnest(@decision_tries::integer[]) AS tries,
+        unnest(@decision_ms::bigint[]) * interval '1 millisecond' AS wait
     ) x
     JOIN moved m USING (intent_id)
-    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND x.outcome = 'waiting'
+    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND w.wait = x.wait AND x.outcome = 'waiting'
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
 ), made AS (
     -- The deliveries: held if the chunk says so, or if the circuit of the endpoint is not closed by
