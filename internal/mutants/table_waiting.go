@@ -82,4 +82,12 @@ var waiting = []mutant{
 		with: "",
 		test: "delivery.TestCallbacks_ReturnsThatCannotBeWrittenDown",
 	},
+	{
+		name: "an error that counts is tried again with what is cut off",
+		file: "delivery/internal/expand/chunk_rows.go",
+		decl: "AddTo",
+		old:  "if d.AtOnce {",
+		with: "if slices.ContainsFunc(c.Decisions, func(d decide.Decision) bool { return d.AtOnce }) {",
+		test: "delivery/internal/expand.TestReevaluator_AnErrorThatCountsDoesNotShareTheJobOfWhatIsCutOff",
+	},
 }
