@@ -45,11 +45,11 @@ func TestRiver_TheJobIsWhatItWouldInsert(t *testing.T) {
 
 		// River holds back what has a time, even a past one; ours is due by the
 		// database's clock.
-		var opts *river.InsertOpts
+		opts := &river.InsertOpts{Tags: []string{"share_noaa"}}
 		at := clock
 		if notBefore.After(clock) {
 			at = notBefore
-			opts = &river.InsertOpts{ScheduledAt: notBefore}
+			opts.ScheduledAt = notBefore
 		}
 		res, err := client.InsertTx(t.Context(), b.tx, jobs.Expand{IntentID: intent}, opts)
 		require.NoError(t, err)

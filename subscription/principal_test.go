@@ -23,7 +23,7 @@ import (
 // rights are what the methods of a Handle ask for; each has a form
 // that ends in Tx.
 var rights = map[string]access.Verb{
-	"Activate": access.VerbChange, "ActivateWith": access.VerbChange, "ConfirmSecret": access.VerbSecret, "Create": access.VerbCreate,
+	"Activate": access.VerbChange, "ConfirmSecret": access.VerbSecret, "Create": access.VerbCreate,
 	"Deactivate": access.VerbChange, "Delete": access.VerbDelete, "Do": access.VerbChange,
 	"Get": access.VerbView, "GetMany": access.VerbView, "List": access.VerbView,
 	"ListSecrets": access.VerbView, "Pause": access.VerbChange, "RevokeSecret": access.VerbSecret, "RotateSecret": access.VerbSecret,

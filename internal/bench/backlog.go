@@ -144,8 +144,8 @@ func (s *backlogRun) makeHistory(ctx context.Context) error {
 
 const historyRows = `
 	WITH intents AS (
-		INSERT INTO riverhook.intent (id, wire_id, type, site, data, digest, occurred_at)
-		SELECT x.id, x.id::text, 'bench.history', '/', convert_to($3::text, 'UTF8'), sha256(x.id::text::bytea), now()
+		INSERT INTO riverhook.intent (id, wire_id, type, site, share, data, digest, occurred_at)
+		SELECT x.id, x.id::text, 'bench.history', '/', '/', convert_to($3::text, 'UTF8'), sha256(x.id::text::bytea), now()
 		FROM (SELECT riverhook.new_id() AS id FROM generate_series(1, $1::integer)) x
 		RETURNING id
 	), states AS (

@@ -41,8 +41,9 @@ type ClaimDueJobsRow struct {
 	Tag      string
 }
 
-// ClaimDueJobs takes River jobs as a River client would, for who runs them
-// without one, of its queues.
+// ClaimDueJobs takes River jobs as a River client would, for RunDue, which has none. In an
+// engine that runs, River fetches what is due, and turn.sql takes some by turns of their
+// shares. When something is due, and who says so, is in docs/internals/states.md under "Due".
 func (q *Queries) ClaimDueJobs(ctx context.Context, arg *ClaimDueJobsParams) ([]ClaimDueJobsRow, error) {
 	rows, err := q.db.Query(ctx, claimDueJobs, arg.Process, arg.Queues, arg.MaxRows)
 	if err != nil {

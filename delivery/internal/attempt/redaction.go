@@ -11,6 +11,10 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 )
 
+// What is recorded of a request and its answer is redacted here: headers and URLs. How much
+// of a body is kept is decided in delivery/internal/send/answer.go, and what the owner of a
+// subscription sees of all that in delivery/owner_view.go.
+
 // The most that is recorded of the headers of one request or answer.
 const (
 	maxRecordedHeaders     = 100

@@ -32,7 +32,7 @@ func Classify(status int, waits bool) (v Verdict) {
 		v.Outcome = OutcomeDelivered
 	case status <= 399:
 		v.Outcome = OutcomeRedirected
-	case status == http.StatusGone:
+	case status == http.StatusGone: // ends the delivery (Target.After); maintain.Deactivator deactivates the subscription
 		v.Outcome = OutcomeGone
 	case isThrottle(status) || waits:
 		v.Outcome = OutcomeThrottled

@@ -1,6 +1,7 @@
 -- name: ClaimDueJobs :many
--- ClaimDueJobs takes River jobs as a River client would, for who runs them
--- without one, of its queues.
+-- ClaimDueJobs takes River jobs as a River client would, for RunDue, which has none. In an
+-- engine that runs, River fetches what is due, and turn.sql takes some by turns of their
+-- shares. When something is due, and who says so, is in docs/internals/states.md under "Due".
 UPDATE /* TEMPLATE: schema */river_job j SET
     state = 'running', attempt = j.attempt + 1, attempted_at = now(),
     attempted_by = array_append(coalesce(j.attempted_by, '{}'), sqlc.arg(process)::text)
