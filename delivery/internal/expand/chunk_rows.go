@@ -29,16 +29,8 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 	p.EndedRuns = append(p.EndedRuns, c.Ended.Text())
 	p.Keeps = append(p.Keeps, c.Keep.Stored())
 	p.KeepMs = append(p.KeepMs, c.Keep.Age.Milliseconds())
-	for name, msg := range c.Messages {
-		headers, err := encodeHeaders(msg)
-		if err != nil {
-			return err
-		}
-		p.MessageIntents = append(p.MessageIntents, id)
-		p.MessageDialects = append(p.MessageDialects, name)
-		p.MessageTypes = append(p.MessageTypes, msg.ContentType)
-		p.MessageHeaders = append(p.MessageHeaders, headers)
-		p.MessageBodies = append(p.MessageBodies, msg.Body)
+	if err := c.addMessages(p, id); err != nil {
+		return err
 	}
 	var waits []time.Duration // those that wait equally long share a job
 	for i := range c.Decisions {
@@ -75,6 +67,21 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 	for _, wait := range waits {
 		p.WaitingIntents = append(p.WaitingIntents, id)
 		p.WaitingMs = append(p.WaitingMs, wait.Milliseconds())
+	}
+	return nil
+}
+
+func (c *Chunk) addMessages(p *store.CommitExpansionsParams, intent string) error {
+	for name, msg := range c.Messages {
+		headers, err := encodeHeaders(msg)
+		if err != nil {
+			return err
+		}
+		p.MessageIntents = append(p.MessageIntents, intent)
+		p.MessageDialects = append(p.MessageDialects, name)
+		p.MessageTypes = append(p.MessageTypes, msg.ContentType)
+		p.MessageHeaders = append(p.MessageHeaders, headers)
+		p.MessageBodies = append(p.MessageBodies, msg.Body)
 	}
 	return nil
 }

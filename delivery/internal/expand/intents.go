@@ -90,7 +90,8 @@ func (i *Intents) want(
 	}
 	in := *shared
 	want := payloads.Want{IntentID: id, Stored: in.Stored}
-	return &in, want, expect(&in, &want)
+	err = expect(&in, &want)
+	return &in, want, err
 }
 
 // loadData loads the data of an intent that were not loaded with it.
