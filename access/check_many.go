@@ -73,7 +73,9 @@ func (r *Registry) CheckEach(ctx context.Context, reqs []Request, answered func(
 			go q.askTogether(ctx, batch)
 			continue
 		}
-		rand.Shuffle(len(indexes), func(i, j int) { indexes[i], indexes[j] = indexes[j], indexes[i] })
+		rand.Shuffle(len(indexes), func(i, j int) { //nolint:gosec // a fair order is no secret
+			indexes[i], indexes[j] = indexes[j], indexes[i]
+		})
 		each[e] = q
 		q.askMore(ctx, cfg.Parallel)
 	}

@@ -334,13 +334,15 @@ func TestRegistry_GivesEachCallADeadline(t *testing.T) {
 				}
 				return nil
 			})))
-			requests := append(slices.Repeat([]access.Request{about("user", "slow")}, 3), slices.Repeat([]access.Request{about("user", "ann")}, 97)...)
+			requests := append(
+				slices.Repeat([]access.Request{about("user", "slow")}, 3), slices.Repeat([]access.Request{about("user", "ann")}, 97)...)
 			ctx, cancel := context.WithCancel(t.Context())
 			var allowed, late int
 			r.CheckEach(ctx, requests, func(i int, answer error) {
 				if answer == nil {
 					require.GreaterOrEqual(t, i, 3)
-					if allowed++; allowed == 97 {
+					allowed++
+					if allowed == 97 {
 						cancel() // nobody else is needed
 					}
 					return
@@ -363,7 +365,8 @@ func TestRegistry_GivesEachCallADeadline(t *testing.T) {
 				}
 				return nil
 			})))
-			requests := append(slices.Repeat([]access.Request{about("user", "slow")}, 20), slices.Repeat([]access.Request{about("user", "ann")}, 80)...)
+			requests := append(
+				slices.Repeat([]access.Request{about("user", "slow")}, 20), slices.Repeat([]access.Request{about("user", "ann")}, 80)...)
 
 			answers := r.CheckMany(t.Context(), requests)
 

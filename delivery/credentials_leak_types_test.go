@@ -153,7 +153,9 @@ func TestSecrets_EveryTypeThatCanHoldOneIsKnown(t *testing.T) {
 	known := holders(t)
 	found := map[string]bool{}
 	var unknown []string
-	for _, dir := range []string{"access", "delivery", "dialect", "egress", "hierarchy", "internal/signing", "outbox", "seal", "subscription"} {
+	for _, dir := range []string{
+		"access", "delivery", "dialect", "egress", "hierarchy", "internal/signing", "outbox", "seal", "subscription",
+	} {
 		for name := range secretHolders(t, filepath.Join("..", dir)) {
 			full := dir + "." + name
 			found[full] = true

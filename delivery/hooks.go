@@ -25,7 +25,8 @@ import (
 // operator receive ([SubscriptionDeactivatedEventType]), are never lost.
 type Hooks struct {
 	// DeliveryDelivered is called after an endpoint has taken an event, with what it
-	// answered: to hand that on, for example. Nothing is written for it. It is not called for questions, whose answers Ask returns, and not for pings. Default: nil, and
+	// answered: to hand that on, for example. Nothing is written for it. It is not called
+	// for questions, whose answers Ask returns, and not for pings. Default: nil, and
 	// answers are not kept in memory for it.
 	DeliveryDelivered func(ctx context.Context, ev DeliveredEvent)
 

@@ -143,7 +143,8 @@ func TestHooks_AVetoOfAnEventLeavesAWarning(t *testing.T) {
 	var logged log
 	engine := b.engine(func(cfg *delivery.Config) { cfg.Logger = logged.logger() })
 	sub := b.subscribe(b.always(deliverytest.Answer{
-		Header: http.Header{"Content-Type": {"application/vnd.opsani.servo.errors.CancelEventError+json"}}, Body: []byte(`{"reason": "too late"}`),
+		Header: http.Header{"Content-Type": {"application/vnd.opsani.servo.errors.CancelEventError+json"}},
+		Body:   []byte(`{"reason": "too late"}`),
 	}), nil)
 	id := b.enqueue(nil)
 	b.drain(engine)

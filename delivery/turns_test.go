@@ -93,8 +93,8 @@ func (b *tenants) startEngines(n int) {
 func (b *tenants) before(tenant string) int {
 	b.t.Helper()
 	return b.count(`SELECT count(*) FROM riverhook.intent_state s JOIN riverhook.intent i ON i.id = s.intent_id
-		WHERE i.site = '/loud' AND s.ended_at < (SELECT max(q.ended_at) FROM riverhook.intent_state q JOIN riverhook.intent o ON o.id = q.intent_id
-			WHERE o.site = $1)`, "/"+tenant)
+		WHERE i.site = '/loud' AND s.ended_at < (SELECT max(q.ended_at) FROM riverhook.intent_state q
+			JOIN riverhook.intent o ON o.id = q.intent_id WHERE o.site = $1)`, "/"+tenant)
 }
 
 func (b *tenants) delivered(site string) int {
@@ -144,8 +144,8 @@ func TestTurns_ABacklogOfOneShareDoesNotDelayAnother(t *testing.T) {
 			require.Less(t, b.before("early"), bound)
 			require.Less(t, b.before("late"), already+bound)
 			named := b.count(`SELECT count(*) FROM riverhook.intent_state s JOIN riverhook.intent i ON i.id = s.intent_id
-				WHERE i.share = 'loud' AND s.ended_at < (SELECT max(q.ended_at) FROM riverhook.intent_state q JOIN riverhook.intent o ON o.id = q.intent_id
-					WHERE o.share = 'named')`)
+				WHERE i.share = 'loud' AND s.ended_at < (SELECT max(q.ended_at) FROM riverhook.intent_state q
+					JOIN riverhook.intent o ON o.id = q.intent_id WHERE o.share = 'named')`)
 			require.Less(t, named, bound)
 		})
 	}

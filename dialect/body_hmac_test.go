@@ -88,13 +88,14 @@ func TestVerifiers_HexInUpperCasePasses(t *testing.T) {
 	body := []byte("{}")
 	secrets := []dialect.Secret{parse(t, secretText)}
 	at := time.Unix(1700000000, 0)
+	own := dialect.BodyHMAC(&dialect.BodyHMACConfig{Header: "X-A"})
 	for name, tt := range map[string]struct {
 		signer   dialect.Signer
 		verifier dialect.Verifier
 		header   string
 		prefix   string
 	}{
-		"BodyHMAC":   {dialect.BodyHMAC(&dialect.BodyHMACConfig{Header: "X-A"}), dialect.BodyHMAC(&dialect.BodyHMACConfig{Header: "X-A"}), "X-A", ""},
+		"BodyHMAC":   {own, own, "X-A", ""},
 		"Hub":        {dialect.HubSigner(nil), dialect.HubVerifier(nil), "X-Hub-Signature-256", "sha256="},
 		"PyWebhooks": {dialect.PyWebhooksSigner(), dialect.PyWebhooksVerifier(), "Pywebhooks-Signature", ""},
 		"Servo":      {dialect.ServoSigner(), dialect.ServoVerifier(), "X-Servo-Signature", ""},

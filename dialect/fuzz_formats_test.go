@@ -97,7 +97,8 @@ func FuzzVerifiers_OfTheBodyPassNothingButWhatWasSigned(f *testing.F) {
 		bySHA1 := after("sha1=", second) == hexMAC(sha1.New, string(body))
 		h := http.Header{"x-hub-signature-256": {first}, "X-HUB-SIGNATURE": {second}}
 		require.Equal(t, bySHA256, dialect.HubVerifier(nil).Verify(h, body, secrets, time.Time{}) == nil)
-		require.Equal(t, bySHA256 || first == "" && bySHA1, dialect.HubVerifier(&dialect.HubOpts{SHA1: true}).Verify(h, body, secrets, time.Time{}) == nil)
+		both := dialect.HubVerifier(&dialect.HubOpts{SHA1: true})
+		require.Equal(t, bySHA256 || first == "" && bySHA1, both.Verify(h, body, secrets, time.Time{}) == nil)
 
 		bare := after("", second) == hexMAC(sha1.New, string(body))
 		h = http.Header{"pywebhooks-signature": {second}, "X-SERVO-SIGNATURE": {second}}

@@ -14,8 +14,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/riverhook/riverhook/internal/exchange"
 	"github.com/stretchr/testify/require"
+
+	"github.com/riverhook/riverhook/internal/exchange"
 )
 
 // fragile is a connection that can be cut: reads end, and writes as well or, where

@@ -357,7 +357,8 @@ func TestProxy_NeverShowsItsPassword(t *testing.T) {
 		slog.New(handler).Info("x", "value", p, "pointer", &p, "config", cfg.Proxy, "holder", struct{ Proxy Proxy }{p})
 	}
 	for _, shown := range []string{
-		fmt.Sprint(p), fmt.Sprintf("%v %+v %#v %s %q %x", p, p, p, p, p, p), fmt.Sprintf("%v %+v %#v", &p, &p, &p), fmt.Sprintf("%v %+v", cfg, cfg),
+		fmt.Sprint(p), fmt.Sprintf("%v %+v %#v %s %q %x", p, p, p, p, p, p), fmt.Sprintf("%v %+v %#v", &p, &p, &p),
+		fmt.Sprintf("%v %+v", cfg, cfg),
 		string(text), line.String(),
 	} {
 		require.NotContains(t, shown, "s3cret")

@@ -219,7 +219,8 @@ func TestCheckAddr_TheIPv4AddressIsWhereATranslatorsOwnPrefixPutsIt(t *testing.T
 	}
 	// What a longer prefix would lead to says nothing: here 8.8.8.8 is no more than padding.
 	policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("64:ff9b:1::/48")}})
-	requireBlocked(t, policy.checkAddr(netip.MustParseAddr("64:ff9b:1:7f00:0:100:808:808"), nil), ruleAddress, "127.0.0.1 is not open: loopback")
+	err := policy.checkAddr(netip.MustParseAddr("64:ff9b:1:7f00:0:100:808:808"), nil)
+	requireBlocked(t, err, ruleAddress, "127.0.0.1 is not open: loopback")
 
 	for _, prefix := range []string{"::/0", "64:ff9b:1::/49", "64:ff9b:1::/80"} {
 		policy := newPolicy(t, &Config{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix(prefix)}})

@@ -175,7 +175,8 @@ func TestEnqueue_ShareIsTheFirstSegmentOfTheSiteUnlessTheIntentNamesOne(t *testi
 		many, err := b.client.EnqueueMany(t.Context(), b.tx, []Intent{in, in})
 		require.NoError(t, err)
 		var sql string
-		require.NoError(t, b.tx.QueryRow(t.Context(), "SELECT riverhook.enqueue('a.b', '1', $1, share => $2)", string(in.Site), in.Share).Scan(&sql))
+		require.NoError(t, b.tx.QueryRow(t.Context(),
+			"SELECT riverhook.enqueue('a.b', '1', $1, share => $2)", string(in.Site), in.Share).Scan(&sql))
 		for _, id := range []string{one.ID, many[0].ID, many[1].ID, sql} {
 			require.Equal(t, want, storedShare(t, b.tx, id))
 		}

@@ -97,7 +97,7 @@ func newEngine(pool *pgxpool.Pool) (*delivery.Engine, error) {
 
 // subscribe starts a receiver for r and subscribes it.
 func (w *world) subscribe(ctx context.Context, r role) error {
-	var verifier dialect.Verifier = dialect.StandardVerifier(nil)
+	verifier := dialect.StandardVerifier(nil)
 	if r.verifier != nil {
 		verifier = r.verifier
 	}

@@ -60,7 +60,8 @@ func row(t *testing.T, tx pgx.Tx, id int64) map[string]any {
 func insert(t *testing.T, tx pgx.Tx, call string, due time.Time) (id int64) {
 	t.Helper()
 	require.NoError(t, tx.QueryRow(t.Context(),
-		"INSERT INTO riverhook.river_job (args, kind, max_attempts, queue, state, scheduled_at, tags) SELECT * FROM riverhook."+call+" RETURNING id",
+		"INSERT INTO riverhook.river_job (args, kind, max_attempts, queue, state, scheduled_at, tags)"+
+			" SELECT * FROM riverhook."+call+" RETURNING id",
 		one, due).Scan(&id))
 	return id
 }

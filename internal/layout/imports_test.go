@@ -112,16 +112,16 @@ var (
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
 				"delivery/internal/decide", "delivery/internal/expand", "delivery/internal/payloads", "delivery/internal/record",
-				"delivery/internal/send", "delivery/internal/slots", "delivery/internal/turns", "dialect", "egress", "event", "filter", "hierarchy", "internal/*",
-				"seal", "subscription",
+				"delivery/internal/send", "delivery/internal/slots", "delivery/internal/turns", "dialect", "egress", "event",
+				"filter", "hierarchy", "internal/*", "seal", "subscription",
 			},
 			http: true,
 		},
 		"delivery/internal/send": {
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
-				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/record", "delivery/internal/slots", "delivery/internal/turns",
-				"dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "subscription",
+				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/record", "delivery/internal/slots",
+				"delivery/internal/turns", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "subscription",
 			},
 			http: true,
 		},

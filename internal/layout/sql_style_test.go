@@ -19,7 +19,9 @@ var (
 	cteHead = regexp.MustCompile(`^\s*(?:WITH (?:RECURSIVE )?|\), )(\w+)(?: \([^)]*\))? AS (?:(?:NOT )?MATERIALIZED )?\(\s*(.*)$`)
 	jobsRow = regexp.MustCompile(`river_job \((?:id, )?args, kind, max_attempts, queue, state, scheduled_at(?:, tags)?\)\s+` +
 		`SELECT (?:\w+\.job_id, )?(?:j\.args, j\.kind, j\.max_attempts, j\.queue, j\.state, j\.scheduled_at(?:, j\.tags)?|j\.\*)\s+` +
-		`FROM (?:(?:\w+|\(SELECT [^()]*\([^()]*\)[^()]*\)) \w+\s+(?:LEFT JOIN LATERAL \([^()]*intent i WHERE [^()]* OFFSET 0\) i ON true\s+)?CROSS JOIN LATERAL )?/\* TEMPLATE: schema \*/job_(?:chunk|decide|deliver|expand|receive)\(`)
+		`FROM (?:(?:\w+|\(SELECT [^()]*\([^()]*\)[^()]*\)) \w+\s+` +
+		`(?:LEFT JOIN LATERAL \([^()]*intent i WHERE [^()]* OFFSET 0\) i ON true\s+)?CROSS JOIN LATERAL )?` +
+		`/\* TEMPLATE: schema \*/job_(?:chunk|decide|deliver|expand|receive)\(`)
 	jobsRows = regexp.MustCompile(`INSERT INTO /\* TEMPLATE: schema \*/river_job\b`)
 )
 

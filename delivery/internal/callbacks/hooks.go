@@ -117,7 +117,7 @@ func (h *Hooks) add(ctx context.Context, hook Hook) error {
 	l.calls = append(l.calls, &hookCall{Hook: hook, ctx: context.WithoutCancel(ctx)})
 	if len(h.ready) > 0 && h.working < hookCalls {
 		h.working++
-		go h.work()
+		go h.work() //nolint:contextcheck // each call has the context of its change
 	}
 	return nil
 }

@@ -169,7 +169,8 @@ func (a *asking) take(r reply) {
 	case r.request >= 0:
 		i := a.of[r.request]
 		a.answers[r.request] = r.answer
-		if a.missing[i]--; a.missing[i] == 0 {
+		a.missing[i]--
+		if a.missing[i] == 0 {
 			a.answered(i)
 		}
 	case r.dialect != "":

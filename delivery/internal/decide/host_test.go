@@ -72,7 +72,7 @@ func TestDecide_WithoutADecisionHostCodeHasAllItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := host{check: func(access.Request) error {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return nil
 		}}
 		in := input(owned("ada", "plain"), owned("bob", "plain"))
@@ -89,7 +89,7 @@ func TestDecide_WithoutPatienceAllIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := host{check: func(access.Request) error {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return nil
 		}}
 

@@ -107,7 +107,7 @@ func fill(row *store.ResolveRow, into *subscription.Subscription) error {
 	return readMap(row.Metadata, &into.Metadata)
 }
 
-func readMap(text json.RawMessage, into *map[string]string) error {
+func readMap(text json.RawMessage, into *map[string]string) error { //nolint:gocritic // as json.Unmarshal has it
 	if string(text) == "{}" {
 		return nil
 	}

@@ -63,7 +63,8 @@ func (r *Reevaluator) expect(in *Intent, want *payloads.Want) error {
 	for _, name := range r.Decider.Messages.Dialects.Names() {
 		one := payloads.Want{Stored: want.Stored}
 		bytes, guess := r.Decider.Messages.Expect(&in.Event, name, in.DataBytes())
-		if one.Make(name, bytes, guess); one.Made > most.Made {
+		one.Make(name, bytes, guess)
+		if one.Made > most.Made {
 			most = one
 		}
 	}

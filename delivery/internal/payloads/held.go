@@ -38,13 +38,14 @@ func (h *Held) Drop(name string) {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()
 	for i, part := range h.parts {
-		if part.key.Name == name {
-			h.drop(part)
-			h.parts[i] = h.parts[len(h.parts)-1]
-			h.parts = h.parts[:len(h.parts)-1]
-			h.pool.serve()
-			return
+		if part.key.Name != name {
+			continue
 		}
+		h.drop(part)
+		h.parts[i] = h.parts[len(h.parts)-1]
+		h.parts = h.parts[:len(h.parts)-1]
+		h.pool.serve()
+		return
 	}
 }
 

@@ -27,7 +27,8 @@ func stored(t *testing.T) (pool *payloads.Pool, db *pgxpool.Pool, id uuid.UUID) 
 		payload   []byte
 	}{
 		{
-			"INSERT INTO riverhook.intent (id, wire_id, type, site, share, data, occurred_at) VALUES ($1, 'large', 'user.created', '/', '/', $2, now())",
+			`INSERT INTO riverhook.intent (id, wire_id, type, site, share, data, occurred_at)
+				VALUES ($1, 'large', 'user.created', '/', '/', $2, now())`,
 			large('d'),
 		},
 		{

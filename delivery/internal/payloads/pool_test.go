@@ -185,7 +185,7 @@ func TestPool_JobsThatNeedTwoPayloadsEachDoNotWaitForEachOther(t *testing.T) {
 				if err != nil {
 					return
 				}
-				time.Sleep(time.Duration(n%7) * time.Millisecond)
+				<-time.After(time.Duration(n%7) * time.Millisecond)
 				mu.Lock()
 				most = max(most, pool.Taken())
 				done++

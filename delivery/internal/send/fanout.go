@@ -107,7 +107,7 @@ func (f *FanOut) attempt(ctx context.Context, in *Input) {
 // the attempt when it ends.
 func (f *FanOut) admit(ctx context.Context) (done func(err error)) {
 	f.sender.Heart.Await(ctx)
-	lane := f.slots.Enter()
+	lane := f.slots.Enter() //nolint:contextcheck // an attempt that was begun is ended
 	f.under.Add(1)
 	return func(err error) {
 		if err != nil {

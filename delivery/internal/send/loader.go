@@ -68,15 +68,23 @@ func (l *Loader) Load(ctx context.Context, by callbacks.JobRef, id uuid.UUID, he
 	if in.Payloads = held; held != nil || in.bodyBytes+in.dataBytes == 0 {
 		return in, nil
 	}
-	want, ok := l.want(in), false
-	if in.Payloads, ok = l.cfg.Payloads.Try(want); ok {
+	want := l.want(in)
+	if free, ok := l.cfg.Payloads.Try(want); ok {
+		in.Payloads = free
 		return in, nil
 	}
-	in = nil // while it waits it costs an id
-	if held, err = l.cfg.Payloads.Wait(ctx, want); err != nil {
+	return l.loadAfterWait(ctx, by, id, want)
+}
+
+// loadAfterWait waits for the bytes of a delivery, of which there is no more than an id in
+// memory meanwhile, and reads it again.
+func (l *Loader) loadAfterWait(ctx context.Context, by callbacks.JobRef, id uuid.UUID, want payloads.Want) (*Input, error) {
+	held, err := l.cfg.Payloads.Wait(ctx, want)
+	if err != nil {
 		return nil, callbacks.Stall("take the bytes of the delivery", err)
 	}
-	if in, err = l.read(ctx, by, id); in == nil {
+	in, err := l.read(ctx, by, id)
+	if in == nil {
 		held.Release()
 		return nil, err
 	}
@@ -209,7 +217,7 @@ func loaded(row *store.LoadDeliveriesRow, readAt, now time.Time) (*Input, error)
 	if in.Ended, err = callbacks.ParseEndedRuns(row.EndedRuns); err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", row.ID, err)
 	}
-	return in, in.refresh(&store.RereadTargetsRow{
+	err = in.refresh(&store.RereadTargetsRow{
 		URL:                row.URL,
 		Owner:              row.Owner,
 		Operator:           row.Operator,
@@ -235,4 +243,5 @@ func loaded(row *store.LoadDeliveriesRow, readAt, now time.Time) (*Input, error)
 		Failing:            row.Failing,
 		MessageGone:        row.MessageGone,
 	}, now)
+	return in, err
 }

@@ -21,7 +21,8 @@ func (b *bundle) delivery(sub *subscription.Subscription) uuid.UUID {
 	b.t.Helper()
 	intent, id := uuid.New(), uuid.New()
 	for _, statement := range []string{
-		`INSERT INTO riverhook.intent (id, wire_id, type, site, share, data, occurred_at) VALUES ($1::uuid, $1::uuid::text, 'a.b', '/', '/', '{}', now())`,
+		`INSERT INTO riverhook.intent (id, wire_id, type, site, share, data, occurred_at)
+			VALUES ($1::uuid, $1::uuid::text, 'a.b', '/', '/', '{}', now())`,
 		`INSERT INTO riverhook.message (intent_id, dialect, content_type, body) VALUES ($1, 'plain', 'application/json', '{}')`,
 	} {
 		_, err := b.pool.Exec(b.t.Context(), statement, intent)

@@ -50,7 +50,8 @@ func runByRiver(t *testing.T, pool *pgxpool.Pool, err error) {
 		Workers:              workers,
 	})
 	require.NoError(t, newErr)
-	ended, cancel := client.Subscribe(river.EventKindJobCancelled, river.EventKindJobCompleted, river.EventKindJobFailed, river.EventKindJobSnoozed)
+	ended, cancel := client.Subscribe(
+		river.EventKindJobCancelled, river.EventKindJobCompleted, river.EventKindJobFailed, river.EventKindJobSnoozed)
 	defer cancel()
 	require.NoError(t, client.Start(t.Context()))
 	<-ended

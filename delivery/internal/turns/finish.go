@@ -45,12 +45,15 @@ func newFinish(
 		f.uncounted, f.state = true, rivertype.JobStateAvailable
 		return f
 	}
-	failure, _ := json.Marshal(rivertype.AttemptError{ // texts, a time and a number
+	failure, encodeErr := json.Marshal(rivertype.AttemptError{
 		At:      started.UTC(),
 		Attempt: job.Attempt,
 		Error:   strings.ReplaceAll(err.Error(), "\x00", "\uFFFD"),
 		Trace:   trace,
 	})
+	if encodeErr != nil { // a time beyond the year 9999
+		failure = []byte("{}")
+	}
 	f.failure = string(failure)
 	if job.Attempt >= job.MaxAttempts {
 		f.state = rivertype.JobStateDiscarded

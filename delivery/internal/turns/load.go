@@ -43,7 +43,8 @@ func (l *load) end(share string) {
 }
 
 func (l *load) leave(share string) {
-	if l.shares[share]--; l.shares[share] == 0 {
+	l.shares[share]--
+	if l.shares[share] == 0 {
 		delete(l.shares, share)
 	}
 }

@@ -208,7 +208,7 @@ func (t *Taker) begin(l *load, queue string, row *store.TakeTurnsRow) {
 	t.cfg.Runs.Begin(job.ID)
 	t.under.Go(func() {
 		started := time.Now()
-		err, trace := t.work(job)
+		trace, err := t.work(job)
 		t.finish(newFinish(t.jobs, job, started, err, trace, t.cfg.RetryWait))
 		t.cfg.Runs.End(job.ID)
 		l.giveBack(row.Tag)
@@ -216,13 +216,14 @@ func (t *Taker) begin(l *load, queue string, row *store.TakeTurnsRow) {
 }
 
 // work does a job. What it panics with is its error.
-func (t *Taker) work(job *rivertype.JobRow) (err error, trace string) {
+func (t *Taker) work(job *rivertype.JobRow) (trace string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err, trace = fmt.Errorf("%v", p), string(debug.Stack())
+			trace = string(debug.Stack())
+			err = fmt.Errorf("%v", p)
 		}
 	}()
-	return t.cfg.Work(t.jobs, job), ""
+	return "", t.cfg.Work(t.jobs, job)
 }
 
 // Stop takes no more jobs, and waits for those that were taken. When ctx ends before that it

@@ -102,13 +102,14 @@ func (b *bundle) take(t require.TestingT, busy string) (taken map[string]int) {
 	require.NoError(t, err)
 	b.after[jobs.QueueExpand] = next(rows, min(room, maxJobs))
 	for i := range rows {
-		if rows[i].ID != 0 {
-			taken[rows[i].Tag]++
-			b.mu.Lock()
-			b.held[rows[i].ID] = make(chan error, 1)
-			b.mu.Unlock()
-			b.begin(l, jobs.QueueExpand, &rows[i])
+		if rows[i].ID == 0 {
+			continue
 		}
+		taken[rows[i].Tag]++
+		b.mu.Lock()
+		b.held[rows[i].ID] = make(chan error, 1)
+		b.mu.Unlock()
+		b.begin(l, jobs.QueueExpand, &rows[i])
 	}
 	return taken
 }
@@ -150,7 +151,8 @@ func TestTaker_TakesTheOldestOfEachShareThatHasNotEnough(t *testing.T) {
 	require.Empty(t, b.take(t, "share_loud"))
 
 	require.Equal(t, enough, count(t, b.pool, "state = 'running' AND tags[1] = 'share_second'"))
-	require.Equal(t, 1, count(t, b.pool, "state = 'running' AND tags[1] = 'share_second' AND id = (SELECT min(id) FROM riverhook.river_job WHERE tags[1] = 'share_second')"))
+	require.Equal(t, 1, count(t, b.pool, `state = 'running' AND tags[1] = 'share_second'
+		AND id = (SELECT min(id) FROM riverhook.river_job WHERE tags[1] = 'share_second')`))
 	require.Zero(t, count(t, b.pool, "state = 'running' AND tags[1] = 'share_loud'"))
 	b.letGo(t, nil)
 	require.Equal(t, enough+6, count(t, b.pool, "state = 'completed' AND finalized_at IS NOT NULL"))
@@ -262,7 +264,8 @@ func TestTaker_APanicIsAnErrorOfItsJob(t *testing.T) {
 	b.take(t, "share_loud")
 
 	require.NoError(t, b.Stop(t.Context()))
-	require.Equal(t, 1, count(t, b.pool, `state = 'available' AND errors[1] ->> 'error' = 'of the job' AND errors[1] ->> 'trace' LIKE '%goroutine%'`))
+	require.Equal(t, 1, count(t, b.pool,
+		`state = 'available' AND errors[1] ->> 'error' = 'of the job' AND errors[1] ->> 'trace' LIKE '%goroutine%'`))
 }
 
 // turnsModel is what shares wait for and what engines do.
