@@ -21,10 +21,7 @@ package pgtest
 
 import (
 	"context"
-	"flag"
 	"os"
-	"runtime"
-	"strconv"
 	"testing"
 	"time"
 
@@ -44,34 +41,14 @@ const setupTimeout = 5 * time.Minute
 // atExit is set where a process has a server of its own.
 var atExit = func() {}
 
-// minParallel is how many tests run at once at least: they wait for the database and for
-// the network most of the time, and not for a processor.
-const minParallel = 6
-
-// Main runs the tests, at least six at once unless -parallel says otherwise, and exits the
-// process. On Unix a package needs no TestMain for this package's sake, and one that calls
-// goleak.VerifyTestMain does as well: no goroutine is left behind. Elsewhere each process
-// has a server of its own, and Main is what closes it.
+// Main runs the tests and exits the process. On Unix a package needs no
+// TestMain for this package's sake, and one that calls goleak.VerifyTestMain
+// does as well: no goroutine is left behind. Elsewhere each process has a
+// server of its own, and Main is what closes it.
 func Main(m *testing.M) {
-	runParallel(minParallel)
 	code := m.Run()
 	atExit()
 	os.Exit(code)
-}
-
-// runParallel raises the number of tests that run at once, unless a flag has set it.
-func runParallel(least int) {
-	if !flag.Parsed() {
-		flag.Parse()
-	}
-	set := runtime.GOMAXPROCS(0) >= least
-	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
-	if set {
-		return
-	}
-	if err := flag.Set("test.parallel", strconv.Itoa(least)); err != nil {
-		panic(err)
-	}
 }
 
 // Database returns the URL of a new database that has the schema riverhook,
