@@ -7,7 +7,8 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// HeldExpirer ends deliveries that are held for longer than MaxHold.
+// HeldExpirer ends deliveries that are held for longer than MaxHold, by the statement
+// ExpireHeld (queries/delivery_end.sql). Nothing else lets a delivery expire.
 type HeldExpirer struct {
 	MaxHold time.Duration
 	Store   *store.Queries // with plans that are kept

@@ -8,7 +8,10 @@ import (
 	"github.com/riverhook/riverhook/internal/store"
 )
 
-// Reconciler makes new River jobs for rows whose job was lost, or does not begin.
+// Reconciler makes new River jobs for rows whose job was lost, or does not begin. The
+// statements ReconcileDeliveries (queries/delivery_reconcile.sql), ReconcileIntents
+// (queries/intent.sql) and ReconcileDecisions (queries/decision.sql) insert them; which job
+// counts as lost is said by the function job_lost of the schema.
 type Reconciler struct {
 	Lost  time.Duration  // how long a row may be due without a living job
 	Store *store.Queries // with plans that are kept
