@@ -246,7 +246,7 @@ func (r *Reevaluator) decideAgain(
 			Messages: messages,
 			Patience: patience,
 		})
-		in.Payloads.Made(BytesOf(c.Messages))
+		in.Payloads.Made(2 * BytesOf(c.Messages)) // with the statement that writes them
 	}
 	if stalled := host.Stalled(); stalled != nil {
 		return nil, nil, stalled
