@@ -1,15 +1,12 @@
 package delivery_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery"
@@ -19,48 +16,18 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-// clockBundle is a bundle on a database whose clock is set by jump: all of its
-// statements, ours and River's, find another now() before that of Postgres. To
-// this process, whose clock stays, it is as if its own were wrong.
+// clockBundle is a bundle on a database whose clock is set by jump.
 func clockBundle(t *testing.T) *bundle {
 	t.Helper()
-	url := pgtest.EmptyDatabase(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	_, err = conn.Exec(t.Context(), `
-		CREATE SCHEMA clock;
-		CREATE TABLE clock.ahead AS SELECT interval '0' AS by;
-		CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE
-			AS 'SELECT pg_catalog.now() + (SELECT by FROM clock.ahead)';
-		CREATE FUNCTION clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-			AS 'SELECT pg_catalog.clock_timestamp() + (SELECT by FROM clock.ahead)';
-		DO $$ BEGIN
-			EXECUTE format('ALTER DATABASE %I SET search_path = clock, pg_catalog, public', current_database());
-		END $$`)
-	require.NoError(t, err)
-	require.NoError(t, conn.Close(context.WithoutCancel(t.Context())))
-
-	cfg, err := pgxpool.ParseConfig(url)
-	require.NoError(t, err)
-	cfg.MaxConns = 20
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	require.NoError(t, outbox.Migrate(t.Context(), pool, nil))
-	b := bundleOn(t, pool)
+	b := bundleOn(t, pgtest.ClockPool(t, 20))
 	b.tolerance = 10 * 365 * 24 * time.Hour // of receivers, whose clock is that of this process
-	b.exec(`DO $$ DECLARE f regprocedure; BEGIN
-		FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'riverhook'::regnamespace AND p.proconfig IS NOT NULL LOOP
-			EXECUTE format('ALTER FUNCTION %s SET search_path = clock, pg_catalog, pg_temp', f);
-		END LOOP;
-	END $$`)
 	return b
 }
 
 // jump sets the database's clock forward, or back.
 func (b *bundle) jump(d time.Duration) {
 	b.t.Helper()
-	b.exec(`UPDATE clock.ahead SET by = by + $1::bigint * interval '1 ms'`, d.Milliseconds())
+	pgtest.Jump(b.t, b.pool, d)
 }
 
 // databaseTime is the time by the database's clock.

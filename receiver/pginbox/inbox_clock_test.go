@@ -6,46 +6,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
-	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/receiver"
 )
 
-// clockBundle is a bundle on a database whose clock is set by jump: all statements find
-// another now() before that of Postgres. To this process it is as if its own clock were wrong.
+// clockBundle is a bundle on a database whose clock is set by jump.
 func clockBundle(t *testing.T) *bundle {
 	t.Helper()
-	url := pgtest.EmptyDatabase(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	_, err = conn.Exec(t.Context(), `
-		CREATE SCHEMA clock;
-		CREATE TABLE clock.ahead AS SELECT interval '0' AS by;
-		CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE
-			AS 'SELECT pg_catalog.now() + (SELECT by FROM clock.ahead)';
-		CREATE FUNCTION clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-			AS 'SELECT pg_catalog.clock_timestamp() + (SELECT by FROM clock.ahead)';
-		DO $$ BEGIN
-			EXECUTE format('ALTER DATABASE %I SET search_path = clock, pg_catalog, public', current_database());
-		END $$`)
-	require.NoError(t, err)
-	require.NoError(t, conn.Close(context.WithoutCancel(t.Context())))
-	pool, err := pgxpool.New(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	require.NoError(t, outbox.Migrate(t.Context(), pool, nil))
-	return &bundle{T: t, pool: pool}
+	return &bundle{T: t, pool: pgtest.ClockPool(t, pgtest.DefaultMaxConns)}
 }
 
 // jump sets the database's clock forward, or back.
 func (b *bundle) jump(d time.Duration) {
 	b.Helper()
-	_, err := b.pool.Exec(b.Context(), `UPDATE clock.ahead SET by = by + $1::bigint * interval '1 ms'`, d.Milliseconds())
-	require.NoError(b, err)
+	pgtest.Jump(b, b.pool, d)
 }
 
 // hourly fails at first, and then waits an hour.
