@@ -40,8 +40,12 @@ func (c *Chunk) expect(d *decide.Decider, want *payloads.Want) {
 	}
 }
 
-// BytesOf is how many bytes messages count as payloads.
-func BytesOf(messages map[string]dialect.Message) (n int) {
+// UntilCommit is how many bytes messages take in memory until they are committed: their own,
+// and those of the statement that writes them.
+func UntilCommit(messages map[string]dialect.Message) int { return 2 * bytesOf(messages) }
+
+// bytesOf is how many bytes messages count as payloads.
+func bytesOf(messages map[string]dialect.Message) (n int) {
 	for _, msg := range messages {
 		if len(msg.Body) > payloads.Inline {
 			n += len(msg.Body)

@@ -64,7 +64,7 @@ func (c *Committer) Close() {
 // commit commits a chunk, unless the [hierarchy.Sites] have changed since they were read.
 func (c *Committer) commit(ctx context.Context, ch *Chunk) (committed, error) {
 	c.name(ch)
-	if BytesOf(ch.Messages) > largeCommit {
+	if bytesOf(ch.Messages) > largeCommit {
 		return c.large.Do(ctx, ch)
 	}
 	return c.group.Do(ctx, ch)

@@ -270,7 +270,7 @@ func (x *Expander) decide(
 	}
 	maps.Copy(fresh, made)
 	c.Decisions, c.Messages = decisions, fresh
-	c.Intent.Payloads.Made(2 * BytesOf(fresh)) // with the statement that writes them
+	c.Intent.Payloads.Made(UntilCommit(fresh))
 	x.logTrouble(ctx, c)
 	stale, err = x.Finder.Stale(ctx, host, c.Standing)
 	if stalled := host.Stalled(); stalled != nil {

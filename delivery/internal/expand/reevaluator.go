@@ -246,7 +246,7 @@ func (r *Reevaluator) decideAgain(
 			Messages: messages,
 			Patience: patience,
 		})
-		in.Payloads.Made(2 * BytesOf(c.Messages)) // with the statement that writes them
+		in.Payloads.Made(UntilCommit(c.Messages))
 	}
 	if stalled := host.Stalled(); stalled != nil {
 		return nil, nil, stalled

@@ -98,7 +98,7 @@ func (a *Asker) askNew(ctx, limited context.Context, q *question) error {
 		var messages map[string]dialect.Message
 		decisions, messages = a.decide(limited, in, matches, q.chunk.Messages)
 		maps.Copy(q.chunk.Messages, messages)
-		q.held.Made(expand.BytesOf(q.chunk.Messages))
+		q.held.Made(expand.UntilCommit(q.chunk.Messages))
 	}
 	added := &expand.Chunk{
 		Intent:    in,
