@@ -114,16 +114,16 @@ func TestAdmission_WhoGivesUpLeavesNoPlaceTaken(t *testing.T) {
 	})
 }
 
-// gateModel is what the jobs of each share do at a gate.
-type gateModel struct {
-	gate    *Admission
-	places  int
-	in      map[string]int
-	waiting map[string][]chan struct{}
+// admissionModel is what the jobs of each share do.
+type admissionModel struct {
+	admission *Admission
+	places    int
+	in        map[string]int
+	waiting   map[string][]chan struct{}
 }
 
-// forget moves the jobs that were let in, of which there may be one in most.
-func (m *gateModel) forget(t *rapid.T, most int) {
+// follow moves the jobs that were admitted, at most so many.
+func (m *admissionModel) follow(t *rapid.T, most int) {
 	for share, queue := range m.waiting {
 		for len(queue) > 0 && isIn(queue[0]) {
 			queue = queue[1:]
@@ -137,7 +137,7 @@ func (m *gateModel) forget(t *rapid.T, most int) {
 	for share := range m.in {
 		total += m.in[share]
 	}
-	require.Equal(t, total, m.gate.in)
+	require.Equal(t, total, m.admission.in)
 	for share, queue := range m.waiting {
 		if len(queue) > 0 {
 			require.Positive(t, m.in[share], "a share with nothing in work waits: %s", share)
@@ -149,28 +149,28 @@ func (m *gateModel) forget(t *rapid.T, most int) {
 func TestAdmission_FollowsItsModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m := gateModel{
+		m := admissionModel{
 			places:  rapid.IntRange(1, 4).Draw(t, "places"),
 			in:      map[string]int{},
 			waiting: map[string][]chan struct{}{},
 		}
-		m.gate = NewAdmission(m.places)
+		m.admission = NewAdmission(m.places)
 		share := rapid.SampledFrom([]string{"a", "b", "c"})
 		t.Repeat(map[string]func(*rapid.T){
 			"come": func(t *rapid.T) {
 				s := share.Draw(t, "share")
-				let := m.gate.enter(s)
+				let := m.admission.enter(s)
 				if let == nil {
 					m.in[s]++
 				} else {
 					m.waiting[s] = append(m.waiting[s], let)
 				}
-				m.forget(t, 0)
+				m.follow(t, 0)
 			},
 			"leave": func(t *rapid.T) {
 				s := share.Draw(t, "share")
 				if m.in[s] == 0 {
-					t.Skip()
+					return // it has nothing in work
 				}
 				fewest := ""
 				m.in[s]--
@@ -180,15 +180,15 @@ func TestAdmission_FollowsItsModel(t *testing.T) {
 					}
 				}
 				before := m.in[fewest]
-				m.gate.Leave(s)
-				m.forget(t, 1)
+				m.admission.Leave(s)
+				m.follow(t, 1)
 				for other, queue := range m.waiting {
-					if fewest != "" && len(queue) > 0 && m.gate.in <= m.places {
+					if fewest != "" && len(queue) > 0 && m.admission.in <= m.places {
 						require.GreaterOrEqual(t, m.in[other], before, "%s was passed over", other)
 					}
 				}
 			},
-			"": func(t *rapid.T) { m.forget(t, 0) },
+			"": func(t *rapid.T) { m.follow(t, 0) },
 		})
 	})
 }
