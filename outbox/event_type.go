@@ -38,9 +38,9 @@ type EventType struct {
 
 	// Payloads is what engines keep of the data of intents of this type, and of the
 	// messages made of it, when all deliveries of the intent have ended: event.KeepBody,
-	// event.KeepHash or event.KeepNothing. It goes before HistoryRules.Payloads of an engine; a
-	// rule for the type in its HistoryRules.Types goes before this. It is not lent
-	// by umbrella types. Empty: as the engine's rules say.
+	// event.KeepHash or event.KeepNothing. It takes precedence over HistoryRules.Payloads of an
+	// engine, and a rule for the type in its HistoryRules.Types over this. Types do not
+	// inherit it from umbrella types. Empty: as the engine's rules say.
 	Payloads event.Keep `json:"payloads"`
 
 	// Schemas are the versions of what Data must be, side by side. Register adds

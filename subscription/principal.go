@@ -139,8 +139,8 @@ func (h *Handle) locked(ctx context.Context, tx pgx.Tx, id uuid.UUID, change fun
 	return change(tx)
 }
 
-// mayCreate asks whether a principal may create what is to be there, at the site that its
-// path names now.
+// mayCreate asks whether a principal may create a subscription, at the site that its path
+// names now.
 func (h *Handle) mayCreate(ctx context.Context, sub *Subscription) (*standingPlace, error) {
 	if h.by == nil {
 		return nil, nil //nolint:nilnil // the application needs none

@@ -8,7 +8,7 @@ import (
 )
 
 // clock is that of the database, as of the last heartbeat or Learn. Until then it is that of
-// the process. The time since then is measured by what nobody sets.
+// the process. The time since then is measured by the monotonic clock.
 type clock struct {
 	local func() time.Time // of the process
 

@@ -83,8 +83,8 @@ func importsOf(t *testing.T, folder string) map[string]bool {
 	return imports
 }
 
-// A test of package delivery is found by what it tests: the first word of its file is that of
-// a file of the package, of a part of the engine, or of the heartbeat.
+// The name of a test file of package delivery begins with the name of what it tests: a file of
+// the package, a part of the engine, or the heartbeat.
 func TestParts_ATestFileOfTheEngineNamesWhatItTests(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{

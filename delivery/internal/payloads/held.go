@@ -131,8 +131,8 @@ func (h *Held) Get(ctx context.Context, name string) ([]byte, error) {
 }
 
 // Share takes in a payload as it is stored, and returns the copy to use: that of others
-// if they have one. What was taken for what is to be made is now the payload's. A payload
-// of up to Inline bytes is not shared.
+// if they have one. The bytes that were taken for messages to be made count for it from
+// then on. A payload of up to Inline bytes is not shared.
 func (h *Held) Share(name string, bytes []byte) []byte {
 	if len(bytes) <= Inline {
 		return bytes

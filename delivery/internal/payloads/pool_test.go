@@ -154,7 +154,7 @@ func TestPool_WhatWaitsHoldsNothing(t *testing.T) {
 
 		holdsA.Release()
 		holdsB.Release()
-		held := <-moreOfA // would be kept out by what the other one shares
+		held := <-moreOfA // if the other one were served first, this would wait
 		notYet(t, moreOfB)
 		held.Release()
 		require.NotNil(t, <-moreOfB)
