@@ -108,7 +108,7 @@ func TestCircuit_SendsNothingThatItShouldHold(t *testing.T) {
 	b := clockBundle(t)
 	j := newJudge(b)
 	engines := []*delivery.Engine{b.engine(nil), b.engine(nil)}
-	checkFor(t, 15*time.Second, func(rt *rapid.T) {
+	checkFor(t, 8*time.Second, func(rt *rapid.T) {
 		sub := b.subscribe(j.r, func(spec *subscription.Spec) {
 			schedules := []string{"seconds", delivery.ScheduleServo, delivery.ScheduleNone}
 			spec.Schedule, spec.MaxInFlight = rapid.SampledFrom(schedules).Draw(rt, "schedule"), 1
@@ -169,7 +169,7 @@ func TestCircuit_StretchesNoScheduleOfADeliveryAlone(t *testing.T) {
 	}
 	engines := []*delivery.Engine{b.engine(nil), b.engine(nil)}
 	b.subs = engines[0].Subscriptions()
-	checkFor(t, 15*time.Second, func(rt *rapid.T) {
+	checkFor(t, 8*time.Second, func(rt *rapid.T) {
 		sub := b.subscribe(j.r, func(spec *subscription.Spec) {
 			spec.Schedule = rapid.SampledFrom([]string{"growing", "steady", delivery.ScheduleServo, delivery.ScheduleStandard}).Draw(rt, "schedule")
 		})
