@@ -276,10 +276,11 @@ func makeBatches(e *Engine) {
 func makeSender(e *Engine, schedules *send.Schedules) {
 	e.requester = &send.Requester{
 		Answers: send.Answers{
-			Bytes:     e.cfg.Limits.ResponseBytes,
-			Headers:   attempt.NewHeaderRecorder(e.cfg.History.RedactHeaders),
-			Retention: e.cfg.retention,
-			Hook:      e.cfg.Hooks.DeliveryDelivered != nil,
+			Bytes:        e.cfg.Limits.ResponseBytes,
+			Headers:      attempt.NewHeaderRecorder(e.cfg.History.RedactHeaders),
+			Retention:    e.cfg.retention,
+			Hook:         e.cfg.Hooks.DeliveryDelivered != nil,
+			ThrottleWait: e.cfg.ThrottleWait,
 		},
 		Clients:         e.clients,
 		Clock:           e.heart.Now,
@@ -288,7 +289,6 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 		Origin:          e.cfg.Verification.Origin,
 		Payloads:        e.payloads,
 		Rereader:        e.rereader,
-		ThrottleWait:    e.cfg.ThrottleWait,
 		Timeout:         send.Timeout{Default: e.cfg.Timeouts.Request, Most: e.cfg.Timeouts.MaxRequest},
 	}
 	e.sender = &send.Sender{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 )
@@ -21,10 +22,11 @@ type Retention struct {
 
 // Answers reads answers, and takes from them what is recorded.
 type Answers struct {
-	Bytes     int                              // the most that Retention returns
-	Headers   attempt.HeaderRecorder           // also of the headers of requests
-	Retention func(eventType string) Retention // of the answers to events of a type
-	Hook      bool                             // a hook gets the answers of delivered events
+	Bytes        int                              // the most that Retention returns
+	Headers      attempt.HeaderRecorder           // also of the headers of requests
+	Retention    func(eventType string) Retention // of the answers to events of a type
+	Hook         bool                             // a hook gets the answers of delivered events
+	ThrottleWait time.Duration                    // see attempt.RetryAfter
 }
 
 // most is how much is read of a body.

@@ -40,7 +40,6 @@ type Requester struct {
 	Origin          string           // of each request; "": none is named
 	Payloads        *payloads.Pool
 	Rereader        *Rereader
-	ThrottleWait    time.Duration // see attempt.RetryAfter
 	Timeout         Timeout
 }
 
@@ -81,7 +80,7 @@ func (r *Requester) Send(ctx context.Context, in *Input, built dialect.Request, 
 	if err != nil && job.Err() != nil {
 		err = context.Canceled // net/http tells the cause instead, which is any error of River's
 	}
-	a.RetryAfter, a.Asked = attempt.RetryAfter(a.Status, header, r.Clock(), r.ThrottleWait)
+	a.RetryAfter, a.Asked = attempt.RetryAfter(a.Status, header, r.Clock(), r.Answers.ThrottleWait)
 	a.Conclude(classify(a.Status, a.RetryAfter > 0, err))
 	a.Unanswered = a.Outcome == attempt.OutcomeUnreachable && x.Unanswered
 	r.Answers.conclude(in, a, header, body)

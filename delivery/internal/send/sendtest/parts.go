@@ -139,9 +139,10 @@ func requester(t *testing.T, p *Parts, inFlight int) *send.Requester {
 	must(t, err)
 	return &send.Requester{
 		Answers: send.Answers{
-			Bytes:     100,
-			Headers:   attempt.NewHeaderRecorder(nil),
-			Retention: func(string) send.Retention { return send.Retention{Bytes: 100} },
+			Bytes:        100,
+			Headers:      attempt.NewHeaderRecorder(nil),
+			Retention:    func(string) send.Retention { return send.Retention{Bytes: 100} },
+			ThrottleWait: time.Minute,
 		},
 		Clients:         clients,
 		Clock:           time.Now,
@@ -153,8 +154,7 @@ func requester(t *testing.T, p *Parts, inFlight int) *send.Requester {
 			Frequent:     p.Frequent,
 			MaxAccessAge: time.Hour,
 		}),
-		ThrottleWait: time.Minute,
-		Timeout:      send.Timeout{Default: 10 * time.Second, Most: time.Minute},
+		Timeout: send.Timeout{Default: 10 * time.Second, Most: time.Minute},
 	}
 }
 
