@@ -47,7 +47,7 @@ func TestChaos_NothingIsLostStuckOrRepeated(t *testing.T) {
 	require.NoError(t, err)
 	w := newWorld(t)
 	for range 2 {
-		w.startEngine(fmt.Sprintf("engine-%d", w.nextEngine()))
+		w.startEngine(w.fresh())
 	}
 	w.produce(3)
 	ctx, cancel := context.WithTimeout(t.Context(), *duration)

@@ -2,7 +2,8 @@
 // deliver what producers commit, while operators kill, freeze and restart the engines,
 // cut their sessions, edit River's jobs by hand, move sites, change and delete
 // subscriptions, erase resources, redeliver, ask and prune, and while endpoints and
-// host code fail in every way. At the end all trouble is switched off, and what is
+// host code fail in every way, and while an engine that has 256 MiB resident is killed as in
+// a container. At the end all trouble is switched off, and what is
 // written in the database, what the producers know and what the receiver has counted
 // must agree: nothing is lost, stuck, sent to the wrong receivers, or repeated beyond
 // what was in flight when an engine was cut off.

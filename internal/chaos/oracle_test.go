@@ -30,7 +30,7 @@ func (w *world) calm() {
 	w.producers.Wait()
 	w.receiver.trouble.Store(false)
 	for len(w.engines) < 2 {
-		w.startEngine(fmt.Sprintf("engine-%d", w.nextEngine()))
+		w.startEngine(w.fresh())
 	}
 	for _, e := range w.engines {
 		require.NoError(w.t, e.cmd.Process.Signal(syscall.SIGCONT))
@@ -429,4 +429,5 @@ func (w *world) report(events map[string]*eventOf) {
 		w.t.Logf("%s:%s", what, text.String())
 	}
 	w.t.Logf("cut off while they were under way: %d", w.count(`SELECT count(DISTINCT (number, intent_id, subscription_id)) FROM app.cut`))
+	w.t.Logf("the largest engine: %d of %d MiB", w.largestEngine>>20, mostMemory>>20)
 }

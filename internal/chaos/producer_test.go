@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,6 +42,10 @@ func (w *world) write(pool *pgxpool.Pool, producer int) {
 		w.writeOnce(pool, r, producer)
 	}
 }
+
+// largest is the size of the largest events, in bytes. Some of one size fill the memory
+// that an engine has for payloads.
+const largest = 4_000_000
 
 var errRollback = errors.New("the application has changed its mind")
 
@@ -93,7 +98,11 @@ func (w *world) writeOnce(pool *pgxpool.Pool, r *rand.Rand, producer int) {
 func (w *world) enqueue(
 	ctx context.Context, tx pgx.Tx, r *rand.Rand, id string, p hierarchy.Path, eventType string, about *resource,
 ) error {
-	data, err := json.Marshal(map[string]string{"id": id, "name": about.marker()})
+	content := map[string]string{"id": id, "name": about.marker()}
+	if chance(r, 1) {
+		content["picture"] = strings.Repeat("p", 1+r.IntN(largest))
+	}
+	data, err := json.Marshal(content)
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func (a answer) write(w http.ResponseWriter, req *http.Request, body []byte) {
 	if a.retryAfter != "" {
 		w.Header().Set("Retry-After", a.retryAfter)
 	}
-	w.Header().Set("X-Echo", strings.ReplaceAll(string(body), "\n", " "))
+	w.Header().Set("X-Echo", strings.ReplaceAll(string(body[:min(len(body), 1000)]), "\n", " "))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(body)
 }

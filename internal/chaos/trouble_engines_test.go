@@ -25,6 +25,21 @@ func (w *world) take(r *rand.Rand) *running {
 	return e
 }
 
+// takeWhere takes all engines away for which a condition holds.
+func (w *world) takeWhere(wanted func(e *running) bool) []*running {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var taken []*running
+	w.engines = slices.DeleteFunc(w.engines, func(e *running) bool {
+		if !wanted(e) {
+			return false
+		}
+		taken = append(taken, e)
+		return true
+	})
+	return taken
+}
+
 func (w *world) putBack(e *running) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,8 +70,11 @@ func (w *world) successor(e *running, r *rand.Rand) string {
 	if w.sameID && chance(r, 30) {
 		return e.id
 	}
-	return fmt.Sprintf("engine-%d", w.nextEngine())
+	return w.fresh()
 }
+
+// fresh is the name of an engine that nobody has had.
+func (w *world) fresh() string { return fmt.Sprintf("engine-%d", w.number()) }
 
 func (w *world) kill(_ context.Context, r *rand.Rand) {
 	e := w.take(r)
@@ -153,7 +171,7 @@ func (w *world) replaceAll() {
 		w.noteCut(w.number(), e.id)
 		_ = e.stdin.Close()
 		e.end(w)
-		w.startEngine(fmt.Sprintf("engine-%d", w.nextEngine()))
+		w.startEngine(w.fresh())
 	}
 }
 

@@ -35,6 +35,7 @@ func troubles() []trouble {
 		{"jobs", s / 10, s / 2, (*world).editJob},
 		{"kill", 2 * s, 6 * s, (*world).kill},
 		{"locks", s / 2, 2 * s, (*world).holdLocks},
+		{"memory", s / 20, s / 10, (*world).endTheLarge},
 		{"moves", s / 20, s / 4, (*world).move},
 		{"namesakes", 3 * s, 8 * s, (*world).namesake},
 		{"owners", 2 * s, 6 * s, (*world).removeOwner},

@@ -68,6 +68,8 @@ type world struct {
 	rolled    map[string]bool  // events of transactions that were rolled back
 	vetoes    map[string]bool  // what Ask has said about each question
 
+	largestEngine int // the most bytes that one has had resident
+
 	siteDeeds sync.Mutex // one at a time
 }
 
@@ -161,7 +163,7 @@ func newWorld(t *testing.T) *world {
 	w.pool, err = poolOf(context.WithoutCancel(t.Context()), w.url, operator, 20)
 	require.NoError(t, err)
 	t.Cleanup(w.pool.Close)
-	w.outbox, err = outbox.New(nil)
+	w.outbox, err = outbox.New(&outbox.Config{MaxDataBytes: 2 * largest})
 	require.NoError(t, err)
 	w.sites, err = hierarchy.NewSites(w.pool, nil)
 	require.NoError(t, err)
@@ -226,8 +228,7 @@ func (w *world) count(query string, args ...any) int {
 	return n
 }
 
-func (w *world) number() int64   { return w.numbers.Add(1) }
-func (w *world) nextEngine() int { return int(w.number()) }
+func (w *world) number() int64 { return w.numbers.Add(1) }
 
 // inTx commits what f does, and returns when that was.
 func (w *world) inTx(f func(tx pgx.Tx) error) (moment, error) {
