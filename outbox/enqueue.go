@@ -20,8 +20,8 @@ import (
 // waits for its end. Under REPEATABLE READ and SERIALIZABLE that wait can end
 // with SQLSTATE 40001, after which the whole transaction is to be run again.
 //
-// The statement calls a function of the schema, enqueue_one, which notices an ID that is
-// taken; the functions are in internal/migration/sql/functions.
+// The statement calls a function of the schema, enqueue_one (enqueue_batch for several), which
+// notices an ID that is taken; the functions are in internal/migration/sql/functions.
 func (c *Client) Enqueue(ctx context.Context, tx pgx.Tx, in Intent) (Result, error) {
 	return single(c.EnqueueMany(ctx, tx, []Intent{in}))
 }

@@ -191,10 +191,10 @@ var sending = []mutant{
 	},
 	{
 		name: "a request goes out before the time that Retry-After names",
-		file: "delivery/internal/attempt/retry.go",
-		decl: "Failed",
-		old:  "max(wait, a.Asked)",
-		with: "wait",
+		file: "delivery/internal/attempt/retry_after.go",
+		decl: "NotBefore",
+		old:  "max(schedule, a.Asked)",
+		with: "schedule",
 		test: "delivery.TestCircuit_NothingIsSentBeforeRetryAfter",
 	},
 	{

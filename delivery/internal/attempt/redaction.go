@@ -12,8 +12,9 @@ import (
 )
 
 // What is recorded of a request and its answer is redacted here: headers and URLs. How much
-// of a body is kept is decided in delivery/internal/send/answer.go, and what the owner of a
-// subscription sees of all that in delivery/owner_view.go.
+// of a body is kept is decided in delivery/internal/send/answer.go, what of an error in
+// delivery/internal/send/classify.go, and what the owner of a subscription sees of all that in
+// delivery/owner_view.go.
 
 // The most that is recorded of the headers of one request or answer.
 const (

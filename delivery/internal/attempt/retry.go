@@ -59,8 +59,7 @@ func (t *Target) InterruptedBy(a *Attempt, s Schedule, rnd func() float64) *Tran
 	return t.Failed(a, s, rnd)
 }
 
-// Failed uses up one attempt of the schedule. The next one is due after the wait of the
-// schedule, or after the longer one that the endpoint has asked for (see [RetryAfter]). The
+// Failed uses up one attempt of the schedule. The next one is due after [Attempt.NotBefore]. The
 // record of the transition makes its River job (statement RecordAttempts). After the last
 // attempt the delivery is exhausted.
 func (t *Target) Failed(a *Attempt, s Schedule, rnd func() float64) *Transition {
@@ -74,6 +73,6 @@ func (t *Target) Failed(a *Attempt, s Schedule, rnd func() float64) *Transition 
 		}
 		return tr
 	}
-	tr.Again, tr.Wait = true, max(wait, a.Asked)
+	tr.Again, tr.Wait = true, a.NotBefore(wait)
 	return tr
 }

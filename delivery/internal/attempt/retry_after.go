@@ -16,15 +16,15 @@ const maxRetryAfter = 24 * time.Hour
 // 429 or 503 and names no wait. The wait that is asked has three effects:
 //
 //   - on this delivery: its next attempt is not due before, whatever its schedule says
-//     ([Target.Failed]). A delivery that this attempt ends has none;
+//     ([Attempt.NotBefore]). A delivery that this attempt ends has none;
 //   - on the endpoint's circuit: until then no engine sends anything to the endpoint, and
 //     holds its deliveries ([Transition.Asked], recorded in subscription_health, and
 //     [Target.BlockedBy]). What a person wants at once is sent nevertheless;
 //   - on the endpoint's slots in this process: an answer of 4xx or 5xx that names a wait
 //     counts as throttled ([Classify]), which halves them.
 //
-// It is read with each status that answers a request. A challenge waits by it for the first
-// effect alone.
+// It is read with each status that answers a request. On a challenge (delivery/internal/verify)
+// it has the first effect alone.
 func RetryAfter(status int, header http.Header, now time.Time, throttled time.Duration) (named, asked time.Duration) {
 	wait, ok := readRetryAfter(header, now)
 	if !ok && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) {
@@ -32,6 +32,10 @@ func RetryAfter(status int, header http.Header, now time.Time, throttled time.Du
 	}
 	return wait, wait
 }
+
+// NotBefore is the wait for the next attempt: that of the schedule, or the longer one that the
+// endpoint has asked for.
+func (a *Attempt) NotBefore(schedule time.Duration) time.Duration { return max(schedule, a.Asked) }
 
 // readRetryAfter reads Retry-After (RFC 9110, section 10.2.3: seconds, or a date in
 // any of the three forms): how long to wait, at most maxRetryAfter. A date counts from

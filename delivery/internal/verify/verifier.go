@@ -254,7 +254,7 @@ func (v *Verifier) record(ctx context.Context, c Claim, a *attempt.Attempt) erro
 	default:
 		var again bool
 		if next, again = v.cfg.Rules.Schedule.Next(c.Tries, v.cfg.Random); again {
-			next = max(next, a.Asked)
+			next = a.NotBefore(next)
 			p.WaitMs = new(next.Milliseconds())
 		} else {
 			p.Reason = "it is asked no more: " + p.Error

@@ -4,7 +4,8 @@
 -- share in the index. The jobs are running then, as if River had fetched them: it keeps the last
 -- hundred processes that have tried a job. What others have locked is skipped. It returns where the
 -- next pass begins with the jobs, or alone; nothing where there is no share after the last one. It
--- only picks among what is available: when something is due, and who says so, is in
+-- only picks among what is available: what is due is said by RecordAttempts
+-- (queries/delivery_record.sql), by the function job of the schema, and by the others in
 -- docs/internals/states.md under "Due".
 WITH RECURSIVE visited AS (
     -- The next shares that have a job, by their tags, each with its number.

@@ -1,7 +1,9 @@
 -- job is the row of a River job of ours that is due at a time: what River's own client
 -- would insert. It is the one place that says how often River may run a job, and
--- which one waits for River's scheduler, which looks every 5 s. Its share, of which turns are
--- taken, is its tag. River allows letters, digits, "_" and, between them, "-", at least three: a
+-- which one waits for River's scheduler, which looks every 5 s; River fetches what is available.
+-- When something is due is said by its callers: RecordAttempts (queries/delivery_record.sql) for
+-- the next attempt of a delivery, others in docs/internals/states.md under "Due". Its share,
+-- of which turns are taken, is its tag. River allows letters, digits, "_" and, between them, "-", at least three: a
 -- share that has other characters is in its tag in hexadecimal. No two shares have one tag. A job
 -- without a share has none.
 --
