@@ -109,7 +109,7 @@ fuzz: ## Look for inputs that break parsers and checks, FUZZTIME (60s) for each 
 	done
 
 .PHONY: bench
-bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 6 minutes
+bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 7 minutes
 	go test -run '^$$' -bench . -benchtime 1x ./...
 	go run ./internal/bench -scenario all -quick
 

@@ -72,6 +72,26 @@ var bars = []bar{
 		atMost:   2,
 	},
 	{
+		scenario: "tenants",
+		ratio:    "p99_of_quiet",
+		atMost:   2,
+	},
+	{
+		scenario: "tenants",
+		ratio:    "ask_p99_of_quiet",
+		atMost:   2,
+	},
+	{
+		scenario: "tenants",
+		ratio:    "loud_of_alone",
+		atLeast:  0.9,
+	},
+	{
+		scenario: "tenants",
+		ratio:    "asks_unanswered",
+		atMost:   0,
+	},
+	{
 		scenario: "crash",
 		ratio:    "lost",
 		atMost:   0,

@@ -32,6 +32,7 @@ func TestScenario_EachRunsAndHasItsRatios(t *testing.T) {
 		"enqueue":   {"enqueue_of_river_8", "extra_round_trips"},
 		"latency":   {"p50_ms_20", "p50_of_one_hop_20", "p95_ms_20"},
 		"neighbour": {"p50_of_quiet", "p99_of_quiet"},
+		"tenants":   {"ask_p99_of_quiet", "asks_unanswered", "loud_of_alone", "p99_of_quiet"},
 		"resolve":   {"filtered_of_plain", "validation_of_unmarshal"},
 	}
 

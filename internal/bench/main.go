@@ -9,10 +9,10 @@
 // receiver on this machine needs. Ceiling and engine take turns in several
 // rounds, and the medians are printed, since the speed of a machine drifts.
 //
-//	-scenario NAME   enqueue, deliver, latency, neighbour, crash, backlog, resolve or all
+//	-scenario NAME   enqueue, deliver, latency, neighbour, tenants, crash, backlog, resolve or all
 //	-quick           smaller sizes: all scenarios in a few minutes
 //	-json            print one JSON object a line for each scenario
-//	-only REGEXP     measure only the variants whose names match (deliver)
+//	-only REGEXP     measure only the variants whose names match (deliver, tenants)
 //	-cpuprofile FILE write a CPU profile of the last round of each variant to
 //	                 FILE with the variant's name before its suffix (deliver)
 //	-report FILE     write docs/benchmarks.md from the results in
@@ -64,6 +64,7 @@ func scenarios() []scenario {
 		{"deliver", deliver},
 		{"latency", latency},
 		{"neighbour", neighbour},
+		{"tenants", tenants},
 		{"crash", crash},
 		{"backlog", backlog},
 		{"resolve", resolve},
@@ -113,7 +114,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&name, "scenario", "", "`name` of a scenario: "+scenarioNames()+" or all")
 	flags.BoolVar(&quickly, "quick", false, "smaller sizes: all scenarios in a few minutes")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object a line for each scenario")
-	flags.StringVar(&only, "only", "", "measure only the variants whose names match this `regexp` (deliver)")
+	flags.StringVar(&only, "only", "", "measure only the variants whose names match this `regexp` (deliver, tenants)")
 	flags.StringVar(&opts.profile, "cpuprofile", "", "write CPU profiles to this `file`, with the variant's name before its suffix (deliver)")
 	flags.StringVar(&opts.report, "report", "", "write docs/benchmarks.md from the results in this `file`, made by -scenario all -json")
 	if err := flags.Parse(args); err != nil {

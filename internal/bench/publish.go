@@ -9,15 +9,20 @@ import (
 	"github.com/riverhook/riverhook/outbox"
 )
 
-// publishIntents publishes by Enqueue, alone in its transaction.
+// publishIntents publishes events of a type by Enqueue, each alone in its transaction.
 func publishIntents(client *outbox.Client, pool *pgxpool.Pool, eventType string) publisher {
+	return publishEach(client, pool, func() outbox.Intent { return outbox.Intent{Type: eventType, Data: payload} })
+}
+
+// publishEach is publishIntents of what next returns.
+func publishEach(client *outbox.Client, pool *pgxpool.Pool, next func() outbox.Intent) publisher {
 	return func(ctx context.Context) (id string, committed time.Time, err error) {
 		tx, err := pool.Begin(ctx)
 		if err != nil {
 			return "", committed, err
 		}
 		defer tx.Rollback(ctx) //nolint:errcheck // it is committed by then
-		res, err := client.Enqueue(ctx, tx, outbox.Intent{Type: eventType, Data: payload})
+		res, err := client.Enqueue(ctx, tx, next())
 		if err != nil {
 			return "", committed, err
 		}

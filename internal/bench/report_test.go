@@ -41,7 +41,7 @@ func TestReport_ShowsEachScenarioWithItsBars(t *testing.T) {
 	require.Contains(t, string(page), "| `lost` | 1.50 | at most 0 | no |\n")
 
 	results := map[string]*result{}
-	for _, scenario := range []string{"deliver", "enqueue", "latency", "neighbour", "backlog"} {
+	for _, scenario := range []string{"deliver", "enqueue", "latency", "neighbour", "tenants", "backlog"} {
 		results[scenario] = newResult()
 	}
 	for name := range tables(results) {

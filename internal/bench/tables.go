@@ -70,6 +70,9 @@ func tables(results map[string]*result) map[string]*table {
 		}
 		made["enqueue"] = c
 	}
+	if r := results["tenants"]; r != nil {
+		made["tenants"] = tenantsTable(r)
+	}
 	percentiles := []string{"_p50_ms", "_p95_ms", "_p99_ms"}
 	for _, d := range []struct {
 		scenario string
