@@ -24,7 +24,9 @@ type Limits struct {
 	//
 	// A job takes what it needs in one step before it loads anything, and has nothing but
 	// its id in memory while it waits. What is larger than all of BytesInFlight goes alone.
-	// A quarter is left to the questions of Engine.Ask. What an externalizer or a dialect
+	// While more is wanted than there is room for, the share (see outbox.Intent) that holds the
+	// fewest bytes is next. One share has three quarters at most: an eighth is kept for shares
+	// that hold few, and an eighth for the questions of Engine.Ask. What an externalizer or a dialect
 	// makes is known when it has been made: it is expected to be as large as the last ones
 	// were, and what is more is counted without waiting. A process needs about twice this,
 	// since garbage is collected late, and some 50 MiB. At least 1 MiB. Default: 64 MiB.

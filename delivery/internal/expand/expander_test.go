@@ -174,7 +174,7 @@ func TestExpander_WaitsForTheBytesOfAnIntent(t *testing.T) {
 		return nil
 	}
 
-	const others = most - most/4 - 2*large + 1 // a quarter is for questions
+	const others = most - most/8 - 2*large + 1 // an eighth is for questions
 	pool.Count(others)
 	err = b.Expand(t.Context(), in.by, 0, in.id, uuid.Nil)
 	require.ErrorIs(t, err, payloads.ErrFull)

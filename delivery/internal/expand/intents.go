@@ -52,7 +52,7 @@ func (i *Intents) open(
 ) (*Intent, error) {
 	var held *payloads.Held
 	for {
-		in, want, err := i.want(ctx, id, expect)
+		in, want, err := i.want(ctx, by, id, expect)
 		if err != nil || in == nil {
 			held.Release()
 			return nil, err
@@ -79,7 +79,7 @@ func (i *Intents) open(
 
 // want reads an intent, and says which bytes a job of it needs.
 func (i *Intents) want(
-	ctx context.Context, id uuid.UUID, expect func(in *Intent, want *payloads.Want) error,
+	ctx context.Context, by callbacks.JobRef, id uuid.UUID, expect func(in *Intent, want *payloads.Want) error,
 ) (*Intent, payloads.Want, error) {
 	shared, err := i.loads.Do(ctx, id)
 	if err != nil {
@@ -89,7 +89,11 @@ func (i *Intents) want(
 		return nil, payloads.Want{}, nil
 	}
 	in := *shared
-	want := payloads.Want{IntentID: id, Stored: in.Stored}
+	want := payloads.Want{
+		IntentID: id,
+		Share:    by.Share,
+		Stored:   in.Stored,
+	}
 	err = expect(&in, &want)
 	return &in, want, err
 }

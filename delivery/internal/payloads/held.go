@@ -11,6 +11,7 @@ import (
 type Held struct {
 	pool     *Pool
 	intentID uuid.UUID
+	of       payer
 
 	// Guarded by pool.mu.
 	parts []*part
@@ -60,7 +61,7 @@ func (h *Held) Made(bytes int) {
 
 // setMade, drop, hold and correct must be called with the lock of the pool held.
 func (h *Held) setMade(bytes int) {
-	h.pool.taken += bytes - h.made
+	h.pool.charge(h.of, bytes-h.made)
 	h.pool.guessed -= h.guess
 	h.made, h.guess = bytes, 0
 }
@@ -68,7 +69,7 @@ func (h *Held) setMade(bytes int) {
 func (h *Held) drop(part *part) {
 	part.holders--
 	if part.holders == 0 {
-		h.pool.taken -= part.taken
+		h.pool.charge(part.of, -part.taken)
 		delete(h.pool.parts, part.key)
 	}
 }
@@ -87,10 +88,11 @@ func (h *Held) hold(name string, bytes int) *part {
 		known = &part{
 			key:   k,
 			taken: bytes,
+			of:    h.of,
 			turn:  make(chan struct{}, 1),
 		}
 		h.pool.parts[k] = known
-		h.pool.taken += bytes
+		h.pool.charge(h.of, bytes)
 	}
 	known.holders++
 	h.parts = append(h.parts, known)
@@ -99,7 +101,7 @@ func (h *Held) hold(name string, bytes int) *part {
 
 // correct says how many bytes a payload has.
 func (h *Held) correct(part *part, bytes int) {
-	h.pool.taken += bytes - part.taken
+	h.pool.charge(part.of, bytes-part.taken)
 	part.taken = bytes
 	h.pool.serve()
 }

@@ -29,14 +29,22 @@ const (
 	// DefaultWait is how long Wait waits in a pool that does not say so.
 	DefaultWait = 3 * time.Second
 
+	// nextWaits is how many times as long the one waits that is served next: as long as a
+	// request can take, after which something is given back.
+	nextWaits = 20
+
 	// batchSize bounds the payloads that one statement loads.
 	batchSize = 16
 
-	// urgentPart is the part of the bytes that is left to what is urgent, and guessPart the
-	// part that guesses may take: calls that hang, of which nobody knows yet how much they
-	// return, leave room for what is known.
-	urgentPart = 4
-	guessPart  = 2
+	// keptPart is the part of the bytes, one of so many, that is not given out in order. Half
+	// of it is the reserve, for shares that hold few: they need not wait until those that hold
+	// many have given something back. The other half is left to what is urgent.
+	keptPart    = 4
+	reservePart = 2 * keptPart
+
+	// guessPart is the part that guesses may take: calls that hang, of which nobody knows
+	// yet how much they return, leave room for what is known.
+	guessPart = 2
 )
 
 // Data is the name of the data of an intent among its payloads. The other names are
@@ -48,8 +56,7 @@ var ErrFull = errors.New("the bytes in flight are taken (Limits.BytesInFlight)")
 
 // Config is what a Pool works with.
 type Config struct {
-	Bytes   int   // the most that payloads have together. Default: DefaultBytes
-	Order   Order // of those that wait. Default: first come, first served
+	Bytes   int // the most that payloads have together. Default: DefaultBytes
 	Store   *store.Queries
 	MaxWait time.Duration // of Wait. Default: DefaultWait
 }
@@ -58,6 +65,10 @@ type Config struct {
 // their bytes. A job takes all that it is going to need in one step, before it loads or makes
 // anything; while it waits for that it holds nothing, so that no two jobs wait for each other.
 // What is larger than all of the pool goes alone, as soon as nothing else is held.
+//
+// Those that wait are served by turns of their shares. The next one gets what is given back
+// until it has enough, however much it needs; meanwhile others get something only of the
+// reserve, of which a share can have what is left as long as it holds less than that.
 //
 // The jobs of one intent share its payloads: a fan-out to thousands has one copy of each
 // message, in its first run, in later ones and in its retries, and it is counted once.
@@ -70,8 +81,9 @@ type Pool struct {
 	parts   map[key]*part
 	taken   int // bytes
 	guessed int // of these
-	urgent  Order
-	waiting Order
+	reserve int // of these, those of the reserve
+	urgent  *order
+	waiting *order
 }
 
 // key names a payload of an intent.
@@ -83,8 +95,9 @@ type key struct {
 // part is a payload that somebody holds.
 type part struct {
 	key     key
-	holders int // guarded by Pool.mu, as is taken
-	taken   int // bytes
+	holders int   // guarded by Pool.mu, as is what follows
+	taken   int   // bytes
+	of      payer // who took it first
 
 	turn   chan struct{} // has room for one: whoever has put something in may use the rest
 	loaded bool
@@ -99,14 +112,11 @@ func New(cfg Config) *Pool {
 	if cfg.MaxWait == 0 {
 		cfg.MaxWait = DefaultWait
 	}
-	if cfg.Order == nil {
-		cfg.Order = &fifo{}
-	}
 	p := &Pool{
 		cfg:     cfg,
 		parts:   map[key]*part{},
-		urgent:  &fifo{},
-		waiting: cfg.Order,
+		urgent:  newOrder(),
+		waiting: newOrder(),
 	}
 	p.loads = batch.New(batch.Config{MaxSize: batchSize, Whole: heartbeat.ConcernsAll}, p.load)
 	return p
@@ -147,50 +157,84 @@ func (w *Want) Make(name string, bytes int, guess bool) {
 // what it gets.
 func (p *Pool) Try(w Want) (*Held, bool) {
 	if len(w.Stored) == 0 && w.Made == 0 {
-		return &Held{pool: p, intentID: w.IntentID}, true
+		return &Held{
+			pool:     p,
+			intentID: w.IntentID,
+			of:       payerOf(&w, false),
+		}, true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if need := p.need(&w); need > 0 && (p.first(&w) || !p.fits(&w, need)) {
+	first := p.next()
+	switch need := p.need(&w); {
+	case need == 0:
+	case first != nil && first.want.Urgent && !w.Urgent:
+		return nil, false
+	case (first == nil || w.Urgent && !first.want.Urgent) && p.fits(&w, need):
+	case p.fitsReserve(&w, need): // none of those that wait does, or it would not wait
+		return p.take(&w, true), true
+	default:
 		return nil, false
 	}
-	return p.take(&w), true
+	return p.take(&w, false), true
 }
 
 // Wait is Try that waits until there is room, in the order of the pool, for Config.MaxWait
-// at most; then it returns ErrFull. The caller must hold nothing of the pool, no slot and no
-// connection.
+// at most, and nextWaits as long if it is served next; then it returns ErrFull. The caller must
+// hold nothing of the pool, no slot and no connection.
 func (p *Pool) Wait(ctx context.Context, w Want) (*Held, error) {
-	waiter := &Waiter{Want: w, granted: make(chan *Held, 1)}
-	p.mu.Lock()
-	queue := p.waiting
-	if w.Urgent {
-		queue = p.urgent
-	}
-	queue.Add(waiter)
-	p.serve()
-	p.mu.Unlock()
+	waiting := p.enter(w)
 	timer := time.NewTimer(p.cfg.MaxWait)
 	defer timer.Stop()
-	select {
-	case held := <-waiter.granted:
-		return held, nil
-	case <-ctx.Done():
-	case <-timer.C:
+	for waits := 1; ; waits++ {
+		select {
+		case held := <-waiting.granted:
+			return held, nil
+		case <-ctx.Done():
+		case <-timer.C:
+			if waits < nextWaits && p.isNext(waiting) {
+				timer.Reset(p.cfg.MaxWait)
+				continue
+			}
+		}
+		if held := p.giveUp(waiting); held != nil {
+			return held, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, ErrFull
 	}
+}
+
+// enter lets a job wait, which may be served at once.
+func (p *Pool) enter(w Want) *waiter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting := &waiter{want: w, granted: make(chan *Held, 1)}
+	p.orderOf(&w).add(waiting)
+	p.serve()
+	return waiting
+}
+
+// giveUp ends a wait. It returns what the job has got meanwhile.
+func (p *Pool) giveUp(w *waiter) *Held {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
-	case held := <-waiter.granted:
-		return held, nil
+	case held := <-w.granted:
+		return held
 	default:
 	}
-	queue.Remove(waiter)
+	p.orderOf(&w.want).remove(w)
 	p.serve() // it may have been in the way of others
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return nil, ErrFull
+	return nil
+}
+
+func (p *Pool) isNext(w *waiter) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.next() == w
 }
 
 // Count counts bytes that somebody has made already, until Uncount. It does not wait.
@@ -227,62 +271,116 @@ func (p *Pool) need(w *Want) int {
 	return need
 }
 
-// fits says whether there is room for so many bytes more.
+// fits says whether there is room for so many bytes more, without the reserve. What others
+// have of that does not count: they do not delay who is served next.
 func (p *Pool) fits(w *Want, need int) bool {
-	room := p.cfg.Bytes
-	if !w.Urgent {
-		room -= room / urgentPart
+	if w.Urgent {
+		return p.mayGuess(w) && (p.taken == 0 || p.taken+need <= p.cfg.Bytes)
 	}
-	return p.taken == 0 || p.taken+need <= room && p.mayGuess(w)
+	ordered := p.taken - p.reserve
+	return p.mayGuess(w) && (ordered == 0 || ordered+need <= p.cfg.Bytes-p.cfg.Bytes/keptPart)
+}
+
+// fitsReserve says whether so many bytes more may be of the reserve. Their share then holds no
+// more than what is left of it.
+func (p *Pool) fitsReserve(w *Want, need int) bool {
+	holds := 0
+	if s := p.waiting.known[w.Share]; s != nil {
+		holds = s.bytes
+	}
+	left := p.cfg.Bytes/reservePart - p.reserve - need
+	return !w.Urgent && p.mayGuess(w) && holds+need <= left && p.taken+need <= p.cfg.Bytes-p.cfg.Bytes/reservePart
 }
 
 func (p *Pool) mayGuess(w *Want) bool {
 	return w.Guess == 0 || p.guessed == 0 || p.guessed+w.Guess <= p.cfg.Bytes/guessPart
 }
 
-// first says whether somebody is served before a job that has not waited.
-func (p *Pool) first(w *Want) bool {
-	next := p.next()
-	return next != nil && (next.Want.Urgent || !w.Urgent)
+func (p *Pool) orderOf(w *Want) *order {
+	if w.Urgent {
+		return p.urgent
+	}
+	return p.waiting
 }
 
 // next is who is served next. What may not guess at present lets others pass.
-func (p *Pool) next() *Waiter {
-	may := func(w *Waiter) bool { return p.mayGuess(&w.Want) }
-	if w := p.urgent.Next(may); w != nil {
+func (p *Pool) next() *waiter {
+	may := func(w *waiter) bool { return p.mayGuess(&w.want) }
+	if w := p.urgent.next(may); w != nil {
 		return w
 	}
-	return p.waiting.Next(may)
+	return p.waiting.next(may)
 }
 
 // serve gives those that wait what there is room for.
 func (p *Pool) serve() {
 	for w := p.next(); w != nil; w = p.next() {
-		if need := p.need(&w.Want); need > 0 && !p.fits(&w.Want, need) {
-			return
+		reserve := false
+		if need := p.need(&w.want); need > 0 && !p.fits(&w.want, need) {
+			if w.want.Urgent {
+				return
+			}
+			if w = p.waiting.next(p.mayPass); w == nil {
+				return
+			}
+			reserve = p.need(&w.want) > 0
 		}
-		if w.Want.Urgent {
-			p.urgent.Remove(w)
-		} else {
-			p.waiting.Remove(w)
-		}
-		w.granted <- p.take(&w.Want)
+		held := p.take(&w.want, reserve)
+		p.orderOf(&w.want).remove(w)
+		w.granted <- held
 	}
 }
 
-func (p *Pool) take(w *Want) *Held {
+// mayPass is true of one that need not wait for its turn.
+func (p *Pool) mayPass(w *waiter) bool {
+	need := p.need(&w.want)
+	return need == 0 || p.fitsReserve(&w.want, need)
+}
+
+// take takes what a job wants, of the reserve or not.
+func (p *Pool) take(w *Want, reserve bool) *Held {
 	h := &Held{
 		pool:     p,
 		intentID: w.IntentID,
+		of:       payerOf(w, reserve),
 		made:     w.Made,
 		guess:    w.Guess,
 	}
-	p.taken += w.Made
 	p.guessed += w.Guess
+	p.charge(h.of, w.Made)
 	for _, s := range w.Stored {
 		h.hold(s.Name, s.Bytes)
 	}
+	p.orderOf(w).served(w.Share)
 	return h
+}
+
+// payer is whose bytes some are.
+type payer struct {
+	share   string
+	urgent  bool
+	reserve bool // they are of the reserve
+}
+
+func payerOf(w *Want, reserve bool) payer {
+	return payer{
+		share:   w.Share,
+		urgent:  w.Urgent,
+		reserve: reserve,
+	}
+}
+
+// charge counts bytes, or gives them back.
+func (p *Pool) charge(of payer, bytes int) {
+	p.taken += bytes
+	if of.reserve {
+		p.reserve += bytes
+	}
+	if of.urgent {
+		p.urgent.charge(of.share, bytes)
+	} else {
+		p.waiting.charge(of.share, bytes)
+	}
 }
 
 // load is the flush of the batch of loads.

@@ -205,11 +205,16 @@ func TestPool_WaitsForSoLongAndNotLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := payloads.New(payloads.Config{Bytes: 8 * mib})
 		holder := try(t, pool, data(6*mib))
+		next, leave := context.WithCancel(t.Context())
+		go func() { _, _ = pool.Wait(next, data(2*mib)) }()
+		synctest.Wait()
 		started := time.Now()
 		_, err := pool.Wait(t.Context(), data(2*mib))
 		require.ErrorIs(t, err, payloads.ErrFull)
 		require.Equal(t, payloads.DefaultWait, time.Since(started))
 
+		leave()
+		synctest.Wait()
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err = pool.Wait(ended, data(2*mib))
@@ -234,6 +239,85 @@ func TestPool_WhoLeavesMakesWayForOthers(t *testing.T) {
 
 		cancel()
 		require.NotNil(t, <-small)
+	})
+}
+
+// of says whose turn a want takes.
+func of(share string, want payloads.Want) payloads.Want {
+	want.Share = share
+	return want
+}
+
+func TestPool_AShareThatHoldsFewDoesNotWaitForOneThatHoldsMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pool := bounded(t)
+		for range 6 {
+			try(t, pool, of("loud", data(1*mib)))
+		}
+		loud := waits(t, pool, of("loud", data(1*mib)))
+
+		quiet := try(t, pool, of("quiet", data(mib/2))) // as much as is left of the reserve then
+		refused(t, pool, of("quiet", data(1)))
+		other := try(t, pool, of("other", data(mib/4)))
+		late := waits(t, pool, of("late", data(mib/4)))
+		notYet(t, late)
+
+		quiet.Release()
+		(<-late).Release()
+		other.Release()
+		notYet(t, loud)
+		require.Equal(t, 6*mib, pool.Taken())
+	})
+}
+
+func TestPool_TheShareThatHoldsFewestIsNextAndGetsWhatIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pool := bounded(t)
+		var loud []*payloads.Held
+		for range 6 {
+			loud = append(loud, try(t, pool, of("loud", data(1*mib))))
+		}
+		more := waits(t, pool, of("loud", data(1*mib)))
+		large := waits(t, pool, of("quiet", data(5*mib)))
+		late := waits(t, pool, of("late", data(2*mib)))
+
+		small := try(t, pool, of("small", data(mib/2))) // of the reserve, as all that passes
+		for _, held := range loud[:5] {
+			notYet(t, large)
+			notYet(t, late)
+			held.Release()
+		}
+		held := <-large
+		small.Release()
+		notYet(t, more)
+		notYet(t, late)
+		held.Release()
+		require.NotNil(t, <-late)
+		require.NotNil(t, <-more)
+	})
+}
+
+func TestWait_TheOneThatIsNextGoesOnWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pool := payloads.New(payloads.Config{Bytes: 8 * mib})
+		holder := try(t, pool, of("loud", data(6*mib)))
+		large := waits(t, pool, of("quiet", data(5*mib)))
+		started := time.Now()
+		_, err := pool.Wait(t.Context(), of("loud", data(1*mib)))
+		require.ErrorIs(t, err, payloads.ErrFull)
+		<-time.After(50*time.Second - time.Since(started))
+		notYet(t, large)
+		_, err = pool.Wait(t.Context(), of("loud", data(1*mib)))
+		require.ErrorIs(t, err, payloads.ErrFull)
+
+		holder.Release()
+		require.NotNil(t, <-large)
+		_, err = pool.Wait(t.Context(), of("other", data(2*mib)))
+		require.ErrorIs(t, err, payloads.ErrFull, "nobody waits for ever")
+		require.Equal(t, 53*time.Second+20*payloads.DefaultWait, time.Since(started))
 	})
 }
 

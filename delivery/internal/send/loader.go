@@ -68,7 +68,7 @@ func (l *Loader) Load(ctx context.Context, by callbacks.JobRef, id uuid.UUID, he
 	if in.Payloads = held; held != nil || in.bodyBytes+in.dataBytes == 0 {
 		return in, nil
 	}
-	want := l.want(in)
+	want := l.want(by, in)
 	if free, ok := l.cfg.Payloads.Try(want); ok {
 		in.Payloads = free
 		return in, nil
@@ -94,8 +94,8 @@ func (l *Loader) loadAfterWait(ctx context.Context, by callbacks.JobRef, id uuid
 
 // want is what an attempt needs that was not loaded with its delivery. A checker gets the
 // data.
-func (l *Loader) want(in *Input) payloads.Want {
-	want := payloads.Want{IntentID: in.IntentID}
+func (l *Loader) want(by callbacks.JobRef, in *Input) payloads.Want {
+	want := payloads.Want{IntentID: in.IntentID, Share: by.Share}
 	if in.bodyBytes > 0 {
 		want.Stored = append(want.Stored, payloads.Size{Name: in.Dialect, Bytes: in.bodyBytes})
 	}
