@@ -24,7 +24,9 @@ type Tree interface {
 	Ancestors(ctx context.Context, p Path) ([]Path, error)
 }
 
-// BatchTree is a [Tree] that answers for many paths at once.
+// BatchTree is a [Tree] that answers for many paths at once. An engine asks it about the
+// paths of events whose sites have the same first segment together: while it hangs for a tenant, the
+// events of others go on.
 type BatchTree interface {
 	Tree
 

@@ -28,6 +28,17 @@ func OrRoot(p access.Path) access.Path {
 	return p
 }
 
+// FirstSegment is the site of the first segment of a path: "/a" of "/a/b". It is "" of "/".
+func FirstSegment(p string) string {
+	if len(p) < len("/a") {
+		return ""
+	}
+	if end := strings.IndexByte(p[1:], '/'); end >= 0 {
+		return p[:end+1]
+	}
+	return p
+}
+
 // NearestValid is the path, or the nearest path above it that can be that of a site.
 func NearestValid(p access.Path) access.Path {
 	for _, a := range p.Ancestors() {

@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/google/uuid"
@@ -13,27 +12,30 @@ import (
 	"github.com/riverhook/riverhook/internal/resolve"
 )
 
-// Finder finds the subscriptions that an event matches, and the place of its resource. It
-// is safe for concurrent use.
+// Finder finds the subscriptions that an event matches, and the place of its resource.
+// Those who ask at the same time share a statement. It is safe for concurrent use.
 type Finder struct {
 	resolver *resolve.Resolver
-	hostTree bool // the tree of sites is host code
-	lookups  question[Found]
-	places   question[resolve.Place]
+	host     *hostTree // nil: the tree of sites is ours
+	lookups  *batch.Group[resolve.Lookup, Found]
+	places   *batch.Group[resolve.Lookup, resolve.Place]
 }
 
 // NewFinder returns a finder by the resolver of a tree, which works until Close.
 func NewFinder(resolver *resolve.Resolver, tree hierarchy.Tree, cfg batch.Config) *Finder {
 	smaller := cfg
 	smaller.MaxSize = 300
-	return &Finder{
+	f := &Finder{
 		resolver: resolver,
-		hostTree: isHostTree(tree),
-		lookups: newQuestion(smaller, func(ctx context.Context, asked []resolve.Lookup) ([]Found, error) {
+		lookups: batch.New(smaller, func(ctx context.Context, asked []resolve.Lookup) ([]Found, error) {
 			return find(ctx, resolver, asked)
 		}),
-		places: newQuestion(cfg, resolver.Places),
+		places: batch.New(cfg, resolver.Places),
 	}
+	if isHostTree(tree) {
+		f.host = newHostTree(resolver, tree, smaller)
+	}
+	return f
 }
 
 // isHostTree is true of a tree that is not ours.
@@ -44,8 +46,11 @@ func isHostTree(tree hierarchy.Tree) bool {
 
 // Close ends the finder. After that its methods return batch.ErrClosed.
 func (f *Finder) Close() {
-	f.lookups.group.Close()
-	f.places.group.Close()
+	f.lookups.Close()
+	f.places.Close()
+	if f.host != nil {
+		f.host.finds.Close()
+	}
 }
 
 // LookupOf asks about the event of an intent whose transaction saw the sites in a version;
@@ -63,44 +68,29 @@ func LookupOf(intentID uuid.UUID, ev *dialect.Event, treeVersion int64) resolve.
 
 // Find finds the subscriptions that an event matches.
 func (f *Finder) Find(ctx context.Context, by *callbacks.Caller, asked resolve.Lookup) (Found, error) {
-	return f.lookups.ask(ctx, f.hostTree, by, asked)
+	if f.host != nil {
+		return f.host.find(ctx, by, asked)
+	}
+	return f.lookups.Do(ctx, asked)
 }
 
 // Locate finds where the resource of an event is now, for a check of access after its
 // expansion.
 func (f *Finder) Locate(ctx context.Context, by *callbacks.Caller, asked resolve.Lookup) (resolve.Place, error) {
-	return f.places.ask(ctx, f.hostTree, by, asked)
+	if f.host != nil {
+		return f.host.locate(ctx, by, asked)
+	}
+	return f.places.Do(ctx, asked)
+}
+
+// Stale says whether a tree of the application has another version than standing.
+// [hierarchy.Sites] are compared when the expansion is committed.
+func (f *Finder) Stale(ctx context.Context, by *callbacks.Caller, standing resolve.Standing) (bool, error) {
+	if f.host == nil {
+		return false, nil
+	}
+	return f.host.stale(ctx, by, standing)
 }
 
 // PlaceReason is why access is not decided while the tree of sites returns an error.
 func PlaceReason(err error) string { return callbacks.ReasonNoSite + callbacks.Brief(err) }
-
-// question is what the resolver is asked, by those who ask at the same time together.
-type question[Answer any] struct {
-	alone batch.Flush[resolve.Lookup, Answer]
-	group *batch.Group[resolve.Lookup, Answer]
-}
-
-func newQuestion[Answer any](cfg batch.Config, flush batch.Flush[resolve.Lookup, Answer]) question[Answer] {
-	return question[Answer]{alone: flush, group: batch.New(cfg, flush)}
-}
-
-// ask asks together with others. A suspect asks a tree of the application alone.
-func (q *question[Answer]) ask(
-	ctx context.Context, hostTree bool, by *callbacks.Caller, asked resolve.Lookup,
-) (answer Answer, err error) {
-	if !hostTree {
-		return q.group.Do(ctx, asked)
-	}
-	refused := by.Call(ctx, callbacks.StepTree, func() {
-		if !by.Alone() {
-			answer, err = q.group.Do(ctx, asked)
-			return
-		}
-		var answers []Answer
-		if answers, err = q.alone(ctx, []resolve.Lookup{asked}); err == nil {
-			answer = answers[0]
-		}
-	})
-	return answer, cmp.Or(refused, err)
-}

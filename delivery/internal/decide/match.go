@@ -34,7 +34,11 @@ func find(ctx context.Context, r *resolve.Resolver, lookups []resolve.Lookup) ([
 	if err != nil {
 		return nil, err
 	}
-	found := make([]Found, len(answers))
+	return foundOf(answers)
+}
+
+func foundOf(answers []resolve.Found) (found []Found, err error) {
+	found = make([]Found, len(answers))
 	read := make(map[*resolve.Match][]Match, len(answers))
 	for i := range answers {
 		a := &answers[i]

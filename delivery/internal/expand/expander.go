@@ -123,7 +123,7 @@ func (x *Expander) expand(ctx context.Context, by callbacks.JobRef, intentID, af
 			return err
 		}
 	}
-	return x.Sender.All(ctx, by, in.Event.Site, in.Payloads, fresh, left)
+	return x.Sender.All(ctx, by, in.Payloads, fresh, left)
 }
 
 // inTurn reads an intent, nil if it is gone, and expands its chunk after a subscription if that is

@@ -39,7 +39,7 @@ func (r *Reevaluator) Reevaluate(ctx context.Context, by callbacks.JobRef, inten
 		return err
 	}
 	defer in.Payloads.Release()
-	f := r.Sender.FanOut(by, in.Event.Site, in.Payloads)
+	f := r.Sender.FanOut(by, in.Payloads)
 	if err := r.Intents.loadData(ctx, in); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
 	"github.com/riverhook/riverhook/internal/eventtype"
+	"github.com/riverhook/riverhook/internal/sitetree"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -120,7 +121,11 @@ func (a *Asker) take(ctx context.Context, q *question, matches []decide.Match) (
 		return nil
 	}
 	ev := &q.chunk.Intent.Event
-	want := payloads.Want{IntentID: q.chunk.Intent.ID, Urgent: true}
+	want := payloads.Want{
+		IntentID: q.chunk.Intent.ID,
+		Share:    sitetree.FirstSegment(ev.Site),
+		Urgent:   true,
+	}
 	for name := range decide.Dialects(matches, nil) {
 		bytes, guess := a.Decider.Messages.Expect(ev, name, len(ev.Data))
 		want.Make(name, bytes, guess)

@@ -77,7 +77,7 @@ func (b *bundle) input() *send.Input {
 func (b *bundle) attempted(in *send.Input) *attempt.Transition {
 	b.t.Helper()
 	before := len(b.recorded)
-	require.NoError(b.t, b.All(b.t.Context(), callbacks.JobRef{}, "/acme", nil, []*send.Input{in}, nil))
+	require.NoError(b.t, b.All(b.t.Context(), callbacks.JobRef{}, nil, []*send.Input{in}, nil))
 	require.Len(b.t, b.recorded, before+1)
 	return b.recorded[before]
 }

@@ -28,12 +28,11 @@ type FanOut struct {
 
 // All makes an attempt of each input, and of the deliveries that earlier runs of the job
 // have left, and waits until all of them are recorded or handed over. What is left is
-// loaded when its turn comes: while it waits it costs an id. site is that of the event. The
-// job holds the payloads.
+// loaded when its turn comes: while it waits it costs an id. The job holds the payloads.
 func (s *Sender) All(
-	ctx context.Context, by callbacks.JobRef, site string, held *payloads.Held, fresh []*Input, left []uuid.UUID,
+	ctx context.Context, by callbacks.JobRef, held *payloads.Held, fresh []*Input, left []uuid.UUID,
 ) error {
-	f := s.FanOut(by, site, held)
+	f := s.FanOut(by, held)
 	if len(fresh) == 1 && len(left) == 0 {
 		return s.attempt(ctx, callbacks.JobRef{JobID: by.JobID}, fresh[0], f.started)
 	}
@@ -41,14 +40,13 @@ func (s *Sender) All(
 	return f.Wait(nil)
 }
 
-// FanOut begins the attempts of a run of a job, about an event at a site, which holds the
-// payloads of its intent.
-func (s *Sender) FanOut(by callbacks.JobRef, site string, held *payloads.Held) *FanOut {
+// FanOut begins the attempts of a run of a job, which holds the payloads of its intent.
+func (s *Sender) FanOut(by callbacks.JobRef, held *payloads.Held) *FanOut {
 	return &FanOut{
 		sender:  s,
 		by:      by,
 		held:    held,
-		slots:   s.Slots.FanOuts.Job(slots.Share{Name: slots.SiteShare(site)}),
+		slots:   s.Slots.FanOuts.Job(slots.Share{Name: by.Share}),
 		started: time.Now(),
 	}
 }

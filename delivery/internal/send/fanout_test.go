@@ -24,7 +24,7 @@ func TestFanOut_QueuesNoMoreAttemptsThanItsProcessCanSendSoon(t *testing.T) {
 		inputs[i] = b.input()
 	}
 	done := make(chan error, 1)
-	go func() { done <- b.All(t.Context(), callbacks.JobRef{}, "/acme", nil, inputs, nil) }()
+	go func() { done <- b.All(t.Context(), callbacks.JobRef{Share: "acme"}, nil, inputs, nil) }()
 
 	require.Eventually(t, func() bool { return b.Slots.FanOuts.Admitted() == slots.AdmittedPerRequest-1 }, 10*time.Second, time.Millisecond)
 	require.LessOrEqual(t, b.Slots.Limiter.Endpoints(), slots.AdmittedPerRequest)

@@ -2,8 +2,9 @@ package slots
 
 import (
 	"container/heap"
-	"strings"
 	"time"
+
+	"github.com/riverhook/riverhook/internal/sitetree"
 )
 
 // Share is whose turn something takes.
@@ -15,22 +16,10 @@ type Share struct {
 	Urgent bool
 }
 
-// SiteShare is the name of the share of what happens at a site: the first segment of its
-// path. It is "" at the root.
-func SiteShare(site string) string {
-	if len(site) < 2 {
-		return ""
-	}
-	if end := strings.IndexByte(site[1:], '/'); end >= 0 {
-		return site[:end+1]
-	}
-	return site
-}
-
 // DefaultShare is the name of the share of a subscription: that of its site, and at the
 // root its owner. One without an owner is the operator's.
 func DefaultShare(site, owner string) string {
-	switch name := SiteShare(site); {
+	switch name := sitetree.FirstSegment(site); {
 	case name != "":
 		return name
 	case owner == "":
