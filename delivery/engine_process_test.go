@@ -56,6 +56,7 @@ type childTask struct {
 
 	StopTimeout time.Duration
 	MaxInFlight int
+	Workers     int
 }
 
 func TestMain(m *testing.M) {
@@ -108,7 +109,11 @@ func commitAndDie(ctx context.Context, pool *pgxpool.Pool) error {
 // stops in order.
 func runEngine(ctx context.Context, pool *pgxpool.Pool, task childTask) error {
 	cfg := &delivery.Config{
-		Limits:    delivery.Limits{ChunkSize: task.ChunkSize, InFlight: task.MaxInFlight},
+		Limits: delivery.Limits{
+			ChunkSize: task.ChunkSize,
+			InFlight:  task.MaxInFlight,
+			Workers:   task.Workers,
+		},
 		Egress:    deliverytest.LocalPolicy(),
 		ID:        task.EngineID,
 		Logger:    slog.New(slog.DiscardHandler),

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/internal/sitetree"
 )
 
 // DecisionOutcome is what became of an intent for one subscription: the state of
@@ -112,6 +114,9 @@ func (in *IntentRecord) summary() string {
 	}
 	if in.Channel != "" {
 		fmt.Fprintf(&b, ", on channel %q", in.Channel)
+	}
+	if ofSite := cmp.Or(strings.TrimPrefix(sitetree.FirstSegment(string(in.Site)), "/"), "/"); in.Share != ofSite {
+		fmt.Fprintf(&b, ", share %s", in.Share)
 	}
 	fmt.Fprintf(&b, ": %s", in.State)
 	if in.Reason != "" {

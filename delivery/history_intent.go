@@ -53,6 +53,9 @@ type IntentRecord struct {
 	Actor      string            `json:"actor,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 
+	// Share is whose turn its expansion and its later attempts take. See outbox.Intent.
+	Share string `json:"share,omitempty"`
+
 	// SchemaVersion is that of the type's schema by which the data was found valid
 	// when it was enqueued. 0: none.
 	SchemaVersion int `json:"schema_version,omitempty"`
@@ -232,6 +235,7 @@ func newIntentRecord(row store.ListIntentsRow) (IntentRecord, error) {
 		Channel:       row.Channel,
 		Actor:         row.Actor,
 		SchemaVersion: row.SchemaVersion,
+		Share:         row.Share,
 		Data:          row.Data,
 		DataSHA256:    hex.EncodeToString(row.DataSha256),
 		Payload:       cmp.Or(PayloadState(row.Gone), PayloadKept),

@@ -52,13 +52,15 @@ func TestReindex_WithTheRightsThatTheGuideNamesNothingFails(t *testing.T) {
 			engine.ReindexBy(nights)
 			const files = `SELECT string_agg(c.oid::text || ' ' || c.relfilenode, ',' ORDER BY c.relname) FROM pg_class c
 				WHERE c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'riverhook.river_job'::regclass)`
-			before := b.text(files)
+			const ours = `SELECT relfilenode::text FROM pg_class WHERE oid = 'riverhook.river_job_share_idx'::regclass`
+			before, beforeOurs := b.text(files), b.text(ours)
 			b.start(engine)
 
 			b.eventually(func() bool { return nights.runs() >= 2 })
 
 			require.Zero(t, strings.Count(lines.String(), "level=ERROR"), lines.String())
 			require.Equal(t, owner, before != b.text(files))
+			require.Equal(t, owner, beforeOurs != b.text(ours))
 		})
 	}
 }

@@ -164,6 +164,72 @@ func TestTurns_WhatADeadEngineTookIsHandedOn(t *testing.T) {
 	b.requireAll(3)
 }
 
+// An engine has one worker and one job that a turn took, both with a request under way, when it is
+// killed.
+func TestTurns_AnEngineThatIsKilledLosesNothingOfWhatItTook(t *testing.T) {
+	t.Parallel()
+	const events = 6
+	b := newBundle(t)
+	release := make(chan struct{})
+	var (
+		mu   sync.Mutex
+		seen = map[string]int{}
+	)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen[r.Header.Get("Webhook-Id")]++
+		mu.Unlock()
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(server.Close)
+	_, err := b.subs.Create(t.Context(), subscription.Spec{
+		URL:      server.URL,
+		Events:   []string{"**"},
+		Operator: true,
+	})
+	require.NoError(t, err)
+	for i := range events {
+		b.enqueue(func(in *outbox.Intent) { in.Share = fmt.Sprint("tenant", i%2) })
+	}
+	task := childTask{
+		Role:     "engine",
+		Database: b.pool.Config().ConnString(),
+		EngineID: "first",
+		Workers:  1,
+	}
+	first := startChild(t, task)
+	b.eventually(func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(seen) == 2
+	})
+	require.Equal(t, 2, b.count(`SELECT count(*) FROM riverhook.river_job WHERE state = 'running'`))
+
+	first.kill(t)
+	close(release)
+	b.exec(`UPDATE riverhook.engine SET heartbeat_at = now() - interval '1 minute' WHERE id = 'first'`)
+	task.EngineID = "second"
+	startChild(t, task).awaitStart(t)
+
+	b.eventually(func() bool {
+		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == events &&
+			b.count(`SELECT count(*) FROM riverhook.river_job WHERE state <> 'completed'`) == 0
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, seen, events)
+	again := 0
+	for _, n := range seen {
+		require.LessOrEqual(t, n, 2)
+		again += n - 1
+	}
+	require.Equal(t, 2, again, "what was under way")
+}
+
 // Stop while jobs that were taken by turns are under way: they are available afterwards, and the
 // successor does them.
 func TestTurns_StopHandsOnWhatItTook(t *testing.T) {
@@ -210,4 +276,13 @@ func TestTurns_EachJobOfAnEventHasItsShare(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM riverhook.river_job WHERE tags <> '{share_acme}'`))
 	require.NotEmpty(t, b.deliveries(id))
 	require.Positive(t, checks.Load())
+	explained, err := engine.Explain(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, "acme", explained.Intent.Share)
+	require.Contains(t, explained.String(), "at /noaa/nws/oun, share acme: expanded\n")
+	ofSite := b.enqueue(nil)
+	explained, err = engine.Explain(t.Context(), ofSite)
+	require.NoError(t, err)
+	require.Equal(t, "noaa", explained.Intent.Share)
+	require.Contains(t, explained.String(), "at /noaa/nws/oun: pending\n")
 }

@@ -43,8 +43,12 @@ func (h *Heart) RiverPool(ctx context.Context) (pool *pgxpool.Pool, closePool fu
 	return own, own.Close, nil
 }
 
-// RiverIndexes returns the indexes that River rebuilds every night: those of its default,
-// or none where the role may not, and the owner of the schema has to.
+// shareIndex is our own index over River's jobs. It loses and gains an entry with each of them,
+// as River's own do.
+const shareIndex = "river_job_share_idx"
+
+// RiverIndexes returns the indexes that River rebuilds every night: those of its default and
+// ours, or none where the role may not, and the owner of the schema has to.
 func (h *Heart) RiverIndexes(ctx context.Context) ([]string, error) {
 	may, err := h.store.MayReindex(ctx)
 	switch {
@@ -53,6 +57,6 @@ func (h *Heart) RiverIndexes(ctx context.Context) ([]string, error) {
 	case !may:
 		return []string{}, nil
 	default:
-		return river.ReindexerIndexNamesDefault(), nil
+		return append(river.ReindexerIndexNamesDefault(), shareIndex), nil
 	}
 }

@@ -257,7 +257,7 @@ func (q *Queries) ListDeliveries(ctx context.Context, arg *ListDeliveriesParams)
 
 const listIntents = `-- name: ListIntents :many
 SELECT
-    i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes, i.schema_version,
+    i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes, i.schema_version, i.share,
     (CASE WHEN $1::boolean THEN i.data END)::bytea AS data,
     coalesce(i.gone, '')::text AS gone, i.gone_at, i.data_sha256,
     i.occurred_at, i.not_before, i.created_at, i.tree_version, s.state, s.reason, s.ended_at
@@ -307,6 +307,7 @@ type ListIntentsRow struct {
 	Actor         string
 	Attributes    json.RawMessage
 	SchemaVersion int
+	Share         string
 	Data          []byte
 	Gone          string
 	GoneAt        *time.Time
@@ -357,6 +358,7 @@ func (q *Queries) ListIntents(ctx context.Context, arg *ListIntentsParams) ([]Li
 			&i.Actor,
 			&i.Attributes,
 			&i.SchemaVersion,
+			&i.Share,
 			&i.Data,
 			&i.Gone,
 			&i.GoneAt,

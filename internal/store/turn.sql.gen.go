@@ -10,6 +10,38 @@ import (
 	"encoding/json"
 )
 
+const cancelledTurns = `-- name: CancelledTurns :many
+SELECT j.id FROM /* TEMPLATE: schema */river_job j
+WHERE j.id = ANY ($1::bigint[]) AND j.state = 'running' AND j.metadata ? 'cancel_attempted_at'
+    AND j.attempted_by[array_length(j.attempted_by, 1)] = $2::text
+`
+
+type CancelledTurnsParams struct {
+	Ids     []int64
+	Process string
+}
+
+// CancelledTurns returns those of the jobs of a process whose cancellation was asked for.
+func (q *Queries) CancelledTurns(ctx context.Context, arg *CancelledTurnsParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, cancelledTurns, arg.Ids, arg.Process)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const finishTurns = `-- name: FinishTurns :exec
 UPDATE /* TEMPLATE: schema */river_job j SET
     state = x.state,

@@ -31,10 +31,15 @@ func newFinish(
 ) *finish {
 	f := &finish{job: job}
 	var snooze *rivertype.JobSnoozeError
+	cancelled := err != nil && errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely)
+	if cancelled {
+		err = context.Cause(ctx)
+	}
 	switch {
 	case err == nil:
 		f.state = rivertype.JobStateCompleted
 		return f
+	case cancelled:
 	case errors.As(err, &snooze):
 		f.snoozed = true
 		f.uncounted = true
@@ -55,6 +60,10 @@ func newFinish(
 		failure = []byte("{}")
 	}
 	f.failure = string(failure)
+	if cancelled {
+		f.state = rivertype.JobStateCancelled
+		return f
+	}
 	if job.Attempt >= job.MaxAttempts {
 		f.state = rivertype.JobStateDiscarded
 		return f

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +29,10 @@ const (
 
 	// each is how many jobs of one share a pass takes.
 	each = 16
+
+	// cancelInterval is how often a taker asks whether one of the jobs that it has taken was
+	// cancelled. River's producers are notified of theirs, and ask as well.
+	cancelInterval = time.Second
 
 	// partTaken is the part of the workers of a queue that may be busy with jobs taken by turns
 	// in addition to them.
@@ -55,6 +61,9 @@ type Taker struct {
 	loads    map[string]*load // by queue
 	woken    chan struct{}
 
+	mu    sync.Mutex
+	taken map[int64]context.CancelCauseFunc // jobs under way
+
 	jobs   context.Context //nolint:containedctx // ends when jobs are interrupted
 	cancel context.CancelFunc
 	rest   func()         // ends the loop
@@ -67,6 +76,7 @@ func NewTaker(cfg *Config) *Taker {
 		cfg:   *cfg,
 		loads: map[string]*load{},
 		woken: make(chan struct{}, 1),
+		taken: map[int64]context.CancelCauseFunc{},
 	}
 	for _, queue := range cfg.Queues {
 		t.loads[queue] = &load{
@@ -206,24 +216,70 @@ func (t *Taker) begin(l *load, queue string, row *store.TakeTurnsRow) {
 	}
 	l.take(row.Tag)
 	t.cfg.Runs.Begin(job.ID)
+	ctx := t.own(job.ID)
 	t.under.Go(func() {
 		started := time.Now()
-		trace, err := t.work(job)
-		t.finish(newFinish(t.jobs, job, started, err, trace, t.cfg.RetryWait))
+		trace, err := t.work(ctx, job)
+		t.finish(newFinish(ctx, job, started, err, trace, t.cfg.RetryWait))
+		t.disown(job.ID)
 		t.cfg.Runs.End(job.ID)
 		l.giveBack(row.Tag)
 	})
 }
 
+// own makes the context of a job, until disown. It ends when the job is cancelled through River.
+func (t *Taker) own(id int64) context.Context {
+	ctx, cancel := context.WithCancelCause(t.jobs)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken[id] = cancel
+	if len(t.taken) == 1 {
+		time.AfterFunc(cancelInterval, t.interruptCancelled)
+	}
+	return ctx
+}
+
+func (t *Taker) disown(id int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken[id](nil)
+	delete(t.taken, id)
+}
+
+// interruptCancelled ends the context of the jobs that were cancelled, and looks again while some
+// are under way.
+func (t *Taker) interruptCancelled() {
+	t.mu.Lock()
+	ids := slices.Collect(maps.Keys(t.taken))
+	t.mu.Unlock()
+	if len(ids) == 0 || t.jobs.Err() != nil {
+		return
+	}
+	cancelled, err := t.cfg.Store.CancelledTurns(t.jobs, &store.CancelledTurnsParams{Ids: ids, Process: t.cfg.Process})
+	if err != nil && t.jobs.Err() == nil && !t.cfg.Heart.Outage(err) {
+		t.cfg.Log.ErrorContext(t.jobs, "riverhook: turns: look for cancelled jobs", "error", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range cancelled {
+		if cancel := t.taken[id]; cancel != nil {
+			cancel(rivertype.ErrJobCancelledRemotely)
+		}
+	}
+	if len(t.taken) > 0 {
+		time.AfterFunc(cancelInterval, t.interruptCancelled)
+	}
+}
+
 // work does a job. What it panics with is its error.
-func (t *Taker) work(job *rivertype.JobRow) (trace string, err error) {
+func (t *Taker) work(ctx context.Context, job *rivertype.JobRow) (trace string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			trace = string(debug.Stack())
 			err = fmt.Errorf("%v", p)
 		}
 	}()
-	return "", t.cfg.Work(t.jobs, job)
+	return "", t.cfg.Work(ctx, job)
 }
 
 // Stop takes no more jobs, and waits for those that were taken. When ctx ends before that it

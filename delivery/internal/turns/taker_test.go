@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -266,6 +268,29 @@ func TestTaker_APanicIsAnErrorOfItsJob(t *testing.T) {
 	require.NoError(t, b.Stop(t.Context()))
 	require.Equal(t, 1, count(t, b.pool,
 		`state = 'available' AND errors[1] ->> 'error' = 'of the job' AND errors[1] ->> 'trace' LIKE '%goroutine%'`))
+}
+
+// Two were taken, one of them is cancelled through River.
+func TestTaker_AJobThatIsCancelledIsInterrupted(t *testing.T) {
+	t.Parallel()
+	b := newBundle(pgtest.Pool(t), "one", 1000)
+	commit(t, b.pool, "a", 2)
+	b.take(t, "share_loud")
+	client, err := river.NewClient(riverpgxv5.New(b.pool), &river.Config{Schema: "riverhook"})
+	require.NoError(t, err)
+
+	_, err = client.JobCancel(t.Context(), 1)
+	require.NoError(t, err)
+
+	require.Eventually(t, func() bool {
+		return count(t, b.pool, `id = 1 AND state = 'cancelled' AND finalized_at IS NOT NULL
+		AND attempt = 1 AND errors[1] ->> 'error' = 'JobCancelError: job cancelled remotely'`) == 1
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, 1, count(t, b.pool, "id = 2 AND state = 'running'"))
+	require.Equal(t, []int64{2}, b.runs.Jobs())
+	delete(b.held, 1)
+	b.letGo(t, nil)
+	require.Equal(t, 1, count(t, b.pool, "id = 2 AND state = 'completed'"))
 }
 
 // turnsModel is what shares wait for and what engines do.

@@ -41,7 +41,7 @@ WHERE d.id = @delivery_id;
 -- name: ListIntents :many
 -- ListIntents is to be planned for its parameters, as ListDeliveries.
 SELECT
-    i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes, i.schema_version,
+    i.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.attributes, i.schema_version, i.share,
     (CASE WHEN sqlc.arg(with_data)::boolean THEN i.data END)::bytea AS data,
     coalesce(i.gone, '')::text AS gone, i.gone_at, i.data_sha256,
     i.occurred_at, i.not_before, i.created_at, i.tree_version, s.state, s.reason, s.ended_at

@@ -48,6 +48,12 @@ SELECT coalesce(t.id, 0)::bigint AS id, coalesce(t.kind, '')::text AS kind, coal
 FROM last l LEFT JOIN taken t ON true
 WHERE l.tag IS NOT NULL;
 
+-- name: CancelledTurns :many
+-- CancelledTurns returns those of the jobs of a process whose cancellation was asked for.
+SELECT j.id FROM /* TEMPLATE: schema */river_job j
+WHERE j.id = ANY (sqlc.arg(ids)::bigint[]) AND j.state = 'running' AND j.metadata ? 'cancel_attempted_at'
+    AND j.attempted_by[array_length(j.attempted_by, 1)] = sqlc.arg(process)::text;
+
 -- name: FinishTurns :exec
 -- FinishTurns ends runs of jobs that were taken by turns as River would: completed; available or
 -- retryable with the error that is appended; discarded after the last attempt; or available
