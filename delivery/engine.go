@@ -54,6 +54,7 @@ type Engine struct {
 	cfg         *Config
 	clients     *credentials.Clients
 	clock       drain.Clock
+	deactivator *maintain.Deactivator
 	decider     *decide.Decider
 	expander    *expand.Expander
 	finder      *decide.Finder
@@ -69,13 +70,12 @@ type Engine struct {
 	fanOuts     *slots.FanOuts
 	random      func() float64
 
-	inFlight   *slots.Turns
-	shareOf    func(t *attempt.Target) string
-	limiter    *slots.Limiter
-	maintainer *maintain.Maintainer
-	probes     *slots.Probes
-	releaser   *slots.Releaser
-	records    *record.Recorder
+	inFlight *slots.Turns
+	shareOf  func(t *attempt.Target) string
+	limiter  *slots.Limiter
+	probes   *slots.Probes
+	releaser *slots.Releaser
+	records  *record.Recorder
 
 	schedules schedules
 	frequent  *store.Queries // with plans that are kept
@@ -252,7 +252,7 @@ func makeBatches(e *Engine) {
 	})
 	e.releaser = slots.NewReleaser(e.limiter, e.frequent, usual)
 	e.batches = append(e.batches, e.records, e.releaser)
-	e.maintainer = newMaintainer(e)
+	e.deactivator = newDeactivator(e)
 	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
 	e.payloads = payloads.New(payloads.Config{Bytes: e.cfg.Limits.BytesInFlight, Store: e.store})
 	e.finder = decide.NewFinder(e.resolver, e.cfg.Tree, usual)
@@ -323,19 +323,30 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 // filters that do not compile.
 func (e *Engine) Subscriptions() *subscription.Store { return e.subs }
 
-// newMaintainer makes what a started engine does about once a second.
-func newMaintainer(e *Engine) *maintain.Maintainer {
+func newDeactivator(e *Engine) *maintain.Deactivator {
+	return &maintain.Deactivator{
+		DB: e.pool,
+		Hooks: maintain.DeactivatorHooks{
+			Deactivated: subscriptionHook("SubscriptionDeactivated", e.cfg.Hooks.SubscriptionDeactivated, e.hooks),
+			Failing:     subscriptionHook("SubscriptionFailing", e.cfg.Hooks.SubscriptionFailing, e.hooks),
+		},
+		Log:    e.log,
+		NewID:  e.ids.next,
+		Rules:  e.cfg.Deactivation,
+		Schema: e.cfg.Schema,
+	}
+}
+
+// newMaintainer makes what does about once a second in a started engine what no job does;
+// without a lease it does everything. What has been due for lost without a living job has lost
+// it.
+func newMaintainer(e *Engine, lost time.Duration, pace maintain.Pace) *maintain.Maintainer {
 	return &maintain.Maintainer{
-		Deactivator: &maintain.Deactivator{
-			DB: e.pool,
-			Hooks: maintain.DeactivatorHooks{
-				Deactivated: subscriptionHook("SubscriptionDeactivated", e.cfg.Hooks.SubscriptionDeactivated, e.hooks),
-				Failing:     subscriptionHook("SubscriptionFailing", e.cfg.Hooks.SubscriptionFailing, e.hooks),
-			},
-			Log:    e.log,
-			NewID:  e.ids.next,
-			Rules:  e.cfg.Deactivation,
-			Schema: e.cfg.Schema,
+		Deactivator: e.deactivator,
+		Expirer: &maintain.HeldExpirer{
+			MaxHold: e.cfg.Maintenance.MaxHold,
+			Pace:    pace,
+			Store:   e.frequent,
 		},
 		Forget: func() {
 			e.opener.ForgetUnused(e.clock.Now())
@@ -343,14 +354,18 @@ func newMaintainer(e *Engine) *maintain.Maintainer {
 			e.limiter.DropUnused(time.Now()) // by the clock of their use
 			e.fanOuts.DropUnused(time.Now())
 		},
-		Log:     e.log,
-		MaxHold: e.cfg.Maintenance.MaxHold,
+		Log: e.log,
+		Reconciler: &maintain.Reconciler{
+			Lost:  lost,
+			Pace:  pace,
+			Store: e.frequent,
+		},
 		Releaser: &maintain.HeldReleaser{
 			Frequent: e.frequent,
+			Pace:     pace,
 			ShareOf:  e.shareOf,
 			Slots:    e.releaser,
 			Store:    e.store,
 		},
-		Store: e.frequent,
 	}
 }

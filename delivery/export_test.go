@@ -70,9 +70,9 @@ func (e *Engine) VerifyDue(ctx context.Context, spawn func(func())) (int, error)
 	return e.verifier.VerifyDue(ctx, spawn)
 }
 
-// Maintain is one round of maintenance, which a started engine does by itself.
+// Maintain is what rounds of maintenance come to, which a started engine does by itself.
 func (e *Engine) Maintain(ctx context.Context) error {
-	return e.maintainer.Round(ctx, maintain.LostAfter)
+	return newMaintainer(e, maintain.LostAfter, maintain.Whole).Round(ctx)
 }
 
 // SetClock replaces the clock of the process by which ids are made. It must be called

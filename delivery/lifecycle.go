@@ -136,18 +136,17 @@ func (e *Engine) run(life context.Context, end context.CancelFunc, client *river
 	e.loops.Go(func() { e.heart.Run(life) })
 	e.taker.Start(life)
 	loop := maintain.Loop{Log: e.log, Outage: e.heart.Outage}
-	e.loops.Go(func() {
-		loop.Every(life, e.cfg.Maintenance.Interval, func(ctx context.Context) error {
-			return e.maintainer.Round(ctx, maintain.LostAfter)
-		})
-	})
+	lease := &maintain.Lease{Process: e.heart.Process(), Store: e.frequent}
+	maintainer := newMaintainer(e, maintain.LostAfter, maintain.Rounds)
+	maintainer.Lease = lease
+	e.loops.Go(func() { loop.Every(life, e.cfg.Maintenance.Interval, maintainer.Round) })
 	e.loops.Go(func() {
 		loop.Every(life, e.cfg.Maintenance.Interval, func(ctx context.Context) error {
 			_, err := e.verifier.VerifyDue(ctx, e.loops.Go)
 			return err
 		})
 	})
-	e.loops.Go(func() { loop.Every(life, maintain.PruneInterval, newPruner(e.pool, e.cfg, e.heart.Process()).Round) })
+	e.loops.Go(func() { loop.Every(life, maintain.PruneInterval, newPruner(e.pool, e.cfg, lease).Round) })
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closeRiverPool = closePool

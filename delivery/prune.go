@@ -28,19 +28,19 @@ type Pruned struct {
 // now and then, and continues until nothing is left to prune. What another process prunes
 // at the same time is left to it.
 func (e *Engine) Prune(ctx context.Context) (*Pruned, error) {
-	pruned, err := newPruner(e.pool, e.cfg, e.heart.Process()).All(ctx)
+	pruned, err := newPruner(e.pool, e.cfg, nil).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
 	}
 	return new(Pruned(pruned)), nil
 }
 
-// newPruner makes a pruner of the process that has this name among the heartbeats.
-func newPruner(pool *pgxpool.Pool, cfg *Config, process string) *maintain.Pruner {
+// newPruner makes a pruner. Rounds need a lease.
+func newPruner(pool *pgxpool.Pool, cfg *Config, lease *maintain.Lease) *maintain.Pruner {
 	return &maintain.Pruner{
-		DB:      pool,
-		Log:     cfg.Logger,
-		Process: process,
+		DB:    pool,
+		Lease: lease,
+		Log:   cfg.Logger,
 		Retention: maintain.Retention{
 			Dedupe:          cfg.History.DedupeWindow,
 			MaxAge:          cfg.History.MaxAge,

@@ -9,6 +9,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/riverhook/riverhook/delivery/internal/drain"
+	"github.com/riverhook/riverhook/delivery/internal/maintain"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 )
 
@@ -23,6 +24,7 @@ func (e *Engine) RunDue(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	maintainer := newMaintainer(e, 0, maintain.Whole)
 	drainer := &drain.Drainer{
 		Clock: &e.clock,
 		Dispatch: func(ctx context.Context, job *rivertype.JobRow) error {
@@ -31,7 +33,7 @@ func (e *Engine) RunDue(ctx context.Context) (int, error) {
 		},
 		Maintain: func(ctx context.Context) error {
 			defer e.hooks.Wait(ctx)
-			return e.maintainer.Round(ctx, 0)
+			return maintainer.Round(ctx)
 		},
 		Process: e.heart.Process(),
 		Queues:  queues(),

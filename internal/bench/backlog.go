@@ -18,9 +18,11 @@ import (
 //     idle stretch, for each pending delivery and hour;
 //   - worker_rss_mb: the most memory that the worker ever had, the expansion of
 //     one intent to 10,000 subscriptions included;
+//   - round_rows_of_few: rows that a round of maintenance reads with 1,000,000 due in
+//     order, of those with 10,000;
 //   - resolve_100k_of_100: see lookups.
 //
-// A quick run has a tenth of all that, but for lookups.
+// A quick run has a tenth of all that, but for lookups and the 10,000.
 func backlog(ctx context.Context, b *bench) (*result, error) {
 	ctx, cancel := context.WithTimeout(ctx, of(b.size, 2*time.Minute, 15*time.Minute, 2*time.Hour))
 	defer cancel()
@@ -32,6 +34,8 @@ func backlog(ctx context.Context, b *bench) (*result, error) {
 	s := &backlogRun{
 		oneEngine: o,
 		result:    newResult(),
+		dueFew:    of(b.size, 100, 10_000, 10_000),
+		dueMany:   of(b.size, 200, 100_000, 1_000_000),
 		events:    of(b.size, 5, 200, 1000),
 		fanout:    of(b.size, 50, 1000, 10_000),
 		history:   of(b.size, 500, 100_000, 1_000_000),
@@ -50,6 +54,8 @@ func backlog(ctx context.Context, b *bench) (*result, error) {
 type backlogRun struct {
 	*oneEngine
 
+	dueFew  int // rows, of deliveries, intents and decisions
+	dueMany int
 	events  int // whose latency is measured, each time
 	fanout  int // subscriptions to one event
 	held    int // deliveries to the dead endpoint
@@ -101,7 +107,10 @@ func (s *backlogRun) run(ctx context.Context) error {
 	s.result.percentiles("beside", beside)
 	s.result.ratio("p50_of_quiet", median(beside)/median(quiet))
 	s.result.ratio("worker_rss_mb", megabytes(peak))
-	return s.tableSizes(ctx)
+	if err := s.tableSizes(ctx); err != nil {
+		return err
+	}
+	return s.countRounds(ctx)
 }
 
 func megabytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }

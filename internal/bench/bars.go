@@ -127,6 +127,11 @@ var bars = []bar{
 		atMost:   1,
 	},
 	{
+		scenario: "backlog",
+		ratio:    "round_rows_of_few",
+		atMost:   1.5,
+	},
+	{
 		scenario: "resolve",
 		ratio:    "filtered_of_plain",
 		atMost:   1.5,

@@ -24,7 +24,7 @@ func TestScenario_EachRunsAndHasItsRatios(t *testing.T) {
 	t.Parallel()
 
 	ratios := map[string][]string{
-		"backlog": {"p50_of_quiet", "resolve_100k_of_100", "river_rewrites_per_held_hour", "worker_rss_mb"},
+		"backlog": {"p50_of_quiet", "resolve_100k_of_100", "river_rewrites_per_held_hour", "round_rows_of_few", "worker_rss_mb"},
 		"crash":   {"duplicated", "in_flight_at_kills", "lost", "resume_seconds_max"},
 		"deliver": {
 			"fanout_100_of_ceiling", "fanout_10_of_ceiling", "fanout_10_of_naive", "fanout_1_of_ceiling", "fanout_1_of_naive",

@@ -166,11 +166,4 @@ var receiving = []mutant{
 		with: "case identifies && r.Name == \"\":",
 		test: "receiver.TestDeliveryID_IsLookedForInTheOnePlaceOfTheScheme",
 	},
-	{
-		name: "an inbox is taken for the engine that prunes",
-		file: "internal/store/prune.sql.gen.go",
-		old:  "WHERE NOT e.inbox ",
-		with: "",
-		test: "receiver/pginbox.TestEngine_SharesASchemaWithAnInbox",
-	},
 }

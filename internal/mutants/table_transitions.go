@@ -76,10 +76,9 @@ var moving = []mutant{
 	},
 	{
 		name: "a delivery whose job lives is believed lost",
-		file: "internal/store/delivery_reconcile.sql.gen.go",
-		decl: "reconcileDeliveries",
-		old:  "AND /* TEMPLATE: schema */job_lost(",
-		with: "AND NULL IS DISTINCT FROM /* TEMPLATE: schema */job_lost(",
+		file: "internal/migration/sql/functions/job_lost.1.sql",
+		old:  "SELECT id IS NULL OR",
+		with: "SELECT true OR id IS NULL OR",
 		test: "delivery.TestReconcile_LeavesALivingEngineWhatItHasUnderWay",
 	},
 	{
@@ -148,17 +147,17 @@ var moving = []mutant{
 	{
 		name: "an intent is not watched any more while first attempts are under way",
 		file: "internal/store/intent.sql.gen.go",
-		decl: "closeIntents",
-		old:  "LIMIT 1) IS NULL",
-		with: "LIMIT 1) IS NULL OR true",
+		decl: "watchIntents",
+		old:  "AND n.intent_id NOT IN (SELECT p.intent_id FROM part p WHERE p.first)",
+		with: "",
 		test: "delivery.TestReconcile_AFirstAttemptWhoseRiverJobIs",
 	},
 	{
 		name: "lost first attempts are not looked for",
-		file: "internal/store/delivery_reconcile.sql.gen.go",
-		decl: "reconcileDeliveries",
-		old:  "o.hold = '' AND o.due_at IS NULL",
-		with: "o.hold = '' AND false",
+		file: "internal/store/intent.sql.gen.go",
+		decl: "watchIntents",
+		old:  "WHERE p.first AND p.due_at <",
+		with: "WHERE false AND p.due_at <",
 		test: "delivery.TestReconcile_AFirstAttemptWhoseRiverJobIs",
 	},
 	{

@@ -67,29 +67,35 @@ func (q *Queries) LoadWaiting(ctx context.Context, arg *LoadWaitingParams) ([]Lo
 
 const reconcileDecisions = `-- name: ReconcileDecisions :many
 WITH lost AS (
-    SELECT d.intent_id, d.subscription_id, d.job_id AS old_job_id,
-        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
-    FROM /* TEMPLATE: schema */decision d
-    LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
-    WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
-        AND d.due_at < now() - $1::bigint * interval '1 millisecond'
-        AND /* TEMPLATE: schema */job_lost(
-            j.id, j.state, j.scheduled_at, $2::bigint, $3::bigint)
-    ORDER BY d.due_at
-    LIMIT $4::integer
-    FOR UPDATE OF d SKIP LOCKED
+    -- Those that are still lost; those that somebody has locked are skipped.
+    SELECT d.intent_id, d.subscription_id, d.old_job_id, d.waits
+    FROM (SELECT unnest($1::text[])::uuid AS intent_id, unnest($2::text[])::uuid AS subscription_id) due
+    CROSS JOIN LATERAL (
+        SELECT o.intent_id, o.subscription_id, o.job_id AS old_job_id,
+            coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
+        FROM /* TEMPLATE: schema */decision o
+        LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = o.job_id
+        WHERE o.intent_id = due.intent_id AND o.subscription_id = due.subscription_id AND o.outcome = 'waiting' AND o.due_at IS NOT NULL
+            AND /* TEMPLATE: schema */job_lost(
+                j.id, j.state, j.scheduled_at, $3::bigint, $4::bigint)
+        FOR UPDATE OF o SKIP LOCKED
+    ) d
 ), late AS (
+    -- The jobs that wait begin now.
     SELECT l.intent_id
     FROM (SELECT DISTINCT lost.old_job_id, lost.intent_id FROM lost WHERE lost.waits) l
     WHERE /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), numbered AS (
+    -- The others get one for all decisions of an intent.
     SELECT i.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM (SELECT DISTINCT l.intent_id FROM lost l WHERE NOT l.waits) i
 ), moved AS (
+    -- The decisions know it.
     UPDATE /* TEMPLATE: schema */decision d SET job_id = n.job_id, due_at = now()
     FROM lost l JOIN numbered n USING (intent_id)
     WHERE d.intent_id = l.intent_id AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
 ), job AS (
+    -- The new jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
     SELECT n.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
     FROM numbered n
@@ -100,10 +106,10 @@ SELECT n.intent_id FROM numbered n UNION ALL SELECT late.intent_id FROM late
 `
 
 type ReconcileDecisionsParams struct {
-	GraceMs int64
-	LateMs  int64
-	EarlyMs int64
-	MaxRows int
+	Intents       []string
+	Subscriptions []string
+	LateMs        int64
+	EarlyMs       int64
 }
 
 // ReconcileDecisions does for decisions that wait what ReconcileDeliveries does for
@@ -111,10 +117,10 @@ type ReconcileDecisionsParams struct {
 // its own.
 func (q *Queries) ReconcileDecisions(ctx context.Context, arg *ReconcileDecisionsParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, reconcileDecisions,
-		arg.GraceMs,
+		arg.Intents,
+		arg.Subscriptions,
 		arg.LateMs,
 		arg.EarlyMs,
-		arg.MaxRows,
 	)
 	if err != nil {
 		return nil, err
@@ -227,4 +233,75 @@ func (q *Queries) ScheduleDecide(ctx context.Context, arg *ScheduleDecideParams)
 		arg.WaitMs,
 	)
 	return err
+}
+
+const watchDecisions = `-- name: WatchDecisions :one
+WITH due AS MATERIALIZED (
+    SELECT d.intent_id, d.subscription_id, d.due_at, d.job_id FROM /* TEMPLATE: schema */decision d
+    WHERE d.outcome = 'waiting' AND d.due_at < now() - $4::bigint * interval '1 millisecond'
+        AND (d.due_at, d.intent_id, d.subscription_id)
+            > ($1::timestamptz, $2::uuid, $3::uuid)
+    ORDER BY d.due_at, d.intent_id, d.subscription_id
+    LIMIT $5::integer
+), lost AS MATERIALIZED (
+    SELECT d.intent_id, d.subscription_id
+    FROM due d
+    LEFT JOIN LATERAL (
+        SELECT o.id, o.state, o.scheduled_at FROM /* TEMPLATE: schema */river_job o WHERE o.id = d.job_id OFFSET 0
+    ) j ON true
+    WHERE /* TEMPLATE: schema */job_lost(j.id, j.state, j.scheduled_at, $6::bigint, $7::bigint)
+), last AS MATERIALIZED (
+    SELECT d.due_at, d.intent_id, d.subscription_id FROM due d
+    ORDER BY d.due_at DESC, d.intent_id DESC, d.subscription_id DESC
+    LIMIT 1
+)
+SELECT
+    ARRAY(SELECT l.intent_id FROM lost l)::uuid[] AS lost_intents,
+    ARRAY(SELECT l.subscription_id FROM lost l)::uuid[] AS lost_subscriptions,
+    (SELECT count(*) FROM due)::integer AS seen,
+    coalesce((SELECT l.due_at FROM last l), $1::timestamptz)::timestamptz AS last_at,
+    coalesce((SELECT l.intent_id FROM last l), $2::uuid)::uuid AS last,
+    coalesce((SELECT l.subscription_id FROM last l), $3::uuid)::uuid AS last_subscription
+`
+
+type WatchDecisionsParams struct {
+	AfterAt           time.Time
+	After             uuid.UUID
+	AfterSubscription uuid.UUID
+	GraceMs           int64
+	MaxRows           int
+	LateMs            int64
+	EarlyMs           int64
+}
+
+type WatchDecisionsRow struct {
+	LostIntents       []uuid.UUID
+	LostSubscriptions []uuid.UUID
+	Seen              int
+	LastAt            time.Time
+	Last              uuid.UUID
+	LastSubscription  uuid.UUID
+}
+
+// WatchDecisions does for decisions that wait what WatchDeliveries does for deliveries.
+func (q *Queries) WatchDecisions(ctx context.Context, arg *WatchDecisionsParams) (WatchDecisionsRow, error) {
+	row := q.db.QueryRow(ctx, watchDecisions,
+		arg.AfterAt,
+		arg.After,
+		arg.AfterSubscription,
+		arg.GraceMs,
+		arg.MaxRows,
+		arg.LateMs,
+		arg.EarlyMs,
+	)
+	var i WatchDecisionsRow
+	err := row.Scan(
+		&i.LostIntents,
+		&i.LostSubscriptions,
+		&i.Seen,
+		&i.LastAt,
+		&i.Last,
+		&i.LastSubscription,
+	)
+	return i, err
 }

@@ -117,6 +117,7 @@ UPDATE /* TEMPLATE: schema */delivery d SET
 WHERE d.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */delivery o
     WHERE o.state = 'pending' AND o.hold <> '' AND o.held_since < now() - $1::bigint * interval '1 millisecond'
+    ORDER BY o.held_since
     LIMIT $2::integer
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id

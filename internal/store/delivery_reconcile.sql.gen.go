@@ -7,29 +7,17 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 const reconcileDeliveries = `-- name: ReconcileDeliveries :many
-WITH due AS MATERIALIZED (
-    -- What is due by a time of its own, and what belongs to a job of an intent that is due.
-    SELECT d.id, d.due_at AS since FROM /* TEMPLATE: schema */delivery d
-    WHERE d.due_at < now() - $1::bigint * interval '1 millisecond'
-    UNION ALL
-    SELECT d.id, s.due_at
-    FROM /* TEMPLATE: schema */intent_state s CROSS JOIN LATERAL (
-        SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.intent_id = s.intent_id AND o.state = 'pending' AND o.hold = '' AND o.due_at IS NULL
-        OFFSET 0
-    ) d
-    WHERE s.due_at < now() - $1::bigint * interval '1 millisecond'
-), lost AS (
-    -- Of these the ones whose job does not do its part, the oldest first; those that somebody has
-    -- locked are skipped.
+WITH lost AS (
+    -- Those that are still lost; those that somebody has locked are skipped.
     SELECT d.id, d.attempt_seq, d.old_job_id, d.cancelled, d.waits,
         nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
-    FROM due CROSS JOIN LATERAL (
+    FROM (SELECT unnest($1::text[])::uuid AS id) due CROSS JOIN LATERAL (
         SELECT o.id, o.attempt_seq, o.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
             coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
         FROM /* TEMPLATE: schema */delivery o
@@ -39,8 +27,6 @@ WITH due AS MATERIALIZED (
                 j.id, j.state, j.scheduled_at, $2::bigint, $3::bigint)
         FOR UPDATE OF o SKIP LOCKED
     ) d
-    ORDER BY due.since
-    LIMIT $4::integer
 ), late AS (
     -- The jobs that wait begin now.
     SELECT l.id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)
@@ -68,25 +54,17 @@ SELECT m.id FROM moved m UNION ALL SELECT late.id FROM late
 `
 
 type ReconcileDeliveriesParams struct {
-	GraceMs int64
+	Ids     []string
 	LateMs  int64
 	EarlyMs int64
-	MaxRows int
 }
 
-// ReconcileDeliveries looks at due deliveries, and at those that a job of their
-// intent carries, whose River job does not do its part. Where it does not live any
-// more, cancelled by hand ends the delivery, and anything else makes a new job.
-// Where it should have begun, or is to begin much later than any of ours that
-// waits, a clock was wrong, and it begins now. No planner turns its sub-selects into a
-// scan of all deliveries.
+// ReconcileDeliveries makes new jobs for those of the deliveries whose River job does not
+// do its part. Where it does not live any more, cancelled by hand ends the delivery, and
+// anything else makes a new job. Where it should have begun, or is to begin much later than
+// any of ours that waits, a clock was wrong, and it begins now.
 func (q *Queries) ReconcileDeliveries(ctx context.Context, arg *ReconcileDeliveriesParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, reconcileDeliveries,
-		arg.GraceMs,
-		arg.LateMs,
-		arg.EarlyMs,
-		arg.MaxRows,
-	)
+	rows, err := q.db.Query(ctx, reconcileDeliveries, arg.Ids, arg.LateMs, arg.EarlyMs)
 	if err != nil {
 		return nil, err
 	}
@@ -103,4 +81,64 @@ func (q *Queries) ReconcileDeliveries(ctx context.Context, arg *ReconcileDeliver
 		return nil, err
 	}
 	return items, nil
+}
+
+const watchDeliveries = `-- name: WatchDeliveries :one
+WITH due AS MATERIALIZED (
+    SELECT d.id, d.due_at, d.job_id FROM /* TEMPLATE: schema */delivery d
+    WHERE d.due_at < now() - $5::bigint * interval '1 millisecond'
+        AND (d.due_at, d.id) > ($3::timestamptz, $4::uuid)
+    ORDER BY d.due_at, d.id
+    LIMIT $6::integer
+)
+SELECT
+    ARRAY(
+        SELECT d.id
+        FROM due d
+        LEFT JOIN LATERAL (
+            SELECT o.id, o.state, o.scheduled_at FROM /* TEMPLATE: schema */river_job o WHERE o.id = d.job_id OFFSET 0
+        ) j ON true
+        WHERE /* TEMPLATE: schema */job_lost(j.id, j.state, j.scheduled_at, $1::bigint, $2::bigint)
+    )::uuid[] AS lost,
+    (SELECT count(*) FROM due)::integer AS seen,
+    coalesce((SELECT d.due_at FROM due d ORDER BY d.due_at DESC, d.id DESC LIMIT 1), $3::timestamptz)::timestamptz AS last_at,
+    coalesce((SELECT d.id FROM due d ORDER BY d.due_at DESC, d.id DESC LIMIT 1), $4::uuid)::uuid AS last
+`
+
+type WatchDeliveriesParams struct {
+	LateMs  int64
+	EarlyMs int64
+	AfterAt time.Time
+	After   uuid.UUID
+	GraceMs int64
+	MaxRows int
+}
+
+type WatchDeliveriesRow struct {
+	Lost   []uuid.UUID
+	Seen   int
+	LastAt time.Time
+	Last   uuid.UUID
+}
+
+// WatchDeliveries reads the next deliveries that are due, in the order of that, and returns those
+// whose River job does not do its part, and where the next step begins. No planner turns its
+// sub-selects into a scan of all jobs.
+func (q *Queries) WatchDeliveries(ctx context.Context, arg *WatchDeliveriesParams) (WatchDeliveriesRow, error) {
+	row := q.db.QueryRow(ctx, watchDeliveries,
+		arg.LateMs,
+		arg.EarlyMs,
+		arg.AfterAt,
+		arg.After,
+		arg.GraceMs,
+		arg.MaxRows,
+	)
+	var i WatchDeliveriesRow
+	err := row.Scan(
+		&i.Lost,
+		&i.Seen,
+		&i.LastAt,
+		&i.Last,
+	)
+	return i, err
 }

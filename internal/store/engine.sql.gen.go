@@ -48,6 +48,36 @@ func (q *Queries) Beat(ctx context.Context, arg *BeatParams) (BeatRow, error) {
 	return i, err
 }
 
+const leaseMaintenance = `-- name: LeaseMaintenance :one
+WITH taken AS (
+    UPDATE /* TEMPLATE: schema */maintenance_lease l SET process = $1::text, taken_at = now()
+    WHERE l.process = $1::text OR l.taken_at NOT BETWEEN now() - $2::bigint * interval '1 millisecond'
+        AND now() + $2::bigint * interval '1 millisecond'
+    RETURNING l.process
+), first AS (
+    INSERT INTO /* TEMPLATE: schema */maintenance_lease (process)
+    SELECT $1::text WHERE NOT EXISTS (SELECT FROM /* TEMPLATE: schema */maintenance_lease)
+    ON CONFLICT DO NOTHING
+    RETURNING process
+)
+SELECT (EXISTS (SELECT FROM taken) OR EXISTS (SELECT FROM first))::boolean AS leased
+`
+
+type LeaseMaintenanceParams struct {
+	Process string
+	LeaseMs int64
+}
+
+// LeaseMaintenance lets a process do what one does for all, or go on with it, unless
+// another has said so less than the time of a lease ago. It waits for nobody but another
+// who asks at the same moment.
+func (q *Queries) LeaseMaintenance(ctx context.Context, arg *LeaseMaintenanceParams) (bool, error) {
+	row := q.db.QueryRow(ctx, leaseMaintenance, arg.Process, arg.LeaseMs)
+	var leased bool
+	err := row.Scan(&leased)
+	return leased, err
+}
+
 const releaseRunningJobs = `-- name: ReleaseRunningJobs :one
 WITH dead AS (
     SELECT o.process FROM /* TEMPLATE: schema */engine o
@@ -113,13 +143,15 @@ func (q *Queries) ReleaseRunningJobs(ctx context.Context, arg *ReleaseRunningJob
 const removeEngine = `-- name: RemoveEngine :exec
 WITH gone AS (
     DELETE FROM /* TEMPLATE: schema */engine WHERE engine.process = $1::text
+), free AS (
+    DELETE FROM /* TEMPLATE: schema */maintenance_lease l WHERE l.process = $1::text
 )
 UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
 WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = $1::text
 `
 
-// RemoveEngine takes the heartbeat of a process that has ended, and hands on what
-// River could not complete for it.
+// RemoveEngine takes the heartbeat of a process that has ended, and its lease of
+// maintenance if it has that, and hands on what River could not complete for it.
 func (q *Queries) RemoveEngine(ctx context.Context, process string) error {
 	_, err := q.db.Exec(ctx, removeEngine, process)
 	return err

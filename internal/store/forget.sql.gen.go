@@ -12,34 +12,68 @@ import (
 	"github.com/google/uuid"
 )
 
-const forgetAliases = `-- name: ForgetAliases :execrows
-DELETE FROM /* TEMPLATE: schema */site_alias
-WHERE (path, ended) IN (
+const forgetAliases = `-- name: ForgetAliases :one
+WITH seen AS MATERIALIZED (
     SELECT a.path, a.ended FROM /* TEMPLATE: schema */site_alias a
-    WHERE a.ended < 9223372036854775807
-        AND a.ended_at < least(
-            now() - $1::bigint * interval '1 millisecond',
-            (SELECT i.created_at FROM /* TEMPLATE: schema */intent i ORDER BY i.id LIMIT 1) - $2::bigint * interval '1 millisecond')
-    ORDER BY a.ended
+    WHERE a.ended < 9223372036854775807 AND (a.ended, a.path) > ($1::bigint, $2::text)
+    ORDER BY a.ended, a.path
     LIMIT $3::integer
-    FOR UPDATE SKIP LOCKED)
+), doomed AS MATERIALIZED (
+    SELECT d.path, d.ended FROM seen n CROSS JOIN LATERAL (
+        SELECT o.path, o.ended FROM /* TEMPLATE: schema */site_alias o
+        WHERE o.path = n.path AND o.ended = n.ended AND o.ended_at < least(
+            now() - $4::bigint * interval '1 millisecond',
+            (SELECT i.created_at FROM /* TEMPLATE: schema */intent i ORDER BY i.id LIMIT 1) - $5::bigint * interval '1 millisecond')
+        FOR UPDATE SKIP LOCKED
+    ) d
+), forgotten AS (
+    DELETE FROM /* TEMPLATE: schema */site_alias a USING doomed x WHERE a.path = x.path AND a.ended = x.ended
+    RETURNING a.path
+), last AS MATERIALIZED (
+    SELECT n.ended, n.path FROM seen n ORDER BY n.ended DESC, n.path DESC LIMIT 1
+)
+SELECT
+    (SELECT count(*) FROM forgotten)::integer AS forgotten,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT l.ended FROM last l), $1::bigint)::bigint AS last,
+    coalesce((SELECT l.path FROM last l), $2::text)::text AS last_path
 `
 
 type ForgetAliasesParams struct {
-	MaxAgeMs int64
-	OpenMs   int64
-	MaxRows  int
+	After     int64
+	AfterPath string
+	MaxRows   int
+	MaxAgeMs  int64
+	OpenMs    int64
 }
 
-// ForgetAliases forgets aliases that ended long ago, of which no intent is left that was
-// written before the end. One that is older than the oldest by less than open_ms may have
-// been seen by a transaction that was open for so long.
-func (q *Queries) ForgetAliases(ctx context.Context, arg *ForgetAliasesParams) (int64, error) {
-	result, err := q.db.Exec(ctx, forgetAliases, arg.MaxAgeMs, arg.OpenMs, arg.MaxRows)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+type ForgetAliasesRow struct {
+	Forgotten int
+	Seen      int
+	Last      int64
+	LastPath  string
+}
+
+// ForgetAliases looks at the next aliases that ended, in the order of that, and forgets
+// those that ended long ago, of which no intent is left that was written before the end. One
+// that is older than the oldest by less than open_ms may have been seen by a transaction that
+// was open for so long. It returns where the next step begins.
+func (q *Queries) ForgetAliases(ctx context.Context, arg *ForgetAliasesParams) (ForgetAliasesRow, error) {
+	row := q.db.QueryRow(ctx, forgetAliases,
+		arg.After,
+		arg.AfterPath,
+		arg.MaxRows,
+		arg.MaxAgeMs,
+		arg.OpenMs,
+	)
+	var i ForgetAliasesRow
+	err := row.Scan(
+		&i.Forgotten,
+		&i.Seen,
+		&i.Last,
+		&i.LastPath,
+	)
+	return i, err
 }
 
 const forgetSubscriptions = `-- name: ForgetSubscriptions :one

@@ -13,44 +13,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const closeIntents = `-- name: CloseIntents :many
-WITH closed AS (
-    SELECT s.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state s
-    WHERE s.due_at <= now() AND s.state <> 'pending'
-        AND (SELECT true FROM /* TEMPLATE: schema */delivery d
-            WHERE d.intent_id = s.intent_id AND d.state = 'pending' AND d.hold = '' AND d.due_at IS NULL
-            LIMIT 1) IS NULL
-    ORDER BY s.due_at
-    LIMIT $1::integer
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM closed c WHERE s.ctid = c.row_ctid
-RETURNING s.intent_id
-`
-
-// CloseIntents ends the watch over intents whose jobs carry nothing any more:
-// each first attempt is recorded or handed over. Its sub-select is one that no
-// planner turns into a scan of all deliveries.
-func (q *Queries) CloseIntents(ctx context.Context, maxRows int) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, closeIntents, maxRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var intent_id uuid.UUID
-		if err := rows.Scan(&intent_id); err != nil {
-			return nil, err
-		}
-		items = append(items, intent_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const failIntent = `-- name: FailIntent :exec
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = $1, ended_at = now()
 WHERE intent_id = $2 AND job_id = $3::bigint AND state = 'pending'
@@ -289,21 +251,24 @@ func (q *Queries) LoadMessages(ctx context.Context, arg *LoadMessagesParams) ([]
 
 const reconcileIntents = `-- name: ReconcileIntents :many
 WITH lost AS (
-    SELECT s.intent_id, s.after, s.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
-        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits,
+    -- Those that are still lost; those that somebody has locked are skipped.
+    SELECT d.intent_id, d.after, d.old_job_id, d.cancelled, d.waits,
         nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
-    FROM /* TEMPLATE: schema */intent_state s
-    LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = s.job_id
-    WHERE s.state = 'pending' AND s.due_at IS NOT NULL
-        AND s.due_at < now() - $1::bigint * interval '1 millisecond'
-        AND /* TEMPLATE: schema */job_lost(
-            j.id, j.state, j.scheduled_at, $2::bigint, $3::bigint)
-    ORDER BY s.due_at
-    LIMIT $4::integer
-    FOR UPDATE OF s SKIP LOCKED
+    FROM (SELECT unnest($1::text[])::uuid AS intent_id) due CROSS JOIN LATERAL (
+        SELECT s.intent_id, s.after, s.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
+            coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
+        FROM /* TEMPLATE: schema */intent_state s
+        LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = s.job_id
+        WHERE s.intent_id = due.intent_id AND s.state = 'pending'
+            AND /* TEMPLATE: schema */job_lost(
+                j.id, j.state, j.scheduled_at, $2::bigint, $3::bigint)
+        FOR UPDATE OF s SKIP LOCKED
+    ) d
 ), late AS (
+    -- The jobs that wait begin now.
     SELECT l.intent_id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), moved AS (
+    -- The expansions whose job does not wait get another one, or end with it.
     UPDATE /* TEMPLATE: schema */intent_state s SET
         state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
         reason = CASE WHEN l.cancelled THEN 'its River job was cancelled' ELSE s.reason END,
@@ -314,6 +279,7 @@ WITH lost AS (
     WHERE s.intent_id = l.intent_id AND s.state = 'pending' AND NOT l.waits
     RETURNING s.intent_id, s.job_id, s.state, l.after
 ), job AS (
+    -- The new jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
     SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
     FROM moved m
@@ -324,21 +290,15 @@ SELECT m.intent_id FROM moved m UNION ALL SELECT late.intent_id FROM late
 `
 
 type ReconcileIntentsParams struct {
-	GraceMs int64
+	Ids     []string
 	LateMs  int64
 	EarlyMs int64
-	MaxRows int
 }
 
 // ReconcileIntents does for expansions what ReconcileDeliveries does for deliveries.
 // A new job takes up where the expansion stands.
 func (q *Queries) ReconcileIntents(ctx context.Context, arg *ReconcileIntentsParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, reconcileIntents,
-		arg.GraceMs,
-		arg.LateMs,
-		arg.EarlyMs,
-		arg.MaxRows,
-	)
+	rows, err := q.db.Query(ctx, reconcileIntents, arg.Ids, arg.LateMs, arg.EarlyMs)
 	if err != nil {
 		return nil, err
 	}
@@ -421,4 +381,142 @@ func (q *Queries) RetryFailedIntent(ctx context.Context, wireID string) ([]Retry
 		return nil, err
 	}
 	return items, nil
+}
+
+const watchIntents = `-- name: WatchIntents :one
+WITH watched AS MATERIALIZED (
+    -- The next intents, beginning with the one that was read last.
+    SELECT s.intent_id, s.due_at, s.state, s.job_id FROM /* TEMPLATE: schema */intent_state s
+    WHERE s.due_at <= now() AND (s.due_at, s.intent_id) >= ($5::timestamptz, $6::uuid)
+    ORDER BY s.due_at, s.intent_id
+    LIMIT $4::integer
+), part AS MATERIALIZED (
+    -- Their deliveries, of which first are those that a job of their intent carries. An index of these
+    -- alone would have to be changed by each success.
+    SELECT w.intent_id, w.due_at, d.subscription_id, d.id, d.job_id, d.first
+    FROM watched w CROSS JOIN LATERAL (
+        SELECT o.subscription_id, o.id, o.job_id, o.state = 'pending' AND o.hold = '' AND o.due_at IS NULL AS first
+        FROM /* TEMPLATE: schema */delivery o
+        WHERE o.intent_id = w.intent_id AND o.subscription_id > CASE
+            WHEN (w.due_at, w.intent_id) = ($5::timestamptz, $6::uuid) THEN $7::uuid
+            ELSE '00000000-0000-0000-0000-000000000000' END
+        ORDER BY o.subscription_id
+        LIMIT $4::integer
+    ) d
+    LIMIT $4::integer
+), last AS MATERIALIZED (
+    -- What was read last: a delivery, or an intent with all of its deliveries.
+    (SELECT p.due_at, p.intent_id, p.subscription_id FROM part p
+    WHERE (SELECT count(*) FROM part) = $4::integer
+    ORDER BY p.due_at DESC, p.intent_id DESC, p.subscription_id DESC
+    LIMIT 1)
+    UNION ALL
+    (SELECT w.due_at, w.intent_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid FROM watched w
+    WHERE (SELECT count(*) FROM part) < $4::integer
+    ORDER BY w.due_at DESC, w.intent_id DESC
+    LIMIT 1)
+), seen AS MATERIALIZED (
+    -- The intents that were read. Of those that are whole no delivery is left to be read.
+    SELECT w.intent_id, w.due_at, w.state, w.job_id,
+        (w.due_at, w.intent_id) < (l.due_at, l.intent_id) OR l.subscription_id = 'ffffffff-ffff-ffff-ffff-ffffffffffff' AS whole
+    FROM watched w JOIN last l ON (w.due_at, w.intent_id) <= (l.due_at, l.intent_id)
+), closed AS (
+    -- Those that carry nothing, unless they have changed meanwhile or somebody has locked them.
+    UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL
+    FROM (
+        SELECT o.row_ctid FROM seen n CROSS JOIN LATERAL (
+            SELECT x.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state x
+            WHERE x.intent_id = n.intent_id AND x.due_at = n.due_at AND x.state <> 'pending'
+            FOR UPDATE SKIP LOCKED
+        ) o
+        WHERE n.state <> 'pending' AND n.whole AND n.intent_id NOT IN (SELECT p.intent_id FROM part p WHERE p.first)
+            AND NOT ($8::boolean AND (n.due_at, n.intent_id) = ($5::timestamptz, $6::uuid))
+    ) c
+    WHERE s.ctid = c.row_ctid
+    RETURNING s.intent_id
+)
+SELECT
+    ARRAY(
+        SELECT n.intent_id
+        FROM seen n
+        LEFT JOIN LATERAL (
+            SELECT o.id, o.state, o.scheduled_at FROM /* TEMPLATE: schema */river_job o WHERE o.id = n.job_id OFFSET 0
+        ) j ON true
+        WHERE n.state = 'pending' AND n.due_at < now() - $1::bigint * interval '1 millisecond'
+            AND /* TEMPLATE: schema */job_lost(j.id, j.state, j.scheduled_at, $2::bigint, $3::bigint)
+    )::uuid[] AS lost_expansions,
+    ARRAY(
+        SELECT p.id
+        FROM part p
+        LEFT JOIN LATERAL (
+            SELECT o.id, o.state, o.scheduled_at FROM /* TEMPLATE: schema */river_job o WHERE o.id = p.job_id OFFSET 0
+        ) j ON true
+        WHERE p.first AND p.due_at < now() - $1::bigint * interval '1 millisecond'
+            AND /* TEMPLATE: schema */job_lost(j.id, j.state, j.scheduled_at, $2::bigint, $3::bigint)
+    )::uuid[] AS lost_deliveries,
+    (SELECT count(*) FROM closed)::integer AS closed,
+    ((SELECT count(*) FROM seen n WHERE n.intent_id NOT IN (SELECT c.intent_id FROM closed c))
+        + (SELECT count(*) FROM part p WHERE p.intent_id NOT IN (SELECT c.intent_id FROM closed c)))::integer AS idle,
+    ((SELECT count(*) FROM watched) < $4::integer AND (SELECT count(*) FROM part) < $4::integer)::boolean AS is_end,
+    coalesce((SELECT l.due_at FROM last l), $5::timestamptz)::timestamptz AS last_at,
+    coalesce((SELECT l.intent_id FROM last l), $6::uuid)::uuid AS last,
+    coalesce((SELECT l.subscription_id FROM last l), $7::uuid)::uuid AS last_subscription,
+    (EXISTS (SELECT FROM part p JOIN last l USING (intent_id) WHERE p.first) OR $8::boolean AND EXISTS (
+        SELECT FROM last l WHERE (l.due_at, l.intent_id) = ($5::timestamptz, $6::uuid)))::boolean AS last_carries
+`
+
+type WatchIntentsParams struct {
+	GraceMs           int64
+	LateMs            int64
+	EarlyMs           int64
+	MaxRows           int
+	AfterAt           time.Time
+	After             uuid.UUID
+	AfterSubscription uuid.UUID
+	Carries           bool
+}
+
+type WatchIntentsRow struct {
+	LostExpansions   []uuid.UUID
+	LostDeliveries   []uuid.UUID
+	Closed           int
+	Idle             int
+	IsEnd            bool
+	LastAt           time.Time
+	Last             uuid.UUID
+	LastSubscription uuid.UUID
+	LastCarries      bool
+}
+
+// WatchIntents reads the next intents whose jobs carry something, and their deliveries, in
+// the order of when that was due. It ends the watch over those whose jobs carry nothing any
+// more: each first attempt is recorded or handed over. Of the others it returns the
+// expansions and the first attempts whose River job does not do its part, and where the
+// next step begins. That may be among the deliveries of an intent, of which carries
+// says whether a first attempt was found before. No planner turns its sub-selects into a
+// scan of all rows of a table.
+func (q *Queries) WatchIntents(ctx context.Context, arg *WatchIntentsParams) (WatchIntentsRow, error) {
+	row := q.db.QueryRow(ctx, watchIntents,
+		arg.GraceMs,
+		arg.LateMs,
+		arg.EarlyMs,
+		arg.MaxRows,
+		arg.AfterAt,
+		arg.After,
+		arg.AfterSubscription,
+		arg.Carries,
+	)
+	var i WatchIntentsRow
+	err := row.Scan(
+		&i.LostExpansions,
+		&i.LostDeliveries,
+		&i.Closed,
+		&i.Idle,
+		&i.IsEnd,
+		&i.LastAt,
+		&i.Last,
+		&i.LastSubscription,
+		&i.LastCarries,
+	)
+	return i, err
 }

@@ -270,6 +270,12 @@ type IntentState struct {
 	Ctid      pgtype.TID
 }
 
+type MaintenanceLease struct {
+	One     bool
+	Process string
+	TakenAt time.Time
+}
+
 type Message struct {
 	IntentID    uuid.UUID
 	Dialect     string

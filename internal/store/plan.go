@@ -45,6 +45,12 @@ func Frequent(db Batcher, schema string) *Queries {
 	return New(frequentDB(db, schema))
 }
 
+// InFrequentTx is [InTx] with the plans of [Frequent].
+func InFrequentTx(ctx context.Context, pool *pgxpool.Pool, schema string, f func(q *Queries) error) error {
+	options := pgx.TxOptions{BeginQuery: "BEGIN ISOLATION LEVEL READ COMMITTED; " + keptPlans}
+	return pgx.BeginTxFunc(ctx, pool, options, func(tx pgx.Tx) error { return f(In(tx, schema)) })
+}
+
 func frequentDB(db Batcher, schema string) *plannedDB {
 	return &plannedDB{
 		batcher: db,

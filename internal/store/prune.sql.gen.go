@@ -31,56 +31,47 @@ func (q *Queries) DeleteDeliveries(ctx context.Context, ids []string) (int64, er
 	return result.RowsAffected(), nil
 }
 
-const isFirstEngine = `-- name: IsFirstEngine :one
-SELECT coalesce((
-    SELECT e.process = $1::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.process LIMIT 1
-), false)::boolean AS first
-`
-
-// IsFirstEngine says whether an engine is the one that has run for longest.
-func (q *Queries) IsFirstEngine(ctx context.Context, process string) (bool, error) {
-	row := q.db.QueryRow(ctx, isFirstEngine, process)
-	var first bool
-	err := row.Scan(&first)
-	return first, err
-}
-
-const lockOldDeliveries = `-- name: LockOldDeliveries :many
-SELECT d.id FROM /* TEMPLATE: schema */delivery d
-WHERE d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - $1::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
-    AND d.state <> 'pending' AND d.ended_at < now() - $1::bigint * interval '1 millisecond'
-    AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = d.intent_id) IS DISTINCT FROM 'pending'
-ORDER BY d.id
-LIMIT $2::integer
-FOR UPDATE OF d SKIP LOCKED
+const lockOldDeliveries = `-- name: LockOldDeliveries :one
+WITH seen AS MATERIALIZED (
+    SELECT d.id FROM /* TEMPLATE: schema */delivery d
+    WHERE d.id > $1::uuid
+        AND d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - $2::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
+    ORDER BY d.id
+    LIMIT $3::integer
+), doomed AS MATERIALIZED (
+    SELECT d.id FROM seen n CROSS JOIN LATERAL (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.id = n.id AND o.state <> 'pending' AND o.ended_at < now() - $2::bigint * interval '1 millisecond'
+            AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
+        FOR UPDATE SKIP LOCKED
+    ) d
+)
+SELECT
+    ARRAY(SELECT x.id FROM doomed x)::uuid[] AS ids,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), $1::uuid)::uuid AS last
 `
 
 type LockOldDeliveriesParams struct {
+	After    uuid.UUID
 	MaxAgeMs int64
 	MaxRows  int
 }
 
-// LockOldDeliveries locks the deliveries that ended long ago. A delivery is
-// older than its end, so that its id says where to begin. The state of its intent
-// is a sub-select of its own, which no planner turns into a scan of all intents.
-func (q *Queries) LockOldDeliveries(ctx context.Context, arg *LockOldDeliveriesParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, lockOldDeliveries, arg.MaxAgeMs, arg.MaxRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+type LockOldDeliveriesRow struct {
+	Ids  []uuid.UUID
+	Seen int
+	Last uuid.UUID
+}
+
+// LockOldDeliveries looks at the next deliveries that were made long ago, in the order of
+// their ids, and locks those that ended long ago. A delivery is older than its end, so that
+// its id says where to stop. It returns where the next step begins.
+func (q *Queries) LockOldDeliveries(ctx context.Context, arg *LockOldDeliveriesParams) (LockOldDeliveriesRow, error) {
+	row := q.db.QueryRow(ctx, lockOldDeliveries, arg.After, arg.MaxAgeMs, arg.MaxRows)
+	var i LockOldDeliveriesRow
+	err := row.Scan(&i.Ids, &i.Seen, &i.Last)
+	return i, err
 }
 
 const lockOldIntents = `-- name: LockOldIntents :one
@@ -196,145 +187,261 @@ func (q *Queries) LockPayloads(ctx context.Context, arg *LockPayloadsParams) ([]
 
 const lockSurplus = `-- name: LockSurplus :one
 WITH subs AS MATERIALIZED (
+    -- The next subscriptions, beginning with the one that was read last.
     SELECT s.id, s.epoch FROM /* TEMPLATE: schema */subscription s
-    WHERE s.id > $1::uuid
+    WHERE s.id >= $3::uuid
     ORDER BY s.id
-    LIMIT $2::integer
-), doomed AS MATERIALIZED (
-    SELECT d.id
-    FROM subs s
-    CROSS JOIN LATERAL (
-        SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
-            AND o.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + $3::bigint), 12, '0') || repeat('f', 20))::uuid
-            AND o.id <= (lpad(to_hex((extract(epoch FROM o.created_at) * 1000)::bigint + $4::bigint), 12, '0') || repeat('f', 20))::uuid
+    LIMIT $1::integer
+), part AS MATERIALIZED (
+    -- Their next deliveries, and which have ended and which of these count.
+    SELECT s.id AS subscription_id, d.id, d.ended,
+        d.ended AND d.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + $5::bigint), 12, '0') || repeat('f', 20))::uuid
+            AND d.id <= (lpad(to_hex((extract(epoch FROM d.created_at) * 1000)::bigint + $6::bigint), 12, '0') || repeat('f', 20))::uuid
+            AS counts
+    FROM subs s CROSS JOIN LATERAL (
+        SELECT o.id, o.created_at, o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1) AS ended
+        FROM /* TEMPLATE: schema */delivery o
+        WHERE o.subscription_id = s.id
+            AND o.id < CASE WHEN s.id = $3::uuid THEN $4::uuid ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END
         ORDER BY o.id DESC
-        OFFSET $5::bigint
-        LIMIT 1
-    ) newest
-    CROSS JOIN LATERAL (
+        LIMIT $2::integer
+    ) d
+    LIMIT $2::integer
+), ranked AS MATERIALIZED (
+    -- How many of each subscription count up to each of them.
+    SELECT p.subscription_id, p.id, p.ended,
+        count(*) FILTER (WHERE p.counts) OVER (PARTITION BY p.subscription_id ORDER BY p.id DESC)
+            + CASE WHEN p.subscription_id = $3::uuid THEN $7::bigint ELSE 0 END AS counted
+    FROM part p
+), doomed AS MATERIALIZED (
+    -- Some that are beyond what is kept, unless somebody has locked them.
+    SELECT d.id FROM ranked r CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
+        WHERE o.id = r.id AND o.state <> 'pending'
             AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
-        ORDER BY o.id
-        LIMIT $6::integer
         FOR UPDATE SKIP LOCKED
     ) d
-    LIMIT $6::integer
+    WHERE r.ended AND r.counted > $8::bigint
+    LIMIT $9::integer
+), last AS MATERIALIZED (
+    -- What was read last: a delivery, or a subscription with all of its deliveries.
+    (SELECT r.subscription_id, r.id, r.counted FROM ranked r
+    WHERE (SELECT count(*) FROM part) = $2::integer
+    ORDER BY r.subscription_id DESC, r.id
+    LIMIT 1)
+    UNION ALL
+    (SELECT s.id, '00000000-0000-0000-0000-000000000000'::uuid, 0 FROM subs s
+    WHERE (SELECT count(*) FROM part) < $2::integer
+    ORDER BY s.id DESC
+    LIMIT 1)
 )
 SELECT
     ARRAY(SELECT x.id FROM doomed x)::uuid[] AS ids,
-    (SELECT count(*) FROM subs)::integer AS seen,
-    coalesce((SELECT s.id FROM subs s ORDER BY s.id DESC LIMIT 1), $1::uuid)::uuid AS last
+    ((SELECT count(*) FROM subs) < $1::integer AND (SELECT count(*) FROM part) < $2::integer)::boolean AS is_end,
+    coalesce((SELECT l.subscription_id FROM last l), $3::uuid)::uuid AS last,
+    coalesce((SELECT l.id FROM last l), $4::uuid)::uuid AS last_below,
+    coalesce((SELECT l.counted FROM last l), 0)::bigint AS last_counted
 `
 
 type LockSurplusParams struct {
-	After         uuid.UUID
 	Subscriptions int
+	ReadRows      int
+	After         uuid.UUID
+	Below         uuid.UUID
 	AheadMs       int64
 	SkewMs        int64
+	Counted       int64
 	Keep          int64
 	MaxRows       int
 }
 
 type LockSurplusRow struct {
-	Ids  []uuid.UUID
-	Seen int
-	Last uuid.UUID
+	Ids         []uuid.UUID
+	IsEnd       bool
+	Last        uuid.UUID
+	LastBelow   uuid.UUID
+	LastCounted int64
 }
 
-// LockSurplus locks the ended deliveries that some subscriptions have beyond what
-// is kept, oldest first, and returns where the next step begins. What was cancelled of
+// LockSurplus reads the next deliveries, those of a subscription from the newest on, and
+// locks some that have ended beyond what is kept of their subscription. It returns where the
+// next step begins: after what subscription, below which of its deliveries, and how many that are
+// kept were counted above. What was cancelled of
 // the epoch that the last deactivation has ended is neither counted nor pruned: it is
 // there to be recovered. Those whose ids are from a clock that ran ahead are not
 // counted: what has come since would seem older.
 func (q *Queries) LockSurplus(ctx context.Context, arg *LockSurplusParams) (LockSurplusRow, error) {
 	row := q.db.QueryRow(ctx, lockSurplus,
-		arg.After,
 		arg.Subscriptions,
+		arg.ReadRows,
+		arg.After,
+		arg.Below,
 		arg.AheadMs,
 		arg.SkewMs,
+		arg.Counted,
 		arg.Keep,
 		arg.MaxRows,
 	)
 	var i LockSurplusRow
-	err := row.Scan(&i.Ids, &i.Seen, &i.Last)
+	err := row.Scan(
+		&i.Ids,
+		&i.IsEnd,
+		&i.Last,
+		&i.LastBelow,
+		&i.LastCounted,
+	)
 	return i, err
 }
 
 const pruneDecisions = `-- name: PruneDecisions :one
-WITH doomed AS MATERIALIZED (
+WITH seen AS MATERIALIZED (
     SELECT c.intent_id, c.subscription_id FROM /* TEMPLATE: schema */decision c
-    WHERE c.intent_id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - $1::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
-        AND c.outcome <> 'waiting' AND c.decided_at < now() - $1::bigint * interval '1 millisecond'
-        AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = c.intent_id) IS DISTINCT FROM 'pending'
+    WHERE (c.intent_id, c.subscription_id) > ($1::uuid, $2::uuid)
+        AND c.intent_id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - $3::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
     ORDER BY c.intent_id, c.subscription_id
-    LIMIT $2::integer
-    FOR UPDATE OF c SKIP LOCKED
+    LIMIT $4::integer
+), doomed AS MATERIALIZED (
+    SELECT c.intent_id, c.subscription_id FROM seen n CROSS JOIN LATERAL (
+        SELECT o.intent_id, o.subscription_id FROM /* TEMPLATE: schema */decision o
+        WHERE o.intent_id = n.intent_id AND o.subscription_id = n.subscription_id
+            AND o.outcome <> 'waiting' AND o.decided_at < now() - $3::bigint * interval '1 millisecond'
+            AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
+        FOR UPDATE SKIP LOCKED
+    ) c
 ), pruned AS (
     DELETE FROM /* TEMPLATE: schema */decision c USING doomed x
     WHERE c.intent_id = x.intent_id AND c.subscription_id = x.subscription_id AND c.outcome <> 'waiting'
     RETURNING c.intent_id
+), last AS MATERIALIZED (
+    SELECT n.intent_id, n.subscription_id FROM seen n ORDER BY n.intent_id DESC, n.subscription_id DESC LIMIT 1
 )
-SELECT count(*)::integer AS pruned FROM pruned
+SELECT
+    (SELECT count(*) FROM pruned)::integer AS pruned,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT l.intent_id FROM last l), $1::uuid)::uuid AS last,
+    coalesce((SELECT l.subscription_id FROM last l), $2::uuid)::uuid AS last_subscription
 `
 
 type PruneDecisionsParams struct {
-	MaxAgeMs int64
-	MaxRows  int
+	After             uuid.UUID
+	AfterSubscription uuid.UUID
+	MaxAgeMs          int64
+	MaxRows           int
 }
 
-// PruneDecisions prunes the decisions that were made long ago, in the order of
-// their intents.
-func (q *Queries) PruneDecisions(ctx context.Context, arg *PruneDecisionsParams) (int, error) {
-	row := q.db.QueryRow(ctx, pruneDecisions, arg.MaxAgeMs, arg.MaxRows)
-	var pruned int
-	err := row.Scan(&pruned)
-	return pruned, err
+type PruneDecisionsRow struct {
+	Pruned           int
+	Seen             int
+	Last             uuid.UUID
+	LastSubscription uuid.UUID
 }
 
-const pruneErasures = `-- name: PruneErasures :execrows
-DELETE FROM /* TEMPLATE: schema */erasure
-WHERE resource IN (
-    SELECT o.resource FROM /* TEMPLATE: schema */erasure o WHERE o.erased_at < now() - $1::bigint * interval '1 millisecond' LIMIT $2::integer
-    FOR UPDATE SKIP LOCKED)
+// PruneDecisions looks at the next decisions about old intents, in the order of these,
+// and prunes those that were made long ago. It returns where the next step begins.
+func (q *Queries) PruneDecisions(ctx context.Context, arg *PruneDecisionsParams) (PruneDecisionsRow, error) {
+	row := q.db.QueryRow(ctx, pruneDecisions,
+		arg.After,
+		arg.AfterSubscription,
+		arg.MaxAgeMs,
+		arg.MaxRows,
+	)
+	var i PruneDecisionsRow
+	err := row.Scan(
+		&i.Pruned,
+		&i.Seen,
+		&i.Last,
+		&i.LastSubscription,
+	)
+	return i, err
+}
+
+const pruneErasures = `-- name: PruneErasures :one
+WITH seen AS MATERIALIZED (
+    SELECT e.resource FROM /* TEMPLATE: schema */erasure e
+    WHERE e.resource > $1::bytea
+    ORDER BY e.resource
+    LIMIT $2::integer
+), doomed AS MATERIALIZED (
+    SELECT d.resource FROM seen n CROSS JOIN LATERAL (
+        SELECT o.resource FROM /* TEMPLATE: schema */erasure o
+        WHERE o.resource = n.resource AND o.erased_at < now() - $3::bigint * interval '1 millisecond'
+        FOR UPDATE SKIP LOCKED
+    ) d
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */erasure e USING doomed x WHERE e.resource = x.resource
+)
+SELECT
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.resource FROM seen n ORDER BY n.resource DESC LIMIT 1), $1::bytea)::bytea AS last
 `
 
 type PruneErasuresParams struct {
-	MaxAgeMs int64
+	After    []byte
 	MaxRows  int
+	MaxAgeMs int64
 }
 
-// PruneErasures forgets which resources were erased so long ago that no question
-// about them can still be under way.
-func (q *Queries) PruneErasures(ctx context.Context, arg *PruneErasuresParams) (int64, error) {
-	result, err := q.db.Exec(ctx, pruneErasures, arg.MaxAgeMs, arg.MaxRows)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+type PruneErasuresRow struct {
+	Seen int
+	Last []byte
 }
 
-const pruneHealth = `-- name: PruneHealth :execrows
-DELETE FROM /* TEMPLATE: schema */subscription_health h
-WHERE (h.subscription_id, h.epoch) IN (
-    SELECT o.subscription_id, o.epoch
-    FROM /* TEMPLATE: schema */subscription_health o
-    JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
-    WHERE o.epoch < s.epoch AND (o.asked_until > now()) IS NOT TRUE OR s.deleted_at IS NOT NULL
-    ORDER BY o.subscription_id, o.epoch
-    LIMIT $1::integer
-    FOR UPDATE OF o SKIP LOCKED)
+// PruneErasures looks at the next erasures, and forgets those that were made so long ago
+// that no question about their resources can still be under way. It returns where the next
+// step begins.
+func (q *Queries) PruneErasures(ctx context.Context, arg *PruneErasuresParams) (PruneErasuresRow, error) {
+	row := q.db.QueryRow(ctx, pruneErasures, arg.After, arg.MaxRows, arg.MaxAgeMs)
+	var i PruneErasuresRow
+	err := row.Scan(&i.Seen, &i.Last)
+	return i, err
+}
+
+const pruneHealth = `-- name: PruneHealth :one
+WITH seen AS MATERIALIZED (
+    SELECT h.subscription_id, h.epoch FROM /* TEMPLATE: schema */subscription_health h
+    WHERE (h.subscription_id, h.epoch) > ($1::uuid, $2::integer)
+    ORDER BY h.subscription_id, h.epoch
+    LIMIT $3::integer
+), doomed AS MATERIALIZED (
+    SELECT d.subscription_id, d.epoch FROM seen n CROSS JOIN LATERAL (
+        SELECT o.subscription_id, o.epoch
+        FROM /* TEMPLATE: schema */subscription_health o
+        JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
+        WHERE o.subscription_id = n.subscription_id AND o.epoch = n.epoch
+            AND (o.epoch < s.epoch AND (o.asked_until > now()) IS NOT TRUE OR s.deleted_at IS NOT NULL)
+        FOR UPDATE OF o SKIP LOCKED
+    ) d
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */subscription_health h USING doomed x WHERE h.subscription_id = x.subscription_id AND h.epoch = x.epoch
+), last AS MATERIALIZED (
+    SELECT n.subscription_id, n.epoch FROM seen n ORDER BY n.subscription_id DESC, n.epoch DESC LIMIT 1
+)
+SELECT
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT l.subscription_id FROM last l), $1::uuid)::uuid AS last,
+    coalesce((SELECT l.epoch FROM last l), $2::integer)::integer AS last_epoch
 `
 
-// PruneHealth prunes what was counted in epochs that are over, except for a wait that
-// runs still: the next activation takes it over.
-func (q *Queries) PruneHealth(ctx context.Context, maxRows int) (int64, error) {
-	result, err := q.db.Exec(ctx, pruneHealth, maxRows)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+type PruneHealthParams struct {
+	After      uuid.UUID
+	AfterEpoch int
+	MaxRows    int
+}
+
+type PruneHealthRow struct {
+	Seen      int
+	Last      uuid.UUID
+	LastEpoch int
+}
+
+// PruneHealth looks at the next counts, in the order of their subscriptions, and prunes
+// those of epochs that are over, except for a wait that runs still: the next activation
+// takes it over. It returns where the next step begins.
+func (q *Queries) PruneHealth(ctx context.Context, arg *PruneHealthParams) (PruneHealthRow, error) {
+	row := q.db.QueryRow(ctx, pruneHealth, arg.After, arg.AfterEpoch, arg.MaxRows)
+	var i PruneHealthRow
+	err := row.Scan(&i.Seen, &i.Last, &i.LastEpoch)
+	return i, err
 }
 
 const pruneIntents = `-- name: PruneIntents :one

@@ -219,24 +219,44 @@ func (q *Queries) IsChallenged(ctx context.Context, subscriptionID uuid.UUID) ([
 	return items, nil
 }
 
-const pruneChallengedHosts = `-- name: PruneChallengedHosts :execrows
-DELETE FROM /* TEMPLATE: schema */challenged_host
-WHERE host IN (
-    SELECT o.host FROM /* TEMPLATE: schema */challenged_host o WHERE o.asked_at < now() - $1::bigint * interval '1 millisecond' LIMIT $2::integer
-    FOR UPDATE SKIP LOCKED)
+const pruneChallengedHosts = `-- name: PruneChallengedHosts :one
+WITH seen AS MATERIALIZED (
+    SELECT h.host FROM /* TEMPLATE: schema */challenged_host h
+    WHERE h.host > $1::text
+    ORDER BY h.host
+    LIMIT $2::integer
+), doomed AS MATERIALIZED (
+    SELECT d.host FROM seen n CROSS JOIN LATERAL (
+        SELECT o.host FROM /* TEMPLATE: schema */challenged_host o
+        WHERE o.host = n.host AND o.asked_at < now() - $3::bigint * interval '1 millisecond'
+        FOR UPDATE SKIP LOCKED
+    ) d
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */challenged_host h USING doomed x WHERE h.host = x.host
+)
+SELECT
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.host FROM seen n ORDER BY n.host DESC LIMIT 1), $1::text)::text AS last
 `
 
 type PruneChallengedHostsParams struct {
-	MaxAgeMs int64
+	After    string
 	MaxRows  int
+	MaxAgeMs int64
 }
 
-func (q *Queries) PruneChallengedHosts(ctx context.Context, arg *PruneChallengedHostsParams) (int64, error) {
-	result, err := q.db.Exec(ctx, pruneChallengedHosts, arg.MaxAgeMs, arg.MaxRows)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+type PruneChallengedHostsRow struct {
+	Seen int
+	Last string
+}
+
+// PruneChallengedHosts looks at the next hosts, and forgets those that were challenged
+// last so long ago that they may be challenged again. It returns where the next step begins.
+func (q *Queries) PruneChallengedHosts(ctx context.Context, arg *PruneChallengedHostsParams) (PruneChallengedHostsRow, error) {
+	row := q.db.QueryRow(ctx, pruneChallengedHosts, arg.After, arg.MaxRows, arg.MaxAgeMs)
+	var i PruneChallengedHostsRow
+	err := row.Scan(&i.Seen, &i.Last)
+	return i, err
 }
 
 const recordProof = `-- name: RecordProof :many

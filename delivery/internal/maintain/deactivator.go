@@ -47,7 +47,7 @@ type Deactivator struct {
 // Run looks at the next subscriptions that have failures counted, troubledRows at most, and
 // returns how many it has changed. The next call continues after them.
 func (d *Deactivator) Run(ctx context.Context) (int, error) {
-	rows, err := store.In(d.DB, d.Schema).Troubled(ctx, &store.TroubledParams{After: d.position(), MaxRows: troubledRows})
+	rows, err := store.Frequent(d.DB, d.Schema).Troubled(ctx, &store.TroubledParams{After: d.position(), MaxRows: troubledRows})
 	if err != nil {
 		return 0, err
 	}

@@ -11,11 +11,15 @@ import (
 // ExpireHeld (queries/delivery_end.sql). Nothing else lets a delivery expire.
 type HeldExpirer struct {
 	MaxHold time.Duration
+	Pace    Pace
 	Store   *store.Queries // with plans that are kept
 }
 
-// Run returns how many expired.
+// Run returns how many expired. An index has those first that are held for longest, so it
+// reads no others.
 func (x *HeldExpirer) Run(ctx context.Context) (int, error) {
-	ids, err := x.Store.ExpireHeld(ctx, &store.ExpireHeldParams{MaxHoldMs: x.MaxHold.Milliseconds(), MaxRows: maintainRows})
-	return len(ids), err
+	return x.Pace.walk(ctx, func(ctx context.Context) (step, error) {
+		ids, err := x.Store.ExpireHeld(ctx, &store.ExpireHeldParams{MaxHoldMs: x.MaxHold.Milliseconds(), MaxRows: x.Pace.Rows})
+		return step{busy: len(ids), end: len(ids) < x.Pace.Rows}, err
+	})
 }

@@ -17,7 +17,11 @@ func TestHeldExpirer_EndsWhatIsHeldForTooLong(t *testing.T) {
 	db.exec(`UPDATE riverhook.delivery SET held_since = now() - interval '2 h'`)
 	db.hold(sub, 1, "paused")
 
-	x := HeldExpirer{MaxHold: time.Hour, Store: store.Frequent(db, "riverhook")}
+	x := HeldExpirer{
+		MaxHold: time.Hour,
+		Pace:    Rounds,
+		Store:   store.Frequent(db, "riverhook"),
+	}
 	n, err := x.Run(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 2, n)

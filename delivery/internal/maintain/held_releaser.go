@@ -12,61 +12,72 @@ import (
 )
 
 const (
-	// heldSubscriptions is how many subscriptions with held deliveries one statement
-	// returns.
-	heldSubscriptions = 1000
-
-	// cancelRows is how many deliveries of one subscription a round ends.
+	// cancelRows is how many deliveries of one subscription a step ends.
 	cancelRows = 1000
+
+	// stepCancels ends a step that has ended so many deliveries.
+	stepCancels = 10_000
 )
 
 // HeldReleaser finds held deliveries that nothing in this process will release: those of
 // subscriptions that are active again, or of engines that ended. It ends those of
 // subscriptions that are not in force any more, and has a CircuitProber try open circuits.
 type HeldReleaser struct {
-	Frequent *store.Queries                 // with plans that are kept
+	Frequent *store.Queries // with plans that are kept
+	Pace     Pace
 	ShareOf  func(t *attempt.Target) string // the name of the share of a request
 	Slots    *slots.Releaser
 	Store    *store.Queries
+
+	after uuid.UUID // the subscription that was looked at last
 }
 
-// Run looks at all subscriptions with held deliveries. It returns how many deliveries were
-// asked to go on, or ended.
+// Run looks at the next subscriptions with held deliveries. It returns how many deliveries
+// were asked to go on, of whatever subscriptions, or ended. It is not safe for concurrent
+// use.
 func (r *HeldReleaser) Run(ctx context.Context) (int, error) {
-	prober := CircuitProber{Store: r.Frequent}
-	n := 0
-	for after := uuid.Nil; ; {
-		rows, err := r.Frequent.HeldSubscriptions(ctx, &store.HeldSubscriptionsParams{After: after, MaxRows: heldSubscriptions})
-		if err != nil {
-			return n, err
-		}
-		if len(rows) == 0 {
-			asked, err := r.Slots.All(ctx)
-			return n + asked, err
-		}
-		var probed []string
-		for _, row := range rows {
-			after = row.ID
-			did, err := r.release(ctx, row)
-			if err != nil {
-				return n, err
-			}
-			n += did
-			if row.Probe {
-				probed = append(probed, row.ID.String())
-			}
-		}
-		did, err := prober.Probe(ctx, probed)
-		if err != nil {
-			return n, err
-		}
-		n += did
+	n, err := r.Pace.walk(ctx, r.step)
+	if err != nil {
+		return n, err
 	}
+	asked, err := r.Slots.All(ctx)
+	return n + asked, err
+}
+
+func (r *HeldReleaser) step(ctx context.Context) (step, error) {
+	rows, err := r.Frequent.HeldSubscriptions(ctx, &store.HeldSubscriptionsParams{After: r.after, MaxRows: r.Pace.Rows})
+	if err != nil {
+		return step{}, err
+	}
+	if len(rows) == 0 {
+		r.after = uuid.Nil
+		return step{end: true}, nil
+	}
+	var (
+		s      step
+		probed []string
+	)
+	for i := 0; i < len(rows) && s.busy < stepCancels; i++ {
+		row := &rows[i]
+		r.after = row.ID
+		ended, err := r.release(ctx, row)
+		if s.busy += ended; err != nil {
+			return s, err
+		}
+		if row.Probe {
+			probed = append(probed, row.ID.String())
+		}
+		s.idle++
+	}
+	prober := CircuitProber{Store: r.Frequent}
+	did, err := prober.Probe(ctx, probed)
+	s.busy += did
+	return s, err
 }
 
 // release decides what happens to the held deliveries of one subscription. It returns how
 // many it has ended.
-func (r *HeldReleaser) release(ctx context.Context, row store.HeldSubscriptionsRow) (int, error) {
+func (r *HeldReleaser) release(ctx context.Context, row *store.HeldSubscriptionsRow) (int, error) {
 	switch {
 	case row.Deleted:
 		return r.cancel(ctx, row.ID, "the subscription was deleted")

@@ -27,6 +27,7 @@ func (db *database) heldReleaser(perEndpoint int) *HeldReleaser {
 	db.t.Cleanup(releaser.Close)
 	return &HeldReleaser{
 		Frequent: frequent,
+		Pace:     Rounds,
 		ShareOf:  func(*attempt.Target) string { return "/acme" },
 		Slots:    releaser,
 		Store:    store.In(db, "riverhook"),

@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/store"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -62,4 +64,18 @@ func (db *database) hold(subscription uuid.UUID, n int, hold string) {
 	db.t.Helper()
 	db.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since)
 		SELECT riverhook.new_id(), riverhook.new_id(), $1, 'standard', '/', 1, $3, now() FROM generate_series(1, $2)`, subscription, n, hold)
+}
+
+// reconciler makes one that finds what has been due for lost without a living job.
+func (db *database) reconciler(lost time.Duration, pace Pace) *Reconciler {
+	return &Reconciler{
+		Lost:  lost,
+		Pace:  pace,
+		Store: store.Frequent(db, "riverhook"),
+	}
+}
+
+// lease makes one of a process.
+func (db *database) lease(process string) *Lease {
+	return &Lease{Process: process, Store: store.Frequent(db, "riverhook")}
 }

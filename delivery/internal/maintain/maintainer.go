@@ -6,61 +6,83 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/riverhook/riverhook/internal/store"
 )
 
-const (
-	// LostAfter is how long something due may be without a living River job before a new
-	// one is made.
-	LostAfter = 15 * time.Second
+// LostAfter is how long something due may be without a living River job before a new one
+// is made.
+const LostAfter = 15 * time.Second
 
-	// maintainRows is how many rows one statement expires, or finds lost.
-	maintainRows = 500
-)
-
-// Maintainer does what no job does. Each task may run at the same time in other engines:
-// rows that another one holds are skipped.
+// Maintainer does what no job does. What concerns its process it does in each round, and what
+// concerns all while it has the lease. A task of another engine may run at the same time all
+// the same: rows that another one holds are skipped. It is not safe for concurrent use.
 type Maintainer struct {
 	Deactivator *Deactivator
+	Expirer     *HeldExpirer
 	Forget      func() // drops what this process remembers and has not used lately
+	Lease       *Lease // nil: it does everything
 	Log         *slog.Logger
-	MaxHold     time.Duration // how long a delivery may be held
+	Reconciler  *Reconciler
 	Releaser    *HeldReleaser
-	Store       *store.Queries // with plans that are kept
 }
 
-// Round runs each task once. What is due has lost its River job if no living one is there
-// after lost; see LostAfter. The error is of all tasks that failed; the others were run.
-func (m *Maintainer) Round(ctx context.Context, lost time.Duration) error {
-	m.Forget()
-	closer := IntentCloser{Store: m.Store}
-	expirer := HeldExpirer{MaxHold: m.MaxHold, Store: m.Store}
-	reconciler := Reconciler{Lost: lost, Store: m.Store}
+// task is a part of a round. It returns about how many rows something was done.
+type task struct {
+	name string
+	run  func(ctx context.Context) (rows int, err error)
+}
 
-	var errs []error
-	if err := closer.Run(ctx); err != nil { // first: what is lost is found among the intents that are left
-		errs = append(errs, fmt.Errorf("delivery: close intents: %w", err))
-	}
-	for _, task := range []struct {
-		name string
-		run  func(ctx context.Context) (rows int, err error)
-	}{
+// own are the tasks of each process.
+func (m *Maintainer) own() []task {
+	return []task{
 		{"release held deliveries", m.Releaser.Run},
-		{"expire held deliveries", expirer.Run},
-		{"find lost deliveries", reconciler.Deliveries},
-		{"find lost expansions", reconciler.Intents},
-		{"find lost decisions", reconciler.Decisions},
+	}
+}
+
+// common are the tasks of one engine for all.
+func (m *Maintainer) common() []task {
+	return []task{
+		{"find lost expansions and first attempts", m.Reconciler.Intents},
+		{"find lost deliveries", m.Reconciler.Deliveries},
+		{"find lost decisions", m.Reconciler.Decisions},
+		{"expire held deliveries", m.Expirer.Run},
 		{"deactivate subscriptions", m.Deactivator.Run},
-	} {
-		n, err := task.run(ctx)
+	}
+}
+
+// Round runs each task once. The error is of all tasks that failed; the others were run.
+func (m *Maintainer) Round(ctx context.Context) error {
+	m.Forget()
+	var errs []error
+	for _, t := range m.own() {
+		errs = append(errs, m.run(ctx, t))
+	}
+	for _, t := range m.common() {
+		leased, err := m.leased(ctx)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("delivery: %s: %w", task.name, err))
-			continue
+			errs = append(errs, fmt.Errorf("delivery: lease of maintenance: %w", err))
 		}
-		if n > 0 {
-			m.Log.InfoContext(ctx, "riverhook: maintenance", "task", task.name, "rows", n)
+		if !leased {
+			break
 		}
+		errs = append(errs, m.run(ctx, t))
 	}
 	return errors.Join(errs...)
+}
+
+func (m *Maintainer) leased(ctx context.Context) (bool, error) {
+	if m.Lease == nil {
+		return true, nil
+	}
+	return m.Lease.Hold(ctx)
+}
+
+func (m *Maintainer) run(ctx context.Context, t task) error {
+	n, err := t.run(ctx)
+	if err != nil {
+		return fmt.Errorf("delivery: %s: %w", t.name, err)
+	}
+	if n > 0 {
+		m.Log.InfoContext(ctx, "riverhook: maintenance", "task", t.name, "rows", n)
+	}
+	return nil
 }

@@ -18,17 +18,21 @@ func TestMaintainer_RunsEachTask(t *testing.T) {
 	forgotten := 0
 	m := Maintainer{
 		Deactivator: deactivator,
-		Forget:      func() { forgotten++ },
-		Log:         silent,
-		MaxHold:     time.Hour,
-		Releaser:    db.heldReleaser(3),
-		Store:       store.Frequent(db, "riverhook"),
+		Expirer: &HeldExpirer{
+			MaxHold: time.Hour,
+			Pace:    Whole,
+			Store:   store.Frequent(db, "riverhook"),
+		},
+		Forget:     func() { forgotten++ },
+		Log:        silent,
+		Reconciler: db.reconciler(0, Whole),
+		Releaser:   db.heldReleaser(3),
 	}
 	db.hold(db.subscribe(), 1, "slots")
 	db.deliver(db.subscribe(), 1, "pending")
 	db.exec(`UPDATE riverhook.delivery SET due_at = now() - interval '1 s' WHERE hold = ''`)
 
-	require.ErrorContains(t, m.Round(t.Context(), 0), "delivery: deactivate subscriptions: ")
+	require.ErrorContains(t, m.Round(t.Context()), "delivery: deactivate subscriptions: ")
 	require.Equal(t, 1, forgotten)
 	require.Zero(t, db.count(`SELECT count(*) FROM riverhook.delivery WHERE job_id IS NULL`))
 }

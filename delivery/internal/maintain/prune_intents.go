@@ -42,9 +42,22 @@ func (p *Pruner) payloads(ctx context.Context, q *store.Queries) (bool, error) {
 
 // decisions deletes old decisions.
 func (p *Pruner) decisions(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.PruneDecisions(ctx, &store.PruneDecisionsParams{MaxAgeMs: p.maxAgeMs(), MaxRows: pruneStep})
-	p.pruned.Decisions += n
-	return n == pruneStep, err
+	row, err := q.PruneDecisions(ctx, &store.PruneDecisionsParams{
+		After:             p.decisionsAfter.id,
+		AfterSubscription: p.decisionsAfter.subscription,
+		MaxAgeMs:          p.maxAgeMs(),
+		MaxRows:           pruneStep,
+	})
+	if err != nil {
+		return false, err
+	}
+	p.pruned.Decisions += row.Pruned
+	p.decisionsAfter = place{id: row.Last, subscription: row.LastSubscription}
+	if row.Seen < pruneStep {
+		p.decisionsAfter = place{}
+		return false, nil
+	}
+	return true, nil
 }
 
 // intents empties old intents without deliveries and decisions, and deletes those whose
@@ -78,6 +91,18 @@ func (p *Pruner) intents(ctx context.Context, q *store.Queries) (bool, error) {
 
 // erasures deletes the records of resources that were erased long ago.
 func (p *Pruner) erasures(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.PruneErasures(ctx, &store.PruneErasuresParams{MaxAgeMs: openFor.Milliseconds(), MaxRows: pruneStep})
-	return n == pruneStep, err
+	row, err := q.PruneErasures(ctx, &store.PruneErasuresParams{
+		After:    append([]byte{}, p.erasuresAfter...), // not NULL
+		MaxAgeMs: openFor.Milliseconds(),
+		MaxRows:  pruneStep,
+	})
+	if err != nil {
+		return false, err
+	}
+	p.erasuresAfter = row.Last
+	if row.Seen < pruneStep {
+		p.erasuresAfter = nil
+		return false, nil
+	}
+	return true, nil
 }

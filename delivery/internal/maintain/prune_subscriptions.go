@@ -11,15 +11,39 @@ import (
 
 // health deletes the counts of epochs that have ended.
 func (p *Pruner) health(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.PruneHealth(ctx, pruneStep)
-	return n == pruneStep, err
+	row, err := q.PruneHealth(ctx, &store.PruneHealthParams{
+		After:      p.healthAfter,
+		AfterEpoch: p.healthEpoch,
+		MaxRows:    pruneStep,
+	})
+	if err != nil {
+		return false, err
+	}
+	p.healthAfter, p.healthEpoch = row.Last, row.LastEpoch
+	if row.Seen < pruneStep {
+		p.healthAfter, p.healthEpoch = uuid.Nil, 0
+		return false, nil
+	}
+	return true, nil
 }
 
 // challengedHosts deletes when hosts were challenged that may be challenged again long
 // since.
 func (p *Pruner) challengedHosts(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.PruneChallengedHosts(ctx, &store.PruneChallengedHostsParams{MaxAgeMs: hostMemory.Milliseconds(), MaxRows: pruneStep})
-	return n == pruneStep, err
+	row, err := q.PruneChallengedHosts(ctx, &store.PruneChallengedHostsParams{
+		After:    p.hostsAfter,
+		MaxAgeMs: hostMemory.Milliseconds(),
+		MaxRows:  pruneStep,
+	})
+	if err != nil {
+		return false, err
+	}
+	p.hostsAfter = row.Last
+	if row.Seen < pruneStep {
+		p.hostsAfter = ""
+		return false, nil
+	}
+	return true, nil
 }
 
 // subscriptions deletes those that were deleted by their owners long ago and have no
@@ -45,11 +69,21 @@ func (p *Pruner) subscriptions(ctx context.Context, q *store.Queries) (bool, err
 
 // aliases deletes former paths of sites that ended before everything that is left.
 func (p *Pruner) aliases(ctx context.Context, q *store.Queries) (bool, error) {
-	n, err := q.ForgetAliases(ctx, &store.ForgetAliasesParams{
-		MaxAgeMs: max(p.maxAgeMs(), openFor.Milliseconds()),
-		OpenMs:   openFor.Milliseconds(),
-		MaxRows:  pruneStep,
+	row, err := q.ForgetAliases(ctx, &store.ForgetAliasesParams{
+		After:     p.aliasesAfter,
+		AfterPath: p.aliasesPath,
+		MaxAgeMs:  max(p.maxAgeMs(), openFor.Milliseconds()),
+		OpenMs:    openFor.Milliseconds(),
+		MaxRows:   pruneStep,
 	})
-	p.pruned.Aliases += int(n)
-	return n == pruneStep, err
+	if err != nil {
+		return false, err
+	}
+	p.pruned.Aliases += row.Forgotten
+	p.aliasesAfter, p.aliasesPath = row.Last, row.LastPath
+	if row.Seen < pruneStep {
+		p.aliasesAfter, p.aliasesPath = 0, ""
+		return false, nil
+	}
+	return true, nil
 }

@@ -20,9 +20,10 @@ const (
 	// pruneStep bounds the rows of one transaction.
 	pruneStep = 500
 
-	// pruneSubscriptions is how many subscriptions are counted in one step. Each
-	// costs a walk along as many deliveries as are kept.
-	pruneSubscriptions = 50
+	// countStep is how many deliveries are counted in one step, and pruneSubscriptions of
+	// how many subscriptions.
+	countStep          = 5000
+	pruneSubscriptions = 100
 
 	// pruneBudget is how long a round prunes each kind of row, so that a backlog is
 	// worked off without a noticeable load.
@@ -66,28 +67,35 @@ type Retention struct {
 // concurrent use.
 type Pruner struct {
 	DB        *pgxpool.Pool
+	Lease     *Lease // of Round
 	Log       *slog.Logger
-	Process   string // the name of its engine among the heartbeats
 	Retention Retention
 	Schema    string
 
+	aliasesAfter      int64
+	aliasesPath       string // of aliasesAfter
+	decisionsAfter    place
+	deliveriesAfter   uuid.UUID
+	erasuresAfter     []byte // the resource
+	healthAfter       uuid.UUID
+	healthEpoch       int // of healthAfter
+	hostsAfter        string
+	intentsAfter      uuid.UUID
 	payloadsAfter     uuid.UUID // the last intent whose payloads were looked at
 	payloadsUntil     time.Time // when these were due
-	surplusAfter      uuid.UUID // the last subscription that was counted
-	intentsAfter      uuid.UUID
 	subscriptionAfter uuid.UUID
 	subscriptionUntil time.Time // when subscriptionAfter was deleted
+	surplusAfter      surplusPlace
 	pruned            Pruned
 }
 
 // errPruneBusy means that another process prunes.
 var errPruneBusy = errors.New("another process prunes")
 
-// Round prunes for a bounded time if this engine is the one that has run for longest,
-// which prunes for all.
+// Round prunes for a bounded time if this engine has the lease of maintenance.
 func (p *Pruner) Round(ctx context.Context) error {
-	first, err := store.In(p.DB, p.Schema).IsFirstEngine(ctx, p.Process)
-	if err != nil || !first {
+	leased, err := p.Lease.Hold(ctx)
+	if err != nil || !leased {
 		return err
 	}
 	p.pruned = Pruned{}
@@ -143,7 +151,7 @@ func (p *Pruner) prune(ctx context.Context, budget time.Duration) error {
 
 // step takes one step in a transaction, if no other process prunes.
 func (p *Pruner) step(ctx context.Context, step func(ctx context.Context, q *store.Queries) (bool, error)) (more bool, err error) {
-	err = store.InTx(ctx, p.DB, p.Schema, func(q *store.Queries) error {
+	err = store.InFrequentTx(ctx, p.DB, p.Schema, func(q *store.Queries) error {
 		locked, err := q.TryPruneLock(ctx, p.Schema)
 		if err == nil && !locked {
 			err = errPruneBusy

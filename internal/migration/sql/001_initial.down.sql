@@ -1,6 +1,7 @@
 DROP VIEW /* TEMPLATE: schema */signing_secret, /* TEMPLATE: schema */subscription_circuit;
 
 DROP TABLE
+    /* TEMPLATE: schema */maintenance_lease,
     /* TEMPLATE: schema */engine,
     /* TEMPLATE: schema */inbox_token,
     /* TEMPLATE: schema */inbox_progress,

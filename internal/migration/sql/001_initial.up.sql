@@ -48,7 +48,7 @@ CREATE TABLE /* TEMPLATE: schema */site_alias (
 
 CREATE INDEX site_alias_site_idx ON /* TEMPLATE: schema */site_alias (site_id);
 CREATE INDEX site_alias_changed_idx ON /* TEMPLATE: schema */site_alias (changed);
-CREATE INDEX site_alias_ended_idx ON /* TEMPLATE: schema */site_alias (ended) WHERE ended < 9223372036854775807;
+CREATE INDEX site_alias_ended_idx ON /* TEMPLATE: schema */site_alias (ended, path) WHERE ended < 9223372036854775807;
 
 -- Event types -------------------------------------------------------------
 
@@ -360,7 +360,9 @@ CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (keep_a
 CREATE INDEX river_job_share_idx ON /* TEMPLATE: schema */river_job (queue, (tags[1]) COLLATE "C", scheduled_at, id)
     WHERE state = 'available' AND tags[1] IS NOT NULL;
 
-CREATE INDEX intent_state_due_idx ON /* TEMPLATE: schema */intent_state (due_at) WHERE due_at IS NOT NULL;
+-- Maintenance goes through what is due in the order of this index and of those like it, a part at
+-- a time. The id makes each place one of its own: a transaction can make a million rows due at once.
+CREATE INDEX intent_state_due_idx ON /* TEMPLATE: schema */intent_state (due_at, intent_id) WHERE due_at IS NOT NULL;
 
 CREATE TABLE /* TEMPLATE: schema */message (
     intent_id    uuid NOT NULL,
@@ -397,7 +399,8 @@ CREATE TABLE /* TEMPLATE: schema */decision (
 );
 
 CREATE INDEX decision_subscription_idx ON /* TEMPLATE: schema */decision (subscription_id, intent_id);
-CREATE INDEX decision_waiting_idx ON /* TEMPLATE: schema */decision (due_at) WHERE outcome = 'waiting' AND due_at IS NOT NULL;
+CREATE INDEX decision_waiting_idx ON /* TEMPLATE: schema */decision (due_at, intent_id, subscription_id)
+    WHERE outcome = 'waiting' AND due_at IS NOT NULL;
 
 -- When a resource was last erased, by the SHA-256 of its kind and id: what was asked
 -- about it before and is recorded after is recorded without its payload.
@@ -453,8 +456,9 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
 
 CREATE INDEX delivery_subscription_idx ON /* TEMPLATE: schema */delivery (subscription_id, id);
 
-CREATE INDEX delivery_due_idx ON /* TEMPLATE: schema */delivery (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX delivery_due_idx ON /* TEMPLATE: schema */delivery (due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, intent_id) WHERE hold <> '';
+CREATE INDEX delivery_held_since_idx ON /* TEMPLATE: schema */delivery (held_since) WHERE hold <> '';
 CREATE INDEX delivery_retry_idx ON /* TEMPLATE: schema */delivery (subscription_id, retry_at) WHERE hold = 'circuit' AND retry_at IS NOT NULL;
 
 CREATE TABLE /* TEMPLATE: schema */attempt (
@@ -554,4 +558,12 @@ CREATE TABLE /* TEMPLATE: schema */engine (
     inbox        boolean NOT NULL DEFAULT false,
     started_at   timestamptz NOT NULL DEFAULT now(),
     heartbeat_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+
+-- The engine that does what concerns all of them, and when it has said so last. A lease that is
+-- old is anybody's. There is one row.
+CREATE TABLE /* TEMPLATE: schema */maintenance_lease (
+    one      boolean PRIMARY KEY DEFAULT true CHECK (one),
+    process  text NOT NULL,
+    taken_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);

@@ -32,34 +32,69 @@ FROM job, left_over l
 WHERE d.intent_id = sqlc.arg(intent_id)::uuid AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
     AND d.job_id = sqlc.arg(job_id)::bigint;
 
+-- name: WatchDecisions :one
+-- WatchDecisions does for decisions that wait what WatchDeliveries does for deliveries.
+WITH due AS MATERIALIZED (
+    SELECT d.intent_id, d.subscription_id, d.due_at, d.job_id FROM /* TEMPLATE: schema */decision d
+    WHERE d.outcome = 'waiting' AND d.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
+        AND (d.due_at, d.intent_id, d.subscription_id)
+            > (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid, sqlc.arg(after_subscription)::uuid)
+    ORDER BY d.due_at, d.intent_id, d.subscription_id
+    LIMIT sqlc.arg(max_rows)::integer
+), lost AS MATERIALIZED (
+    SELECT d.intent_id, d.subscription_id
+    FROM due d
+    LEFT JOIN LATERAL (
+        SELECT o.id, o.state, o.scheduled_at FROM /* TEMPLATE: schema */river_job o WHERE o.id = d.job_id OFFSET 0
+    ) j ON true
+    WHERE /* TEMPLATE: schema */job_lost(j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
+), last AS MATERIALIZED (
+    SELECT d.due_at, d.intent_id, d.subscription_id FROM due d
+    ORDER BY d.due_at DESC, d.intent_id DESC, d.subscription_id DESC
+    LIMIT 1
+)
+SELECT
+    ARRAY(SELECT l.intent_id FROM lost l)::uuid[] AS lost_intents,
+    ARRAY(SELECT l.subscription_id FROM lost l)::uuid[] AS lost_subscriptions,
+    (SELECT count(*) FROM due)::integer AS seen,
+    coalesce((SELECT l.due_at FROM last l), sqlc.arg(after_at)::timestamptz)::timestamptz AS last_at,
+    coalesce((SELECT l.intent_id FROM last l), sqlc.arg(after)::uuid)::uuid AS last,
+    coalesce((SELECT l.subscription_id FROM last l), sqlc.arg(after_subscription)::uuid)::uuid AS last_subscription;
+
 -- name: ReconcileDecisions :many
 -- ReconcileDecisions does for decisions that wait what ReconcileDeliveries does for
 -- deliveries, except that a cancelled job is replaced as well: a decision has no end of
 -- its own.
 WITH lost AS (
-    SELECT d.intent_id, d.subscription_id, d.job_id AS old_job_id,
-        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
-    FROM /* TEMPLATE: schema */decision d
-    LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
-    WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
-        AND d.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
-        AND /* TEMPLATE: schema */job_lost(
-            j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
-    ORDER BY d.due_at
-    LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE OF d SKIP LOCKED
+    -- Those that are still lost; those that somebody has locked are skipped.
+    SELECT d.intent_id, d.subscription_id, d.old_job_id, d.waits
+    FROM (SELECT unnest(@intents::text[])::uuid AS intent_id, unnest(@subscriptions::text[])::uuid AS subscription_id) due
+    CROSS JOIN LATERAL (
+        SELECT o.intent_id, o.subscription_id, o.job_id AS old_job_id,
+            coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
+        FROM /* TEMPLATE: schema */decision o
+        LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = o.job_id
+        WHERE o.intent_id = due.intent_id AND o.subscription_id = due.subscription_id AND o.outcome = 'waiting' AND o.due_at IS NOT NULL
+            AND /* TEMPLATE: schema */job_lost(
+                j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
+        FOR UPDATE OF o SKIP LOCKED
+    ) d
 ), late AS (
+    -- The jobs that wait begin now.
     SELECT l.intent_id
     FROM (SELECT DISTINCT lost.old_job_id, lost.intent_id FROM lost WHERE lost.waits) l
     WHERE /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), numbered AS (
+    -- The others get one for all decisions of an intent.
     SELECT i.intent_id, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM (SELECT DISTINCT l.intent_id FROM lost l WHERE NOT l.waits) i
 ), moved AS (
+    -- The decisions know it.
     UPDATE /* TEMPLATE: schema */decision d SET job_id = n.job_id, due_at = now()
     FROM lost l JOIN numbered n USING (intent_id)
     WHERE d.intent_id = l.intent_id AND d.subscription_id = l.subscription_id AND d.outcome = 'waiting'
 ), job AS (
+    -- The new jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
     SELECT n.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
     FROM numbered n

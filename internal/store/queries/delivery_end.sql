@@ -41,6 +41,7 @@ UPDATE /* TEMPLATE: schema */delivery d SET
 WHERE d.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */delivery o
     WHERE o.state = 'pending' AND o.hold <> '' AND o.held_since < now() - sqlc.arg(max_hold_ms)::bigint * interval '1 millisecond'
+    ORDER BY o.held_since
     LIMIT sqlc.arg(max_rows)::integer
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id;

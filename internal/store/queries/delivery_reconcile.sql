@@ -1,28 +1,37 @@
--- name: ReconcileDeliveries :many
--- ReconcileDeliveries looks at due deliveries, and at those that a job of their
--- intent carries, whose River job does not do its part. Where it does not live any
--- more, cancelled by hand ends the delivery, and anything else makes a new job.
--- Where it should have begun, or is to begin much later than any of ours that
--- waits, a clock was wrong, and it begins now. No planner turns its sub-selects into a
--- scan of all deliveries.
+-- name: WatchDeliveries :one
+-- WatchDeliveries reads the next deliveries that are due, in the order of that, and returns those
+-- whose River job does not do its part, and where the next step begins. No planner turns its
+-- sub-selects into a scan of all jobs.
 WITH due AS MATERIALIZED (
-    -- What is due by a time of its own, and what belongs to a job of an intent that is due.
-    SELECT d.id, d.due_at AS since FROM /* TEMPLATE: schema */delivery d
+    SELECT d.id, d.due_at, d.job_id FROM /* TEMPLATE: schema */delivery d
     WHERE d.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
-    UNION ALL
-    SELECT d.id, s.due_at
-    FROM /* TEMPLATE: schema */intent_state s CROSS JOIN LATERAL (
-        SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.intent_id = s.intent_id AND o.state = 'pending' AND o.hold = '' AND o.due_at IS NULL
-        OFFSET 0
-    ) d
-    WHERE s.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
-), lost AS (
-    -- Of these the ones whose job does not do its part, the oldest first; those that somebody has
-    -- locked are skipped.
+        AND (d.due_at, d.id) > (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid)
+    ORDER BY d.due_at, d.id
+    LIMIT sqlc.arg(max_rows)::integer
+)
+SELECT
+    ARRAY(
+        SELECT d.id
+        FROM due d
+        LEFT JOIN LATERAL (
+            SELECT o.id, o.state, o.scheduled_at FROM /* TEMPLATE: schema */river_job o WHERE o.id = d.job_id OFFSET 0
+        ) j ON true
+        WHERE /* TEMPLATE: schema */job_lost(j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
+    )::uuid[] AS lost,
+    (SELECT count(*) FROM due)::integer AS seen,
+    coalesce((SELECT d.due_at FROM due d ORDER BY d.due_at DESC, d.id DESC LIMIT 1), sqlc.arg(after_at)::timestamptz)::timestamptz AS last_at,
+    coalesce((SELECT d.id FROM due d ORDER BY d.due_at DESC, d.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
+
+-- name: ReconcileDeliveries :many
+-- ReconcileDeliveries makes new jobs for those of the deliveries whose River job does not
+-- do its part. Where it does not live any more, cancelled by hand ends the delivery, and
+-- anything else makes a new job. Where it should have begun, or is to begin much later than
+-- any of ours that waits, a clock was wrong, and it begins now.
+WITH lost AS (
+    -- Those that are still lost; those that somebody has locked are skipped.
     SELECT d.id, d.attempt_seq, d.old_job_id, d.cancelled, d.waits,
         nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
-    FROM due CROSS JOIN LATERAL (
+    FROM (SELECT unnest(@ids::text[])::uuid AS id) due CROSS JOIN LATERAL (
         SELECT o.id, o.attempt_seq, o.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
             coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
         FROM /* TEMPLATE: schema */delivery o
@@ -32,8 +41,6 @@ WITH due AS MATERIALIZED (
                 j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
         FOR UPDATE OF o SKIP LOCKED
     ) d
-    ORDER BY due.since
-    LIMIT sqlc.arg(max_rows)::integer
 ), late AS (
     -- The jobs that wait begin now.
     SELECT l.id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)

@@ -17,10 +17,12 @@ SELECT
 FROM beat;
 
 -- name: RemoveEngine :exec
--- RemoveEngine takes the heartbeat of a process that has ended, and hands on what
--- River could not complete for it.
+-- RemoveEngine takes the heartbeat of a process that has ended, and its lease of
+-- maintenance if it has that, and hands on what River could not complete for it.
 WITH gone AS (
     DELETE FROM /* TEMPLATE: schema */engine WHERE engine.process = sqlc.arg(process)::text
+), free AS (
+    DELETE FROM /* TEMPLATE: schema */maintenance_lease l WHERE l.process = sqlc.arg(process)::text
 )
 UPDATE /* TEMPLATE: schema */river_job j SET state = 'available', scheduled_at = now()
 WHERE j.state = 'running' AND j.attempted_by[array_length(j.attempted_by, 1)] = sqlc.arg(process)::text;
@@ -66,3 +68,20 @@ WITH dead AS (
         FOR UPDATE SKIP LOCKED)
 )
 SELECT count(*) AS released FROM released;
+
+-- name: LeaseMaintenance :one
+-- LeaseMaintenance lets a process do what one does for all, or go on with it, unless
+-- another has said so less than the time of a lease ago. It waits for nobody but another
+-- who asks at the same moment.
+WITH taken AS (
+    UPDATE /* TEMPLATE: schema */maintenance_lease l SET process = @process::text, taken_at = now()
+    WHERE l.process = @process::text OR l.taken_at NOT BETWEEN now() - sqlc.arg(lease_ms)::bigint * interval '1 millisecond'
+        AND now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond'
+    RETURNING l.process
+), first AS (
+    INSERT INTO /* TEMPLATE: schema */maintenance_lease (process)
+    SELECT @process::text WHERE NOT EXISTS (SELECT FROM /* TEMPLATE: schema */maintenance_lease)
+    ON CONFLICT DO NOTHING
+    RETURNING process
+)
+SELECT (EXISTS (SELECT FROM taken) OR EXISTS (SELECT FROM first))::boolean AS leased;

@@ -34,42 +34,116 @@ FROM /* TEMPLATE: schema */message m WHERE m.intent_id = @intent_id;
 UPDATE /* TEMPLATE: schema */intent_state SET state = 'failed', reason = @reason, ended_at = now()
 WHERE intent_id = @intent_id AND job_id = @job_id::bigint AND state = 'pending';
 
--- name: CloseIntents :many
--- CloseIntents ends the watch over intents whose jobs carry nothing any more:
--- each first attempt is recorded or handed over. Its sub-select is one that no
--- planner turns into a scan of all deliveries.
-WITH closed AS (
-    SELECT s.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state s
-    WHERE s.due_at <= now() AND s.state <> 'pending'
-        AND (SELECT true FROM /* TEMPLATE: schema */delivery d
-            WHERE d.intent_id = s.intent_id AND d.state = 'pending' AND d.hold = '' AND d.due_at IS NULL
-            LIMIT 1) IS NULL
-    ORDER BY s.due_at
+-- name: WatchIntents :one
+-- WatchIntents reads the next intents whose jobs carry something, and their deliveries, in
+-- the order of when that was due. It ends the watch over those whose jobs carry nothing any
+-- more: each first attempt is recorded or handed over. Of the others it returns the
+-- expansions and the first attempts whose River job does not do its part, and where the
+-- next step begins. That may be among the deliveries of an intent, of which carries
+-- says whether a first attempt was found before. No planner turns its sub-selects into a
+-- scan of all rows of a table.
+WITH watched AS MATERIALIZED (
+    -- The next intents, beginning with the one that was read last.
+    SELECT s.intent_id, s.due_at, s.state, s.job_id FROM /* TEMPLATE: schema */intent_state s
+    WHERE s.due_at <= now() AND (s.due_at, s.intent_id) >= (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid)
+    ORDER BY s.due_at, s.intent_id
     LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE SKIP LOCKED
+), part AS MATERIALIZED (
+    -- Their deliveries, of which first are those that a job of their intent carries. An index of these
+    -- alone would have to be changed by each success.
+    SELECT w.intent_id, w.due_at, d.subscription_id, d.id, d.job_id, d.first
+    FROM watched w CROSS JOIN LATERAL (
+        SELECT o.subscription_id, o.id, o.job_id, o.state = 'pending' AND o.hold = '' AND o.due_at IS NULL AS first
+        FROM /* TEMPLATE: schema */delivery o
+        WHERE o.intent_id = w.intent_id AND o.subscription_id > CASE
+            WHEN (w.due_at, w.intent_id) = (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid) THEN sqlc.arg(after_subscription)::uuid
+            ELSE '00000000-0000-0000-0000-000000000000' END
+        ORDER BY o.subscription_id
+        LIMIT sqlc.arg(max_rows)::integer
+    ) d
+    LIMIT sqlc.arg(max_rows)::integer
+), last AS MATERIALIZED (
+    -- What was read last: a delivery, or an intent with all of its deliveries.
+    (SELECT p.due_at, p.intent_id, p.subscription_id FROM part p
+    WHERE (SELECT count(*) FROM part) = sqlc.arg(max_rows)::integer
+    ORDER BY p.due_at DESC, p.intent_id DESC, p.subscription_id DESC
+    LIMIT 1)
+    UNION ALL
+    (SELECT w.due_at, w.intent_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid FROM watched w
+    WHERE (SELECT count(*) FROM part) < sqlc.arg(max_rows)::integer
+    ORDER BY w.due_at DESC, w.intent_id DESC
+    LIMIT 1)
+), seen AS MATERIALIZED (
+    -- The intents that were read. Of those that are whole no delivery is left to be read.
+    SELECT w.intent_id, w.due_at, w.state, w.job_id,
+        (w.due_at, w.intent_id) < (l.due_at, l.intent_id) OR l.subscription_id = 'ffffffff-ffff-ffff-ffff-ffffffffffff' AS whole
+    FROM watched w JOIN last l ON (w.due_at, w.intent_id) <= (l.due_at, l.intent_id)
+), closed AS (
+    -- Those that carry nothing, unless they have changed meanwhile or somebody has locked them.
+    UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL
+    FROM (
+        SELECT o.row_ctid FROM seen n CROSS JOIN LATERAL (
+            SELECT x.ctid AS row_ctid FROM /* TEMPLATE: schema */intent_state x
+            WHERE x.intent_id = n.intent_id AND x.due_at = n.due_at AND x.state <> 'pending'
+            FOR UPDATE SKIP LOCKED
+        ) o
+        WHERE n.state <> 'pending' AND n.whole AND n.intent_id NOT IN (SELECT p.intent_id FROM part p WHERE p.first)
+            AND NOT (sqlc.arg(carries)::boolean AND (n.due_at, n.intent_id) = (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid))
+    ) c
+    WHERE s.ctid = c.row_ctid
+    RETURNING s.intent_id
 )
-UPDATE /* TEMPLATE: schema */intent_state s SET due_at = NULL FROM closed c WHERE s.ctid = c.row_ctid
-RETURNING s.intent_id;
+SELECT
+    ARRAY(
+        SELECT n.intent_id
+        FROM seen n
+        LEFT JOIN LATERAL (
+            SELECT o.id, o.state, o.scheduled_at FROM /* TEMPLATE: schema */river_job o WHERE o.id = n.job_id OFFSET 0
+        ) j ON true
+        WHERE n.state = 'pending' AND n.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
+            AND /* TEMPLATE: schema */job_lost(j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
+    )::uuid[] AS lost_expansions,
+    ARRAY(
+        SELECT p.id
+        FROM part p
+        LEFT JOIN LATERAL (
+            SELECT o.id, o.state, o.scheduled_at FROM /* TEMPLATE: schema */river_job o WHERE o.id = p.job_id OFFSET 0
+        ) j ON true
+        WHERE p.first AND p.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
+            AND /* TEMPLATE: schema */job_lost(j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
+    )::uuid[] AS lost_deliveries,
+    (SELECT count(*) FROM closed)::integer AS closed,
+    ((SELECT count(*) FROM seen n WHERE n.intent_id NOT IN (SELECT c.intent_id FROM closed c))
+        + (SELECT count(*) FROM part p WHERE p.intent_id NOT IN (SELECT c.intent_id FROM closed c)))::integer AS idle,
+    ((SELECT count(*) FROM watched) < sqlc.arg(max_rows)::integer AND (SELECT count(*) FROM part) < sqlc.arg(max_rows)::integer)::boolean AS is_end,
+    coalesce((SELECT l.due_at FROM last l), sqlc.arg(after_at)::timestamptz)::timestamptz AS last_at,
+    coalesce((SELECT l.intent_id FROM last l), sqlc.arg(after)::uuid)::uuid AS last,
+    coalesce((SELECT l.subscription_id FROM last l), sqlc.arg(after_subscription)::uuid)::uuid AS last_subscription,
+    (EXISTS (SELECT FROM part p JOIN last l USING (intent_id) WHERE p.first) OR sqlc.arg(carries)::boolean AND EXISTS (
+        SELECT FROM last l WHERE (l.due_at, l.intent_id) = (sqlc.arg(after_at)::timestamptz, sqlc.arg(after)::uuid)))::boolean AS last_carries;
 
 -- name: ReconcileIntents :many
 -- ReconcileIntents does for expansions what ReconcileDeliveries does for deliveries.
 -- A new job takes up where the expansion stands.
 WITH lost AS (
-    SELECT s.intent_id, s.after, s.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
-        coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits,
+    -- Those that are still lost; those that somebody has locked are skipped.
+    SELECT d.intent_id, d.after, d.old_job_id, d.cancelled, d.waits,
         nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
-    FROM /* TEMPLATE: schema */intent_state s
-    LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = s.job_id
-    WHERE s.state = 'pending' AND s.due_at IS NOT NULL
-        AND s.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond'
-        AND /* TEMPLATE: schema */job_lost(
-            j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
-    ORDER BY s.due_at
-    LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE OF s SKIP LOCKED
+    FROM (SELECT unnest(@ids::text[])::uuid AS intent_id) due CROSS JOIN LATERAL (
+        SELECT s.intent_id, s.after, s.job_id AS old_job_id, coalesce(j.state = 'cancelled', false) AS cancelled,
+            coalesce(j.state IN ('available', 'retryable', 'scheduled'), false) AS waits
+        FROM /* TEMPLATE: schema */intent_state s
+        LEFT JOIN /* TEMPLATE: schema */river_job j ON j.id = s.job_id
+        WHERE s.intent_id = due.intent_id AND s.state = 'pending'
+            AND /* TEMPLATE: schema */job_lost(
+                j.id, j.state, j.scheduled_at, sqlc.arg(late_ms)::bigint, sqlc.arg(early_ms)::bigint)
+        FOR UPDATE OF s SKIP LOCKED
+    ) d
 ), late AS (
+    -- The jobs that wait begin now.
     SELECT l.intent_id FROM lost l WHERE l.waits AND /* TEMPLATE: schema */job_hasten(l.old_job_id)
 ), moved AS (
+    -- The expansions whose job does not wait get another one, or end with it.
     UPDATE /* TEMPLATE: schema */intent_state s SET
         state = CASE WHEN l.cancelled THEN 'cancelled' ELSE 'pending' END,
         reason = CASE WHEN l.cancelled THEN 'its River job was cancelled' ELSE s.reason END,
@@ -80,6 +154,7 @@ WITH lost AS (
     WHERE s.intent_id = l.intent_id AND s.state = 'pending' AND NOT l.waits
     RETURNING s.intent_id, s.job_id, s.state, l.after
 ), job AS (
+    -- The new jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
     SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue, j.state, j.scheduled_at, j.tags
     FROM moved m

@@ -3,61 +3,92 @@
 -- ends.
 SELECT pg_try_advisory_xact_lock(hashtextextended('riverhook prune ' || sqlc.arg(schema)::text, 0))::boolean AS locked;
 
--- name: IsFirstEngine :one
--- IsFirstEngine says whether an engine is the one that has run for longest.
-SELECT coalesce((
-    SELECT e.process = sqlc.arg(process)::text FROM /* TEMPLATE: schema */engine e WHERE NOT e.inbox ORDER BY e.started_at, e.process LIMIT 1
-), false)::boolean AS first;
-
 -- name: LockSurplus :one
--- LockSurplus locks the ended deliveries that some subscriptions have beyond what
--- is kept, oldest first, and returns where the next step begins. What was cancelled of
+-- LockSurplus reads the next deliveries, those of a subscription from the newest on, and
+-- locks some that have ended beyond what is kept of their subscription. It returns where the
+-- next step begins: after what subscription, below which of its deliveries, and how many that are
+-- kept were counted above. What was cancelled of
 -- the epoch that the last deactivation has ended is neither counted nor pruned: it is
 -- there to be recovered. Those whose ids are from a clock that ran ahead are not
 -- counted: what has come since would seem older.
 WITH subs AS MATERIALIZED (
+    -- The next subscriptions, beginning with the one that was read last.
     SELECT s.id, s.epoch FROM /* TEMPLATE: schema */subscription s
-    WHERE s.id > sqlc.arg(after)::uuid
+    WHERE s.id >= sqlc.arg(after)::uuid
     ORDER BY s.id
     LIMIT sqlc.arg(subscriptions)::integer
-), doomed AS MATERIALIZED (
-    SELECT d.id
-    FROM subs s
-    CROSS JOIN LATERAL (
-        SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
-            AND o.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + sqlc.arg(ahead_ms)::bigint), 12, '0') || repeat('f', 20))::uuid
-            AND o.id <= (lpad(to_hex((extract(epoch FROM o.created_at) * 1000)::bigint + sqlc.arg(skew_ms)::bigint), 12, '0') || repeat('f', 20))::uuid
+), part AS MATERIALIZED (
+    -- Their next deliveries, and which have ended and which of these count.
+    SELECT s.id AS subscription_id, d.id, d.ended,
+        d.ended AND d.id <= (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + sqlc.arg(ahead_ms)::bigint), 12, '0') || repeat('f', 20))::uuid
+            AND d.id <= (lpad(to_hex((extract(epoch FROM d.created_at) * 1000)::bigint + sqlc.arg(skew_ms)::bigint), 12, '0') || repeat('f', 20))::uuid
+            AS counts
+    FROM subs s CROSS JOIN LATERAL (
+        SELECT o.id, o.created_at, o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1) AS ended
+        FROM /* TEMPLATE: schema */delivery o
+        WHERE o.subscription_id = s.id
+            AND o.id < CASE WHEN s.id = sqlc.arg(after)::uuid THEN sqlc.arg(below)::uuid ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END
         ORDER BY o.id DESC
-        OFFSET sqlc.arg(keep)::bigint
-        LIMIT 1
-    ) newest
-    CROSS JOIN LATERAL (
+        LIMIT sqlc.arg(read_rows)::integer
+    ) d
+    LIMIT sqlc.arg(read_rows)::integer
+), ranked AS MATERIALIZED (
+    -- How many of each subscription count up to each of them.
+    SELECT p.subscription_id, p.id, p.ended,
+        count(*) FILTER (WHERE p.counts) OVER (PARTITION BY p.subscription_id ORDER BY p.id DESC)
+            + CASE WHEN p.subscription_id = sqlc.arg(after)::uuid THEN sqlc.arg(counted)::bigint ELSE 0 END AS counted
+    FROM part p
+), doomed AS MATERIALIZED (
+    -- Some that are beyond what is kept, unless somebody has locked them.
+    SELECT d.id FROM ranked r CROSS JOIN LATERAL (
         SELECT o.id FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = s.id AND o.id <= newest.id AND o.state <> 'pending' AND NOT (o.state = 'cancelled' AND o.epoch = s.epoch - 1)
+        WHERE o.id = r.id AND o.state <> 'pending'
             AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
-        ORDER BY o.id
-        LIMIT sqlc.arg(max_rows)::integer
         FOR UPDATE SKIP LOCKED
     ) d
+    WHERE r.ended AND r.counted > sqlc.arg(keep)::bigint
     LIMIT sqlc.arg(max_rows)::integer
+), last AS MATERIALIZED (
+    -- What was read last: a delivery, or a subscription with all of its deliveries.
+    (SELECT r.subscription_id, r.id, r.counted FROM ranked r
+    WHERE (SELECT count(*) FROM part) = sqlc.arg(read_rows)::integer
+    ORDER BY r.subscription_id DESC, r.id
+    LIMIT 1)
+    UNION ALL
+    (SELECT s.id, '00000000-0000-0000-0000-000000000000'::uuid, 0 FROM subs s
+    WHERE (SELECT count(*) FROM part) < sqlc.arg(read_rows)::integer
+    ORDER BY s.id DESC
+    LIMIT 1)
 )
 SELECT
     ARRAY(SELECT x.id FROM doomed x)::uuid[] AS ids,
-    (SELECT count(*) FROM subs)::integer AS seen,
-    coalesce((SELECT s.id FROM subs s ORDER BY s.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
+    ((SELECT count(*) FROM subs) < sqlc.arg(subscriptions)::integer AND (SELECT count(*) FROM part) < sqlc.arg(read_rows)::integer)::boolean AS is_end,
+    coalesce((SELECT l.subscription_id FROM last l), sqlc.arg(after)::uuid)::uuid AS last,
+    coalesce((SELECT l.id FROM last l), sqlc.arg(below)::uuid)::uuid AS last_below,
+    coalesce((SELECT l.counted FROM last l), 0)::bigint AS last_counted;
 
--- name: LockOldDeliveries :many
--- LockOldDeliveries locks the deliveries that ended long ago. A delivery is
--- older than its end, so that its id says where to begin. The state of its intent
--- is a sub-select of its own, which no planner turns into a scan of all intents.
-SELECT d.id FROM /* TEMPLATE: schema */delivery d
-WHERE d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
-    AND d.state <> 'pending' AND d.ended_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
-    AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = d.intent_id) IS DISTINCT FROM 'pending'
-ORDER BY d.id
-LIMIT sqlc.arg(max_rows)::integer
-FOR UPDATE OF d SKIP LOCKED;
+-- name: LockOldDeliveries :one
+-- LockOldDeliveries looks at the next deliveries that were made long ago, in the order of
+-- their ids, and locks those that ended long ago. A delivery is older than its end, so that
+-- its id says where to stop. It returns where the next step begins.
+WITH seen AS MATERIALIZED (
+    SELECT d.id FROM /* TEMPLATE: schema */delivery d
+    WHERE d.id > sqlc.arg(after)::uuid
+        AND d.id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
+    ORDER BY d.id
+    LIMIT sqlc.arg(max_rows)::integer
+), doomed AS MATERIALIZED (
+    SELECT d.id FROM seen n CROSS JOIN LATERAL (
+        SELECT o.id FROM /* TEMPLATE: schema */delivery o
+        WHERE o.id = n.id AND o.state <> 'pending' AND o.ended_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
+            AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
+        FOR UPDATE SKIP LOCKED
+    ) d
+)
+SELECT
+    ARRAY(SELECT x.id FROM doomed x)::uuid[] AS ids,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.id FROM seen n ORDER BY n.id DESC LIMIT 1), sqlc.arg(after)::uuid)::uuid AS last;
 
 -- name: DeleteDeliveries :execrows
 -- DeleteDeliveries deletes deliveries that the transaction has locked, with their
@@ -70,22 +101,34 @@ WITH attempts AS (
 DELETE FROM /* TEMPLATE: schema */delivery d WHERE d.id = ANY ((@ids::text[])::uuid[]);
 
 -- name: PruneDecisions :one
--- PruneDecisions prunes the decisions that were made long ago, in the order of
--- their intents.
-WITH doomed AS MATERIALIZED (
+-- PruneDecisions looks at the next decisions about old intents, in the order of these,
+-- and prunes those that were made long ago. It returns where the next step begins.
+WITH seen AS MATERIALIZED (
     SELECT c.intent_id, c.subscription_id FROM /* TEMPLATE: schema */decision c
-    WHERE c.intent_id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
-        AND c.outcome <> 'waiting' AND c.decided_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
-        AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = c.intent_id) IS DISTINCT FROM 'pending'
+    WHERE (c.intent_id, c.subscription_id) > (sqlc.arg(after)::uuid, sqlc.arg(after_subscription)::uuid)
+        AND c.intent_id < (lpad(to_hex(greatest((extract(epoch FROM now()) * 1000)::bigint - sqlc.arg(max_age_ms)::bigint, 0)), 12, '0') || repeat('f', 20))::uuid
     ORDER BY c.intent_id, c.subscription_id
     LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE OF c SKIP LOCKED
+), doomed AS MATERIALIZED (
+    SELECT c.intent_id, c.subscription_id FROM seen n CROSS JOIN LATERAL (
+        SELECT o.intent_id, o.subscription_id FROM /* TEMPLATE: schema */decision o
+        WHERE o.intent_id = n.intent_id AND o.subscription_id = n.subscription_id
+            AND o.outcome <> 'waiting' AND o.decided_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
+            AND (SELECT i.state FROM /* TEMPLATE: schema */intent_state i WHERE i.intent_id = o.intent_id) IS DISTINCT FROM 'pending'
+        FOR UPDATE SKIP LOCKED
+    ) c
 ), pruned AS (
     DELETE FROM /* TEMPLATE: schema */decision c USING doomed x
     WHERE c.intent_id = x.intent_id AND c.subscription_id = x.subscription_id AND c.outcome <> 'waiting'
     RETURNING c.intent_id
+), last AS MATERIALIZED (
+    SELECT n.intent_id, n.subscription_id FROM seen n ORDER BY n.intent_id DESC, n.subscription_id DESC LIMIT 1
 )
-SELECT count(*)::integer AS pruned FROM pruned;
+SELECT
+    (SELECT count(*) FROM pruned)::integer AS pruned,
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT l.intent_id FROM last l), sqlc.arg(after)::uuid)::uuid AS last,
+    coalesce((SELECT l.subscription_id FROM last l), sqlc.arg(after_subscription)::uuid)::uuid AS last_subscription;
 
 -- name: LockOldIntents :one
 -- LockOldIntents locks the next intents, in the order of their ids, that are old
@@ -195,23 +238,52 @@ WITH ended AS MATERIALIZED (
 )
 SELECT count(*)::integer AS reduced FROM ended x;
 
--- name: PruneHealth :execrows
--- PruneHealth prunes what was counted in epochs that are over, except for a wait that
--- runs still: the next activation takes it over.
-DELETE FROM /* TEMPLATE: schema */subscription_health h
-WHERE (h.subscription_id, h.epoch) IN (
-    SELECT o.subscription_id, o.epoch
-    FROM /* TEMPLATE: schema */subscription_health o
-    JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
-    WHERE o.epoch < s.epoch AND (o.asked_until > now()) IS NOT TRUE OR s.deleted_at IS NOT NULL
-    ORDER BY o.subscription_id, o.epoch
+-- name: PruneHealth :one
+-- PruneHealth looks at the next counts, in the order of their subscriptions, and prunes
+-- those of epochs that are over, except for a wait that runs still: the next activation
+-- takes it over. It returns where the next step begins.
+WITH seen AS MATERIALIZED (
+    SELECT h.subscription_id, h.epoch FROM /* TEMPLATE: schema */subscription_health h
+    WHERE (h.subscription_id, h.epoch) > (sqlc.arg(after)::uuid, sqlc.arg(after_epoch)::integer)
+    ORDER BY h.subscription_id, h.epoch
     LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE OF o SKIP LOCKED);
+), doomed AS MATERIALIZED (
+    SELECT d.subscription_id, d.epoch FROM seen n CROSS JOIN LATERAL (
+        SELECT o.subscription_id, o.epoch
+        FROM /* TEMPLATE: schema */subscription_health o
+        JOIN /* TEMPLATE: schema */subscription s ON s.id = o.subscription_id
+        WHERE o.subscription_id = n.subscription_id AND o.epoch = n.epoch
+            AND (o.epoch < s.epoch AND (o.asked_until > now()) IS NOT TRUE OR s.deleted_at IS NOT NULL)
+        FOR UPDATE OF o SKIP LOCKED
+    ) d
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */subscription_health h USING doomed x WHERE h.subscription_id = x.subscription_id AND h.epoch = x.epoch
+), last AS MATERIALIZED (
+    SELECT n.subscription_id, n.epoch FROM seen n ORDER BY n.subscription_id DESC, n.epoch DESC LIMIT 1
+)
+SELECT
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT l.subscription_id FROM last l), sqlc.arg(after)::uuid)::uuid AS last,
+    coalesce((SELECT l.epoch FROM last l), sqlc.arg(after_epoch)::integer)::integer AS last_epoch;
 
--- name: PruneErasures :execrows
--- PruneErasures forgets which resources were erased so long ago that no question
--- about them can still be under way.
-DELETE FROM /* TEMPLATE: schema */erasure
-WHERE resource IN (
-    SELECT o.resource FROM /* TEMPLATE: schema */erasure o WHERE o.erased_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond' LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE SKIP LOCKED);
+-- name: PruneErasures :one
+-- PruneErasures looks at the next erasures, and forgets those that were made so long ago
+-- that no question about their resources can still be under way. It returns where the next
+-- step begins.
+WITH seen AS MATERIALIZED (
+    SELECT e.resource FROM /* TEMPLATE: schema */erasure e
+    WHERE e.resource > sqlc.arg(after)::bytea
+    ORDER BY e.resource
+    LIMIT sqlc.arg(max_rows)::integer
+), doomed AS MATERIALIZED (
+    SELECT d.resource FROM seen n CROSS JOIN LATERAL (
+        SELECT o.resource FROM /* TEMPLATE: schema */erasure o
+        WHERE o.resource = n.resource AND o.erased_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
+        FOR UPDATE SKIP LOCKED
+    ) d
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */erasure e USING doomed x WHERE e.resource = x.resource
+)
+SELECT
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.resource FROM seen n ORDER BY n.resource DESC LIMIT 1), sqlc.arg(after)::bytea)::bytea AS last;

@@ -164,8 +164,23 @@ FROM proven v
 WHERE s.id = v.subscription_id
 RETURNING s.id;
 
--- name: PruneChallengedHosts :execrows
-DELETE FROM /* TEMPLATE: schema */challenged_host
-WHERE host IN (
-    SELECT o.host FROM /* TEMPLATE: schema */challenged_host o WHERE o.asked_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond' LIMIT sqlc.arg(max_rows)::integer
-    FOR UPDATE SKIP LOCKED);
+-- name: PruneChallengedHosts :one
+-- PruneChallengedHosts looks at the next hosts, and forgets those that were challenged
+-- last so long ago that they may be challenged again. It returns where the next step begins.
+WITH seen AS MATERIALIZED (
+    SELECT h.host FROM /* TEMPLATE: schema */challenged_host h
+    WHERE h.host > sqlc.arg(after)::text
+    ORDER BY h.host
+    LIMIT sqlc.arg(max_rows)::integer
+), doomed AS MATERIALIZED (
+    SELECT d.host FROM seen n CROSS JOIN LATERAL (
+        SELECT o.host FROM /* TEMPLATE: schema */challenged_host o
+        WHERE o.host = n.host AND o.asked_at < now() - sqlc.arg(max_age_ms)::bigint * interval '1 millisecond'
+        FOR UPDATE SKIP LOCKED
+    ) d
+), pruned AS (
+    DELETE FROM /* TEMPLATE: schema */challenged_host h USING doomed x WHERE h.host = x.host
+)
+SELECT
+    (SELECT count(*) FROM seen)::integer AS seen,
+    coalesce((SELECT n.host FROM seen n ORDER BY n.host DESC LIMIT 1), sqlc.arg(after)::text)::text AS last;

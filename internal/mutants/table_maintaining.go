@@ -1,0 +1,76 @@
+package main
+
+// maintaining are those of rounds of maintenance.
+var maintaining = []mutant{
+	{
+		name: "a round begins at the first row again",
+		file: "delivery/internal/maintain/reconciler.go",
+		decl: "Deliveries",
+		old:  "r.deliveries = place{at: row.LastAt, id: row.Last}",
+		with: "r.deliveries = place{}",
+		test: "delivery/internal/maintain.TestReconciler_FindsWhatIsLostWithinTwoPasses",
+	},
+	{
+		name: "rows that were due at the same moment as the last one are passed over",
+		file: "internal/store/delivery_reconcile.sql.gen.go",
+		decl: "watchDeliveries",
+		old:  "(d.due_at, d.id) > ($3::timestamptz, $4::uuid)",
+		with: "d.due_at > $3::timestamptz AND $4::uuid IS NOT NULL",
+		test: "delivery/internal/maintain.TestReconciler_FindsWhatIsLostWithinTwoPasses",
+	},
+	{
+		name: "what was found in the first part of a fan-out is forgotten",
+		file: "delivery/internal/maintain/reconciler.go",
+		decl: "Intents",
+		old:  "row.LastCarries",
+		with: "row.LastCarries && false",
+		test: "delivery/internal/maintain.TestReconciler_ALargeFanOutIsReadInParts",
+	},
+	{
+		name: "a round reads everything",
+		file: "delivery/internal/maintain/pace.go",
+		decl: "walk",
+		old:  "p.Idle > 0 && (",
+		with: "p.Idle < 0 && (",
+		test: "delivery/internal/maintain.TestPace_ARoundEndsWhenItHasReadEnoughForNothingOrDoneEnough",
+	},
+	{
+		name: "each engine does what one does for all",
+		file: "delivery/internal/maintain/maintainer.go",
+		decl: "Round",
+		old:  "if !leased {",
+		with: "if !leased && false {",
+		test: "delivery/internal/maintain.TestMaintainer_DoesWhatConcernsAllWhileItHasTheLease",
+	},
+	{
+		name: "a lease lasts for ever",
+		file: "internal/store/engine.sql.gen.go",
+		decl: "leaseMaintenance",
+		old:  "l.taken_at NOT BETWEEN",
+		with: "l.taken_at IS NULL AND l.taken_at NOT BETWEEN",
+		test: "delivery/internal/maintain.TestLease_OneProcessHasItUntilItIsSilent",
+	},
+	{
+		name: "a lease is taken from one that renews it",
+		file: "internal/store/engine.sql.gen.go",
+		decl: "leaseMaintenance",
+		old:  "l.taken_at NOT BETWEEN",
+		with: "l.taken_at IS NOT NULL OR l.taken_at NOT BETWEEN",
+		test: "delivery/internal/maintain.TestLease_OneProcessHasItUntilItIsSilent",
+	},
+	{
+		name: "an engine that has ended keeps the lease",
+		file: "internal/store/engine.sql.gen.go",
+		decl: "removeEngine",
+		old:  "WHERE l.process = $1::text",
+		with: "WHERE l.process = $1::text AND false",
+		test: "delivery/internal/maintain.TestLease_OneProcessHasItUntilItIsSilent",
+	},
+	{
+		name: "all held deliveries are looked at for those that expire",
+		file: "internal/migration/sql/001_initial.up.sql",
+		old:  "CREATE INDEX delivery_held_since_idx",
+		with: "CREATE INDEX delivery_held_since_idx ON /* TEMPLATE: schema */delivery (round) WHERE erased; --",
+		test: "delivery/internal/maintain.TestRound_CostsTheSameWithFiftyTimesAsMuch",
+	},
+}
