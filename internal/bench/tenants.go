@@ -28,7 +28,7 @@ type loudTenant struct {
 func tenantKinds(b *bench) []loudTenant {
 	var (
 		slow  = of(b.size, 100*time.Millisecond, time.Second, 10*time.Second)
-		many  = of(b.size, 50, 12_000, 40_000)
+		many  = of(b.size, 50, 15_000, 60_000)
 		kinds []loudTenant
 	)
 	add := func(quickly bool, k loudTenant) {

@@ -64,10 +64,10 @@ func (t *tenantsRun) run(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	stop, err := t.start(ctx)
+	defer func() { stop() }()
 	if err != nil {
 		return err
 	}
-	defer func() { stop() }()
 	if _, err = t.quietly(ctx, b.warmUp()); err != nil {
 		return fmt.Errorf("warm up: %w", err)
 	}
@@ -141,40 +141,44 @@ func quietSite(n int) hierarchy.Path { return hierarchy.Path(fmt.Sprint("/quiet"
 
 func (t *tenantsRun) loudLog() string { return t.name + "_loud" }
 
-// start starts engines, each with a pool of its own, until stop. Requests that are under way
-// then are interrupted.
+// start starts engines at the same time, each with a pool of its own, until stop. Requests that
+// are under way then are interrupted.
 func (t *tenantsRun) start(ctx context.Context) (stop func(), err error) {
-	var stops []func()
-	stop = sync.OnceFunc(func() {
-		var all sync.WaitGroup
+	var (
+		all   sync.WaitGroup
+		stops = make([]func(), t.loud.engines)
+		errs  = make([]error, t.loud.engines)
+	)
+	t.engines = make([]*delivery.Engine, t.loud.engines)
+	for n := range t.engines {
+		all.Go(func() { t.engines[n], stops[n], errs[n] = t.startOne(ctx, n) })
+	}
+	all.Wait()
+	return sync.OnceFunc(func() {
 		for _, one := range stops {
 			all.Go(one)
 		}
 		all.Wait()
-	})
-	t.engines = nil
-	for n := range t.loud.engines {
-		pool, err := openPool(ctx, t.url, poolSize)
-		if err != nil {
-			return stop, err
-		}
-		engine, err := newEngine(pool, fmt.Sprintf("tenants %d", n))
-		if err == nil {
-			err = engine.Start(ctx)
-		}
-		if err != nil {
-			pool.Close()
-			return stop, err
-		}
-		t.engines = append(t.engines, engine)
-		stops = append(stops, func() {
-			stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			_ = engine.Stop(stopCtx) // that requests are interrupted is as it must be
-			pool.Close()
-		})
+	}), errors.Join(errs...)
+}
+
+func (t *tenantsRun) startOne(ctx context.Context, n int) (engine *delivery.Engine, stop func(), err error) {
+	pool, err := openPool(ctx, t.url, poolSize)
+	if err != nil {
+		return nil, func() {}, err
 	}
-	return stop, nil
+	if engine, err = newEngine(pool, fmt.Sprintf("tenants %d", n)); err == nil {
+		err = engine.Start(ctx)
+	}
+	if err != nil {
+		return nil, pool.Close, err
+	}
+	return engine, func() {
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = engine.Stop(stopCtx) // that requests are interrupted is as it must be
+		pool.Close()
+	}, nil
 }
 
 // commit commits the events of the loud tenant, several transactions at once: engines that
