@@ -16,7 +16,7 @@ var ErrClosed = errors.New("batch: closed")
 
 // Config says how a Group flushes.
 type Config struct {
-	// Flushers is how many batches may be under way at once. Default: 2.
+	// Flushers is how many batches may be under way at once, and one more of DoOf. Default: 2.
 	Flushers int
 
 	// MaxSize is the most items of one batch. Default: 500.
@@ -65,21 +65,28 @@ type Group[In, Out any] struct {
 	flushers sync.WaitGroup
 
 	mu     sync.Mutex
-	queue  []*call[In, Out]
-	active int
+	main   lane[In, Out]
+	side   lane[In, Out] // of shares that have nothing in main
 	closed bool
 }
 
 type call[In, Out any] struct {
-	in   In
-	out  Out
-	err  error
-	done chan struct{}
+	in    In
+	out   Out
+	err   error
+	share string
+	done  chan struct{}
 }
 
 // New makes a group.
 func New[In, Out any](cfg Config, flush Flush[In, Out]) *Group[In, Out] {
-	return &Group[In, Out]{cfg: cfg.withDefaults(), flush: flush}
+	cfg = cfg.withDefaults()
+	return &Group[In, Out]{
+		cfg:   cfg,
+		flush: flush,
+		main:  lane[In, Out]{flushers: cfg.Flushers},
+		side:  lane[In, Out]{flushers: 1, each: sideEach},
+	}
 }
 
 // Do hands in an item and waits until its batch is done. When ctx ends first
@@ -89,18 +96,27 @@ func New[In, Out any](cfg Config, flush Flush[In, Out]) *Group[In, Out] {
 // An item whose batch fails is tried again in ever smaller batches, so that
 // only the items that fail by themselves get an error; unless the error is one of
 // Config.Whole, which all of them get. What is left after Config.Total fails.
-func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
+func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) { return g.DoOf(ctx, "", in) }
+
+// DoOf is Do of an item of a share. While all flushers are busy, and none of their items, and of
+// those that wait for them, is of that share, it goes with a flusher that only such items have: it
+// is done no later because another share has thousands. "" is no share.
+func (g *Group[In, Out]) DoOf(ctx context.Context, share string, in In) (Out, error) {
 	var none Out
 	if ctx.Err() != nil {
 		return none, context.Cause(ctx)
 	}
-	c := &call[In, Out]{in: in, done: make(chan struct{})}
-	alone, ok := g.enter(c)
+	c := &call[In, Out]{
+		in:    in,
+		share: share,
+		done:  make(chan struct{}),
+	}
+	l, alone, ok := g.enter(c)
 	switch {
 	case !ok:
 		return none, ErrClosed
 	case alone:
-		return g.flushAlone(ctx, in)
+		return g.flushAlone(ctx, l, c)
 	}
 	select {
 	case <-c.done:
@@ -112,26 +128,31 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 
 // enter queues a call, unless a flusher is free: then nothing waits, and the
 // caller is to be that flusher, alone with its item.
-func (g *Group[In, Out]) enter(c *call[In, Out]) (alone, ok bool) {
+func (g *Group[In, Out]) enter(c *call[In, Out]) (l *lane[In, Out], alone, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return false, false
+		return nil, false, false
 	}
-	if g.active < g.cfg.Flushers {
-		g.active++
+	l = &g.main
+	if c.share != "" && !l.free() && !l.has(c.share) && g.side.takes(c.share) {
+		l = &g.side
+	}
+	l.add(c.share, 1)
+	if l.free() {
+		l.active++
 		g.flushers.Add(1)
-		return true, true
+		return l, true, true
 	}
-	g.queue = append(g.queue, c)
-	return false, true
+	l.queue = append(l.queue, c)
+	return l, false, true
 }
 
 // flushAlone flushes one item in the goroutine of its caller: to wake another
 // one, and this one again, takes longer than much of what a flush does.
-func (g *Group[In, Out]) flushAlone(ctx context.Context, in In) (Out, error) {
-	defer g.yield()
-	outs, err := g.attempt(ctx, []In{in})
+func (g *Group[In, Out]) flushAlone(ctx context.Context, l *lane[In, Out], c *call[In, Out]) (Out, error) {
+	defer g.yield(l, c)
+	outs, err := g.attempt(ctx, []In{c.in})
 	switch {
 	case err == nil:
 		return outs[0], nil
@@ -144,22 +165,23 @@ func (g *Group[In, Out]) flushAlone(ctx context.Context, in In) (Out, error) {
 
 // yield leaves what has been queued meanwhile to a goroutine: no caller flushes
 // for others after its own item is done.
-func (g *Group[In, Out]) yield() {
+func (g *Group[In, Out]) yield(l *lane[In, Out], c *call[In, Out]) {
 	defer g.flushers.Done()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.queue) == 0 {
-		g.active--
+	l.add(c.share, -1)
+	if len(l.queue) == 0 {
+		l.active--
 		return
 	}
-	g.flushers.Go(g.run)
+	g.flushers.Go(func() { g.run(l) })
 }
 
 // Waiting is the number of items that no flusher has taken yet.
 func (g *Group[In, Out]) Waiting() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.queue)
+	return len(g.main.queue) + len(g.side.queue)
 }
 
 // Close lets what was handed in come to its end and refuses what comes later.
@@ -170,8 +192,8 @@ func (g *Group[In, Out]) Close() {
 	g.flushers.Wait()
 }
 
-func (g *Group[In, Out]) run() {
-	for calls := g.take(); calls != nil; calls = g.take() {
+func (g *Group[In, Out]) run(l *lane[In, Out]) {
+	for calls := g.take(l, nil); calls != nil; calls = g.take(l, calls) {
 		g.settleAll(calls)
 		for _, c := range calls {
 			close(c.done)
@@ -179,20 +201,23 @@ func (g *Group[In, Out]) run() {
 	}
 }
 
-// take takes what is there already; with nothing there the flusher ends. It
-// never lingers: flushing as soon as a flusher is free was measured to beat
-// waiting for more.
-func (g *Group[In, Out]) take() []*call[In, Out] {
+// take takes what is there already, after the calls that are done; with nothing there
+// the flusher ends. It never lingers: flushing as soon as a flusher is free was measured
+// to beat waiting for more.
+func (g *Group[In, Out]) take(l *lane[In, Out], done []*call[In, Out]) []*call[In, Out] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := min(len(g.queue), g.cfg.MaxSize)
+	for _, c := range done {
+		l.add(c.share, -1)
+	}
+	n := min(len(l.queue), g.cfg.MaxSize)
 	if n == 0 {
-		g.active--
-		g.queue = nil
+		l.active--
+		l.queue = nil
 		return nil
 	}
-	calls := g.queue[:n:n]
-	g.queue = g.queue[n:]
+	calls := l.queue[:n:n]
+	l.queue = l.queue[n:]
 	return calls
 }
 

@@ -163,6 +163,80 @@ func TestClose_ItemsAreRefusedAfterIt(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrClosed)
 }
 
+// A share keeps all flushers busy and has many items that wait.
+func TestDoOf_AnItemOfAnotherShareDoesNotWaitForThoseOfABusyOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var flushes [][]string
+		var mu sync.Mutex
+		g := batch.New(batch.Config{}, func(_ context.Context, items []string) ([]string, error) {
+			mu.Lock()
+			flushes = append(flushes, items)
+			mu.Unlock()
+			if items[0] != "quick" {
+				<-release
+			}
+			return items, nil
+		})
+		var all sync.WaitGroup
+		do := func(share, item string) {
+			all.Go(func() { _, _ = g.DoOf(t.Context(), share, item) })
+			synctest.Wait()
+		}
+		for range 10 {
+			do("loud", "slow")
+		}
+		require.Len(t, flushes, 2, "it has no more than two flushers")
+		require.Equal(t, 8, g.Waiting())
+
+		do("quiet", "quick")
+		do("other", "quick")
+		do("quiet", "quick")
+		require.Len(t, flushes, 5, "each is done at once")
+		require.Equal(t, 8, g.Waiting())
+
+		for range 20 { // one is being flushed, 15 wait for that flusher, and the others behind the loud one
+			do("second", "slow")
+		}
+		require.Len(t, flushes, 6)
+		close(release)
+		all.Wait()
+		require.Len(t, flushes, 8, "one more for each of the two queues")
+		slices.SortFunc(flushes[6:], func(a, b []string) int { return len(a) - len(b) })
+		require.Len(t, flushes[6], 8+4)
+		require.Len(t, flushes[7], 15)
+		g.Close()
+	})
+}
+
+// While flushers are free, and of one share alone, nothing is different.
+func TestDoOf_OneShareHasNoFlusherMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		flush := make(chan struct{})
+		var sizes []int
+		g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
+			<-flush
+			sizes = append(sizes, len(items))
+			return items, nil
+		})
+		var all sync.WaitGroup
+		for range 3 {
+			for i := range 4 {
+				all.Go(func() { _, _ = g.DoOf(t.Context(), "one", i) })
+				synctest.Wait()
+			}
+			flush <- struct{}{}
+			synctest.Wait()
+			flush <- struct{}{}
+			all.Wait()
+		}
+		require.Equal(t, []int{1, 3, 1, 3, 1, 3}, sizes)
+		g.Close()
+	})
+}
+
 func TestGroup_ACallerWhoseContextEndsEndsItsOwnFlush(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

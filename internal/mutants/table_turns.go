@@ -39,7 +39,7 @@ var turning = []mutant{
 		decl: "next",
 		old:  "after = max(after, rows[i].Tag)",
 		with: "after = max(after, rows[i].Tag[:0])",
-		test: "delivery/internal/turns.TestTaker_NoShareWaitsLongerThanItsTurnAndNothingIsLost",
+		test: "delivery/internal/turns.TestTaker_ThePassAfterOneThatWasFullBeginsWhereThatEnded",
 	},
 	{
 		name: "an old run ends a job that was handed on",
@@ -86,6 +86,22 @@ var turning = []mutant{
 		old:  "err != nil || !stale {",
 		with: "err != nil || stale || !stale {",
 		test: "delivery/internal/decide.TestFinder_LooksAgainWhileTheTreeChanges",
+	},
+	{
+		name: "an item of a quiet share waits for the batches of a loud one",
+		file: "internal/batch/batch.go",
+		decl: "enter",
+		old:  `c.share != "" && !l.free()`,
+		with: `c.share == " " && !l.free()`,
+		test: "internal/batch.TestDoOf_AnItemOfAnotherShareDoesNotWaitForThoseOfABusyOne",
+	},
+	{
+		name: "one share fills the lane of those that have nothing under way",
+		file: "internal/batch/lane.go",
+		decl: "takes",
+		old:  "l.shares[share] < l.each",
+		with: "l.each > 0",
+		test: "internal/batch.TestDoOf_AnItemOfAnotherShareDoesNotWaitForThoseOfABusyOne",
 	},
 	{
 		name: "the jobs of later attempts have no share",

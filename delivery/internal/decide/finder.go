@@ -66,12 +66,12 @@ func LookupOf(intentID uuid.UUID, ev *dialect.Event, treeVersion int64) resolve.
 	}
 }
 
-// Find finds the subscriptions that an event matches.
-func (f *Finder) Find(ctx context.Context, by *callbacks.Caller, asked resolve.Lookup) (Found, error) {
+// Find finds the subscriptions that an event of a share matches.
+func (f *Finder) Find(ctx context.Context, by *callbacks.Caller, share string, asked resolve.Lookup) (Found, error) {
 	if f.host != nil {
-		return f.host.find(ctx, by, asked)
+		return f.host.find(ctx, by, share, asked)
 	}
-	return f.lookups.Do(ctx, asked)
+	return f.lookups.DoOf(ctx, share, asked)
 }
 
 // Locate finds where the resource of an event is now, for a check of access after its

@@ -52,7 +52,7 @@ func TestFinder_ATreeOfTheApplicationIsAStep(t *testing.T) {
 		place, err := f.Locate(t.Context(), by, asked)
 		require.NoError(t, err)
 		require.Equal(t, hierarchy.Path("/a"), place.Site)
-		found, err := f.Find(t.Context(), by, asked)
+		found, err := f.Find(t.Context(), by, "", asked)
 		require.NoError(t, err)
 		require.Empty(t, found.Matches)
 	}
@@ -123,7 +123,7 @@ func TestFinder_ATreeThatHangsForOneTenantDelaysNoOther(t *testing.T) {
 			slow := make(chan error, 10)
 			for n := range cap(slow) {
 				go func() {
-					_, err := f.Find(t.Context(), nil, at(fmt.Sprint("/slow/", n)))
+					_, err := f.Find(t.Context(), nil, "", at(fmt.Sprint("/slow/", n)))
 					slow <- err
 				}()
 			}
@@ -131,7 +131,7 @@ func TestFinder_ATreeThatHangsForOneTenantDelaysNoOther(t *testing.T) {
 			<-hanging.hanging
 
 			for range 3 {
-				_, err := f.Find(t.Context(), nil, at("/fast"))
+				_, err := f.Find(t.Context(), nil, "", at("/fast"))
 				require.NoError(t, err)
 				place, err := f.Locate(t.Context(), nil, at("/fast"))
 				require.NoError(t, err)
@@ -190,14 +190,14 @@ func TestFinder_LooksAgainWhileTheTreeChanges(t *testing.T) {
 	t.Parallel()
 	changing := &versions{until: 4}
 	f := finder(t, changing)
-	found, err := f.Find(t.Context(), nil, at("/a"))
+	found, err := f.Find(t.Context(), nil, "", at("/a"))
 	require.NoError(t, err)
 	require.Equal(t, int64(6), changing.asked.Load(), "two looks were in vain")
 	stale, err := f.Stale(t.Context(), nil, found.Standing)
 	require.NoError(t, err)
 	require.False(t, stale)
 
-	_, err = finder(t, &versions{until: 1 << 30}).Find(t.Context(), nil, at("/a"))
+	_, err = finder(t, &versions{until: 1 << 30}).Find(t.Context(), nil, "", at("/a"))
 	require.ErrorIs(t, err, hierarchy.ErrTreeChanges)
 }
 
@@ -207,7 +207,7 @@ func TestFinder_OurTreesAreNoHostCode(t *testing.T) {
 	ended := callbacks.New().Caller(callbacks.JobRef{}, uuid.New(),
 		callbacks.EndedRuns{Runs: map[string]int{callbacks.StepTree.String(): callbacks.MaxEndedRuns}}, nil)
 
-	_, err := f.Find(t.Context(), ended, decide.LookupOf(uuid.New(), &dialect.Event{Type: "user.created"}, 0))
+	_, err := f.Find(t.Context(), ended, "", decide.LookupOf(uuid.New(), &dialect.Event{Type: "user.created"}, 0))
 
 	require.NoError(t, err)
 	stale, err := f.Stale(t.Context(), ended, resolve.Standing{})

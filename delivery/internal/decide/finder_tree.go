@@ -53,13 +53,13 @@ func newHostTree(resolver *resolve.Resolver, tree hierarchy.Tree, cfg batch.Conf
 
 // find finds the subscriptions of a lookup: by the sites of one moment, if the tree has
 // versions.
-func (h *hostTree) find(ctx context.Context, by *callbacks.Caller, asked resolve.Lookup) (Found, error) {
+func (h *hostTree) find(ctx context.Context, by *callbacks.Caller, share string, asked resolve.Lookup) (Found, error) {
 	for range sitetree.MaxLooks {
 		reached, err := h.reach(ctx, by, asked)
 		if err != nil {
 			return Found{}, err
 		}
-		found, err := h.finds.Do(ctx, reached)
+		found, err := h.finds.DoOf(ctx, share, reached)
 		if err != nil || !h.versioned {
 			return found, err
 		}

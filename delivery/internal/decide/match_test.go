@@ -59,7 +59,7 @@ func TestFinder_SubscriptionsHaveAllTheirColumns(t *testing.T) {
 	f := decide.NewFinder(resolve.New(pool, resolve.Config{}), hierarchy.Paths, batch.Config{})
 	t.Cleanup(f.Close)
 
-	found, err := f.Find(t.Context(), nil, resolve.Lookup{
+	found, err := f.Find(t.Context(), nil, "", resolve.Lookup{
 		Channel: "c",
 		Site:    "/a",
 		Type:    "a.b",

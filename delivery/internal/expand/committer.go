@@ -61,13 +61,14 @@ func (c *Committer) Close() {
 	c.large.Close()
 }
 
-// commit commits a chunk, unless the [hierarchy.Sites] have changed since they were read.
-func (c *Committer) commit(ctx context.Context, ch *Chunk) (committed, error) {
+// commit commits a chunk of a share, unless the [hierarchy.Sites] have changed since they were
+// read.
+func (c *Committer) commit(ctx context.Context, share string, ch *Chunk) (committed, error) {
 	c.name(ch)
 	if bytesOf(ch.Messages) > largeCommit {
-		return c.large.Do(ctx, ch)
+		return c.large.DoOf(ctx, share, ch)
 	}
-	return c.group.Do(ctx, ch)
+	return c.group.DoOf(ctx, share, ch)
 }
 
 // commitAll is the flush of the batch of commits.

@@ -194,7 +194,7 @@ func (x *Expander) expandChunk(ctx context.Context, host *callbacks.Caller, by c
 		} else if stale {
 			continue
 		}
-		done, err := x.Committer.commit(ctx, c)
+		done, err := x.Committer.commit(ctx, by.Share, c)
 		if err != nil {
 			return nil, callbacks.Stall("commit the expansion", err)
 		}
@@ -219,10 +219,10 @@ func (x *Expander) find(ctx context.Context, host *callbacks.Caller, by callback
 	readAt := time.Now()
 	lookup := in.Lookup(in.After, x.Limits.ChunkSize+1)
 	lookup.Unrecorded = in.After != uuid.Nil
-	found, err := x.Finder.Find(ctx, host, lookup)
+	found, err := x.Finder.Find(ctx, host, by.Share, lookup)
 	if err == nil && in.After != uuid.Nil && found.Standing.Chain != in.Chain {
 		lookup.After = uuid.Nil
-		found, err = x.Finder.Find(ctx, host, lookup)
+		found, err = x.Finder.Find(ctx, host, by.Share, lookup)
 	}
 	if stalled := host.Stalled(); stalled != nil {
 		return nil, stalled

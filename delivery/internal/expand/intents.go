@@ -81,7 +81,7 @@ func (i *Intents) open(
 func (i *Intents) want(
 	ctx context.Context, by callbacks.JobRef, id uuid.UUID, expect func(in *Intent, want *payloads.Want) error,
 ) (*Intent, payloads.Want, error) {
-	shared, err := i.loads.Do(ctx, id)
+	shared, err := i.loads.DoOf(ctx, by.Share, id)
 	if err != nil {
 		return nil, payloads.Want{}, callbacks.Stall("load the intent", err)
 	}

@@ -28,6 +28,9 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
+// questionShare is the share of the lookups of questions. No event has it.
+const questionShare = "?"
+
 // Asker asks questions. It is safe for concurrent use.
 type Asker struct {
 	ChunkSize int // the most gates of a question
@@ -73,7 +76,7 @@ func (a *Asker) Ask(
 func (a *Asker) askNew(ctx, limited context.Context, q *question) error {
 	readAt := time.Now()
 	in := q.chunk.Intent
-	found, err := a.Finder.Find(ctx, nil, in.Lookup(uuid.Nil, a.ChunkSize+1))
+	found, err := a.Finder.Find(ctx, nil, questionShare, in.Lookup(uuid.Nil, a.ChunkSize+1))
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (l *Loader) read(ctx context.Context, by callbacks.JobRef, id uuid.UUID) (*
 	if err := l.cfg.Turns.Enter(ctx, by.Share); err != nil {
 		return nil, err
 	}
-	in, err := l.loads.Do(ctx, id)
+	in, err := l.loads.DoOf(ctx, by.Share, id)
 	l.cfg.Turns.Leave(by.Share)
 	if err != nil {
 		return nil, callbacks.Stall("load the delivery", err)
