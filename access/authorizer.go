@@ -87,6 +87,11 @@ type Action struct {
 	// at a time take from what all subscriptions have.
 	MaxInFlight int           `json:"max_in_flight"`
 	Timeout     time.Duration `json:"timeout_ns"`
+
+	// Rate is how many events a second may be sent to it, and Burst how many at once after a
+	// pause; 0 is the most that the engine allows, which can be no limit.
+	Rate  float64 `json:"rate"`
+	Burst int     `json:"burst"`
 }
 
 // Authorizer decides what principals may do with subscriptions. Applications

@@ -41,6 +41,11 @@ func (a *authority) action(row store.Subscription, verb access.Verb) access.Acti
 		FailClosed:  row.FailClosed,
 		Timeout:     time.Duration(row.TimeoutMs) * time.Millisecond,
 		MaxInFlight: row.MaxInFlight,
+		Rate: subscription.Rate{
+			Events: row.RateEvents,
+			Per:    time.Duration(row.RatePerMs) * time.Millisecond,
+			Burst:  row.RateBurst,
+		},
 	}.Action(a.principal, verb)
 }
 

@@ -3,6 +3,7 @@ package delivery
 import (
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/hierarchy"
+	"github.com/riverhook/riverhook/subscription"
 )
 
 // minBytesInFlight bounds Limits.BytesInFlight.
@@ -64,6 +65,20 @@ type Limits struct {
 	// already, the smaller of both is in force. At least InFlightPerEndpoint, at most 1000.
 	// Default: 128, or InFlightPerEndpoint if that is more.
 	MaxInFlightPerEndpoint int
+
+	// MaxRate is how many events may be sent to any subscription in a time, over all engines:
+	// MaxRate of Engine.Subscriptions, which refuses one that asks for more. For what is
+	// stored already, the smaller of both is in force, and it is what a subscription has
+	// that names no rate of its own. Default: no limit.
+	MaxRate subscription.Rate
+
+	// RateOf says how many events may be sent to all subscriptions of an owner together, in
+	// a time, over all engines; the zero Rate is no limit, and what a Rate has too much is
+	// cut off. An operator's subscriptions are not asked about. It is called several times
+	// for each delivery that is about to be sent, from several goroutines; it must return at
+	// once, without I/O, and the same rate for an owner in all engines. Where it panics,
+	// which is logged once, the owner has no limit. Default: owners have none.
+	RateOf func(owner string) subscription.Rate
 
 	// RequestBytes is the most bytes that the body of a request may have. A message
 	// beyond it is not made: the decisions that wanted it are failed, at once and with

@@ -181,6 +181,7 @@ func TestConfig_NoSubscriptionMayAskForMoreThanTheMost(t *testing.T) {
 	b := newBundle(t)
 	subs := b.engine(func(cfg *delivery.Config) {
 		cfg.Limits.InFlightPerEndpoint, cfg.Limits.MaxInFlightPerEndpoint = 2, 3
+		cfg.Limits.MaxRate = subscription.Rate{Events: 5, Burst: 7}
 		cfg.Timeouts.Request, cfg.Timeouts.MaxRequest = time.Second, 2*time.Second
 	}).Subscriptions()
 	mayAll := subs.As("owner", access.AuthorizerFunc(func(context.Context, access.Action) error { return nil }))
@@ -194,13 +195,18 @@ func TestConfig_NoSubscriptionMayAskForMoreThanTheMost(t *testing.T) {
 	created, err := mayAll.Create(t.Context(), spec)
 	require.NoError(t, err)
 	for field, update := range map[string]subscription.Update{
-		"MaxInFlight: is 4; must be 1 to 3": {MaxInFlight: new(4)},
-		"Timeout: is 3s; must be 1s to 2s":  {Timeout: new(3 * time.Second)},
+		"MaxInFlight: is 4; must be 1 to 3":              {MaxInFlight: new(4)},
+		"Timeout: is 3s; must be 1s to 2s":               {Timeout: new(3 * time.Second)},
+		"Rate: are 6 events a second; must be at most 5": {Rate: &subscription.Rate{Events: 6}},
+		"Rate: Burst: is 8; must be at most 7":           {Rate: &subscription.Rate{Events: 5, Burst: 8}},
 	} {
 		more := spec
-		if update.MaxInFlight != nil {
+		switch {
+		case update.MaxInFlight != nil:
 			more.MaxInFlight = *update.MaxInFlight
-		} else {
+		case update.Rate != nil:
+			more.Rate = *update.Rate
+		default:
 			more.Timeout = *update.Timeout
 		}
 		_, err := subs.Create(t.Context(), more)

@@ -25,6 +25,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/maintain"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
 	"github.com/riverhook/riverhook/delivery/internal/ping"
+	"github.com/riverhook/riverhook/delivery/internal/rates"
 	"github.com/riverhook/riverhook/delivery/internal/record"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
@@ -74,6 +75,7 @@ type Engine struct {
 	shareOf  func(t *attempt.Target) string
 	limiter  *slots.Limiter
 	probes   *slots.Probes
+	rates    *rates.Leases
 	releaser *slots.Releaser
 	records  *record.Recorder
 
@@ -223,6 +225,7 @@ func makeSubscriptions(e *Engine) (err error) {
 		KnowsSchedule:       func(name string) bool { _, ok := e.schedules.named(name); return ok },
 		Sealer:              e.cfg.Sealer,
 		MaxInFlight:         e.cfg.Limits.MaxInFlightPerEndpoint,
+		MaxRate:             e.cfg.Limits.MaxRate,
 		MaxPerOwner:         e.cfg.Limits.SubscriptionsPerOwner,
 		MaxPerSite:          e.cfg.Limits.SubscriptionsPerSite,
 		MaxTimeout:          e.cfg.Timeouts.MaxRequest,
@@ -251,7 +254,14 @@ func makeBatches(e *Engine) {
 		Timeout: e.cfg.Timeouts.Record,
 	})
 	e.releaser = slots.NewReleaser(e.limiter, e.frequent, usual)
-	e.batches = append(e.batches, e.records, e.releaser)
+	e.rates = rates.NewLeases(rates.Config{
+		Batch:   usual,
+		Most:    attemptRate(e.cfg.Limits.MaxRate),
+		Now:     e.clock.Now,
+		OfOwner: ratesBy(e.cfg.Limits.RateOf, e.log),
+		Store:   e.frequent,
+	})
+	e.batches = append(e.batches, e.records, e.releaser, e.rates)
 	e.deactivator = newDeactivator(e)
 	e.opener = credentials.NewOpener(e.cfg.Sealer, e.store)
 	e.payloads = payloads.New(payloads.Config{Bytes: e.cfg.Limits.BytesInFlight, Store: e.store})
@@ -300,6 +310,7 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 			Finder:      e.finder,
 			Log:         e.log,
 			Opener:      e.opener,
+			Rates:       e.rates,
 			Rereader:    e.rereader,
 			Schedules:   schedules,
 			TroubleWait: e.clock.TroubleWait,
@@ -363,9 +374,15 @@ func newMaintainer(e *Engine, lost time.Duration, pace maintain.Pace) *maintain.
 		Releaser: &maintain.HeldReleaser{
 			Frequent: e.frequent,
 			Pace:     pace,
-			ShareOf:  e.shareOf,
-			Slots:    e.releaser,
-			Store:    e.store,
+			Rates: &rates.Releaser{
+				Capacity: e.limiter.Capacity,
+				Ahead:    rates.Ahead(e.cfg.Maintenance.Interval),
+				Leases:   e.rates,
+				Store:    e.frequent,
+			},
+			ShareOf: e.shareOf,
+			Slots:   e.releaser,
+			Store:   e.store,
 		},
 	}
 }

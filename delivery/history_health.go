@@ -28,6 +28,11 @@ type Health struct {
 	Unresolvable   int                `json:"unresolvable"`           // intents that met an owner that does not exist, since the activation
 	WarnedAt       time.Time          `json:"warned_at,omitzero"`     // when Hooks.SubscriptionFailing was due in this window; zero: not yet
 	CircuitUntil   time.Time          `json:"circuit_until,omitzero"` // its endpoint gets no new deliveries before; zero: it gets all
+
+	// Rate is that of the subscription; the zero Rate is none of its own. HeldByRate are its
+	// deliveries that wait for it, or for that of its owner.
+	Rate       subscription.Rate `json:"rate,omitzero"`
+	HeldByRate int               `json:"held_by_rate"`
 }
 
 // Health returns how a subscription does; the error is ErrNotFound where it was
@@ -49,6 +54,12 @@ func (v *View) Health(ctx context.Context, id uuid.UUID) (*Health, error) {
 		StateSince:   row.StateSince,
 		Epoch:        row.Epoch,
 		CircuitUntil: orZero(row.CircuitUntil),
+		Rate: subscription.Rate{
+			Events: row.RateEvents,
+			Per:    time.Duration(row.RatePerMs) * time.Millisecond,
+			Burst:  row.RateBurst,
+		},
+		HeldByRate: row.HeldByRate,
 	}
 	if asked := orZero(row.AskedUntil); asked.After(out.CircuitUntil) {
 		out.CircuitUntil = asked

@@ -16,6 +16,7 @@ type Stats struct {
 	Scheduled        int           `json:"scheduled"`         // pending deliveries that wait for their next attempt
 	HeldByCircuit    int           `json:"held_by_circuit"`   // pending deliveries whose endpoint fails
 	HeldByPause      int           `json:"held_by_pause"`     // pending deliveries whose subscription is paused
+	HeldByRate       int           `json:"held_by_rate"`      // pending deliveries whose subscription, or its owner, has used up its rate
 	HeldBySlots      int           `json:"held_by_slots"`     // pending deliveries whose endpoint has enough requests in flight
 	PendingIntents   int           `json:"pending_intents"`   // intents that are not expanded yet, those for later included
 	WaitingDecisions int           `json:"waiting_decisions"` // decisions that are to be tried again
@@ -36,6 +37,7 @@ func (h *History) Stats(ctx context.Context) (*Stats, error) {
 		Scheduled:        int(row.Scheduled),
 		HeldByCircuit:    int(row.Circuit),
 		HeldByPause:      int(row.Paused),
+		HeldByRate:       int(row.Rate),
 		HeldBySlots:      int(row.Slots),
 		PendingIntents:   int(row.PendingIntents),
 		WaitingDecisions: int(row.WaitingDecisions),

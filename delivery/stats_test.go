@@ -171,5 +171,5 @@ func TestHold_EachIsFilteredAndCounted(t *testing.T) {
 	}
 	s, err := b.reader().Stats(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, len(attempt.Holds), s.HeldByCircuit+s.HeldByPause+s.HeldBySlots)
+	require.Equal(t, len(attempt.Holds), s.HeldByCircuit+s.HeldByPause+s.HeldByRate+s.HeldBySlots)
 }

@@ -110,6 +110,11 @@ func TestParse_AFileIsReadWhole(t *testing.T) {
 				Owner:         "ada@example.com",
 				Paused:        true,
 				Permission:    "edit",
+				Rate: subscription.Rate{
+					Events: 90,
+					Per:    time.Minute,
+					Burst:  4,
+				},
 				Schedule:      "svix",
 				Secret:        secretOf(testSecret),
 				SecretKind:    "v1",

@@ -55,6 +55,7 @@ func (r *reader) spec(s *subscription.Spec) fields {
 		"owner":          text(r, &s.Owner),
 		"paused":         flag(r, &s.Paused),
 		"permission":     text(r, &s.Permission),
+		"rate":           func(v value) { r.rate(v, &s.Rate) },
 		"schedule":       text(r, &s.Schedule),
 		"secret":         signingSecret(r, &s.Secret),
 		"secret_headers": func(v value) { s.SecretHeaders = r.named(v, secret) },
@@ -99,6 +100,14 @@ func (r *reader) deactivation(v value, s *subscription.Spec) {
 		"warning":          number(r, &s.Deactivation.Warning),
 		"window":           duration(r, &s.Deactivation.Window),
 	})
+}
+
+func (r *reader) rate(v value, to *subscription.Rate) {
+	r.object(v, fields{
+		"burst":  number(r, &to.Burst),
+		"events": number(r, &to.Events),
+		"per":    duration(r, &to.Per),
+	}, "events")
 }
 
 func (r *reader) tls(v value, to *subscription.EndpointTLS) {

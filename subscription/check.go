@@ -51,6 +51,7 @@ func (c Config) prepare(spec Spec) (*newSubscription, error) {
 		Metadata:     &spec.Metadata,
 		Name:         &spec.Name,
 		Permission:   &spec.Permission,
+		Rate:         &spec.Rate,
 		Schedule:     &spec.Schedule,
 		Site:         &spec.Site,
 		Timeout:      &spec.Timeout,
@@ -131,6 +132,9 @@ func (u Update) apply(s *Subscription) {
 	if u.SecretHeaders != nil {
 		s.SecretHeaders, s.secretHeaderBytes = redactValues(*u.SecretHeaders), headerBytes(*u.SecretHeaders)
 	}
+	if u.Rate != nil {
+		s.Rate = u.Rate.filled()
+	}
 	if u.Metadata != nil {
 		s.Metadata = maps.Clone(*u.Metadata)
 	}
@@ -199,6 +203,7 @@ func (c Config) checkUpdate(u *Update) error {
 		field("Metadata", u.Metadata, checkMetadata),
 		field("Name", u.Name, func(s string) error { return checkLine(s, maxName) }),
 		field("Permission", u.Permission, func(s string) error { return checkLine(s, text.MaxID) }),
+		field("Rate", u.Rate, c.checkRate),
 		field("Schedule", u.Schedule, c.checkSchedule),
 		field("SecretHeaders", u.SecretHeaders, checkSecretHeaders),
 		field("Site", u.Site, c.checkSite),

@@ -62,6 +62,7 @@ func (s *Store) diff(ctx context.Context, db store.DBTX, id uuid.UUID, spec Spec
 		Metadata:     unless(maps.Equal(have.Metadata, want.Metadata), want.Metadata),
 		Name:         unless(have.Name == want.Name, want.Name),
 		Permission:   unless(have.Permission == want.Permission, want.Permission),
+		Rate:         unless(have.Rate == want.Rate, want.Rate),
 		Schedule:     unless(have.Schedule == want.Schedule, want.Schedule),
 		Site:         unless(sameSite, want.Site),
 		Timeout:      unless(have.Timeout == want.Timeout, want.Timeout),

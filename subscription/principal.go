@@ -195,7 +195,11 @@ func (h *Handle) allowed(ctx context.Context, sub *Subscription, verb access.Ver
 		after := *sub
 		becomes(&after)
 		now, then := sub.Action(h.by.principal, access.VerbCreate), after.Action(h.by.principal, access.VerbCreate)
-		if !reflect.DeepEqual(now, then) {
+		more := then
+		if !after.Rate.isMoreThan(sub.Rate) { // who may change it may lower that
+			more.Rate, more.Burst = now.Rate, now.Burst
+		}
+		if !reflect.DeepEqual(now, more) {
 			actions = append(actions, then)
 			if sub.PendingURL != "" && after.URL == sub.URL { // it will hold for the URL that waits, too
 				after.URL = sub.PendingURL

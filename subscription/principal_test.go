@@ -135,6 +135,7 @@ func TestPrincipal_TheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
 		Channels:    []string{"c"},
 		Events:      []string{"user.*"},
 		MaxInFlight: 3,
+		Rate:        Rate{Events: 90, Per: time.Minute},
 		Owner:       "ann",
 		Site:        "/a",
 		Timeout:     time.Second,
@@ -152,6 +153,8 @@ func TestPrincipal_TheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
 		Channels:    []string{"c"},
 		MaxInFlight: 3,
 		Timeout:     time.Second,
+		Rate:        1.5,
+		Burst:       1,
 	}
 	require.Equal(t, []access.Action{want}, auth.actions)
 
@@ -174,6 +177,33 @@ func TestPrincipal_TheAuthorizerIsToldWhatASubscriptionIs(t *testing.T) {
 		Host:      "example.com",
 		Events:    []string{"**"},
 	}}, auth.actions)
+}
+
+// Whoever may change a subscription may lower its rate; for a higher one it is asked, as for
+// whatever else takes more.
+func TestPrincipal_AnUpdateAsksForAHigherRateAlone(t *testing.T) {
+	t.Parallel()
+	subs := newSubscriptions(t, pgtest.Pool(t))
+	created := subscribeAt(t, subs, "/a")
+	auth := &asked{}
+	update := func(u Update) []access.Action {
+		auth.actions = nil
+		_, err := subs.As("ann", auth).Update(t.Context(), created.ID, u)
+		require.NoError(t, err)
+		return auth.actions[2:]
+	}
+	for _, lower := range []Rate{rateOf(120, time.Minute, 9), {Events: 2, Burst: 8}, {Events: 1, Burst: 8}} {
+		require.Empty(t, update(Update{Rate: &lower}), "%v", lower)
+	}
+	for _, higher := range []Rate{{Events: 2, Burst: 8}, {Events: 2, Burst: 9}, {}} {
+		asked := update(Update{Rate: &higher})
+		require.Len(t, asked, 1, "%v", higher)
+		require.Equal(t, access.VerbCreate, asked[0].Verb)
+		require.InDelta(t, float64(higher.Events), asked[0].Rate, 0)
+		require.Equal(t, higher.Burst, asked[0].Burst)
+	}
+	asked := update(Update{Rate: &Rate{Events: 3}, URL: new("https://example.org")})
+	require.InDelta(t, 3.0, asked[0].Rate, 0, "what is asked about anyway is shown as it will be")
 }
 
 func TestPrincipal_AnUpdateAsksForWhatTheSubscriptionBecomes(t *testing.T) {

@@ -85,6 +85,10 @@ type Spec struct {
 	// Config.Permissions if there are any. Default: "view".
 	Permission string `json:"permission"`
 
+	// Rate is how many events may be sent to it in a time, Config.MaxRate at most. A
+	// change holds within seconds. Default: Config.MaxRate, and without that no limit.
+	Rate Rate `json:"rate"`
+
 	// Schedule names the retry schedule. "" is that of the dialect, or else the engine's
 	// default.
 	Schedule string `json:"schedule"`
@@ -176,6 +180,7 @@ type Update struct {
 	Metadata      *map[string]string `json:"metadata"`
 	Name          *string            `json:"name"`
 	Permission    *string            `json:"permission"`
+	Rate          *Rate              `json:"rate"`
 	Schedule      *string            `json:"schedule"`
 	SecretHeaders *map[string]string `json:"secret_headers"`
 	Site          *hierarchy.Path    `json:"site"`

@@ -67,6 +67,10 @@ type Config struct {
 	// move take their subscriptions along. Default: 1000. -1 is no limit.
 	MaxPerSite int
 
+	// MaxRate is the most that a subscription may ask for of [Spec].Rate, and what one has
+	// that asks for nothing. Default: no limit.
+	MaxRate Rate
+
 	// MaxTimeout is the longest timeout of an attempt that a subscription may
 	// ask for, at least 1 s. Default: 60 s.
 	MaxTimeout time.Duration
@@ -130,6 +134,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxTimeout == 0 {
 		c.MaxTimeout = defaultMaxTimeout
 	}
+	c.MaxRate = c.MaxRate.filled()
 	c.RootSite = sitetree.OrRoot(c.RootSite)
 	c.Permissions = slices.Clone(c.Permissions)
 	c.Schedules = slices.Clone(c.Schedules)
@@ -153,6 +158,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("MaxPerOwner: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerOwner)
 	case c.MaxPerSite < noLimit:
 		return fmt.Errorf("MaxPerSite: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerSite)
+	case c.MaxRate.check() != nil:
+		return fmt.Errorf("MaxRate: %w", c.MaxRate.check())
 	case c.MaxTimeout < minTimeout:
 		return fmt.Errorf("MaxTimeout: is %v; must be at least %v", c.MaxTimeout, minTimeout)
 	}

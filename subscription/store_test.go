@@ -24,6 +24,7 @@ func fullSpec() Spec {
 		Headers:     map[string]string{"Authorization": "Bearer <x>", "X-A": `"é"`},
 		FailClosed:  true,
 		MaxInFlight: 7,
+		Rate:        rateOf(90, time.Minute, 4),
 		Metadata:    map[string]string{"plan": "gold"},
 		Name:        "orders to the <warehouse>",
 		Owner:       "https://example.com/principals/ada",
@@ -33,6 +34,14 @@ func fullSpec() Spec {
 		Site:        "/a/b",
 		Timeout:     1500 * time.Millisecond,
 		URL:         "https://ada:secret@example.com/hook?x=1",
+	}
+}
+
+func rateOf(events int, per time.Duration, burst int) Rate {
+	return Rate{
+		Events: events,
+		Per:    per,
+		Burst:  burst,
 	}
 }
 
@@ -65,6 +74,7 @@ func TestCreate_ASubscriptionComesBackAsItWasInEachExecMode(t *testing.T) {
 				Timeout:     spec.Timeout,
 				FailClosed:  spec.FailClosed,
 				MaxInFlight: spec.MaxInFlight,
+				Rate:        spec.Rate,
 				Metadata:    spec.Metadata,
 				State:       StateActive,
 				StateSince:  created.StateSince,
@@ -257,6 +267,8 @@ func TestUpdate_ChangesWhatIsGivenAndNothingElse(t *testing.T) {
 	update(Update{Headers: new(map[string]string{})}, func() { want.Headers = nil })
 	update(Update{FailClosed: new(false)}, func() { want.FailClosed = false })
 	update(Update{MaxInFlight: new(0)}, func() { want.MaxInFlight = 0 })
+	update(Update{Rate: new(Rate{Events: 5})}, func() { want.Rate = rateOf(5, time.Second, 5) })
+	update(Update{Rate: new(Rate{})}, func() { want.Rate = Rate{} })
 	update(Update{Metadata: new(map[string]string{"k": "v"})}, func() { want.Metadata = map[string]string{"k": "v"} })
 	update(Update{Name: new("n")}, func() { want.Name = "n" })
 	update(Update{Permission: new("")}, func() { want.Permission = "view" })

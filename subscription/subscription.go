@@ -63,6 +63,7 @@ type Subscription struct {
 	Timeout           time.Duration      `json:"timeout_ns"`         // of one attempt; 0 is the engine's default
 	FailClosed        bool               `json:"fail_closed"`        // a question to it that is not answered stops what was asked about
 	MaxInFlight       int                `json:"max_in_flight"`      // requests at the same time; 0 is the engine's default
+	Rate              Rate               `json:"rate"`               // events in a time; the zero Rate is the most that the engine allows
 	Deactivation      *DeactivationRules `json:"deactivation"`       // its own rules; nil: the engine's
 	Credentials       CredentialsKind    `json:"credentials"`        // what requests carry in the header Authorization; "" is nothing
 	OwnRootCAs        bool               `json:"own_root_cas"`       // the endpoint's certificate is verified by authorities of its own
@@ -103,6 +104,8 @@ func (s Subscription) Action(principal string, verb access.Verb) access.Action {
 		Filter:      s.Filter,
 		FailClosed:  s.FailClosed,
 		MaxInFlight: s.MaxInFlight,
+		Rate:        s.Rate.perSecond(),
+		Burst:       s.Rate.Burst,
 		Timeout:     s.Timeout,
 	}
 	if s.ID != uuid.Nil {

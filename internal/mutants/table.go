@@ -144,9 +144,9 @@ var sending = []mutant{
 	{
 		name: "a subscription gets more slots than the operator allows",
 		file: "delivery/internal/slots/limiter.go",
-		decl: "get",
-		old:  "most = min(most, l.MaxSlots)",
-		with: "",
+		decl: "slots",
+		old:  "return min(most, l.MaxSlots)",
+		with: "return most",
 		test: "delivery.TestConfig_WhatIsStoredAsksForNoMoreThanTheMost",
 	},
 	{

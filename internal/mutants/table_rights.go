@@ -14,7 +14,7 @@ var ruling = []mutant{
 		name: "what a subscription becomes is not asked about",
 		file: "subscription/principal.go",
 		decl: "allowed",
-		old:  "!reflect.DeepEqual(now, then)",
+		old:  "!reflect.DeepEqual(now, more)",
 		with: "!reflect.DeepEqual(now, now)",
 		test: "subscription.TestPrincipal_AnUpdateAsksForWhatTheSubscriptionBecomes",
 	},

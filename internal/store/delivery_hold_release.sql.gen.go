@@ -23,6 +23,7 @@ WITH RECURSIVE held AS (
     FROM held WHERE held.subscription_id IS NOT NULL
 )
 SELECT s.id, s.site, s.owner, s.state, s.state_reason, (s.deleted_at IS NOT NULL)::boolean AS deleted, s.max_in_flight,
+    s.rate_events, s.rate_per_ms, s.rate_burst,
     s.url_version, coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS circuit,
     (coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)
         AND (greatest(c.asked_until, c.probe_until) > now()) IS NOT TRUE
@@ -48,6 +49,9 @@ type HeldSubscriptionsRow struct {
 	StateReason string
 	Deleted     bool
 	MaxInFlight int
+	RateEvents  int
+	RatePerMs   int
+	RateBurst   int
 	URLVersion  int
 	Circuit     bool
 	Probe       bool
@@ -73,6 +77,9 @@ func (q *Queries) HeldSubscriptions(ctx context.Context, arg *HeldSubscriptionsP
 			&i.StateReason,
 			&i.Deleted,
 			&i.MaxInFlight,
+			&i.RateEvents,
+			&i.RatePerMs,
+			&i.RateBurst,
 			&i.URLVersion,
 			&i.Circuit,
 			&i.Probe,

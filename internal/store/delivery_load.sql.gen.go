@@ -56,7 +56,8 @@ SELECT
     m.content_type, m.headers AS message_headers, m.gone AS message_gone,
     (CASE WHEN octet_length(m.body) <= $1::integer THEN m.body END)::bytea AS body,
     (CASE WHEN octet_length(m.body) > $1::integer THEN octet_length(m.body) ELSE 0 END)::integer AS body_bytes,
-    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.credentials_version, s.url_version, s.state AS subscription_state, s.site AS subscription_site,
+    s.url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight, s.rate_events, s.rate_per_ms, s.rate_burst,
+    s.credentials_version, s.url_version, s.state AS subscription_state, s.site AS subscription_site,
     s.state_reason, s.epoch AS subscription_epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
     ARRAY(
         SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k
@@ -127,6 +128,9 @@ type LoadDeliveriesRow struct {
 	Schedule           string
 	TimeoutMs          int
 	MaxInFlight        int
+	RateEvents         int
+	RatePerMs          int
+	RateBurst          int
 	CredentialsVersion int
 	URLVersion         int
 	SubscriptionState  string
@@ -201,6 +205,9 @@ func (q *Queries) LoadDeliveries(ctx context.Context, arg *LoadDeliveriesParams)
 			&i.Schedule,
 			&i.TimeoutMs,
 			&i.MaxInFlight,
+			&i.RateEvents,
+			&i.RatePerMs,
+			&i.RateBurst,
 			&i.CredentialsVersion,
 			&i.URLVersion,
 			&i.SubscriptionState,
@@ -277,6 +284,7 @@ WITH asked AS MATERIALIZED (
 ), sub AS MATERIALIZED (
     SELECT
         s.id, s.url, s.pending_url, s.owner, s.operator, s.permission, s.headers, s.schedule, s.timeout_ms, s.max_in_flight,
+        s.rate_events, s.rate_per_ms, s.rate_burst,
         s.credentials_version, s.url_version, s.state, s.state_reason, s.epoch, (s.deleted_at IS NOT NULL)::boolean AS deleted,
         ARRAY(
             SELECT k.packed FROM /* TEMPLATE: schema */signing_secret k
@@ -297,6 +305,7 @@ SELECT
     u.id, u.subscription_id, (d.id IS NOT NULL)::boolean AS known, coalesce(d.state, '')::text AS state, coalesce(d.hold, '')::text AS hold,
     coalesce(d.attempt_seq, 0)::integer AS attempt_seq, coalesce(m.gone, false)::boolean AS message_gone,
     o.url, o.pending_url, o.owner, o.operator, o.permission, o.headers, o.schedule, o.timeout_ms, o.max_in_flight,
+    o.rate_events, o.rate_per_ms, o.rate_burst,
     o.credentials_version, o.url_version, o.state AS subscription_state, o.state_reason, o.epoch AS subscription_epoch,
     o.deleted, o.secrets, o.asked_ms, o.circuit_ms, o.circuit_opened, o.trial,
     coalesce(o.probe_id <> u.id, false)::boolean AS probed,
@@ -330,6 +339,9 @@ type RereadTargetsRow struct {
 	Schedule           string
 	TimeoutMs          int
 	MaxInFlight        int
+	RateEvents         int
+	RatePerMs          int
+	RateBurst          int
 	CredentialsVersion int
 	URLVersion         int
 	SubscriptionState  string
@@ -376,6 +388,9 @@ func (q *Queries) RereadTargets(ctx context.Context, arg *RereadTargetsParams) (
 			&i.Schedule,
 			&i.TimeoutMs,
 			&i.MaxInFlight,
+			&i.RateEvents,
+			&i.RatePerMs,
+			&i.RateBurst,
 			&i.CredentialsVersion,
 			&i.URLVersion,
 			&i.SubscriptionState,

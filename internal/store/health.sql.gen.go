@@ -206,7 +206,9 @@ SELECT s.state, s.state_reason, s.state_since, s.epoch,
     coalesce(h.failed_attempts, 0)::integer AS failed_attempts,
     coalesce(h.exhausted_row, 0)::integer AS exhausted_row,
     coalesce(h.unresolvable, 0)::integer AS unresolvable,
-    h.warned_at, c.circuit_until, c.asked_until
+    h.warned_at, c.circuit_until, c.asked_until, s.rate_events, s.rate_per_ms, s.rate_burst,
+    (SELECT count(*) FROM /* TEMPLATE: schema */delivery d
+        WHERE d.subscription_id = s.id AND d.state = 'pending' AND d.hold <> '' AND d.hold = 'rate')::integer AS held_by_rate
 FROM /* TEMPLATE: schema */subscription s
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
 LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch
@@ -227,6 +229,10 @@ type GetHealthRow struct {
 	WarnedAt       *time.Time
 	CircuitUntil   *time.Time
 	AskedUntil     *time.Time
+	RateEvents     int
+	RatePerMs      int
+	RateBurst      int
+	HeldByRate     int
 }
 
 // GetHealth returns what counts towards a deactivation of a subscription now.
@@ -247,6 +253,10 @@ func (q *Queries) GetHealth(ctx context.Context, id uuid.UUID) (GetHealthRow, er
 		&i.WarnedAt,
 		&i.CircuitUntil,
 		&i.AskedUntil,
+		&i.RateEvents,
+		&i.RatePerMs,
+		&i.RateBurst,
+		&i.HeldByRate,
 	)
 	return i, err
 }

@@ -293,6 +293,14 @@ type Migration struct {
 	AppliedAt time.Time
 }
 
+type Rate struct {
+	Key           string
+	TakenUntil    time.Time
+	ReleasedUntil time.Time
+	ReleasedAt    time.Time
+	FreeAt        time.Time
+}
+
 type RiverJob struct {
 	ID          int64
 	State       RiverJobState
@@ -379,6 +387,9 @@ type Subscription struct {
 	TimeoutMs          int
 	FailClosed         bool
 	MaxInFlight        int
+	RateEvents         int
+	RatePerMs          int
+	RateBurst          int
 	Deactivation       json.RawMessage
 	HearsOperations    bool
 	Metadata           json.RawMessage

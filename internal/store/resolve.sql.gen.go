@@ -41,14 +41,14 @@ SELECT
     r.ord::integer AS ord,
     (SELECT p FROM unnest(m.events) AS p WHERE p = ANY(r.patterns) LIMIT 1)::text AS pattern,
     m.id, m.name, m.description, m.site, m.url, m.events, m.channels, m.filter, m.owner, m.operator, m.permission, m.dialect,
-    m.headers, m.schedule, m.timeout_ms, m.fail_closed, m.max_in_flight, m.credentials_version, m.url_version, m.metadata, m.state, m.state_reason, m.state_since,
+    m.headers, m.schedule, m.timeout_ms, m.fail_closed, m.max_in_flight, m.rate_events, m.rate_per_ms, m.rate_burst, m.credentials_version, m.url_version, m.metadata, m.state, m.state_reason, m.state_since,
     m.epoch, m.created_at, m.updated_at, m.deleted_at
 FROM ready r
 CROSS JOIN LATERAL (
-    SELECT s.id, s.name, s.manifest, s.manifest_key, s.description, s.site, s.url, s.verification, s.verified_at, s.verification_error, s.pending_url, s.events, s.channels, s.filter, s.owner, s.operator, s.permission, s.dialect, s.headers, s.schedule, s.timeout_ms, s.fail_closed, s.max_in_flight, s.deactivation, s.hears_operations, s.metadata, s.credentials, s.own_root_cas, s.client_certificate, s.secret_headers, s.secret_header_bytes, s.credentials_version, s.url_version, s.origin_version, s.circuit_version, s.state, s.state_reason, s.state_since, s.epoch, s.stranded, s.created_at, s.updated_at, s.deleted_at
+    SELECT s.id, s.name, s.manifest, s.manifest_key, s.description, s.site, s.url, s.verification, s.verified_at, s.verification_error, s.pending_url, s.events, s.channels, s.filter, s.owner, s.operator, s.permission, s.dialect, s.headers, s.schedule, s.timeout_ms, s.fail_closed, s.max_in_flight, s.rate_events, s.rate_per_ms, s.rate_burst, s.deactivation, s.hears_operations, s.metadata, s.credentials, s.own_root_cas, s.client_certificate, s.secret_headers, s.secret_header_bytes, s.credentials_version, s.url_version, s.origin_version, s.circuit_version, s.state, s.state_reason, s.state_since, s.epoch, s.stranded, s.created_at, s.updated_at, s.deleted_at
     FROM unnest(r.sites) AS c (site)
     CROSS JOIN LATERAL (
-        SELECT o.id, o.name, o.manifest, o.manifest_key, o.description, o.site, o.url, o.verification, o.verified_at, o.verification_error, o.pending_url, o.events, o.channels, o.filter, o.owner, o.operator, o.permission, o.dialect, o.headers, o.schedule, o.timeout_ms, o.fail_closed, o.max_in_flight, o.deactivation, o.hears_operations, o.metadata, o.credentials, o.own_root_cas, o.client_certificate, o.secret_headers, o.secret_header_bytes, o.credentials_version, o.url_version, o.origin_version, o.circuit_version, o.state, o.state_reason, o.state_since, o.epoch, o.stranded, o.created_at, o.updated_at, o.deleted_at FROM /* TEMPLATE: schema */subscription o
+        SELECT o.id, o.name, o.manifest, o.manifest_key, o.description, o.site, o.url, o.verification, o.verified_at, o.verification_error, o.pending_url, o.events, o.channels, o.filter, o.owner, o.operator, o.permission, o.dialect, o.headers, o.schedule, o.timeout_ms, o.fail_closed, o.max_in_flight, o.rate_events, o.rate_per_ms, o.rate_burst, o.deactivation, o.hears_operations, o.metadata, o.credentials, o.own_root_cas, o.client_certificate, o.secret_headers, o.secret_header_bytes, o.credentials_version, o.url_version, o.origin_version, o.circuit_version, o.state, o.state_reason, o.state_since, o.epoch, o.stranded, o.created_at, o.updated_at, o.deleted_at FROM /* TEMPLATE: schema */subscription o
         WHERE o.site = c.site AND o.deleted_at IS NULL AND NOT o.stranded AND o.id > r.after
             AND (NOT r.unrecorded
                 OR NOT EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.intent_id = r.intent_id AND d.subscription_id = o.id)
@@ -98,6 +98,9 @@ type ResolveRow struct {
 	TimeoutMs          int
 	FailClosed         bool
 	MaxInFlight        int
+	RateEvents         int
+	RatePerMs          int
+	RateBurst          int
 	CredentialsVersion int
 	URLVersion         int
 	Metadata           json.RawMessage
@@ -157,6 +160,9 @@ func (q *Queries) Resolve(ctx context.Context, arg *ResolveParams) ([]ResolveRow
 			&i.TimeoutMs,
 			&i.FailClosed,
 			&i.MaxInFlight,
+			&i.RateEvents,
+			&i.RatePerMs,
+			&i.RateBurst,
 			&i.CredentialsVersion,
 			&i.URLVersion,
 			&i.Metadata,

@@ -12,7 +12,7 @@ import (
 const getStats = `-- name: GetStats :one
 SELECT
     d.due, d.scheduled, d.oldest_ms,
-    h.paused, h.circuit, h.slots,
+    h.paused, h.circuit, h.rate, h.slots,
     i.pending AS pending_intents, i.oldest_ms AS oldest_intent_ms,
     c.waiting AS waiting_decisions,
     (SELECT count(*) FROM /* TEMPLATE: schema */engine n
@@ -33,6 +33,7 @@ FROM (
     SELECT
         count(*) FILTER (WHERE o.hold = 'paused') AS paused,
         count(*) FILTER (WHERE o.hold = 'circuit') AS circuit,
+        count(*) FILTER (WHERE o.hold = 'rate') AS rate,
         count(*) FILTER (WHERE o.hold = 'slots') AS slots
     FROM /* TEMPLATE: schema */delivery o
     WHERE o.hold <> ''
@@ -55,6 +56,7 @@ type GetStatsRow struct {
 	OldestMs         int64
 	Paused           int64
 	Circuit          int64
+	Rate             int64
 	Slots            int64
 	PendingIntents   int64
 	OldestIntentMs   int64
@@ -72,6 +74,7 @@ func (q *Queries) GetStats(ctx context.Context, aliveMs int64) (GetStatsRow, err
 		&i.OldestMs,
 		&i.Paused,
 		&i.Circuit,
+		&i.Rate,
 		&i.Slots,
 		&i.PendingIntents,
 		&i.OldestIntentMs,

@@ -72,7 +72,7 @@ func (q *Queries) DeleteSubscriptions(ctx context.Context, ids []string) error {
 }
 
 const getSubscription = `-- name: GetSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL
 `
 
 func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -102,6 +102,9 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 		&i.TimeoutMs,
 		&i.FailClosed,
 		&i.MaxInFlight,
+		&i.RateEvents,
+		&i.RatePerMs,
+		&i.RateBurst,
 		&i.Deactivation,
 		&i.HearsOperations,
 		&i.Metadata,
@@ -127,7 +130,7 @@ func (q *Queries) GetSubscription(ctx context.Context, id uuid.UUID) (Subscripti
 }
 
 const getSubscriptions = `-- name: GetSubscriptions :many
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = ANY (($1::text[])::uuid[]) ORDER BY id
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = ANY (($1::text[])::uuid[]) ORDER BY id
 `
 
 func (q *Queries) GetSubscriptions(ctx context.Context, ids []string) ([]Subscription, error) {
@@ -163,6 +166,9 @@ func (q *Queries) GetSubscriptions(ctx context.Context, ids []string) ([]Subscri
 			&i.TimeoutMs,
 			&i.FailClosed,
 			&i.MaxInFlight,
+			&i.RateEvents,
+			&i.RatePerMs,
+			&i.RateBurst,
 			&i.Deactivation,
 			&i.HearsOperations,
 			&i.Metadata,
@@ -197,19 +203,21 @@ func (q *Queries) GetSubscriptions(ctx context.Context, ids []string) ([]Subscri
 const insertSubscription = `-- name: InsertSubscription :one
 WITH kept AS (
     INSERT INTO /* TEMPLATE: schema */secret (id, subscription_id, value, sealed, public_key)
-    VALUES ($29, $1, $30, $31, $32)
+    VALUES ($32, $1, $33, $34, $35)
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, filter, owner, operator, permission,
-    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, state,
+    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst,
+    deactivation, hears_operations, metadata, state,
     credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, verification)
 VALUES (
     $1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9, $10, $11,
     $12, ($13::text)::jsonb, $14, $15, $16, $17,
-    ($18::text)::jsonb, $19, ($20::text)::jsonb, $21,
-    $22, $23, $24,
-    $25::text[], $26, $27, $28)
-RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at
+    $18, $19, $20,
+    ($21::text)::jsonb, $22, ($23::text)::jsonb, $24,
+    $25, $26, $27,
+    $28::text[], $29, $30, $31)
+RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at
 `
 
 type InsertSubscriptionParams struct {
@@ -230,6 +238,9 @@ type InsertSubscriptionParams struct {
 	TimeoutMs          int
 	FailClosed         bool
 	MaxInFlight        int
+	RateEvents         int
+	RatePerMs          int
+	RateBurst          int
 	Deactivation       string
 	HearsOperations    bool
 	Metadata           string
@@ -266,6 +277,9 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		arg.TimeoutMs,
 		arg.FailClosed,
 		arg.MaxInFlight,
+		arg.RateEvents,
+		arg.RatePerMs,
+		arg.RateBurst,
 		arg.Deactivation,
 		arg.HearsOperations,
 		arg.Metadata,
@@ -307,6 +321,9 @@ func (q *Queries) InsertSubscription(ctx context.Context, arg *InsertSubscriptio
 		&i.TimeoutMs,
 		&i.FailClosed,
 		&i.MaxInFlight,
+		&i.RateEvents,
+		&i.RatePerMs,
+		&i.RateBurst,
 		&i.Deactivation,
 		&i.HearsOperations,
 		&i.Metadata,
@@ -353,7 +370,7 @@ func (q *Queries) KeepWait(ctx context.Context, id uuid.UUID) error {
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE id < $1
     AND ($2::boolean OR deleted_at IS NULL)
     AND ($3::text = '' OR owner = $3::text)
@@ -427,6 +444,9 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 			&i.TimeoutMs,
 			&i.FailClosed,
 			&i.MaxInFlight,
+			&i.RateEvents,
+			&i.RatePerMs,
+			&i.RateBurst,
 			&i.Deactivation,
 			&i.HearsOperations,
 			&i.Metadata,
@@ -459,7 +479,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, arg *ListSubscriptionsP
 }
 
 const listSubscriptionsAt = `-- name: ListSubscriptionsAt :many
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE site = $1 AND deleted_at IS NULL AND id < $2
     AND ($3::text = '' OR channels = '{}' OR $3::text = ANY (channels))
     AND ($4::text = '' OR state = $4::text)
@@ -524,6 +544,9 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 			&i.TimeoutMs,
 			&i.FailClosed,
 			&i.MaxInFlight,
+			&i.RateEvents,
+			&i.RatePerMs,
+			&i.RateBurst,
 			&i.Deactivation,
 			&i.HearsOperations,
 			&i.Metadata,
@@ -556,7 +579,7 @@ func (q *Queries) ListSubscriptionsAt(ctx context.Context, arg *ListSubscription
 }
 
 const listSubscriptionsOf = `-- name: ListSubscriptionsOf :many
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription
 WHERE owner = $1 AND deleted_at IS NULL AND id < $2
     AND ($3::text = '' OR site = $3::text)
     AND ($4::text = '/' OR site = $4::text OR (site > $4::text || '/' AND site < $4::text || '0'))
@@ -627,6 +650,9 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 			&i.TimeoutMs,
 			&i.FailClosed,
 			&i.MaxInFlight,
+			&i.RateEvents,
+			&i.RatePerMs,
+			&i.RateBurst,
 			&i.Deactivation,
 			&i.HearsOperations,
 			&i.Metadata,
@@ -659,7 +685,7 @@ func (q *Queries) ListSubscriptionsOf(ctx context.Context, arg *ListSubscription
 }
 
 const lockSubscription = `-- name: LockSubscription :one
-SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
+SELECT id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at FROM /* TEMPLATE: schema */subscription WHERE id = $1 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscription, error) {
@@ -689,6 +715,9 @@ func (q *Queries) LockSubscription(ctx context.Context, id uuid.UUID) (Subscript
 		&i.TimeoutMs,
 		&i.FailClosed,
 		&i.MaxInFlight,
+		&i.RateEvents,
+		&i.RatePerMs,
+		&i.RateBurst,
 		&i.Deactivation,
 		&i.HearsOperations,
 		&i.Metadata,
@@ -895,14 +924,15 @@ UPDATE /* TEMPLATE: schema */subscription SET
     origin_version = CASE WHEN $5::boolean AND url <> $4 THEN url_version + 1 ELSE origin_version END, events = $6::text[],
     channels = $7::text[], filter = $8, permission = $9, dialect = $10, headers = ($11::text)::jsonb,
     schedule = $12, timeout_ms = $13, fail_closed = $14, max_in_flight = $15,
-    deactivation = ($16::text)::jsonb, hears_operations = $17,
-    metadata = ($18::text)::jsonb, credentials = $19, own_root_cas = $20,
-    client_certificate = $21, secret_headers = $22::text[],
-    secret_header_bytes = $23, credentials_version = $24,
-    verification = $25, verified_at = $26, verification_error = $27,
-    pending_url = $28, stranded = $29, updated_at = now()
-WHERE id = $30
-RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at
+    rate_events = $16, rate_per_ms = $17, rate_burst = $18,
+    deactivation = ($19::text)::jsonb, hears_operations = $20,
+    metadata = ($21::text)::jsonb, credentials = $22, own_root_cas = $23,
+    client_certificate = $24, secret_headers = $25::text[],
+    secret_header_bytes = $26, credentials_version = $27,
+    verification = $28, verified_at = $29, verification_error = $30,
+    pending_url = $31, stranded = $32, updated_at = now()
+WHERE id = $33
+RETURNING id, name, manifest, manifest_key, description, site, url, verification, verified_at, verification_error, pending_url, events, channels, filter, owner, operator, permission, dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst, deactivation, hears_operations, metadata, credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, url_version, origin_version, circuit_version, state, state_reason, state_since, epoch, stranded, created_at, updated_at, deleted_at
 `
 
 type UpdateSubscriptionParams struct {
@@ -921,6 +951,9 @@ type UpdateSubscriptionParams struct {
 	TimeoutMs          int
 	FailClosed         bool
 	MaxInFlight        int
+	RateEvents         int
+	RatePerMs          int
+	RateBurst          int
 	Deactivation       string
 	HearsOperations    bool
 	Metadata           string
@@ -955,6 +988,9 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		arg.TimeoutMs,
 		arg.FailClosed,
 		arg.MaxInFlight,
+		arg.RateEvents,
+		arg.RatePerMs,
+		arg.RateBurst,
 		arg.Deactivation,
 		arg.HearsOperations,
 		arg.Metadata,
@@ -996,6 +1032,9 @@ func (q *Queries) UpdateSubscription(ctx context.Context, arg *UpdateSubscriptio
 		&i.TimeoutMs,
 		&i.FailClosed,
 		&i.MaxInFlight,
+		&i.RateEvents,
+		&i.RatePerMs,
+		&i.RateBurst,
 		&i.Deactivation,
 		&i.HearsOperations,
 		&i.Metadata,

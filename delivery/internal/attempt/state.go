@@ -15,8 +15,8 @@ const (
 // Hold is why a pending delivery waits without a River job; "" means that it is not held.
 //
 // It is a reason, not a lock. Whatever the reason, the oldest held deliveries go on as soon
-// as their subscription is active, the circuit of its endpoint lets them pass and a slot is
-// free (statements ReleaseHeld and ProbeCircuits), a person may redeliver one (Redeliver),
+// as their subscription is active, the circuit of its endpoint lets them pass, a slot is free
+// and its rate has some (statements ReleaseHeld, ReleaseByRate and ProbeCircuits), a person may redeliver one (Redeliver),
 // and MaxHold ends it (ExpireHeld).
 type Hold string
 
@@ -24,11 +24,12 @@ type Hold string
 const (
 	HoldCircuit Hold = "circuit" // the endpoint fails, or has asked to wait
 	HoldPaused  Hold = "paused"  // the subscription is paused
+	HoldRate    Hold = "rate"    // the rate of the subscription, or of its owner, is used up
 	HoldSlots   Hold = "slots"   // the endpoint, or its share, has as many requests in flight as it may have
 )
 
 // States and Holds are all of them.
 var (
 	States = []State{StateCancelled, StateDelivered, StateExhausted, StateExpired, StatePending}
-	Holds  = []Hold{HoldCircuit, HoldPaused, HoldSlots}
+	Holds  = []Hold{HoldCircuit, HoldPaused, HoldRate, HoldSlots}
 )

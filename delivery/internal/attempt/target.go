@@ -23,6 +23,7 @@ type Target struct {
 	Epoch    int  // of the subscription when the delivery was made
 	Question bool // its delivery is written together with the answer
 
+	Rated bool   // it has a rate
 	Share string // whose turn its request takes; "": not asked yet
 
 	Stored  [][]byte // the signing secrets, as statements return them
@@ -64,6 +65,7 @@ type Subscription struct {
 	Schedule           string
 	Timeout            time.Duration
 	MaxInFlight        int
+	Rate               Rate
 	CredentialsVersion int
 	URLVersion         int
 	Epoch              int

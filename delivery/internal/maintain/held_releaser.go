@@ -2,10 +2,12 @@ package maintain
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/rates"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
@@ -25,6 +27,7 @@ const (
 type HeldReleaser struct {
 	Frequent *store.Queries // with plans that are kept
 	Pace     Pace
+	Rates    *rates.Releaser
 	ShareOf  func(t *attempt.Target) string // the name of the share of a request
 	Slots    *slots.Releaser
 	Store    *store.Queries
@@ -41,7 +44,11 @@ func (r *HeldReleaser) Run(ctx context.Context) (int, error) {
 		return n, err
 	}
 	asked, err := r.Slots.All(ctx)
-	return n + asked, err
+	if n += asked; err != nil {
+		return n, err
+	}
+	released, err := r.Rates.Run(ctx)
+	return n + released, err
 }
 
 func (r *HeldReleaser) step(ctx context.Context) (step, error) {
@@ -87,10 +94,17 @@ func (r *HeldReleaser) release(ctx context.Context, row *store.HeldSubscriptions
 		return 0, nil
 	default:
 		t := &attempt.Target{Sub: attempt.Subscription{
-			ID:    row.ID,
-			Site:  row.Site,
-			Owner: row.Owner,
+			ID:          row.ID,
+			Site:        row.Site,
+			Owner:       row.Owner,
+			MaxInFlight: row.MaxInFlight,
+			Rate:        attempt.NewRate(row.RateEvents, time.Duration(row.RatePerMs)*time.Millisecond, row.RateBurst),
+			URLVersion:  row.URLVersion,
 		}}
+		if r.Rates.Leases.Limits(t) {
+			r.Rates.Leases.Found(t)
+			return 0, nil
+		}
 		key := attempt.EndpointKey{SubscriptionID: row.ID, URLVersion: row.URLVersion}
 		r.Slots.Found(key, row.MaxInFlight, r.ShareOf(t))
 		return 0, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/rates"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/internal/batch"
 	"github.com/riverhook/riverhook/internal/store"
@@ -28,10 +29,41 @@ func (db *database) heldReleaser(perEndpoint int) *HeldReleaser {
 	return &HeldReleaser{
 		Frequent: frequent,
 		Pace:     Rounds,
+		Rates:    db.ratesReleaser(limiter),
 		ShareOf:  func(*attempt.Target) string { return "/acme" },
 		Slots:    releaser,
 		Store:    store.In(db, "riverhook"),
 	}
+}
+
+// ratesReleaser makes what releases by rates; owners have none.
+func (db *database) ratesReleaser(limiter *slots.Limiter) *rates.Releaser {
+	leases := rates.NewLeases(rates.Config{Now: time.Now, Store: store.Frequent(db, "riverhook")})
+	db.t.Cleanup(leases.Close)
+	return &rates.Releaser{
+		Capacity: limiter.Capacity,
+		Ahead:    time.Second,
+		Leases:   leases,
+		Store:    store.Frequent(db, "riverhook"),
+	}
+}
+
+// What is held of a subscription with a rate goes on by that, whatever it is held for, and not
+// by its free slots.
+func TestHeldReleaser_ReleasesByARate(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t)
+	rated := db.subscribe()
+	db.exec(`UPDATE riverhook.subscription SET rate_events = 2, rate_per_ms = 60000, rate_burst = 2 WHERE id = $1`, rated)
+	db.exec(`INSERT INTO riverhook.rate (key) VALUES ('s' || $1::uuid)`, rated)
+	db.hold(rated, 5, "slots")
+	r := db.heldReleaser(100)
+	for _, want := range []int{2, 0} {
+		n, err := r.Run(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+	}
+	require.Equal(t, 3, db.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'slots'`))
 }
 
 func TestHeldReleaser_DoesWhatTheStateOfASubscriptionAsksFor(t *testing.T) {

@@ -35,6 +35,7 @@ type task struct {
 func (m *Maintainer) own() []task {
 	return []task{
 		{"release held deliveries", m.Releaser.Run},
+		{"give back rates", m.Releaser.Rates.Leases.GiveBack},
 	}
 }
 

@@ -46,6 +46,21 @@ func (p *Pruner) challengedHosts(ctx context.Context, q *store.Queries) (bool, e
 	return true, nil
 }
 
+// rates deletes those that nobody has used for a while.
+func (p *Pruner) rates(ctx context.Context, q *store.Queries) (bool, error) {
+	row, err := q.PruneRates(ctx, &store.PruneRatesParams{
+		After:    p.ratesAfter,
+		MaxAgeMs: rateMemory.Milliseconds(),
+		MaxRows:  pruneStep,
+	})
+	if err != nil || row.Seen < pruneStep {
+		p.ratesAfter = ""
+		return false, err
+	}
+	p.ratesAfter = row.Last
+	return true, nil
+}
+
 // subscriptions deletes those that were deleted by their owners long ago and have no
 // history any more.
 func (p *Pruner) subscriptions(ctx context.Context, q *store.Queries) (bool, error) {

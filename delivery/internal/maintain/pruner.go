@@ -38,6 +38,10 @@ const (
 	// between two questions is as long.
 	hostMemory = time.Hour
 
+	// rateMemory is how long the row of a rate is kept that is not used: to make it anew
+	// costs a statement.
+	rateMemory = time.Hour
+
 	// What has an id from a clock that ran ahead is not counted: by aheadBy when it is
 	// counted, by skew when it was made.
 	aheadBy = time.Second
@@ -80,6 +84,7 @@ type Pruner struct {
 	healthAfter       uuid.UUID
 	healthEpoch       int // of healthAfter
 	hostsAfter        string
+	ratesAfter        string    // the last rate that was looked at
 	intentsAfter      uuid.UUID
 	payloadsAfter     uuid.UUID // the last intent whose payloads were looked at
 	payloadsUntil     time.Time // when these were due
@@ -131,6 +136,7 @@ func (p *Pruner) prune(ctx context.Context, budget time.Duration) error {
 		{"intents", p.intents},
 		{"health", p.health},
 		{"challenged hosts", p.challengedHosts},
+		{"rates", p.rates},
 		{"erasures", p.erasures},
 		{"subscriptions", p.subscriptions},
 		{"aliases", p.aliases},

@@ -225,6 +225,7 @@ var mostRows = map[string]int{
 	"PruneDecisions":       4 * pruneStep,
 	"PruneErasures":        4 * pruneStep,
 	"PruneHealth":          6 * pruneStep,
+	"PruneRates":           4 * pruneStep,
 	"ReconcileDecisions":   4 * Rounds.Rows,
 	"ReconcileDeliveries":  4 * Rounds.Rows,
 	"ReconcileIntents":     4 * Rounds.Rows,

@@ -48,6 +48,7 @@ func Subscription(s *subscription.Subscription) attempt.Subscription {
 		Schedule:           s.Schedule,
 		Timeout:            s.Timeout,
 		MaxInFlight:        s.MaxInFlight,
+		Rate:               attempt.NewRate(s.Rate.Events, s.Rate.Per, s.Rate.Burst),
 		CredentialsVersion: s.CredentialsVersion,
 		URLVersion:         s.URLVersion,
 		Epoch:              s.Epoch,

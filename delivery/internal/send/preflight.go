@@ -9,6 +9,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
+	"github.com/riverhook/riverhook/delivery/internal/rates"
 )
 
 // Preflight checks before a request whether it may go out now, and opens what it needs.
@@ -17,6 +18,7 @@ type Preflight struct {
 	Finder      *decide.Finder
 	Log         *slog.Logger
 	Opener      *credentials.Opener
+	Rates       *rates.Leases
 	Rereader    *Rereader
 	Schedules   *Schedules
 	TroubleWait func(wait time.Duration) time.Duration // see drain.Clock
@@ -25,6 +27,9 @@ type Preflight struct {
 // check says what becomes of a delivery that may not be sent now; nil lets it pass.
 func (p *Preflight) check(ctx context.Context, in *Input) *attempt.Transition {
 	if tr := in.BlockedBy(time.Now()); tr != nil {
+		return tr
+	}
+	if tr := p.Rates.Check(&in.Target); tr != nil {
 		return tr
 	}
 	if _, ok := p.Schedules.Dialects.Get(in.Dialect); !ok {

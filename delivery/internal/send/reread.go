@@ -119,6 +119,7 @@ func (in *Input) refresh(row *store.RereadTargetsRow, now time.Time) error {
 		Schedule:           row.Schedule,
 		Timeout:            time.Duration(row.TimeoutMs) * time.Millisecond,
 		MaxInFlight:        row.MaxInFlight,
+		Rate:               attempt.NewRate(row.RateEvents, time.Duration(row.RatePerMs)*time.Millisecond, row.RateBurst),
 		CredentialsVersion: row.CredentialsVersion,
 		URLVersion:         row.URLVersion,
 		Epoch:              row.SubscriptionEpoch,

@@ -220,10 +220,18 @@ func (s *Sender) attemptAsRead(ctx context.Context, in *Input, slot attempt.Endp
 	if tr := s.loadBody(ctx, in); tr != nil {
 		return tr, false
 	}
-	if tr := s.Slots.Probes.Claim(ctx, &in.Target, s.Requester.Timeout.of(in)); tr != nil {
+	lease, tr, err := s.Preflight.Rates.Take(ctx, &in.Target)
+	if tr != nil || err != nil {
 		return tr, false
 	}
-	if tr, overtaken = s.request(ctx, in); tr != nil && tr.Attempt != nil {
+	if tr := s.Slots.Probes.Claim(ctx, &in.Target, s.Requester.Timeout.of(in)); tr != nil {
+		lease.Return()
+		return tr, false
+	}
+	if tr, overtaken = s.request(ctx, in); tr == nil || tr.Attempt == nil || tr.Attempt.Method == "" {
+		lease.Return()
+	}
+	if tr != nil && tr.Attempt != nil {
 		s.At(PointAnswered)
 		s.Slots.Limiter.Update(tr)
 	}

@@ -21,6 +21,9 @@ const (
 	// releaseLapse is when deliveries that were released and did not come for
 	// their slot are believed to have gone to another engine.
 	releaseLapse = time.Second
+
+	// mostCapacity bounds what endpoint.capacity says of one that answers at once.
+	mostCapacity = 10_000
 )
 
 // endpoint is what this process knows of one URL of a subscription. The lock of its
@@ -37,6 +40,7 @@ type endpoint struct {
 	waiting  []*waiter
 	look     *time.Timer // for lookInterval, while attempts wait
 
+	rated      bool   // its held deliveries go on by its rate, and not by its slots
 	held       bool   // there may be held deliveries
 	listed     bool   // it is among those of its share that may
 	share      string // of those that were held last
@@ -68,6 +72,15 @@ func (ep *endpoint) idle() bool {
 
 // unused is true if nobody has a slot, or is about to ask for one.
 func (ep *endpoint) unused() bool { return ep.inFlight == 0 && len(ep.waiting) == 0 && !ep.releasing }
+
+// capacity is how many requests it can get in a time, at the pace of the last ones.
+func (ep *endpoint) capacity(within time.Duration, now time.Time) int {
+	free := max(ep.free(now), 0)
+	if ep.took <= 0 {
+		return free
+	}
+	return free + int(min(float64(ep.slots())*within.Seconds()/ep.took.Seconds(), mostCapacity))
+}
 
 // free is how many slots nobody has, waits for, or is on the way to.
 func (ep *endpoint) free(now time.Time) int {

@@ -130,9 +130,24 @@ type wanted struct {
 	share string
 }
 
+// Capacity is how many requests to the endpoint of a target can be made in a time, in its
+// slots.
+func (l *Limiter) Capacity(t *attempt.Target, within time.Duration) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ep := l.find(t.EndpointKey())
+	if ep == nil {
+		return l.slots(t.Sub.MaxInFlight)
+	}
+	return ep.capacity(within, time.Now())
+}
+
 // hold enters that an endpoint has held deliveries. It must be called with the lock held, as
 // arrived.
 func (l *Limiter) hold(key attempt.EndpointKey, ep *endpoint, share string) {
+	if ep.rated {
+		return
+	}
 	ep.held, ep.share = true, share
 	if !ep.listed {
 		ep.listed = true
@@ -170,7 +185,9 @@ func (l *Limiter) Blocked(key attempt.EndpointKey) {
 func (l *Limiter) found(key attempt.EndpointKey, most int, share string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.hold(key, l.get(key, most), share)
+	ep := l.get(key, most)
+	ep.rated = false
+	l.hold(key, ep, share)
 }
 
 // heldShares are the shares that may have held deliveries.

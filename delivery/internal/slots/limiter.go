@@ -59,10 +59,7 @@ func (l *Limiter) find(key attempt.EndpointKey) *endpoint {
 
 // get is find, and adds an endpoint of which nothing is known.
 func (l *Limiter) get(key attempt.EndpointKey, most int) *endpoint {
-	if most <= 0 {
-		most = l.Slots
-	}
-	most = min(most, l.MaxSlots)
+	most = l.slots(most)
 	ep := l.find(key)
 	if ep == nil {
 		ep = &endpoint{
@@ -77,6 +74,14 @@ func (l *Limiter) get(key attempt.EndpointKey, most int) *endpoint {
 		ep.most, ep.limit = most, float64(most)
 	}
 	return ep
+}
+
+// slots are those of an endpoint whose subscription says most.
+func (l *Limiter) slots(most int) int {
+	if most <= 0 {
+		most = l.Slots
+	}
+	return min(most, l.MaxSlots)
 }
 
 // add puts the latest URL in front.
@@ -165,6 +170,9 @@ func (l *Limiter) Enter(ctx context.Context, t *attempt.Target, turn func(ok boo
 	defer l.mu.Unlock()
 	key, share := t.EndpointKey(), shareOf(t)
 	ep := l.get(key, t.Sub.MaxInFlight)
+	if !t.Question && ep.rated != t.Rated {
+		ep.rated, ep.held = t.Rated, false
+	}
 	l.arrived(ep)
 	if ep.inFlight < ep.slots() {
 		ep.inFlight++

@@ -7,6 +7,7 @@ DROP TABLE
     /* TEMPLATE: schema */inbox_progress,
     /* TEMPLATE: schema */inbox_event,
     /* TEMPLATE: schema */attempt,
+    /* TEMPLATE: schema */rate,
     /* TEMPLATE: schema */delivery,
     /* TEMPLATE: schema */erasure,
     /* TEMPLATE: schema */decision,

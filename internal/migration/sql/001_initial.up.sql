@@ -121,6 +121,9 @@ CREATE TABLE /* TEMPLATE: schema */subscription (
     timeout_ms      integer NOT NULL DEFAULT 0,
     fail_closed     boolean NOT NULL DEFAULT false,
     max_in_flight   integer NOT NULL DEFAULT 0,
+    rate_events     integer NOT NULL DEFAULT 0,
+    rate_per_ms     integer NOT NULL DEFAULT 0,
+    rate_burst      integer NOT NULL DEFAULT 0,
     deactivation    jsonb NOT NULL DEFAULT '{}',
     hears_operations boolean NOT NULL DEFAULT false,
     metadata        jsonb NOT NULL DEFAULT '{}',
@@ -449,7 +452,7 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     ended_runs      jsonb,
     UNIQUE (intent_id, subscription_id),
     CONSTRAINT delivery_state CHECK (state IN ('pending', 'delivered', 'exhausted', 'cancelled', 'expired')),
-    CONSTRAINT delivery_hold CHECK (hold IN ('', 'paused', 'circuit', 'slots')),
+    CONSTRAINT delivery_hold CHECK (hold IN ('', 'paused', 'circuit', 'rate', 'slots')),
     CONSTRAINT delivery_held CHECK ((hold = '') = (held_since IS NULL) AND (hold = '' OR state = 'pending')),
     CONSTRAINT delivery_due CHECK (due_at IS NULL OR state = 'pending' AND hold = '')
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
@@ -460,6 +463,20 @@ CREATE INDEX delivery_due_idx ON /* TEMPLATE: schema */delivery (due_at, id) WHE
 CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, intent_id) WHERE hold <> '';
 CREATE INDEX delivery_held_since_idx ON /* TEMPLATE: schema */delivery (held_since) WHERE hold <> '';
 CREATE INDEX delivery_retry_idx ON /* TEMPLATE: schema */delivery (subscription_id, retry_at) WHERE hold = 'circuit' AND retry_at IS NOT NULL;
+
+-- How far those are that have a rate: a subscription, 's' and its id, or an owner, 'o' and its
+-- name. taken_until is the theoretical arrival time of the generic cell rate algorithm: engines
+-- have leased all requests that the rate has up to then. released_until is the same of the held
+-- deliveries that were released, and holds for a while after released_at: what was released
+-- leases when it is sent. free_at is when the next request may go out. A row whose times have
+-- passed says as much as none.
+CREATE TABLE /* TEMPLATE: schema */rate (
+    key            text PRIMARY KEY,
+    taken_until    timestamptz NOT NULL DEFAULT now(),
+    released_until timestamptz NOT NULL DEFAULT now(),
+    released_at    timestamptz NOT NULL DEFAULT now(),
+    free_at        timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE TABLE /* TEMPLATE: schema */attempt (
     delivery_id        uuid NOT NULL,

@@ -35,6 +35,7 @@ WITH RECURSIVE held AS (
     FROM held WHERE held.subscription_id IS NOT NULL
 )
 SELECT s.id, s.site, s.owner, s.state, s.state_reason, (s.deleted_at IS NOT NULL)::boolean AS deleted, s.max_in_flight,
+    s.rate_events, s.rate_per_ms, s.rate_burst,
     s.url_version, coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)::boolean AS circuit,
     (coalesce(c.circuit_opened > 0 OR c.asked_until IS NOT NULL, false)
         AND (greatest(c.asked_until, c.probe_until) > now()) IS NOT TRUE

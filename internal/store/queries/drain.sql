@@ -39,6 +39,9 @@ FROM (
         WHERE d.id = h.probe_id AND j.state = 'running') THEN h.probe_until END)) t (at)
     WHERE EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.subscription_id = h.subscription_id AND d.hold <> '')
     UNION ALL
+    SELECT r.free_at FROM /* TEMPLATE: schema */rate r
+    WHERE EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.hold = 'rate')
+    UNION ALL
     SELECT d.due_at FROM /* TEMPLATE: schema */delivery d WHERE d.due_at IS NOT NULL
     UNION ALL
     SELECT s.due_at FROM /* TEMPLATE: schema */intent_state s WHERE s.due_at IS NOT NULL
@@ -133,6 +136,13 @@ WITH passed AS (
     UPDATE /* TEMPLATE: schema */challenged_host h SET asked_at = h.asked_at - p.time
     FROM passed p
     WHERE h.host IN (SELECT o.host FROM /* TEMPLATE: schema */challenged_host o FOR UPDATE SKIP LOCKED)
+), rates AS (
+    -- The rates.
+    UPDATE /* TEMPLATE: schema */rate r SET
+        taken_until = r.taken_until - p.time, released_until = r.released_until - p.time, released_at = r.released_at - p.time,
+        free_at = r.free_at - p.time
+    FROM passed p
+    WHERE r.key IN (SELECT o.key FROM /* TEMPLATE: schema */rate o FOR UPDATE SKIP LOCKED)
 ), secrets AS (
     -- The secrets that expire.
     UPDATE /* TEMPLATE: schema */secret k SET expires_at = k.expires_at - p.time

@@ -33,7 +33,7 @@ SELECT
     r.ord::integer AS ord,
     (SELECT p FROM unnest(m.events) AS p WHERE p = ANY(r.patterns) LIMIT 1)::text AS pattern,
     m.id, m.name, m.description, m.site, m.url, m.events, m.channels, m.filter, m.owner, m.operator, m.permission, m.dialect,
-    m.headers, m.schedule, m.timeout_ms, m.fail_closed, m.max_in_flight, m.credentials_version, m.url_version, m.metadata, m.state, m.state_reason, m.state_since,
+    m.headers, m.schedule, m.timeout_ms, m.fail_closed, m.max_in_flight, m.rate_events, m.rate_per_ms, m.rate_burst, m.credentials_version, m.url_version, m.metadata, m.state, m.state_reason, m.state_since,
     m.epoch, m.created_at, m.updated_at, m.deleted_at
 FROM ready r
 CROSS JOIN LATERAL (

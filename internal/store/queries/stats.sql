@@ -2,7 +2,7 @@
 -- GetStats counts what is under way, by the partial indexes of what is pending.
 SELECT
     d.due, d.scheduled, d.oldest_ms,
-    h.paused, h.circuit, h.slots,
+    h.paused, h.circuit, h.rate, h.slots,
     i.pending AS pending_intents, i.oldest_ms AS oldest_intent_ms,
     c.waiting AS waiting_decisions,
     (SELECT count(*) FROM /* TEMPLATE: schema */engine n
@@ -23,6 +23,7 @@ FROM (
     SELECT
         count(*) FILTER (WHERE o.hold = 'paused') AS paused,
         count(*) FILTER (WHERE o.hold = 'circuit') AS circuit,
+        count(*) FILTER (WHERE o.hold = 'rate') AS rate,
         count(*) FILTER (WHERE o.hold = 'slots') AS slots
     FROM /* TEMPLATE: schema */delivery o
     WHERE o.hold <> ''

@@ -5,11 +5,13 @@ WITH kept AS (
 )
 INSERT INTO /* TEMPLATE: schema */subscription (
     id, name, description, site, url, events, channels, filter, owner, operator, permission,
-    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, deactivation, hears_operations, metadata, state,
+    dialect, headers, schedule, timeout_ms, fail_closed, max_in_flight, rate_events, rate_per_ms, rate_burst,
+    deactivation, hears_operations, metadata, state,
     credentials, own_root_cas, client_certificate, secret_headers, secret_header_bytes, credentials_version, verification)
 VALUES (
     sqlc.arg(id), sqlc.arg(name), sqlc.arg(description), sqlc.arg(site), sqlc.arg(url), sqlc.arg(events)::text[], sqlc.arg(channels)::text[], sqlc.arg(filter), sqlc.arg(owner), sqlc.arg(operator), sqlc.arg(permission),
     sqlc.arg(dialect), (sqlc.arg(headers)::text)::jsonb, sqlc.arg(schedule), sqlc.arg(timeout_ms), sqlc.arg(fail_closed), sqlc.arg(max_in_flight),
+    sqlc.arg(rate_events), sqlc.arg(rate_per_ms), sqlc.arg(rate_burst),
     (sqlc.arg(deactivation)::text)::jsonb, sqlc.arg(hears_operations), (sqlc.arg(metadata)::text)::jsonb, sqlc.arg(state),
     sqlc.arg(credentials), sqlc.arg(own_root_cas), sqlc.arg(client_certificate),
     sqlc.arg(secret_headers)::text[], sqlc.arg(secret_header_bytes), sqlc.arg(credentials_version), sqlc.arg(verification))
@@ -44,6 +46,7 @@ UPDATE /* TEMPLATE: schema */subscription SET
     origin_version = CASE WHEN sqlc.arg(elsewhere)::boolean AND url <> sqlc.arg(url) THEN url_version + 1 ELSE origin_version END, events = sqlc.arg(events)::text[],
     channels = sqlc.arg(channels)::text[], filter = sqlc.arg(filter), permission = sqlc.arg(permission), dialect = sqlc.arg(dialect), headers = (sqlc.arg(headers)::text)::jsonb,
     schedule = sqlc.arg(schedule), timeout_ms = sqlc.arg(timeout_ms), fail_closed = sqlc.arg(fail_closed), max_in_flight = sqlc.arg(max_in_flight),
+    rate_events = sqlc.arg(rate_events), rate_per_ms = sqlc.arg(rate_per_ms), rate_burst = sqlc.arg(rate_burst),
     deactivation = (sqlc.arg(deactivation)::text)::jsonb, hears_operations = sqlc.arg(hears_operations),
     metadata = (sqlc.arg(metadata)::text)::jsonb, credentials = sqlc.arg(credentials), own_root_cas = sqlc.arg(own_root_cas),
     client_certificate = sqlc.arg(client_certificate), secret_headers = sqlc.arg(secret_headers)::text[],

@@ -16,6 +16,7 @@ import (
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/payloads"
+	"github.com/riverhook/riverhook/delivery/internal/rates"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 	"github.com/riverhook/riverhook/delivery/internal/slots"
 	"github.com/riverhook/riverhook/delivery/internal/turns"
@@ -49,6 +50,7 @@ type Parts struct {
 	Opener   *credentials.Opener
 	Payloads *payloads.Pool
 	Queries  *store.Queries
+	Rates    *rates.Leases // of subscriptions; owners have none
 	Resolver *resolve.Resolver
 }
 
@@ -87,6 +89,11 @@ func New(t *testing.T, pool *pgxpool.Pool, inFlight int, tree hierarchy.Tree) *P
 	p.Finder = decide.NewFinder(p.Resolver, tree, p.Batch)
 	p.Opener = credentials.NewOpener(seal.Clear(), p.Queries)
 	p.Payloads = payloads.New(payloads.Config{Store: p.Queries})
+	p.Rates = rates.NewLeases(rates.Config{
+		Batch: p.Batch,
+		Now:   time.Now,
+		Store: p.Frequent,
+	})
 	made := requester(t, p, inFlight)
 	p.Sender = &send.Sender{
 		At: func(string) {},
@@ -109,7 +116,7 @@ func New(t *testing.T, pool *pgxpool.Pool, inFlight int, tree hierarchy.Tree) *P
 	}
 	p.Preflight = preflight(p, dialects)
 	for _, closing := range []interface{ Close() }{
-		p.Finder, p.Opener, p.Payloads, p.Loader, p.Requester.Rereader, p.Requester.Clients, p.Slots.Releaser,
+		p.Finder, p.Opener, p.Payloads, p.Loader, p.Requester.Rereader, p.Requester.Clients, p.Rates, p.Slots.Releaser,
 	} {
 		t.Cleanup(closing.Close)
 	}
@@ -183,6 +190,7 @@ func preflight(p *Parts, dialects *dialect.Registry) *send.Preflight {
 		Finder:   p.Finder,
 		Log:      p.Log,
 		Opener:   p.Opener,
+		Rates:    p.Rates,
 		Rereader: p.Requester.Rereader,
 		Schedules: &send.Schedules{
 			Default:  "twice",
