@@ -84,7 +84,7 @@ type Pruner struct {
 	healthAfter       uuid.UUID
 	healthEpoch       int // of healthAfter
 	hostsAfter        string
-	ratesAfter        string    // the last rate that was looked at
+	ratesAfter        string // the last rate that was looked at
 	intentsAfter      uuid.UUID
 	payloadsAfter     uuid.UUID // the last intent whose payloads were looked at
 	payloadsUntil     time.Time // when these were due
