@@ -57,6 +57,7 @@ func TestPace_ARoundEndsWhenItHasReadEnoughForNothingOrDoneEnough(t *testing.T) 
 			busy, err := c.pace.walk(t.Context(), func(context.Context) (step, error) {
 				s := c.steps[min(taken, len(c.steps)-1)]
 				taken++
+				s.end = s.end || taken == 10
 				if taken == 3 {
 					return s, c.err
 				}

@@ -10,7 +10,7 @@ import (
 )
 
 // watched is a kind of rows whose jobs a Reconciler looks for. Each statement is about the
-// row that $1 names, and $2 is how many seconds ago it was due.
+// row that $1 names, and $2 is how many seconds before this hour it was due.
 type watched struct {
 	insert   string // one that has a job; $1 is any number
 	rows     string // the names of all
@@ -30,11 +30,11 @@ var watchedKinds = map[string]watched{
 	"deliveries": {
 		insert: `WITH job AS (` + aJob + `)
 			INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, job_id, due_at)
-			SELECT gen_random_uuid(), gen_random_uuid(), lpad(($1::integer)::text, 32, '0')::uuid, 'standard', '/', 1, id, now() - make_interval(secs => $2) FROM job`,
+			SELECT gen_random_uuid(), gen_random_uuid(), lpad(($1::integer)::text, 32, '0')::uuid, 'standard', '/', 1, id, date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
 		rows: `SELECT id::text FROM riverhook.delivery WHERE due_at IS NOT NULL ORDER BY id`,
 		lost: `SELECT id::text FROM riverhook.delivery d
 			WHERE due_at IS NOT NULL AND NOT EXISTS (SELECT FROM riverhook.river_job j WHERE j.id = d.job_id)`,
-		move: `UPDATE riverhook.delivery SET due_at = now() - make_interval(secs => $2) WHERE id = $1::uuid`,
+		move: `UPDATE riverhook.delivery SET due_at = date_trunc('hour', now()) - make_interval(secs => $2) WHERE id = $1::uuid`,
 		end:  `UPDATE riverhook.delivery SET state = 'delivered', due_at = NULL, ended_at = now() WHERE id = $1::uuid`,
 		job:  `SELECT job_id FROM riverhook.delivery WHERE id = $1::uuid`,
 		run:  func(r *Reconciler) func(context.Context) (int, error) { return r.Deliveries },
@@ -43,11 +43,11 @@ var watchedKinds = map[string]watched{
 	"decisions": {
 		insert: `WITH job AS (` + aJob + `)
 			INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site, job_id, due_at)
-			SELECT lpad(($1::integer)::text, 32, '0')::uuid, gen_random_uuid(), 'waiting', '/', id, now() - make_interval(secs => $2) FROM job`,
+			SELECT lpad(($1::integer)::text, 32, '0')::uuid, gen_random_uuid(), 'waiting', '/', id, date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
 		rows: `SELECT subscription_id::text FROM riverhook.decision ORDER BY subscription_id`,
 		lost: `SELECT subscription_id::text FROM riverhook.decision d
 			WHERE NOT EXISTS (SELECT FROM riverhook.river_job j WHERE j.id = d.job_id)`,
-		move: `UPDATE riverhook.decision SET due_at = now() - make_interval(secs => $2) WHERE subscription_id = $1::uuid`,
+		move: `UPDATE riverhook.decision SET due_at = date_trunc('hour', now()) - make_interval(secs => $2) WHERE subscription_id = $1::uuid`,
 		end:  `DELETE FROM riverhook.decision WHERE subscription_id = $1::uuid`,
 		job:  `SELECT job_id FROM riverhook.decision WHERE subscription_id = $1::uuid`,
 		run:  func(r *Reconciler) func(context.Context) (int, error) { return r.Decisions },
@@ -56,11 +56,11 @@ var watchedKinds = map[string]watched{
 	"expansions": {
 		insert: `WITH job AS (` + aJob + `)
 			INSERT INTO riverhook.intent_state (intent_id, state, job_id, due_at)
-			SELECT gen_random_uuid(), CASE WHEN $1 = 1 THEN 'expanded' ELSE 'pending' END, id, now() - make_interval(secs => $2) FROM job`,
+			SELECT gen_random_uuid(), CASE WHEN $1 = 1 THEN 'expanded' ELSE 'pending' END, id, date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
 		rows: `SELECT intent_id::text FROM riverhook.intent_state WHERE state = 'pending' ORDER BY intent_id`,
 		lost: `SELECT intent_id::text FROM riverhook.intent_state s
 			WHERE state = 'pending' AND NOT EXISTS (SELECT FROM riverhook.river_job j WHERE j.id = s.job_id)`,
-		move: `UPDATE riverhook.intent_state SET due_at = now() - make_interval(secs => $2) WHERE intent_id = $1::uuid`,
+		move: `UPDATE riverhook.intent_state SET due_at = date_trunc('hour', now()) - make_interval(secs => $2) WHERE intent_id = $1::uuid`,
 		end:  `UPDATE riverhook.intent_state SET state = 'expanded' WHERE intent_id = $1::uuid`,
 		job:  `SELECT job_id FROM riverhook.intent_state WHERE intent_id = $1::uuid`,
 		run:  func(r *Reconciler) func(context.Context) (int, error) { return r.Intents },
@@ -70,7 +70,7 @@ var watchedKinds = map[string]watched{
 	"first attempts": {
 		insert: `WITH job AS (` + aJob + `), own AS (` + aJob + `), intent AS (
 				INSERT INTO riverhook.intent_state (intent_id, job_id, due_at)
-				SELECT lpad(($1::integer)::text, 32, '0')::uuid, id, now() - make_interval(secs => $2) FROM own
+				SELECT lpad(($1::integer)::text, 32, '0')::uuid, id, date_trunc('hour', now()) - make_interval(secs => $2) FROM own
 				ON CONFLICT (intent_id) DO UPDATE SET state = CASE WHEN intent_state.due_at IS NULL THEN 'pending' ELSE intent_state.state END,
 					due_at = coalesce(intent_state.due_at, excluded.due_at)
 				RETURNING intent_id, state
@@ -80,7 +80,7 @@ var watchedKinds = map[string]watched{
 		rows: `SELECT id::text FROM riverhook.delivery WHERE state = 'pending' AND due_at IS NULL ORDER BY id`,
 		lost: `SELECT id::text FROM riverhook.delivery d WHERE state = 'pending' AND due_at IS NULL
 			AND NOT EXISTS (SELECT FROM riverhook.river_job j WHERE j.id = d.job_id)`,
-		move: `UPDATE riverhook.intent_state SET due_at = now() - make_interval(secs => $2), state = 'expanded'
+		move: `UPDATE riverhook.intent_state SET due_at = date_trunc('hour', now()) - make_interval(secs => $2), state = 'expanded'
 			WHERE intent_id = (SELECT intent_id FROM riverhook.delivery WHERE id = $1::uuid)`,
 		together: true,
 		end:      `UPDATE riverhook.delivery SET state = 'delivered', ended_at = now() WHERE id = $1::uuid`,
