@@ -91,6 +91,7 @@ func (b *bundle) pass(d time.Duration) {
 		`UPDATE riverhook.endpoint_challenge SET due_at = due_at - $1::bigint * interval '1 ms',
 			asked_at = asked_at - $1::bigint * interval '1 ms', asking_until = asking_until - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.challenged_host SET asked_at = asked_at - $1::bigint * interval '1 ms'`,
+		`UPDATE riverhook.maintenance_lease SET taken_at = taken_at - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.subscription SET state_since = state_since - $1::bigint * interval '1 ms'`,
 		`UPDATE riverhook.river_job SET scheduled_at = scheduled_at - $1::bigint * interval '1 ms' WHERE finalized_at IS NULL`,
 	} {

@@ -9,8 +9,9 @@ import (
 )
 
 // leaseTime is how long after its last word an engine is believed to do what one does for
-// all. docs/operations.md names it.
-const leaseTime = 15 * time.Second
+// all. It is less than LostAfter, so that what is lost with the engine is found no later.
+// docs/operations.md names it.
+const leaseTime = 10 * time.Second
 
 // Lease is the right to do what one engine does for all. It is a row that says who does and
 // since when, by the clock of the database, and not a lock: a lock of a session does not

@@ -41,7 +41,7 @@ func TestReconciler_MakesJobsForWhatHasLostItsOwn(t *testing.T) {
 func TestReconciler_ARoundMakesJobsForThousands(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
-	const n = 12_345
+	const n = 3456
 	db.deliver(db.subscribe(), n, "pending")
 	db.exec(`UPDATE riverhook.delivery SET due_at = now() - interval '20 s'`)
 
