@@ -1,30 +1,14 @@
 package maintain
 
 import (
-	"context"
-	"encoding/json"
-	"strings"
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
-
-// seen keeps the statement that has a name.
-type seen struct{ name, sql string }
-
-func (s *seen) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	if strings.Contains(data.SQL, s.name) {
-		s.sql = data.SQL
-	}
-	return ctx
-}
-
-func (*seen) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 type plan struct {
 	Type    string  `json:"Node Type"`
@@ -60,9 +44,13 @@ func TestDeactivator_ReadsNoMoreThanItLooksAt(t *testing.T) {
 		_, err := pool.Exec(ctx, statement)
 		require.NoError(t, err)
 	}
-	statement := &seen{name: "name: Troubled"}
+	read := &costs{
+		t:    t,
+		read: map[string]cost{},
+		runs: map[string]int{},
+	}
 	cfg := pool.Config()
-	cfg.ConnConfig.Tracer = statement
+	cfg.ConnConfig.Tracer = read
 	traced, err := pgxpool.NewWithConfig(ctx, cfg)
 	require.NoError(t, err)
 	t.Cleanup(traced.Close)
@@ -74,19 +62,6 @@ func TestDeactivator_ReadsNoMoreThanItLooksAt(t *testing.T) {
 	}
 	_, err = d.Run(ctx)
 	require.NoError(t, err)
-
-	for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
-		tx, err := pool.Begin(ctx)
-		require.NoError(t, err)
-		_, err = tx.Exec(ctx, `SELECT set_config('plan_cache_mode', $1, true)`, mode)
-		require.NoError(t, err)
-		var text []byte
-		require.NoError(t, tx.QueryRow(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+statement.sql, d.last, troubledRows).Scan(&text))
-		require.NoError(t, tx.Rollback(ctx))
-		var plans []struct {
-			Plan plan `json:"Plan"`
-		}
-		require.NoError(t, json.Unmarshal(text, &plans))
-		require.LessOrEqual(t, plans[0].Plan.touched(), 2.0*troubledRows, mode)
-	}
+	require.LessOrEqual(t, read.read["Troubled"].rows, 2.0*troubledRows)
+	require.GreaterOrEqual(t, read.read["Troubled"].rows, 1.0*troubledRows)
 }
