@@ -109,6 +109,9 @@ func (r *Registry) RegisterDefault(c Checker) error {
 	return nil
 }
 
+// Has says whether there is a checker for the resources of a kind.
+func (r *Registry) Has(kind string) bool { return r.find(kind) != nil }
+
 func (r *Registry) find(kind string) *entry {
 	if r == nil {
 		return nil

@@ -55,6 +55,7 @@ type Engine struct {
 	cfg         *Config
 	clients     *credentials.Clients
 	clock       drain.Clock
+	causes      *maintain.CauseProber
 	deactivator *maintain.Deactivator
 	decider     *decide.Decider
 	expander    *expand.Expander
@@ -209,6 +210,7 @@ func New(pool *pgxpool.Pool, cfg *Config) (*Engine, error) {
 	makeExpander(e)
 	e.taker = newTaker(e)
 	e.batches = append(e.batches, e.taker)
+	e.causes = newCauseProber(e)
 	e.verifier = newVerifier(e)
 	return e, nil
 }
@@ -306,14 +308,13 @@ func makeSender(e *Engine, schedules *send.Schedules) {
 		Heart:  e.heart,
 		Loader: e.loader,
 		Preflight: &send.Preflight{
-			Access:      &e.decider.Access,
-			Finder:      e.finder,
-			Log:         e.log,
-			Opener:      e.opener,
-			Rates:       e.rates,
-			Rereader:    e.rereader,
-			Schedules:   schedules,
-			TroubleWait: e.clock.TroubleWait,
+			Access:    &e.decider.Access,
+			Finder:    e.finder,
+			Log:       e.log,
+			Opener:    e.opener,
+			Rates:     e.rates,
+			Rereader:  e.rereader,
+			Schedules: schedules,
 		},
 		Record:    e.records.Record,
 		Requester: e.requester,
@@ -353,7 +354,14 @@ func newDeactivator(e *Engine) *maintain.Deactivator {
 // it.
 func newMaintainer(e *Engine, lost time.Duration, pace maintain.Pace) *maintain.Maintainer {
 	return &maintain.Maintainer{
-		Deactivator: e.deactivator,
+		CauseProber:   e.causes,
+		CauseReviewer: &maintain.CauseReviewer{Pace: pace, Store: e.frequent},
+		Deactivator:   e.deactivator,
+		Decisions: &maintain.DecisionExpirer{
+			MaxHold: e.cfg.Maintenance.MaxHold,
+			Pace:    pace,
+			Store:   e.frequent,
+		},
 		Expirer: &maintain.HeldExpirer{
 			MaxHold: e.cfg.Maintenance.MaxHold,
 			Pace:    pace,

@@ -153,6 +153,7 @@ func (v *View) explainRecorded(ctx context.Context, x *Explanation, whys map[hie
 			MatchedSite:    hierarchy.Path(row.MatchedSite),
 			MatchedPattern: row.MatchedPattern,
 			Hold:           Hold(row.Hold),
+			Cause:          causeOf(row.Cause),
 			Attempts:       row.Attempts,
 			reason:         row.Reason,
 		}
@@ -163,10 +164,10 @@ func (v *View) explainRecorded(ctx context.Context, x *Explanation, whys map[hie
 			}
 			s.DeliveryID = &delivery
 			if v.by != nil {
-				row.Reason = ownersReason(row.Reason, delivery)
+				row.Reason, row.Cause = ownersReason(row.Reason, delivery), ""
 			}
 		}
-		if s.Outcome == DecisionWaiting || s.Outcome == DecisionPending && s.Hold == "" {
+		if s.Outcome == DecisionWaiting && s.Cause == nil || s.Outcome == DecisionPending && s.Hold == "" {
 			s.DueAt = &row.DueAt
 		}
 		s.Why = whyMatched(row, x.Intent.Channel, whys) + "; " + whySo(row)
@@ -198,7 +199,10 @@ func whySo(row store.ExplainRecordedRow) string {
 		if row.Attempts > 0 {
 			text += fmt.Sprintf(", %s so far", attempt.Plural(row.Attempts, "failed try", "failed tries"))
 		}
-		if row.Outcome == string(DecisionWaiting) {
+		switch {
+		case row.Cause != "" && row.HeldSince != nil:
+			text += ", held for " + row.Cause + " since " + clock(*row.HeldSince)
+		case row.Outcome == string(DecisionWaiting):
 			text += ", tried again at " + clock(row.DueAt)
 		}
 		return text
@@ -226,6 +230,8 @@ func whereItStands(row store.ExplainRecordedRow) string {
 		text += fmt.Sprintf(" at attempt %d (%d)", row.Attempts, row.LastStatus)
 	case attempt.State(row.Outcome) != attempt.StatePending:
 		text += " after " + attempts
+	case row.Cause != "":
+		text = "held for " + row.Cause + ", " + attempts
 	case row.Hold != "":
 		text = "held (" + row.Hold + "), " + attempts
 	default:

@@ -22,6 +22,7 @@ func (x *Explanation) forOwner() {
 	told, concerned := false, false
 	for i := range x.Subscriptions {
 		s := &x.Subscriptions[i]
+		s.Cause = nil
 		told = told || s.DeliveryID != nil
 		concerned = concerned || s.Outcome != DecisionNotMatched
 	}

@@ -36,7 +36,7 @@ const (
 	DecisionNotMatched   DecisionOutcome = "not_matched"              // the subscription does not, or did not, receive such events
 	DecisionUnanswered   DecisionOutcome = decide.OutcomeUnanswered   // a gate could not be asked
 	DecisionUnresolvable DecisionOutcome = decide.OutcomeUnresolvable // the owner is unknown
-	DecisionWaiting      DecisionOutcome = decide.OutcomeWaiting      // cannot be decided yet, and is tried again
+	DecisionWaiting      DecisionOutcome = decide.OutcomeWaiting      // cannot be decided yet: it is tried again, or is held for a cause
 )
 
 // Explanation says what became of an intent for every subscription that was
@@ -71,7 +71,8 @@ type Explained struct {
 	DeliveryID     *uuid.UUID     `json:"delivery_id,omitempty"` // nil: no delivery
 	Hold           Hold           `json:"hold,omitempty"`
 	Attempts       int            `json:"attempts"`         // requests in all rounds; for a decision without delivery: failed tries to make it
-	DueAt          *time.Time     `json:"due_at,omitempty"` // of the next attempt or try
+	DueAt          *time.Time     `json:"due_at,omitempty"` // of the next attempt or try; nil if it is held or ended
+	Cause          *Cause         `json:"cause,omitempty"`  // of a delivery or a decision that is held for one; for operators
 
 	reason string // as it is recorded
 }

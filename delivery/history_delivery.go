@@ -27,6 +27,7 @@ type Hold = attempt.Hold
 
 // The holds of a delivery.
 const (
+	HoldCause   = attempt.HoldCause   // something that the engines lack, or cannot ask: see Delivery.Cause
 	HoldCircuit = attempt.HoldCircuit // the endpoint fails, and is probed now and then; or it has asked to wait
 	HoldPaused  = attempt.HoldPaused  // the subscription is paused
 	HoldRate    = attempt.HoldRate    // the rate of the subscription, or of its owner, is used up
@@ -57,13 +58,14 @@ type Delivery struct {
 
 	State       DeliveryState `json:"state"`
 	Hold        Hold          `json:"hold,omitempty"`
+	Cause       *Cause        `json:"cause,omitempty"`        // of HoldCause; for the operator alone
 	Reason      string        `json:"reason,omitempty"`       // why it is held, waits or ended as it did
 	Round       int           `json:"round"`                  // from 1; each redelivery opens another
 	Attempts    int           `json:"attempts"`               // in this round, without interrupted ones
 	LastOutcome Outcome       `json:"last_outcome,omitempty"` // of any round
 	LastStatus  int           `json:"last_status,omitempty"`  // 0: no answer
 	DueAt       *time.Time    `json:"due_at,omitempty"`       // of the next attempt; nil when held or ended
-	HeldSince   *time.Time    `json:"held_since,omitempty"`
+	HeldSince   *time.Time    `json:"held_since,omitempty"`   // when the wait began, before which no attempt was made
 	CreatedAt   time.Time     `json:"created_at"`
 	EndedAt     *time.Time    `json:"ended_at,omitempty"` // of this round
 }
@@ -94,11 +96,14 @@ func newDelivery(row store.ListDeliveriesRow) Delivery {
 		Attempts:         row.Attempts,
 		LastOutcome:      Outcome(row.LastOutcome),
 		LastStatus:       row.LastStatus,
-		HeldSince:        row.HeldSince,
 		CreatedAt:        row.CreatedAt,
 		EndedAt:          row.EndedAt,
 	}
-	if d.State == DeliveryPending && d.Hold == "" {
+	switch {
+	case d.Hold != "":
+		d.HeldSince = row.HeldSince
+		d.Cause = causeOf(row.Cause)
+	case d.State == DeliveryPending:
 		d.DueAt = &row.DueAt
 	}
 	return d

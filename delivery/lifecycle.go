@@ -146,6 +146,7 @@ func (e *Engine) run(life context.Context, end context.CancelFunc, client *river
 			return err
 		})
 	})
+	e.loops.Go(func() { e.causes.Refill(life, func(err error) { loop.Report(life, err) }) })
 	e.loops.Go(func() { loop.Every(life, maintain.PruneInterval, newPruner(e.pool, e.cfg, lease).Round) })
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -50,7 +50,7 @@ func referring(class, reference string) string {
 }
 
 // forOwner leaves out what is for the operator alone.
-func (d *Delivery) forOwner() { d.Reason = ownersReason(d.Reason, d.ID) }
+func (d *Delivery) forOwner() { d.Reason, d.Cause = ownersReason(d.Reason, d.ID), nil }
 
 // hideHost leaves out of an attempt what is for the operator alone.
 func hideHost(a *Attempt) {

@@ -161,9 +161,10 @@ func stalledByOutage(heart *heartbeat.Heart, err error) bool {
 	return heart.Down() || errors.As(err, &stall) && heart.Outage(stall.Err)
 }
 
-func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) error {
+func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) (err error) {
 	e.runs.Begin(job.ID)
 	defer e.runs.End(job.ID)
+	defer func() { e.causes.Ended(job.ID, err) }()
 	var args struct {
 		IntentID   uuid.UUID `json:"intent_id"`
 		AfterID    uuid.UUID `json:"after_id"`

@@ -79,8 +79,8 @@ func (s *Keyset) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
 	return aead.Seal(append(out, s.first[:]...), nil, plaintext, associatedData), nil
 }
 
-// Decrypt implements [Sealer]. Its errors are [ErrNoKey], which names the id of
-// the key that is missing, and [ErrDamaged].
+// Decrypt implements [Sealer]. Its errors are [NoKeyError], which is [ErrNoKey], and
+// [ErrDamaged].
 func (s *Keyset) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	id, rest, ok := cutID(ciphertext)
 	if !ok {
@@ -88,7 +88,7 @@ func (s *Keyset) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	}
 	aead, ok := s.aeads[id]
 	if !ok {
-		return nil, fmt.Errorf("%w: %s", ErrNoKey, hex.EncodeToString(id[:]))
+		return nil, &NoKeyError{ID: hex.EncodeToString(id[:])}
 	}
 	plaintext, err := aead.Open(nil, nil, rest, associatedData)
 	if err != nil {
@@ -101,6 +101,16 @@ func (s *Keyset) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 func (s *Keyset) IsCurrent(ciphertext []byte) bool {
 	id, _, ok := cutID(ciphertext)
 	return ok && id == s.first
+}
+
+// HasKey implements [Keyed].
+func (s *Keyset) HasKey(id string) bool {
+	raw, err := hex.DecodeString(id)
+	if err != nil || len(raw) != idBytes {
+		return false
+	}
+	_, ok := s.aeads[[idBytes]byte(raw)]
+	return ok
 }
 
 // Format implements [fmt.Formatter]: "[redacted]" for each verb and flag.

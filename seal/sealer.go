@@ -34,6 +34,25 @@ type Sealer interface {
 	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
 }
 
+// NoKeyError is [ErrNoKey] of a [Sealer] that knows which key it is. If a ciphertext begins with
+// the bytes of which ID is the hexadecimal form, as that of a [Keyset] does, an engine shows
+// which key is missing.
+type NoKeyError struct{ ID string }
+
+// Error implements error.
+func (e *NoKeyError) Error() string { return ErrNoKey.Error() + ": " + e.ID }
+
+// Unwrap returns [ErrNoKey].
+func (*NoKeyError) Unwrap() error { return ErrNoKey }
+
+// Keyed is what a [Sealer] whose error is a [NoKeyError] may also be able to tell. What waits
+// for a key goes on in a process whose Sealer has it; without Keyed, the process tries now
+// and then.
+type Keyed interface {
+	// HasKey says whether the Sealer opens what the key of an id has sealed.
+	HasKey(id string) bool
+}
+
 // Rotating is what a [Sealer] may also be able to tell. Without it re-sealing
 // seals everything anew.
 type Rotating interface {

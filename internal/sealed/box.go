@@ -3,6 +3,7 @@ package sealed
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"reflect"
@@ -73,14 +74,42 @@ func (b *Box) Seal(ctx context.Context, at Location, plaintext []byte) (Value, e
 	return Value{Bytes: ciphertext, Sealed: true}, nil
 }
 
+// OpenError means that the Sealer did not open a value.
+type OpenError struct {
+	At  Location
+	Key string // the id of the key that is missing, with which the value begins; "": it is not known
+	Err error
+}
+
+// missingKey is the id of the key that the Sealer says is missing, if the value begins with it.
+func missingKey(err error, v Value) string {
+	missing, ok := errors.AsType[*seal.NoKeyError](err)
+	if !ok {
+		return ""
+	}
+	id, err := hex.DecodeString(missing.ID)
+	if err != nil || len(id) == 0 || !bytes.HasPrefix(v.Bytes, id) {
+		return ""
+	}
+	return missing.ID
+}
+
+// Error implements error.
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("open %s.%s: %v", e.At.Table, e.At.Column, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *OpenError) Unwrap() error { return e.Err }
+
 // Open returns what was sealed for a location. A value that is stored in clear is
-// returned as it is, whatever the Sealer.
+// returned as it is, whatever the Sealer. The error is an OpenError.
 func (b *Box) Open(ctx context.Context, at Location, v Value) ([]byte, error) {
 	if plaintext, ok := b.Recall(at, v); ok {
 		return plaintext, nil
 	}
 	if b.inClear {
-		return nil, fmt.Errorf("open %s.%s: %w: it is sealed, and this process has seal.Clear", at.Table, at.Column, seal.ErrNoKey)
+		return nil, &OpenError{At: at, Err: fmt.Errorf("%w: it is sealed, and this process has seal.Clear", seal.ErrNoKey)}
 	}
 	key := memoryKey(at, v)
 	plaintext, err := b.await(ctx, b.opening.DoChan(key, func() (any, error) {
@@ -95,7 +124,7 @@ func (b *Box) Open(ctx context.Context, at Location, v Value) ([]byte, error) {
 	}))
 	if err != nil {
 		b.opening.Forget(key) // it may hang: who comes next asks again
-		return nil, fmt.Errorf("open %s.%s: %w", at.Table, at.Column, err)
+		return nil, &OpenError{At: at, Key: missingKey(err, v), Err: err}
 	}
 	return bytes.Clone(plaintext), nil
 }

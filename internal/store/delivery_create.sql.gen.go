@@ -96,12 +96,15 @@ WITH chunk AS MATERIALIZED (
     LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = w.intent_id OFFSET 0) i ON true
     CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(w.intent_id, i.share, now() + w.wait) j
 ), decisions AS (
-    -- What became of the subscriptions that get no delivery, or not yet.
+    -- What became of the subscriptions that get no delivery, or not yet. Those that wait for a cause
+    -- have no job.
     INSERT INTO /* TEMPLATE: schema */decision (
-        intent_id, subscription_id, outcome, reason, matched_site, matched_pattern, tries, job_id, due_at)
+        intent_id, subscription_id, outcome, reason, matched_site, matched_pattern, tries, job_id, due_at, cause, cause_share, held_since)
     SELECT
         x.intent_id, x.subscription_id, x.outcome, x.reason, x.matched_site, x.matched_pattern, x.tries,
-        w.job_id, now() + w.wait
+        w.job_id, now() + w.wait, nullif(x.cause, ''),
+        CASE WHEN x.cause <> '' THEN coalesce((SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = x.intent_id), '/') END,
+        CASE WHEN x.outcome = 'waiting' THEN now() END
     FROM (SELECT
         unnest($20::text[])::uuid AS intent_id,
         unnest($21::text[])::uuid AS subscription_id,
@@ -110,10 +113,11 @@ WITH chunk AS MATERIALIZED (
         unnest($24::text[]) AS matched_site,
         unnest($25::text[]) AS matched_pattern,
         unnest($26::integer[]) AS tries,
-        unnest($27::bigint[]) * interval '1 millisecond' AS wait
+        unnest($27::text[]) AS cause,
+        unnest($28::bigint[]) * interval '1 millisecond' AS wait
     ) x
     JOIN moved m USING (intent_id)
-    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND w.wait = x.wait AND x.outcome = 'waiting'
+    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND w.wait = x.wait AND x.outcome = 'waiting' AND x.cause = ''
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
 ), made AS (
     -- The deliveries: held if the chunk says so, or if the circuit of the endpoint is not closed by
@@ -128,16 +132,16 @@ WITH chunk AS MATERIALIZED (
         y.id, y.intent_id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.job_id, y.access_ms,
         CASE WHEN y.hold = '' AND greatest(c.asked_until, c.circuit_until, c.probe_until) > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
-        unnest($28::text[])::uuid AS id,
-        unnest($29::text[])::uuid AS intent_id,
-        unnest($30::text[])::uuid AS subscription_id,
-        unnest($31::text[]) AS dialect,
-        unnest($32::text[]) AS matched_site,
-        unnest($33::text[]) AS matched_pattern,
-        unnest($34::integer[]) AS epoch,
-        unnest($35::bigint[]) AS access_ms,
-        unnest($36::text[]) AS hold,
-        unnest($37::bigint[]) AS job_id
+        unnest($29::text[])::uuid AS id,
+        unnest($30::text[])::uuid AS intent_id,
+        unnest($31::text[])::uuid AS subscription_id,
+        unnest($32::text[]) AS dialect,
+        unnest($33::text[]) AS matched_site,
+        unnest($34::text[]) AS matched_pattern,
+        unnest($35::integer[]) AS epoch,
+        unnest($36::bigint[]) AS access_ms,
+        unnest($37::text[]) AS hold,
+        unnest($38::bigint[]) AS job_id
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = y.subscription_id AND c.epoch = y.epoch
     ) x JOIN moved m USING (intent_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -188,6 +192,7 @@ type CommitExpansionsParams struct {
 	DecisionSites         []string
 	DecisionPatterns      []string
 	DecisionTries         []int
+	DecisionCauses        []string
 	DecisionMs            []int64
 	DeliveryIds           []string
 	DeliveryIntents       []string
@@ -246,6 +251,7 @@ func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsPar
 		arg.DecisionSites,
 		arg.DecisionPatterns,
 		arg.DecisionTries,
+		arg.DecisionCauses,
 		arg.DecisionMs,
 		arg.DeliveryIds,
 		arg.DeliveryIntents,
@@ -292,12 +298,19 @@ WITH free AS MATERIALIZED (
     -- The decisions that stay decisions.
     UPDATE /* TEMPLATE: schema */decision d SET
         outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(), ended_runs = NULL,
-        job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
+        job_id = CASE WHEN x.outcome = 'waiting' AND x.cause = '' THEN d.job_id END,
+        due_at = CASE WHEN x.cause = '' THEN d.due_at END,
+        cause = CASE WHEN x.cause = '' THEN d.cause ELSE x.cause END,
+        cause_share = CASE WHEN x.cause = '' THEN d.cause_share
+            ELSE coalesce((SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = d.intent_id), '/') END,
+        probes = CASE WHEN x.cause = '' THEN d.probes WHEN d.cause = x.cause AND d.held_since IS NOT NULL THEN d.probes + 1 ELSE 0 END,
+        held_since = CASE WHEN x.outcome = 'waiting' THEN coalesce(d.held_since, now()) END
     FROM (SELECT
         unnest($2::text[])::uuid AS subscription_id,
         unnest($3::text[]) AS outcome,
         unnest($4::text[]) AS reason,
-        unnest($5::integer[]) AS tries
+        unnest($5::integer[]) AS tries,
+        unnest($6::text[]) AS cause
     ) x
     WHERE d.intent_id = $1::uuid AND d.subscription_id = x.subscription_id AND d.outcome = 'waiting'
         AND EXISTS (SELECT FROM free)
@@ -305,7 +318,7 @@ WITH free AS MATERIALIZED (
     -- The decisions that become deliveries.
     DELETE FROM /* TEMPLATE: schema */decision d
     WHERE d.intent_id = $1::uuid AND d.outcome = 'waiting'
-        AND d.subscription_id = ANY (($6::text[])::uuid[])
+        AND d.subscription_id = ANY (($7::text[])::uuid[])
         AND EXISTS (SELECT FROM free)
     RETURNING d.subscription_id
 ), messages AS (
@@ -313,10 +326,10 @@ WITH free AS MATERIALIZED (
     INSERT INTO /* TEMPLATE: schema */message (intent_id, dialect, content_type, headers, body)
     SELECT $1::uuid, x.dialect, x.content_type, x.headers::jsonb, x.body
     FROM (SELECT
-        unnest($7::text[]) AS dialect,
-        unnest($8::text[]) AS content_type,
-        unnest($9::text[]) AS headers,
-        unnest($10::bytea[]) AS body
+        unnest($8::text[]) AS dialect,
+        unnest($9::text[]) AS content_type,
+        unnest($10::text[]) AS headers,
+        unnest($11::bytea[]) AS body
     ) x
     WHERE EXISTS (SELECT FROM made_way)
     ON CONFLICT (intent_id, dialect) DO NOTHING
@@ -327,20 +340,20 @@ WITH free AS MATERIALIZED (
         id, intent_id, subscription_id, dialect, matched_site, matched_pattern, epoch, hold, held_since, job_id, due_at, access_at)
     SELECT
         x.id, $1::uuid, x.subscription_id, x.dialect, x.matched_site, x.matched_pattern, x.epoch,
-        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN $11::bigint END, CASE WHEN x.hold = '' THEN now() END,
+        x.hold, CASE WHEN x.hold <> '' THEN now() END, CASE WHEN x.hold = '' THEN $12::bigint END, CASE WHEN x.hold = '' THEN now() END,
         now() - x.access_ms * interval '1 millisecond'
     FROM (SELECT
         y.id, y.subscription_id, y.dialect, y.matched_site, y.matched_pattern, y.epoch, y.access_ms,
         CASE WHEN y.hold = '' AND greatest(c.asked_until, c.circuit_until, c.probe_until) > now() THEN 'circuit' ELSE y.hold END AS hold
     FROM (SELECT
-        unnest($12::text[])::uuid AS id,
-        unnest($6::text[])::uuid AS subscription_id,
-        unnest($13::text[]) AS dialect,
-        unnest($14::text[]) AS matched_site,
-        unnest($15::text[]) AS matched_pattern,
-        unnest($16::integer[]) AS epoch,
-        unnest($17::bigint[]) AS access_ms,
-        unnest($18::text[]) AS hold
+        unnest($13::text[])::uuid AS id,
+        unnest($7::text[])::uuid AS subscription_id,
+        unnest($14::text[]) AS dialect,
+        unnest($15::text[]) AS matched_site,
+        unnest($16::text[]) AS matched_pattern,
+        unnest($17::integer[]) AS epoch,
+        unnest($18::bigint[]) AS access_ms,
+        unnest($19::text[]) AS hold
     ) y LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = y.subscription_id AND c.epoch = y.epoch
     ) x JOIN made_way w USING (subscription_id)
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
@@ -367,6 +380,7 @@ type CommitRedecisionsParams struct {
 	DecisionOutcomes      []string
 	DecisionReasons       []string
 	DecisionTries         []int
+	DecisionCauses        []string
 	DeliverySubscriptions []string
 	MessageDialects       []string
 	MessageTypes          []string
@@ -401,6 +415,7 @@ func (q *Queries) CommitRedecisions(ctx context.Context, arg *CommitRedecisionsP
 		arg.DecisionOutcomes,
 		arg.DecisionReasons,
 		arg.DecisionTries,
+		arg.DecisionCauses,
 		arg.DeliverySubscriptions,
 		arg.MessageDialects,
 		arg.MessageTypes,

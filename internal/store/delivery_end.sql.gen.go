@@ -56,7 +56,7 @@ UPDATE /* TEMPLATE: schema */delivery d SET
     attempt_seq = d.attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, reason = $1, ended_at = now()
 WHERE d.id IN (
     SELECT o.id FROM /* TEMPLATE: schema */delivery o
-    WHERE o.subscription_id = $2 AND o.state = 'pending' AND o.hold <> ''
+    WHERE o.subscription_id = $2 AND o.state = 'pending' AND o.hold NOT IN ('', 'cause')
     ORDER BY o.intent_id
     LIMIT $3::integer
     FOR UPDATE SKIP LOCKED)
@@ -69,7 +69,8 @@ type CancelHeldParams struct {
 	MaxRows        int
 }
 
-// CancelHeld ends held deliveries of subscriptions that are no more in force.
+// CancelHeld ends held deliveries of a subscription that is no more in force, but for those that are
+// held for a cause: see EndCaused.
 func (q *Queries) CancelHeld(ctx context.Context, arg *CancelHeldParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, cancelHeld, arg.Reason, arg.SubscriptionID, arg.MaxRows)
 	if err != nil {
@@ -113,13 +114,14 @@ func (q *Queries) DropHeld(ctx context.Context, arg *DropHeldParams) error {
 
 const expireHeld = `-- name: ExpireHeld :many
 UPDATE /* TEMPLATE: schema */delivery d SET
-    attempt_seq = d.attempt_seq + 1, state = 'expired', hold = '', held_since = NULL, reason = 'held for too long: ' || d.hold, ended_at = now()
-WHERE d.id IN (
-    SELECT o.id FROM /* TEMPLATE: schema */delivery o
+    attempt_seq = d.attempt_seq + 1, state = 'expired', hold = '', held_since = NULL, reason = 'held for too long: '
+        || CASE WHEN d.hold = 'cause' THEN d.reason ELSE d.hold END, ended_at = now()
+WHERE d.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM /* TEMPLATE: schema */delivery o
     WHERE o.state = 'pending' AND o.hold <> '' AND o.held_since < now() - $1::bigint * interval '1 millisecond'
     ORDER BY o.held_since
     LIMIT $2::integer
-    FOR UPDATE SKIP LOCKED)
+    FOR UPDATE SKIP LOCKED))
 RETURNING d.id
 `
 

@@ -14,11 +14,11 @@ import (
 const heldSubscriptions = `-- name: HeldSubscriptions :many
 WITH RECURSIVE held AS (
     (SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d
-    WHERE d.state = 'pending' AND d.hold <> '' AND d.subscription_id > $2::uuid
+    WHERE d.state = 'pending' AND d.hold NOT IN ('', 'cause') AND d.subscription_id > $2::uuid
     ORDER BY d.subscription_id LIMIT 1)
     UNION ALL
     SELECT (SELECT d.subscription_id FROM /* TEMPLATE: schema */delivery d
-        WHERE d.state = 'pending' AND d.hold <> '' AND d.subscription_id > held.subscription_id
+        WHERE d.state = 'pending' AND d.hold NOT IN ('', 'cause') AND d.subscription_id > held.subscription_id
         ORDER BY d.subscription_id LIMIT 1)
     FROM held WHERE held.subscription_id IS NOT NULL
 )
@@ -57,8 +57,8 @@ type HeldSubscriptionsRow struct {
 	Probe       bool
 }
 
-// HeldSubscriptions finds the subscriptions that have held deliveries, by
-// jumping from one to the next in the index of what is held. circuit says that not
+// HeldSubscriptions finds the subscriptions that have held deliveries, but for those that are held
+// for a cause, by jumping from one to the next in the index of what is held. circuit says that not
 // all may go out, probe that one may.
 func (q *Queries) HeldSubscriptions(ctx context.Context, arg *HeldSubscriptionsParams) ([]HeldSubscriptionsRow, error) {
 	rows, err := q.db.Query(ctx, heldSubscriptions, arg.MaxRows, arg.After)
@@ -104,7 +104,7 @@ WITH picked AS MATERIALIZED (
     FOR UPDATE
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1, hold = 'slots', held_since = now(), due_at = NULL, job_id = NULL, reason = $5
+        attempt_seq = d.attempt_seq + 1, hold = 'slots', held_since = coalesce(d.held_since, now()), due_at = NULL, job_id = NULL, reason = $5
     FROM picked p
     WHERE d.id = p.id AND d.state = 'pending' AND d.hold = ''
     RETURNING d.id
@@ -170,7 +170,7 @@ WITH ripe AS MATERIALIZED (
     ) retry ON true
     LEFT JOIN LATERAL (
         SELECT o.id, o.attempt_seq FROM /* TEMPLATE: schema */delivery o
-        WHERE NOT r.paused AND o.subscription_id = r.subscription_id AND o.state = 'pending' AND o.hold <> ''
+        WHERE NOT r.paused AND o.subscription_id = r.subscription_id AND o.state = 'pending' AND o.hold NOT IN ('', 'cause')
         ORDER BY o.intent_id
         LIMIT 1
         FOR UPDATE SKIP LOCKED
@@ -178,7 +178,7 @@ WITH ripe AS MATERIALIZED (
 ), moved AS (
     -- The deliveries go on.
     UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1, hold = '', held_since = NULL, due_at = now(), reason = '',
+        attempt_seq = d.attempt_seq + 1, hold = '', due_at = now(), reason = '',
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
     FROM probe p
     WHERE d.id = p.id AND d.state = 'pending' AND d.attempt_seq = p.attempt_seq
@@ -241,7 +241,7 @@ WITH freed AS (
     FROM (SELECT unnest($1::text[])::uuid AS subscription_id, unnest($2::integer[]) AS most) k
     CROSS JOIN LATERAL (
         SELECT o.id, o.subscription_id, o.attempt_seq FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = k.subscription_id AND o.state = 'pending' AND o.hold <> ''
+        WHERE o.subscription_id = k.subscription_id AND o.state = 'pending' AND o.hold NOT IN ('', 'cause')
             AND NOT EXISTS (
                 SELECT FROM /* TEMPLATE: schema */subscription_circuit c
                 WHERE c.subscription_id = k.subscription_id AND (c.circuit_opened > 0 OR c.asked_until IS NOT NULL) AND c.epoch = (
@@ -252,7 +252,7 @@ WITH freed AS (
     ) d
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1, hold = '', held_since = NULL, due_at = now(), reason = '', job_id = f.job_id
+        attempt_seq = d.attempt_seq + 1, hold = '', due_at = now(), reason = '', job_id = f.job_id
     FROM freed f
     WHERE d.id = f.id AND d.state = 'pending' AND d.attempt_seq = f.attempt_seq
     RETURNING d.id, d.intent_id, d.subscription_id, d.job_id

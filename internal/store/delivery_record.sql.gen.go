@@ -16,40 +16,41 @@ const recordAttempts = `-- name: RecordAttempts :many
 WITH item AS MATERIALIZED (
     -- The attempts, a row each, with the delivery as it is: locked and found by its ctid, or busy.
     -- fits is the fence.
-    SELECT i.id, i.seq, i.state, i.hold, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.method, i.reason_phrase, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.repeats, i.started_at, f.row_ctid, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
+    SELECT i.id, i.seq, i.state, i.hold, i.cause, i.reason, i.attempts, i.interrupted, i.wait, i.again, i.stay, i.access_age_ms, i.tried, i.round, i.number, i.manual, i.outcome, i.error, i.attempt_reason, i.method, i.reason_phrase, i.status, i.url, i.request_headers, i.response_headers, i.response_body, i.response_sha256, i.response_truncated, i.retry_after_ms, i.duration_us, i.repeats, i.started_at, f.row_ctid, f.erased, f.state = 'pending' AND f.attempt_seq = i.seq AS fits,
         f.row_ctid IS NULL AND EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.id = i.id) AS busy
     FROM (SELECT
         unnest($1::text[])::uuid AS id,
         unnest($2::integer[]) AS seq,
         unnest($3::text[]) AS state,
         unnest($4::text[]) AS hold,
-        unnest($5::text[]) AS reason,
-        unnest($6::integer[]) AS attempts,
-        unnest($7::integer[]) AS interrupted,
-        unnest($8::bigint[]) * interval '1 millisecond' AS wait,
-        unnest($9::boolean[]) AS again,
-        unnest($10::boolean[]) AS stay,
-        unnest($11::bigint[]) AS access_age_ms,
-        unnest($12::boolean[]) AS tried,
-        unnest($13::integer[]) AS round,
-        unnest($14::integer[]) AS number,
-        unnest($15::boolean[]) AS manual,
-        unnest($16::text[]) AS outcome,
-        unnest($17::text[]) AS error,
-        unnest($18::text[]) AS attempt_reason,
-        unnest($19::text[]) AS method,
-        unnest($20::text[]) AS reason_phrase,
-        unnest($21::integer[]) AS status,
-        unnest($22::text[]) AS url,
-        unnest($23::text[]) AS request_headers,
-        unnest($24::text[]) AS response_headers,
-        unnest($25::bytea[]) AS response_body,
-        unnest($26::bytea[]) AS response_sha256,
-        unnest($27::boolean[]) AS response_truncated,
-        unnest($28::bigint[]) AS retry_after_ms,
-        unnest($29::bigint[]) AS duration_us,
-        unnest($30::integer[]) AS repeats,
-        unnest($31::timestamptz[]) AS started_at
+        unnest($5::text[]) AS cause,
+        unnest($6::text[]) AS reason,
+        unnest($7::integer[]) AS attempts,
+        unnest($8::integer[]) AS interrupted,
+        unnest($9::bigint[]) * interval '1 millisecond' AS wait,
+        unnest($10::boolean[]) AS again,
+        unnest($11::boolean[]) AS stay,
+        unnest($12::bigint[]) AS access_age_ms,
+        unnest($13::boolean[]) AS tried,
+        unnest($14::integer[]) AS round,
+        unnest($15::integer[]) AS number,
+        unnest($16::boolean[]) AS manual,
+        unnest($17::text[]) AS outcome,
+        unnest($18::text[]) AS error,
+        unnest($19::text[]) AS attempt_reason,
+        unnest($20::text[]) AS method,
+        unnest($21::text[]) AS reason_phrase,
+        unnest($22::integer[]) AS status,
+        unnest($23::text[]) AS url,
+        unnest($24::text[]) AS request_headers,
+        unnest($25::text[]) AS response_headers,
+        unnest($26::bytea[]) AS response_body,
+        unnest($27::bytea[]) AS response_sha256,
+        unnest($28::boolean[]) AS response_truncated,
+        unnest($29::bigint[]) AS retry_after_ms,
+        unnest($30::bigint[]) AS duration_us,
+        unnest($31::integer[]) AS repeats,
+        unnest($32::timestamptz[]) AS started_at
     ) i LEFT JOIN LATERAL (
         SELECT d.ctid AS row_ctid, d.state, d.attempt_seq, d.erased FROM /* TEMPLATE: schema */delivery d
         WHERE d.id = i.id
@@ -60,7 +61,14 @@ WITH item AS MATERIALIZED (
     UPDATE /* TEMPLATE: schema */delivery d SET
         state = i.state,
         hold = i.hold,
-        held_since = CASE WHEN i.hold <> '' THEN now() END,
+        held_since = CASE
+            WHEN i.state = 'pending' AND NOT i.tried THEN coalesce(d.held_since, CASE WHEN i.hold <> '' THEN now() END)
+            WHEN i.hold <> '' THEN now()
+        END,
+        cause = CASE WHEN i.cause = '' THEN d.cause ELSE i.cause END,
+        cause_share = CASE WHEN i.cause = '' THEN d.cause_share
+            ELSE coalesce((SELECT n.share FROM /* TEMPLATE: schema */intent n WHERE n.id = d.intent_id), '/') END,
+        probes = CASE WHEN i.cause = '' THEN d.probes WHEN d.cause = i.cause AND d.held_since IS NOT NULL THEN d.probes + 1 ELSE 0 END,
         retry_at = CASE WHEN i.hold = 'circuit' AND i.attempts > 0 THEN coalesce(d.retry_at, d.due_at, now()) END,
         reason = i.reason,
         attempt_seq = d.attempt_seq + 1,
@@ -103,7 +111,7 @@ WITH item AS MATERIALIZED (
         CASE WHEN i.erased THEN '{}' ELSE i.request_headers END::jsonb,
         CASE WHEN i.erased THEN '{}' ELSE i.response_headers END::jsonb, CASE WHEN i.erased IS NOT TRUE THEN i.response_body END,
         CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
-        i.repeats, $32::text, i.started_at
+        i.repeats, $33::text, i.started_at
     FROM item i
     WHERE i.tried AND i.row_ctid IS NOT NULL
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
@@ -129,6 +137,7 @@ type RecordAttemptsParams struct {
 	Seqs              []int
 	States            []string
 	Holds             []string
+	Causes            []string
 	Reasons           []string
 	Attempts          []int
 	Interrupted       []int
@@ -184,6 +193,7 @@ func (q *Queries) RecordAttempts(ctx context.Context, arg *RecordAttemptsParams)
 		arg.Seqs,
 		arg.States,
 		arg.Holds,
+		arg.Causes,
 		arg.Reasons,
 		arg.Attempts,
 		arg.Interrupted,

@@ -143,12 +143,14 @@ func (q *Queries) ExplainOthers(ctx context.Context, arg *ExplainOthersParams) (
 
 const explainRecorded = `-- name: ExplainRecorded :many
 SELECT
-    x.subscription_id, x.delivery_id, x.outcome, x.hold, x.reason, x.matched_site, x.matched_pattern, x.dialect,
+    x.subscription_id, x.delivery_id, x.outcome, x.hold, x.cause, x.held_since, x.reason, x.matched_site, x.matched_pattern, x.dialect,
     x.round, x.attempts, x.last_outcome, x.last_status, x.due_at, x.ended_at,
     s.name, s.url, s.owner, s.operator, s.permission, s.site, s.channels
 FROM (
     SELECT
-        d.subscription_id, d.id::text AS delivery_id, d.state AS outcome, d.hold, d.reason, d.matched_site, d.matched_pattern,
+        d.subscription_id, d.id::text AS delivery_id, d.state AS outcome, d.hold,
+        (CASE WHEN d.hold = 'cause' THEN d.cause ELSE '' END)::text AS cause,
+        d.held_since, d.reason, d.matched_site, d.matched_pattern,
         d.dialect, d.round,
         (SELECT count(*) FROM /* TEMPLATE: schema */attempt a WHERE a.delivery_id = d.id)::integer AS attempts,
         d.last_outcome, d.last_status,
@@ -158,7 +160,9 @@ FROM (
         AND (cardinality($2::text[]) = 0 OR d.subscription_id = ANY (($2::text[])::uuid[]))
     UNION ALL
     SELECT
-        c.subscription_id, '', c.outcome, '', c.reason, c.matched_site, c.matched_pattern,
+        c.subscription_id, '', c.outcome, '',
+        CASE WHEN c.outcome = 'waiting' AND c.due_at IS NULL THEN c.cause ELSE '' END,
+        c.held_since, c.reason, c.matched_site, c.matched_pattern,
         '', 0, c.tries, '', 0, coalesce(c.due_at, c.decided_at), NULL
     FROM /* TEMPLATE: schema */decision c
     WHERE c.intent_id = $1
@@ -180,6 +184,8 @@ type ExplainRecordedRow struct {
 	DeliveryID     string
 	Outcome        string
 	Hold           string
+	Cause          string
+	HeldSince      *time.Time
 	Reason         string
 	MatchedSite    string
 	MatchedPattern string
@@ -215,6 +221,8 @@ func (q *Queries) ExplainRecorded(ctx context.Context, arg *ExplainRecordedParam
 			&i.DeliveryID,
 			&i.Outcome,
 			&i.Hold,
+			&i.Cause,
+			&i.HeldSince,
 			&i.Reason,
 			&i.MatchedSite,
 			&i.MatchedPattern,

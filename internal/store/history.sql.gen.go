@@ -105,7 +105,7 @@ const listDeliveries = `-- name: ListDeliveries :many
 SELECT
     d.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.occurred_at,
     d.subscription_id, s.name, s.url, s.owner, d.dialect, d.matched_site, d.matched_pattern,
-    d.state, d.hold, d.reason, d.round, d.attempts, d.manual, d.last_status, d.last_outcome,
+    d.state, d.hold, (CASE WHEN d.hold = 'cause' THEN d.cause ELSE '' END)::text AS cause, d.reason, d.round, d.attempts, d.manual, d.last_status, d.last_outcome,
     coalesce(d.due_at, d.created_at)::timestamptz AS due_at, d.held_since,
     d.created_at, d.ended_at
 FROM /* TEMPLATE: schema */delivery d
@@ -172,6 +172,7 @@ type ListDeliveriesRow struct {
 	MatchedPattern string
 	State          string
 	Hold           string
+	Cause          string
 	Reason         string
 	Round          int
 	Attempts       int
@@ -234,6 +235,7 @@ func (q *Queries) ListDeliveries(ctx context.Context, arg *ListDeliveriesParams)
 			&i.MatchedPattern,
 			&i.State,
 			&i.Hold,
+			&i.Cause,
 			&i.Reason,
 			&i.Round,
 			&i.Attempts,

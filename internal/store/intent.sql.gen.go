@@ -347,7 +347,7 @@ WITH picked AS MATERIALIZED (
     RETURNING id
 ), decisions AS (
     UPDATE /* TEMPLATE: schema */decision d SET
-        outcome = 'waiting', tries = 0, ended_runs = NULL, job_id = j.id, due_at = now(), decided_at = now()
+        outcome = 'waiting', tries = 0, ended_runs = NULL, job_id = j.id, due_at = now(), decided_at = now(), held_since = NULL
     FROM picked p, decide_job j
     WHERE d.intent_id = p.id AND d.outcome IN ('failed', 'filter_error')
     RETURNING d.subscription_id

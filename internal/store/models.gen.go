@@ -87,6 +87,14 @@ type Attempt struct {
 	StartedAt         time.Time
 }
 
+type Cause struct {
+	Name     string
+	Since    time.Time
+	ProbedAt *time.Time
+	ProbeAt  time.Time
+	Tries    int
+}
+
 type ChallengedHost struct {
 	Host    string
 	AskedAt time.Time
@@ -110,6 +118,11 @@ type Decision struct {
 	CreatedAt      time.Time
 	DecidedAt      time.Time
 	EndedRuns      []byte
+	Cause          pgtype.Text
+	CauseShare     pgtype.Text
+	Probes         int
+	HeldSince      *time.Time
+	Ctid           pgtype.TID
 }
 
 type Delivery struct {
@@ -140,6 +153,9 @@ type Delivery struct {
 	CreatedAt      time.Time
 	EndedAt        *time.Time
 	EndedRuns      []byte
+	Cause          pgtype.Text
+	CauseShare     pgtype.Text
+	Probes         int
 	Ctid           pgtype.TID
 }
 

@@ -12,7 +12,7 @@ import (
 const getStats = `-- name: GetStats :one
 SELECT
     d.due, d.scheduled, d.oldest_ms,
-    h.paused, h.circuit, h.rate, h.slots,
+    h.cause, h.paused, h.circuit, h.rate, h.slots,
     i.pending AS pending_intents, i.oldest_ms AS oldest_intent_ms,
     c.waiting AS waiting_decisions,
     (SELECT count(*) FROM /* TEMPLATE: schema */engine n
@@ -31,6 +31,7 @@ FROM (
     ) o
 ) d, (
     SELECT
+        count(*) FILTER (WHERE o.hold = 'cause') AS cause,
         count(*) FILTER (WHERE o.hold = 'paused') AS paused,
         count(*) FILTER (WHERE o.hold = 'circuit') AS circuit,
         count(*) FILTER (WHERE o.hold = 'rate') AS rate,
@@ -44,9 +45,11 @@ FROM (
     FROM /* TEMPLATE: schema */intent_state o
     WHERE o.state = 'pending' AND o.due_at IS NOT NULL
 ) i, (
-    SELECT count(*) AS waiting
-    FROM /* TEMPLATE: schema */decision o
-    WHERE o.outcome = 'waiting' AND o.due_at IS NOT NULL
+    SELECT (
+        SELECT count(*) FROM /* TEMPLATE: schema */decision o WHERE o.outcome = 'waiting' AND o.due_at IS NOT NULL
+    ) + (
+        SELECT count(*) FROM /* TEMPLATE: schema */decision o WHERE o.outcome = 'waiting' AND o.due_at IS NULL
+    ) AS waiting
 ) c
 `
 
@@ -54,13 +57,14 @@ type GetStatsRow struct {
 	Due              int64
 	Scheduled        int64
 	OldestMs         int64
+	Cause            int64
 	Paused           int64
 	Circuit          int64
 	Rate             int64
 	Slots            int64
 	PendingIntents   int64
 	OldestIntentMs   int64
-	WaitingDecisions int64
+	WaitingDecisions int32
 	Engines          int64
 }
 
@@ -72,6 +76,7 @@ func (q *Queries) GetStats(ctx context.Context, aliveMs int64) (GetStatsRow, err
 		&i.Due,
 		&i.Scheduled,
 		&i.OldestMs,
+		&i.Cause,
 		&i.Paused,
 		&i.Circuit,
 		&i.Rate,

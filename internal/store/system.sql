@@ -2,3 +2,4 @@
 -- is read by sqlc alone.
 ALTER TABLE /* TEMPLATE: schema */delivery ADD COLUMN ctid tid NOT NULL;
 ALTER TABLE /* TEMPLATE: schema */intent_state ADD COLUMN ctid tid NOT NULL;
+ALTER TABLE /* TEMPLATE: schema */decision ADD COLUMN ctid tid NOT NULL;

@@ -22,7 +22,7 @@ func (t *Target) BlockedBy(now time.Time) *Transition {
 	case t.Sub.Waits != "":
 		return t.HoldFor(HoldPaused, t.Sub.Waits)
 	case t.Gone:
-		return t.Postpone(UndecidedWait, "the endpoint answered 410 Gone")
+		return t.Postpone(GoneWait, "the endpoint answered 410 Gone")
 	default:
 		return t.blockedByCircuit(now)
 	}

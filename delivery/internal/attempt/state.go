@@ -17,11 +17,13 @@ const (
 // It is a reason, not a lock. Whatever the reason, the oldest held deliveries go on as soon
 // as their subscription is active, the circuit of its endpoint lets them pass, a slot is free
 // and its rate has some (statements ReleaseHeld, ReleaseByRate and ProbeCircuits), a person may redeliver one (Redeliver),
-// and MaxHold ends it (ExpireHeld).
+// and MaxHold ends it (ExpireHeld). A cause alone is apart: what it holds goes on when it is
+// over (ReleaseDeliveries), and then by these rules.
 type Hold string
 
 // The holds, which the database stores by these names.
 const (
+	HoldCause   Hold = "cause"   // this process lacks something, or cannot ask: see Cause
 	HoldCircuit Hold = "circuit" // the endpoint fails, or has asked to wait
 	HoldPaused  Hold = "paused"  // the subscription is paused
 	HoldRate    Hold = "rate"    // the rate of the subscription, or of its owner, is used up
@@ -31,5 +33,5 @@ const (
 // States and Holds are all of them.
 var (
 	States = []State{StateCancelled, StateDelivered, StateExhausted, StateExpired, StatePending}
-	Holds  = []Hold{HoldCircuit, HoldPaused, HoldRate, HoldSlots}
+	Holds  = []Hold{HoldCause, HoldCircuit, HoldPaused, HoldRate, HoldSlots}
 )

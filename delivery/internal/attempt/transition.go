@@ -4,15 +4,13 @@ import "time"
 
 // The waits of deliveries that cannot be attempted now.
 const (
-	// MissingWait is the wait for a process that has what this one lacks.
-	MissingWait = 10 * time.Second
-
 	// ChangedWait is the wait of a delivery whose subscription was changed after it
 	// was loaded.
 	ChangedWait = time.Second
 
-	// UndecidedWait is the wait after a checker failed before a later attempt.
-	UndecidedWait = 30 * time.Second
+	// GoneWait is the wait of a delivery whose endpoint has answered 410, until its
+	// subscription is deactivated.
+	GoneWait = 30 * time.Second
 )
 
 // Transition moves a delivery to its next state, with the attempt that led to it if there
@@ -21,6 +19,7 @@ type Transition struct {
 	Target      *Target
 	State       State
 	Hold        Hold
+	Cause       Cause // of HoldCause
 	Reason      string
 	Attempts    int
 	Interrupted int
@@ -62,6 +61,13 @@ func (t *Target) Cancel(reason string) *Transition {
 func (t *Target) HoldFor(hold Hold, reason string) *Transition {
 	tr := t.Unchanged()
 	tr.Hold, tr.Reason = hold, reason
+	return tr
+}
+
+// HoldForCause lets the delivery wait, without a River job, until a cause is over.
+func (t *Target) HoldForCause(cause Cause, reason string) *Transition {
+	tr := t.HoldFor(HoldCause, reason)
+	tr.Cause = cause
 	return tr
 }
 

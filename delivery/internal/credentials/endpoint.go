@@ -98,7 +98,7 @@ func (o *Opener) Endpoint(ctx context.Context, by *callbacks.Caller, of Of) (*En
 	}
 	stored, err := o.loads.Do(ctx, of.SubscriptionID)
 	if err != nil {
-		return nil, err
+		return nil, callbacks.Stall("load the credentials", err)
 	}
 	values := map[string][]byte{}
 	for _, row := range stored {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/access"
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/resolve"
@@ -71,17 +72,20 @@ func (a *Access) CheckEach(
 	})
 }
 
-// Refusal is what follows from an answer that is not nil.
-func Refusal(answer error, r access.Request) (outcome Outcome, reason string) {
+// Refusal is what follows from an answer that is not nil: it is final, or it waits for a
+// cause.
+func Refusal(answer error, r access.Request) (outcome Outcome, reason string, cause attempt.Cause) {
 	switch {
 	case errors.Is(answer, access.ErrDenied):
-		return OutcomeDenied, fmt.Sprintf("%q may not %s the resource", r.Principal, r.Permission) + added(answer, access.ErrDenied)
+		return OutcomeDenied, fmt.Sprintf("%q may not %s the resource", r.Principal, r.Permission) + added(answer, access.ErrDenied), cause
 	case errors.Is(answer, access.ErrUnknownPrincipal):
-		return OutcomeUnresolvable, fmt.Sprintf("there is no principal %q", r.Principal) + added(answer, access.ErrUnknownPrincipal)
+		return OutcomeUnresolvable, fmt.Sprintf("there is no principal %q", r.Principal) + added(answer, access.ErrUnknownPrincipal), cause
 	case errors.Is(answer, access.ErrNoChecker):
-		return OutcomeWaiting, fmt.Sprintf(callbacks.ReasonNoChecker+"for resources of kind %q in this process", r.Resource.Kind)
+		cause = attempt.Cause{Kind: attempt.CauseChecker, Name: r.Resource.Kind}
+		return OutcomeWaiting, fmt.Sprintf(callbacks.ReasonNoChecker+"for resources of kind %q in this process", r.Resource.Kind), cause
 	default:
-		return OutcomeWaiting, callbacks.ReasonUndecided + callbacks.Brief(answer)
+		cause = attempt.Cause{Kind: attempt.CauseCheck, Name: r.Resource.Kind}
+		return OutcomeWaiting, callbacks.ReasonUndecided + callbacks.Brief(answer), cause
 	}
 }
 

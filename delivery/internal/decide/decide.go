@@ -74,9 +74,9 @@ func (d *Decider) Decide(ctx context.Context, by *callbacks.Caller, in *Input) (
 // WithoutPlace are the decisions about an event if the place of its resource is not known:
 // they wait, or have failed if the tree of sites is given up.
 func WithoutPlace(err error, matches []Match, tries map[uuid.UUID]int) []Decision {
-	outcome, reason := OutcomeWaiting, PlaceReason(err)
+	outcome, reason, cause := OutcomeWaiting, PlaceReason(err), NoPlace()
 	if callbacks.IsEnded(err) {
-		outcome, reason = OutcomeFailed, err.Error()
+		outcome, reason, cause = OutcomeFailed, err.Error(), attempt.Cause{}
 	}
 	decisions := make([]Decision, len(matches))
 	for i, m := range matches {
@@ -84,6 +84,7 @@ func WithoutPlace(err error, matches []Match, tries map[uuid.UUID]int) []Decisio
 			Match:   m,
 			Outcome: outcome,
 			Reason:  reason,
+			Cause:   cause,
 			Tries:   tries[m.Subscription.ID],
 		}
 	}

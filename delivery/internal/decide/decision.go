@@ -37,8 +37,9 @@ type Decision struct {
 	Hold         attempt.Hold // of a delivery that is held from its beginning
 	OwnerUnknown bool         // counts against the subscription
 	Tries        int
-	AtOnce       bool      // it waits because others did not wait for it, and is decided again at once
-	AccessAt     time.Time // when access was checked; zero: never
+	Cause        attempt.Cause // that it waits for without a job
+	AtOnce       bool          // it waits because others did not wait for it, and is decided again at once
+	AccessAt     time.Time     // when access was checked; zero: never
 }
 
 // EndpointKey is the URL that a delivery goes to.

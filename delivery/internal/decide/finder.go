@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/hierarchy"
@@ -94,3 +95,6 @@ func (f *Finder) Stale(ctx context.Context, by *callbacks.Caller, standing resol
 
 // PlaceReason is why access is not decided while the tree of sites returns an error.
 func PlaceReason(err error) string { return callbacks.ReasonNoSite + callbacks.Brief(err) }
+
+// NoPlace is the cause that waits meanwhile.
+func NoPlace() attempt.Cause { return attempt.Cause{Kind: attempt.CauseTree} }

@@ -187,7 +187,9 @@ func (a *asking) answered(i int) {
 	decision := &a.decisions[i]
 	for j := a.first[i]; j < len(a.of) && a.of[j] == i; j++ {
 		if a.answers[j] != nil && decision.Outcome != OutcomeDenied {
-			decision.set(Refusal(a.answers[j], a.requests[j]))
+			outcome, reason, cause := Refusal(a.answers[j], a.requests[j])
+			decision.set(outcome, reason)
+			decision.Cause = cause
 			decision.OwnerUnknown = decision.Outcome == OutcomeUnresolvable && a.requests[j].Principal == decision.Subscription.Owner
 		}
 	}
@@ -234,9 +236,11 @@ func (a *asking) takeMessage(r *reply) {
 func (a *asking) fail(i int, f *failure) {
 	decision := &a.decisions[i]
 	decision.set(f.outcome, f.reason)
-	if f.counts {
-		decision.Tries++
+	decision.Cause = f.cause
+	if !f.counts {
+		return
 	}
+	decision.Tries++
 	if decision.Outcome == OutcomeWaiting && decision.Tries >= a.decider.Tries {
 		decision.Outcome = OutcomeFailed
 	}

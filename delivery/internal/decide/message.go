@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/internal/eventtype"
@@ -37,7 +38,8 @@ type Messages struct {
 type failure struct {
 	outcome Outcome
 	reason  string
-	counts  bool // as a try
+	cause   attempt.Cause // that is waited for
+	counts  bool          // as a try
 }
 
 // create makes the message of an event in one dialect.
@@ -46,7 +48,11 @@ func (m *Messages) create(
 ) (dialect.Message, *failure) {
 	d, ok := m.Dialects.Get(name)
 	if !ok {
-		return dialect.Message{}, &failure{outcome: OutcomeWaiting, reason: fmt.Sprintf("no dialect %q in this process", name)}
+		return dialect.Message{}, &failure{
+			outcome: OutcomeWaiting,
+			reason:  fmt.Sprintf("no dialect %q in this process", name),
+			cause:   attempt.Cause{Kind: attempt.CauseDialect, Name: name},
+		}
 	}
 	data, externalized, failed := m.externalize(ctx, by, ev, name)
 	if externalized {

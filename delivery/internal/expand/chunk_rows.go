@@ -48,12 +48,15 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 			p.DeliveryJobs = append(p.DeliveryJobs, c.JobID)
 			continue
 		}
-		wait := c.Wait
+		wait, cause := c.Wait, ""
 		if d.AtOnce {
 			wait = 0
 		}
-		if d.Outcome == decide.OutcomeWaiting && !slices.Contains(waits, wait) {
-			waits = append(waits, wait)
+		if d.Outcome == decide.OutcomeWaiting {
+			cause = d.Cause.String()
+			if cause == "" && !slices.Contains(waits, wait) {
+				waits = append(waits, wait)
+			}
 		}
 		p.DecisionIntents = append(p.DecisionIntents, id)
 		p.DecisionSubscriptions = append(p.DecisionSubscriptions, d.Subscription.ID.String())
@@ -62,6 +65,7 @@ func (c *Chunk) AddTo(p *store.CommitExpansionsParams) error {
 		p.DecisionSites = append(p.DecisionSites, string(d.Site))
 		p.DecisionPatterns = append(p.DecisionPatterns, d.Pattern)
 		p.DecisionTries = append(p.DecisionTries, d.Tries)
+		p.DecisionCauses = append(p.DecisionCauses, cause)
 		p.DecisionMs = append(p.DecisionMs, wait.Milliseconds())
 	}
 	for _, wait := range waits {

@@ -133,6 +133,7 @@ func (c *Committer) commitAgain(ctx context.Context, ch *Chunk) (made []store.Co
 			DecisionOutcomes:      p.DecisionOutcomes,
 			DecisionReasons:       p.DecisionReasons,
 			DecisionTries:         p.DecisionTries,
+			DecisionCauses:        p.DecisionCauses,
 			MessageDialects:       p.MessageDialects,
 			MessageTypes:          p.MessageTypes,
 			MessageHeaders:        p.MessageHeaders,

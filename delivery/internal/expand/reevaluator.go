@@ -20,7 +20,8 @@ import (
 // maxReevaluateWait bounds the wait between two tries of a decision.
 const maxReevaluateWait = 5 * time.Minute
 
-// Reevaluator makes decisions again that wait. It is safe for concurrent use.
+// Reevaluator makes decisions again that have waited for a time, or for a cause that may be
+// over. It is safe for concurrent use.
 type Reevaluator struct {
 	*Steps
 
@@ -32,7 +33,8 @@ type Reevaluator struct {
 
 // Reevaluate makes the decisions of an intent again that wait for one job, ChunkSize at a
 // time, and makes the first attempts of the deliveries that come of them. Each is tried
-// once; those that still wait are tried next in another job.
+// once; those that wait for a cause are held without a job, and the others that still wait
+// are tried next in another job.
 func (r *Reevaluator) Reevaluate(ctx context.Context, by callbacks.JobRef, intentID uuid.UUID) error {
 	in, err := r.open(ctx, by, intentID)
 	if err != nil || in == nil {

@@ -16,13 +16,16 @@ const LostAfter = 15 * time.Second
 // concerns all while it has the lease. A task of another engine may run at the same time all
 // the same: rows that another one holds are skipped. It is not safe for concurrent use.
 type Maintainer struct {
-	Deactivator *Deactivator
-	Expirer     *HeldExpirer
-	Forget      func() // drops what this process remembers and has not used lately
-	Lease       *Lease // nil: it does everything
-	Log         *slog.Logger
-	Reconciler  *Reconciler
-	Releaser    *HeldReleaser
+	CauseProber   *CauseProber
+	CauseReviewer *CauseReviewer
+	Deactivator   *Deactivator
+	Decisions     *DecisionExpirer
+	Expirer       *HeldExpirer
+	Forget        func() // drops what this process remembers and has not used lately
+	Lease         *Lease // nil: it does everything
+	Log           *slog.Logger
+	Reconciler    *Reconciler
+	Releaser      *HeldReleaser
 }
 
 // task is a part of a round. It returns about how many rows something was done.
@@ -34,6 +37,7 @@ type task struct {
 // own are the tasks of each process.
 func (m *Maintainer) own() []task {
 	return []task{
+		{"release what causes hold", m.CauseProber.Run},
 		{"release held deliveries", m.Releaser.Run},
 		{"give back rates", m.Releaser.Rates.Leases.GiveBack},
 	}
@@ -46,6 +50,8 @@ func (m *Maintainer) common() []task {
 		{"find lost deliveries", m.Reconciler.Deliveries},
 		{"find lost decisions", m.Reconciler.Decisions},
 		{"expire held deliveries", m.Expirer.Run},
+		{"expire held decisions", m.Decisions.Run},
+		{"review what causes hold", m.CauseReviewer.Run},
 		{"deactivate subscriptions", m.Deactivator.Run},
 	}
 }

@@ -16,7 +16,16 @@ func TestMaintainer_RunsEachTask(t *testing.T) {
 	deactivator, _ := db.deactivator()
 	deactivator.Schema = "nowhere"
 	forgotten := 0
+	queries := store.Frequent(db, "riverhook")
+	causes := newCauses(t)
 	m := Maintainer{
+		CauseProber:   causes.process("p").CauseProber,
+		CauseReviewer: &CauseReviewer{Pace: Whole, Store: queries},
+		Decisions: &DecisionExpirer{
+			MaxHold: time.Hour,
+			Pace:    Whole,
+			Store:   queries,
+		},
 		Deactivator: deactivator,
 		Expirer: &HeldExpirer{
 			MaxHold: time.Hour,

@@ -31,6 +31,9 @@ func (r *Recorder) Log(ctx context.Context, tr *attempt.Transition, moved bool) 
 	if tr.Hold != "" {
 		attrs = append(attrs, slog.String("hold", string(tr.Hold)))
 	}
+	if tr.Cause != (attempt.Cause{}) {
+		attrs = append(attrs, slog.Any("cause", tr.Cause))
+	}
 	if tr.Reason != "" {
 		attrs = append(attrs, slog.String("reason", tr.Reason))
 	}

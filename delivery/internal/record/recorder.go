@@ -238,6 +238,7 @@ func add(p *store.RecordAttemptsParams, tr *attempt.Transition) {
 	p.Seqs = append(p.Seqs, tr.Target.Seq)
 	p.States = append(p.States, string(tr.State))
 	p.Holds = append(p.Holds, string(tr.Hold))
+	p.Causes = append(p.Causes, tr.Cause.String())
 	p.Reasons = append(p.Reasons, tr.Reason)
 	p.Attempts = append(p.Attempts, tr.Attempts)
 	p.Interrupted = append(p.Interrupted, tr.Interrupted)

@@ -2,10 +2,8 @@ package send
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"github.com/riverhook/riverhook/access"
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
@@ -27,8 +25,11 @@ func (p *Preflight) authorize(ctx context.Context, in *Input) *attempt.Transitio
 	if tr := in.NotCalled(err); tr != nil {
 		return tr
 	}
-	if err != nil {
-		return in.Postpone(p.TroubleWait(attempt.UndecidedWait), decide.PlaceReason(err))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // request sends nothing
+	case err != nil:
+		return p.hold(ctx, in, decide.NoPlace(), decide.PlaceReason(err), nil)
 	}
 	requests := p.Access.AppendRequests(nil, in.Event, place, in.Sub.Owner, in.Sub.Permission)
 	answers, _, err := p.Access.Check(ctx, in.By, requests)
@@ -39,15 +40,15 @@ func (p *Preflight) authorize(ctx context.Context, in *Input) *attempt.Transitio
 		if err == nil {
 			continue
 		}
-		switch outcome, reason := decide.Refusal(err, requests[i]); {
+		switch outcome, reason, cause := decide.Refusal(err, requests[i]); {
 		case outcome == decide.OutcomeDenied:
 			return in.Cancel(callbacks.ReasonDenied + reason)
 		case outcome == decide.OutcomeUnresolvable:
 			return in.Cancel(callbacks.ReasonUnresolvable + reason)
-		case errors.Is(err, access.ErrNoChecker):
-			return p.missing(ctx, in, reason)
+		case ctx.Err() != nil:
+			return nil // request sends nothing
 		default:
-			return in.Postpone(p.TroubleWait(attempt.UndecidedWait), reason)
+			return p.hold(ctx, in, cause, reason, nil)
 		}
 	}
 	in.AccessAt, in.Rechecked = asked, true

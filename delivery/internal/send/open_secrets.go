@@ -2,10 +2,13 @@ package send
 
 import (
 	"context"
-	"log/slog"
+	"errors"
+
+	"github.com/google/uuid"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
-	"github.com/riverhook/riverhook/delivery/internal/callbacks"
+	"github.com/riverhook/riverhook/internal/sealed"
+	"github.com/riverhook/riverhook/seal"
 )
 
 // The reasons that are recorded: whose key is missing is for the log.
@@ -47,7 +50,19 @@ func (p *Preflight) openSecrets(ctx context.Context, in *Input) *attempt.Transit
 }
 
 func (p *Preflight) notOpened(ctx context.Context, in *Input, reason string, err error) *attempt.Transition {
-	p.Log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", slog.Any("delivery", in.ID), slog.String("intent", in.Event.ID),
-		slog.Any("subscription", in.Sub.ID), slog.String("reason", reason), slog.String("error", callbacks.Brief(err)))
-	return in.Postpone(p.TroubleWait(attempt.MissingWait), reason)
+	return p.hold(ctx, in, sealedCause(err, in.Sub.ID), reason, err)
+}
+
+// sealedCause is why what is stored sealed of a subscription was not opened: a key is missing,
+// the Sealer did not do it, or what is stored is damaged, which concerns the subscription alone.
+func sealedCause(err error, subscription uuid.UUID) attempt.Cause {
+	failed, asked := errors.AsType[*sealed.OpenError](err)
+	switch {
+	case asked && failed.Key != "":
+		return attempt.Cause{Kind: attempt.CauseKey, Name: failed.Key}
+	case asked && !errors.Is(err, seal.ErrDamaged):
+		return attempt.Cause{Kind: attempt.CauseSealer}
+	default:
+		return attempt.Cause{Kind: attempt.CauseSealer, Name: subscription.String()}
+	}
 }

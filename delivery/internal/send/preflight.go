@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/delivery/internal/callbacks"
 	"github.com/riverhook/riverhook/delivery/internal/credentials"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/rates"
@@ -14,14 +15,13 @@ import (
 
 // Preflight checks before a request whether it may go out now, and opens what it needs.
 type Preflight struct {
-	Access      *decide.Access
-	Finder      *decide.Finder
-	Log         *slog.Logger
-	Opener      *credentials.Opener
-	Rates       *rates.Leases
-	Rereader    *Rereader
-	Schedules   *Schedules
-	TroubleWait func(wait time.Duration) time.Duration // see drain.Clock
+	Access    *decide.Access
+	Finder    *decide.Finder
+	Log       *slog.Logger
+	Opener    *credentials.Opener
+	Rates     *rates.Leases
+	Rereader  *Rereader
+	Schedules *Schedules
 }
 
 // check says what becomes of a delivery that may not be sent now; nil lets it pass.
@@ -33,10 +33,12 @@ func (p *Preflight) check(ctx context.Context, in *Input) *attempt.Transition {
 		return tr
 	}
 	if _, ok := p.Schedules.Dialects.Get(in.Dialect); !ok {
-		return p.missing(ctx, in, fmt.Sprintf("no dialect %q in this process", in.Dialect))
+		cause := attempt.Cause{Kind: attempt.CauseDialect, Name: in.Dialect}
+		return p.hold(ctx, in, cause, fmt.Sprintf("no dialect %q in this process", in.Dialect), nil)
 	}
 	if _, name, ok := p.Schedules.of(in); !ok {
-		return p.missing(ctx, in, fmt.Sprintf("no schedule %q in this process", name))
+		cause := attempt.Cause{Kind: attempt.CauseSchedule, Name: name}
+		return p.hold(ctx, in, cause, fmt.Sprintf("no schedule %q in this process", name), nil)
 	}
 	if tr := p.openSecrets(ctx, in); tr != nil {
 		return tr
@@ -47,10 +49,17 @@ func (p *Preflight) check(ctx context.Context, in *Input) *attempt.Transition {
 	return nil
 }
 
-// missing postpones a delivery until a process tries it that has what this one lacks.
-func (p *Preflight) missing(ctx context.Context, in *Input, reason string) *attempt.Transition {
-	p.Log.WarnContext(ctx, "riverhook: delivery waits", "delivery", in.ID, "intent", in.Event.ID, "reason", reason)
-	return in.Postpone(p.TroubleWait(attempt.MissingWait), reason)
+// hold lets a delivery wait for a cause. The error is for the log alone; it can be nil.
+func (p *Preflight) hold(ctx context.Context, in *Input, cause attempt.Cause, reason string, err error) *attempt.Transition {
+	attrs := []slog.Attr{
+		slog.Any("delivery", in.ID), slog.String("intent", in.Event.ID), slog.Any("subscription", in.Sub.ID),
+		slog.Any("cause", cause), slog.String("reason", reason),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", callbacks.Brief(err)))
+	}
+	p.Log.LogAttrs(ctx, slog.LevelWarn, "riverhook: delivery waits", attrs...)
+	return in.HoldForCause(cause, reason)
 }
 
 func (p *Preflight) notLoaded(ctx context.Context, in *Input, err error) *attempt.Transition {

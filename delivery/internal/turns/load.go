@@ -71,6 +71,20 @@ func (l *load) look() (behind bool, room int, sated []string) {
 	return behind, l.places - l.taken, sated
 }
 
+// adopt counts a job that was released into this process.
+func (l *load) adopt(share string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shares[share]++
+}
+
+// release ends what adopt began.
+func (l *load) release(share string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leave(share)
+}
+
 // take counts a job that was taken by a turn.
 func (l *load) take(share string) {
 	l.mu.Lock()

@@ -68,6 +68,10 @@ type Taker struct {
 	cancel context.CancelFunc
 	rest   func()         // ends the loop
 	under  sync.WaitGroup // the loop, and jobs
+
+	mu      sync.Mutex // guards what follows
+	started bool
+	resting bool // no job begins any more
 }
 
 // NewTaker makes a taker that takes nothing before Start.
@@ -115,6 +119,9 @@ func (t *Taker) End(job *rivertype.JobRow) { t.loads[job.Queue].end(ShareOf(job)
 // Start lets the taker take turns until ctx ends, or Stop.
 func (t *Taker) Start(ctx context.Context) {
 	ctx, t.rest = context.WithCancel(ctx)
+	t.mu.Lock()
+	t.started = true
+	t.mu.Unlock()
 	t.under.Go(func() { t.run(ctx) })
 }
 
@@ -215,6 +222,11 @@ func (t *Taker) begin(l *load, queue string, row *store.TakeTurnsRow) {
 		Tags:        []string{row.Tag},
 	}
 	l.take(row.Tag)
+	t.do(job, func() { l.giveBack(row.Tag) })
+}
+
+// do does a job beside River's workers, and ends its run.
+func (t *Taker) do(job *rivertype.JobRow, done func()) {
 	t.cfg.Runs.Begin(job.ID)
 	ctx := t.own(job.ID)
 	t.under.Go(func() {
@@ -223,7 +235,7 @@ func (t *Taker) begin(l *load, queue string, row *store.TakeTurnsRow) {
 		t.finish(newFinish(ctx, job, started, err, trace, t.cfg.RetryWait))
 		t.disown(job.ID)
 		t.cfg.Runs.End(job.ID)
-		l.giveBack(row.Tag)
+		done()
 	})
 }
 
@@ -286,6 +298,9 @@ func (t *Taker) work(ctx context.Context, job *rivertype.JobRow) (trace string, 
 // returns its error: then they are to be interrupted by Interrupt. A taker that was not started
 // has none.
 func (t *Taker) Stop(ctx context.Context) error {
+	t.mu.Lock()
+	t.resting = true
+	t.mu.Unlock()
 	t.rest()
 	done := make(chan struct{})
 	go func() {

@@ -27,6 +27,9 @@ import (
 const AnswerTimeout = 30 * time.Second
 
 const (
+	// missingWait is the wait for a process that has what this one lacks.
+	missingWait = 10 * time.Second
+
 	// maxVerifying is the most endpoints that an engine verifies at the same time by
 	// itself.
 	maxVerifying = 64
@@ -245,7 +248,7 @@ func (v *Verifier) record(ctx context.Context, c Claim, a *attempt.Attempt) erro
 	}
 	switch {
 	case a == nil: // another process may have what this one lacks
-		next = v.cfg.TroubleWait(attempt.MissingWait)
+		next = v.cfg.TroubleWait(missingWait)
 		p.NotAsked = true
 		p.WaitMs = new(next.Milliseconds())
 		recorded, err = v.cfg.Store.RecordUnproven(ctx, p)

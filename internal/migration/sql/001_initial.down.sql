@@ -8,6 +8,7 @@ DROP TABLE
     /* TEMPLATE: schema */inbox_event,
     /* TEMPLATE: schema */attempt,
     /* TEMPLATE: schema */rate,
+    /* TEMPLATE: schema */cause,
     /* TEMPLATE: schema */delivery,
     /* TEMPLATE: schema */erasure,
     /* TEMPLATE: schema */decision,

@@ -384,6 +384,10 @@ ALTER TABLE /* TEMPLATE: schema */message ALTER COLUMN body SET STORAGE EXTERNAL
 -- Decisions that are not (or not yet) a delivery. A delivery is itself the
 -- decision "delivered to", so that an intent and a subscription meet in one
 -- of the two tables.
+--
+-- One that waits has a River job, which is due_at, or is held for a cause and has neither.
+-- The cause, the share and the probes are as those of a delivery. held_since is when it
+-- began to wait.
 CREATE TABLE /* TEMPLATE: schema */decision (
     intent_id       uuid NOT NULL,
     subscription_id uuid NOT NULL,
@@ -397,6 +401,10 @@ CREATE TABLE /* TEMPLATE: schema */decision (
     created_at      timestamptz NOT NULL DEFAULT now(),
     decided_at      timestamptz NOT NULL DEFAULT now(),
     ended_runs      jsonb,
+    cause           text COLLATE "C",
+    cause_share     text COLLATE "C",
+    probes          integer NOT NULL DEFAULT 0,
+    held_since      timestamptz,
     PRIMARY KEY (intent_id, subscription_id),
     CONSTRAINT decision_outcome CHECK (outcome IN ('waiting', 'denied', 'filtered', 'unresolvable', 'inactive', 'gone', 'failed', 'unanswered', 'filter_error'))
 );
@@ -404,6 +412,9 @@ CREATE TABLE /* TEMPLATE: schema */decision (
 CREATE INDEX decision_subscription_idx ON /* TEMPLATE: schema */decision (subscription_id, intent_id);
 CREATE INDEX decision_waiting_idx ON /* TEMPLATE: schema */decision (due_at, intent_id, subscription_id)
     WHERE outcome = 'waiting' AND due_at IS NOT NULL;
+CREATE INDEX decision_cause_idx ON /* TEMPLATE: schema */decision (cause, cause_share, probes, intent_id) WHERE outcome = 'waiting' AND due_at IS NULL;
+CREATE INDEX decision_held_idx ON /* TEMPLATE: schema */decision (held_since) WHERE outcome = 'waiting' AND due_at IS NULL;
+CREATE INDEX decision_cause_subscription_idx ON /* TEMPLATE: schema */decision (subscription_id, cause) WHERE outcome = 'waiting' AND due_at IS NULL;
 
 -- When a resource was last erased, by the SHA-256 of its kind and id: what was asked
 -- about it before and is recorded after is recorded without its payload.
@@ -418,7 +429,12 @@ CREATE TABLE /* TEMPLATE: schema */erasure (
 -- job_id is the River job that carries the delivery on; null while it is held.
 -- due_at is null while that is a job of its intent, which watches over it. retry_at
 -- is when a retry was due that the circuit of its endpoint holds. at_once says that a
--- person wants the next attempt now, whatever its endpoint has asked for.
+-- person wants the next attempt now, whatever its endpoint has asked for. held_since is when
+-- the wait began: it stays while no attempt is made, whatever releases and holds it meanwhile.
+--
+-- cause is what the delivery is held for, if its hold is 'cause', or was held for last; a
+-- kind, a colon and a name. cause_share is that of its intent, by whose turns it is released.
+-- probes is how often it was released and held again: what was not is released first.
 --
 -- What most deliveries do, to be made and to be delivered at once, changes no column of any
 -- index: it is an update in place (HOT), for which half of each page is left.
@@ -450,18 +466,24 @@ CREATE TABLE /* TEMPLATE: schema */delivery (
     created_at      timestamptz NOT NULL DEFAULT now(),
     ended_at        timestamptz,
     ended_runs      jsonb,
+    cause           text COLLATE "C",
+    cause_share     text COLLATE "C",
+    probes          integer NOT NULL DEFAULT 0,
     UNIQUE (intent_id, subscription_id),
     CONSTRAINT delivery_state CHECK (state IN ('pending', 'delivered', 'exhausted', 'cancelled', 'expired')),
-    CONSTRAINT delivery_hold CHECK (hold IN ('', 'paused', 'circuit', 'rate', 'slots')),
-    CONSTRAINT delivery_held CHECK ((hold = '') = (held_since IS NULL) AND (hold = '' OR state = 'pending')),
+    CONSTRAINT delivery_hold CHECK (hold IN ('', 'cause', 'paused', 'circuit', 'rate', 'slots')),
+    CONSTRAINT delivery_held CHECK (hold = '' OR held_since IS NOT NULL AND state = 'pending'),
+    CONSTRAINT delivery_cause CHECK (hold <> 'cause' OR cause IS NOT NULL AND cause_share IS NOT NULL),
     CONSTRAINT delivery_due CHECK (due_at IS NULL OR state = 'pending' AND hold = '')
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX delivery_subscription_idx ON /* TEMPLATE: schema */delivery (subscription_id, id);
 
 CREATE INDEX delivery_due_idx ON /* TEMPLATE: schema */delivery (due_at, id) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, intent_id) WHERE hold <> '';
+CREATE INDEX delivery_held_idx ON /* TEMPLATE: schema */delivery (subscription_id, intent_id) WHERE hold NOT IN ('', 'cause');
 CREATE INDEX delivery_held_since_idx ON /* TEMPLATE: schema */delivery (held_since) WHERE hold <> '';
+CREATE INDEX delivery_cause_idx ON /* TEMPLATE: schema */delivery (cause, cause_share, probes, intent_id) WHERE hold = 'cause';
+CREATE INDEX delivery_cause_subscription_idx ON /* TEMPLATE: schema */delivery (subscription_id, cause, intent_id) WHERE hold = 'cause';
 CREATE INDEX delivery_retry_idx ON /* TEMPLATE: schema */delivery (subscription_id, retry_at) WHERE hold = 'circuit' AND retry_at IS NOT NULL;
 
 -- How far those are that have a rate: a subscription, 's' and its id, or an owner, 'o' and its
@@ -477,6 +499,19 @@ CREATE TABLE /* TEMPLATE: schema */rate (
     released_at    timestamptz NOT NULL DEFAULT now(),
     free_at        timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+
+-- A cause is why deliveries and decisions are held that has nothing to do with an endpoint:
+-- what no process has, or what cannot be asked. The rows that are held name it, and decide
+-- whether there is one; this row says since when it is known, when an engine last released
+-- one of them to see whether it is over, how often that was in vain, and when the next one
+-- may. Who holds a row does not write here.
+CREATE TABLE /* TEMPLATE: schema */cause (
+    name      text COLLATE "C" PRIMARY KEY,
+    since     timestamptz NOT NULL DEFAULT now(),
+    probed_at timestamptz,
+    probe_at  timestamptz NOT NULL,
+    tries     integer NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
 
 CREATE TABLE /* TEMPLATE: schema */attempt (
     delivery_id        uuid NOT NULL,

@@ -121,7 +121,7 @@ WITH picked AS MATERIALIZED (
     FOR UPDATE OF c SKIP LOCKED FOR KEY SHARE OF i
 ), moved AS (
     UPDATE /* TEMPLATE: schema */decision c SET
-        outcome = 'waiting', reason = '', tries = 0, ended_runs = NULL, job_id = p.job_id, due_at = now(), decided_at = now()
+        outcome = 'waiting', reason = '', tries = 0, ended_runs = NULL, job_id = p.job_id, due_at = now(), decided_at = now(), held_since = NULL
     FROM picked p
     WHERE c.intent_id = p.intent_id AND c.subscription_id = sqlc.arg(subscription_id) AND c.outcome = 'inactive'
     RETURNING c.intent_id, c.job_id

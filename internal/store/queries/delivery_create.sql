@@ -90,12 +90,15 @@ WITH chunk AS MATERIALIZED (
     LEFT JOIN LATERAL (SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = w.intent_id OFFSET 0) i ON true
     CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(w.intent_id, i.share, now() + w.wait) j
 ), decisions AS (
-    -- What became of the subscriptions that get no delivery, or not yet.
+    -- What became of the subscriptions that get no delivery, or not yet. Those that wait for a cause
+    -- have no job.
     INSERT INTO /* TEMPLATE: schema */decision (
-        intent_id, subscription_id, outcome, reason, matched_site, matched_pattern, tries, job_id, due_at)
+        intent_id, subscription_id, outcome, reason, matched_site, matched_pattern, tries, job_id, due_at, cause, cause_share, held_since)
     SELECT
         x.intent_id, x.subscription_id, x.outcome, x.reason, x.matched_site, x.matched_pattern, x.tries,
-        w.job_id, now() + w.wait
+        w.job_id, now() + w.wait, nullif(x.cause, ''),
+        CASE WHEN x.cause <> '' THEN coalesce((SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = x.intent_id), '/') END,
+        CASE WHEN x.outcome = 'waiting' THEN now() END
     FROM (SELECT
         unnest(@decision_intents::text[])::uuid AS intent_id,
         unnest(@decision_subscriptions::text[])::uuid AS subscription_id,
@@ -104,10 +107,11 @@ WITH chunk AS MATERIALIZED (
         unnest(@decision_sites::text[]) AS matched_site,
         unnest(@decision_patterns::text[]) AS matched_pattern,
         unnest(@decision_tries::integer[]) AS tries,
+        unnest(@decision_causes::text[]) AS cause,
         unnest(@decision_ms::bigint[]) * interval '1 millisecond' AS wait
     ) x
     JOIN moved m USING (intent_id)
-    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND w.wait = x.wait AND x.outcome = 'waiting'
+    LEFT JOIN decision_job w ON w.intent_id = x.intent_id AND w.wait = x.wait AND x.outcome = 'waiting' AND x.cause = ''
     ON CONFLICT (intent_id, subscription_id) DO NOTHING
 ), made AS (
     -- The deliveries: held if the chunk says so, or if the circuit of the endpoint is not closed by
@@ -165,12 +169,19 @@ WITH free AS MATERIALIZED (
     -- The decisions that stay decisions.
     UPDATE /* TEMPLATE: schema */decision d SET
         outcome = x.outcome, reason = x.reason, tries = x.tries, decided_at = now(), ended_runs = NULL,
-        job_id = CASE WHEN x.outcome = 'waiting' THEN d.job_id END
+        job_id = CASE WHEN x.outcome = 'waiting' AND x.cause = '' THEN d.job_id END,
+        due_at = CASE WHEN x.cause = '' THEN d.due_at END,
+        cause = CASE WHEN x.cause = '' THEN d.cause ELSE x.cause END,
+        cause_share = CASE WHEN x.cause = '' THEN d.cause_share
+            ELSE coalesce((SELECT i.share FROM /* TEMPLATE: schema */intent i WHERE i.id = d.intent_id), '/') END,
+        probes = CASE WHEN x.cause = '' THEN d.probes WHEN d.cause = x.cause AND d.held_since IS NOT NULL THEN d.probes + 1 ELSE 0 END,
+        held_since = CASE WHEN x.outcome = 'waiting' THEN coalesce(d.held_since, now()) END
     FROM (SELECT
         unnest(@decision_subscriptions::text[])::uuid AS subscription_id,
         unnest(@decision_outcomes::text[]) AS outcome,
         unnest(@decision_reasons::text[]) AS reason,
-        unnest(@decision_tries::integer[]) AS tries
+        unnest(@decision_tries::integer[]) AS tries,
+        unnest(@decision_causes::text[]) AS cause
     ) x
     WHERE d.intent_id = @intent_id::uuid AND d.subscription_id = x.subscription_id AND d.outcome = 'waiting'
         AND EXISTS (SELECT FROM free)

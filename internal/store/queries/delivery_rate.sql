@@ -14,7 +14,7 @@ WITH room AS MATERIALIZED (
     FROM room k
     CROSS JOIN LATERAL (
         SELECT o.id, o.intent_id, o.attempt_seq FROM /* TEMPLATE: schema */delivery o
-        WHERE o.subscription_id = k.subscription_id AND o.state = 'pending' AND o.hold <> ''
+        WHERE o.subscription_id = k.subscription_id AND o.state = 'pending' AND o.hold NOT IN ('', 'cause')
             AND NOT EXISTS (
                 SELECT FROM /* TEMPLATE: schema */subscription_circuit c
                 WHERE c.subscription_id = k.subscription_id AND (c.circuit_opened > 0 OR c.asked_until IS NOT NULL) AND c.epoch = (
@@ -25,7 +25,7 @@ WITH room AS MATERIALIZED (
     ) d) n
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1, hold = '', held_since = NULL, due_at = f.due_at, reason = '', job_id = f.job_id
+        attempt_seq = d.attempt_seq + 1, hold = '', due_at = f.due_at, reason = '', job_id = f.job_id
     FROM freed f
     WHERE d.id = f.id AND d.state = 'pending' AND d.attempt_seq = f.attempt_seq
     RETURNING d.id, d.intent_id, d.subscription_id, d.job_id, d.due_at

@@ -21,6 +21,7 @@ WITH item AS MATERIALIZED (
         unnest(@seqs::integer[]) AS seq,
         unnest(@states::text[]) AS state,
         unnest(@holds::text[]) AS hold,
+        unnest(@causes::text[]) AS cause,
         unnest(@reasons::text[]) AS reason,
         unnest(@attempts::integer[]) AS attempts,
         unnest(@interrupted::integer[]) AS interrupted,
@@ -58,7 +59,14 @@ WITH item AS MATERIALIZED (
     UPDATE /* TEMPLATE: schema */delivery d SET
         state = i.state,
         hold = i.hold,
-        held_since = CASE WHEN i.hold <> '' THEN now() END,
+        held_since = CASE
+            WHEN i.state = 'pending' AND NOT i.tried THEN coalesce(d.held_since, CASE WHEN i.hold <> '' THEN now() END)
+            WHEN i.hold <> '' THEN now()
+        END,
+        cause = CASE WHEN i.cause = '' THEN d.cause ELSE i.cause END,
+        cause_share = CASE WHEN i.cause = '' THEN d.cause_share
+            ELSE coalesce((SELECT n.share FROM /* TEMPLATE: schema */intent n WHERE n.id = d.intent_id), '/') END,
+        probes = CASE WHEN i.cause = '' THEN d.probes WHEN d.cause = i.cause AND d.held_since IS NOT NULL THEN d.probes + 1 ELSE 0 END,
         retry_at = CASE WHEN i.hold = 'circuit' AND i.attempts > 0 THEN coalesce(d.retry_at, d.due_at, now()) END,
         reason = i.reason,
         attempt_seq = d.attempt_seq + 1,

@@ -25,7 +25,7 @@ WHERE j.id = sqlc.arg(id) AND j.state = 'running';
 
 -- name: NextDue :one
 -- NextDue is in how many milliseconds, rounded up, something can go on that cannot now: a
--- job, what has lost its job, a delivery that its circuit or MaxHold keeps, an endpoint
+-- job, what has lost its job, what its circuit, a cause or MaxHold keeps, an endpoint
 -- that is to be asked. What came due since then is due in 0. It is -1 if nothing waits
 -- for a time. What PassTime leaves alone because others are busy with it does not count.
 SELECT (CASE WHEN min(w.at) IS NULL THEN -1 ELSE greatest(ceil(extract(epoch FROM min(w.at) - now()) * 1000), 0) END)::bigint AS wait_ms
@@ -37,7 +37,8 @@ FROM (
     CROSS JOIN LATERAL (VALUES (h.asked_until), (h.circuit_until), (CASE WHEN NOT EXISTS (
         SELECT FROM /* TEMPLATE: schema */delivery d JOIN /* TEMPLATE: schema */river_job j ON j.id = d.job_id
         WHERE d.id = h.probe_id AND j.state = 'running') THEN h.probe_until END)) t (at)
-    WHERE EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.subscription_id = h.subscription_id AND d.hold <> '')
+    WHERE EXISTS (
+        SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.subscription_id = h.subscription_id AND d.hold NOT IN ('', 'cause'))
     UNION ALL
     SELECT r.free_at FROM /* TEMPLATE: schema */rate r
     WHERE EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.hold = 'rate')
@@ -49,6 +50,13 @@ FROM (
     SELECT d.due_at FROM /* TEMPLATE: schema */decision d WHERE d.outcome = 'waiting' AND d.due_at IS NOT NULL
     UNION ALL
     SELECT d.held_since + sqlc.arg(max_hold_ms)::bigint * interval '1 millisecond' FROM /* TEMPLATE: schema */delivery d WHERE d.hold <> ''
+    UNION ALL
+    SELECT d.held_since + sqlc.arg(max_hold_ms)::bigint * interval '1 millisecond' FROM /* TEMPLATE: schema */decision d
+    WHERE d.outcome = 'waiting' AND d.due_at IS NULL
+    UNION ALL
+    SELECT c.probe_at FROM /* TEMPLATE: schema */cause c
+    WHERE EXISTS (SELECT FROM /* TEMPLATE: schema */delivery d WHERE d.hold = 'cause' AND d.cause = c.name) OR EXISTS (
+        SELECT FROM /* TEMPLATE: schema */decision d WHERE d.outcome = 'waiting' AND d.due_at IS NULL AND d.cause = c.name)
     UNION ALL
     SELECT greatest(c.due_at, c.asking_until, c.asked_at + sqlc.arg(interval_ms)::bigint * interval '1 millisecond',
         h.asked_at + sqlc.arg(host_ms)::bigint * interval '1 millisecond')
@@ -87,12 +95,17 @@ WITH passed AS (
         FOR UPDATE SKIP LOCKED)
 ), decided AS (
     -- The decisions that wait for no running job.
-    UPDATE /* TEMPLATE: schema */decision d SET due_at = d.due_at - p.time, created_at = d.created_at - p.time
+    UPDATE /* TEMPLATE: schema */decision d SET due_at = d.due_at - p.time, created_at = d.created_at - p.time, held_since = d.held_since - p.time
     FROM passed p
     WHERE (d.intent_id, d.subscription_id) IN (
         SELECT o.intent_id, o.subscription_id FROM /* TEMPLATE: schema */decision o
         WHERE o.outcome = 'waiting' AND NOT EXISTS (SELECT FROM running r WHERE r.id = o.job_id)
         FOR UPDATE SKIP LOCKED)
+), cause AS (
+    -- The causes.
+    UPDATE /* TEMPLATE: schema */cause c SET since = c.since - p.time, probed_at = c.probed_at - p.time, probe_at = c.probe_at - p.time
+    FROM passed p
+    WHERE c.name IN (SELECT o.name FROM /* TEMPLATE: schema */cause o FOR UPDATE SKIP LOCKED)
 ), expanded AS (
     -- The intents that no running job carries.
     UPDATE /* TEMPLATE: schema */intent_state s SET due_at = s.due_at - p.time, keep_at = s.keep_at - p.time

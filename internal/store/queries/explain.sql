@@ -2,12 +2,14 @@
 -- ExplainRecorded finds what was recorded of an intent for each subscription:
 -- a delivery or another decision. Where subscriptions are given, it is for those only.
 SELECT
-    x.subscription_id, x.delivery_id, x.outcome, x.hold, x.reason, x.matched_site, x.matched_pattern, x.dialect,
+    x.subscription_id, x.delivery_id, x.outcome, x.hold, x.cause, x.held_since, x.reason, x.matched_site, x.matched_pattern, x.dialect,
     x.round, x.attempts, x.last_outcome, x.last_status, x.due_at, x.ended_at,
     s.name, s.url, s.owner, s.operator, s.permission, s.site, s.channels
 FROM (
     SELECT
-        d.subscription_id, d.id::text AS delivery_id, d.state AS outcome, d.hold, d.reason, d.matched_site, d.matched_pattern,
+        d.subscription_id, d.id::text AS delivery_id, d.state AS outcome, d.hold,
+        (CASE WHEN d.hold = 'cause' THEN d.cause ELSE '' END)::text AS cause,
+        d.held_since, d.reason, d.matched_site, d.matched_pattern,
         d.dialect, d.round,
         (SELECT count(*) FROM /* TEMPLATE: schema */attempt a WHERE a.delivery_id = d.id)::integer AS attempts,
         d.last_outcome, d.last_status,
@@ -17,7 +19,9 @@ FROM (
         AND (cardinality(@subscriptions::text[]) = 0 OR d.subscription_id = ANY ((@subscriptions::text[])::uuid[]))
     UNION ALL
     SELECT
-        c.subscription_id, '', c.outcome, '', c.reason, c.matched_site, c.matched_pattern,
+        c.subscription_id, '', c.outcome, '',
+        CASE WHEN c.outcome = 'waiting' AND c.due_at IS NULL THEN c.cause ELSE '' END,
+        c.held_since, c.reason, c.matched_site, c.matched_pattern,
         '', 0, c.tries, '', 0, coalesce(c.due_at, c.decided_at), NULL
     FROM /* TEMPLATE: schema */decision c
     WHERE c.intent_id = @intent_id

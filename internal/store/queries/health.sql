@@ -249,7 +249,7 @@ SELECT s.state, s.state_reason, s.state_since, s.epoch,
     coalesce(h.unresolvable, 0)::integer AS unresolvable,
     h.warned_at, c.circuit_until, c.asked_until, s.rate_events, s.rate_per_ms, s.rate_burst,
     (SELECT count(*) FROM /* TEMPLATE: schema */delivery d
-        WHERE d.subscription_id = s.id AND d.state = 'pending' AND d.hold <> '' AND d.hold = 'rate')::integer AS held_by_rate
+        WHERE d.subscription_id = s.id AND d.state = 'pending' AND d.hold NOT IN ('', 'cause') AND d.hold = 'rate')::integer AS held_by_rate
 FROM /* TEMPLATE: schema */subscription s
 LEFT JOIN /* TEMPLATE: schema */subscription_health h ON h.subscription_id = s.id AND h.epoch = s.epoch
 LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = s.id AND c.epoch = s.epoch

@@ -4,7 +4,7 @@
 SELECT
     d.id, i.wire_id, i.type, i.site, i.active_site, i.channel, i.resource_kind, i.resource_id, i.actor, i.occurred_at,
     d.subscription_id, s.name, s.url, s.owner, d.dialect, d.matched_site, d.matched_pattern,
-    d.state, d.hold, d.reason, d.round, d.attempts, d.manual, d.last_status, d.last_outcome,
+    d.state, d.hold, (CASE WHEN d.hold = 'cause' THEN d.cause ELSE '' END)::text AS cause, d.reason, d.round, d.attempts, d.manual, d.last_status, d.last_outcome,
     coalesce(d.due_at, d.created_at)::timestamptz AS due_at, d.held_since,
     d.created_at, d.ended_at
 FROM /* TEMPLATE: schema */delivery d

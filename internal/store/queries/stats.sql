@@ -2,7 +2,7 @@
 -- GetStats counts what is under way, by the partial indexes of what is pending.
 SELECT
     d.due, d.scheduled, d.oldest_ms,
-    h.paused, h.circuit, h.rate, h.slots,
+    h.cause, h.paused, h.circuit, h.rate, h.slots,
     i.pending AS pending_intents, i.oldest_ms AS oldest_intent_ms,
     c.waiting AS waiting_decisions,
     (SELECT count(*) FROM /* TEMPLATE: schema */engine n
@@ -21,6 +21,7 @@ FROM (
     ) o
 ) d, (
     SELECT
+        count(*) FILTER (WHERE o.hold = 'cause') AS cause,
         count(*) FILTER (WHERE o.hold = 'paused') AS paused,
         count(*) FILTER (WHERE o.hold = 'circuit') AS circuit,
         count(*) FILTER (WHERE o.hold = 'rate') AS rate,
@@ -34,7 +35,9 @@ FROM (
     FROM /* TEMPLATE: schema */intent_state o
     WHERE o.state = 'pending' AND o.due_at IS NOT NULL
 ) i, (
-    SELECT count(*) AS waiting
-    FROM /* TEMPLATE: schema */decision o
-    WHERE o.outcome = 'waiting' AND o.due_at IS NOT NULL
+    SELECT (
+        SELECT count(*) FROM /* TEMPLATE: schema */decision o WHERE o.outcome = 'waiting' AND o.due_at IS NOT NULL
+    ) + (
+        SELECT count(*) FROM /* TEMPLATE: schema */decision o WHERE o.outcome = 'waiting' AND o.due_at IS NULL
+    ) AS waiting
 ) c;

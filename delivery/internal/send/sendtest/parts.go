@@ -200,7 +200,6 @@ func preflight(p *Parts, dialects *dialect.Registry) *send.Preflight {
 			},
 			Random: func() float64 { return 0.5 },
 		},
-		TroubleWait: func(wait time.Duration) time.Duration { return wait },
 	}
 }
 

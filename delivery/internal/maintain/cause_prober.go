@@ -1,0 +1,287 @@
+package maintain
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/internal/store"
+)
+
+const (
+	// maxCauses is how many causes one round looks at. The next one goes on after them.
+	maxCauses = 100
+
+	// maxReleased is how many jobs of one cause are under way at once in a process.
+	maxReleased = 32
+
+	// maxProbeWait bounds the wait between two probes of a cause.
+	maxProbeWait = 5 * time.Minute
+
+	// forgottenAfter is how long the end of a job is waited for that another process may have
+	// fetched.
+	forgottenAfter = 2 * time.Minute
+)
+
+// Service is what this process can do about a cause.
+type Service int
+
+// The services.
+const (
+	Lacks Service = iota // it lacks what is missing: it leaves alone what waits for that
+	Has                  // it has what is missing: here the cause is over
+	Asks                 // whether the cause is over it finds out by a probe
+)
+
+// CauseProberConfig is what a CauseProber works by.
+type CauseProberConfig struct {
+	// Adopt makes River jobs for this process; see [turns.Taker.Adopt].
+	Adopt func(release func(process string) ([]*rivertype.JobRow, error)) error
+
+	First time.Duration // the wait before the first probe of a new cause; the next ones double
+	Log   *slog.Logger
+	Serve func(c attempt.Cause) Service
+	Store *store.Queries                    // with plans that are kept
+	Wait  func(time.Duration) time.Duration // how long a wait becomes; see drain.Clock
+}
+
+// CauseProber releases what is held for causes. It finds the causes by what is held for them,
+// so that a row that is held while others are released is found by the next round.
+//
+// What waits for something that a process lacks is released by the engines that have it. What
+// waits for something that could not be asked is released when a probe has gone well: that is
+// one row, the oldest of the share whose turn it is. If it is held for the same cause again, the
+// next probe is later, in whichever engine; otherwise this process releases the others, in
+// order, by turns of their shares, a bounded number at a time. If most of them are held again
+// the cause is not over, and probes begin anew. When a prober begins, it probes all causes once,
+// whatever other engines have found.
+//
+// It is safe for concurrent use.
+type CauseProber struct {
+	cfg   CauseProberConfig
+	round sync.Mutex // held by a round; guards what follows
+	after string     // the last cause that was looked at
+	begun bool       // each cause was looked at once
+
+	released atomic.Int64 // jobs that have not ended
+	woken    chan struct{}
+
+	mu     sync.Mutex // guards what follows; held for moments only
+	causes map[string]*served
+	jobs   map[int64]*releasedJob
+}
+
+// served is what this process knows of a cause.
+type served struct {
+	out   int            // jobs that have not ended
+	ended []*releasedJob // since the last look
+
+	// What follows is guarded by round.
+	over            bool      // a probe has gone well here
+	seen            time.Time // when something was held for it
+	turns           [2]string // the last shares that had a turn: of decisions, and of deliveries
+	deliveriesFirst bool      // next time
+}
+
+// releasedJob is a job of what was released for a cause.
+type releasedJob struct {
+	cause         string
+	delivery      uuid.UUID // nil: decisions
+	intent        uuid.UUID // of decisions
+	subscriptions []string  // of decisions
+	since         time.Time
+	elsewhere     bool // another process may fetch it
+}
+
+// rows is how many rows it is of.
+func (r *releasedJob) rows() int { return max(1, len(r.subscriptions)) }
+
+// NewCauseProber makes a prober that has looked at nothing.
+func NewCauseProber(cfg *CauseProberConfig) *CauseProber {
+	return &CauseProber{
+		cfg:    *cfg,
+		woken:  make(chan struct{}, 1),
+		causes: map[string]*served{},
+		jobs:   map[int64]*releasedJob{},
+	}
+}
+
+// Run looks at the next causes, maxCauses at most, and returns how many jobs it has made.
+func (p *CauseProber) Run(ctx context.Context) (int, error) {
+	p.round.Lock()
+	defer p.round.Unlock()
+	p.forget(time.Now())
+	rows, err := p.cfg.Store.HeldCauses(ctx, &store.HeldCausesParams{
+		After:   p.after,
+		MaxRows: maxCauses,
+		FirstMs: p.cfg.Wait(p.cfg.First).Milliseconds(),
+	})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, row := range rows {
+		did, err := p.look(ctx, row)
+		if err != nil {
+			return n, err
+		}
+		n += did
+	}
+	if len(rows) == maxCauses {
+		p.after = rows[len(rows)-1].Name
+	} else {
+		p.after, p.begun = "", true
+	}
+	return n, nil
+}
+
+// Refill runs a round whenever jobs have ended and others may follow, until ctx ends.
+func (p *CauseProber) Refill(ctx context.Context, report func(error)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.woken:
+		}
+		_, err := p.Run(ctx)
+		report(err)
+	}
+}
+
+// Ended is to be called after each run of a job, with its error.
+func (p *CauseProber) Ended(job int64, err error) {
+	if p.released.Load() == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.jobs[job]
+	if r == nil {
+		return
+	}
+	s := p.drop(job, r)
+	if err == nil { // else it says nothing about the cause
+		s.ended = append(s.ended, r)
+	}
+	if s.out <= maxReleased/2 {
+		select {
+		case p.woken <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// drop ends the count of a job. It must be called with the lock held.
+func (p *CauseProber) drop(job int64, r *releasedJob) *served {
+	delete(p.jobs, job)
+	p.released.Add(-1)
+	s := p.causes[r.cause]
+	s.out--
+	return s
+}
+
+// forget drops jobs that another process may have fetched long ago, and causes of which
+// nothing is held and nothing under way.
+func (p *CauseProber) forget(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, r := range p.jobs {
+		if r.elsewhere && now.Sub(r.since) > forgottenAfter {
+			p.drop(id, r)
+		}
+	}
+	for name, s := range p.causes {
+		if s.out == 0 && now.Sub(s.seen) > forgottenAfter {
+			delete(p.causes, name)
+		}
+	}
+}
+
+// look does for one cause what this process can.
+func (p *CauseProber) look(ctx context.Context, row store.HeldCausesRow) (int, error) {
+	service := p.cfg.Serve(attempt.ParseCause(row.Name))
+	if service == Lacks {
+		return 0, nil
+	}
+	s, out, ended := p.take(row.Name)
+	if service == Has {
+		return p.release(ctx, row.Name, s, maxReleased-out)
+	}
+	if err := p.judge(ctx, row.Name, s, ended); err != nil {
+		return 0, err
+	}
+	switch {
+	case s.over:
+		return p.release(ctx, row.Name, s, maxReleased-out)
+	case out > 0 || p.begun && !row.Due: // a probe is under way, or is not due
+		return 0, nil
+	}
+	claimed, err := p.cfg.Store.ClaimCause(ctx, &store.ClaimCauseParams{
+		Name:   row.Name,
+		Tries:  row.Tries,
+		WaitMs: p.cfg.Wait(p.probeWait(row.Tries)).Milliseconds(),
+	})
+	if err != nil || len(claimed) == 0 {
+		return 0, err
+	}
+	return p.release(ctx, row.Name, s, 1)
+}
+
+// probeWait is the wait after a probe, if so many before it were in vain.
+func (p *CauseProber) probeWait(tries int) time.Duration {
+	return min(p.cfg.First<<min(tries+1, 16), max(maxProbeWait, p.cfg.First))
+}
+
+// take returns what is known of a cause, how many jobs of it are under way, and those that
+// have ended.
+func (p *CauseProber) take(cause string) (s *served, out int, ended []*releasedJob) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s = p.causes[cause]
+	if s == nil {
+		s = &served{}
+		p.causes[cause] = s
+	}
+	s.seen = time.Now()
+	ended, s.ended = s.ended, nil
+	return s, s.out, ended
+}
+
+// judge enters whether a cause is over, by what became of what was released.
+func (p *CauseProber) judge(ctx context.Context, cause string, s *served, ended []*releasedJob) error {
+	if len(ended) == 0 {
+		return nil
+	}
+	params, rows := &store.HeldAgainParams{Cause: cause}, 0
+	for _, r := range ended {
+		rows += r.rows()
+		if r.delivery != uuid.Nil {
+			params.Deliveries = append(params.Deliveries, r.delivery.String())
+		}
+		for _, id := range r.subscriptions {
+			params.Intents = append(params.Intents, r.intent.String())
+			params.Subscriptions = append(params.Subscriptions, id)
+		}
+	}
+	held, err := p.cfg.Store.HeldAgain(ctx, params)
+	if err != nil {
+		return err
+	}
+	before := s.over
+	s.over = 2*sum(held) <= rows
+	if s.over == before {
+		return nil
+	}
+	p.cfg.Log.InfoContext(ctx, "riverhook: cause", "cause", cause, "over", s.over)
+	if !s.over {
+		return nil
+	}
+	_, err = p.cfg.Store.EndCause(ctx, cause)
+	return err
+}

@@ -1,0 +1,96 @@
+package maintain
+
+import (
+	"context"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
+	"github.com/riverhook/riverhook/internal/store"
+	"github.com/riverhook/riverhook/subscription"
+)
+
+const (
+	// reviewed is how many subscriptions and causes a round looks at.
+	reviewed = 200
+
+	// resolvedRows is how much of one subscription a round releases.
+	resolvedRows = 100
+)
+
+// CauseReviewer does for what is held for causes what follows from changes of subscriptions: it
+// ends what is held of those that are not in force any more, and releases what does not need
+// any more what it waits for, because the subscription has another schedule, dialect, secret
+// or owner. It is safe for concurrent use.
+type CauseReviewer struct {
+	Store *store.Queries // with plans that are kept
+
+	mu    sync.Mutex
+	last  uuid.UUID // the last subscription that a round has looked at
+	cause string    // and its last cause
+}
+
+// Run looks at the next subscriptions of which something is held for a cause, and returns how
+// much it has ended or released. The next call continues after them.
+func (r *CauseReviewer) Run(ctx context.Context) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rows, err := r.Store.ReviewCauses(ctx, &store.ReviewCausesParams{
+		After:      r.last,
+		AfterCause: r.cause,
+		MaxRows:    reviewed,
+	})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for i := range rows {
+		did, err := r.review(ctx, &rows[i])
+		if err != nil {
+			return n, err
+		}
+		n += did
+	}
+	r.last, r.cause = uuid.Nil, ""
+	if len(rows) == reviewed {
+		last := &rows[len(rows)-1]
+		r.last, r.cause = last.SubscriptionID, last.Cause
+	}
+	return n, nil
+}
+
+func (r *CauseReviewer) review(ctx context.Context, row *store.ReviewCausesRow) (int, error) {
+	switch {
+	case row.Deleted:
+		return r.end(ctx, row.SubscriptionID, "the subscription was deleted")
+	case subscription.State(row.State) == subscription.StateDeactivated:
+		return r.end(ctx, row.SubscriptionID, attempt.DeactivatedReason(row.StateReason))
+	case row.Resolved:
+		released, err := r.Store.ReleaseResolved(ctx, &store.ReleaseResolvedParams{
+			SubscriptionID: row.SubscriptionID,
+			Cause:          row.Cause,
+			MaxRows:        resolvedRows,
+		})
+		return sum(released), err
+	default:
+		return 0, nil
+	}
+}
+
+func (r *CauseReviewer) end(ctx context.Context, id uuid.UUID, reason string) (int, error) {
+	ended, err := r.Store.EndCaused(ctx, &store.EndCausedParams{
+		Reason:         reason,
+		SubscriptionID: id,
+		MaxRows:        cancelRows,
+	})
+	return sum(ended), err
+}
+
+// sum is the one number that a statement returns; 0 with its error.
+func sum(counts []int) (n int) {
+	for _, count := range counts {
+		n += count
+	}
+	return n
+}
