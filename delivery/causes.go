@@ -10,8 +10,8 @@ import (
 // process lacks something that another may have, or could not ask. What is held for a cause
 // has no River job. It goes on, in order, as soon as an engine has what was missing, or when a
 // probe has shown that it can ask again: one of the rows that are held, after
-// Config.Maintenance.ReevaluateAfter, and then after waits that double, up to 5 minutes. It
-// uses up no attempts, and ends after Config.Maintenance.MaxHold.
+// Config.Maintenance.ReevaluateAfter, and then a few of them after waits that double, up to 5
+// minutes. It uses up no attempts, and ends after Config.Maintenance.MaxHold.
 type Cause = attempt.Cause
 
 // CauseKind is a kind of causes; see the constants for what the name of each is.

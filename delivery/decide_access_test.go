@@ -182,15 +182,17 @@ func TestDecide_ManyThatWaitDoNotKeepEachOtherFromTheirTurn(t *testing.T) {
 	b.drain(engine)
 	require.Len(t, b.decisions(id), 7)
 	up.Store(true)
-	b.pass(time.Hour)
-	b.drain(engine)
+	for range 5 {
+		b.pass(time.Hour)
+		b.drain(engine)
+	}
 
 	for owner, r := range receivers {
 		require.Len(t, r.Requests(), map[bool]int{true: 1}[owner >= "owner4"], owner)
 	}
 	require.Len(t, b.decisions(id), 4)
 	require.LessOrEqual(t, b.count(`SELECT count(*) FROM riverhook.river_job WHERE finalized_at IS NULL`), 4,
-		"each decision waits for one job")
+		"none waits for more than one job")
 }
 
 func TestDecide_ADecisionThatWaitedEndsWithItsSubscription(t *testing.T) {

@@ -41,7 +41,7 @@ const (
 //
 // For a principal there is a line for each subscription whose history it may see, and
 // nothing about others, not even that there are any. If nothing was delivered the line has
-// the outcome, its class, and of one that waits the time of the next try, and nothing about
+// the outcome, its class, and of one that waits for a time when the next try is, and nothing about
 // the event: what nobody was allowed to be told is not told here either. Unless one of the
 // subscriptions has a delivery of the intent, the intent has its id alone. The error is
 // ErrNotFound if there is no line, or if all say that the event is not one for their

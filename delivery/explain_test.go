@@ -111,7 +111,7 @@ func TestExplain_TellsOfEverySubscriptionThatWasConsidered(t *testing.T) {
 		"paused":        {delivery.DecisionPending, false, []string{"held (paused), 0 attempts"}},
 		"too late":      {delivery.DecisionNotMatched, true, []string{"after the expansion"}},
 		"unresolvable":  {delivery.DecisionUnresolvable, false, []string{`there is no principal "ghost"`}},
-		"waiting":       {delivery.DecisionWaiting, false, []string{"the directory is down", "tried again at "}},
+		"waiting":       {delivery.DecisionWaiting, false, []string{"the directory is down", "held for check:user since "}},
 	} {
 		require.Contains(t, got, name)
 		require.Equal(t, want.outcome, got[name].Outcome, name)
@@ -127,7 +127,8 @@ func TestExplain_TellsOfEverySubscriptionThatWasConsidered(t *testing.T) {
 	require.Equal(t, 1, got["failing"].Attempts)
 	require.WithinDuration(t, time.Now().Add(time.Hour), *got["failing"].DueAt, time.Minute)
 	require.Equal(t, delivery.HoldPaused, got["paused"].Hold)
-	require.NotNil(t, got["waiting"].DueAt)
+	require.Nil(t, got["waiting"].DueAt)
+	require.Equal(t, delivery.Cause{Kind: delivery.CauseCheck, Name: "user"}, *got["waiting"].Cause)
 	require.Nil(t, got["denied"].DeliveryID)
 	require.Contains(t, x.String(), `user.created of user:ada at /noaa/nws/oun, from /noaa/hq, on channel "ops": expanded`)
 

@@ -233,7 +233,8 @@ func TestExplain_HasALineForEachSubscriptionOfAnOwner(t *testing.T) {
 		line := x.Subscriptions[0]
 		require.Equal(t, want.outcome, line.Outcome, owner)
 		require.Contains(t, line.Why, string(want.outcome)+": "+want.why, owner)
-		require.Equal(t, want.outcome == delivery.DecisionWaiting, line.DueAt != nil, owner)
+		require.Equal(t, owner == "externalized", line.DueAt != nil, owner)
+		require.Nil(t, line.Cause, owner)
 		require.Equal(t, delivery.IntentRecord{ID: id}, x.Intent, owner)
 		require.Contains(t, shown(t, *x), fmt.Sprintf(`{"intent":{"id":%q},"subscriptions":[`, id), owner)
 		require.Empty(t, line.MatchedPattern, owner)

@@ -51,7 +51,13 @@ func TestStats_CountWhatIsUnderWay(t *testing.T) {
 	require.NoError(t, err)
 	require.InDelta(t, 10*time.Minute, s.OldestDue, float64(time.Minute))
 	require.InDelta(t, 20*time.Minute, s.OldestIntent, float64(time.Minute))
-	s.OldestDue, s.OldestIntent = 0, 0
+	require.Len(t, s.Causes, 1)
+	require.Equal(t, delivery.Cause{Kind: delivery.CauseCheck, Name: "user"}, s.Causes[0].Cause)
+	require.Equal(t, 2, s.Causes[0].Decisions)
+	require.Zero(t, s.Causes[0].Deliveries)
+	require.WithinDuration(t, time.Now(), s.Causes[0].Since, time.Minute)
+	require.Nil(t, s.Causes[0].ProbedAt)
+	s.OldestDue, s.OldestIntent, s.Causes = 0, 0, nil
 	require.Equal(t, delivery.Stats{
 		Due:              1,
 		Scheduled:        1,
@@ -160,7 +166,7 @@ func TestHold_EachIsFilteredAndCounted(t *testing.T) {
 	engine := b.engine(nil)
 	b.drain(engine)
 	for i, hold := range attempt.Holds {
-		b.exec(`UPDATE riverhook.delivery SET hold = $1
+		b.exec(`UPDATE riverhook.delivery SET hold = $1, cause = 'tree:', cause_share = '/'
 			WHERE id = (SELECT id FROM riverhook.delivery ORDER BY id LIMIT 1 OFFSET $2)`, hold, i)
 	}
 
@@ -171,5 +177,5 @@ func TestHold_EachIsFilteredAndCounted(t *testing.T) {
 	}
 	s, err := b.reader().Stats(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, len(attempt.Holds), s.HeldByCircuit+s.HeldByPause+s.HeldByRate+s.HeldBySlots)
+	require.Equal(t, len(attempt.Holds), s.HeldByCause+s.HeldByCircuit+s.HeldByPause+s.HeldByRate+s.HeldBySlots)
 }

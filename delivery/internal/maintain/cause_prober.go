@@ -21,6 +21,11 @@ const (
 	// maxReleased is how many jobs of one cause are under way at once in a process.
 	maxReleased = 32
 
+	// maxProbed is how many rows a probe has at most. The first probe has one, and each that is
+	// in vain twice as many: rows that fail for a reason of their own do not hide for long that
+	// others would not.
+	maxProbed = 16
+
 	// maxProbeWait bounds the wait between two probes of a cause.
 	maxProbeWait = 5 * time.Minute
 
@@ -57,9 +62,9 @@ type CauseProberConfig struct {
 // What waits for something that a process lacks is released by the engines that have it. What
 // waits for something that could not be asked is released when a probe has gone well: that is
 // one row, the oldest of the share whose turn it is. If it is held for the same cause again, the
-// next probe is later, in whichever engine; otherwise this process releases the others, in
-// order, by turns of their shares, a bounded number at a time. If most of them are held again
-// the cause is not over, and probes begin anew. When a prober begins, it probes all causes once,
+// next probe is later, in whichever engine, and has more rows, up to maxProbed; otherwise this
+// process releases the others, in order, by turns of their shares, a bounded number at a time.
+// If most of them are held again the cause is not over, and probes begin anew. When a prober begins, it probes all causes once,
 // whatever other engines have found.
 //
 // It is safe for concurrent use.
@@ -230,7 +235,7 @@ func (p *CauseProber) look(ctx context.Context, row store.HeldCausesRow) (int, e
 	if err != nil || len(claimed) == 0 {
 		return 0, err
 	}
-	return p.release(ctx, row.Name, s, 1)
+	return p.release(ctx, row.Name, s, min(1<<min(row.Tries, 8), maxProbed))
 }
 
 // probeWait is the wait after a probe, if so many before it were in vain.

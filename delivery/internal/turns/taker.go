@@ -61,17 +61,15 @@ type Taker struct {
 	loads    map[string]*load // by queue
 	woken    chan struct{}
 
-	mu    sync.Mutex
-	taken map[int64]context.CancelCauseFunc // jobs under way
-
 	jobs   context.Context //nolint:containedctx // ends when jobs are interrupted
 	cancel context.CancelFunc
 	rest   func()         // ends the loop
 	under  sync.WaitGroup // the loop, and jobs
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex                        // guards what follows
+	taken   map[int64]context.CancelCauseFunc // jobs under way
 	started bool
-	resting bool // no job begins any more
+	resting bool // nothing is adopted any more
 }
 
 // NewTaker makes a taker that takes nothing before Start.
