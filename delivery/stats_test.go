@@ -57,7 +57,8 @@ func TestStats_CountWhatIsUnderWay(t *testing.T) {
 	require.Zero(t, s.Causes[0].Deliveries)
 	require.WithinDuration(t, time.Now(), s.Causes[0].Since, time.Minute)
 	require.Nil(t, s.Causes[0].ProbedAt)
-	s.OldestDue, s.OldestIntent, s.Causes = 0, 0, nil
+	s.OldestDue, s.OldestIntent = 0, 0
+	s.Causes = nil
 	require.Equal(t, delivery.Stats{
 		Due:              1,
 		Scheduled:        1,

@@ -17,8 +17,12 @@ const maxUncommented = 40
 
 var (
 	cteHead = regexp.MustCompile(`^\s*(?:WITH (?:RECURSIVE )?|\), )(\w+)(?: \([^)]*\))? AS (?:(?:NOT )?MATERIALIZED )?\(\s*(.*)$`)
-	jobsRow = regexp.MustCompile(`river_job \((?:id, )?args, kind, max_attempts, queue, state, scheduled_at(?:, tags)?\)\s+` +
-		`SELECT (?:\w+\.job_id, )?(?:j\.args, j\.kind, j\.max_attempts, j\.queue, j\.state, j\.scheduled_at(?:, j\.tags)?|j\.\*)\s+` +
+	jobsRow = regexp.MustCompile(`river_job \(\s*(?:id, )?args, kind, max_attempts, queue, state, scheduled_at(?:, tags)?` +
+		`(?:, attempt, attempted_at, attempted_by)?\)\s+` + // of a job that is running in a process at once
+		`SELECT (?:\w+\.job_id, )?(?:j\.args, j\.kind, j\.max_attempts, j\.queue,\s+` +
+		`(?:j\.state|CASE WHEN sqlc\.arg\(process\)::text = '' THEN j\.state ELSE 'running' END), j\.scheduled_at(?:, j\.tags)?` +
+		`(?:,\s+CASE WHEN sqlc\.arg\(process\)::text (?:= '' THEN 0 ELSE 1|<> '' THEN now\(\)|<> '' THEN ARRAY\[sqlc\.arg\(process\)::text\]) END)*` +
+		`|j\.\*)\s+` +
 		`FROM (?:(?:\w+|\(SELECT [^()]*\([^()]*\)[^()]*\)) \w+\s+` +
 		`(?:LEFT JOIN LATERAL \([^()]*intent i WHERE [^()]* OFFSET 0\) i ON true\s+)?CROSS JOIN LATERAL )?` +
 		`/\* TEMPLATE: schema \*/job_(?:chunk|decide|deliver|expand|receive)\(`)

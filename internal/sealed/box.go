@@ -124,7 +124,11 @@ func (b *Box) Open(ctx context.Context, at Location, v Value) ([]byte, error) {
 	}))
 	if err != nil {
 		b.opening.Forget(key) // it may hang: who comes next asks again
-		return nil, &OpenError{At: at, Key: missingKey(err, v), Err: err}
+		return nil, &OpenError{
+			At:  at,
+			Key: missingKey(err, v),
+			Err: err,
+		}
 	}
 	return bytes.Clone(plaintext), nil
 }

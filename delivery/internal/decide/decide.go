@@ -74,19 +74,19 @@ func (d *Decider) Decide(ctx context.Context, by *callbacks.Caller, in *Input) (
 // WithoutPlace are the decisions about an event if the place of its resource is not known:
 // they wait, or have failed if the tree of sites is given up.
 func WithoutPlace(err error, matches []Match, tries map[uuid.UUID]int) []Decision {
-	outcome, reason, cause := OutcomeWaiting, PlaceReason(err), NoPlace()
+	like := Decision{
+		Outcome: OutcomeWaiting,
+		Reason:  PlaceReason(err),
+		Cause:   NoPlace(),
+	}
 	if callbacks.IsEnded(err) {
-		outcome, reason, cause = OutcomeFailed, err.Error(), attempt.Cause{}
+		like = Decision{Outcome: OutcomeFailed, Reason: err.Error()}
 	}
 	decisions := make([]Decision, len(matches))
 	for i, m := range matches {
-		decisions[i] = Decision{
-			Match:   m,
-			Outcome: outcome,
-			Reason:  reason,
-			Cause:   cause,
-			Tries:   tries[m.Subscription.ID],
-		}
+		decisions[i] = like
+		decisions[i].Match = m
+		decisions[i].Tries = tries[m.Subscription.ID]
 	}
 	return decisions
 }

@@ -29,6 +29,10 @@ const (
 	// maxProbeWait bounds the wait between two probes of a cause.
 	maxProbeWait = 5 * time.Minute
 
+	// keptCause is how long a cause is known after it might have been probed again: a probe of
+	// its last row can be under way.
+	keptCause = time.Minute
+
 	// forgottenAfter is how long the end of a job is waited for that another process may have
 	// fetched.
 	forgottenAfter = 2 * time.Minute
@@ -123,9 +127,10 @@ func (p *CauseProber) Run(ctx context.Context) (int, error) {
 	defer p.round.Unlock()
 	p.forget(time.Now())
 	rows, err := p.cfg.Store.HeldCauses(ctx, &store.HeldCausesParams{
-		After:   p.after,
-		MaxRows: maxCauses,
-		FirstMs: p.cfg.Wait(p.cfg.First).Milliseconds(),
+		After:    p.after,
+		MaxRows:  maxCauses,
+		FirstMs:  p.cfg.Wait(p.cfg.First).Milliseconds(),
+		ForgetMs: keptCause.Milliseconds(),
 	})
 	if err != nil {
 		return 0, err

@@ -240,7 +240,8 @@ func TestCauseProber_WhatIsMissingIsReleasedByTheEngineThatHasIt(t *testing.T) {
 	var want []uuid.UUID
 	loud := c.heldFor(sub, "schedule:weekly", "loud", 60)
 	quiet := c.heldFor(sub, "schedule:weekly", "quiet", 2)
-	lacks, other, has := c.process("lacks"), c.process("other", "schedule:daily"), c.process("has", "schedule:weekly")
+	lacks, other := c.process("lacks"), c.process("other", "schedule:daily")
+	has := c.process("has", "schedule:weekly")
 
 	for range 5 {
 		require.Zero(t, lacks.turn()+other.turn())
@@ -562,6 +563,12 @@ func TestCauseProber_ARoundReadsTheSameHoweverMuchIsHeld(t *testing.T) {
 	t.Parallel()
 	c := newCauses(t)
 	sub := c.subscribe()
+	one := store.ReleaseDeliveriesParams{
+		Cause:     "tree:",
+		MaxShares: causeShares,
+		Each:      1,
+		MaxRows:   1,
+	}
 	read := func() (blocks map[string]int) {
 		c.exec(`VACUUM ANALYZE riverhook.delivery, riverhook.decision`)
 		blocks = map[string]int{}
@@ -571,11 +578,11 @@ func TestCauseProber_ARoundReadsTheSameHoweverMuchIsHeld(t *testing.T) {
 				return err
 			},
 			"ReleaseDeliveries": func(q *store.Queries) error {
-				_, err := q.ReleaseDeliveries(t.Context(), &store.ReleaseDeliveriesParams{Cause: "tree:", MaxShares: 100, Each: 1, MaxRows: 1})
+				_, err := q.ReleaseDeliveries(t.Context(), &one)
 				return err
 			},
 			"ReleaseDecisions": func(q *store.Queries) error {
-				_, err := q.ReleaseDecisions(t.Context(), &store.ReleaseDecisionsParams{Cause: "tree:", MaxShares: 100, Each: 1, MaxRows: 1})
+				_, err := q.ReleaseDecisions(t.Context(), new(store.ReleaseDecisionsParams(one)))
 				return err
 			},
 			"ReviewCauses": func(q *store.Queries) error {

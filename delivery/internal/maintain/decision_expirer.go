@@ -8,7 +8,7 @@ import (
 )
 
 // DecisionExpirer ends decisions that are held for a cause for longer than MaxHold, by the
-// statement ExpireDecisions (queries/cause.sql): they have failed.
+// statement ExpireDecisions (queries/delivery_hold_cause.sql): they have failed.
 type DecisionExpirer struct {
 	MaxHold time.Duration
 	Pace    Pace

@@ -63,7 +63,8 @@ func TestAdopt_StopWaitsForARelease(t *testing.T) {
 	t.Parallel()
 	b := newBundle(pgtest.Pool(t), "one", 8)
 	b.Start(t.Context())
-	begun, goOn, adopted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	adopted := make(chan error, 1)
 	go func() {
 		adopted <- b.Adopt(func(process string) ([]*rivertype.JobRow, error) {
 			close(begun)

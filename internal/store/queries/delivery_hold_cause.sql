@@ -2,8 +2,9 @@
 -- HeldCauses finds the causes that something is held for, after one, by jumping from one to the
 -- next in the indexes of what is held: it costs the same however many rows that is. It writes
 -- down those that are new, first_ms before they may be probed, and forgets those that nothing
--- was held for a minute after they might have been probed again.
+-- was held for when they might have been probed again forget_ms ago.
 WITH RECURSIVE deliveries AS (
+    -- The causes for which deliveries are held.
     (SELECT d.cause FROM /* TEMPLATE: schema */delivery d
     WHERE d.hold = 'cause' AND d.cause > sqlc.arg(after)::text ORDER BY d.cause LIMIT 1)
     UNION ALL
@@ -11,6 +12,7 @@ WITH RECURSIVE deliveries AS (
         WHERE d.hold = 'cause' AND d.cause > k.cause ORDER BY d.cause LIMIT 1)
     FROM deliveries k WHERE k.cause IS NOT NULL
 ), decisions AS (
+    -- The causes for which decisions are held.
     (SELECT d.cause FROM /* TEMPLATE: schema */decision d
     WHERE d.outcome = 'waiting' AND d.due_at IS NULL AND d.cause > sqlc.arg(after)::text ORDER BY d.cause LIMIT 1)
     UNION ALL
@@ -18,6 +20,7 @@ WITH RECURSIVE deliveries AS (
         WHERE d.outcome = 'waiting' AND d.due_at IS NULL AND d.cause > k.cause ORDER BY d.cause LIMIT 1)
     FROM decisions k WHERE k.cause IS NOT NULL
 ), found AS MATERIALIZED (
+    -- The next ones of both.
     SELECT u.cause FROM (
         (SELECT k.cause FROM deliveries k WHERE k.cause IS NOT NULL LIMIT sqlc.arg(max_rows)::integer)
         UNION
@@ -26,13 +29,15 @@ WITH RECURSIVE deliveries AS (
     ORDER BY u.cause
     LIMIT sqlc.arg(max_rows)::integer
 ), added AS (
+    -- Those that are new.
     INSERT INTO /* TEMPLATE: schema */cause (name, probe_at)
     SELECT f.cause, now() + sqlc.arg(first_ms)::bigint * interval '1 millisecond' FROM found f
     WHERE NOT EXISTS (SELECT FROM /* TEMPLATE: schema */cause c WHERE c.name = f.cause)
     ON CONFLICT (name) DO NOTHING
 ), forgotten AS (
+    -- Those that are over.
     DELETE FROM /* TEMPLATE: schema */cause c
-    WHERE c.name > sqlc.arg(after)::text AND c.probe_at < now() - interval '1 minute'
+    WHERE c.name > sqlc.arg(after)::text AND c.probe_at < now() - sqlc.arg(forget_ms)::bigint * interval '1 millisecond'
         AND c.name NOT IN (SELECT f.cause FROM found f)
         AND ((SELECT count(*) FROM found) < sqlc.arg(max_rows)::integer OR c.name < (SELECT max(f.cause) FROM found f))
 )
@@ -82,6 +87,7 @@ WITH RECURSIVE visited AS (
     WHERE v.share IS NOT NULL
     LIMIT sqlc.arg(max_rows)::integer
 ), moved AS (
+    -- They go on.
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, hold = '', due_at = now(), reason = '',
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
@@ -89,6 +95,7 @@ WITH RECURSIVE visited AS (
     WHERE d.ctid = p.row_ctid
     RETURNING d.id, d.job_id, p.share
 ), job AS (
+    -- Their jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (
         id, args, kind, max_attempts, queue, state, scheduled_at, tags, attempt, attempted_at, attempted_by)
     SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue,
@@ -139,11 +146,13 @@ WITH RECURSIVE visited AS (
     SELECT i.intent_id, i.share, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
     FROM (SELECT DISTINCT p.intent_id, p.share FROM picked p) i
 ), moved AS (
+    -- They wait for that job.
     UPDATE /* TEMPLATE: schema */decision d SET job_id = n.job_id, due_at = now()
     FROM picked p JOIN numbered n USING (intent_id)
     WHERE d.ctid = p.row_ctid
     RETURNING d.intent_id, d.subscription_id, n.job_id, n.share
 ), job AS (
+    -- Those jobs.
     INSERT INTO /* TEMPLATE: schema */river_job (
         id, args, kind, max_attempts, queue, state, scheduled_at, tags, attempt, attempted_at, attempted_by)
     SELECT n.job_id, j.args, j.kind, j.max_attempts, j.queue,
@@ -151,8 +160,7 @@ WITH RECURSIVE visited AS (
         CASE WHEN sqlc.arg(process)::text = '' THEN 0 ELSE 1 END,
         CASE WHEN sqlc.arg(process)::text <> '' THEN now() END,
         CASE WHEN sqlc.arg(process)::text <> '' THEN ARRAY[sqlc.arg(process)::text] END
-    FROM (SELECT DISTINCT m.intent_id, m.share, m.job_id FROM moved m) n
-    CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(n.intent_id, n.share, now()) j
+    FROM numbered n CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(n.intent_id, n.share, now()) j
     RETURNING id, kind, args, max_attempts, queue, tags[1] AS tag
 ), last AS (
     -- Where this step has ended.
@@ -164,7 +172,7 @@ SELECT coalesce(j.id, 0)::bigint AS job_id, coalesce(j.kind, '')::text AS kind, 
     ARRAY(SELECT o.subscription_id::text FROM moved o WHERE o.job_id = j.id)::text[] AS subscriptions,
     coalesce(m.share, '')::text AS share,
     l.share::text AS last, (l.shares = sqlc.arg(max_shares)::integer)::boolean AS more
-FROM last l LEFT JOIN (job j JOIN (SELECT DISTINCT o.job_id, o.intent_id, o.share FROM moved o) m ON m.job_id = j.id) ON true
+FROM last l LEFT JOIN (job j JOIN numbered m ON m.job_id = j.id) ON true
 WHERE l.share IS NOT NULL;
 
 -- name: HeldAgain :many
@@ -196,6 +204,7 @@ RETURNING d.intent_id;
 -- force, and which do not need what is waited for any more: they have another schedule or dialect, are
 -- an operator's, or have nothing that the key has sealed. A delivery keeps its dialect.
 WITH RECURSIVE deliveries AS (
+    -- The pairs of which deliveries are held.
     (SELECT d.subscription_id, d.cause FROM /* TEMPLATE: schema */delivery d
     WHERE d.hold = 'cause' AND (d.subscription_id, d.cause) > (sqlc.arg(after)::uuid, sqlc.arg(after_cause)::text)
     ORDER BY d.subscription_id, d.cause LIMIT 1)
@@ -206,6 +215,7 @@ WITH RECURSIVE deliveries AS (
         ORDER BY d.subscription_id, d.cause LIMIT 1
     ) n
 ), decisions AS (
+    -- The pairs of which decisions are held.
     (SELECT d.subscription_id, d.cause FROM /* TEMPLATE: schema */decision d
     WHERE d.outcome = 'waiting' AND d.due_at IS NULL AND (d.subscription_id, d.cause) > (sqlc.arg(after)::uuid, sqlc.arg(after_cause)::text)
     ORDER BY d.subscription_id, d.cause LIMIT 1)
@@ -216,6 +226,7 @@ WITH RECURSIVE deliveries AS (
         ORDER BY d.subscription_id, d.cause LIMIT 1
     ) n
 ), found AS MATERIALIZED (
+    -- The next ones of both.
     SELECT u.subscription_id, u.cause, bool_or(u.delivery) AS delivery, bool_or(NOT u.delivery) AS decision
     FROM (
         (SELECT k.subscription_id, k.cause, true AS delivery FROM deliveries k LIMIT sqlc.arg(max_rows)::integer)
