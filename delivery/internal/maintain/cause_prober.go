@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxCauses is how many causes one round looks at. The next one goes on after them.
-	maxCauses = 100
+	maxCauses = 1000
 
 	// maxReleased is how many jobs of one cause are under way at once in a process.
 	maxReleased = 32

@@ -2,7 +2,6 @@ package maintain
 
 import (
 	"context"
-	"sync"
 
 	"github.com/google/uuid"
 
@@ -11,53 +10,47 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-const (
-	// reviewed is how many subscriptions and causes a round looks at.
-	reviewed = 200
-
-	// resolvedRows is how much of one subscription a round releases.
-	resolvedRows = 100
-)
+// resolvedRows is how much of one subscription a step releases.
+const resolvedRows = 100
 
 // CauseReviewer does for what is held for causes what follows from changes of subscriptions: it
 // ends what is held of those that are not in force any more, and releases what does not need
 // any more what it waits for, because the subscription has another schedule, dialect, secret
-// or owner. It is safe for concurrent use.
+// or owner. It is not safe for concurrent use.
 type CauseReviewer struct {
+	Pace  Pace
 	Store *store.Queries // with plans that are kept
 
-	mu    sync.Mutex
-	last  uuid.UUID // the last subscription that a round has looked at
+	last  uuid.UUID // the last subscription that a step has looked at
 	cause string    // and its last cause
 }
 
 // Run looks at the next subscriptions of which something is held for a cause, and returns how
-// much it has ended or released. The next call continues after them.
-func (r *CauseReviewer) Run(ctx context.Context) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// much it has ended or released.
+func (r *CauseReviewer) Run(ctx context.Context) (int, error) { return r.Pace.walk(ctx, r.step) }
+
+func (r *CauseReviewer) step(ctx context.Context) (s step, err error) {
 	rows, err := r.Store.ReviewCauses(ctx, &store.ReviewCausesParams{
 		After:      r.last,
 		AfterCause: r.cause,
-		MaxRows:    reviewed,
+		MaxRows:    r.Pace.Rows,
 	})
 	if err != nil {
-		return 0, err
+		return s, err
 	}
-	n := 0
-	for i := range rows {
+	if len(rows) == 0 {
+		r.last, r.cause = uuid.Nil, ""
+		return step{end: true}, nil
+	}
+	for i := 0; i < len(rows) && s.busy < stepCancels; i++ {
 		did, err := r.review(ctx, &rows[i])
-		if err != nil {
-			return n, err
+		if s.busy += did; err != nil {
+			return s, err
 		}
-		n += did
+		r.last, r.cause = rows[i].SubscriptionID, rows[i].Cause
+		s.idle++
 	}
-	r.last, r.cause = uuid.Nil, ""
-	if len(rows) == reviewed {
-		last := &rows[len(rows)-1]
-		r.last, r.cause = last.SubscriptionID, last.Cause
-	}
-	return n, nil
+	return s, nil
 }
 
 func (r *CauseReviewer) review(ctx context.Context, row *store.ReviewCausesRow) (int, error) {

@@ -457,7 +457,11 @@ func TestCauseProber_WhatIsEndedMeanwhileStaysEnded(t *testing.T) {
 			p := c.process("p", "checker:user")
 			require.Equal(t, 1, p.turn())
 			c.exec(end)
-			expirer := HeldExpirer{MaxHold: time.Hour, Store: c.queries}
+			expirer := HeldExpirer{
+				MaxHold: time.Hour,
+				Pace:    Whole,
+				Store:   c.queries,
+			}
 			_, err := expirer.Run(t.Context())
 			require.NoError(t, err)
 			p.broken["check:user"] = true
@@ -484,7 +488,11 @@ func TestDecisionExpirer_FailsWhatIsHeldForTooLong(t *testing.T) {
 	c.waitingFor(sub, "checker:user", "a", 2)
 	c.exec(`UPDATE riverhook.decision SET held_since = now() - interval '2 h'`)
 	c.waitingFor(sub, "checker:user", "a", 1)
-	x := DecisionExpirer{MaxHold: time.Hour, Store: c.queries}
+	x := DecisionExpirer{
+		MaxHold: time.Hour,
+		Pace:    Whole,
+		Store:   c.queries,
+	}
 
 	n, err := x.Run(t.Context())
 
@@ -525,7 +533,7 @@ func TestCauseReviewer_FollowsItsSubscriptions(t *testing.T) {
 			if tc.change != "" {
 				c.exec(tc.change)
 			}
-			r := CauseReviewer{Store: c.queries}
+			r := CauseReviewer{Pace: Whole, Store: c.queries}
 
 			for range 2 {
 				_, err := r.Run(t.Context())
@@ -549,7 +557,7 @@ func TestCauseReviewer_ADecisionTakesTheDialectOfItsSubscription(t *testing.T) {
 	c := newCauses(t)
 	sub := c.subscribe()
 	c.waitingFor(sub, "dialect:bare", "a", 1)
-	r := CauseReviewer{Store: c.queries}
+	r := CauseReviewer{Pace: Whole, Store: c.queries}
 
 	n, err := r.Run(t.Context())
 
@@ -586,15 +594,15 @@ func TestCauseProber_ARoundReadsTheSameHoweverMuchIsHeld(t *testing.T) {
 				return err
 			},
 			"ReviewCauses": func(q *store.Queries) error {
-				_, err := q.ReviewCauses(t.Context(), &store.ReviewCausesParams{MaxRows: reviewed})
+				_, err := q.ReviewCauses(t.Context(), &store.ReviewCausesParams{MaxRows: Whole.Rows})
 				return err
 			},
 			"ExpireHeld": func(q *store.Queries) error {
-				_, err := q.ExpireHeld(t.Context(), &store.ExpireHeldParams{MaxHoldMs: time.Hour.Milliseconds(), MaxRows: maintainRows})
+				_, err := q.ExpireHeld(t.Context(), &store.ExpireHeldParams{MaxHoldMs: time.Hour.Milliseconds(), MaxRows: Whole.Rows})
 				return err
 			},
 			"ExpireDecisions": func(q *store.Queries) error {
-				_, err := q.ExpireDecisions(t.Context(), &store.ExpireDecisionsParams{MaxHoldMs: time.Hour.Milliseconds(), MaxRows: maintainRows})
+				_, err := q.ExpireDecisions(t.Context(), &store.ExpireDecisionsParams{MaxHoldMs: time.Hour.Milliseconds(), MaxRows: Whole.Rows})
 				return err
 			},
 		} {
