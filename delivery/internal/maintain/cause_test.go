@@ -3,7 +3,6 @@ package maintain
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -564,76 +563,4 @@ func TestCauseReviewer_ADecisionTakesTheDialectOfItsSubscription(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.Zero(t, c.held())
-}
-
-// What a round reads does not depend on how much is held.
-func TestCauseProber_ARoundReadsTheSameHoweverMuchIsHeld(t *testing.T) {
-	t.Parallel()
-	c := newCauses(t)
-	sub := c.subscribe()
-	one := store.ReleaseDeliveriesParams{
-		Cause:     "tree:",
-		MaxShares: causeShares,
-		Each:      1,
-		MaxRows:   1,
-	}
-	read := func() (blocks map[string]int) {
-		c.exec(`VACUUM ANALYZE riverhook.delivery, riverhook.decision`)
-		blocks = map[string]int{}
-		for name, run := range map[string]func(q *store.Queries) error{
-			"HeldCauses": func(q *store.Queries) error {
-				_, err := q.HeldCauses(t.Context(), &store.HeldCausesParams{MaxRows: maxCauses})
-				return err
-			},
-			"ReleaseDeliveries": func(q *store.Queries) error {
-				_, err := q.ReleaseDeliveries(t.Context(), &one)
-				return err
-			},
-			"ReleaseDecisions": func(q *store.Queries) error {
-				_, err := q.ReleaseDecisions(t.Context(), new(store.ReleaseDecisionsParams(one)))
-				return err
-			},
-			"ReviewCauses": func(q *store.Queries) error {
-				_, err := q.ReviewCauses(t.Context(), &store.ReviewCausesParams{MaxRows: Whole.Rows})
-				return err
-			},
-			"ExpireHeld": func(q *store.Queries) error {
-				_, err := q.ExpireHeld(t.Context(), &store.ExpireHeldParams{MaxHoldMs: time.Hour.Milliseconds(), MaxRows: Whole.Rows})
-				return err
-			},
-			"ExpireDecisions": func(q *store.Queries) error {
-				_, err := q.ExpireDecisions(t.Context(), &store.ExpireDecisionsParams{MaxHoldMs: time.Hour.Milliseconds(), MaxRows: Whole.Rows})
-				return err
-			},
-		} {
-			blocks[name] = c.blocks(run)
-		}
-		return blocks
-	}
-	c.heldFor(sub, "tree:", "a", 100)
-	c.waitingFor(sub, "tree:", "a", 100)
-	few := read()
-
-	c.heldFor(sub, "tree:", "a", 20_000)
-	c.waitingFor(sub, "tree:", "a", 20_000)
-	many := read()
-
-	for _, name := range slices.Sorted(maps.Keys(few)) {
-		require.LessOrEqual(t, many[name], 2*few[name]+30, "%s: %d blocks with 100 rows", name, few[name])
-	}
-}
-
-// blocks is how many blocks of tables and indexes a statement reads.
-func (c *causes) blocks(run func(q *store.Queries) error) (n int) {
-	c.t.Helper()
-	ctx := context.Background()
-	tx, err := c.Begin(ctx)
-	require.NoError(c.t, err)
-	defer func() { _ = tx.Rollback(ctx) }()
-	_, err = tx.Exec(ctx, `SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off`)
-	require.NoError(c.t, err)
-	require.NoError(c.t, run(store.In(tx, "riverhook")))
-	require.NoError(c.t, tx.QueryRow(ctx, `SELECT sum(pg_stat_get_xact_blocks_fetched(oid))::integer FROM pg_class
-		WHERE relnamespace = 'riverhook'::regnamespace`).Scan(&n))
-	return n
 }

@@ -68,12 +68,21 @@ func TestLease_OfTwoThatAskAtOnceOneGetsIt(t *testing.T) {
 // maintainer makes one that has a lease.
 func (db *database) maintainer(process string) *Maintainer {
 	deactivator, _ := db.deactivator()
+	queries := store.Frequent(db, "riverhook")
+	c := &causes{database: db, queries: queries}
 	return &Maintainer{
-		Deactivator: deactivator,
+		CauseProber:   c.process(process, "schedule:weekly").CauseProber,
+		CauseReviewer: &CauseReviewer{Pace: Rounds, Store: queries},
+		Deactivator:   deactivator,
+		Decisions: &DecisionExpirer{
+			MaxHold: time.Hour,
+			Pace:    Rounds,
+			Store:   queries,
+		},
 		Expirer: &HeldExpirer{
 			MaxHold: time.Hour,
 			Pace:    Rounds,
-			Store:   store.Frequent(db, "riverhook"),
+			Store:   queries,
 		},
 		Forget:     func() {},
 		Lease:      db.lease(process),

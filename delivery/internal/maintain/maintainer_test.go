@@ -17,9 +17,8 @@ func TestMaintainer_RunsEachTask(t *testing.T) {
 	deactivator.Schema = "nowhere"
 	forgotten := 0
 	queries := store.Frequent(db, "riverhook")
-	causes := newCauses(t)
 	m := Maintainer{
-		CauseProber:   causes.process("p").CauseProber,
+		CauseProber:   (&causes{database: db, queries: queries}).process("p").CauseProber,
 		CauseReviewer: &CauseReviewer{Pace: Whole, Store: queries},
 		Decisions: &DecisionExpirer{
 			MaxHold: time.Hour,

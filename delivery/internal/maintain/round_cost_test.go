@@ -167,6 +167,13 @@ func (db *database) backlog(n int) {
 			SELECT gen_random_uuid(), intent_id, lpad(n::text, 32, '0')::uuid, 'standard', '/', 1, job_id,
 				CASE WHEN n < $1 THEN 'delivered' ELSE 'pending' END, CASE WHEN n < $1 THEN now() END
 			FROM s, generate_series(1, $1) n`,
+		// What is held for causes: for one that this engine ends, and for one that it probes.
+		`WITH s AS (INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect, schedule)
+				SELECT gen_random_uuid(), '/', 'https://example.com', '{**}', true, 'standard', 'weekly' RETURNING id),
+			d AS (INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site, held_since, cause, cause_share)
+				SELECT gen_random_uuid(), id, 'waiting', '/', now(), 'schedule:weekly', 'a' FROM s, generate_series(1, $1))
+			INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since, cause, cause_share)
+			SELECT gen_random_uuid(), gen_random_uuid(), id, 'standard', '/', 1, 'cause', now(), 'tree:', 'a' FROM s, generate_series(1, $1)`,
 		// What is kept, of which most is old.
 		`WITH i AS (INSERT INTO riverhook.intent (id, wire_id, type, site, share, occurred_at)
 				SELECT ('00' || substr(x::text, 3))::uuid, x::text, 'a.b', '/', '/', now() FROM (SELECT gen_random_uuid() x FROM generate_series(1, $1)) y
@@ -196,6 +203,8 @@ func (db *database) backlog(n int) {
 	db.hold(sub, 5, "slots")
 	db.deliver(sub, 5, "pending")
 	db.exec(`UPDATE riverhook.delivery SET due_at = now() - interval '1 h' WHERE subscription_id = $1 AND hold = ''`, sub)
+	db.heldForCause(sub)
+	db.heldForCause(db.subscribe())
 	db.exec(`INSERT INTO riverhook.intent_state (intent_id, job_id, due_at) VALUES (riverhook.new_id(), 0, now() - interval '1 h')`)
 	db.exec(`INSERT INTO riverhook.intent_state (intent_id, job_id, due_at, state) VALUES (riverhook.new_id(), 0, now() - interval '1 h', 'expanded')`)
 	db.exec(`INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site, due_at)
@@ -206,14 +215,27 @@ func (db *database) backlog(n int) {
 	db.exec("ANALYZE")
 }
 
+// heldForCause makes a delivery and a decision of a subscription that wait for a schedule which
+// it does not have.
+func (db *database) heldForCause(sub uuid.UUID) {
+	db.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since, cause, cause_share)
+		VALUES (riverhook.new_id(), riverhook.new_id(), $1, 'standard', '/', 1, 'cause', now(), 'schedule:daily', 'a')`, sub)
+	db.exec(`INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site, held_since, cause, cause_share)
+		VALUES (riverhook.new_id(), $1, 'waiting', '/', now(), 'schedule:daily', 'a')`, sub)
+}
+
 // mostRows has each statement of a round, and how many rows of tables one run of it may read,
 // whatever is there.
 var mostRows = map[string]int{
 	"CancelHeld":           3 * cancelRows,
+	"ClaimCause":           1,
 	"DeleteDeliveries":     2 * pruneStep,
+	"EndCaused":            4 * cancelRows,
+	"ExpireDecisions":      2 * Rounds.Rows,
 	"ExpireHeld":           2 * Rounds.Rows,
 	"ForgetAliases":        4 * pruneStep,
 	"ForgetSubscriptions":  4 * pruneStep,
+	"HeldCauses":           4 * maxCauses,
 	"HeldSubscriptions":    5 * Rounds.Rows,
 	"LeaseMaintenance":     3,
 	"LockOldDeliveries":    4 * pruneStep,
@@ -230,7 +252,11 @@ var mostRows = map[string]int{
 	"ReconcileDeliveries":  4 * Rounds.Rows,
 	"ReconcileIntents":     4 * Rounds.Rows,
 	"ReducePayloads":       7 * pruneStep,
+	"ReleaseDecisions":     4 * maxReleased,
+	"ReleaseDeliveries":    4 * maxReleased,
 	"ReleaseHeld":          5 * Rounds.Rows,
+	"ReleaseResolved":      4 * resolvedRows,
+	"ReviewCauses":         6 * Rounds.Rows,
 	"Troubled":             2 * troubledRows,
 	"TryPruneLock":         0,
 	"WatchDecisions":       2 * Rounds.Rows,
