@@ -100,8 +100,8 @@ const (
 const p99Floor = 50.0
 
 // tenants measures what a loud tenant does to quiet ones: the latency of four tenants' events,
-// together 20 a second (quick: 40), and the time of an application's questions to a gate that
-// fails closed, 5 a second (quick: 10), first alone, then beside the loud tenant's backlog; and
+// together 10 a second (quick: 20), and the time of an application's questions to a gate that
+// fails closed, a quarter as often, first alone, then beside the loud tenant's backlog; and
 // how many requests a second the loud tenant gets meanwhile, and in the stretch after that, alone.
 //
 //   - p99_of_quiet: the p99 beside the loud tenant, of that of the quiet run or of 50 ms if

@@ -87,7 +87,7 @@ var bounding = []mutant{
 		file: "delivery/internal/payloads/order.go",
 		decl: "next",
 		old:  "s.bytes > fewest || s.bytes == fewest && s.turn >= longest",
-		with: "s.turn >= longest",
+		with: "fewest < 0 || s.turn >= longest",
 		test: "delivery/internal/payloads.TestPool_FollowsItsModel",
 	},
 	{
