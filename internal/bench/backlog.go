@@ -19,7 +19,7 @@ import (
 //   - worker_rss_mb: the most memory that the worker ever had, the expansion of
 //     one intent to 10,000 subscriptions included;
 //   - round_rows_of_few: rows that a round of maintenance reads with 1,000,000 due in
-//     order, of those with 10,000;
+//     order, of those with 10,000, which take two or three rounds, the last of them short;
 //   - resolve_100k_of_100: see lookups.
 //
 // A quick run has a tenth of all that, but for lookups and the 10,000.

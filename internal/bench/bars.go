@@ -129,7 +129,7 @@ var bars = []bar{
 	{
 		scenario: "backlog",
 		ratio:    "round_rows_of_few",
-		atMost:   1.5,
+		atMost:   2,
 	},
 	{
 		scenario: "resolve",
