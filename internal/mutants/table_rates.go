@@ -11,7 +11,7 @@ var rating = []mutant{
 		test: "delivery/internal/rates.TestLeases_SeveralProcessesShareARate",
 	},
 	{
-		name: "a lease lasts for ever",
+		name: "a lease of a rate lasts for ever",
 		file: "delivery/internal/rates/account.go",
 		decl: "bury",
 		old:  "late > 0 {",
