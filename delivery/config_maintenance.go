@@ -8,11 +8,13 @@ type Maintenance struct {
 	// of circuits, lost jobs, deactivation, pruning. At least 1 ms. Default: 1 s.
 	Interval time.Duration
 
-	// MaxHold is how long a delivery may be held before it expires. Default: 30 days.
+	// MaxHold is how long a delivery may be held before it expires, and a decision before it
+	// has failed, counted from when the wait began. Default: 30 days.
 	MaxHold time.Duration
 
 	// ReevaluateAfter is the wait before a decision that could not be made is tried
-	// again; it grows with the age of the decision up to 5 minutes. Default: 5 s.
+	// again; it grows with the age of the decision up to 5 minutes. It is also the wait before
+	// the first probe of a Cause, which doubles up to 5 minutes. Default: 5 s.
 	ReevaluateAfter time.Duration
 }
 

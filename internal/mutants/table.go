@@ -6,7 +6,8 @@ import "slices"
 // still says what is changed, so that the table outlives other changes.
 var mutants = slices.Concat(
 	circuits, moving, sending, beating, waiting, erasing, receiving, repeating, typing, asking, manifesting,
-	filtering, ruling, living, verifying, suspecting, recovering, migrating, bounding, turning, maintaining, rating)
+	filtering, ruling, living, verifying, suspecting, recovering, migrating, bounding, turning, maintaining, rating,
+	causing)
 
 var sending = []mutant{
 	// Who may hear of it.

@@ -267,7 +267,7 @@ func TestCauseProber_WhatIsMissingIsReleasedByTheEngineThatHasIt(t *testing.T) {
 	require.Equal(t, 62, c.jobs())
 }
 
-func TestCauseProber_WhatCannotBeAskedIsProbedByOneRow(t *testing.T) {
+func TestCauseProber_WhatCannotBeAskedIsProbedByFewRows(t *testing.T) {
 	t.Parallel()
 	c := newCauses(t)
 	sub := c.subscribe()
