@@ -98,7 +98,8 @@ func (a *account) spend(now time.Time) (lot, bool) {
 		one.left = 1
 		one.step = 0
 		l.first = l.first.Add(l.step)
-		if l.left--; l.left == 0 {
+		l.left--
+		if l.left == 0 {
 			a.lots = slices.Delete(a.lots, i, i+1)
 		}
 		a.spent++

@@ -99,6 +99,7 @@ func TestRateStep_ARateThatWasChangedIsInForceAtOnce(t *testing.T) {
 // engines are accounts of one rate in several processes, whose requests are counted.
 type engines struct {
 	row
+
 	all  []*account
 	now  time.Time
 	sent []time.Time

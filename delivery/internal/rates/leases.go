@@ -153,7 +153,7 @@ func (l *Leases) Take(ctx context.Context, t *attempt.Target) (Lease, *attempt.T
 			return Lease{}, nil, context.Cause(ctx)
 		case err != nil:
 			lease.Return()
-			return Lease{}, t.Postpone(attempt.ChangedWait, "its rate could not be read"), nil
+			return Lease{}, t.Postpone(attempt.ChangedWait, "its rate could not be read"), nil //nolint:nilerr // the delivery says so
 		case one.left == 0:
 			lease.Return()
 			return Lease{}, l.hold(t, of), nil

@@ -19,7 +19,7 @@ import (
 var background = context.Background()
 
 // What has no rate asks nobody and allocates nothing.
-func TestLeases_WhatHasNoRateCostsNothing(t *testing.T) {
+func TestLeases_WhatHasNoRateCostsNothing(t *testing.T) { //nolint:paralleltest // allocations are counted
 	l := NewLeases(Config{Now: time.Now}) // whatever it asked would end the test
 	unlimited := target(uuid.New(), attempt.Rate{})
 	require.Zero(t, testing.AllocsPerRun(100, func() {

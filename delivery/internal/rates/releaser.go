@@ -102,6 +102,7 @@ type candidate struct {
 // pace is what a rate has for held deliveries.
 type pace struct {
 	limit
+
 	wanted int
 	left   int
 	first  time.Duration // when the next of those may go out from now

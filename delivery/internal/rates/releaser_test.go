@@ -38,7 +38,8 @@ func hold(t *testing.T, pool *pgxpool.Pool, rate attempt.Rate, n int) *attempt.T
 	err := pool.QueryRow(background, `INSERT INTO riverhook.subscription (id, site, url, events, owner, dialect)
 		VALUES (riverhook.new_id(), '/', 'https://example.com/', '{**}', 'ann', 'standard') RETURNING id`).Scan(&id)
 	require.NoError(t, err)
-	_, err = pool.Exec(background, `INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since)
+	_, err = pool.Exec(background, `INSERT INTO riverhook.delivery
+			(id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since)
 		SELECT riverhook.new_id(), riverhook.new_id(), $1, 'standard', '/', 1, 'rate', now() FROM generate_series(1, $2)`, id, n)
 	require.NoError(t, err)
 	_, err = pool.Exec(background, `INSERT INTO riverhook.rate (key) VALUES ($1), ('oann') ON CONFLICT DO NOTHING`, subscriptionKey(id))
@@ -84,8 +85,8 @@ func TestReleaser_ReleasesWhatTheRateHas(t *testing.T) {
 		require.InDelta(t, time.Duration(i+1)*200*time.Millisecond, at, float64(10*time.Millisecond))
 	}
 	var elapsed float64
-	require.NoError(t, pool.QueryRow(background, `SELECT extract(epoch FROM max(released_until) - now()) FROM riverhook.rate WHERE key <> 'oann'`).
-		Scan(&elapsed))
+	require.NoError(t, pool.QueryRow(background, `SELECT extract(epoch FROM max(released_until) - now())
+		FROM riverhook.rate WHERE key <> 'oann'`).Scan(&elapsed))
 	require.LessOrEqual(t, elapsed, 2+3*0.2+0.001, "no more is released than up to then")
 }
 
