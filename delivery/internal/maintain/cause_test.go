@@ -355,6 +355,7 @@ func TestCauseProber_ARowThatFailsAloneKeepsNoOtherWaiting(t *testing.T) {
 	}
 
 	require.Equal(t, 1, c.held())
+	require.Equal(t, held, p.ran[:len(held)], "it is tried again after all others")
 	before := c.jobs()
 	for range 10 {
 		p.turn()
