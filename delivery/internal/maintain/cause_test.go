@@ -236,7 +236,7 @@ func TestCauseProber_WhatIsMissingIsReleasedByTheEngineThatHasIt(t *testing.T) {
 	t.Parallel()
 	c := newCauses(t)
 	sub := c.subscribe()
-	var want []uuid.UUID
+	var ofLoud []uuid.UUID
 	loud := c.heldFor(sub, "schedule:weekly", "loud", 60)
 	quiet := c.heldFor(sub, "schedule:weekly", "quiet", 2)
 	lacks, other := c.process("lacks"), c.process("other", "schedule:daily")
@@ -259,10 +259,10 @@ func TestCauseProber_WhatIsMissingIsReleasedByTheEngineThatHasIt(t *testing.T) {
 	require.Equal(t, 62, c.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered' AND held_since IS NULL`))
 	for _, id := range has.ran {
 		if !slices.Contains(quiet, id) {
-			want = append(want, id)
+			ofLoud = append(ofLoud, id)
 		}
 	}
-	require.Equal(t, loud, want, "those of a share are in order")
+	require.Equal(t, loud, ofLoud, "those of a share are in order")
 	require.Less(t, slices.Index(has.ran, quiet[1]), maxReleased, "the quiet share has its turn")
 	require.Equal(t, 62, c.jobs())
 }
