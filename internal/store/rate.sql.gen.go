@@ -36,15 +36,19 @@ WITH locked AS MATERIALIZED (
     ORDER BY r.key
     FOR UPDATE OF r
 ), step AS MATERIALIZED (
-    SELECT l.key, l.unspent_us, (l.burst - 1) * l.every_us AS depth_us, /* TEMPLATE: schema */rate_step(
-        (extract(epoch FROM l.taken_until - now()) * 1000000)::bigint, l.every_us, l.burst, $6::bigint, l.wanted) AS step
+    -- Nobody has leased more by the same rate than most, who may have locked the row after this
+    -- statement began.
+    SELECT l.key, l.unspent_us, (l.burst - 1) * l.every_us AS depth_us,
+        clock_timestamp() + (l.burst * l.every_us + $6::bigint) * interval '1 microsecond' AS most,
+        /* TEMPLATE: schema */rate_step(
+            (extract(epoch FROM l.taken_until - now()) * 1000000)::bigint, l.every_us, l.burst, $6::bigint, l.wanted) AS step
     FROM locked l
 ), leased AS (
     UPDATE /* TEMPLATE: schema */rate r SET
-        taken_until = now() + s.step[3] * interval '1 microsecond',
+        taken_until = CASE WHEN s.step[1] > 0 OR s.unspent_us > 0 THEN now() + s.step[3] * interval '1 microsecond' ELSE s.most END,
         free_at = now() + greatest(s.step[3] - s.depth_us, 0) * interval '1 microsecond'
     FROM step s
-    WHERE r.key = s.key AND (s.step[1] > 0 OR s.unspent_us > 0)
+    WHERE r.key = s.key AND (s.step[1] > 0 OR s.unspent_us > 0 OR r.taken_until > s.most)
 )
 SELECT s.key, s.step[1]::integer AS granted, s.step[2]::bigint AS first_us,
     (now() + s.step[3] * interval '1 microsecond')::timestamptz AS until
@@ -68,8 +72,9 @@ type LeaseRatesRow struct {
 }
 
 // LeaseRates leases requests of rates, as many of each as are wanted and its rate has up to a
-// little ahead of now, and gives back what was not spent of earlier leases. It locks the rows in
-// the order of their keys. A rate without a row is not returned: see AddRates.
+// little ahead of now, and gives back what was not spent of earlier leases. What a lower rate was
+// taken for before is cut to what this one can be. It locks the rows in the order of their keys. A
+// rate without a row is not returned: see AddRates.
 func (q *Queries) LeaseRates(ctx context.Context, arg *LeaseRatesParams) ([]LeaseRatesRow, error) {
 	rows, err := q.db.Query(ctx, leaseRates,
 		arg.Keys,
@@ -115,16 +120,19 @@ WITH locked AS MATERIALIZED (
     ) a ON a.key = r.key
     FOR UPDATE OF r SKIP LOCKED
 ), step AS MATERIALIZED (
-    SELECT l.key, (l.burst - 1) * l.every_us AS depth_us, /* TEMPLATE: schema */rate_step(
-        (extract(epoch FROM l.released - now()) * 1000000)::bigint, l.every_us, l.burst, $6::bigint, l.wanted) AS step
+    SELECT l.key, (l.burst - 1) * l.every_us AS depth_us,
+        now() + (l.burst * l.every_us + $6::bigint) * interval '1 microsecond' AS most,
+        /* TEMPLATE: schema */rate_step(
+            (extract(epoch FROM l.released - now()) * 1000000)::bigint, l.every_us, l.burst, $6::bigint, l.wanted) AS step
     FROM locked l
 ), paced AS (
     UPDATE /* TEMPLATE: schema */rate r SET
-        released_until = now() + s.step[3] * interval '1 microsecond',
-        released_at = now(),
+        taken_until = least(r.taken_until, s.most),
+        released_until = CASE WHEN s.step[1] > 0 THEN now() + s.step[3] * interval '1 microsecond' ELSE r.released_until END,
+        released_at = CASE WHEN s.step[1] > 0 THEN now() ELSE r.released_at END,
         free_at = now() + greatest(s.step[3] - s.depth_us, 0) * interval '1 microsecond'
     FROM step s
-    WHERE r.key = s.key AND s.step[1] > 0
+    WHERE r.key = s.key AND (s.step[1] > 0 OR r.taken_until > s.most)
 )
 SELECT s.key, s.step[1]::integer AS granted, s.step[2]::bigint AS first_us FROM step s
 `
@@ -146,7 +154,8 @@ type PaceReleasesRow struct {
 
 // PaceReleases says how many held deliveries may be released by rates, so that over all engines
 // no more of them are due up to a little ahead of now than the rate has. What was released and has
-// leased nothing for a while is forgotten. A rate that somebody has locked, or without a row, is
+// leased nothing for a while is forgotten, and what a lower rate was taken for is cut as by LeaseRates:
+// nobody leases while all wait to be released. A rate that somebody has locked, or without a row, is
 // not returned.
 func (q *Queries) PaceReleases(ctx context.Context, arg *PaceReleasesParams) ([]PaceReleasesRow, error) {
 	rows, err := q.db.Query(ctx, paceReleases,
