@@ -68,6 +68,7 @@ type Taker struct {
 
 	mu      sync.Mutex                        // guards what follows
 	taken   map[int64]context.CancelCauseFunc // jobs under way
+	looking bool                              // it asks which of them were cancelled
 	started bool
 	resting bool // nothing is adopted any more
 }
@@ -243,7 +244,8 @@ func (t *Taker) own(id int64) context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.taken[id] = cancel
-	if len(t.taken) == 1 {
+	if !t.looking {
+		t.looking = true
 		time.AfterFunc(cancelInterval, t.interruptCancelled)
 	}
 	return ctx
@@ -261,8 +263,10 @@ func (t *Taker) disown(id int64) {
 func (t *Taker) interruptCancelled() {
 	t.mu.Lock()
 	ids := slices.Collect(maps.Keys(t.taken))
+	t.looking = len(ids) > 0 && t.jobs.Err() == nil
+	looking := t.looking
 	t.mu.Unlock()
-	if len(ids) == 0 || t.jobs.Err() != nil {
+	if !looking {
 		return
 	}
 	cancelled, err := t.cfg.Store.CancelledTurns(t.jobs, &store.CancelledTurnsParams{Ids: ids, Process: t.cfg.Process})
@@ -276,9 +280,7 @@ func (t *Taker) interruptCancelled() {
 			cancel(rivertype.ErrJobCancelledRemotely)
 		}
 	}
-	if len(t.taken) > 0 {
-		time.AfterFunc(cancelInterval, t.interruptCancelled)
-	}
+	time.AfterFunc(cancelInterval, t.interruptCancelled)
 }
 
 // work does a job. What it panics with is its error.

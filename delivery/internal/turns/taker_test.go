@@ -293,6 +293,32 @@ func TestTaker_AJobThatIsCancelledIsInterrupted(t *testing.T) {
 	require.Equal(t, 1, count(t, b.pool, "id = 2 AND state = 'completed'"))
 }
 
+// However often jobs come and end one by one, what is under way is asked about once in an interval.
+func TestTaker_AsksOnceInAnIntervalWhichJobsWereCancelled(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	b := newBundle(pool, "one", 1000)
+	for id := range int64(50) {
+		b.own(id)
+		b.disown(id)
+	}
+	b.own(50)
+	before := pool.Stat().AcquireCount() // each question takes a connection
+	asked := func() int64 { return pool.Stat().AcquireCount() - before }
+	require.Eventually(t, func() bool { return asked() >= 2 }, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, int64(2), asked())
+
+	b.disown(50)
+	require.Eventually(t, func() bool {
+		b.Taker.mu.Lock()
+		defer b.Taker.mu.Unlock()
+		return !b.looking
+	}, 10*time.Second, 10*time.Millisecond)
+	b.own(51)
+	require.Eventually(t, func() bool { return asked() > 3 }, 10*time.Second, 10*time.Millisecond)
+	b.disown(51)
+}
+
 // turnsModel is what shares wait for and what engines do.
 type turnsModel struct {
 	pool    *pgxpool.Pool
