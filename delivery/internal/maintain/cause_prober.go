@@ -44,7 +44,7 @@ type Service int
 // The services.
 const (
 	Lacks Service = iota // it lacks what is missing: it leaves alone what waits for that
-	Has                  // it has what is missing: here the cause is over
+	Has                  // it has what is missing: here the cause is over, unless what it releases is held again
 	Asks                 // whether the cause is over it finds out by a probe
 )
 
@@ -63,8 +63,8 @@ type CauseProberConfig struct {
 // CauseProber releases what is held for causes. It finds the causes by what is held for them,
 // so that a row that is held while others are released is found by the next round.
 //
-// What waits for something that a process lacks is released by the engines that have it. What
-// waits for something that could not be asked is released when a probe has gone well: that is
+// What waits for something that a process lacks is released by the engines that have it, by probes
+// if most of it is held again there. What waits for something that could not be asked is released when a probe has gone well: that is
 // one row, the oldest of the share whose turn it is. If it is held for the same cause again, the
 // next probe is later, in whichever engine, and has more rows, up to maxProbed; otherwise this
 // process releases the others, in order, by turns of their shares, a bounded number at a time.
@@ -93,6 +93,7 @@ type served struct {
 
 	// What follows is guarded by round.
 	over            bool      // a probe has gone well here
+	vain            bool      // what was released here last was held again
 	seen            time.Time // when something was held for it
 	turns           [2]string // the last shares that had a turn: of decisions, and of deliveries
 	deliveriesFirst bool      // next time
@@ -220,14 +221,11 @@ func (p *CauseProber) look(ctx context.Context, row store.HeldCausesRow) (int, e
 		return 0, nil
 	}
 	s, out, ended := p.take(row.Name)
-	if service == Has {
-		return p.release(ctx, row.Name, s, maxReleased-out)
-	}
 	if err := p.judge(ctx, row.Name, s, ended); err != nil {
 		return 0, err
 	}
 	switch {
-	case s.over:
+	case s.over, service == Has && !s.vain:
 		return p.release(ctx, row.Name, s, maxReleased-out)
 	case out > 0 || p.begun && !row.Due: // a probe is under way, or is not due
 		return 0, nil
@@ -285,6 +283,7 @@ func (p *CauseProber) judge(ctx context.Context, cause string, s *served, ended 
 	}
 	before := s.over
 	s.over = 2*sum(held) <= rows
+	s.vain = !s.over
 	if s.over == before {
 		return nil
 	}

@@ -63,6 +63,7 @@ func (p *CauseProber) release(ctx context.Context, cause string, s *served, most
 	err = p.cfg.Adopt(func(process string) (jobs []*rivertype.JobRow, err error) {
 		for i := 0; i < len(steps) && most > 0 && err == nil; i++ {
 			of := (first + i) % len(steps)
+			round := false // from the first share on nothing was released
 			for again := true; again && most > 0 && err == nil; {
 				var t causeTurn
 				after := s.turns[of]
@@ -79,7 +80,8 @@ func (p *CauseProber) release(ctx context.Context, cause string, s *served, most
 					s.turns[of] = t.next(most)
 					most -= t.rows()
 					jobs = append(jobs, t.jobs...)
-					again = len(t.jobs) > 0 || after != "" || t.more
+					round = len(t.jobs) == 0 && (round || after == "")
+					again = !round || s.turns[of] != "" // what is left may be locked
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package maintain
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -314,6 +315,36 @@ func TestCauseProber_WhatCannotBeAskedIsProbedByFewRows(t *testing.T) {
 	require.Equal(t, untried(held), untried(p.ran), "in order")
 }
 
+// An engine that seems to have what is missing, such as a checker which asks others and finds
+// none, releases a batch, and then a few rows now and then.
+func TestCauseProber_WhatIsHeldAgainByTheEngineThatHasItIsProbed(t *testing.T) {
+	t.Parallel()
+	c := newCauses(t)
+	c.heldFor(c.subscribe(), "checker:user", "a", 100)
+	p := c.process("p", "checker:user")
+	p.broken["checker:user"] = true
+	for range 10 {
+		p.turn()
+		p.work()
+	}
+	require.Equal(t, maxReleased, c.jobs())
+	c.pass(5 * time.Second)
+	for range 10 {
+		p.turn()
+		p.work()
+	}
+	require.Equal(t, maxReleased+1, c.jobs(), "a probe")
+	require.Equal(t, 100, c.held())
+
+	p.broken = map[string]bool{}
+	c.pass(10 * time.Second)
+	for range 10 {
+		p.turn()
+		p.work()
+	}
+	require.Zero(t, c.held())
+}
+
 func TestCauseProber_TheEngineThatStartsProbesAtOnce(t *testing.T) {
 	t.Parallel()
 	c := newCauses(t)
@@ -413,6 +444,30 @@ func TestCauseProber_WhatIsHeldMeanwhileIsFound(t *testing.T) {
 
 	require.Equal(t, append(first, late...), p.ran)
 	require.Zero(t, c.held())
+}
+
+// What others have locked is not waited for, of however many shares it is.
+func TestCauseProber_WhatIsLockedIsLeftForTheNextRound(t *testing.T) {
+	t.Parallel()
+	c := newCauses(t)
+	sub := c.subscribe()
+	for i := range 2*causeShares + 10 {
+		c.heldFor(sub, "schedule:weekly", fmt.Sprint("s", i), 1)
+	}
+	p := c.process("p", "schedule:weekly")
+	tx, err := c.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM riverhook.delivery FOR UPDATE`)
+	require.NoError(t, err)
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		n, err := p.Run(ctx)
+		cancel()
+		require.NoError(t, err)
+		require.Zero(t, n)
+	}
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Equal(t, maxReleased, p.turn())
 }
 
 // An engine that dies in a probe delays the next one by its wait, and what it had under way is
