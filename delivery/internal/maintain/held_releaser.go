@@ -62,29 +62,46 @@ func (r *HeldReleaser) step(ctx context.Context) (step, error) {
 	}
 	var (
 		s      step
-		probed []string
+		probed []*attempt.Target
 	)
 	for i := 0; i < len(rows) && s.busy < stepCancels; i++ {
 		row := &rows[i]
 		r.after = row.ID
-		ended, err := r.release(ctx, row)
+		t := heldTarget(row)
+		ended, err := r.release(ctx, row, t)
 		if s.busy += ended; err != nil {
 			return s, err
 		}
 		if row.Probe {
-			probed = append(probed, row.ID.String())
+			probed = append(probed, t)
 		}
 		s.idle++
 	}
+	open, err := r.Rates.Open(ctx, probed)
+	if err != nil {
+		return s, err
+	}
 	prober := CircuitProber{Store: r.Frequent}
-	did, err := prober.Probe(ctx, probed)
+	did, err := prober.Probe(ctx, open)
 	s.busy += did
 	return s, err
 }
 
-// release decides what happens to the held deliveries of one subscription. It returns how
-// many it has ended.
-func (r *HeldReleaser) release(ctx context.Context, row *store.HeldSubscriptionsRow) (int, error) {
+// heldTarget is a held delivery of a subscription, as far as its release concerns it.
+func heldTarget(row *store.HeldSubscriptionsRow) *attempt.Target {
+	return &attempt.Target{Sub: attempt.Subscription{
+		ID:          row.ID,
+		Site:        row.Site,
+		Owner:       row.Owner,
+		MaxInFlight: row.MaxInFlight,
+		Rate:        attempt.NewRate(row.RateEvents, time.Duration(row.RatePerMs)*time.Millisecond, row.RateBurst),
+		URLVersion:  row.URLVersion,
+	}}
+}
+
+// release decides what happens to the held deliveries of one subscription, of which t is one. It
+// returns how many it has ended.
+func (r *HeldReleaser) release(ctx context.Context, row *store.HeldSubscriptionsRow, t *attempt.Target) (int, error) {
 	switch {
 	case row.Deleted:
 		return r.cancel(ctx, row.ID, "the subscription was deleted")
@@ -93,14 +110,6 @@ func (r *HeldReleaser) release(ctx context.Context, row *store.HeldSubscriptions
 	case subscription.State(row.State) != subscription.StateActive || row.Circuit:
 		return 0, nil
 	default:
-		t := &attempt.Target{Sub: attempt.Subscription{
-			ID:          row.ID,
-			Site:        row.Site,
-			Owner:       row.Owner,
-			MaxInFlight: row.MaxInFlight,
-			Rate:        attempt.NewRate(row.RateEvents, time.Duration(row.RatePerMs)*time.Millisecond, row.RateBurst),
-			URLVersion:  row.URLVersion,
-		}}
 		if r.Rates.Leases.Limits(t) {
 			r.Rates.Leases.Found(t)
 			return 0, nil

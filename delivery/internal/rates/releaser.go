@@ -139,6 +139,30 @@ func (r *Releaser) Run(ctx context.Context) (int, error) {
 	return n, nil
 }
 
+// Open returns the ids of those subscriptions whose rates may have something for them in the
+// time in which what is released is due. It takes nothing of it.
+func (r *Releaser) Open(ctx context.Context, all []*attempt.Target) (ids []string, err error) {
+	paces := map[string]*pace{}
+	limits := make([][]limit, len(all))
+	for i, t := range all {
+		limits[i] = r.Leases.limits(t)
+		for _, of := range limits[i] {
+			paces[of.key] = &pace{limit: of}
+		}
+	}
+	if len(paces) > 0 {
+		if err := r.ask(ctx, paces); err != nil {
+			return nil, err
+		}
+	}
+	for i, t := range all {
+		if !slices.ContainsFunc(limits[i], func(of limit) bool { return paces[of.key].first > r.Ahead }) {
+			ids = append(ids, t.Sub.ID.String())
+		}
+	}
+	return ids, nil
+}
+
 // ask reads what each rate has. One that somebody has locked has nothing in this round, and
 // neither has one without a row.
 func (r *Releaser) ask(ctx context.Context, paces map[string]*pace) error {
