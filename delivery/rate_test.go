@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,4 +119,56 @@ func TestRate_OfAnOwnerAndOfTheEngine(t *testing.T) {
 	b.drain(engine)
 	require.Len(t, limited.Requests(), 3)
 	require.Len(t, bounded.Requests(), 4)
+}
+
+// A rate that is raised is in force within seconds for what is held and for what comes, that of
+// a subscription and that of an owner; and an endpoint that answers at once gets what its rate
+// has, however few slots it has.
+func TestRate_ARaisedOneIsInForceSoonAndIsNotThatOfTheSlots(t *testing.T) {
+	t.Parallel()
+	const events = 60
+	b := newBundle(t)
+	once := subscription.Rate{
+		Events: 1,
+		Per:    time.Hour,
+		Burst:  1,
+	}
+	raised := subscription.Rate{Events: 40, Burst: 1}
+	one := func(spec *subscription.Spec) { spec.MaxInFlight = 1 }
+	ofSub, ofOwner := b.receiver(nil), b.receiver(nil)
+	sub := b.subscribe(ofSub, func(spec *subscription.Spec) {
+		one(spec)
+		spec.Owner = "other"
+		spec.Rate = once
+	})
+	b.subscribe(ofOwner, one)
+	var isRaised atomic.Bool
+	change := func(cfg *delivery.Config) {
+		cfg.Limits.RateOf = func(owner string) subscription.Rate {
+			switch {
+			case owner == "other":
+				return subscription.Rate{}
+			case isRaised.Load():
+				return raised
+			default:
+				return once
+			}
+		}
+	}
+	for range events {
+		b.enqueue(nil)
+	}
+	b.start(b.engine(change))
+	b.start(b.engine(change))
+	b.eventually(func() bool {
+		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'rate'`) == 2*(events-1)
+	})
+	isRaised.Store(true)
+	_, err := b.subs.Update(t.Context(), sub.ID, subscription.Update{Rate: &raised})
+	require.NoError(t, err)
+	b.enqueue(nil)
+	started := time.Now()
+	b.wait(ofSub, events+1)
+	b.wait(ofOwner, events+1)
+	require.Less(t, time.Since(started), 15*time.Second) // at the pace of the slots it were a minute
 }

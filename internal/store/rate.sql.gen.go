@@ -128,11 +128,11 @@ WITH locked AS MATERIALIZED (
 ), paced AS (
     UPDATE /* TEMPLATE: schema */rate r SET
         taken_until = least(r.taken_until, s.most),
-        released_until = CASE WHEN s.step[1] > 0 THEN now() + s.step[3] * interval '1 microsecond' ELSE r.released_until END,
+        released_until = CASE WHEN s.step[1] > 0 THEN now() + s.step[3] * interval '1 microsecond' ELSE least(r.released_until, s.most) END,
         released_at = CASE WHEN s.step[1] > 0 THEN now() ELSE r.released_at END,
         free_at = now() + greatest(s.step[3] - s.depth_us, 0) * interval '1 microsecond'
     FROM step s
-    WHERE r.key = s.key AND (s.step[1] > 0 OR r.taken_until > s.most)
+    WHERE r.key = s.key AND (s.step[1] > 0 OR greatest(r.taken_until, r.released_until) > s.most)
 )
 SELECT s.key, s.step[1]::integer AS granted, s.step[2]::bigint AS first_us FROM step s
 `
@@ -154,8 +154,8 @@ type PaceReleasesRow struct {
 
 // PaceReleases says how many held deliveries may be released by rates, so that over all engines
 // no more of them are due up to a little ahead of now than the rate has. What was released and has
-// leased nothing for a while is forgotten, and what a lower rate was taken for is cut as by LeaseRates:
-// nobody leases while all wait to be released. A rate that somebody has locked, or without a row, is
+// leased nothing for a while is forgotten, and what a lower rate was taken or released for is cut as by
+// LeaseRates: nobody leases while all wait to be released. A rate that somebody has locked, or without a row, is
 // not returned.
 func (q *Queries) PaceReleases(ctx context.Context, arg *PaceReleasesParams) ([]PaceReleasesRow, error) {
 	rows, err := q.db.Query(ctx, paceReleases,

@@ -36,15 +36,26 @@ func TestRates_ARateThatWasRaisedIsInForceAtOnce(t *testing.T) {
 				require.NoError(t, err)
 				require.Nil(t, tr)
 			}
+			_, err := pool.Exec(background, `UPDATE riverhook.rate SET released_until = taken_until, released_at = now()`)
+			require.NoError(t, err)
 			raised := target(low.Sub.ID, attempt.NewRate(10, time.Second, 1))
 			require.NoError(t, ask(r, l, raised))
 
 			var taken time.Duration
-			err := pool.QueryRow(background, `SELECT (extract(epoch FROM taken_until - now()) * 1000000000)::bigint
+			err = pool.QueryRow(background, `SELECT (extract(epoch FROM taken_until - now()) * 1000000000)::bigint
 				FROM riverhook.rate WHERE key = $1`, subscriptionKey(low.Sub.ID)).Scan(&taken)
 			require.NoError(t, err)
 			require.LessOrEqual(t, taken, raised.Sub.Rate.Every+r.Ahead)
 			require.Positive(t, taken, "and no further")
+			if what == "held deliveries" {
+				_, err = pool.Exec(background, `UPDATE riverhook.rate SET taken_until = taken_until - interval '0.5 s',
+					released_until = released_until - interval '0.5 s'`)
+				require.NoError(t, err)
+				another, _ := newReleaser(t, pool, 20, nil, raised)
+				n, err := another.Run(t.Context())
+				require.NoError(t, err)
+				require.Positive(t, n, "though more was released by the lower rate")
+			}
 			_, err = pool.Exec(background, `UPDATE riverhook.rate SET taken_until = taken_until - interval '2.2 s'`)
 			require.NoError(t, err)
 			others, _ := newLeases(t, pool, nil)

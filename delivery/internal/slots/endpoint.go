@@ -67,19 +67,24 @@ func (ep *endpoint) worthWaiting(ahead int, now time.Time) bool {
 
 // idle is true if nothing is lost when the endpoint is dropped.
 func (ep *endpoint) idle() bool {
-	return ep.unused() && !ep.held && ep.slots() == ep.most && ep.breaker.idle()
+	return ep.unused() && !ep.held && !ep.rated && ep.slots() == ep.most && ep.breaker.idle()
 }
 
 // unused is true if nobody has a slot, or is about to ask for one.
 func (ep *endpoint) unused() bool { return ep.inFlight == 0 && len(ep.waiting) == 0 && !ep.releasing }
 
-// capacity is how many requests it can get in a time, at the pace of the last ones.
+// capacity is how many requests it can get in a time, at the pace of the last ones. While it
+// frees no slot that pace falls.
 func (ep *endpoint) capacity(within time.Duration, now time.Time) int {
-	free := max(ep.free(now), 0)
+	free := ep.free(now)
 	if ep.took <= 0 {
-		return free
+		return max(free, 0)
 	}
-	return free + int(min(float64(ep.slots())*within.Seconds()/ep.took.Seconds(), mostCapacity))
+	each := ep.took / time.Duration(ep.slots())
+	if ep.inFlight >= ep.slots() {
+		each = max(each, now.Sub(ep.busy))
+	}
+	return max(free+int(min(within.Seconds()/max(each, 1).Seconds(), mostCapacity)), 0)
 }
 
 // free is how many slots nobody has, waits for, or is on the way to.

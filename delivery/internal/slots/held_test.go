@@ -3,6 +3,7 @@ package slots
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -108,6 +109,40 @@ func TestLimiter_WhatIsBlockedIsNotReleasedAgain(t *testing.T) {
 	l.found(id.EndpointKey(), 0, id.Share)
 	most, _ = next(l, now)
 	require.Equal(t, []int{8}, most, "none is on its way")
+}
+
+// An endpoint with a rate is remembered while it gets nothing, and how fast it has answered:
+// by that, and not by its slots, its rate is used. One that frees no slot is not believed to be fast.
+func TestLimiter_TheCapacityOfARatedEndpointIsWhatItTakesAndNotItsSlots(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, rated := newLimiter(2), newEndpoint()
+		key := rated.EndpointKey()
+		rated.Rated = true
+		require.Equal(t, 2, l.Capacity(rated, 2*time.Second), "nothing is known of it")
+		for range 3 {
+			require.True(t, l.Acquire(t.Context(), rated))
+			l.learn(key, attempt.OutcomeDelivered, 8*time.Millisecond, time.Now())
+			l.Leave(key)
+		}
+		require.Greater(t, l.Capacity(rated, 2*time.Second), 500)
+
+		for range 2 {
+			require.True(t, l.Acquire(t.Context(), rated))
+		}
+		require.Greater(t, l.Capacity(rated, 2*time.Second), 500)
+		time.Sleep(500 * time.Millisecond)
+		require.Equal(t, 4, l.Capacity(rated, 2*time.Second), "its slots are taken for a while")
+		time.Sleep(3 * time.Second)
+		require.Zero(t, l.Capacity(rated, 2*time.Second))
+		l.Leave(key)
+		l.Leave(key)
+
+		rated.Rated = false
+		require.True(t, l.Acquire(t.Context(), rated))
+		l.Leave(key)
+		require.Zero(t, l.Endpoints(), "it has no rate any more")
+	})
 }
 
 // held makes a subscription with so many held deliveries.
