@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/riverhook/riverhook/delivery/internal/attempt"
 	"github.com/riverhook/riverhook/delivery/internal/decide"
 	"github.com/riverhook/riverhook/delivery/internal/send"
 )
@@ -28,9 +29,15 @@ type Limits struct {
 	ReevaluateAfter time.Duration // the first wait before a decision that waits is made again
 }
 
-// logTrouble says why decisions wait or have failed, once for each reason.
+// wait is why decisions wait.
+type wait struct {
+	reason string
+	cause  attempt.Cause
+}
+
+// logTrouble says why decisions wait or have failed, once for each reason and cause.
 func (s *Steps) logTrouble(ctx context.Context, c *Chunk) {
-	waiting := map[string]int{}
+	waiting := map[wait]int{}
 	failed := map[string]int{}
 	unfiltered := map[string]int{}
 	for i := range c.Decisions {
@@ -40,7 +47,7 @@ func (s *Steps) logTrouble(ctx context.Context, c *Chunk) {
 		reason := c.Decisions[i].Reason
 		switch c.Decisions[i].Outcome {
 		case decide.OutcomeWaiting:
-			waiting[reason]++
+			waiting[wait{reason, c.Decisions[i].Cause}]++
 		case decide.OutcomeFailed:
 			failed[reason]++
 		case decide.OutcomeFilterError:
@@ -49,8 +56,12 @@ func (s *Steps) logTrouble(ctx context.Context, c *Chunk) {
 		}
 	}
 	id := c.Intent.Event.ID
-	for reason, n := range waiting {
-		s.Log.WarnContext(ctx, "riverhook: decisions wait", "intent", id, "subscriptions", n, "reason", reason)
+	for w, n := range waiting {
+		attrs := []any{"intent", id, "subscriptions", n, "reason", w.reason}
+		if w.cause != (attempt.Cause{}) {
+			attrs = append(attrs, "cause", w.cause)
+		}
+		s.Log.WarnContext(ctx, "riverhook: decisions wait", attrs...)
 	}
 	for reason, n := range unfiltered {
 		s.Log.WarnContext(ctx, "riverhook: filters failed", "intent", id, "subscriptions", n, "reason", reason)
