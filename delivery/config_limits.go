@@ -25,8 +25,8 @@ type Limits struct {
 	//
 	// A job takes what it needs in one step before it loads anything, and has nothing but
 	// its id in memory while it waits. What is larger than all of BytesInFlight goes alone.
-	// While more is wanted than there is room for, the share (see outbox.Intent) that holds the
-	// fewest bytes is next. One share has three quarters at most: an eighth is kept for shares
+	// While more is wanted than there is room for, the share of the event (outbox.Intent.Share,
+	// not ShareOf) that holds the fewest bytes is next. One share has three quarters at most: an eighth is kept for shares
 	// that hold few, and an eighth for the questions of Engine.Ask. What an externalizer or a dialect
 	// makes is known when it has been made: it is expected to be as large as the last ones
 	// were, and what is more is counted without waiting. A process needs about twice this,
@@ -91,12 +91,13 @@ type Limits struct {
 	// Default: 16 KiB. -1 keeps nothing.
 	ResponseBytes int
 
-	// ShareOf names the share that a request to a subscription about an event at a site
-	// belongs to: whose turn it takes. A tenant that can make many sites and subscriptions
-	// should have one share. It is called once for each delivery that is about to be sent,
-	// from several goroutines, and for each subscription with held deliveries about once
-	// a second, with the subscription's site; it must return at once, without I/O, and the
-	// same name for the same tenant in all engines. Where it returns "" or panics, which is
+	// ShareOf names the share that the requests to a subscription belong to: whose turn they
+	// take. The site is that of the subscription, as in the Recipient, whatever the site of
+	// the event is: all deliveries of a subscription have one share. A tenant that can make
+	// many sites and subscriptions should have one share. It is called once for each delivery
+	// that is about to be sent, from several goroutines, and for each subscription with held
+	// deliveries about once a second; it must return at once, without I/O, and the same name
+	// for the same subscription in all engines. Where it returns "" or panics, which is
 	// logged once, the share is that of the default. Default: the first segment of the
 	// subscription's site, and for one at "/" its owner.
 	ShareOf func(to Recipient, site hierarchy.Path) string

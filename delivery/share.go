@@ -40,15 +40,11 @@ func sharesBy(named func(to Recipient, site hierarchy.Path) string, log *slog.Lo
 				share = byDefault(t)
 			}
 		}()
-		site := t.Event.Site
-		if site == "" {
-			site = t.Sub.Site
-		}
-		to := Recipient{
+		site := hierarchy.Path(t.Sub.Site) // not the event's: what is held of it is released by one share
+		return named(Recipient{
 			SubscriptionID: t.Sub.ID,
-			Site:           hierarchy.Path(t.Sub.Site),
+			Site:           site,
 			Owner:          t.Sub.Owner,
-		}
-		return named(to, hierarchy.Path(site))
+		}, site)
 	}
 }

@@ -159,7 +159,7 @@ func TestShares_AreWhatTheApplicationSays(t *testing.T) {
 	var (
 		logged log
 		mu     sync.Mutex
-		asked  = map[delivery.Recipient]hierarchy.Path{}
+		asked  = map[delivery.Recipient]hierarchy.Path{} // with the site each was asked with last
 	)
 	slow, release := b.blocked()
 	sites := []hierarchy.Path{"/one", "/two", "/three", "/four"}
@@ -205,7 +205,7 @@ func TestShares_AreWhatTheApplicationSays(t *testing.T) {
 	release()
 	mu.Lock()
 	defer mu.Unlock()
-	require.Equal(t, hierarchy.Path("/panics/below"), asked[delivery.Recipient{
+	require.Equal(t, hierarchy.Path("/panics"), asked[delivery.Recipient{
 		SubscriptionID: sub.ID,
 		Site:           "/panics",
 		Owner:          "owner-of-panics",
