@@ -1,6 +1,9 @@
 package delivery
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Maintenance says when an engine does what no job does.
 type Maintenance struct {
@@ -9,7 +12,7 @@ type Maintenance struct {
 	Interval time.Duration
 
 	// MaxHold is how long a delivery may be held before it expires, and a decision before it
-	// has failed, counted from when the wait began. Default: 30 days.
+	// has failed, counted from when the wait began. At least 1 s. Default: 30 days.
 	MaxHold time.Duration
 
 	// ReevaluateAfter is the wait before a decision that could not be made is tried
@@ -29,8 +32,8 @@ func (m *Maintenance) problem() string {
 	switch {
 	case m.Interval < time.Millisecond:
 		return "Interval: " + tooShort(m.Interval)
-	case m.MaxHold < 0:
-		return "MaxHold: must not be negative"
+	case m.MaxHold < time.Second:
+		return fmt.Sprintf("MaxHold: is %s; must be at least 1 s", m.MaxHold)
 	case m.ReevaluateAfter < 0:
 		return "ReevaluateAfter: must not be negative"
 	default:

@@ -27,7 +27,7 @@ func TestConfig_ABadFieldIsAnErrorThatNamesIt(t *testing.T) {
 		"History.PerSubscription: ":       func(cfg *delivery.Config) { cfg.History.PerSubscription = -1 },
 		"ID":                              func(cfg *delivery.Config) { cfg.ID = strings.Repeat("x", 101) },
 		"Maintenance.Interval: ":          func(cfg *delivery.Config) { cfg.Maintenance.Interval = time.Microsecond },
-		"Maintenance.MaxHold: ":           func(cfg *delivery.Config) { cfg.Maintenance.MaxHold = -1 },
+		"Maintenance.MaxHold: is 1µs;":    func(cfg *delivery.Config) { cfg.Maintenance.MaxHold = time.Microsecond },
 		"Limits.FilterCostPerOwner: ":     func(cfg *delivery.Config) { cfg.Limits.FilterCostPerOwner = -2 },
 		"Limits.InFlight: ":               func(cfg *delivery.Config) { cfg.Limits.InFlight = -1 },
 		"Limits.InFlightPerEndpoint: ":    func(cfg *delivery.Config) { cfg.Limits.InFlightPerEndpoint = -1 },

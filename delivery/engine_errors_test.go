@@ -29,8 +29,13 @@ func TestErrInvalidFilter_IsBehindEachRefusal(t *testing.T) {
 	}
 	_, err := history.Deliveries(t.Context(), &delivery.DeliveryFilter{Site: "x"})
 	require.ErrorIs(t, err, hierarchy.ErrInvalidPath)
+	_, err = history.Deliveries(t.Context(), &delivery.DeliveryFilter{Hold: "ratelimit"})
+	require.ErrorContains(t, err, `Hold: "ratelimit" is not one of cause, circuit, paused, rate, slots`)
+	_, err = history.Deliveries(t.Context(), &delivery.DeliveryFilter{State: "lost"})
+	require.ErrorContains(t, err, `State: "lost" is not one of cancelled, delivered, exhausted, expired, pending`)
 	_, err = history.Intents(t.Context(), &delivery.IntentFilter{State: "x"})
 	require.ErrorIs(t, err, delivery.ErrInvalidFilter)
+	require.ErrorContains(t, err, `State: "x" is not one of cancelled, expanded, failed, pending`)
 	_, err = history.Delivery(t.Context(), uuid.New())
 	require.NotErrorIs(t, err, delivery.ErrInvalidFilter)
 }

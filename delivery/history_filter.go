@@ -104,10 +104,10 @@ func (f *DeliveryFilter) build() (*store.ListDeliveriesParams, error) {
 		f = &DeliveryFilter{}
 	}
 	if f.Hold != "" && !slices.Contains(attempt.Holds, f.Hold) {
-		return nil, fmt.Errorf("Hold: %q is not one", f.Hold)
+		return nil, notOneOf("Hold", f.Hold, attempt.Holds)
 	}
 	if f.State != "" && !slices.Contains(attempt.States, f.State) {
-		return nil, fmt.Errorf("State: %q is not one", f.State)
+		return nil, notOneOf("State", f.State, attempt.States)
 	}
 	if f.Hold != "" && f.State != "" && f.State != DeliveryPending {
 		return nil, fmt.Errorf("Hold: only pending deliveries are held, not those that are %s", f.State)
@@ -229,6 +229,15 @@ func (f filterBounds) check() (checkedBounds, error) {
 
 // isText says whether Postgres can hold a text, and so whether a row may have it.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// notOneOf says which values a field takes.
+func notOneOf[T ~string](field string, value T, values []T) error {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = string(v)
+	}
+	return fmt.Errorf("%s: %q is not one of %s", field, value, strings.Join(texts, ", "))
+}
 
 func errNotText(field string) error {
 	return fmt.Errorf("%s: must be valid UTF-8 without NUL", field)

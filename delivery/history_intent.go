@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,6 +29,8 @@ const (
 	IntentFailed    IntentState = expand.IntentFailed    // given up with a reason; Engine.RetryFailed takes it up
 	IntentPending   IntentState = expand.IntentPending   // to be expanded, or half way through
 )
+
+var intentStates = []IntentState{IntentCancelled, IntentExpanded, IntentFailed, IntentPending}
 
 // PayloadState says whether the data of an intent is there.
 type PayloadState string
@@ -135,10 +138,8 @@ func (f *IntentFilter) build() (*store.ListIntentsParams, error) {
 	if f == nil {
 		f = &IntentFilter{}
 	}
-	switch f.State {
-	case "", IntentCancelled, IntentExpanded, IntentFailed, IntentPending:
-	default:
-		return nil, fmt.Errorf("State: %q is not one", f.State)
+	if f.State != "" && !slices.Contains(intentStates, f.State) {
+		return nil, notOneOf("State", f.State, intentStates)
 	}
 	if f.Type != "" {
 		if err := event.CheckPattern(f.Type); err != nil {

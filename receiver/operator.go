@@ -116,7 +116,8 @@ func (f EventFilter) Normalize() (EventFilter, EventPlace, error) {
 	switch f.State {
 	case "", Done, Failed, Gone, Pending:
 	default:
-		return f, place, fmt.Errorf("%w: State: %q is not one", ErrInvalidFilter, f.State)
+		return f, place, fmt.Errorf("%w: State: %q is not one of %s, %s, %s, %s",
+			ErrInvalidFilter, f.State, Done, Failed, Gone, Pending)
 	}
 	if f.Limit < 0 || f.Limit > maxListLimit {
 		return f, place, fmt.Errorf("%w: Limit: is %d; must be 1 to %d, or 0 for %d", ErrInvalidFilter, f.Limit, maxListLimit, defaultListLimit)
