@@ -67,8 +67,8 @@ type Request struct {
 //
 // Check returns nil when it is allowed, an error that wraps [ErrDenied] or
 // [ErrUnknownPrincipal] when it is not. Any other error means "not known now":
-// nothing is sent, and the question is asked again later, without limit and
-// without using up an attempt.
+// nothing is sent, and the question is asked again later, without using up an
+// attempt, until delivery.Config.Maintenance.MaxHold ends the wait.
 //
 // Check is called from several goroutines at once and outside any database
 // transaction of Riverhook, so it may use a connection of its own; it sees

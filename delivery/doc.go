@@ -1,7 +1,10 @@
 // Package delivery is the engine: after the commit it turns intents into
 // delivered webhooks, and keeps the record of what happened.
 //
-//	engine, err := delivery.New(pool, &delivery.Config{Access: checkers, Sealer: keys})
+//	engine, err := delivery.New(pool, &delivery.Config{
+//		Access: delivery.AccessConfig{Registry: checkers},
+//		Sealer: keys,
+//	})
 //	...
 //	err = engine.Start(ctx)
 //	defer engine.Stop(context.WithoutCancel(ctx))

@@ -31,7 +31,7 @@ const (
 	HoldCircuit = attempt.HoldCircuit // the endpoint fails, and is probed now and then; or it has asked to wait
 	HoldPaused  = attempt.HoldPaused  // the subscription is paused
 	HoldRate    = attempt.HoldRate    // the rate of the subscription, or of its owner, is used up
-	HoldSlots   = attempt.HoldSlots   // the endpoint has as many requests in flight as it may have
+	HoldSlots   = attempt.HoldSlots   // the endpoint, or its share, has as many requests in flight as it may have
 )
 
 // Delivery is one intent for one subscription, as it stands.

@@ -22,7 +22,7 @@ import (
 // for requests, and drops what is left. A hook that panics or is late is logged. Each is
 // called once, by the engine that made the change; if that ends between the change and its
 // call, a hook is not called. The events of the same names, which subscriptions of the
-// operator receive ([SubscriptionDeactivatedEventType]), are never lost.
+// operator receive (event.SubscriptionDeactivated), are never lost.
 type Hooks struct {
 	// DeliveryDelivered is called after an endpoint has taken an event, with what it
 	// answered: to hand that on, for example. Nothing is written for it. It is not called

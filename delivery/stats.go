@@ -16,10 +16,10 @@ type Stats struct {
 	Due              int           `json:"due"`               // pending deliveries whose time has come, requests under way included
 	Scheduled        int           `json:"scheduled"`         // pending deliveries that wait for their next attempt
 	HeldByCause      int           `json:"held_by_cause"`     // pending deliveries that wait for what engines lack, or cannot ask
-	HeldByCircuit    int           `json:"held_by_circuit"`   // pending deliveries whose endpoint fails
+	HeldByCircuit    int           `json:"held_by_circuit"`   // pending deliveries whose endpoint fails, or has asked to wait
 	HeldByPause      int           `json:"held_by_pause"`     // pending deliveries whose subscription is paused
 	HeldByRate       int           `json:"held_by_rate"`      // pending deliveries whose subscription, or its owner, has used up its rate
-	HeldBySlots      int           `json:"held_by_slots"`     // pending deliveries whose endpoint has enough requests in flight
+	HeldBySlots      int           `json:"held_by_slots"`     // pending deliveries whose endpoint, or share, has enough requests in flight
 	PendingIntents   int           `json:"pending_intents"`   // intents that are not expanded yet, those for later included
 	WaitingDecisions int           `json:"waiting_decisions"` // decisions that are to be tried again, or are held for a cause
 	OldestDue        time.Duration `json:"oldest_due_ns"`     // how long the oldest due delivery has been due; 0: none is
@@ -32,11 +32,19 @@ type Stats struct {
 type CauseStats struct {
 	Cause
 
-	Deliveries int        `json:"deliveries"`
-	Decisions  int        `json:"decisions"`
-	Since      time.Time  `json:"since"`               // when the oldest of it began to wait
-	ProbedAt   *time.Time `json:"probed_at,omitempty"` // when an engine last tried whether it is over; nil: none has
-	ProbeAt    *time.Time `json:"probe_at,omitempty"`  // when the next engine may try; nil: as soon as it is found
+	Deliveries int       `json:"deliveries"`
+	Decisions  int       `json:"decisions"`
+	Since      time.Time `json:"since"` // when the oldest of it began to wait
+
+	// ProbedAt is when an engine last tried whether the cause is over; nil: none has.
+	ProbedAt *time.Time `json:"probed_at,omitempty"`
+
+	// ProbeAt is when the next engine may try that; nil: as soon as the cause is found. It
+	// is for what fails (check, sealer, tree, and key with a Sealer that is not seal.Keyed).
+	// What is missing (checker, dialect, key, schedule) is not tried: it goes on within
+	// about Config.Maintenance.Interval of the moment at which an engine has it, whatever
+	// ProbeAt is.
+	ProbeAt *time.Time `json:"probe_at,omitempty"`
 }
 
 // maxCauseStats bounds Stats.Causes.

@@ -94,7 +94,7 @@ type Spec struct {
 	Schedule string `json:"schedule"`
 
 	// Secret is what requests are signed with: what the receiver has already, as
-	// signing.ReadSecret reads it, or the zero value, which makes one of 32 random bytes.
+	// dialect.ReadSecret reads it, or the zero value, which makes one of 32 random bytes.
 	// Dialects that sign with the text itself (hub, stripe, pywebhooks, servo) take any
 	// of up to 1024 bytes, and no Ed25519 key; those of Standard Webhooks take what its
 	// libraries do: base64 of 24 to 64 bytes, with "whsec_" before it or without, and an
