@@ -233,13 +233,13 @@ func TestAsk_AGateThatDoesNotAnswerFailsOpenOrClosed(t *testing.T) {
 			before: func(b *bundle, sub uuid.UUID) {
 				b.exec(`UPDATE riverhook.subscription SET dialect = 'lost' WHERE id = $1`, sub)
 			},
-			says: `unanswered: no dialect "lost" in this process`,
+			says: `unanswered: no dialect "lost" in the process that tried`,
 		},
 		"no key": {
 			before: func(b *bundle, sub uuid.UUID) {
 				b.exec(`UPDATE riverhook.secret SET value = '\x00' WHERE subscription_id = $1`, sub)
 			},
-			says: "unanswered: its signing secret cannot be opened in this process",
+			says: "unanswered: its signing secret cannot be opened in the process that tried",
 		},
 		// Those below have no say.
 		"denied": {checker: accesstest.Deny(), says: `not_asked: "owner" may not view the resource`},

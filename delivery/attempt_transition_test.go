@@ -266,7 +266,7 @@ func TestSchedule_OneThatThisProcessLacksWaitsForAProcessThatHasIt(t *testing.T)
 	id := b.enqueue(nil)
 	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Schedules = nil }))
 	require.Empty(t, r.Requests())
-	require.Equal(t, `no schedule "soon" in this process`, b.deliveries(id)[0].Reason)
+	require.Equal(t, `no schedule "soon" in the process that tried`, b.deliveries(id)[0].Reason)
 	b.pass(time.Minute)
 	b.drain(b.engine(nil))
 

@@ -11,7 +11,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-const notOpened = "its credentials, headers or TLS settings cannot be opened in this process"
+const notOpened = "its credentials, headers or TLS settings cannot be opened in the process that tried"
 
 // carrying subscribes a receiver with a token and a sealed header.
 func (b *bundle) carrying(r *deliverytest.Receiver) subscription.Subscription {

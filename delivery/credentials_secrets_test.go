@@ -21,7 +21,7 @@ import (
 	"github.com/riverhook/riverhook/subscription"
 )
 
-const unopened = "its signing secret cannot be opened in this process"
+const unopened = "its signing secret cannot be opened in the process that tried"
 
 // with is an engine with another sealer.
 func (b *bundle) with(s seal.Sealer) *delivery.Engine {

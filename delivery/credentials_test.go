@@ -401,7 +401,7 @@ func TestCredentials_ThatCannotBeOpenedWaitForAProcessThatCan(t *testing.T) {
 
 	d := b.delivery(id, sub)
 	require.Equal(t, []any{"pending", 0}, []any{d.State, d.Attempts})
-	require.Equal(t, "its credentials, headers or TLS settings cannot be opened in this process", d.Reason)
+	require.Equal(t, "its credentials, headers or TLS settings cannot be opened in the process that tried", d.Reason)
 	require.Empty(t, b.outcomes(d.ID))
 	require.Empty(t, r.Requests())
 	require.Equal(t, "cause", d.Hold)

@@ -97,9 +97,10 @@ func TestDecide_WithoutACheckerHereADecisionWaitsForAProcessThatHasIt(t *testing
 	id := b.enqueue(nil)
 	b.drain(without)
 	require.Empty(t, r.Requests())
-	waiting := [2]string{"waiting", `no access checker for resources of kind "user" in this process`}
+	waiting := [2]string{"waiting", `no access checker for resources of kind "user" in the process that tried`}
 	require.Equal(t, waiting, b.decisions(id)[subID])
 	require.Contains(t, log.String(), "no access checker", "what is missing in a process is logged")
+	require.Contains(t, log.String(), "cause=checker:user")
 	b.pass(time.Hour)
 	b.drain(without)
 	require.Equal(t, waiting, b.decisions(id)[subID], "it is never final")
@@ -310,7 +311,7 @@ func TestAccess_WhileItCannotBeCheckedAgainALaterAttemptWaits(t *testing.T) {
 		},
 		"there is no checker in this process": {
 			func(*bundle) *access.Registry { return nil },
-			`no access checker for resources of kind "user" in this process`,
+			`no access checker for resources of kind "user" in the process that tried`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

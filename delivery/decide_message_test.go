@@ -321,7 +321,7 @@ func TestDialects_OneThatThisProcessLacksWaitsForAProcessThatHasIt(t *testing.T)
 		b.drain(without)
 	}
 	require.Len(t, good.Requests(), 1)
-	require.Equal(t, [2]string{"waiting", `no dialect "bare" in this process`}, b.decisions(id)[subID])
+	require.Equal(t, [2]string{"waiting", `no dialect "bare" in the process that tried`}, b.decisions(id)[subID])
 
 	b.pass(time.Hour)
 	b.drain(b.engine(nil))
@@ -342,7 +342,7 @@ func TestDialects_ALaterAttemptWaitsForAProcessThatHasItsOwn(t *testing.T) {
 	b.pass(time.Hour)
 	b.drain(b.engine(func(cfg *delivery.Config) { cfg.Dialects = b.dialects() }))
 	require.Len(t, r.Requests(), 1)
-	require.Equal(t, `no dialect "bare" in this process`, b.delivery(id, subID).Reason)
+	require.Equal(t, `no dialect "bare" in the process that tried`, b.delivery(id, subID).Reason)
 	b.pass(time.Minute)
 	b.drain(b.engine(nil))
 

@@ -82,7 +82,7 @@ func Refusal(answer error, r access.Request) (outcome Outcome, reason string, ca
 		return OutcomeUnresolvable, fmt.Sprintf("there is no principal %q", r.Principal) + added(answer, access.ErrUnknownPrincipal), cause
 	case errors.Is(answer, access.ErrNoChecker):
 		cause = attempt.Cause{Kind: attempt.CauseChecker, Name: r.Resource.Kind}
-		return OutcomeWaiting, fmt.Sprintf(callbacks.ReasonNoChecker+"for resources of kind %q in this process", r.Resource.Kind), cause
+		return OutcomeWaiting, fmt.Sprintf(callbacks.ReasonNoChecker+"for resources of kind %q in the process that tried", r.Resource.Kind), cause
 	default:
 		cause = attempt.Cause{Kind: attempt.CauseCheck, Name: r.Resource.Kind}
 		return OutcomeWaiting, callbacks.ReasonUndecided + callbacks.Brief(answer), cause

@@ -267,7 +267,7 @@ func TestDecide_ADialectThatIsMissingIsWaitedFor(t *testing.T) {
 
 	decisions, _ := decider(t, &h).Decide(t.Context(), nil, in)
 
-	require.Equal(t, []string{`waiting: no dialect "later" in this process`, "deliver: "}, outcomes(decisions))
+	require.Equal(t, []string{`waiting: no dialect "later" in the process that tried`, "deliver: "}, outcomes(decisions))
 	require.Zero(t, decisions[0].Tries)
 }
 

@@ -50,7 +50,7 @@ func (m *Messages) create(
 	if !ok {
 		return dialect.Message{}, &failure{
 			outcome: OutcomeWaiting,
-			reason:  fmt.Sprintf("no dialect %q in this process", name),
+			reason:  fmt.Sprintf("no dialect %q in the process that tried", name),
 			cause:   attempt.Cause{Kind: attempt.CauseDialect, Name: name},
 		}
 	}

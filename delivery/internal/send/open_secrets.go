@@ -13,8 +13,8 @@ import (
 
 // The reasons that are recorded: whose key is missing is for the log.
 const (
-	signingUnopened  = "its signing secret cannot be opened in this process"
-	endpointUnopened = "its credentials, headers or TLS settings cannot be opened in this process"
+	signingUnopened  = "its signing secret cannot be opened in the process that tried"
+	endpointUnopened = "its credentials, headers or TLS settings cannot be opened in the process that tried"
 )
 
 // secretsAtHand opens the secrets of an input if that needs no call of the Sealer.

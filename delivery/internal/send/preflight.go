@@ -34,11 +34,11 @@ func (p *Preflight) check(ctx context.Context, in *Input) *attempt.Transition {
 	}
 	if _, ok := p.Schedules.Dialects.Get(in.Dialect); !ok {
 		cause := attempt.Cause{Kind: attempt.CauseDialect, Name: in.Dialect}
-		return p.hold(ctx, in, cause, fmt.Sprintf("no dialect %q in this process", in.Dialect), nil)
+		return p.hold(ctx, in, cause, fmt.Sprintf("no dialect %q in the process that tried", in.Dialect), nil)
 	}
 	if _, name, ok := p.Schedules.of(in); !ok {
 		cause := attempt.Cause{Kind: attempt.CauseSchedule, Name: name}
-		return p.hold(ctx, in, cause, fmt.Sprintf("no schedule %q in this process", name), nil)
+		return p.hold(ctx, in, cause, fmt.Sprintf("no schedule %q in the process that tried", name), nil)
 	}
 	if tr := p.openSecrets(ctx, in); tr != nil {
 		return tr

@@ -64,11 +64,11 @@ func (c challenge) request(to Endpoint) (dialect.Request, error) {
 		return built, nil
 	case subscription.VerificationCloudEvents:
 		if c.origin == "" {
-			return dialect.Request{}, errors.New("Config.Verification.Origin is not set in this process")
+			return dialect.Request{}, errors.New("Config.Verification.Origin is not set in the process that tried")
 		}
 		return to.Bare(http.MethodOptions), nil // each request has the origin in a header
 	default:
-		return dialect.Request{}, fmt.Errorf("verification %q is not known in this process", c.method)
+		return dialect.Request{}, fmt.Errorf("verification %q is not known in the process that tried", c.method)
 	}
 }
 
