@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func TestCause_WhatWaitsCostsNoJob(t *testing.T) {
 			b.drain(b.engine(nil))
 
 			require.Len(t, r.Requests(), events+1)
-			for _, id := range append(ids, quiet) {
+			for _, id := range slices.Concat(ids, []string{quiet}) {
 				d := b.delivery(id, sub)
 				require.Equal(t, []any{"delivered", 1}, []any{d.State, d.Attempts})
 			}
@@ -106,9 +107,9 @@ func TestCause_OneEngineOfThreeIsEnough(t *testing.T) {
 	for range 2 {
 		b.start(b.engine(func(cfg *delivery.Config) { quick(cfg); cfg.Access.Registry = nil }))
 	}
-	ids := make([]string, events)
-	for i := range ids {
-		ids[i] = b.enqueue(nil)
+	var ids []string
+	for range events {
+		ids = append(ids, b.enqueue(nil))
 	}
 	b.eventually(func() bool {
 		return b.count(`SELECT count(*) FROM riverhook.decision WHERE outcome = 'waiting' AND due_at IS NULL`) == events

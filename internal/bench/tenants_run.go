@@ -64,7 +64,7 @@ func (t *tenantsRun) run(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	stop, err := t.start(ctx)
-	defer func() { stop() }()
+	defer func() { stop() }() //nolint:gocritic // it is that of other engines later
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,9 @@ var (
 		"delivery/internal/expand": {
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
-				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/rates", "delivery/internal/record", "delivery/internal/send",
+				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/rates",
+				"delivery/internal/record",
+				"delivery/internal/send",
 				"delivery/internal/slots", "delivery/internal/turns", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal",
 				"subscription",
 			},
@@ -111,7 +113,8 @@ var (
 		"delivery/internal/gates": {
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
-				"delivery/internal/decide", "delivery/internal/expand", "delivery/internal/payloads", "delivery/internal/rates", "delivery/internal/record",
+				"delivery/internal/decide", "delivery/internal/expand", "delivery/internal/payloads", "delivery/internal/rates",
+				"delivery/internal/record",
 				"delivery/internal/send", "delivery/internal/slots", "delivery/internal/turns", "dialect", "egress", "event",
 				"filter", "hierarchy", "internal/*", "seal", "subscription",
 			},
@@ -120,7 +123,8 @@ var (
 		"delivery/internal/send": {
 			ours: []string{
 				"access", "delivery/internal/attempt", "delivery/internal/callbacks", "delivery/internal/credentials",
-				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/rates", "delivery/internal/record", "delivery/internal/slots",
+				"delivery/internal/decide", "delivery/internal/payloads", "delivery/internal/rates", "delivery/internal/record",
+				"delivery/internal/slots",
 				"delivery/internal/turns", "dialect", "egress", "event", "filter", "hierarchy", "internal/*", "seal", "subscription",
 			},
 			http: true,

@@ -21,7 +21,8 @@ var (
 		`(?:, attempt, attempted_at, attempted_by)?\)\s+` + // of a job that is running in a process at once
 		`SELECT (?:\w+\.job_id, )?(?:j\.args, j\.kind, j\.max_attempts, j\.queue,\s+` +
 		`(?:j\.state|CASE WHEN sqlc\.arg\(process\)::text = '' THEN j\.state ELSE 'running' END), j\.scheduled_at(?:, j\.tags)?` +
-		`(?:,\s+CASE WHEN sqlc\.arg\(process\)::text (?:= '' THEN 0 ELSE 1|<> '' THEN now\(\)|<> '' THEN ARRAY\[sqlc\.arg\(process\)::text\]) END)*` +
+		`(?:,\s+CASE WHEN sqlc\.arg\(process\)::text (?:= '' THEN 0 ELSE 1|<> '' THEN now\(\)|` +
+		`<> '' THEN ARRAY\[sqlc\.arg\(process\)::text\]) END)*` +
 		`|j\.\*)\s+` +
 		`FROM (?:(?:\w+|\(SELECT [^()]*\([^()]*\)[^()]*\)) \w+\s+` +
 		`(?:LEFT JOIN LATERAL \([^()]*intent i WHERE [^()]* OFFSET 0\) i ON true\s+)?CROSS JOIN LATERAL )?` +

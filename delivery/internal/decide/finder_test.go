@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -183,7 +184,7 @@ type versions struct {
 }
 
 func (v *versions) Version(context.Context) (string, error) {
-	return fmt.Sprint(min(v.asked.Add(1), v.until)), nil
+	return strconv.FormatInt(min(v.asked.Add(1), v.until), 10), nil
 }
 
 func TestFinder_LooksAgainWhileTheTreeChanges(t *testing.T) {

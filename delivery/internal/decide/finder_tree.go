@@ -130,7 +130,8 @@ func (h *hostTree) leave(share string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	asks := h.shares[share]
-	if asks.users--; asks.users == 0 {
+	asks.users--
+	if asks.users == 0 {
 		delete(h.shares, share)
 	}
 }

@@ -281,12 +281,13 @@ func TestCauseProber_WhatCannotBeAskedIsProbedByFewRows(t *testing.T) {
 	require.Zero(t, p.turn(), "what has just failed is not asked again at once")
 	c.pass(5 * time.Second)
 	probes := 0
-	for i, wait := range []time.Duration{10, 20, 40, 80, 160, 300, 300} {
+	for i, seconds := range []int{10, 20, 40, 80, 160, 300, 300} {
+		wait := time.Duration(seconds) * time.Second
 		require.Equal(t, min(1<<i, maxProbed), p.turn())
 		require.Zero(t, p.turn(), "the probe is under way")
 		p.work()
 		require.Zero(t, p.turn())
-		c.pass(wait*time.Second - time.Second)
+		c.pass(wait - time.Second)
 		require.Zero(t, p.turn(), wait)
 		c.pass(time.Second)
 		probes += min(1<<i, maxProbed)
@@ -502,8 +503,9 @@ func TestCauseProber_AnEngineThatDiesInAProbeLosesNothing(t *testing.T) {
 func TestCauseProber_WhatIsEndedMeanwhileStaysEnded(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]string{
-		"cancelled": `UPDATE riverhook.delivery SET attempt_seq = attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL, due_at = NULL, job_id = NULL`,
-		"expired":   `UPDATE riverhook.delivery SET held_since = now() - interval '2 h'`,
+		"cancelled": `UPDATE riverhook.delivery SET attempt_seq = attempt_seq + 1, state = 'cancelled', hold = '', held_since = NULL,
+			due_at = NULL, job_id = NULL`,
+		"expired": `UPDATE riverhook.delivery SET held_since = now() - interval '2 h'`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

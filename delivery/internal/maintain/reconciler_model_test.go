@@ -30,7 +30,8 @@ var watchedKinds = map[string]watched{
 	"deliveries": {
 		insert: `WITH job AS (` + aJob + `)
 			INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, job_id, due_at)
-			SELECT gen_random_uuid(), gen_random_uuid(), lpad(($1::integer)::text, 32, '0')::uuid, 'standard', '/', 1, id, date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
+			SELECT gen_random_uuid(), gen_random_uuid(), lpad(($1::integer)::text, 32, '0')::uuid, 'standard', '/', 1, id,
+				date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
 		rows: `SELECT id::text FROM riverhook.delivery WHERE due_at IS NOT NULL ORDER BY id`,
 		lost: `SELECT id::text FROM riverhook.delivery d
 			WHERE due_at IS NOT NULL AND NOT EXISTS (SELECT FROM riverhook.river_job j WHERE j.id = d.job_id)`,
@@ -43,7 +44,8 @@ var watchedKinds = map[string]watched{
 	"decisions": {
 		insert: `WITH job AS (` + aJob + `)
 			INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site, job_id, due_at)
-			SELECT lpad(($1::integer)::text, 32, '0')::uuid, gen_random_uuid(), 'waiting', '/', id, date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
+			SELECT lpad(($1::integer)::text, 32, '0')::uuid, gen_random_uuid(), 'waiting', '/', id,
+				date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
 		rows: `SELECT subscription_id::text FROM riverhook.decision ORDER BY subscription_id`,
 		lost: `SELECT subscription_id::text FROM riverhook.decision d
 			WHERE NOT EXISTS (SELECT FROM riverhook.river_job j WHERE j.id = d.job_id)`,
@@ -56,7 +58,8 @@ var watchedKinds = map[string]watched{
 	"expansions": {
 		insert: `WITH job AS (` + aJob + `)
 			INSERT INTO riverhook.intent_state (intent_id, state, job_id, due_at)
-			SELECT gen_random_uuid(), CASE WHEN $1 = 1 THEN 'expanded' ELSE 'pending' END, id, date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
+			SELECT gen_random_uuid(), CASE WHEN $1 = 1 THEN 'expanded' ELSE 'pending' END, id,
+				date_trunc('hour', now()) - make_interval(secs => $2) FROM job`,
 		rows: `SELECT intent_id::text FROM riverhook.intent_state WHERE state = 'pending' ORDER BY intent_id`,
 		lost: `SELECT intent_id::text FROM riverhook.intent_state s
 			WHERE state = 'pending' AND NOT EXISTS (SELECT FROM riverhook.river_job j WHERE j.id = s.job_id)`,
@@ -138,7 +141,8 @@ func TestReconciler_FindsWhatIsLostWithinTwoPasses(t *testing.T) {
 			"move": func(t *rapid.T) {
 				if row := one(t); row != "" {
 					db.exec(k.move, row, ago(t))
-					if delete(passes, row); k.together {
+					delete(passes, row)
+					if k.together {
 						clear(passes)
 					}
 				}

@@ -71,7 +71,8 @@ func TestReconciler_EndsTheWatchOverIntentsThatCarryNothing(t *testing.T) {
 func (db *database) fanOut(n, pending int) (intent uuid.UUID) {
 	db.t.Helper()
 	intent = uuid.New()
-	db.exec(`INSERT INTO riverhook.intent_state (intent_id, job_id, due_at, state) VALUES ($1, 0, now() - interval '20 s', 'expanded')`, intent)
+	db.exec(`INSERT INTO riverhook.intent_state (intent_id, job_id, due_at, state)
+		VALUES ($1, 0, now() - interval '20 s', 'expanded')`, intent)
 	db.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, state, ended_at)
 		SELECT riverhook.new_id(), $1, lpad(n::text, 32, '0')::uuid, 'standard', '/', 1,
 			CASE n WHEN $3 THEN 'pending' ELSE 'delivered' END, CASE WHEN n <> $3 THEN now() END

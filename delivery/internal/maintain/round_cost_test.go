@@ -40,7 +40,8 @@ var statementName = regexp.MustCompile(`^-- name: (\w+)`)
 
 func (c *costs) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	if conn.PgConn().TxStatus() == 'I' {
-		c.measure(ctx, conn, data.SQL, data.Args, "SET LOCAL plan_cache_mode = force_generic_plan", "SET LOCAL plan_cache_mode = force_custom_plan")
+		c.measure(ctx, conn, data.SQL, data.Args,
+			"SET LOCAL plan_cache_mode = force_generic_plan", "SET LOCAL plan_cache_mode = force_custom_plan")
 	} else {
 		c.measure(ctx, conn, data.SQL, data.Args, "SELECT") // as the transaction is set
 	}
@@ -153,7 +154,8 @@ func (db *database) backlog(n int) {
 		// What is due in order, with its jobs.
 		`WITH job AS (INSERT INTO riverhook.river_job (args, kind, max_attempts, queue, state, scheduled_at)
 				SELECT '{}', 'riverhook_deliver', 1000, 'deliver', 'available', now() FROM generate_series(1, $1) RETURNING id),
-			intents AS (INSERT INTO riverhook.intent_state (intent_id, job_id, due_at) SELECT gen_random_uuid(), id, now() - interval '1 min' FROM job),
+			intents AS (INSERT INTO riverhook.intent_state (intent_id, job_id, due_at)
+				SELECT gen_random_uuid(), id, now() - interval '1 min' FROM job),
 			decisions AS (INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site, job_id, due_at)
 				SELECT ('00' || substr(gen_random_uuid()::text, 3))::uuid, gen_random_uuid(), 'waiting', '/', id, now() - interval '1 min' FROM job)
 			INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, job_id, due_at)
@@ -176,12 +178,14 @@ func (db *database) backlog(n int) {
 			SELECT gen_random_uuid(), gen_random_uuid(), id, 'standard', '/', 1, 'cause', now(), 'tree:', 'a' FROM s, generate_series(1, $1)`,
 		// What is kept, of which most is old.
 		`WITH i AS (INSERT INTO riverhook.intent (id, wire_id, type, site, share, occurred_at)
-				SELECT ('00' || substr(x::text, 3))::uuid, x::text, 'a.b', '/', '/', now() FROM (SELECT gen_random_uuid() x FROM generate_series(1, $1)) y
+				SELECT ('00' || substr(x::text, 3))::uuid, x::text, 'a.b', '/', '/', now()
+				FROM (SELECT gen_random_uuid() x FROM generate_series(1, $1)) y
 				RETURNING id)
 			INSERT INTO riverhook.intent_state (intent_id, job_id, state, keep, keep_at)
 			SELECT id, 0, 'expanded', 'hash', now() FROM i`,
 		`WITH s AS (INSERT INTO riverhook.subscription (id, site, url, events, operator, dialect, deleted_at)
-				SELECT gen_random_uuid(), '/', 'https://example.com', '{**}', true, 'standard', now() - interval '1 y' FROM generate_series(1, $1) RETURNING id)
+				SELECT gen_random_uuid(), '/', 'https://example.com', '{**}', true, 'standard', now() - interval '1 y'
+				FROM generate_series(1, $1) RETURNING id)
 			INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site) SELECT gen_random_uuid(), id, 'denied', '/' FROM s`,
 		`INSERT INTO riverhook.erasure (resource, erased_at) SELECT sha256(gen_random_uuid()::text::bytea), now() FROM generate_series(1, $1)`,
 		`INSERT INTO riverhook.challenged_host (host, asked_at) SELECT gen_random_uuid()::text, now() FROM generate_series(1, $1)`,
@@ -206,7 +210,8 @@ func (db *database) backlog(n int) {
 	db.heldForCause(sub)
 	db.heldForCause(db.subscribe())
 	db.exec(`INSERT INTO riverhook.intent_state (intent_id, job_id, due_at) VALUES (riverhook.new_id(), 0, now() - interval '1 h')`)
-	db.exec(`INSERT INTO riverhook.intent_state (intent_id, job_id, due_at, state) VALUES (riverhook.new_id(), 0, now() - interval '1 h', 'expanded')`)
+	db.exec(`INSERT INTO riverhook.intent_state (intent_id, job_id, due_at, state)
+		VALUES (riverhook.new_id(), 0, now() - interval '1 h', 'expanded')`)
 	db.exec(`INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site, due_at)
 		VALUES (gen_random_uuid(), gen_random_uuid(), 'waiting', '/', now() - interval '1 h')`)
 	db.exec(`INSERT INTO riverhook.subscription_health (subscription_id, epoch, failing_since, failed_attempts, app_failed)
@@ -218,7 +223,8 @@ func (db *database) backlog(n int) {
 // heldForCause makes a delivery and a decision of a subscription that wait for a schedule which
 // it does not have.
 func (db *database) heldForCause(sub uuid.UUID) {
-	db.exec(`INSERT INTO riverhook.delivery (id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since, cause, cause_share)
+	db.exec(`INSERT INTO riverhook.delivery
+			(id, intent_id, subscription_id, dialect, matched_site, epoch, hold, held_since, cause, cause_share)
 		VALUES (riverhook.new_id(), riverhook.new_id(), $1, 'standard', '/', 1, 'cause', now(), 'schedule:daily', 'a')`, sub)
 	db.exec(`INSERT INTO riverhook.decision (intent_id, subscription_id, outcome, matched_site, held_since, cause, cause_share)
 		VALUES (riverhook.new_id(), $1, 'waiting', '/', now(), 'schedule:daily', 'a')`, sub)
@@ -228,7 +234,7 @@ func (db *database) heldForCause(sub uuid.UUID) {
 // whatever is there.
 var mostRows = map[string]int{
 	"CancelHeld":           3 * cancelRows,
-	"ClaimCause":           1,
+	"ClaimCause":           2,
 	"DeleteDeliveries":     2 * pruneStep,
 	"EndCaused":            4 * cancelRows,
 	"ExpireDecisions":      2 * Rounds.Rows,

@@ -63,22 +63,20 @@ func TestAdopt_StopWaitsForARelease(t *testing.T) {
 	t.Parallel()
 	b := newBundle(pgtest.Pool(t), "one", 8)
 	b.Start(t.Context())
-	begun, goOn := make(chan struct{}), make(chan struct{})
-	adopted := make(chan error, 1)
-	go func() {
-		adopted <- b.Adopt(func(process string) ([]*rivertype.JobRow, error) {
-			close(begun)
-			<-goOn
-			return []*rivertype.JobRow{b.release(t, process, "a")}, nil
-		})
-	}()
-	<-begun
-
+	begun := make(chan struct{})
+	stopped := make(chan error, 1)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, b.Stop(over), context.Canceled)
-	close(goOn)
-	require.NoError(t, <-adopted)
+	go func() {
+		<-begun
+		stopped <- b.Stop(over)
+	}()
+
+	require.NoError(t, b.Adopt(func(process string) ([]*rivertype.JobRow, error) {
+		close(begun)
+		require.ErrorIs(t, <-stopped, context.Canceled)
+		return []*rivertype.JobRow{b.release(t, process, "a")}, nil
+	}))
 	b.letGo(t, nil)
 
 	require.Equal(t, 1, count(t, b.pool, "state = 'completed'"))

@@ -187,7 +187,7 @@ func (t *Taker) pass(ctx context.Context, queue string, after map[string]string)
 		if rows[i].ID == 0 {
 			continue
 		}
-		t.begin(l, queue, &rows[i])
+		t.begin(l, queue, &rows[i]) //nolint:contextcheck // a job goes on when the pass has ended
 	}
 	return behind
 }
