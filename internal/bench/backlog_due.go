@@ -50,6 +50,8 @@ func (s *backlogRun) countRounds(ctx context.Context) error {
 }
 
 // dueRows makes rows that have been due for a minute.
+//
+//nolint:dupword // each id is another one
 const dueRows = `
 	WITH jobs AS (
 		INSERT INTO riverhook.river_job (args, kind, max_attempts, queue, state, scheduled_at)

@@ -287,9 +287,9 @@ func TestCauseProber_WhatCannotBeAskedIsProbedByFewRows(t *testing.T) {
 		require.Zero(t, p.turn(), "the probe is under way")
 		p.work()
 		require.Zero(t, p.turn())
-		c.pass(wait - time.Second)
+		c.pass(wait / 2)
 		require.Zero(t, p.turn(), wait)
-		c.pass(time.Second)
+		c.pass(wait / 2)
 		probes += min(1<<i, maxProbed)
 	}
 	require.Equal(t, probes, c.jobs())
