@@ -162,43 +162,60 @@ func (q *Queries) ExpireDecisions(ctx context.Context, arg *ExpireDecisionsParam
 }
 
 const heldAgain = `-- name: HeldAgain :many
-SELECT ((
-    SELECT count(*) FROM /* TEMPLATE: schema */delivery d
-    WHERE d.id = ANY (($1::text[])::uuid[]) AND d.hold = 'cause' AND d.cause = $2::text
-) + (
-    SELECT count(*)
-    FROM (SELECT unnest($3::text[])::uuid AS intent_id, unnest($4::text[])::uuid AS subscription_id) k
+SELECT h.share::text AS share, count(*)::integer AS held
+FROM (
+    SELECT k.share
+    FROM (SELECT unnest($1::text[])::uuid AS id, unnest($2::text[]) AS share) k
+    JOIN /* TEMPLATE: schema */delivery d USING (id)
+    WHERE d.hold = 'cause' AND d.cause = $3::text
+    UNION ALL
+    SELECT k.share
+    FROM (SELECT
+        unnest($4::text[])::uuid AS intent_id,
+        unnest($5::text[])::uuid AS subscription_id,
+        unnest($6::text[]) AS share
+    ) k
     JOIN /* TEMPLATE: schema */decision d USING (intent_id, subscription_id)
-    WHERE d.outcome = 'waiting' AND d.due_at IS NULL AND d.cause = $2::text
-))::integer AS held
+    WHERE d.outcome = 'waiting' AND d.due_at IS NULL AND d.cause = $3::text
+) h
+GROUP BY h.share
 `
 
 type HeldAgainParams struct {
-	Deliveries    []string
-	Cause         string
-	Intents       []string
-	Subscriptions []string
+	Deliveries     []string
+	DeliveryShares []string
+	Cause          string
+	Intents        []string
+	Subscriptions  []string
+	DecisionShares []string
 }
 
-// HeldAgain counts which of what was released for a cause is held for it again.
-func (q *Queries) HeldAgain(ctx context.Context, arg *HeldAgainParams) ([]int, error) {
+type HeldAgainRow struct {
+	Share string
+	Held  int
+}
+
+// HeldAgain counts by its share which of what was released for a cause is held for it again.
+func (q *Queries) HeldAgain(ctx context.Context, arg *HeldAgainParams) ([]HeldAgainRow, error) {
 	rows, err := q.db.Query(ctx, heldAgain,
 		arg.Deliveries,
+		arg.DeliveryShares,
 		arg.Cause,
 		arg.Intents,
 		arg.Subscriptions,
+		arg.DecisionShares,
 	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []int
+	var items []HeldAgainRow
 	for rows.Next() {
-		var held int
-		if err := rows.Scan(&held); err != nil {
+		var i HeldAgainRow
+		if err := rows.Scan(&i.Share, &i.Held); err != nil {
 			return nil, err
 		}
-		items = append(items, held)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -348,7 +365,8 @@ const releaseDecisions = `-- name: ReleaseDecisions :many
 WITH RECURSIVE visited AS (
     -- The next shares that have a decision, each with its number.
     (SELECT o.cause_share AS share, 1 AS n FROM /* TEMPLATE: schema */decision o
-    WHERE o.outcome = 'waiting' AND o.due_at IS NULL AND o.cause = $2::text AND o.cause_share > $3::text
+    WHERE o.outcome = 'waiting' AND o.due_at IS NULL AND o.cause = $2::text
+        AND o.cause_share > $3::text AND o.cause_share >= $4::text
     ORDER BY o.cause_share LIMIT 1)
     UNION ALL
     SELECT (SELECT o.cause_share FROM /* TEMPLATE: schema */decision o
@@ -362,11 +380,11 @@ WITH RECURSIVE visited AS (
         SELECT o.ctid AS row_ctid, o.intent_id FROM /* TEMPLATE: schema */decision o
         WHERE o.outcome = 'waiting' AND o.due_at IS NULL AND o.cause = $2::text AND o.cause_share = v.share
         ORDER BY o.probes, o.intent_id
-        LIMIT $4::integer
+        LIMIT $5::integer
         FOR UPDATE SKIP LOCKED
     ) d
-    WHERE v.share IS NOT NULL
-    LIMIT $5::integer
+    WHERE v.share IS NOT NULL AND ($4::text = '' OR v.share = $4::text)
+    LIMIT $6::integer
 ), numbered AS (
     -- A job for each of their intents.
     SELECT i.intent_id, i.share, nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass) AS job_id
@@ -382,10 +400,10 @@ WITH RECURSIVE visited AS (
     INSERT INTO /* TEMPLATE: schema */river_job (
         id, args, kind, max_attempts, queue, state, scheduled_at, tags, attempt, attempted_at, attempted_by)
     SELECT n.job_id, j.args, j.kind, j.max_attempts, j.queue,
-        CASE WHEN $6::text = '' THEN j.state ELSE 'running' END, j.scheduled_at, j.tags,
-        CASE WHEN $6::text = '' THEN 0 ELSE 1 END,
-        CASE WHEN $6::text <> '' THEN now() END,
-        CASE WHEN $6::text <> '' THEN ARRAY[$6::text] END
+        CASE WHEN $7::text = '' THEN j.state ELSE 'running' END, j.scheduled_at, j.tags,
+        CASE WHEN $7::text = '' THEN 0 ELSE 1 END,
+        CASE WHEN $7::text <> '' THEN now() END,
+        CASE WHEN $7::text <> '' THEN ARRAY[$7::text] END
     FROM numbered n CROSS JOIN LATERAL /* TEMPLATE: schema */job_decide(n.intent_id, n.share, now()) j
     RETURNING id, kind, args, max_attempts, queue, tags[1] AS tag
 ), last AS (
@@ -406,6 +424,7 @@ type ReleaseDecisionsParams struct {
 	MaxShares int
 	Cause     string
 	After     string
+	OneShare  string
 	Each      int
 	MaxRows   int
 	Process   string
@@ -432,6 +451,7 @@ func (q *Queries) ReleaseDecisions(ctx context.Context, arg *ReleaseDecisionsPar
 		arg.MaxShares,
 		arg.Cause,
 		arg.After,
+		arg.OneShare,
 		arg.Each,
 		arg.MaxRows,
 		arg.Process,
@@ -470,7 +490,8 @@ const releaseDeliveries = `-- name: ReleaseDeliveries :many
 WITH RECURSIVE visited AS (
     -- The next shares that have a delivery, each with its number.
     (SELECT o.cause_share AS share, 1 AS n FROM /* TEMPLATE: schema */delivery o
-    WHERE o.hold = 'cause' AND o.cause = $2::text AND o.cause_share > $3::text
+    WHERE o.hold = 'cause' AND o.cause = $2::text
+        AND o.cause_share > $3::text AND o.cause_share >= $4::text
     ORDER BY o.cause_share LIMIT 1)
     UNION ALL
     SELECT (SELECT o.cause_share FROM /* TEMPLATE: schema */delivery o
@@ -484,11 +505,11 @@ WITH RECURSIVE visited AS (
         SELECT o.ctid AS row_ctid FROM /* TEMPLATE: schema */delivery o
         WHERE o.hold = 'cause' AND o.cause = $2::text AND o.cause_share = v.share
         ORDER BY o.probes, o.intent_id
-        LIMIT $4::integer
+        LIMIT $5::integer
         FOR UPDATE SKIP LOCKED
     ) d
-    WHERE v.share IS NOT NULL
-    LIMIT $5::integer
+    WHERE v.share IS NOT NULL AND ($4::text = '' OR v.share = $4::text)
+    LIMIT $6::integer
 ), moved AS (
     -- They go on.
     UPDATE /* TEMPLATE: schema */delivery d SET
@@ -502,10 +523,10 @@ WITH RECURSIVE visited AS (
     INSERT INTO /* TEMPLATE: schema */river_job (
         id, args, kind, max_attempts, queue, state, scheduled_at, tags, attempt, attempted_at, attempted_by)
     SELECT m.job_id, j.args, j.kind, j.max_attempts, j.queue,
-        CASE WHEN $6::text = '' THEN j.state ELSE 'running' END, j.scheduled_at, j.tags,
-        CASE WHEN $6::text = '' THEN 0 ELSE 1 END,
-        CASE WHEN $6::text <> '' THEN now() END,
-        CASE WHEN $6::text <> '' THEN ARRAY[$6::text] END
+        CASE WHEN $7::text = '' THEN j.state ELSE 'running' END, j.scheduled_at, j.tags,
+        CASE WHEN $7::text = '' THEN 0 ELSE 1 END,
+        CASE WHEN $7::text <> '' THEN now() END,
+        CASE WHEN $7::text <> '' THEN ARRAY[$7::text] END
     FROM moved m CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, m.share, now()) j
     RETURNING id, kind, args, max_attempts, queue, tags[1] AS tag
 ), last AS (
@@ -524,6 +545,7 @@ type ReleaseDeliveriesParams struct {
 	MaxShares int
 	Cause     string
 	After     string
+	OneShare  string
 	Each      int
 	MaxRows   int
 	Process   string
@@ -545,13 +567,15 @@ type ReleaseDeliveriesRow struct {
 // ReleaseDeliveries lets deliveries go on that are held for a cause, by turns of their shares: of
 // each share after the last one that was visited the oldest few that were not released before.
 // It jumps from share to share in the index, and skips what others have locked. Where a process
-// is given their River jobs are running there, as if River had fetched them. It returns where
-// the next step begins with the jobs, or alone; nothing where there is no share after the last one.
+// is given their River jobs are running there, as if River had fetched them. If only one share is
+// asked for, max_shares is 1. It returns where the next step begins with the jobs, or alone; nothing
+// where there is no share after the last one.
 func (q *Queries) ReleaseDeliveries(ctx context.Context, arg *ReleaseDeliveriesParams) ([]ReleaseDeliveriesRow, error) {
 	rows, err := q.db.Query(ctx, releaseDeliveries,
 		arg.MaxShares,
 		arg.Cause,
 		arg.After,
+		arg.OneShare,
 		arg.Each,
 		arg.MaxRows,
 		arg.Process,

@@ -68,7 +68,8 @@ type CauseProberConfig struct {
 // one row, the oldest of the share whose turn it is. If it is held for the same cause again, the
 // next probe is later, in whichever engine, and has more rows, up to maxProbed; otherwise this
 // process releases the others, in order, by turns of their shares, a bounded number at a time.
-// If most of them are held again the cause is not over, and probes begin anew. When a prober begins, it probes all causes once,
+// If most of them are held again the cause is not over, and probes begin anew; but those of a share
+// of which most went on are released all the same: what fails for other shares keeps none waiting. When a prober begins, it probes all causes once,
 // whatever other engines have found.
 //
 // It is safe for concurrent use.
@@ -88,20 +89,24 @@ type CauseProber struct {
 
 // served is what this process knows of a cause.
 type served struct {
-	out   int            // jobs that have not ended
-	ended []*releasedJob // since the last look
+	out    int            // jobs that have not ended
+	probes int            // of these, those of probes
+	ended  []*releasedJob // since the last look
 
 	// What follows is guarded by round.
-	over            bool      // a probe has gone well here
-	vain            bool      // what was released here last was held again
-	seen            time.Time // when something was held for it
-	turns           [2]string // the last shares that had a turn: of decisions, and of deliveries
-	deliveriesFirst bool      // next time
+	over            bool            // a probe has gone well here
+	vain            bool            // what was released here last was held again
+	fit             map[string]bool // shares of which it was not
+	seen            time.Time       // when something was held for it
+	turns           [2]string       // the last shares that had a turn: of decisions, and of deliveries
+	deliveriesFirst bool            // next time
 }
 
 // releasedJob is a job of what was released for a cause.
 type releasedJob struct {
 	cause         string
+	share         string
+	probe         bool
 	delivery      uuid.UUID // nil: decisions
 	intent        uuid.UUID // of decisions
 	subscriptions []string  // of decisions
@@ -194,6 +199,9 @@ func (p *CauseProber) drop(job int64, r *releasedJob) *served {
 	p.released.Add(-1)
 	s := p.causes[r.cause]
 	s.out--
+	if r.probe {
+		s.probes--
+	}
 	return s
 }
 
@@ -220,15 +228,16 @@ func (p *CauseProber) look(ctx context.Context, row store.HeldCausesRow) (int, e
 	if service == Lacks {
 		return 0, nil
 	}
-	s, out, ended := p.take(row.Name)
+	s, room, probing, ended := p.take(row.Name)
 	if err := p.judge(ctx, row.Name, s, ended); err != nil {
 		return 0, err
 	}
-	switch {
-	case s.over, service == Has && !s.vain:
-		return p.release(ctx, row.Name, s, maxReleased-out)
-	case out > 0 || p.begun && !row.Due: // a probe is under way, or is not due
-		return 0, nil
+	if s.over || service == Has && !s.vain {
+		return p.release(ctx, row.Name, s, causeRelease{most: room, each: causeEach})
+	}
+	made, err := p.releaseFit(ctx, row.Name, s, room)
+	if err != nil || probing || p.begun && !row.Due {
+		return made, err
 	}
 	claimed, err := p.cfg.Store.ClaimCause(ctx, &store.ClaimCauseParams{
 		Name:   row.Name,
@@ -236,9 +245,14 @@ func (p *CauseProber) look(ctx context.Context, row store.HeldCausesRow) (int, e
 		WaitMs: p.cfg.Wait(p.probeWait(row.Tries)).Milliseconds(),
 	})
 	if err != nil || len(claimed) == 0 {
-		return 0, err
+		return made, err
 	}
-	return p.release(ctx, row.Name, s, min(1<<min(row.Tries, 8), maxProbed))
+	probed, err := p.release(ctx, row.Name, s, causeRelease{
+		most:  min(1<<min(row.Tries, 8), maxProbed),
+		each:  1, // of as many shares as there can be
+		probe: true,
+	})
+	return made + probed, err
 }
 
 // probeWait is the wait after a probe, if so many before it were in vain.
@@ -246,43 +260,59 @@ func (p *CauseProber) probeWait(tries int) time.Duration {
 	return min(p.cfg.First<<min(tries+1, 16), max(maxProbeWait, p.cfg.First))
 }
 
-// take returns what is known of a cause, how many jobs of it are under way, and those that
-// have ended.
-func (p *CauseProber) take(cause string) (s *served, out int, ended []*releasedJob) {
+// take returns what is known of a cause, how many more jobs of it there can be, whether a probe is
+// under way, and the jobs that have ended.
+func (p *CauseProber) take(cause string) (s *served, room int, probing bool, ended []*releasedJob) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s = p.causes[cause]
 	if s == nil {
-		s = &served{}
+		s = &served{fit: map[string]bool{}}
 		p.causes[cause] = s
 	}
 	s.seen = time.Now()
 	ended, s.ended = s.ended, nil
-	return s, s.out, ended
+	return s, maxReleased - s.out, s.probes > 0, ended
 }
 
-// judge enters whether a cause is over, by what became of what was released.
+// judge enters whether a cause is over, and for which shares it is, by what became of what was
+// released.
 func (p *CauseProber) judge(ctx context.Context, cause string, s *served, ended []*releasedJob) error {
 	if len(ended) == 0 {
 		return nil
 	}
-	params, rows := &store.HeldAgainParams{Cause: cause}, 0
+	params, rows, all := &store.HeldAgainParams{Cause: cause}, map[string]int{}, 0
 	for _, r := range ended {
-		rows += r.rows()
+		rows[r.share] += r.rows()
+		all += r.rows()
 		if r.delivery != uuid.Nil {
 			params.Deliveries = append(params.Deliveries, r.delivery.String())
+			params.DeliveryShares = append(params.DeliveryShares, r.share)
 		}
 		for _, id := range r.subscriptions {
 			params.Intents = append(params.Intents, r.intent.String())
 			params.Subscriptions = append(params.Subscriptions, id)
+			params.DecisionShares = append(params.DecisionShares, r.share)
 		}
 	}
-	held, err := p.cfg.Store.HeldAgain(ctx, params)
+	found, err := p.cfg.Store.HeldAgain(ctx, params)
 	if err != nil {
 		return err
 	}
+	held, again := map[string]int{}, 0
+	for _, row := range found {
+		held[row.Share] = row.Held
+		again += row.Held
+	}
+	for share, n := range rows {
+		if 2*held[share] <= n {
+			s.fit[share] = true
+		} else {
+			delete(s.fit, share)
+		}
+	}
 	before := s.over
-	s.over = 2*sum(held) <= rows
+	s.over = 2*again <= all
 	s.vain = !s.over
 	if s.over == before {
 		return nil

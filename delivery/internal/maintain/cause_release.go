@@ -48,10 +48,18 @@ func (t *causeTurn) rows() (n int) {
 	return n
 }
 
-// release lets at most so many rows go on that are held for a cause, decisions and deliveries
-// by turns. It returns how many jobs it has made.
-func (p *CauseProber) release(ctx context.Context, cause string, s *served, most int) (made int, err error) {
-	if most < 1 {
+// causeRelease is what is to be released for a cause.
+type causeRelease struct {
+	most  int    // rows
+	each  int    // of one share, before others have their turn
+	only  string // the share that it is of; "": of all, by turns
+	probe bool
+}
+
+// release lets rows go on that are held for a cause, decisions and deliveries by turns. It returns
+// how many jobs it has made.
+func (p *CauseProber) release(ctx context.Context, cause string, s *served, r causeRelease) (made int, err error) {
+	if r.most < 1 {
 		return 0, nil
 	}
 	steps := []func(context.Context, *store.ReleaseDeliveriesParams) (causeTurn, error){p.releaseDecisions, p.releaseDeliveries}
@@ -61,27 +69,32 @@ func (p *CauseProber) release(ctx context.Context, cause string, s *served, most
 	}
 	s.deliveriesFirst = !s.deliveriesFirst
 	err = p.cfg.Adopt(func(process string) (jobs []*rivertype.JobRow, err error) {
-		for i := 0; i < len(steps) && most > 0 && err == nil; i++ {
+		for i := 0; i < len(steps) && r.most > 0 && err == nil; i++ {
 			of := (first + i) % len(steps)
+			turn, shares := &s.turns[of], causeShares
+			if r.only != "" {
+				turn, shares = new(string), 1
+			}
 			round := false // from the first share on nothing was released
-			for again := true; again && most > 0 && err == nil; {
+			for again := true; again && r.most > 0 && err == nil; {
 				var t causeTurn
-				after := s.turns[of]
+				after := *turn
 				t, err = steps[of](ctx, &store.ReleaseDeliveriesParams{
 					Cause:     cause,
 					After:     after,
-					MaxShares: causeShares,
-					Each:      min(causeEach, most),
-					MaxRows:   most,
+					OneShare:  r.only,
+					MaxShares: shares,
+					Each:      min(r.each, r.most),
+					MaxRows:   r.most,
 					Process:   process,
 				})
 				if err == nil {
-					p.begin(cause, s, &t, process == "")
-					s.turns[of] = t.next(most)
-					most -= t.rows()
+					p.begin(cause, s, &t, process == "", r.probe)
+					*turn = t.next(r.most)
+					r.most -= t.rows()
 					jobs = append(jobs, t.jobs...)
 					round = len(t.jobs) == 0 && (round || after == "")
-					again = !round || s.turns[of] != "" // what is left may be locked
+					again = r.only == "" && (!round || *turn != "") // what is left may be locked
 				}
 			}
 		}
@@ -91,14 +104,37 @@ func (p *CauseProber) release(ctx context.Context, cause string, s *served, most
 	return made, err
 }
 
+// releaseFit releases what is held of shares for which the cause is over, so many rows at most.
+func (p *CauseProber) releaseFit(ctx context.Context, cause string, s *served, room int) (made int, err error) {
+	for share := range s.fit {
+		did, err := p.release(ctx, cause, s, causeRelease{
+			most: room - made, // a job has a row at least
+			each: maxReleased,
+			only: share,
+		})
+		if made += did; err != nil {
+			return made, err
+		}
+		if did == 0 && made < room {
+			delete(s.fit, share)
+		}
+	}
+	return made, nil
+}
+
 // begin counts jobs until Ended is called of them.
-func (p *CauseProber) begin(cause string, s *served, t *causeTurn, elsewhere bool) {
+func (p *CauseProber) begin(cause string, s *served, t *causeTurn, elsewhere, probe bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, r := range t.released {
 		r.cause = cause
 		r.since = time.Now()
 		r.elsewhere = elsewhere
+		r.share = t.shares[i]
+		r.probe = probe
+		if probe {
+			s.probes++
+		}
 		p.jobs[t.jobs[i].ID] = r
 	}
 	s.out += len(t.released)

@@ -397,6 +397,31 @@ func TestCauseProber_ARowThatFailsAloneKeepsNoOtherWaiting(t *testing.T) {
 	require.Equal(t, 49, c.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`))
 }
 
+// Checkers that fail for ten shares, such as the directories of ten tenants, keep what is held of
+// another one waiting for a few probes, and not until they have ended.
+func TestCauseProber_SharesOfWhichAllFailKeepNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	c := newCauses(t)
+	sub := c.subscribe()
+	p := c.process("p", "checker:user")
+	for i := range 10 {
+		for _, id := range c.heldFor(sub, "check:user", fmt.Sprint("broken", i), 30) {
+			p.broken[id.String()] = true
+		}
+	}
+	c.heldFor(sub, "check:user", "quiet", 100)
+	left := func() int { return c.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'cause' AND cause_share = 'quiet'`) }
+	passed := time.Duration(0)
+	for ; left() > 0; passed += 5 * time.Second {
+		for p.turn() > 0 {
+			p.work()
+		}
+		c.pass(5 * time.Second)
+	}
+	require.LessOrEqual(t, passed, 2*time.Minute)
+	require.Less(t, c.jobs(), 100+150, "few of those that fail are tried meanwhile")
+}
+
 // Those that were released while a cause seemed to be over are held again; then it is not.
 func TestCauseProber_IsWrongAboutABatchAtMost(t *testing.T) {
 	t.Parallel()

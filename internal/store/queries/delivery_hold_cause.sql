@@ -62,12 +62,14 @@ RETURNING c.name;
 -- ReleaseDeliveries lets deliveries go on that are held for a cause, by turns of their shares: of
 -- each share after the last one that was visited the oldest few that were not released before.
 -- It jumps from share to share in the index, and skips what others have locked. Where a process
--- is given their River jobs are running there, as if River had fetched them. It returns where
--- the next step begins with the jobs, or alone; nothing where there is no share after the last one.
+-- is given their River jobs are running there, as if River had fetched them. If only one share is
+-- asked for, max_shares is 1. It returns where the next step begins with the jobs, or alone; nothing
+-- where there is no share after the last one.
 WITH RECURSIVE visited AS (
     -- The next shares that have a delivery, each with its number.
     (SELECT o.cause_share AS share, 1 AS n FROM /* TEMPLATE: schema */delivery o
-    WHERE o.hold = 'cause' AND o.cause = sqlc.arg(cause)::text AND o.cause_share > sqlc.arg(after)::text
+    WHERE o.hold = 'cause' AND o.cause = sqlc.arg(cause)::text
+        AND o.cause_share > sqlc.arg(after)::text AND o.cause_share >= sqlc.arg(one_share)::text
     ORDER BY o.cause_share LIMIT 1)
     UNION ALL
     SELECT (SELECT o.cause_share FROM /* TEMPLATE: schema */delivery o
@@ -84,7 +86,7 @@ WITH RECURSIVE visited AS (
         LIMIT sqlc.arg(each)::integer
         FOR UPDATE SKIP LOCKED
     ) d
-    WHERE v.share IS NOT NULL
+    WHERE v.share IS NOT NULL AND (sqlc.arg(one_share)::text = '' OR v.share = sqlc.arg(one_share)::text)
     LIMIT sqlc.arg(max_rows)::integer
 ), moved AS (
     -- They go on.
@@ -122,7 +124,8 @@ WHERE l.share IS NOT NULL;
 WITH RECURSIVE visited AS (
     -- The next shares that have a decision, each with its number.
     (SELECT o.cause_share AS share, 1 AS n FROM /* TEMPLATE: schema */decision o
-    WHERE o.outcome = 'waiting' AND o.due_at IS NULL AND o.cause = sqlc.arg(cause)::text AND o.cause_share > sqlc.arg(after)::text
+    WHERE o.outcome = 'waiting' AND o.due_at IS NULL AND o.cause = sqlc.arg(cause)::text
+        AND o.cause_share > sqlc.arg(after)::text AND o.cause_share >= sqlc.arg(one_share)::text
     ORDER BY o.cause_share LIMIT 1)
     UNION ALL
     SELECT (SELECT o.cause_share FROM /* TEMPLATE: schema */decision o
@@ -139,7 +142,7 @@ WITH RECURSIVE visited AS (
         LIMIT sqlc.arg(each)::integer
         FOR UPDATE SKIP LOCKED
     ) d
-    WHERE v.share IS NOT NULL
+    WHERE v.share IS NOT NULL AND (sqlc.arg(one_share)::text = '' OR v.share = sqlc.arg(one_share)::text)
     LIMIT sqlc.arg(max_rows)::integer
 ), numbered AS (
     -- A job for each of their intents.
@@ -176,16 +179,24 @@ FROM last l LEFT JOIN (job j JOIN numbered m ON m.job_id = j.id) ON true
 WHERE l.share IS NOT NULL;
 
 -- name: HeldAgain :many
--- HeldAgain counts which of what was released for a cause is held for it again.
-SELECT ((
-    SELECT count(*) FROM /* TEMPLATE: schema */delivery d
-    WHERE d.id = ANY ((sqlc.arg(deliveries)::text[])::uuid[]) AND d.hold = 'cause' AND d.cause = sqlc.arg(cause)::text
-) + (
-    SELECT count(*)
-    FROM (SELECT unnest(sqlc.arg(intents)::text[])::uuid AS intent_id, unnest(sqlc.arg(subscriptions)::text[])::uuid AS subscription_id) k
+-- HeldAgain counts by its share which of what was released for a cause is held for it again.
+SELECT h.share::text AS share, count(*)::integer AS held
+FROM (
+    SELECT k.share
+    FROM (SELECT unnest(sqlc.arg(deliveries)::text[])::uuid AS id, unnest(sqlc.arg(delivery_shares)::text[]) AS share) k
+    JOIN /* TEMPLATE: schema */delivery d USING (id)
+    WHERE d.hold = 'cause' AND d.cause = sqlc.arg(cause)::text
+    UNION ALL
+    SELECT k.share
+    FROM (SELECT
+        unnest(sqlc.arg(intents)::text[])::uuid AS intent_id,
+        unnest(sqlc.arg(subscriptions)::text[])::uuid AS subscription_id,
+        unnest(sqlc.arg(decision_shares)::text[]) AS share
+    ) k
     JOIN /* TEMPLATE: schema */decision d USING (intent_id, subscription_id)
     WHERE d.outcome = 'waiting' AND d.due_at IS NULL AND d.cause = sqlc.arg(cause)::text
-))::integer AS held;
+) h
+GROUP BY h.share;
 
 -- name: ExpireDecisions :many
 -- ExpireDecisions ends decisions that were held for too long.
