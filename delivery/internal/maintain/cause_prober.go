@@ -64,13 +64,14 @@ type CauseProberConfig struct {
 // so that a row that is held while others are released is found by the next round.
 //
 // What waits for something that a process lacks is released by the engines that have it, by probes
-// if most of it is held again there. What waits for something that could not be asked is released when a probe has gone well: that is
-// one row, the oldest of the share whose turn it is. If it is held for the same cause again, the
+// if most of it is held again there. What waits for something that could not be asked is released
+// when a probe has gone well: that is one row, the oldest of the share whose turn it is. If it is
+// held for the same cause again, the
 // next probe is later, in whichever engine, and has more rows, up to maxProbed; otherwise this
 // process releases the others, in order, by turns of their shares, a bounded number at a time.
 // If most of them are held again the cause is not over, and probes begin anew; but those of a share
-// of which most went on are released all the same: what fails for other shares keeps none waiting. When a prober begins, it probes all causes once,
-// whatever other engines have found.
+// of which most went on are released all the same: what fails for other shares keeps none waiting.
+// When a prober begins, it probes all causes once, whatever other engines have found.
 //
 // It is safe for concurrent use.
 type CauseProber struct {
@@ -281,7 +282,8 @@ func (p *CauseProber) judge(ctx context.Context, cause string, s *served, ended 
 	if len(ended) == 0 {
 		return nil
 	}
-	params, rows, all := &store.HeldAgainParams{Cause: cause}, map[string]int{}, 0
+	params := &store.HeldAgainParams{Cause: cause}
+	rows, all := map[string]int{}, 0
 	for _, r := range ended {
 		rows[r.share] += r.rows()
 		all += r.rows()

@@ -410,7 +410,9 @@ func TestCauseProber_SharesOfWhichAllFailKeepNoOtherWaiting(t *testing.T) {
 		}
 	}
 	c.heldFor(sub, "check:user", "quiet", 100)
-	left := func() int { return c.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'cause' AND cause_share = 'quiet'`) }
+	left := func() int {
+		return c.count(`SELECT count(*) FROM riverhook.delivery WHERE hold = 'cause' AND cause_share = 'quiet'`)
+	}
 	passed := time.Duration(0)
 	for ; left() > 0; passed += 5 * time.Second {
 		for p.turn() > 0 {
