@@ -306,6 +306,9 @@ func (p *CauseProber) judge(ctx context.Context, cause string, s *served, ended 
 		held[row.Share] = row.Held
 		again += row.Held
 	}
+	if s.over { // they were released by turns
+		clear(s.fit)
+	}
 	for share, n := range rows {
 		if 2*held[share] <= n {
 			s.fit[share] = true
