@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -199,6 +200,9 @@ func (c *Config) validateParts() error {
 	}
 	if err := checkRules(c.Deactivation); err != nil {
 		return err
+	}
+	if bad, ok := errors.AsType[*subscription.InvalidError](c.Limits.MaxRate.Check()); ok {
+		return fmt.Errorf("delivery: config: Limits.Max%s: %s", bad.Field, bad.Reason)
 	}
 	if err := store.CheckSchema(c.Schema); err != nil {
 		return fmt.Errorf("delivery: config: Schema: %w", err)

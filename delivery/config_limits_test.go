@@ -195,10 +195,10 @@ func TestConfig_NoSubscriptionMayAskForMoreThanTheMost(t *testing.T) {
 	created, err := mayAll.Create(t.Context(), spec)
 	require.NoError(t, err)
 	for field, update := range map[string]subscription.Update{
-		"MaxInFlight: is 4; must be 1 to 3":              {MaxInFlight: new(4)},
-		"Timeout: is 3s; must be 1s to 2s":               {Timeout: new(3 * time.Second)},
-		"Rate: are 6 events a second; must be at most 5": {Rate: &subscription.Rate{Events: 6}},
-		"Rate: Burst: is 8; must be at most 7":           {Rate: &subscription.Rate{Events: 5, Burst: 8}},
+		"MaxInFlight: is 4; must be 1 to 3":                {MaxInFlight: new(4)},
+		"Timeout: is 3s; must be 1s to 2s":                 {Timeout: new(3 * time.Second)},
+		"Rate.Events: is 6 in 1s; must be at most 5 in 1s": {Rate: &subscription.Rate{Events: 6}},
+		"Rate.Burst: is 8; must be at most 7":              {Rate: &subscription.Rate{Events: 5, Burst: 8}},
 	} {
 		more := spec
 		switch {

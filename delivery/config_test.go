@@ -32,6 +32,7 @@ func TestConfig_ABadFieldIsAnErrorThatNamesIt(t *testing.T) {
 		"Limits.InFlight: ":               func(cfg *delivery.Config) { cfg.Limits.InFlight = -1 },
 		"Limits.InFlightPerEndpoint: ":    func(cfg *delivery.Config) { cfg.Limits.InFlightPerEndpoint = -1 },
 		"Limits.MaxInFlightPerEndpoint: ": func(cfg *delivery.Config) { cfg.Limits.MaxInFlightPerEndpoint = 31 },
+		"Limits.MaxRate.Events: is -1":    func(cfg *delivery.Config) { cfg.Limits.MaxRate.Events = -1 },
 		"Timeouts.MaxRequest: ":           func(cfg *delivery.Config) { cfg.Timeouts.MaxRequest = 19 * time.Second },
 		"Limits.Workers: ":                func(cfg *delivery.Config) { cfg.Limits.Workers = 10_001 },
 		"Access.Permissions: ":            func(cfg *delivery.Config) { cfg.Access.Permissions = []string{"view", ""} },

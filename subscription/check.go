@@ -203,7 +203,7 @@ func (c Config) checkUpdate(u *Update) error {
 		field("Metadata", u.Metadata, checkMetadata),
 		field("Name", u.Name, func(s string) error { return checkLine(s, maxName) }),
 		field("Permission", u.Permission, func(s string) error { return checkLine(s, text.MaxID) }),
-		field("Rate", u.Rate, c.checkRate),
+		func() error { return c.checkRate(u.Rate) },
 		field("Schedule", u.Schedule, c.checkSchedule),
 		field("SecretHeaders", u.SecretHeaders, checkSecretHeaders),
 		field("Site", u.Site, c.checkSite),

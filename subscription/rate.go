@@ -19,8 +19,8 @@ const (
 
 // Rate is how many events may be sent in a time. The zero Rate is no limit of its own. What
 // counts are requests of deliveries, each attempt of one: not pings, challenges and the
-// questions to gates. What exceeds it is not lost: it is held, and goes out in order as the
-// rate allows. It holds over all engines, by the database's clock. Over any time it may be
+// questions to gates. What exceeds it is not lost: it is held, and goes out as the rate allows,
+// the oldest first; a new event can come before what is held. It holds over all engines, by the database's clock. Over any time it may be
 // exceeded by 5 %, and by what it has in 20 ms.
 type Rate struct {
 	// Events is how many there may be in Per, on average: 1 to 1,000,000, and at most 10,000
@@ -69,29 +69,38 @@ func (r Rate) filled() Rate {
 	return r
 }
 
-func (r Rate) check() error {
+// Check returns an [*InvalidError] that names the field that is refused, whatever the bound of
+// a store is.
+func (r Rate) Check() error {
+	refuse := func(field, reason string, args ...any) error {
+		return &InvalidError{Field: "Rate." + field, Reason: fmt.Sprintf(reason, args...)}
+	}
 	f := r.filled()
 	switch {
 	case r == Rate{}:
 		return nil
 	case r.Events < 1 || r.Events > mostRateEvents:
-		return fmt.Errorf("Events: is %d; must be 1 to %d, or all zero for no limit", r.Events, mostRateEvents)
+		return refuse("Events", "is %d; must be 1 to %d, or all zero for no limit", r.Events, mostRateEvents)
 	case f.Per < defaultRatePer || f.Per > maxRatePer || f.Per%time.Millisecond != 0:
-		return fmt.Errorf("Per: is %v; must be %v to %v in whole milliseconds, or 0 for the default", r.Per, defaultRatePer, maxRatePer)
+		return refuse("Per", "is %v; must be %v to %v in whole milliseconds, or 0 for the default", r.Per, defaultRatePer, maxRatePer)
 	case f.perSecond() > maxRateASecond:
-		return fmt.Errorf("Events: are %g a second; must be at most %d", f.perSecond(), maxRateASecond)
+		return refuse("Events", "is %d in %v; must be at most %d in %v", r.Events, f.Per, maxRateASecond, time.Second)
 	case f.Burst < 1 || f.Burst > mostRateBurst:
-		return fmt.Errorf("Burst: is %d; must be 1 to %d, or 0 for the default", r.Burst, mostRateBurst)
+		return refuse("Burst", "is %d; must be 1 to %d, or 0 for the default", r.Burst, mostRateBurst)
 	case float64(f.Burst) > f.perSecond()*maxBurstInTimes.Seconds() && f.Burst > 1:
-		return fmt.Errorf("Burst: is %d; must be no more than the rate has in %v", r.Burst, maxBurstInTimes)
+		return refuse("Burst", "is %d; must be no more than the rate has in %v", r.Burst, maxBurstInTimes)
 	default:
 		return nil
 	}
 }
 
 // checkRate refuses what is no rate, and what is more than MaxRate.
-func (c Config) checkRate(r Rate) error {
-	if err := r.check(); err != nil {
+func (c Config) checkRate(rate *Rate) error {
+	if rate == nil {
+		return nil
+	}
+	r := *rate
+	if err := r.Check(); err != nil {
 		return err
 	}
 	f, most := r.filled(), c.MaxRate
@@ -99,9 +108,10 @@ func (c Config) checkRate(r Rate) error {
 	case most.Events == 0 || f.Events == 0:
 		return nil
 	case f.perSecond() > most.perSecond():
-		return fmt.Errorf("are %g events a second; must be at most %g", f.perSecond(), most.perSecond())
+		reason := fmt.Sprintf("is %d in %v; must be at most %d in %v", r.Events, f.Per, most.Events, most.Per)
+		return &InvalidError{Field: "Rate.Events", Reason: reason}
 	case r.Burst > most.Burst:
-		return fmt.Errorf("Burst: is %d; must be at most %d", r.Burst, most.Burst)
+		return &InvalidError{Field: "Rate.Burst", Reason: fmt.Sprintf("is %d; must be at most %d", r.Burst, most.Burst)}
 	default:
 		return nil
 	}

@@ -158,10 +158,11 @@ func (c Config) validate() error {
 		return fmt.Errorf("MaxPerOwner: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerOwner)
 	case c.MaxPerSite < noLimit:
 		return fmt.Errorf("MaxPerSite: is %d; must be positive, 0 for the default or -1 for no limit", c.MaxPerSite)
-	case c.MaxRate.check() != nil:
-		return fmt.Errorf("MaxRate: %w", c.MaxRate.check())
 	case c.MaxTimeout < minTimeout:
 		return fmt.Errorf("MaxTimeout: is %v; must be at least %v", c.MaxTimeout, minTimeout)
+	}
+	if bad, ok := errors.AsType[*InvalidError](c.MaxRate.Check()); ok {
+		return fmt.Errorf("Max%s: %s", bad.Field, bad.Reason)
 	}
 	if _, err := hierarchy.ParsePath(string(c.RootSite)); err != nil {
 		return fmt.Errorf("RootSite: %w", err)
