@@ -89,7 +89,8 @@ type Action struct {
 	Timeout     time.Duration `json:"timeout_ns"`
 
 	// Rate is how many events a second may be sent to it, and Burst how many at once after a
-	// pause; 0 is the most that the engine allows, which can be no limit.
+	// pause. A Rate of 0 is the most that the engine allows (Limits.MaxRate), which can be no
+	// limit: it is more than any other.
 	Rate  float64 `json:"rate"`
 	Burst int     `json:"burst"`
 }
