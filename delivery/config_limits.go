@@ -76,8 +76,9 @@ type Limits struct {
 	// a time, over all engines; the zero Rate is no limit, and what a Rate has too much is
 	// cut off. An operator's subscriptions are not asked about. It is called several times
 	// for each delivery that is about to be sent, from several goroutines; it must return at
-	// once, without I/O, and the same rate for an owner in all engines. Where it panics,
-	// which is logged once, the owner has no limit. Default: owners have none.
+	// once, without I/O, and the same rate for an owner in all engines. A change holds within
+	// seconds. Where it panics, or Events is negative, which is logged once, the owner has no
+	// limit. Default: owners have none.
 	RateOf func(owner string) subscription.Rate
 
 	// RequestBytes is the most bytes that the body of a request may have. A message

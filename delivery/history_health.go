@@ -29,8 +29,10 @@ type Health struct {
 	WarnedAt       time.Time          `json:"warned_at,omitzero"`     // when Hooks.SubscriptionFailing was due in this window; zero: not yet
 	CircuitUntil   time.Time          `json:"circuit_until,omitzero"` // its endpoint gets no new deliveries before; zero: it gets all
 
-	// Rate is that of the subscription; the zero Rate is none of its own. HeldByRate are its
-	// deliveries that wait for it, or for that of its owner.
+	// Rate is what the subscription itself says, whatever Limits.MaxRate and the rate of its
+	// owner leave of that; the zero Rate is none of its own. HeldByRate are its deliveries that
+	// wait for its rate or for that of its owner. What goes out within about 2 s is not held any
+	// more, but planned: see Stats.Scheduled.
 	Rate       subscription.Rate `json:"rate,omitzero"`
 	HeldByRate int               `json:"held_by_rate"`
 }

@@ -19,14 +19,19 @@ func ratesBy(named func(owner string) subscription.Rate, log *slog.Logger) func(
 	}
 	var warn sync.Once
 	return func(owner string) (rate attempt.Rate) {
+		fails := func(err error) {
+			warn.Do(func() { log.Error("riverhook: Limits.RateOf fails", "error", callbacks.Brief(err)) })
+			rate = attempt.Rate{}
+		}
 		defer func() {
 			if p := recover(); p != nil {
-				warn.Do(func() {
-					log.Error("riverhook: Limits.RateOf panics", "error", callbacks.Brief(fmt.Errorf("panic: %v", p)))
-				})
-				rate = attempt.Rate{}
+				fails(fmt.Errorf("panic: %v", p))
 			}
 		}()
-		return attemptRate(named(owner))
+		said := named(owner)
+		if rate = attemptRate(said); said.Events < 0 {
+			fails(fmt.Errorf("Events: is %d; must be 0 or more", said.Events))
+		}
+		return rate
 	}
 }

@@ -73,6 +73,7 @@ func TestRate_WhatIsHeldIsShownAndGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, page.Deliveries, 4)
 	require.Equal(t, "the rate of the subscription is used up", page.Deliveries[0].Reason)
+	require.ErrorIs(t, engine.Redeliver(t.Context(), page.Deliveries[0].ID), delivery.ErrDeliveryPending)
 
 	deliverytest.Drain(t.Context(), t, engine, &deliverytest.DrainOpts{Ahead: 150 * time.Minute})
 	require.Len(t, r.Requests(), 3, "one an hour")

@@ -20,8 +20,8 @@ var (
 	ErrDeliveryEnded = errors.New("the delivery has ended")
 
 	// ErrDeliveryPending means that there is nothing to redeliver: the delivery is
-	// due or being sent, or waits because its subscription is paused. Cancel it first
-	// to begin anew.
+	// due or being sent, or waits because its subscription is paused or for a rate.
+	// Cancel it first to begin anew.
 	ErrDeliveryPending = errors.New("the delivery is pending")
 
 	// ErrErased means that what was to be sent was erased by outbox.Erase. It is an
@@ -60,8 +60,8 @@ var (
 //
 // This one attempt passes an open circuit, and counts as its probe: a success closes
 // the circuit, and a failure lets it stay open. What the endpoint has asked for
-// still holds for other deliveries. It does wait for a slot of its endpoint, and
-// while the subscription is paused. Access is checked again before anything is sent.
+// still holds for other deliveries. It does wait for a slot of its endpoint, for its
+// rate, and while the subscription is paused. Access is checked again before anything is sent.
 //
 // The error is ErrNotFound, ErrDeliveryPending, ErrPayloadGone, ErrErased, ErrQuestion,
 // ErrSubscriptionDeactivated, ErrSubscriptionUnverified or ErrSubscriptionGone. Of two calls at once one finds the delivery due.

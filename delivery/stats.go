@@ -18,7 +18,7 @@ type Stats struct {
 	HeldByCause      int           `json:"held_by_cause"`     // pending deliveries that wait for what engines lack, or cannot ask
 	HeldByCircuit    int           `json:"held_by_circuit"`   // pending deliveries whose endpoint fails, or has asked to wait
 	HeldByPause      int           `json:"held_by_pause"`     // pending deliveries whose subscription is paused
-	HeldByRate       int           `json:"held_by_rate"`      // pending deliveries whose subscription, or its owner, has used up its rate
+	HeldByRate       int           `json:"held_by_rate"`      // pending deliveries whose subscription, or its owner, has used up its rate; what goes out within about 2 s is Scheduled
 	HeldBySlots      int           `json:"held_by_slots"`     // pending deliveries whose endpoint, or share, has enough requests in flight
 	PendingIntents   int           `json:"pending_intents"`   // intents that are not expanded yet, those for later included
 	WaitingDecisions int           `json:"waiting_decisions"` // decisions that are to be tried again, or are held for a cause

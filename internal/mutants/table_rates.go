@@ -107,6 +107,22 @@ var rating = []mutant{
 		test: "delivery/internal/slots.TestLimiter_TheCapacityOfARatedEndpointIsWhatItTakesAndNotItsSlots",
 	},
 	{
+		name: "what waits for a rate is redelivered past it",
+		file: "internal/store/delivery_reopen.sql.gen.go",
+		decl: "redeliver",
+		old:  "d.hold <> 'rate' AND ",
+		with: "",
+		test: "delivery.TestRate_WhatIsHeldIsShownAndGoesOn",
+	},
+	{
+		name: "a negative rate of an owner is not logged",
+		file: "delivery/rate.go",
+		decl: "ratesBy",
+		old:  "said.Events < 0",
+		with: "said.Events < -1",
+		test: "delivery.TestRateOf_ThatSaysNoRateIsLoggedOnce",
+	},
+	{
 		name: "a principal raises its rate without being asked",
 		file: "subscription/rate.go",
 		decl: "isMoreThan",

@@ -36,7 +36,7 @@ WITH room AS MATERIALIZED (
     ) d) n
 ), moved AS (
     UPDATE /* TEMPLATE: schema */delivery d SET
-        attempt_seq = d.attempt_seq + 1, hold = '', due_at = f.due_at, reason = '', job_id = f.job_id
+        attempt_seq = d.attempt_seq + 1, hold = '', due_at = f.due_at, reason = 'it goes out at the time that its rate has for it', job_id = f.job_id
     FROM freed f
     WHERE d.id = f.id AND d.state = 'pending' AND d.attempt_seq = f.attempt_seq
     RETURNING d.id, d.intent_id, d.subscription_id, d.job_id, d.due_at
@@ -64,7 +64,7 @@ type ReleaseByRateRow struct {
 }
 
 // ReleaseByRate lets the oldest held deliveries of subscriptions go on that are active and whose
-// circuit is closed: one for each time that it is told, from now, at that time.
+// circuit is closed: one for each time that it is told, from now, at that time, and says so.
 func (q *Queries) ReleaseByRate(ctx context.Context, arg *ReleaseByRateParams) ([]ReleaseByRateRow, error) {
 	rows, err := q.db.Query(ctx, releaseByRate, arg.Subscriptions, arg.DueUs)
 	if err != nil {

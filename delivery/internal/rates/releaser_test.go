@@ -52,7 +52,7 @@ func due(t *testing.T, pool *pgxpool.Pool, of *attempt.Target) (all []time.Durat
 	t.Helper()
 	rows, err := pool.Query(background, `SELECT (extract(epoch FROM d.due_at - min(d.due_at) OVER ()) * 1000)::bigint
 		FROM riverhook.delivery d JOIN riverhook.river_job j ON j.id = d.job_id AND j.scheduled_at = d.due_at AND j.state = 'available'
-		WHERE d.subscription_id = $1 AND d.hold = '' ORDER BY d.intent_id`, of.Sub.ID)
+		WHERE d.subscription_id = $1 AND d.hold = '' AND d.reason LIKE 'it goes out at %' ORDER BY d.intent_id`, of.Sub.ID)
 	require.NoError(t, err)
 	defer rows.Close()
 	for rows.Next() {

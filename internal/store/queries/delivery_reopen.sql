@@ -1,6 +1,6 @@
 -- name: Redeliver :many
 -- Redeliver opens a new round of a delivery that has ended, or lets a pending one that
--- waits be tried now, or returns why it cannot. A delivery of an earlier epoch has
+-- waits, but not for a rate, be tried now, or returns why it cannot. A delivery of an earlier epoch has
 -- ended, though it says so only when its turn comes. A paused subscription holds the
 -- new round at once; one that is not in force gets none, and neither does a delivery
 -- whose message is gone, or a question. The state is that of the locked row: the
@@ -10,7 +10,7 @@ WITH picked AS MATERIALIZED (
         d.id, d.state = 'pending' AND d.epoch = s.epoch AS pending, starts_with(d.matched_pattern, 'before:') AS question,
         s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted, d.erased, m.gone,
         NOT starts_with(d.matched_pattern, 'before:') AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state IN ('active', 'paused') AS fit,
-        s.state = 'active' AND (d.hold <> '' OR d.due_at > clock_timestamp()) AS waits
+        s.state = 'active' AND d.hold <> 'rate' AND (d.hold <> '' OR d.due_at > clock_timestamp()) AS waits
     FROM /* TEMPLATE: schema */delivery d
     JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
