@@ -306,7 +306,7 @@ func (p *CauseProber) judge(ctx context.Context, cause string, s *served, ended 
 		held[row.Share] = row.Held
 		again += row.Held
 	}
-	if s.over { // they were released by turns
+	if len(s.fit) > causeShares { // those that have rows still are found again
 		clear(s.fit)
 	}
 	for share, n := range rows {
