@@ -131,9 +131,9 @@ func TestLimiter_TheCapacityOfARatedEndpointIsWhatItTakesAndNotItsSlots(t *testi
 			require.True(t, l.Acquire(t.Context(), rated))
 		}
 		require.Greater(t, l.Capacity(rated, 2*time.Second), 500)
-		time.Sleep(500 * time.Millisecond)
+		<-time.After(500 * time.Millisecond)
 		require.Equal(t, 4, l.Capacity(rated, 2*time.Second), "its slots are taken for a while")
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		require.Zero(t, l.Capacity(rated, 2*time.Second))
 		l.Leave(key)
 		l.Leave(key)
