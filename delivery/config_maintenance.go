@@ -8,7 +8,9 @@ import (
 // Maintenance says when an engine does what no job does.
 type Maintenance struct {
 	// Interval is the time between two rounds: the release of held deliveries, probes
-	// of circuits, lost jobs, deactivation, pruning. At least 1 ms. Default: 1 s.
+	// of circuits, lost jobs, deactivation, pruning. At least 1 ms. A round releases what a
+	// rate has for 4 s at most: with more than 4 s between two rounds, what is held for a
+	// rate goes out slower than that. Default: 1 s.
 	Interval time.Duration
 
 	// MaxHold is how long a delivery may be held before it expires, and a decision before it

@@ -713,10 +713,10 @@ SELECT f.subscription_id, f.cause::text AS cause, s.state, s.state_reason, (s.de
         WHEN 'key' THEN NOT EXISTS (
             SELECT FROM /* TEMPLATE: schema */secret k
             WHERE k.subscription_id = s.id AND k.sealed AND k.pending_overlap_ms IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
-                AND starts_with(encode(k.value, 'hex'), substr(f.cause, 5))
+                AND starts_with(encode(k.value, 'hex'), lower(substr(f.cause, 5)))
         ) AND NOT EXISTS (
             SELECT FROM /* TEMPLATE: schema */endpoint_auth a
-            WHERE a.subscription_id = s.id AND a.sealed AND starts_with(encode(a.value, 'hex'), substr(f.cause, 5)))
+            WHERE a.subscription_id = s.id AND a.sealed AND starts_with(encode(a.value, 'hex'), lower(substr(f.cause, 5))))
         ELSE false
     END)::boolean AS resolved
 FROM found f JOIN /* TEMPLATE: schema */subscription s ON s.id = f.subscription_id

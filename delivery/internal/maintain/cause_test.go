@@ -588,7 +588,7 @@ func TestDecisionExpirer_FailsWhatIsHeldForTooLong(t *testing.T) {
 
 func TestCauseReviewer_FollowsItsSubscriptions(t *testing.T) {
 	t.Parallel()
-	const key = "0102030405060708"
+	const key = "010203040506070a"
 	for name, tc := range map[string]struct {
 		cause, change string
 		want          string // state of the delivery and outcome of the decision
@@ -601,6 +601,7 @@ func TestCauseReviewer_FollowsItsSubscriptions(t *testing.T) {
 		"another dialect":    {"dialect:bare", `UPDATE riverhook.subscription SET dialect = 'plain'`, "held waiting"},
 		"the operator's":     {"checker:user", `UPDATE riverhook.subscription SET operator = true, owner = ''`, "due due"},
 		"the same key":       {"key:" + key, ``, "held waiting"},
+		"in capitals":        {"key:" + strings.ToUpper(key), ``, "held waiting"},
 		"another secret":     {"key:" + key, `UPDATE riverhook.secret SET value = decode('ff' || '` + key + `', 'hex')`, "due due"},
 		"an expired secret":  {"key:" + key, `UPDATE riverhook.secret SET expires_at = now()`, "due due"},
 		"what cannot be put": {"tree:", `UPDATE riverhook.subscription SET schedule = 'daily'`, "held waiting"},
