@@ -248,7 +248,7 @@ func (l *Leases) get(of limit, now time.Time) *account {
 // ask is the flush of the batch of questions: one statement for all rates that somebody
 // waits for.
 func (l *Leases) ask(ctx context.Context, keys []string) ([]bool, error) {
-	params, rates := l.wanted(keys)
+	params, rates := l.wanted(slices.Compact(slices.Sorted(slices.Values(keys)))) // one can ask anew before it was answered
 	rows, err := l.cfg.Store.LeaseRates(ctx, params)
 	if err == nil && len(rows) < len(params.Keys) {
 		if err = l.cfg.Store.AddRates(ctx, params.Keys); err == nil {
@@ -273,7 +273,8 @@ func (l *Leases) ask(ctx context.Context, keys []string) ([]bool, error) {
 	}
 	out := make([]bool, len(keys))
 	for i, key := range keys {
-		out[i] = again[key]
+		more, ok := again[key]
+		out[i] = more || !ok // its row was removed meanwhile
 	}
 	return out, nil
 }
