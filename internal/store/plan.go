@@ -18,12 +18,10 @@ const customPlans = outputs + `,
 // key: one plan for all sizes of a batch, made once a connection. Left to
 // itself Postgres plans them anew each time, which for one event takes longer than
 // to run them, and believes that a table which it has not analyzed yet is
-// best read as a whole. Nor may it sort what another index has nearly in order, and read ten
-// times as many rows for that.
+// best read as a whole.
 const keptPlans = bounds + `,
 	set_config('plan_cache_mode', 'force_generic_plan', true),
-	set_config('enable_seqscan', 'off', true), set_config('enable_incremental_sort', 'off', true),
-	set_config('jit', 'off', true)`
+	set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
 
 // Batcher sends several statements in one round trip: a pool, or a connection
 // that is in no transaction, so that they are one.

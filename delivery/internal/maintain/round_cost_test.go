@@ -53,8 +53,7 @@ func (*costs) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {
 func (c *costs) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
 	for _, query := range data.Batch.QueuedQueries { // with plans that are kept
 		c.measure(ctx, conn, query.SQL, query.Arguments,
-			"SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; "+
-				"SET LOCAL enable_incremental_sort = off; SET LOCAL jit = off")
+			"SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
 	}
 	return ctx
 }
