@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/riverhook/riverhook/access/accesstest"
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/dialect"
 	"github.com/riverhook/riverhook/outbox"
 	"github.com/riverhook/riverhook/subscription"
 )
@@ -453,8 +455,17 @@ func TestReconcile_ADecisionThatWaitsAndWhoseRiverJobIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t)
-			r, _ := b.subscribeAs("ada")
-			engine := b.guardedBy(accesstest.Flaky(1, errors.New("directory is down")))
+			r := b.receiver(nil)
+			b.subscribe(r, nil)
+			var tries atomic.Int32
+			b.cfg.Externalize.Registry = &delivery.Externalizers{}
+			require.NoError(t, b.cfg.Externalize.Registry.Register("", "", "**", func(_ context.Context, ev dialect.Event) ([]byte, error) {
+				if tries.Add(1) == 1 {
+					return nil, errors.New("the directory is down")
+				}
+				return ev.Data, nil
+			}))
+			engine := b.engine(nil)
 
 			id := b.enqueue(nil)
 			b.drain(engine)
