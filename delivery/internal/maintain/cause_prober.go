@@ -60,18 +60,21 @@ type CauseProberConfig struct {
 	Wait  func(time.Duration) time.Duration // how long a wait becomes; see drain.Clock
 }
 
-// CauseProber releases what is held for causes. It finds the causes by what is held for them,
-// so that a row that is held while others are released is found by the next round.
+// CauseProber releases the rows that are held for a cause. It reads the causes from the held rows
+// themselves, so the next round finds a row that was held during a release.
 //
-// What waits for something that a process lacks is released by the engines that have it, by probes
-// if most of it is held again there. What waits for something that could not be asked is released
-// when a probe has gone well: that is one row, the oldest of the share whose turn it is. If it is
-// held for the same cause again, the
-// next probe is later, in whichever engine, and has more rows, up to maxProbed; otherwise this
-// process releases the others, in order, by turns of their shares, a bounded number at a time.
-// If most of them are held again the cause is not over, and probes begin anew; but those of a share
-// of which most went on are released all the same: what fails for other shares keeps none waiting.
-// When a prober begins, it probes all causes once, whatever other engines have found.
+// An engine that has what others lack releases the rows that wait for it. If most of them are held
+// again, it continues with probes.
+//
+// If something could not be asked, a probe finds out whether it can be asked again. The first probe
+// releases one row, the oldest of the share whose turn it is. If that row is held for the same
+// cause again, the next probe is later, in any engine, and releases more rows, up to maxProbed.
+// Otherwise the cause is over, and this process releases the other rows in order, by turns of
+// their shares, a bounded number at a time. If most of them are held again, the cause is not over
+// and probes start again. A share most of whose rows were not held again is still released, so that
+// the failures of other shares do not delay it.
+//
+// A new prober probes each cause once, whatever other engines have found.
 //
 // It is safe for concurrent use.
 type CauseProber struct {
@@ -234,7 +237,12 @@ func (p *CauseProber) look(ctx context.Context, row store.HeldCausesRow) (int, e
 		return 0, err
 	}
 	if s.over || service == Has && !s.vain {
-		return p.release(ctx, row.Name, s, causeRelease{most: room, each: causeEach})
+		return p.release(ctx, causeRelease{
+			cause: row.Name,
+			known: s,
+			most:  room,
+			each:  causeEach,
+		})
 	}
 	made, err := p.releaseFit(ctx, row.Name, s, room)
 	if err != nil || probing || p.begun && !row.Due {
@@ -248,7 +256,9 @@ func (p *CauseProber) look(ctx context.Context, row store.HeldCausesRow) (int, e
 	if err != nil || len(claimed) == 0 {
 		return made, err
 	}
-	probed, err := p.release(ctx, row.Name, s, causeRelease{
+	probed, err := p.release(ctx, causeRelease{
+		cause: row.Name,
+		known: s,
 		most:  min(1<<min(row.Tries, 8), maxProbed),
 		each:  1, // of as many shares as there can be
 		probe: true,
@@ -276,8 +286,8 @@ func (p *CauseProber) take(cause string) (s *served, room int, probing bool, end
 	return s, maxReleased - s.out, s.probes > 0, ended
 }
 
-// judge enters whether a cause is over, and for which shares it is, by what became of what was
-// released.
+// judge records whether a cause is over, and for which shares, from the outcome of the jobs that
+// have ended.
 func (p *CauseProber) judge(ctx context.Context, cause string, s *served, ended []*releasedJob) error {
 	if len(ended) == 0 {
 		return nil

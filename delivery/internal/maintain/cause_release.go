@@ -48,55 +48,41 @@ func (t *causeTurn) rows() (n int) {
 	return n
 }
 
-// causeRelease is what is to be released for a cause.
+// causeRelease says which rows of a cause to release.
 type causeRelease struct {
-	most  int    // rows
-	each  int    // of one share, before others have their turn
-	only  string // the share that it is of; "": of all, by turns
+	cause string
+	known *served // what is known of the cause
+	most  int     // rows
+	each  int     // of one share, before others have their turn
+	only  string  // the share that it is of; "": of all, by turns
 	probe bool
 }
 
-// release lets rows go on that are held for a cause, decisions and deliveries by turns. It returns
-// how many jobs it has made.
-func (p *CauseProber) release(ctx context.Context, cause string, s *served, r causeRelease) (made int, err error) {
+// causeRows are the rows of one kind that are held for a cause.
+type causeRows struct {
+	release func(context.Context, *store.ReleaseDeliveriesParams) (causeTurn, error)
+	turn    *string // the last share that had a turn
+}
+
+// release releases decisions and deliveries; which of them come first alternates. It returns how
+// many jobs it has made.
+func (p *CauseProber) release(ctx context.Context, r causeRelease) (made int, err error) {
 	if r.most < 1 {
 		return 0, nil
 	}
-	steps := []func(context.Context, *store.ReleaseDeliveriesParams) (causeTurn, error){p.releaseDecisions, p.releaseDeliveries}
-	first := 0
-	if s.deliveriesFirst {
-		first = 1
+	kinds := []causeRows{
+		{p.releaseDecisions, &r.known.turns[0]},
+		{p.releaseDeliveries, &r.known.turns[1]},
 	}
-	s.deliveriesFirst = !s.deliveriesFirst
+	if r.known.deliveriesFirst {
+		slices.Reverse(kinds)
+	}
+	r.known.deliveriesFirst = !r.known.deliveriesFirst
 	err = p.cfg.Adopt(func(process string) (jobs []*rivertype.JobRow, err error) {
-		for i := 0; i < len(steps) && r.most > 0 && err == nil; i++ {
-			of := (first + i) % len(steps)
-			turn, shares := &s.turns[of], causeShares
-			if r.only != "" {
-				turn, shares = new(string), 1
-			}
-			round := false // from the first share on nothing was released
-			for again := true; again && r.most > 0 && err == nil; {
-				var t causeTurn
-				after := *turn
-				t, err = steps[of](ctx, &store.ReleaseDeliveriesParams{
-					Cause:     cause,
-					After:     after,
-					OneShare:  r.only,
-					MaxShares: shares,
-					Each:      min(r.each, r.most),
-					MaxRows:   r.most,
-					Process:   process,
-				})
-				if err == nil {
-					p.begin(cause, s, &t, process == "", r.probe)
-					*turn = t.next(r.most)
-					r.most -= t.rows()
-					jobs = append(jobs, t.jobs...)
-					round = len(t.jobs) == 0 && (round || after == "")
-					again = r.only == "" && (!round || *turn != "") // what is left may be locked
-				}
-			}
+		for i := 0; i < len(kinds) && err == nil; i++ {
+			var more []*rivertype.JobRow
+			more, err = p.releaseRows(ctx, kinds[i], &r, process)
+			jobs = append(jobs, more...)
 		}
 		made = len(jobs)
 		return jobs, err
@@ -104,13 +90,50 @@ func (p *CauseProber) release(ctx context.Context, cause string, s *served, r ca
 	return made, err
 }
 
+// releaseRows releases rows of one kind and returns the jobs that it has made, also with an error.
+func (p *CauseProber) releaseRows(
+	ctx context.Context, kind causeRows, r *causeRelease, process string,
+) (jobs []*rivertype.JobRow, err error) {
+	turn, shares := kind.turn, causeShares
+	if r.only != "" {
+		turn, shares = new(string), 1
+	}
+	empty := false // nothing was released since the first share
+	for r.most > 0 {
+		first := *turn == ""
+		t, err := kind.release(ctx, &store.ReleaseDeliveriesParams{
+			Cause:     r.cause,
+			After:     *turn,
+			OneShare:  r.only,
+			MaxShares: shares,
+			Each:      min(r.each, r.most),
+			MaxRows:   r.most,
+			Process:   process,
+		})
+		if err != nil {
+			return jobs, err
+		}
+		p.begin(r, &t, process == "")
+		*turn = t.next(r.most)
+		r.most -= t.rows()
+		jobs = append(jobs, t.jobs...)
+		empty = len(t.jobs) == 0 && (empty || first)
+		if r.only != "" || empty && *turn == "" { // what is left may be locked
+			break
+		}
+	}
+	return jobs, nil
+}
+
 // releaseFit releases what is held of shares for which the cause is over, so many rows at most.
 func (p *CauseProber) releaseFit(ctx context.Context, cause string, s *served, room int) (made int, err error) {
 	for share := range s.fit {
-		did, err := p.release(ctx, cause, s, causeRelease{
-			most: room - made, // a job has a row at least
-			each: maxReleased,
-			only: share,
+		did, err := p.release(ctx, causeRelease{
+			cause: cause,
+			known: s,
+			most:  room - made, // a job has a row at least
+			each:  maxReleased,
+			only:  share,
 		})
 		if made += did; err != nil {
 			return made, err
@@ -123,21 +146,21 @@ func (p *CauseProber) releaseFit(ctx context.Context, cause string, s *served, r
 }
 
 // begin counts jobs until Ended is called of them.
-func (p *CauseProber) begin(cause string, s *served, t *causeTurn, elsewhere, probe bool) {
+func (p *CauseProber) begin(of *causeRelease, t *causeTurn, elsewhere bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, r := range t.released {
-		r.cause = cause
+		r.cause = of.cause
 		r.since = time.Now()
 		r.elsewhere = elsewhere
 		r.share = t.shares[i]
-		r.probe = probe
-		if probe {
-			s.probes++
+		r.probe = of.probe
+		if of.probe {
+			of.known.probes++
 		}
 		p.jobs[t.jobs[i].ID] = r
 	}
-	s.out += len(t.released)
+	of.known.out += len(t.released)
 	p.released.Add(int64(len(t.released)))
 }
 
