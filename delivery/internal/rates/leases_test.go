@@ -73,6 +73,54 @@ func TestLeases_SeveralProcessesShareARate(t *testing.T) {
 	require.LessOrEqual(t, float64(sent.Load()), allowed)
 }
 
+// asking is an account of a rate with so many requests that wait for an answer.
+func (l *Leases) asking(rate attempt.Rate, n int) *account {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.get(limit{key: subscriptionKey(uuid.New()), rate: rate}, l.cfg.Now())
+	a.asking = true
+	for range n {
+		a.waiting = append(a.waiting, &waiter{answer: make(chan answer, 1)})
+	}
+	return a
+}
+
+// A row can be removed between the statement that adds it and the one that leases.
+func TestLeases_WhoseRowIsGoneAreAskedForAgain(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	l, _ := newLeases(t, pool, nil)
+	a := l.asking(attempt.NewRate(1, time.Hour, 5), 1)
+	w := a.waiting[0]
+	_, err := pool.Exec(background, `CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+		CREATE TRIGGER gone BEFORE INSERT ON riverhook.rate FOR EACH ROW EXECUTE FUNCTION gone()`)
+	require.NoError(t, err)
+
+	again, err := l.ask(t.Context(), []string{a.key})
+	require.NoError(t, err)
+	require.Equal(t, []bool{true}, again)
+
+	_, err = pool.Exec(background, `DROP TRIGGER gone ON riverhook.rate`)
+	require.NoError(t, err)
+	again, err = l.ask(t.Context(), []string{a.key})
+	require.NoError(t, err)
+	require.Equal(t, []bool{false}, again)
+	require.Equal(t, 1, (<-w.answer).lot.left)
+}
+
+// A question that was given up can be in one batch with the next one of its rate.
+func TestLeases_AreLeasedOnceInABatch(t *testing.T) {
+	t.Parallel()
+	l, _ := newLeases(t, pgtest.Pool(t), nil)
+	a := l.asking(attempt.NewRate(1, time.Hour, 5), 2)
+
+	_, err := l.ask(t.Context(), []string{a.key, a.key})
+
+	require.NoError(t, err)
+	require.Empty(t, a.waiting)
+	require.Empty(t, a.lots, "more were leased than were asked for")
+}
+
 // Many requests share a statement, of one rate and of many.
 func TestLeases_AskByFewStatements(t *testing.T) {
 	t.Parallel()
