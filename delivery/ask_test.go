@@ -357,7 +357,7 @@ func TestAsk_OneDeadlineHoldsForAllGates(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want, said(answer.Gates))
 
-	// That of the question, or of who asks, goes before the engine's.
+	// The timeout of the question, or of its context, takes precedence over the engine's.
 	q := mayDelete()
 	q.Timeout = time.Second
 	answer, err = within(time.Hour).Ask(t.Context(), q)

@@ -40,8 +40,8 @@ type HistoryRules struct {
 	// all its deliveries have ended, nothing of it has failed that could be run
 	// again, and PayloadAge has passed; they are reduced within a minute or two. It
 	// is decided at expansion, by the rules of the engine that expands. A delivery
-	// whose message is not kept cannot be redelivered ([ErrPayloadGone]). What an
-	// event type is registered with goes before it, and Types before both.
+	// whose message is not kept cannot be redelivered ([ErrPayloadGone]). The rule that an
+	// event type is registered with takes precedence over it, and Types over both.
 	// Default: event.KeepBody.
 	Payloads event.Keep
 

@@ -44,7 +44,7 @@ type Question struct {
 
 	// Data are the parameters by which gates decide, as JSON: encoded now;
 	// json.RawMessage and []byte must hold JSON and are sent byte for byte. An
-	// externalizer for the question's pattern ("before:user.*") goes before it.
+	// externalizer for the question's pattern ("before:user.*") takes precedence over them.
 	// Default: null.
 	Data any `json:"data"`
 

@@ -17,11 +17,12 @@ const (
 	maxBurstInTimes = 24 * time.Hour // what a burst may take at its rate
 )
 
-// Rate is how many events may be sent in a time. The zero Rate is no limit of its own. What
-// counts are requests of deliveries, each attempt of one: not pings, challenges and the
-// questions to gates. What exceeds it is not lost: it is held, and goes out as the rate allows,
-// the oldest first; a new event can come before what is held. It holds over all engines, by the database's clock. Over any time it may be
-// exceeded by 5 %, and by what it has in 20 ms.
+// Rate is how many events may be sent in a period. The zero Rate is no limit. Each request of a
+// delivery counts, including retries; pings, challenges and the questions to gates do not. A
+// delivery that exceeds the rate is held, and sent as soon as the rate allows, the oldest first; a
+// new event can be sent before held ones. A Rate applies to all engines together, by the
+// database's clock. The number of requests in any period exceeds it by at most 5 % and what the
+// rate has in 20 ms.
 type Rate struct {
 	// Events is how many there may be in Per, on average: 1 to 1,000,000, and at most 10,000
 	// a second. 0 is no limit of its own; the other fields must be zero then.

@@ -43,7 +43,7 @@ var rating = []mutant{
 		test: "delivery/internal/rates.TestLeases_AskByFewStatements",
 	},
 	{
-		name: "an event goes before those that are held for its rate",
+		name: "a new event is sent before those that are held for its rate",
 		file: "delivery/internal/rates/leases.go",
 		decl: "goesAfter",
 		old:  "fresh && now.Before",

@@ -17,16 +17,16 @@ const (
 	askPause = ahead / 2
 	askAgain = 2 * time.Second
 
-	// What is leased lasts after its time for a part of the burst, one of lifePart, and can
-	// be given back for as long again. What is spent late goes out beside what its rate has
-	// by then, so a rate is exceeded by twice that part of the burst at most, or by what it
+	// A lease is valid for one part in lifePart of the burst after its time, and can be given
+	// back for as long again. A lease that is spent late adds to what the rate has gained by
+	// then, so the excess over a rate is at most two such parts of the burst, or what the rate
 	// has in twice shortLife.
 	lifePart  = 40
 	shortLife = 10 * time.Millisecond
 	longLife  = 500 * time.Millisecond
 
-	// backlogLapse is how long an engine believes that deliveries are held for a rate of
-	// which it hears nothing more: another engine has released the last ones.
+	// backlogLapse is how long an engine assumes that deliveries are held for a rate after it
+	// last saw one. Another engine may have released the rest.
 	backlogLapse = 5 * time.Second
 
 	// accountAge is how long an account is remembered that is not used.

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// newLeases makes those of an engine, whose clock is ahead by what is returned.
+// newLeases makes the Leases of an engine. Its clock is ahead by the returned duration.
 func newLeases(t *testing.T, pool *pgxpool.Pool, ofOwner func(string) attempt.Rate) (l *Leases, ahead *time.Duration) {
 	t.Helper()
 	ahead = new(time.Duration)

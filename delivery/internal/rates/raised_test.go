@@ -10,9 +10,8 @@ import (
 	"github.com/riverhook/riverhook/internal/pgtest"
 )
 
-// A rate that is raised is not kept back by what the lower one was taken for: whoever asks next,
-// for a request or for held deliveries, cuts that to what the rate is now, and the next one goes
-// out after its time.
+// A raised rate takes effect with the next question, for a request or for held deliveries: that
+// reduces what the lower rate had taken to what the new rate allows.
 func TestRates_ARateThatWasRaisedIsInForceAtOnce(t *testing.T) {
 	t.Parallel()
 	for what, ask := range map[string]func(r *Releaser, l *Leases, raised *attempt.Target) error{

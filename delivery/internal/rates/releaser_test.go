@@ -135,7 +135,7 @@ func TestReleaser_ForgetsWhatHasLeasedNothing(t *testing.T) {
 	require.Equal(t, 1, run())
 }
 
-// Once the last ones are released nothing goes before a delivery that was not held.
+// After the last held deliveries are released, a new delivery does not wait for them any more.
 func TestReleaser_EndsABacklog(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
