@@ -11,14 +11,15 @@ import (
 )
 
 // Stats are counts of what is under way, by the database's clock. What has ended
-// is not counted: that would read the whole history.
+// is not counted: that would read the whole history. A delivery that a rate lets go out within
+// about two seconds counts as Scheduled.
 type Stats struct {
 	Due              int           `json:"due"`               // pending deliveries whose time has come, requests under way included
 	Scheduled        int           `json:"scheduled"`         // pending deliveries that wait for their next attempt
 	HeldByCause      int           `json:"held_by_cause"`     // pending deliveries that wait for what engines lack, or cannot ask
 	HeldByCircuit    int           `json:"held_by_circuit"`   // pending deliveries whose endpoint fails, or has asked to wait
 	HeldByPause      int           `json:"held_by_pause"`     // pending deliveries whose subscription is paused
-	HeldByRate       int           `json:"held_by_rate"`      // pending deliveries whose subscription, or its owner, has used up its rate; what goes out within about 2 s is Scheduled
+	HeldByRate       int           `json:"held_by_rate"`      // pending deliveries whose subscription, or its owner, has used up its rate
 	HeldBySlots      int           `json:"held_by_slots"`     // pending deliveries whose endpoint, or share, has enough requests in flight
 	PendingIntents   int           `json:"pending_intents"`   // intents that are not expanded yet, those for later included
 	WaitingDecisions int           `json:"waiting_decisions"` // decisions that are to be tried again, or are held for a cause

@@ -79,14 +79,15 @@ func TestSender_SendsNothingThatMayNotGoOut(t *testing.T) {
 	var requests atomic.Int32
 	b := newBundle(t, 4, func(http.ResponseWriter, *http.Request) { requests.Add(1) })
 	for reason, change := range map[string]func(in *send.Input){
-		"its message is not there any more":                                    func(in *send.Input) { in.MessageGone = true },
-		"the subscription was deleted":                                         func(in *send.Input) { in.Sub.Ended = "the subscription was deleted" },
-		"the subscription is paused":                                           func(in *send.Input) { in.Sub.Waits = "the subscription is paused" },
-		"the endpoint asked to wait":                                           func(in *send.Input) { in.AskedUntil = time.Now().Add(time.Hour) },
-		`no dialect "unknown" in the process that tried`:                       func(in *send.Input) { in.Dialect = "unknown" },
-		`no schedule "unknown" in the process that tried`:                      func(in *send.Input) { in.Sub.Schedule = "unknown" },
+		"its message is not there any more":               func(in *send.Input) { in.MessageGone = true },
+		"the subscription was deleted":                    func(in *send.Input) { in.Sub.Ended = "the subscription was deleted" },
+		"the subscription is paused":                      func(in *send.Input) { in.Sub.Waits = "the subscription is paused" },
+		"the endpoint asked to wait":                      func(in *send.Input) { in.AskedUntil = time.Now().Add(time.Hour) },
+		`no dialect "unknown" in the process that tried`:  func(in *send.Input) { in.Dialect = "unknown" },
+		`no schedule "unknown" in the process that tried`: func(in *send.Input) { in.Sub.Schedule = "unknown" },
+		send.SigningUnopened:                              func(in *send.Input) { in.Stored = [][]byte{{1}} },
+
 		`no access checker for resources of kind "" in the process that tried`: func(in *send.Input) { in.Sub.Operator = false },
-		send.SigningUnopened:                                                   func(in *send.Input) { in.Stored = [][]byte{{1}} },
 	} {
 		in := b.input()
 		change(in)
