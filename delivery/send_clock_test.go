@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -25,10 +26,9 @@ func TestClock_ReceiversGetThatOfTheDatabase(t *testing.T) {
 				t.Parallel()
 				b := clockBundle(t)
 				b.jump(ahead)
-				var (
-					refused atomic.Int32
-					secret  dialect.Secret
-				)
+				secret, err := dialect.NewSecret(bytes.Repeat([]byte{7}, 32))
+				require.NoError(t, err)
+				var refused atomic.Int32
 				answer := receiver.AnswerChallenges(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					_, err := dialect.VerifyRequest(r, dialect.StandardVerifier(nil), []dialect.Secret{secret}, &dialect.VerifyRequestOpts{
@@ -50,15 +50,22 @@ func TestClock_ReceiversGetThatOfTheDatabase(t *testing.T) {
 					URL:          server.URL,
 					Events:       []string{"**", "before:**"},
 					Owner:        "owner",
+					Secret:       secret,
 					Verification: subscription.VerificationChallenge,
 				})
 				require.NoError(t, err)
-				secret = created.Secret
 
-				a, err := engine.VerifyEndpoint(t.Context(), created.ID)
-				require.NoError(t, err)
-				require.Equal(t, delivery.OutcomeDelivered, a.Outcome, a.Error)
-				a, _, err = engine.Ping(t.Context(), created.ID, nil)
+				if started { // it asks by itself
+					b.eventually(func() bool {
+						sub, err := b.subs.Get(t.Context(), created.ID)
+						return err == nil && sub.VerifiedAt != nil
+					})
+				} else {
+					a, err := engine.VerifyEndpoint(t.Context(), created.ID)
+					require.NoError(t, err)
+					require.Equal(t, delivery.OutcomeDelivered, a.Outcome, a.Error)
+				}
+				a, _, err := engine.Ping(t.Context(), created.ID, nil)
 				require.NoError(t, err)
 				require.Equal(t, delivery.OutcomeDelivered, a.Outcome, a.Error)
 				asked, err := engine.Ask(t.Context(), mayDelete())

@@ -27,9 +27,7 @@ func (b *bundle) release(t *testing.T, process, share string) *rivertype.JobRow 
 		INSERT INTO riverhook.river_job (args, kind, max_attempts, queue, state, scheduled_at, tags, attempt, attempted_at, attempted_by)
 		SELECT j.args, j.kind, j.max_attempts, j.queue, 'running', now(), ARRAY[$1::text], 1, now(), ARRAY[$2::text]
 		FROM riverhook.job_expand(gen_random_uuid(), 'a', now()) j RETURNING id`, share, process).Scan(&job.ID))
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.held[job.ID] = make(chan error, 1)
+	b.expect(job.ID)
 	return job
 }
 

@@ -66,6 +66,13 @@ func newBundle(pool *pgxpool.Pool, id string, workers int) *bundle {
 	return b
 }
 
+// expect lets a job wait until letGo.
+func (b *bundle) expect(id int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held[id] = make(chan error, 1)
+}
+
 // hold is the work of a job: it waits.
 func (b *bundle) hold(ctx context.Context, job *rivertype.JobRow) error {
 	b.mu.Lock()
@@ -108,9 +115,7 @@ func (b *bundle) take(t require.TestingT, busy string) (taken map[string]int) {
 			continue
 		}
 		taken[rows[i].Tag]++
-		b.mu.Lock()
-		b.held[rows[i].ID] = make(chan error, 1)
-		b.mu.Unlock()
+		b.expect(rows[i].ID)
 		b.begin(l, jobs.QueueExpand, &rows[i])
 	}
 	return taken
@@ -222,7 +227,7 @@ func TestTaker_RestsUntilTheWorkersAreMostlyBusy(t *testing.T) {
 	t.Parallel()
 	b := newBundle(pgtest.Pool(t), "one", 2)
 	commit(t, b.pool, "quiet", 1)
-	b.held[1] = make(chan error, 1)
+	b.expect(1)
 	b.Start(t.Context())
 	require.Equal(t, 1, count(t, b.pool, "state = 'available'"))
 	job := &rivertype.JobRow{
@@ -288,7 +293,6 @@ func TestTaker_AJobThatIsCancelledIsInterrupted(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 	require.Equal(t, 1, count(t, b.pool, "id = 2 AND state = 'running'"))
 	require.Equal(t, []int64{2}, b.runs.Jobs())
-	delete(b.held, 1)
 	b.letGo(t, nil)
 	require.Equal(t, 1, count(t, b.pool, "id = 2 AND state = 'completed'"))
 }
