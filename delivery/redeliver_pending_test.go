@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/riverhook/riverhook/delivery"
 	"github.com/riverhook/riverhook/delivery/deliverytest"
+	"github.com/riverhook/riverhook/internal/pgtest"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -191,4 +193,33 @@ func TestRedeliver_LeavesWhatIsUnderWay(t *testing.T) {
 
 	b.eventually(func() bool { return b.delivery(id, sub).State == "delivered" })
 	require.Len(t, r.Requests(), 1)
+}
+
+// Redeliver waits for the row, and what waited for its time is under way by then.
+func TestRedeliver_LeavesWhatBecameDueMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	engine := b.engine(nil)
+	r := b.receiver(nil)
+	r.Script(deliverytest.Answer{Status: 500})
+	sub := b.subscribe(r, hourly).ID
+	id := b.enqueue(nil)
+	b.drain(engine)
+	d := b.delivery(id, sub).ID
+	b.exec(`UPDATE riverhook.delivery SET due_at = now() + interval '1 second'`)
+	locked, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer locked.Rollback(context.Background())
+	_, err = locked.Exec(t.Context(), `SELECT FROM riverhook.delivery FOR UPDATE`)
+	require.NoError(t, err)
+	redelivered := make(chan error, 1)
+
+	go func() { redelivered <- engine.Redeliver(context.Background(), d) }()
+	pgtest.RequireWaiting(t, b.pool, 1)
+	b.eventually(func() bool {
+		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE due_at < clock_timestamp()`) == 1
+	})
+	require.NoError(t, locked.Rollback(t.Context()))
+
+	require.ErrorIs(t, <-redelivered, delivery.ErrDeliveryPending)
 }

@@ -180,7 +180,9 @@ func (w *world) events() map[string]*eventOf {
 		WHERE outcome <> 'waiting'`, became) // one that waited made way for its delivery
 	each(`SELECT d.intent_id, d.subscription_id, '', count(*)::integer FROM app.all_attempt a JOIN app.all_delivery d ON d.id = a.delivery_id
 		GROUP BY 1, 2`, func(ev *eventOf, subscription uuid.UUID, _ string, n int) { ev.attempts[subscription] = n })
-	each(`SELECT d.intent_id, d.subscription_id, '', (max(d.round) + count(*) FILTER (WHERE a.outcome IN ('timeout', 'unreachable')))::integer
+	// An engine that stops waits for no answer, and records that it did not.
+	each(`SELECT d.intent_id, d.subscription_id, '', (max(d.round) + count(*) FILTER (WHERE a.outcome IN ('timeout', 'unreachable')
+			OR a.outcome = 'interrupted' AND starts_with(a.error, 'canceled')))::integer
 		FROM app.all_delivery d LEFT JOIN app.all_attempt a ON a.delivery_id = d.id
 		GROUP BY 1, 2`, func(ev *eventOf, subscription uuid.UUID, _ string, n int) { ev.wanted[subscription] = n })
 	each(`SELECT intent_id, coalesce(subscription_id, '00000000-0000-0000-0000-000000000000'), '', count(DISTINCT number)::integer

@@ -110,8 +110,8 @@ var rating = []mutant{
 		name: "what waits for a rate is redelivered past it",
 		file: "internal/store/delivery_reopen.sql.gen.go",
 		decl: "redeliver",
-		old:  "d.hold <> 'rate' AND ",
-		with: "",
+		old:  " AND d.hold <> 'rate' AS fast",
+		with: " AS fast",
 		test: "delivery.TestRate_WhatIsHeldIsShownAndGoesOn",
 	},
 	{

@@ -3,6 +3,14 @@ package main
 var moving = []mutant{
 	// Transitions: the row decides.
 	{
+		name: "an attempt is recorded whose delivery changed meanwhile, and is made again",
+		file: "internal/store/delivery_record.sql.gen.go",
+		decl: "recordAttempts",
+		old:  "i.busy OR i.fits AND (i.id, i.seq) NOT IN (SELECT m.id, m.seq FROM moved m)",
+		with: "i.busy",
+		test: "delivery/internal/record.TestRecorder_ADeliveryThatChangesMeanwhileIsRecordedByTheNextTry",
+	},
+	{
 		name: "a record moves a delivery that has moved on",
 		file: "internal/store/delivery_record.sql.gen.go",
 		decl: "recordAttempts",

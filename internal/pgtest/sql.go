@@ -3,6 +3,7 @@ package pgtest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -50,6 +51,31 @@ func RequireWaiting(tb testing.TB, pool *pgxpool.Pool, n int) {
 			"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting)
 		return err == nil && waiting == n
 	}, 10*time.Second, time.Millisecond)
+}
+
+// Stall begins a statement that updates, first of all, the row of riverhook.table whose column has
+// a value, lets it wait there, and does something else meanwhile: the statement goes on with rows
+// that have changed since it began.
+func Stall(tb testing.TB, pool *pgxpool.Pool, table, column string, value any, begin, other func()) {
+	tb.Helper()
+	tx, err := pool.Begin(tb.Context())
+	require.NoError(tb, err)
+	defer tx.Rollback(context.WithoutCancel(tb.Context())) // if other has ended the test
+	_, err = tx.Exec(tb.Context(), "SELECT pg_advisory_xact_lock(7)")
+	require.NoError(tb, err)
+	_, err = pool.Exec(tb.Context(), `CREATE FUNCTION riverhook.stall() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			PERFORM pg_advisory_xact_lock(7);
+			RETURN NEW;
+		END $$`)
+	require.NoError(tb, err)
+	_, err = pool.Exec(tb.Context(), fmt.Sprintf(`CREATE TRIGGER stall BEFORE UPDATE ON riverhook.%s FOR EACH ROW
+		WHEN (OLD.%s = '%v') EXECUTE FUNCTION riverhook.stall()`, table, column, value))
+	require.NoError(tb, err)
+	go begin()
+	RequireWaiting(tb, pool, 1)
+	other()
+	require.NoError(tb, tx.Commit(tb.Context()))
 }
 
 // RefusedIntents returns which of the values of a field the SQL functions that enqueue

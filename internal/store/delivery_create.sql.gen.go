@@ -162,7 +162,9 @@ FROM made d
 LEFT JOIN /* TEMPLATE: schema */subscription_circuit c ON c.subscription_id = d.subscription_id AND c.epoch = d.epoch
 WHERE d.hold = ''
 UNION ALL
-SELECT t.intent_id, '{}'::bytea[], 0, false, false, false, true FROM stale t
+SELECT t.intent_id, '{}'::bytea[], 0, false, false, false, true
+FROM (SELECT s.intent_id FROM stale s UNION ALL
+    SELECT r.intent_id FROM ready r WHERE r.intent_id NOT IN (SELECT m.intent_id FROM moved m)) t
 `
 
 type CommitExpansionsParams struct {
@@ -222,7 +224,9 @@ type CommitExpansionsRow struct {
 // intent a transaction of the application is about to erase: it is not waited
 // for, and where that is rolled back the expansion is found lost. One whose sites
 // are not those any more by which it was found, where a site is given, is returned
-// as stale by the id of its intent: it is to be found again.
+// as stale by the id of its intent: it is to be found again. So is one whose intent
+// another has changed since this statement began: what is locked then is a version
+// that the statement does not see, and cannot change.
 func (q *Queries) CommitExpansions(ctx context.Context, arg *CommitExpansionsParams) ([]CommitExpansionsRow, error) {
 	rows, err := q.db.Query(ctx, commitExpansions,
 		arg.IntentIds,

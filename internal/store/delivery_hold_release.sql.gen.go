@@ -96,7 +96,7 @@ func (q *Queries) HeldSubscriptions(ctx context.Context, arg *HeldSubscriptionsP
 
 const holdRetries = `-- name: HoldRetries :one
 WITH picked AS MATERIALIZED (
-    SELECT o.id FROM /* TEMPLATE: schema */delivery o
+    SELECT o.id, o.due_at FROM /* TEMPLATE: schema */delivery o
     WHERE o.subscription_id = $2 AND o.id > $1::uuid AND o.epoch = $3
         AND o.state = 'pending' AND o.hold = '' AND o.due_at > now()
     ORDER BY o.id
@@ -106,7 +106,7 @@ WITH picked AS MATERIALIZED (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, hold = 'slots', held_since = coalesce(d.held_since, now()), due_at = NULL, job_id = NULL, reason = $5
     FROM picked p
-    WHERE d.id = p.id AND d.state = 'pending' AND d.hold = ''
+    WHERE d.id = p.id AND d.state = 'pending' AND d.hold = '' AND p.due_at > clock_timestamp()
     RETURNING d.id
 )
 SELECT
@@ -130,7 +130,8 @@ type HoldRetriesRow struct {
 }
 
 // HoldRetries lets the next retries of a subscription that are planned wait for nothing
-// but their turn, in the order of their ids. It returns where the next step begins.
+// but their turn, in the order of their ids. It returns where the next step begins. One that
+// became due while this statement waited for its row is being sent.
 func (q *Queries) HoldRetries(ctx context.Context, arg *HoldRetriesParams) (HoldRetriesRow, error) {
 	row := q.db.QueryRow(ctx, holdRetries,
 		arg.After,

@@ -22,6 +22,7 @@ import (
 	"github.com/riverhook/riverhook/event"
 	"github.com/riverhook/riverhook/internal/notfound"
 	"github.com/riverhook/riverhook/internal/pgtest"
+	"github.com/riverhook/riverhook/internal/store"
 	"github.com/riverhook/riverhook/subscription"
 )
 
@@ -203,4 +204,40 @@ func TestChallenge_SendsWhatIsBuiltToTheClaimedURL(t *testing.T) {
 	claim.URL = "https://example.com/another"
 	_, err = b.Challenge(t.Context(), claim, build)
 	require.ErrorIs(t, err, notfound.Err, "it is not the URL of the subscription")
+}
+
+// The statement waits for a row that an application has locked, and its retry becomes due.
+func TestRelease_LeavesWhatBecameDueMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	sub := b.subscribe(nil)
+	var id uuid.UUID
+	require.NoError(t, b.db.QueryRow(t.Context(), `INSERT INTO riverhook.delivery
+			(id, intent_id, subscription_id, dialect, matched_site, epoch, job_id, due_at)
+		VALUES (gen_random_uuid(), gen_random_uuid(), $1, 'standard', '/', 1, 1, now() + interval '2 seconds')
+		RETURNING id`, sub.ID).Scan(&id))
+	locked, err := b.db.Begin(t.Context())
+	require.NoError(t, err)
+	defer locked.Rollback(context.Background())
+	_, err = locked.Exec(t.Context(), `SELECT FROM riverhook.delivery FOR UPDATE`)
+	require.NoError(t, err)
+	held := make(chan store.HoldRetriesRow, 1)
+
+	go func() {
+		step, _ := b.Store.HoldRetries(context.Background(), &store.HoldRetriesParams{
+			SubscriptionID: sub.ID,
+			Epoch:          1,
+			MaxRows:        10,
+		})
+		held <- step
+	}()
+	pgtest.RequireWaiting(t, b.db, 1)
+	require.Eventually(t, func() bool {
+		var due bool
+		err := b.db.QueryRow(t.Context(), `SELECT due_at < clock_timestamp() FROM riverhook.delivery`).Scan(&due)
+		return err == nil && due
+	}, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, locked.Rollback(t.Context()))
+
+	require.Zero(t, (<-held).Moved)
 }

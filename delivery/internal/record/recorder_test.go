@@ -110,6 +110,39 @@ func TestRecorder_TellsTwoTransitionsOfOneDeliveryInABatchApart(t *testing.T) {
 	require.Zero(t, health, "the failure of the one believed dead does not count")
 }
 
+// A statement does not see what was committed after it began, and cannot change it. An attempt that
+// was written without its delivery would be made again.
+func TestRecorder_ADeliveryThatChangesMeanwhileIsRecordedByTheNextTry(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	r := newRecorder(t, pool, nil)
+	first, changed := pending(t, pool), pending(t, pool)
+	type flushed struct {
+		became []result
+		err    error
+	}
+	done := make(chan flushed, 1)
+
+	pgtest.Stall(t, pool, "delivery", "id", first.ID, func() {
+		became, err := r.flush(context.Background(), []*attempt.Transition{
+			answered(first, attempt.OutcomeDelivered, attempt.StateDelivered),
+			answered(changed, attempt.OutcomeDelivered, attempt.StateDelivered),
+		})
+		done <- flushed{became, err}
+	}, func() {
+		_, err := pool.Exec(t.Context(), `UPDATE riverhook.delivery SET due_at = now() WHERE id = $1`, changed.ID)
+		require.NoError(t, err)
+	})
+
+	got := <-done
+	require.NoError(t, got.err)
+	require.Equal(t, []result{moved, busy}, got.became)
+	require.Zero(t, count(t, pool, `SELECT count(*) FROM riverhook.attempt WHERE delivery_id = $1`, changed.ID))
+	is, err := r.Record(t.Context(), answered(changed, attempt.OutcomeDelivered, attempt.StateDelivered))
+	require.NoError(t, err)
+	require.True(t, is)
+}
+
 func TestRecorder_CallsHooksForWhatIsCommitted(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)

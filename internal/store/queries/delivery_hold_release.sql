@@ -1,8 +1,9 @@
 -- name: HoldRetries :one
 -- HoldRetries lets the next retries of a subscription that are planned wait for nothing
--- but their turn, in the order of their ids. It returns where the next step begins.
+-- but their turn, in the order of their ids. It returns where the next step begins. One that
+-- became due while this statement waited for its row is being sent.
 WITH picked AS MATERIALIZED (
-    SELECT o.id FROM /* TEMPLATE: schema */delivery o
+    SELECT o.id, o.due_at FROM /* TEMPLATE: schema */delivery o
     WHERE o.subscription_id = sqlc.arg(subscription_id) AND o.id > sqlc.arg(after)::uuid AND o.epoch = sqlc.arg(epoch)
         AND o.state = 'pending' AND o.hold = '' AND o.due_at > now()
     ORDER BY o.id
@@ -12,7 +13,7 @@ WITH picked AS MATERIALIZED (
     UPDATE /* TEMPLATE: schema */delivery d SET
         attempt_seq = d.attempt_seq + 1, hold = 'slots', held_since = coalesce(d.held_since, now()), due_at = NULL, job_id = NULL, reason = sqlc.arg(reason)
     FROM picked p
-    WHERE d.id = p.id AND d.state = 'pending' AND d.hold = ''
+    WHERE d.id = p.id AND d.state = 'pending' AND d.hold = '' AND p.due_at > clock_timestamp()
     RETURNING d.id
 )
 SELECT

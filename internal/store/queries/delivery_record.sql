@@ -10,7 +10,8 @@
 --
 -- A row that another transaction has locked, which can be one of the
 -- application, is not waited for: it is returned as busy, and nothing of it was
--- written.
+-- written. So is one that another has changed since this statement began: what is
+-- locked then is a version that the statement does not see, and cannot change.
 WITH item AS MATERIALIZED (
     -- The attempts, a row each, with the delivery as it is: locked and found by its ctid, or busy.
     -- fits is the fence.
@@ -99,7 +100,8 @@ WITH item AS MATERIALIZED (
     CROSS JOIN LATERAL /* TEMPLATE: schema */job_deliver(m.id, i.share, m.due_at) j
     WHERE m.again
 ), attempts AS (
-    -- The requests that went out, whether their delivery was moved or not.
+    -- The requests that went out, whether their delivery was moved or not, but for those of which
+    -- nothing is to be written.
     INSERT INTO /* TEMPLATE: schema */attempt AS a (
         delivery_id, seq, round, number, manual, outcome, error, reason, method, status, reason_phrase, url, request_headers, response_headers,
         response_body, response_sha256, response_truncated, retry_after_ms, duration_us, repeats, engine, started_at)
@@ -111,7 +113,7 @@ WITH item AS MATERIALIZED (
         CASE WHEN i.erased IS NOT TRUE THEN i.response_sha256 END, i.response_truncated, i.retry_after_ms, i.duration_us,
         i.repeats, @engine::text, i.started_at
     FROM item i
-    WHERE i.tried AND i.row_ctid IS NOT NULL
+    WHERE i.tried AND i.row_ctid IS NOT NULL AND (NOT i.fits OR (i.id, i.seq) IN (SELECT m.id, m.seq FROM moved m))
     ON CONFLICT (delivery_id, seq) DO UPDATE SET
         outcome = excluded.outcome, error = excluded.error, reason = excluded.reason, method = excluded.method,
         status = excluded.status, reason_phrase = excluded.reason_phrase, url = excluded.url,
@@ -127,4 +129,5 @@ SELECT m.id, m.seq::integer AS seq, false AS busy,
         WHERE h.subscription_id = m.subscription_id AND h.epoch = m.epoch AND h.failing_since IS NOT NULL))::boolean AS failing
 FROM moved m
 UNION ALL
-SELECT i.id, i.seq::integer AS seq, true AS busy, false AS failing FROM item i WHERE i.busy;
+SELECT i.id, i.seq::integer AS seq, true AS busy, false AS failing FROM item i
+WHERE i.busy OR i.fits AND (i.id, i.seq) NOT IN (SELECT m.id, m.seq FROM moved m);

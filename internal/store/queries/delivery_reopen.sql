@@ -4,13 +4,13 @@
 -- ended, though it says so only when its turn comes. A paused subscription holds the
 -- new round at once; one that is not in force gets none, and neither does a delivery
 -- whose message is gone, or a question. The state is that of the locked row: the
--- delivery may have ended after the statement began.
+-- delivery may have ended, or become due, after the statement began.
 WITH picked AS MATERIALIZED (
     SELECT
         d.id, d.state = 'pending' AND d.epoch = s.epoch AS pending, starts_with(d.matched_pattern, 'before:') AS question,
         s.epoch, s.state AS subscription_state, (s.deleted_at IS NOT NULL)::boolean AS deleted, d.erased, m.gone,
         NOT starts_with(d.matched_pattern, 'before:') AND NOT d.erased AND NOT m.gone AND s.deleted_at IS NULL AND s.state IN ('active', 'paused') AS fit,
-        s.state = 'active' AND d.hold <> 'rate' AND (d.hold <> '' OR d.due_at > clock_timestamp()) AS waits
+        s.state = 'active' AND d.hold <> 'rate' AS fast, d.hold, d.due_at
     FROM /* TEMPLATE: schema */delivery d
     JOIN /* TEMPLATE: schema */message m ON m.intent_id = d.intent_id AND m.dialect = d.dialect
     JOIN /* TEMPLATE: schema */subscription s ON s.id = d.subscription_id
@@ -23,7 +23,7 @@ WITH picked AS MATERIALIZED (
         attempt_seq = d.attempt_seq + 1, at_once = true, hold = '', held_since = NULL, retry_at = NULL, reason = '', due_at = now(),
         job_id = nextval('/* TEMPLATE: schema */river_job_id_seq'::regclass)
     FROM picked p
-    WHERE d.id = p.id AND p.fit AND p.pending AND p.waits
+    WHERE d.id = p.id AND p.fit AND p.pending AND p.fast AND (p.hold <> '' OR p.due_at > clock_timestamp())
     RETURNING d.id, d.intent_id, d.job_id
 ), job AS (
     INSERT INTO /* TEMPLATE: schema */river_job (id, args, kind, max_attempts, queue, state, scheduled_at, tags)
