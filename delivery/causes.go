@@ -12,21 +12,17 @@ import (
 // probe has shown that it can ask again: one of the rows that are held, after
 // Config.Maintenance.ReevaluateAfter, and then a few of them after waits that double, up to 5
 // minutes. It uses up no attempts, and ends after Config.Maintenance.MaxHold.
+//
+// Its Kind says what its Name is:
+//
+//   - "check": the checker of a kind of resources gave no answer;
+//   - "checker": there is no checker for a kind of resources;
+//   - "dialect": there is no dialect of that name;
+//   - "key": the Sealer does not have the key of that id;
+//   - "schedule": there is no schedule of that name;
+//   - "sealer": the Sealer did not open a secret; named by a subscription if it is damaged;
+//   - "tree": the tree could not say where the resource is; it has no name.
 type Cause = attempt.Cause
-
-// CauseKind is a kind of causes; see the constants for what the name of each is.
-type CauseKind = attempt.CauseKind
-
-// The kinds of causes.
-const (
-	CauseCheck    = attempt.CauseCheck    // the checker of a kind of resources gave no answer
-	CauseChecker  = attempt.CauseChecker  // there is no checker for a kind of resources
-	CauseDialect  = attempt.CauseDialect  // there is no dialect of a name
-	CauseKey      = attempt.CauseKey      // the Sealer does not have the key of an id
-	CauseSchedule = attempt.CauseSchedule // there is no schedule of a name
-	CauseSealer   = attempt.CauseSealer   // the Sealer did not open a secret; named by a subscription if it is damaged
-	CauseTree     = attempt.CauseTree     // the tree could not say where the resource is; it has no name
-)
 
 // causeOf is a cause as it is stored; nil for none.
 func causeOf(text string) *Cause {
@@ -53,23 +49,23 @@ func newCauseProber(e *Engine) *maintain.CauseProber {
 func (e *Engine) serve(c Cause) maintain.Service {
 	has := false
 	switch c.Kind {
-	case CauseSealer, CauseTree:
+	case attempt.CauseSealer, attempt.CauseTree:
 		return maintain.Asks
-	case CauseCheck:
+	case attempt.CauseCheck:
 		if e.cfg.Access.Registry.Has(c.Name) {
 			return maintain.Asks
 		}
-	case CauseChecker:
+	case attempt.CauseChecker:
 		has = e.cfg.Access.Registry.Has(c.Name)
-	case CauseDialect:
+	case attempt.CauseDialect:
 		_, has = e.cfg.Dialects.Get(c.Name)
-	case CauseKey:
-		keyed, ok := e.cfg.Sealer.(seal.Keyed)
+	case attempt.CauseKey:
+		keys, ok := e.cfg.Sealer.(seal.Rotating)
 		if !ok {
 			return maintain.Asks
 		}
-		has = keyed.HasKey(c.Name)
-	case CauseSchedule:
+		has = keys.HasKey(c.Name)
+	case attempt.CauseSchedule:
 		_, has = e.schedules.named(c.Name)
 	}
 	if has {

@@ -128,7 +128,7 @@ func TestExplain_TellsOfEverySubscriptionThatWasConsidered(t *testing.T) {
 	require.WithinDuration(t, time.Now().Add(time.Hour), *got["failing"].DueAt, time.Minute)
 	require.Equal(t, delivery.HoldPaused, got["paused"].Hold)
 	require.Nil(t, got["waiting"].DueAt)
-	require.Equal(t, delivery.Cause{Kind: delivery.CauseCheck, Name: "user"}, *got["waiting"].Cause)
+	require.Equal(t, delivery.Cause{Kind: "check", Name: "user"}, *got["waiting"].Cause)
 	require.Nil(t, got["denied"].DeliveryID)
 	require.Contains(t, x.String(), `user.created of user:ada at /noaa/nws/oun, from /noaa/hq, on channel "ops": expanded`)
 

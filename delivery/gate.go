@@ -48,7 +48,8 @@ type Gate struct {
 	DeliveryID uuid.UUID `json:"delivery_id"` // of the request in the history; zero: none was made
 }
 
-func (g Gate) String() string {
+// text is how an error names the gate.
+func (g Gate) text() string {
 	text := "subscription " + g.SubscriptionID.String()
 	if g.Name != "" {
 		text = fmt.Sprintf("%q (%s)", g.Name, g.SubscriptionID)
@@ -128,7 +129,7 @@ func (e *UnansweredError) Is(target error) bool { return target == ErrUnanswered
 func naming(what, id string, these []Gate) string {
 	texts := make([]string, len(these))
 	for i, g := range these {
-		texts[i] = g.String()
+		texts[i] = g.text()
 	}
 	return fmt.Sprintf("delivery: question %s: %s by %s", id, what, strings.Join(texts, "; "))
 }

@@ -38,21 +38,6 @@ type Schedule struct {
 	Jitter float64 `json:"jitter"`
 }
 
-// Attempts is the number of attempts in all, the first included.
-func (s Schedule) Attempts() int {
-	return len(s.Delays) + 1
-}
-
-// Total is the sum of all waits without jitter: what an endpoint can be down
-// for, at the least, before the delivery is exhausted.
-func (s Schedule) Total() time.Duration {
-	var total time.Duration
-	for _, delay := range s.Delays {
-		total += delay
-	}
-	return total
-}
-
 func (s Schedule) validate() error {
 	switch {
 	case len(s.Delays) > maxScheduleDelays:

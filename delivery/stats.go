@@ -41,7 +41,7 @@ type CauseStats struct {
 	ProbedAt *time.Time `json:"probed_at,omitempty"`
 
 	// ProbeAt is when the next engine may try that; nil: as soon as the cause is found. It
-	// is for what fails (check, sealer, tree, and key with a Sealer that is not seal.Keyed).
+	// is for what fails (check, sealer, tree, and key with a Sealer that is not seal.Rotating).
 	// What is missing (checker, dialect, key, schedule) is not tried: it goes on within
 	// about Config.Maintenance.Interval of the moment at which an engine has it, whatever
 	// ProbeAt is.

@@ -52,7 +52,7 @@ func TestStats_CountWhatIsUnderWay(t *testing.T) {
 	require.InDelta(t, 10*time.Minute, s.OldestDue, float64(time.Minute))
 	require.InDelta(t, 20*time.Minute, s.OldestIntent, float64(time.Minute))
 	require.Len(t, s.Causes, 1)
-	require.Equal(t, delivery.Cause{Kind: delivery.CauseCheck, Name: "user"}, s.Causes[0].Cause)
+	require.Equal(t, delivery.Cause{Kind: "check", Name: "user"}, s.Causes[0].Cause)
 	require.Equal(t, 2, s.Causes[0].Decisions)
 	require.Zero(t, s.Causes[0].Deliveries)
 	require.WithinDuration(t, time.Now(), s.Causes[0].Since, time.Minute)

@@ -26,8 +26,8 @@
 // UTC.
 //
 // Expressions come from subscribers, so what they may take is bounded when they
-// are compiled and again when they run: see [Opts] and [MaxLength]. One that looks at
-// data of more than 1 MiB fails; one that does not is not concerned.
+// are compiled and again when they run: see [Opts]. One has at most 2,048 characters. One that
+// looks at data of more than 1 MiB fails; one that does not is not concerned.
 //
 // The package stands apart from those that producers link, because it links an
 // interpreter: hierarchy is given [Check] as a function.

@@ -39,7 +39,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
 
-		cel.ParserExpressionSizeLimit(MaxLength),
+		cel.ParserExpressionSizeLimit(maxLength),
 		cel.ParserRecursionLimit(maxNesting),
 		cel.ExpressionNodeLimit(maxNodes),
 		cel.RegexProgramSizeLimit(maxPattern),

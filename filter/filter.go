@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// MaxLength is how many characters an expression may have.
-	MaxLength = 2048
+	// maxLength is how many characters an expression may have.
+	maxLength = 2048
 
 	// maxData is how many bytes of data an expression can look at. An expression
 	// that does not look at the data does not mind how large it is.

@@ -36,7 +36,7 @@ func FuzzCompile_NeverPanicsAndTheSameSaysTheSameAgain(f *testing.F) {
 			oneLine(t, err)
 			return
 		}
-		require.LessOrEqual(t, utf8.RuneCountInString(expr), MaxLength)
+		require.LessOrEqual(t, utf8.RuneCountInString(expr), maxLength)
 		ev := &Event{
 			Type:       "order.paid",
 			Attributes: map[string]string{"a": data},

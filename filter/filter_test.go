@@ -135,7 +135,7 @@ func TestCompile_WhatIsNoFilterIsRefusedByItsPlace(t *testing.T) {
 		`timestamp(0).getHours("CET")==1`: "getHours takes no time zone: times are in UTC",
 		strings.Repeat("(", 40) + "true" + strings.Repeat(")", 40): "recursion limit",
 		strings.Repeat("a(", 900):                                  "recursion limit",
-		`"` + strings.Repeat("a", MaxLength) + `" == type`:         "size",
+		`"` + strings.Repeat("a", maxLength) + `" == type`:         "size",
 		"[" + strings.Repeat("0,", 1000) + "0] == data":            "",
 	} {
 		t.Run(expr, func(t *testing.T) {

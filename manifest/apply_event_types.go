@@ -32,7 +32,7 @@ func (r *application) applyEventTypes(ctx context.Context) error {
 	for _, t := range r.m.eventTypes {
 		c := Change{
 			Action: ActionUnchanged,
-			Kind:   KindEventType,
+			Kind:   kindEventType,
 			Key:    t.typ.Name,
 		}
 		old, known := before[t.typ.Name]

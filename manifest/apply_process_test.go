@@ -44,7 +44,7 @@ func child(database string) {
 	check(err)
 	plan, err := applier.Apply(ctx, m)
 	check(err)
-	fmt.Println(plan.Count(ActionAdded), plan.Count(ActionUnchanged))
+	fmt.Println(plan.count(ActionAdded), plan.count(ActionUnchanged))
 }
 
 func TestApply_OfProcessesThatStartAtOnceOneDoes(t *testing.T) {

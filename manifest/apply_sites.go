@@ -25,7 +25,7 @@ func (r *application) applySites(ctx context.Context) error {
 	for _, s := range r.m.sites {
 		c := Change{
 			Action: ActionUnchanged,
-			Kind:   KindSite,
+			Kind:   kindSite,
 			Key:    string(s.path),
 		}
 		now, ok := there[s.path]

@@ -56,7 +56,7 @@ func (r *application) create(ctx context.Context, s *subscriptionEntry) (*Change
 	})
 	return &Change{
 		Action: ActionAdded,
-		Kind:   KindSubscription,
+		Kind:   kindSubscription,
 		Key:    s.key,
 		ID:     created.ID,
 	}, err
@@ -67,7 +67,7 @@ func (r *application) create(ctx context.Context, s *subscriptionEntry) (*Change
 func (r *application) keep(ctx context.Context, s *subscriptionEntry, row store.LockManifestSubscriptionsRow) (*Change, error) {
 	c := &Change{
 		Action: ActionUnchanged,
-		Kind:   KindSubscription,
+		Kind:   kindSubscription,
 		Key:    s.key,
 		ID:     row.ID,
 	}
@@ -175,7 +175,7 @@ func (r *application) deactivate(
 		if stopped {
 			r.add(Change{
 				Action: ActionDeactivated,
-				Kind:   KindSubscription,
+				Kind:   kindSubscription,
 				Key:    row.ManifestKey,
 				ID:     row.ID,
 			})

@@ -73,7 +73,7 @@ func TestPlan_ChangesNothing(t *testing.T) {
 	before := b.database()
 	plan, err := b.applier.Plan(t.Context(), parse(t, directory, directoryEnv))
 	require.NoError(t, err)
-	require.Equal(t, 5, plan.Count(ActionAdded))
+	require.Equal(t, 5, plan.count(ActionAdded))
 	for _, c := range plan.Changes {
 		require.Equal(t, uuid.Nil, c.ID)
 	}
@@ -197,13 +197,13 @@ func TestApply_WhatOthersDecidedAboutTheStateStays(t *testing.T) {
 		b.apply(one("    name: a\n"), nil).String())
 	require.False(t, b.apply("{}", nil).Changed(), "it is not active")
 	require.Equal(t, "410 Gone", b.subscription("default", "crm").StateReason)
-	require.Equal(t, 0, b.apply(one("    name: a\n"), nil).Count(ActionReactivated), "nor did the manifest deactivate it")
+	require.Equal(t, 0, b.apply(one("    name: a\n"), nil).count(ActionReactivated), "nor did the manifest deactivate it")
 
 	_, err = b.subs.Activate(ctx, id, nil)
 	require.NoError(t, err)
 	require.False(t, b.apply(one("    name: a\n"), nil).Changed())
-	require.Equal(t, 1, b.apply("{}", nil).Count(ActionDeactivated))
-	require.Equal(t, 1, b.apply(one("    paused: true\n"), nil).Count(ActionReactivated))
+	require.Equal(t, 1, b.apply("{}", nil).count(ActionDeactivated))
+	require.Equal(t, 1, b.apply(one("    paused: true\n"), nil).count(ActionReactivated))
 	require.Equal(t, subscription.StatePaused, b.subscription("default", "crm").State)
 }
 
@@ -217,7 +217,7 @@ func TestApply_WhatIsChangedByHandBecomesWhatTheFileSays(t *testing.T) {
 	require.Equal(t, []string{"events", "name"}, b.apply(one(""), nil).Changes[0].Fields)
 
 	require.NoError(t, b.subs.Delete(t.Context(), id))
-	require.Equal(t, 1, b.apply(one(""), nil).Count(ActionAdded), "what is deleted is gone")
+	require.Equal(t, 1, b.apply(one(""), nil).count(ActionAdded), "what is deleted is gone")
 	require.NotEqual(t, id, b.subscription("default", "crm").ID)
 }
 
@@ -384,7 +384,7 @@ func TestApplyTx_GoesWithTheCallersTransaction(t *testing.T) {
 	require.ErrorIs(t, err, ErrInvalid)
 	plan, err := b.applier.In(tx).Apply(ctx, good)
 	require.NoError(t, err)
-	require.Equal(t, 1, plan.Count(ActionAdded))
+	require.Equal(t, 1, plan.count(ActionAdded))
 	require.Equal(t, before, b.database())
 	require.NoError(t, tx.Commit(ctx))
 	require.Equal(t, "crm", b.subscription("default", "crm").ManifestKey)
@@ -420,8 +420,8 @@ func TestApply_OfTenAtOnceOneDoes(t *testing.T) {
 	added := 0
 	for i := range many {
 		require.NoError(t, errs[i])
-		require.True(t, plans[i].Count(ActionAdded) == 5 || plans[i].Count(ActionUnchanged) == 5, plans[i])
-		added += plans[i].Count(ActionAdded)
+		require.True(t, plans[i].count(ActionAdded) == 5 || plans[i].count(ActionUnchanged) == 5, plans[i])
+		added += plans[i].count(ActionAdded)
 	}
 	require.Equal(t, 5, added)
 }
@@ -437,7 +437,7 @@ func TestApply_WaitsForWhoIsApplying(t *testing.T) {
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	first, err := b.applier.In(tx).Apply(ctx, m)
 	require.NoError(t, err)
-	require.Equal(t, 1, first.Count(ActionAdded))
+	require.Equal(t, 1, first.count(ActionAdded))
 	second := make(chan *Plan, 1)
 	go func() {
 		plan, _ := b.applier.Apply(ctx, m)
@@ -446,7 +446,7 @@ func TestApply_WaitsForWhoIsApplying(t *testing.T) {
 	b.awaitLock(ctx)
 	other, err := b.applier.Apply(ctx, parse(t, "name: other\nevent_types: {a.b: {}}\n", nil))
 	require.NoError(t, err, "another manifest does not wait")
-	require.Equal(t, 1, other.Count(ActionAdded))
+	require.Equal(t, 1, other.count(ActionAdded))
 	require.NoError(t, tx.Commit(ctx))
 	require.Equal(t, "manifest \"default\": 1 unchanged\n", (<-second).String())
 }

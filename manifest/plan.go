@@ -9,13 +9,10 @@ import (
 
 // The kinds of what a manifest keeps.
 const (
-	KindSite         Kind = "site"
-	KindEventType    Kind = "event type"
-	KindSubscription Kind = "subscription"
+	kindSite         = "site"
+	kindEventType    = "event type"
+	kindSubscription = "subscription"
 )
-
-// Kind says what a [Change] is of.
-type Kind string
 
 // What a plan does.
 const (
@@ -40,7 +37,7 @@ type Plan struct {
 // Change is what happens to one site, event type or subscription.
 type Change struct {
 	Action Action   `json:"action"`
-	Kind   Kind     `json:"kind"`
+	Kind   string   `json:"kind"`   // "site", "event type" or "subscription"
 	Key    string   `json:"key"`    // a path, the name of a type, the key of a subscription
 	Fields []string `json:"fields"` // that change, as the file calls them, sorted
 	Note   string   `json:"note"`   // what stays other than one may think, such as "paused"; or ""
@@ -49,8 +46,8 @@ type Change struct {
 	ID uuid.UUID `json:"id"`
 }
 
-// Count says how often there is an action.
-func (p *Plan) Count(action Action) int {
+// count says how often there is an action.
+func (p *Plan) count(action Action) int {
 	n := 0
 	for _, c := range p.Changes {
 		if c.Action == action {
@@ -61,7 +58,7 @@ func (p *Plan) Count(action Action) int {
 }
 
 // Changed says whether anything but ActionUnchanged is in the plan.
-func (p *Plan) Changed() bool { return p.Count(ActionUnchanged) < len(p.Changes) }
+func (p *Plan) Changed() bool { return p.count(ActionUnchanged) < len(p.Changes) }
 
 // String is the plan for people: the counts, and a line for each change. What is
 // unchanged has one if there is a note.
@@ -70,7 +67,7 @@ func (p *Plan) String() string {
 	fmt.Fprintf(&out, "manifest %q: ", p.Manifest)
 	separator := ""
 	for _, action := range actions {
-		if n := p.Count(action); n > 0 {
+		if n := p.count(action); n > 0 {
 			fmt.Fprintf(&out, "%s%d %s", separator, n, action)
 			separator = ", "
 		}

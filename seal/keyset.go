@@ -79,7 +79,7 @@ func (s *Keyset) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
 	return aead.Seal(append(out, s.first[:]...), nil, plaintext, associatedData), nil
 }
 
-// Decrypt implements [Sealer]. Its errors are [NoKeyError], which is [ErrNoKey], and
+// Decrypt implements [Sealer]. Its errors are [ErrNoKey], with the id of the key, and
 // [ErrDamaged].
 func (s *Keyset) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	id, rest, ok := cutID(ciphertext)
@@ -88,7 +88,7 @@ func (s *Keyset) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	}
 	aead, ok := s.aeads[id]
 	if !ok {
-		return nil, &NoKeyError{ID: hex.EncodeToString(id[:])}
+		return nil, noKeyError(hex.EncodeToString(id[:]))
 	}
 	plaintext, err := aead.Open(nil, nil, rest, associatedData)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Keyset) IsCurrent(ciphertext []byte) bool {
 	return ok && id == s.first
 }
 
-// HasKey implements [Keyed].
+// HasKey implements [Rotating].
 func (s *Keyset) HasKey(id string) bool {
 	raw, err := hex.DecodeString(id)
 	if err != nil || len(raw) != idBytes {
@@ -122,3 +122,10 @@ func cutID(ciphertext []byte) (id [idBytes]byte, rest []byte, ok bool) {
 	}
 	return [idBytes]byte(ciphertext[:idBytes]), ciphertext[idBytes:], true
 }
+
+// noKeyError is ErrNoKey with the id of the key.
+type noKeyError string
+
+func (e noKeyError) Error() string { return ErrNoKey.Error() + ": " + e.KeyID() }
+func (e noKeyError) KeyID() string { return string(e) }
+func (noKeyError) Unwrap() error   { return ErrNoKey }

@@ -12,7 +12,10 @@ var (
 	ErrInvalidKey = errors.New("seal: invalid key")
 
 	// ErrNoKey means that a ciphertext was sealed by a key that is not at hand.
-	// While keys are being rotated another process may have it.
+	// While keys are being rotated another process may have it. If the error of a
+	// [Sealer] that wraps it has a method KeyID() string, whose result is the hexadecimal
+	// form of the bytes with which the ciphertext begins, as that of a [Keyset] does, an
+	// engine shows which key is missing.
 	ErrNoKey = errors.New("seal: no such key here")
 )
 
@@ -34,28 +37,12 @@ type Sealer interface {
 	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
 }
 
-// NoKeyError is [ErrNoKey] of a [Sealer] that knows which key it is. If a ciphertext begins with
-// the bytes of which ID is the hexadecimal form, as that of a [Keyset] does, an engine shows
-// which key is missing.
-type NoKeyError struct{ ID string }
-
-// Error implements error.
-func (e *NoKeyError) Error() string { return ErrNoKey.Error() + ": " + e.ID }
-
-// Unwrap returns [ErrNoKey].
-func (*NoKeyError) Unwrap() error { return ErrNoKey }
-
-// Keyed is what a [Sealer] whose error is a [NoKeyError] may also be able to tell. What waits
-// for a key goes on in a process whose Sealer has it; without Keyed, the process tries now
-// and then.
-type Keyed interface {
-	// HasKey says whether the Sealer opens what the key of an id has sealed.
-	HasKey(id string) bool
-}
-
-// Rotating is what a [Sealer] may also be able to tell. Without it re-sealing
-// seals everything anew.
+// Rotating is what a [Sealer] of several keys may also be able to tell. Without it re-sealing
+// seals everything anew, and a process tries now and then whether it has a key that was missing.
 type Rotating interface {
+	// HasKey says whether the Sealer opens what the key of an id has sealed; see [ErrNoKey].
+	HasKey(id string) bool
+
 	// IsCurrent says whether ciphertext was sealed by the key that seals now. It
 	// need not be genuine.
 	IsCurrent(ciphertext []byte) bool

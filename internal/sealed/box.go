@@ -83,15 +83,15 @@ type OpenError struct {
 
 // missingKey is the id of the key that the Sealer says is missing, if the value begins with it.
 func missingKey(err error, v Value) string {
-	missing, ok := errors.AsType[*seal.NoKeyError](err)
-	if !ok {
+	var missing interface{ KeyID() string }
+	if !errors.Is(err, seal.ErrNoKey) || !errors.As(err, &missing) {
 		return ""
 	}
-	id, err := hex.DecodeString(missing.ID)
+	id, err := hex.DecodeString(missing.KeyID())
 	if err != nil || len(id) == 0 || !bytes.HasPrefix(v.Bytes, id) {
 		return ""
 	}
-	return missing.ID
+	return missing.KeyID()
 }
 
 // Error implements error.
