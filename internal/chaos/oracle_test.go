@@ -77,6 +77,10 @@ func (w *world) settle() {
 	w.exec(`UPDATE riverhook.decision SET due_at = due_at - interval '20 seconds' WHERE outcome = 'waiting'`)
 	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); pause(ctx, 200*time.Millisecond) {
 		w.exec(`UPDATE riverhook.subscription_health SET circuit_until = now() WHERE circuit_until > now() + interval '1 second'`)
+		// A probe whose job was edited or has ended without it keeps others away for a minute.
+		w.exec(`UPDATE riverhook.subscription_health h SET probe_until = now() WHERE probe_until > now() + interval '1 second'
+			AND NOT EXISTS (SELECT FROM riverhook.delivery d JOIN riverhook.river_job j ON j.id = d.job_id
+				WHERE d.id = h.probe_id AND d.state = 'pending' AND j.state = 'running')`)
 		w.exec(`UPDATE riverhook.river_job SET scheduled_at = now() + interval '1 second'
 			WHERE state = 'scheduled' AND scheduled_at > now() + interval '2 seconds' AND kind = 'riverhook_deliver'`)
 		rows, err := w.pool.Query(ctx, pending)
