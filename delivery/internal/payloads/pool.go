@@ -165,18 +165,20 @@ func (p *Pool) Try(w Want) (*Held, bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first := p.next()
+	first, reserve := p.next(), false
 	switch need := p.need(&w); {
 	case need == 0:
 	case first != nil && first.want.Urgent && !w.Urgent:
 		return nil, false
 	case (first == nil || w.Urgent && !first.want.Urgent) && p.fits(&w, need):
 	case p.fitsReserve(&w, need): // none of those that wait does, or it would not wait
-		return p.take(&w, true), true
+		reserve = true
 	default:
 		return nil, false
 	}
-	return p.take(&w, false), true
+	held := p.take(&w, reserve)
+	p.serve() // its share holds more than before, so that another one may be next
+	return held, true
 }
 
 // Wait is Try that waits until there is room, in the order of the pool, for Config.MaxWait

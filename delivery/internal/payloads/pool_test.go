@@ -271,6 +271,28 @@ func TestPool_AShareThatHoldsFewDoesNotWaitForOneThatHoldsMany(t *testing.T) {
 	})
 }
 
+// A share whose turn it is, and which needs more than there is, gets a little of the reserve: then
+// another one holds fewer.
+func TestPool_WhatIsTakenCanMakeAnotherShareTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pool := bounded(t)
+		gate := of("gate", data(4*mib))
+		gate.Urgent = true
+		try(t, pool, gate)
+		large := waits(t, pool, of("large", data(4*mib)))
+		try(t, pool, of("quiet", data(3*mib/8)))
+		late := waits(t, pool, of("late", data(3*mib/8)))
+		notYet(t, late)
+
+		try(t, pool, of("large", data(mib/8)))
+
+		synctest.Wait()
+		require.Len(t, late, 1)
+		require.Empty(t, large)
+	})
+}
+
 func TestPool_TheShareThatHoldsFewestIsNextAndGetsWhatIsGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
