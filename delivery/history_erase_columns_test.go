@@ -400,6 +400,7 @@ func TestErase_RacesAnswersAndPruning(t *testing.T) {
 	b := newBundle(t)
 	engine := b.engine(func(cfg *delivery.Config) {
 		cfg.History, cfg.Maintenance.Interval = nothingKept, 50*time.Millisecond
+		cfg.Timeouts.Ask = time.Minute // a busy machine
 	})
 	answered := func(answer deliverytest.Answer) func(deliverytest.Request) deliverytest.Answer {
 		return func(deliverytest.Request) deliverytest.Answer {

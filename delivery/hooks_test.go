@@ -260,7 +260,7 @@ func TestStop_InterruptsHooks(t *testing.T) {
 
 				err := engine.Stop(context.Background())
 
-				require.Contains(t, logged.String(), "the engine stops")
+				b.eventually(func() bool { return strings.Contains(logged.String(), "the engine stops") })
 				require.Equal(t, heeds, returned.Load())
 				if heeds {
 					require.NotContains(t, errors.Join(err, errors.New("-")).Error(), "of a hook")
