@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/access"
@@ -106,9 +107,11 @@ func (b *tenants) delivered(site string) int {
 // requireAll waits until all that was committed is delivered, once each.
 func (b *tenants) requireAll(events int) {
 	b.t.Helper()
-	require.Eventually(b.t, func() bool {
+	delivered := assert.Eventually(b.t, func() bool {
 		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == events
 	}, 5*time.Minute, 100*time.Millisecond) // a busy machine
+	require.True(b.t, delivered, b.text(`SELECT string_agg(format('%s %s %s %s: %s', state, hold, last_outcome, reason, n), ', ') FROM (
+		SELECT d.state, d.hold, d.last_outcome, d.reason, count(*) AS n FROM riverhook.delivery d GROUP BY 1, 2, 3, 4) x`))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	require.Len(b.t, b.seen, events)
