@@ -47,6 +47,16 @@ var bars = []bar{
 		atMost:   0,
 	},
 	{
+		scenario: "steady",
+		ratio:    "steady_of_river",
+		atLeast:  0.9,
+	},
+	{
+		scenario: "steady",
+		ratio:    "server_cpu_of_river",
+		atMost:   1.2,
+	},
+	{
 		scenario: "latency",
 		ratio:    "p50_of_one_hop_20",
 		atMost:   2,

@@ -118,9 +118,19 @@ func newBaseline(ctx context.Context, b *bench, name, url string, history bool, 
 	if err != nil {
 		return nil, err
 	}
+	l := openBaseline(pool, url, cfg)
+	if history {
+		l.worker.history = pool
+	}
+	err = l.migrate(ctx)
+	return l, err
+}
+
+// openBaseline is one in a database that has River's tables.
+func openBaseline(pool *pgxpool.Pool, url string, cfg river.Config) *baseline {
 	cfg.JobTimeout = -1
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	l := &baseline{
+	return &baseline{
 		pool:  pool,
 		river: cfg,
 		worker: &barePoster{
@@ -129,11 +139,6 @@ func newBaseline(ctx context.Context, b *bench, name, url string, history bool, 
 			url:    url,
 		},
 	}
-	if history {
-		l.worker.history = pool
-	}
-	err = l.migrate(ctx)
-	return l, err
 }
 
 func (l *baseline) migrate(ctx context.Context) error {

@@ -34,6 +34,7 @@ func TestScenario_EachRunsAndHasItsRatios(t *testing.T) {
 		"neighbour": {"p50_of_quiet", "p99_of_quiet"},
 		"tenants":   {"ask_p99_of_quiet", "asks_unanswered", "loud_of_alone", "p99_of_quiet"},
 		"resolve":   {"filtered_of_plain", "validation_of_unmarshal"},
+		"steady":    {"server_cpu_of_river", "steady_3_of_river", "steady_of_river", "wal_of_river"},
 	}
 
 	setup := func(t *testing.T) *bench {

@@ -22,6 +22,8 @@ type childRole func(ctx context.Context, in *bufio.Reader, ready func(answer str
 func childRoles() map[string]childRole {
 	return map[string]childRole{
 		"engine":   serveEngine,
+		"poster":   servePoster,
+		"producer": serveProducer,
 		"receiver": serveReceiver,
 		"writer":   serveWriter,
 	}

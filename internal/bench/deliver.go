@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
 
 	"github.com/riverhook/riverhook/outbox"
 )
@@ -86,12 +85,7 @@ func deliverRuns(ctx context.Context, b *bench) (runs []*deliverRun, closeAll fu
 		if naive {
 			v.name, v.counted = "naive", n/2
 		}
-		base, err := newBaseline(ctx, b, v.name, b.receiver.url(pathCount, v.name), naive, river.Config{
-			// The best of what was tried with bare posts.
-			FetchCooldown:     10 * time.Millisecond,
-			FetchPollInterval: 100 * time.Millisecond,
-			Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1000}},
-		})
+		base, err := newBaseline(ctx, b, v.name, b.receiver.url(pathCount, v.name), naive, quickRiver())
 		if base != nil {
 			pools = append(pools, base.pool)
 		}

@@ -35,20 +35,22 @@ func newWriter(pool *pgxpool.Pool, kind string, batch int) (writer, error) {
 	}
 }
 
+// enqueuedType is that of what writers enqueue.
+const enqueuedType = "bench.enqueued"
+
 func newOurWriter(batch int) (writer, error) {
 	client, err := outbox.New(nil)
 	if err != nil {
 		return writer{}, err
 	}
-	const eventType = "bench.enqueued"
 	if batch == 1 {
 		return writer{each: 1, call: func(ctx context.Context, tx pgx.Tx) error {
-			_, err := client.Enqueue(ctx, tx, outbox.Intent{Type: eventType, Data: payload})
+			_, err := client.Enqueue(ctx, tx, outbox.Intent{Type: enqueuedType, Data: payload})
 			return err
 		}}, nil
 	}
 	return writer{each: batch, call: func(ctx context.Context, tx pgx.Tx) error {
-		_, err := client.EnqueueMany(ctx, tx, someIntents(batch, eventType))
+		_, err := client.EnqueueMany(ctx, tx, someIntents(batch, enqueuedType))
 		return err
 	}}, nil
 }

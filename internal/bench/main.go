@@ -9,7 +9,7 @@
 // receiver on this machine needs. Ceiling and engine take turns in several
 // rounds, and the medians are printed, since the speed of a machine drifts.
 //
-//	-scenario NAME   enqueue, deliver, latency, neighbour, tenants, crash, backlog, resolve or all
+//	-scenario NAME   enqueue, deliver, steady, latency, neighbour, tenants, crash, backlog, resolve or all
 //	-quick           smaller sizes: all scenarios in a few minutes
 //	-json            print one JSON object a line for each scenario
 //	-only REGEXP     measure only the variants whose names match (deliver, tenants)
@@ -62,6 +62,7 @@ func scenarios() []scenario {
 	return []scenario{
 		{"enqueue", enqueue},
 		{"deliver", deliver},
+		{"steady", steady},
 		{"latency", latency},
 		{"neighbour", neighbour},
 		{"tenants", tenants},

@@ -70,6 +70,14 @@ func tables(results map[string]*result) map[string]*table {
 		}
 		made["enqueue"] = c
 	}
+	if r := results["steady"]; r != nil {
+		made["steady"] = &table{
+			title: "an event",
+			names: []string{"a second", "µs of the producer", "of the engine", "of Postgres", "bytes of WAL", "rows written"},
+			rows: r.rows([]string{"_per_s", "_cpu_us_producer", "_cpu_us_engine", "_cpu_us_postgres", "_wal_bytes", "_rows"},
+				[][2]string{{"row", "row alone"}, {"river", "row, River, bare POST"}, {"ours_1", "row, webhook"}, {"ours_3", "row, 3 webhooks"}}...),
+		}
+	}
 	if r := results["tenants"]; r != nil {
 		made["tenants"] = tenantsTable(r)
 	}

@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -47,8 +48,11 @@ func (h *Heart) RiverPool(ctx context.Context) (pool *pgxpool.Pool, closePool fu
 // as River's own do.
 const shareIndex = "river_job_share_idx"
 
-// RiverIndexes returns the indexes that River rebuilds every night: those of its default and
-// ours, or none where the role may not, and the owner of the schema has to.
+// withoutIndexes are those of River's default that the schema does not have.
+func withoutIndexes() []string { return []string{"river_job_args_index", "river_job_metadata_index"} }
+
+// RiverIndexes returns the indexes that River rebuilds every night: those of its default that are
+// there and ours, or none where the role may not, and the owner of the schema has to.
 func (h *Heart) RiverIndexes(ctx context.Context) ([]string, error) {
 	may, err := h.store.MayReindex(ctx)
 	switch {
@@ -57,6 +61,7 @@ func (h *Heart) RiverIndexes(ctx context.Context) ([]string, error) {
 	case !may:
 		return []string{}, nil
 	default:
-		return append(river.ReindexerIndexNamesDefault(), shareIndex), nil
+		names := slices.DeleteFunc(river.ReindexerIndexNamesDefault(), func(name string) bool { return slices.Contains(withoutIndexes(), name) })
+		return append(names, shareIndex), nil
 	}
 }

@@ -29,5 +29,7 @@ DROP TABLE
     /* TEMPLATE: schema */migration;
 
 DROP INDEX /* TEMPLATE: schema */river_job_share_idx;
+CREATE INDEX river_job_args_index ON /* TEMPLATE: schema */river_job USING gin (args);
+CREATE INDEX river_job_metadata_index ON /* TEMPLATE: schema */river_job USING gin (metadata);
 
 DROP SEQUENCE /* TEMPLATE: schema */site_change_seq;

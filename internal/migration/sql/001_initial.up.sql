@@ -358,6 +358,12 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (keep_at, intent_id) WHERE keep_at IS NOT NULL;
+
+-- River finds jobs by what their arguments and metadata contain with these. Nothing here asks for
+-- that, and they cost a job more than all of its other indexes.
+DROP INDEX /* TEMPLATE: schema */river_job_args_index;
+DROP INDEX /* TEMPLATE: schema */river_job_metadata_index;
+
 -- The jobs that are available, by the shares of which turns are taken, the oldest of each first.
 -- Order within a share must not depend on a collation, which an update of the system can change.
 CREATE INDEX river_job_share_idx ON /* TEMPLATE: schema */river_job (queue, (tags[1]) COLLATE "C", scheduled_at, id)
