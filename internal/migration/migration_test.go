@@ -77,3 +77,23 @@ func TestVersion_IsThatOfTheLastStep(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, steps, migration.Version)
 }
+
+// River's indexes for what arguments and metadata contain cost a job more than all others, and
+// nobody here reads them. A step down gives River its own shape back.
+func TestUp_DropsIndexesThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	indexes := func() (n int) {
+		require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_index i
+			JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+			WHERE i.indrelid = 'riverhook.river_job'::regclass AND a.amname = 'gin'`).Scan(&n))
+		return n
+	}
+	require.Zero(t, indexes())
+	scripts, err := migration.Scripts(store.DefaultSchema)
+	require.NoError(t, err)
+
+	_, err = pool.Exec(t.Context(), scripts[len(scripts)-1].Down)
+	require.NoError(t, err)
+	require.Equal(t, 2, indexes())
+}
