@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/riverhook/riverhook/access"
@@ -41,6 +40,7 @@ type tenants struct {
 func newTenants(t *testing.T, sites ...hierarchy.Path) *tenants {
 	t.Helper()
 	b := &tenants{bundle: newBundle(t), seen: map[string]int{}}
+	t.Cleanup(b.tell)
 	for _, site := range sites {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			b.mu.Lock()
@@ -58,6 +58,17 @@ func newTenants(t *testing.T, sites ...hierarchy.Path) *tenants {
 		require.NoError(t, err)
 	}
 	return b
+}
+
+// tell says of a test that failed where its deliveries are.
+func (b *tenants) tell() {
+	if !b.t.Failed() {
+		return
+	}
+	var where string
+	err := b.pool.QueryRow(context.Background(), `SELECT string_agg(format('%s %s %s %s: %s', state, hold, last_outcome, reason, n), ', ')
+		FROM (SELECT d.state, d.hold, d.last_outcome, d.reason, count(*) AS n FROM riverhook.delivery d GROUP BY 1, 2, 3, 4) x`).Scan(&where)
+	b.t.Log(where, err)
 }
 
 // commit commits events of a tenant.
@@ -107,11 +118,9 @@ func (b *tenants) delivered(site string) int {
 // requireAll waits until all that was committed is delivered, once each.
 func (b *tenants) requireAll(events int) {
 	b.t.Helper()
-	delivered := assert.Eventually(b.t, func() bool {
+	require.Eventually(b.t, func() bool {
 		return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered'`) == events
 	}, 5*time.Minute, 100*time.Millisecond) // a busy machine
-	require.True(b.t, delivered, b.text(`SELECT string_agg(format('%s %s %s %s: %s', state, hold, last_outcome, reason, n), ', ') FROM (
-		SELECT d.state, d.hold, d.last_outcome, d.reason, count(*) AS n FROM riverhook.delivery d GROUP BY 1, 2, 3, 4) x`))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	require.Len(b.t, b.seen, events)
