@@ -44,6 +44,7 @@ type Inbox struct {
 
 	mu       sync.Mutex              // guards what follows; held for moments only
 	endStart context.CancelCauseFunc // of a Start that is under way
+	stops    int                     // Stops that wait for it
 }
 
 var _ receiver.Inbox = (*Inbox)(nil)

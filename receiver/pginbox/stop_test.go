@@ -3,6 +3,7 @@ package pginbox_test
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,4 +99,40 @@ func TestStop_EndsAStartThatIsUnderWay(t *testing.T) {
 
 	require.ErrorContains(t, ended, "stopped meanwhile")
 	giveBack()
+}
+
+// onDone is a context that tells when it is first asked for its end.
+type onDone struct {
+	context.Context //nolint:containedctx // it is one
+
+	tell func()
+}
+
+// Done implements context.Context.
+func (c onDone) Done() <-chan struct{} {
+	c.tell()
+	return c.Context.Done()
+}
+
+// Start has its turn, and Stop waits for that, before Start has said how it is ended.
+func TestStop_EndsAStartThatHasJustBegun(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	inbox := b.inbox(func(context.Context, receiver.Event) (receiver.Response, error) { return receiver.Response{}, nil })
+	defer b.exhaust()()
+	begun, waits := make(chan struct{}), make(chan struct{})
+	started := make(chan error, 1)
+	go func() {
+		started <- inbox.Start(onDone{context.Background(), sync.OnceFunc(func() {
+			close(begun)
+			<-waits
+		})})
+	}()
+	<-begun
+
+	b.promptly(func() {
+		require.NoError(t, inbox.Stop(onDone{t.Context(), sync.OnceFunc(func() { close(waits) })}))
+	})
+
+	require.ErrorContains(t, <-started, "stopped meanwhile")
 }

@@ -167,10 +167,34 @@ func (in *Inbox) takeTurn(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// setEndStart says how a Start that has its turn is ended, which a Stop can wait for already;
+// nil: it is over.
 func (in *Inbox) setEndStart(end context.CancelCauseFunc) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.endStart = end
+	in.stopStart()
+}
+
+// stopStart ends a Start that a Stop waits for. It is called with mu held.
+func (in *Inbox) stopStart() {
+	if in.endStart != nil && in.stops > 0 {
+		in.endStart(errStopped)
+	}
+}
+
+// takeTurnToStop is takeTurn that ends a Start which is under way.
+func (in *Inbox) takeTurnToStop(ctx context.Context) (leave func(), err error) {
+	in.mu.Lock()
+	in.stops++
+	in.stopStart()
+	in.mu.Unlock()
+	defer func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.stops--
+	}()
+	return in.takeTurn(ctx)
 }
 
 // workingRiver makes the client that works on events, and what closes the connections that
@@ -199,12 +223,7 @@ func (in *Inbox) workingRiver(ctx context.Context) (*river.Client[pgx.Tx], func(
 // can still be added. A Start that is under way fails. Stop of an inbox that was not started
 // does nothing, nor does a second Stop.
 func (in *Inbox) Stop(ctx context.Context) error {
-	in.mu.Lock()
-	if in.endStart != nil {
-		in.endStart(errStopped)
-	}
-	in.mu.Unlock()
-	leave, err := in.takeTurn(ctx)
+	leave, err := in.takeTurnToStop(ctx)
 	if err != nil {
 		return fmt.Errorf("pginbox: stop: another is under way: %w", err)
 	}
