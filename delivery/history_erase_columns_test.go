@@ -419,7 +419,9 @@ func TestErase_RacesAnswersAndPruning(t *testing.T) {
 		b.subscribe(r, nil)
 	}
 	b.subscribe(b.receiver(&deliverytest.ReceiverConfig{Answer: answered(deliverytest.Answer{Status: 500, Body: []byte(secretName)})}), nil)
-	b.gate(b.receiver(&deliverytest.ReceiverConfig{Answer: answered(deliverytest.Veto(secretName))}), nil)
+	b.gate(b.receiver(&deliverytest.ReceiverConfig{Answer: answered(deliverytest.Veto(secretName))}), func(spec *subscription.Spec) {
+		spec.MaxInFlight = resources // all are asked at once
+	})
 	b.start(engine)
 
 	stop := make(chan struct{})
@@ -443,12 +445,12 @@ func TestErase_RacesAnswersAndPruning(t *testing.T) {
 					in.Resource = resource(i)
 				})
 			}
-			_, err := engine.Ask(t.Context(), delivery.Question{
+			asked, err := engine.Ask(t.Context(), delivery.Question{
 				Type:     "user.change",
 				Resource: resource(i),
 				Data:     secretName,
 			})
-			require.ErrorIs(t, err, delivery.ErrVetoed)
+			require.ErrorIs(t, err, delivery.ErrVetoed, "%+v", asked)
 			b.eraseResource(resource(i)) // all that it had until now
 		})
 	}

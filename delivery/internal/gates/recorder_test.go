@@ -54,8 +54,8 @@ func TestRecorder_TriesAgainAfterALock(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		time.AfterFunc(2*time.Second, func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }) // longer than a statement waits
 		_, err = tx.Exec(ctx, `LOCK TABLE riverhook.subscription_health IN ACCESS EXCLUSIVE MODE`)
+		time.AfterFunc(2*time.Second, func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }) // longer than a statement waits
 		return err
 	}
 	b.gate(func(w http.ResponseWriter, _ *http.Request) {
