@@ -57,6 +57,7 @@ func bundleOn(t *testing.T, pool *pgxpool.Pool) *bundle {
 		cfg: delivery.Config{
 			Access:    delivery.AccessConfig{Registry: checkers},
 			Egress:    deliverytest.LocalPolicy(),
+			History:   delivery.HistoryRules{PerSubscription: 100_000}, // a busy machine is not done when it is pruned, after a minute
 			Logger:    slog.New(slog.DiscardHandler),
 			Schedules: schedules(),
 			Sealer:    sealer(),

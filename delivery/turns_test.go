@@ -96,7 +96,6 @@ func (b *tenants) startEngines(n int) {
 	for i := range n {
 		b.start(b.engine(func(cfg *delivery.Config) {
 			cfg.ID = fmt.Sprint("engine ", i)
-			cfg.History.PerSubscription = 2 * loudEvents // a busy machine is not done when the history is pruned
 			cfg.Limits.Workers = turnWorkers
 		}))
 	}
