@@ -209,7 +209,7 @@ var moving = []mutant{
 		old:  "header, _ := s.Requester.Send(ctx, in, built, a)\n",
 		with: `early := *a
 	early.Outcome = attempt.OutcomeDelivered
-	_ = s.record(ctx, in.After(&early, schedule, s.Random))
+	_ = s.record(ctx, in.After(&early, schedule, s.Preflight.Schedules.Random))
 	header, _ := s.Requester.Send(ctx, in, built, a)
 `,
 		test: "delivery.TestRecord_WhenARequestArrivesItsDeliveryIsThereAndItsAttemptIsNot",
