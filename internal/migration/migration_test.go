@@ -78,8 +78,7 @@ func TestVersion_IsThatOfTheLastStep(t *testing.T) {
 	require.Len(t, steps, migration.Version)
 }
 
-// River's indexes for what arguments and metadata contain cost a job more than all others, and
-// nobody here reads them. A step down gives River its own shape back.
+// Nothing in Riverhook uses River's indexes on arguments and metadata. A step down restores them.
 func TestUp_DropsIndexesThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)

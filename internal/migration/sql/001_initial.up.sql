@@ -359,8 +359,8 @@ CREATE TABLE /* TEMPLATE: schema */intent_state (
 
 CREATE INDEX intent_state_keep_idx ON /* TEMPLATE: schema */intent_state (keep_at, intent_id) WHERE keep_at IS NOT NULL;
 
--- River finds jobs by what their arguments and metadata contain with these. Nothing here asks for
--- that, and they cost a job more than all of its other indexes.
+-- River uses these indexes to find jobs by their arguments or metadata. Nothing in Riverhook does
+-- that, and they take about a quarter of the processor time that the server spends on a webhook.
 DROP INDEX /* TEMPLATE: schema */river_job_args_index;
 DROP INDEX /* TEMPLATE: schema */river_job_metadata_index;
 
