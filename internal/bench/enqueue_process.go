@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // The settings of a child that writes.
@@ -24,15 +26,11 @@ func serveWriter(ctx context.Context, in *bufio.Reader, ready func(answer string
 	if err != nil {
 		return err
 	}
-	pool, err := openPool(ctx, os.Getenv(databaseVariable), 1)
+	pool, write, err := openWriter(ctx, 1)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	write, err := newWriter(pool, os.Getenv(kindVariable), 1)
-	if err != nil {
-		return err
-	}
 	if err := repeat(ctx, pool, write, 5); err != nil {
 		return err
 	}
@@ -46,6 +44,19 @@ func serveWriter(ctx context.Context, in *bufio.Reader, ready func(answer string
 	}
 	ready(strconv.FormatFloat(perSecond, 'f', -1, 64))
 	return untilEnd(in)
+}
+
+// openWriter is the writer that the settings of a child name, on so many connections.
+func openWriter(ctx context.Context, conns int) (*pgxpool.Pool, writer, error) {
+	pool, err := openPool(ctx, os.Getenv(databaseVariable), conns)
+	if err != nil {
+		return nil, writer{}, err
+	}
+	write, err := newWriter(pool, os.Getenv(kindVariable), 1)
+	if err != nil {
+		pool.Close()
+	}
+	return pool, write, err
 }
 
 // measureProcesses is the sum of what some processes write at once.

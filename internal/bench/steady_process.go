@@ -23,15 +23,11 @@ const steadyConns = 16
 // connections. It is ready when it has warmed these up, with how many it committed for that;
 // then it does so for as long as each line says, and answers how many it committed.
 func serveProducer(ctx context.Context, in *bufio.Reader, ready func(answer string)) error {
-	pool, err := openPool(ctx, os.Getenv(databaseVariable), steadyConns)
+	pool, write, err := openWriter(ctx, steadyConns)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	write, err := newWriter(pool, os.Getenv(kindVariable), 1)
-	if err != nil {
-		return err
-	}
 	n, err := produceFor(ctx, pool, write, 100*time.Millisecond)
 	for err == nil {
 		ready(strconv.Itoa(n))
