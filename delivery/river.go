@@ -124,7 +124,7 @@ func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
 // job is to come again.
 func (e *Engine) work(ctx context.Context, job *rivertype.JobRow) error {
 	err := e.dispatch(ctx, job)
-	for stalledByOutage(e.heart, err) && e.heart.AwaitAfter(ctx) {
+	for stalledByOutage(ctx, e.heart, err) && e.heart.AwaitAfter(ctx) {
 		err = e.dispatch(ctx, job)
 	}
 	switch {
@@ -153,12 +153,12 @@ func nextStallWait(job *rivertype.JobRow) time.Duration {
 
 // stalledByOutage is true of the error of a job that can be run again as if nothing
 // had happened, as soon as the database can be written.
-func stalledByOutage(heart *heartbeat.Heart, err error) bool {
+func stalledByOutage(ctx context.Context, heart *heartbeat.Heart, err error) bool {
 	if err == nil || record.IsUnrecorded(err) {
 		return false
 	}
 	stall := (*callbacks.StallError)(nil)
-	return heart.Down() || errors.As(err, &stall) && heart.Outage(stall.Err)
+	return heart.Down() || errors.As(err, &stall) && heart.Outage(ctx, stall.Err)
 }
 
 func (e *Engine) dispatch(ctx context.Context, job *rivertype.JobRow) (err error) {

@@ -92,6 +92,7 @@ type Heart struct {
 	mu     sync.Mutex // guards what follows; held for moments only
 	beaten time.Time  // of the last heartbeat that was written
 	downAt time.Time  // zero while the database can be written
+	roseAt time.Time  // when it could be written again
 	up     chan struct{}
 
 	sessions sessions
@@ -134,7 +135,7 @@ func (h *Heart) HandOnAtOnce() {
 // Run beats until ctx ends.
 func (h *Heart) Run(ctx context.Context) {
 	for {
-		if err := h.Beat(ctx); err != nil && ctx.Err() == nil && !h.Outage(err) {
+		if err := h.Beat(ctx); err != nil && ctx.Err() == nil && !h.Outage(ctx, err) {
 			h.cfg.Logger.ErrorContext(ctx, h.cfg.Subject+": maintenance", "error", err)
 		}
 		if !sleep(ctx, nil, pause) {
@@ -199,11 +200,18 @@ func (h *Heart) Start(ctx context.Context) error {
 func (h *Heart) beat(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	row, err := h.store.Beat(bounded, &store.BeatParams{
+	params := &store.BeatParams{
 		Process: h.process,
 		ID:      h.cfg.ID,
 		Inbox:   h.cfg.Inbox,
-	})
+	}
+	row, err := h.store.Beat(bounded, params)
+	for range sessionTries {
+		if !h.sessions.closed(err) {
+			break
+		}
+		row, err = h.store.Beat(bounded, params)
+	}
 	if err != nil {
 		if ctx.Err() == nil && h.Passing(err) {
 			h.fell(ctx, err)
@@ -234,7 +242,8 @@ func (h *Heart) Age() time.Duration {
 }
 
 // stopTries is how often the heartbeat is removed: where the database's default isolation is
-// stricter than READ COMMITTED, that fails when another writes the same rows.
+// stricter than READ COMMITTED, that fails when another writes the same rows, and it fails
+// in each session that cannot write any more.
 const stopTries = 10
 
 // Stop removes the heartbeat of a process that has ended, and hands on what River
@@ -246,7 +255,8 @@ func (h *Heart) Stop(ctx context.Context) error {
 			return nil
 		}
 		var failed *pgconn.PgError
-		if conflict := errors.As(err, &failed) && strings.HasPrefix(failed.Code, "40"); !conflict || try == stopTries {
+		conflict := errors.As(err, &failed) && strings.HasPrefix(failed.Code, "40")
+		if again := conflict || h.sessions.closed(err); !again || try == stopTries {
 			return fmt.Errorf("remove the heartbeat: %w", err)
 		}
 	}

@@ -307,7 +307,7 @@ func TestOutage_IsOneLineWhenItBeginsAndOneWhenItEnds(t *testing.T) {
 	for range 5 {
 		require.Error(t, h.Beat(t.Context()))
 		_, err := pool.Exec(t.Context(), `DELETE FROM riverhook.river_leader`)
-		require.True(t, h.Outage(err))
+		require.True(t, h.Outage(t.Context(), err))
 		river.ErrorContext(t.Context(), "producer: Error fetching jobs", "err", err.Error())
 	}
 	require.True(t, h.Down())
@@ -365,6 +365,60 @@ func TestOutage_WhatRiverSaysOtherwiseIsPassedOn(t *testing.T) {
 	require.Contains(t, written.String(), "queue=expand")
 }
 
+// The heartbeat itself can get such a session, at its beginning, in its course and at its end.
+func TestOutage_ASessionThatIsLeftOverIsNotTheHeartbeats(t *testing.T) {
+	t.Parallel()
+	pool, readOnly := cannotWritePool(t)
+	h, written := setup(t, pool)
+	leave := func() {
+		pool.Reset()
+		readOnly(true)
+		conn, err := pool.Acquire(t.Context())
+		require.NoError(t, err)
+		readOnly(false)
+		conn.Release()
+	}
+
+	leave()
+	require.NoError(t, h.Beat(t.Context()))
+	leave()
+	require.NoError(t, h.Stop(t.Context()))
+
+	require.Empty(t, written.String())
+}
+
+// An error is met before the heartbeat, or is heard of when the outage is over.
+func TestOutage_CoversWhatIsMetBeforeTheHeartbeatAndHeardAfterIt(t *testing.T) {
+	t.Parallel()
+	pool, readOnly := cannotWritePool(t)
+	h, written := setup(t, pool)
+	readOnly(true)
+	pool.Reset()
+	closed := errors.New("the connection was closed")
+
+	require.True(t, h.Outage(t.Context(), closed))
+	h.River().ErrorContext(t.Context(), "producer: Error fetching jobs", "err", closed)
+	readOnly(false)
+	require.Eventually(t, func() bool { return h.Beat(t.Context()) == nil }, healWithin, 10*time.Millisecond)
+	require.True(t, h.Outage(t.Context(), closed))
+	h.River().ErrorContext(t.Context(), "producer: Error fetching jobs", "err", closed)
+
+	require.Len(t, written.lines(), 2, written)
+}
+
+// A session that was closed while the others go on is no outage.
+func TestOutage_OfASingleSessionIsNone(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	h, written := setup(t, pool)
+	closed := errors.New("the connection was closed")
+
+	require.False(t, h.Outage(t.Context(), closed))
+	h.River().ErrorContext(t.Context(), "producer: Error fetching jobs", "err", closed)
+
+	require.Contains(t, written.String(), "Error fetching jobs")
+}
+
 // Errors that are no outage keep their lines.
 func TestOutage_AnErrorOfAStatementIsNone(t *testing.T) {
 	t.Parallel()
@@ -375,7 +429,7 @@ func TestOutage_AnErrorOfAStatementIsNone(t *testing.T) {
 	err := h.Beat(t.Context())
 
 	require.Error(t, err)
-	require.False(t, h.Outage(err))
+	require.False(t, h.Outage(t.Context(), err))
 	require.False(t, h.Down())
 	require.Empty(t, written.String())
 }

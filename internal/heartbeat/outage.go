@@ -39,7 +39,7 @@ func (h *Heart) rose(ctx context.Context) {
 	h.beaten = time.Now()
 	downAt := h.downAt
 	if !downAt.IsZero() {
-		h.downAt = time.Time{}
+		h.downAt, h.roseAt = time.Time{}, h.beaten
 		close(h.up)
 	}
 	h.mu.Unlock()
@@ -70,10 +70,27 @@ func (h *Heart) Await(ctx context.Context) bool {
 // a moment where the outage was that of one session alone.
 func (h *Heart) AwaitAfter(ctx context.Context) bool { return sleep(ctx, nil, pause) && h.Await(ctx) }
 
-// Outage is true of an error that the line about the state of the database covers,
-// so that it needs none of its own.
-func (h *Heart) Outage(err error) bool {
-	return h.Passing(err) && (h.Down() || h.sessions.foundLately())
+// Outage is true of an error that the lines about the state of the database cover,
+// so that it needs none of its own. Who meets an error can be ahead of the heartbeat,
+// so there is one first; and who waited for a server can hear of the outage when it is over.
+func (h *Heart) Outage(ctx context.Context, err error) bool {
+	return h.Passing(err) && (h.covered() || h.look(ctx))
+}
+
+// covered is true while there is an outage, and shortly after.
+func (h *Heart) covered() bool {
+	h.mu.Lock()
+	down := !h.downAt.IsZero() || time.Since(h.roseAt) < lately
+	h.mu.Unlock()
+	return down || h.sessions.foundLately()
+}
+
+// look beats, to know whether the database can be written now. Of many that look, one
+// finds an outage.
+func (h *Heart) look(ctx context.Context) (down bool) {
+	h.beating.Lock()
+	defer h.beating.Unlock()
+	return h.covered() || h.beat(ctx) != nil && h.covered()
 }
 
 // Passing is true of errors of the connection and of the server, which another try
@@ -147,11 +164,7 @@ func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (q quiet) Handle(ctx context.Context, record slog.Record) error {
-	if q.heart.Down() {
-		return nil
-	}
-	q.heart.wake()
-	if q.heart.sessions.sweep() > 0 || q.heart.sessions.foundLately() {
+	if q.heart.covered() || q.heart.sessions.sweep() > 0 || q.heart.look(ctx) {
 		return nil
 	}
 	return q.Handler.Handle(ctx, record)

@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -13,6 +14,10 @@ const (
 	// lately is how long after a session that could not write the errors of others
 	// are believed to be of such sessions.
 	lately = 2 * time.Second
+
+	// sessionTries is how often a heartbeat is tried again after its session could not write.
+	// Of such sessions, those that are at work meanwhile can turn up one by one.
+	sessionTries = 3
 
 	// closeTimeout bounds the farewell to a session, whose server may be gone.
 	closeTimeout = time.Second
@@ -52,6 +57,13 @@ func (s *sessions) sweep() int {
 		conn.Release()
 	}
 	return len(found)
+}
+
+// closed closes the sessions that cannot write if one of them has met err, and is true if
+// there were any: another try meets others.
+func (s *sessions) closed(err error) bool {
+	var failed *pgconn.PgError
+	return errors.As(err, &failed) && failed.Code == readOnlyTransaction && s.sweep() > 0
 }
 
 func (s *sessions) foundLately() bool {

@@ -79,7 +79,7 @@ type worker struct {
 // database cannot be written it waits, since River could not even write that down.
 func (w *worker) Work(ctx context.Context, job *river.Job[jobs.Receive]) error {
 	err := w.inbox.work(ctx, job)
-	for err != nil && w.inbox.heart.Outage(err) && w.inbox.heart.AwaitAfter(ctx) {
+	for err != nil && w.inbox.heart.Outage(ctx, err) && w.inbox.heart.AwaitAfter(ctx) {
 		err = w.inbox.work(ctx, job)
 	}
 	if err != nil {
@@ -259,7 +259,7 @@ func (in *Inbox) Stop(ctx context.Context) error {
 // keepHouse sees to what others have left.
 func (in *Inbox) keepHouse(ctx context.Context) {
 	for {
-		if err := in.keepHouseOnce(ctx); err != nil && ctx.Err() == nil && !in.heart.Outage(err) {
+		if err := in.keepHouseOnce(ctx); err != nil && ctx.Err() == nil && !in.heart.Outage(ctx, err) {
 			in.cfg.Logger.ErrorContext(ctx, "pginbox: maintenance", "error", err)
 		}
 		select {

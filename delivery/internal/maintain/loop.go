@@ -9,12 +9,12 @@ import (
 // Loop runs something again and again in a started engine.
 type Loop struct {
 	Log    *slog.Logger
-	Outage func(error) bool // whether an error is that of an outage, which is logged elsewhere
+	Outage func(context.Context, error) bool // whether an error is that of an outage, which is logged elsewhere
 }
 
 // Report logs an error, if that is worth it. The error can be nil.
 func (l *Loop) Report(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil && !l.Outage(err) {
+	if err != nil && ctx.Err() == nil && !l.Outage(ctx, err) {
 		l.Log.ErrorContext(ctx, "riverhook: maintenance", "error", err)
 	}
 }

@@ -19,7 +19,7 @@ func TestLoop_RunsAgainAfterEachIntervalUntilItsContextEnds(t *testing.T) {
 		outage, trouble := errors.New("the database is away"), errors.New("the statement is wrong")
 		l := Loop{
 			Log:    slog.New(slog.NewTextHandler(&log, nil)),
-			Outage: func(err error) bool { return errors.Is(err, outage) },
+			Outage: func(_ context.Context, err error) bool { return errors.Is(err, outage) },
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var at []time.Duration

@@ -177,7 +177,7 @@ func (t *Taker) pass(ctx context.Context, queue string, after map[string]string)
 		Process:   t.cfg.Process,
 	})
 	if err != nil {
-		if ctx.Err() == nil && !t.cfg.Heart.Outage(err) {
+		if ctx.Err() == nil && !t.cfg.Heart.Outage(ctx, err) {
 			t.cfg.Log.ErrorContext(ctx, "riverhook: turns", "error", err)
 		}
 		return behind
@@ -270,7 +270,7 @@ func (t *Taker) interruptCancelled() {
 		return
 	}
 	cancelled, err := t.cfg.Store.CancelledTurns(t.jobs, &store.CancelledTurnsParams{Ids: ids, Process: t.cfg.Process})
-	if err != nil && t.jobs.Err() == nil && !t.cfg.Heart.Outage(err) {
+	if err != nil && t.jobs.Err() == nil && !t.cfg.Heart.Outage(t.jobs, err) {
 		t.cfg.Log.ErrorContext(t.jobs, "riverhook: turns: look for cancelled jobs", "error", err)
 	}
 	t.mu.Lock()
