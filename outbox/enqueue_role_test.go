@@ -86,3 +86,51 @@ func TestRole_OneThatMayOnlyEnqueueIsToldWhatItLacks(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// What the client has judged is judged again only for a role that could not insert what it
+// likes without the function.
+func TestRole_OneThatMayOnlyEnqueueIsJudgedByTheDatabase(t *testing.T) {
+	t.Parallel()
+	outcomes := func(t *testing.T, b *bench) (all []string) {
+		t.Helper()
+		rows, err := b.tx.Query(t.Context(), `
+			SELECT outcome FROM riverhook.enqueue_one(NULL, 'user', '/', '', '', '', '', '', '{}', 0, '{}', NULL, NULL, NULL, NULL, 9, true, false)
+			UNION ALL
+			SELECT outcome FROM riverhook.enqueue_batch('[{"type": "user", "data": "{}"}]', NULL, 9, true, false)`)
+		require.NoError(t, err)
+		all, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return all
+	}
+
+	t.Run("one that may insert is believed", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, []string{"inserted", "inserted"}, outcomes(t, setup(t)))
+	})
+
+	t.Run("one that may not is not", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		producer := pgx.Identifier{b.pool.Config().ConnConfig.Database + "_judged"}.Sanitize()
+		_, err := b.tx.Exec(t.Context(), strings.ReplaceAll(`CREATE ROLE producer; GRANT USAGE ON SCHEMA riverhook TO producer;
+			GRANT EXECUTE ON FUNCTION riverhook.enqueue_one, riverhook.enqueue_batch TO producer;
+			SET LOCAL SESSION AUTHORIZATION producer`, "producer", producer))
+		require.NoError(t, err)
+		require.Equal(t, []string{"invalid", "invalid"}, outcomes(t, b))
+		_, err = b.client.EnqueueMany(t.Context(), b.tx, []Intent{valid(), named("x")})
+		require.NoError(t, err)
+		_, err = b.client.Enqueue(t.Context(), b.tx, valid())
+		require.NoError(t, err)
+	})
+
+	t.Run("the client says that it has judged", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		_, err := b.tx.Exec(t.Context(), `ALTER FUNCTION riverhook.intent_problem RENAME TO elsewhere`)
+		require.NoError(t, err)
+		_, err = b.client.Enqueue(t.Context(), b.tx, valid())
+		require.NoError(t, err)
+		_, err = b.client.EnqueueMany(t.Context(), b.tx, []Intent{valid(), named("x")})
+		require.NoError(t, err)
+	})
+}

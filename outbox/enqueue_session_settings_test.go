@@ -86,7 +86,7 @@ func TestEnqueue_TextThatIsNotJSONIsRefusedInLinearTime(t *testing.T) {
 			require.NoError(t, err)
 			var outcome string
 			err = b.tx.QueryRow(t.Context(), `SELECT outcome FROM riverhook.enqueue_one(
-				NULL, 'a.b', '/', '', '', '', '', '', '{}', 0, $1, NULL, NULL, NULL, NULL, 262144, false)`, text).Scan(&outcome)
+				NULL, 'a.b', '/', '', '', '', '', '', '{}', 0, $1, NULL, NULL, NULL, NULL, 262144, false, false)`, text).Scan(&outcome)
 			if err != nil {
 				require.ErrorContains(t, err, "invalid input syntax for type json")
 				return
@@ -101,7 +101,7 @@ func TestSQLFunction_IsBoundByTheMostThatAClientMayAllow(t *testing.T) {
 	b := setup(t)
 	var outcome, reason string
 	err := b.tx.QueryRow(t.Context(), `SELECT outcome, reason FROM riverhook.enqueue_one(NULL, 'a.b', '/', '', '', '', '', '', '{}', 0,
-		'"' || repeat('x', 64 << 20) || '"', NULL, NULL, NULL, NULL, 2147483647, false)`).Scan(&outcome, &reason)
+		'"' || repeat('x', 64 << 20) || '"', NULL, NULL, NULL, NULL, 2147483647, false, false)`).Scan(&outcome, &reason)
 	require.NoError(t, err)
 	require.Equal(t, []string{"invalid", "has 67108866 bytes; at most 67108864 are allowed"}, []string{outcome, reason})
 }

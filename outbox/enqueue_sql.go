@@ -48,7 +48,7 @@ func enqueueBatchSQL(
 	ctx context.Context, tx Querier, schema string, params *store.EnqueueBatchParams,
 ) (all []store.EnqueueBatchRow, err error) {
 	rows, err := tx.QueryContext(ctx, store.EnqueueBatchSQL(schema),
-		params.Intents, params.Client, params.MaxBytes, params.Notify)
+		params.Intents, params.Client, params.MaxBytes, params.Checked, params.Notify)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func TestSQLFunction_EnqueuesWhatTheClientWould(t *testing.T) {
 	t.Run("enqueue_batch refuses data that is no JSON", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		_, err := b.tx.Exec(t.Context(), `SELECT * FROM riverhook.enqueue_batch('[{"type": "a.b", "data": "{x"}]', 1, 100, false)`)
+		_, err := b.tx.Exec(t.Context(), `SELECT * FROM riverhook.enqueue_batch('[{"type": "a.b", "data": "{x"}]', 1, 100, false, false)`)
 		requireState(t, err, "22P02", "json")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -71,6 +72,7 @@ func (c *Client) forOne(rec *record, notify bool) (*store.EnqueueOneParams, erro
 		Share:         pgtype.Text{String: rec.Share, Valid: rec.Share != ""},
 		Client:        migration.Version,
 		MaxBytes:      c.cfg.MaxDataBytes,
+		Checked:       rec.checked,
 		Notify:        notify,
 	}, nil
 }
@@ -85,6 +87,7 @@ func (c *Client) forMany(records []*record, notify bool) (*store.EnqueueBatchPar
 		Intents:  intents,
 		Client:   migration.Version,
 		MaxBytes: c.cfg.MaxDataBytes,
+		Checked:  !slices.ContainsFunc(records, func(rec *record) bool { return !rec.checked }),
 		Notify:   notify,
 	}, nil
 }

@@ -46,6 +46,8 @@ type record struct {
 	Share         string            `json:"share,omitempty"`
 	Site          hierarchy.Path    `json:"site,omitempty"`
 	Type          string            `json:"type"`
+
+	checked bool // by newRecord
 }
 
 func newRecord(in *Intent, maxData int) (*record, *InvalidIntentError) {
@@ -74,6 +76,7 @@ func newRecord(in *Intent, maxData int) (*record, *InvalidIntentError) {
 		Share:        in.Share,
 		Site:         in.Site,
 		Type:         in.Type,
+		checked:      true,
 	}, nil
 }
 

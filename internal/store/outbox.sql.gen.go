@@ -16,13 +16,14 @@ const enqueueBatch = `-- name: EnqueueBatch :many
 SELECT r.ord::integer AS ord, coalesce(r.id, '')::text AS wire_id, r.outcome::text AS outcome,
     coalesce(r.field, '')::text AS field, coalesce(r.reason, '')::text AS reason
 FROM /* TEMPLATE: schema */enqueue_batch(
-    $1::text::json, $2::integer, $3::integer, $4::boolean) AS r
+    $1::text::json, $2::integer, $3::integer, $4::boolean, $5::boolean) AS r
 `
 
 type EnqueueBatchParams struct {
 	Intents  string
 	Client   int
 	MaxBytes int
+	Checked  bool
 	Notify   bool
 }
 
@@ -39,6 +40,7 @@ func (q *Queries) EnqueueBatch(ctx context.Context, arg *EnqueueBatchParams) ([]
 		arg.Intents,
 		arg.Client,
 		arg.MaxBytes,
+		arg.Checked,
 		arg.Notify,
 	)
 	if err != nil {
@@ -72,7 +74,7 @@ FROM /* TEMPLATE: schema */enqueue_one(
     $1::text, $2::text, $3::text, $4::text,
     $5::text, $6::text, $7::text, $8::text,
     $9::text::jsonb, $10::integer, $11::text, $12::timestamptz, $13::timestamptz,
-    $14::text, $15::integer, $16::integer, $17::boolean) AS r
+    $14::text, $15::integer, $16::integer, $17::boolean, $18::boolean) AS r
 `
 
 type EnqueueOneParams struct {
@@ -92,6 +94,7 @@ type EnqueueOneParams struct {
 	Share         pgtype.Text
 	Client        int
 	MaxBytes      int
+	Checked       bool
 	Notify        bool
 }
 
@@ -120,6 +123,7 @@ func (q *Queries) EnqueueOne(ctx context.Context, arg *EnqueueOneParams) (Enqueu
 		arg.Share,
 		arg.Client,
 		arg.MaxBytes,
+		arg.Checked,
 		arg.Notify,
 	)
 	var i EnqueueOneRow

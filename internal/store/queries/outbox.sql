@@ -5,13 +5,13 @@ FROM /* TEMPLATE: schema */enqueue_one(
     sqlc.narg(id)::text, sqlc.arg(type)::text, sqlc.arg(site)::text, sqlc.arg(active_site)::text,
     sqlc.arg(resource_kind)::text, sqlc.arg(resource_id)::text, sqlc.arg(actor)::text, sqlc.arg(channel)::text,
     sqlc.arg(attributes)::text::jsonb, sqlc.arg(schema_version)::integer, sqlc.arg(data)::text, sqlc.narg(occurred_at)::timestamptz, sqlc.narg(not_before)::timestamptz,
-    sqlc.narg(share)::text, sqlc.arg(client)::integer, sqlc.arg(max_bytes)::integer, sqlc.arg(notify)::boolean) AS r;
+    sqlc.narg(share)::text, sqlc.arg(client)::integer, sqlc.arg(max_bytes)::integer, sqlc.arg(checked)::boolean, sqlc.arg(notify)::boolean) AS r;
 
 -- name: EnqueueBatch :many
 SELECT r.ord::integer AS ord, coalesce(r.id, '')::text AS wire_id, r.outcome::text AS outcome,
     coalesce(r.field, '')::text AS field, coalesce(r.reason, '')::text AS reason
 FROM /* TEMPLATE: schema */enqueue_batch(
-    sqlc.arg(intents)::text::json, sqlc.arg(client)::integer, sqlc.arg(max_bytes)::integer, sqlc.arg(notify)::boolean) AS r;
+    sqlc.arg(intents)::text::json, sqlc.arg(client)::integer, sqlc.arg(max_bytes)::integer, sqlc.arg(checked)::boolean, sqlc.arg(notify)::boolean) AS r;
 
 -- name: Erase :one
 SELECT coalesce(r.refused, '')::text AS refused, coalesce(r.intents, 0)::integer AS intents,

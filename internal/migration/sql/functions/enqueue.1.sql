@@ -29,7 +29,7 @@ BEGIN
     r := /* TEMPLATE: schema */enqueue_one(
         id, type, coalesce(nullif(site, ''), '/'), coalesce(active_site, ''), coalesce(resource_kind, ''), coalesce(resource_id, ''),
         coalesce(actor, ''), coalesce(channel, ''), coalesce(attributes, '{}'), coalesce(schema_version, 0), data::text, occurred_at, not_before,
-        nullif(share, ''), NULL, 262144, notify);
+        nullif(share, ''), NULL, 262144, false, notify);
     IF r.outcome = 'invalid' THEN
         RAISE EXCEPTION 'riverhook: intent: %: %', r.field, r.reason USING ERRCODE = 'invalid_parameter_value';
     ELSIF r.outcome = 'conflict' THEN

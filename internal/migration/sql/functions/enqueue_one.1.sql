@@ -4,12 +4,15 @@
 -- occurred_at, not_before and share can be null. Statements of single rows, whose plans
 -- are kept, cost a third of those that serve a hundred: that is enqueue_batch.
 --
+-- checked says that the caller has judged the intent by the rules of intent_problem, as the
+-- Go client has. It is believed of a role that may insert intents without this function.
+--
 -- Both run with their owner's rights: a role that may execute them can enqueue
 -- and do nothing else.
 CREATE OR REPLACE FUNCTION /* TEMPLATE: schema */enqueue_one(
     id text, type text, site text, active_site text, resource_kind text, resource_id text, actor text, channel text,
     attributes jsonb, schema_version integer, data text, occurred_at timestamptz, not_before timestamptz,
-    share text, client integer, max_bytes integer, notify boolean,
+    share text, client integer, max_bytes integer, checked boolean, notify boolean,
     OUT wire_id text, OUT outcome text, OUT field text, OUT reason text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -22,14 +25,16 @@ BEGIN
         PERFORM /* TEMPLATE: schema */refuse_client(client);
     END IF;
 
-    problem := /* TEMPLATE: schema */intent_problem(
-        id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, data, occurred_at, not_before,
-        share, max_bytes);
-    IF problem IS NOT NULL THEN
-        outcome := 'invalid';
-        field := split_part(problem, ': ', 1);
-        reason := substr(problem, strpos(problem, ': ') + 2);
-        RETURN;
+    IF NOT checked OR NOT /* TEMPLATE: schema */may_insert() THEN
+        problem := /* TEMPLATE: schema */intent_problem(
+            id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, data, occurred_at, not_before,
+            share, max_bytes);
+        IF problem IS NOT NULL THEN
+            outcome := 'invalid';
+            field := split_part(problem, ': ', 1);
+            reason := substr(problem, strpos(problem, ': ') + 2);
+            RETURN;
+        END IF;
     END IF;
 
     at := /* TEMPLATE: schema */event_time();
