@@ -76,19 +76,24 @@ func (s *sizes) set(k sizeKey, to func(known size, ok bool) size) {
 	s.known[k] = to(known, ok)
 }
 
-// Expect says how many bytes it takes to make the message of an event in a dialect, whose
+// Expect returns what says how many bytes it takes to make the message of an event in a dialect, whose
 // data have so many: those of a message as large as the data, or of what its externalizer
 // has made lately, of the message, and of the statement that writes it. guess is true if
-// nothing was made yet; then it is twice the most that may be made.
-func (m *Messages) Expect(ev *dialect.Event, name string, data int) (bytes int, guess bool) {
-	if eventtype.IsReserved(ev.Type) || m.Externalizer(name, ev.ResourceKind, ev.Type) == nil {
-		return min(data, m.MaxBytes), false
+// nothing was made yet; then it is twice the most that may be made. It keeps nothing of the
+// event.
+func (m *Messages) Expect(ev *dialect.Event, name string, data int) func() (bytes int, guess bool) {
+	k := keyOf(ev, name)
+	made := !eventtype.IsReserved(ev.Type) && m.Externalizer(name, ev.ResourceKind, ev.Type) != nil
+	return func() (bytes int, guess bool) {
+		if !made {
+			return min(data, m.MaxBytes), false
+		}
+		expected := m.sizes.of(k, m.MaxBytes)
+		if expected.guess {
+			return 2 * expected.bytes, true
+		}
+		return 3 * expected.bytes, false
 	}
-	expected := m.sizes.of(keyOf(ev, name), m.MaxBytes)
-	if expected.guess {
-		return 2 * expected.bytes, true
-	}
-	return 3 * expected.bytes, false
 }
 
 // Dialects are those that matches need messages in, except for those that exist.

@@ -24,7 +24,7 @@ func TestExpect_IsWhatAnExternalizerHasMadeLately(t *testing.T) {
 	d, in := decider(t, &h), input(match(nil))
 	expect := func(want int, isGuess bool) {
 		t.Helper()
-		bytes, guess := d.Messages.Expect(&in.Event, "plain", 7)
+		bytes, guess := d.Messages.Expect(&in.Event, "plain", 7)()
 		require.Equal(t, want, bytes)
 		require.Equal(t, isGuess, guess)
 	}

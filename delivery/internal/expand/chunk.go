@@ -35,8 +35,7 @@ type Chunk struct {
 // expect adds what the messages of the chunk are going to take to what its job wants.
 func (c *Chunk) expect(d *decide.Decider, want *payloads.Want) {
 	for name := range decide.Dialects(c.Matches, nil) {
-		bytes, guess := d.Messages.Expect(&c.Intent.Event, name, c.Intent.DataBytes())
-		want.Make(name, bytes, guess)
+		want.Make(name, d.Messages.Expect(&c.Intent.Event, name, c.Intent.DataBytes()))
 	}
 }
 

@@ -61,16 +61,11 @@ func (r *Reevaluator) open(ctx context.Context, by callbacks.JobRef, id uuid.UUI
 // the decisions of a job need is not known before they are read, and what those after the
 // first one take is counted when it is made.
 func (r *Reevaluator) expect(in *Intent, want *payloads.Want) error {
-	var most payloads.Want
+	all := map[string]payloads.Expectation{}
 	for _, name := range r.Decider.Messages.Dialects.Names() {
-		one := payloads.Want{Stored: want.Stored}
-		bytes, guess := r.Decider.Messages.Expect(&in.Event, name, in.DataBytes())
-		one.Make(name, bytes, guess)
-		if one.Made > most.Made {
-			most = one
-		}
+		all[name] = r.Decider.Messages.Expect(&in.Event, name, in.DataBytes())
 	}
-	want.Made, want.Guess = most.Made, most.Guess
+	want.MakeLargest(all)
 	return nil
 }
 

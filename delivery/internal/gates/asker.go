@@ -130,8 +130,7 @@ func (a *Asker) take(ctx context.Context, q *question, matches []decide.Match) (
 		Urgent:   true,
 	}
 	for name := range decide.Dialects(matches, nil) {
-		bytes, guess := a.Decider.Messages.Expect(ev, name, len(ev.Data))
-		want.Make(name, bytes, guess)
+		want.Make(name, a.Decider.Messages.Expect(ev, name, len(ev.Data)))
 	}
 	var ok bool
 	if q.held, ok = a.Payloads.Try(want); !ok {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -133,7 +132,13 @@ type Want struct {
 	Made     int    // bytes of the messages that the job is going to make
 	Guess    int    // of Made: nobody knows how many there will be
 	Urgent   bool   // somebody waits for it: it is served before what is not
+
+	guesses []Expectation // of which Guess is the sum
 }
+
+// Expectation says how many bytes a message that is going to be made will have, and whether that
+// is a guess. It must be quick, and must not call the pool.
+type Expectation func() (bytes int, guess bool)
 
 // Size is how many bytes a payload has.
 type Size struct {
@@ -141,15 +146,50 @@ type Size struct {
 	Bytes int
 }
 
-// Make adds a message that the job is going to make, unless the database has it. The bytes
-// are a guess if nobody knows how many there will be. Up to Inline of them are not counted.
-func (w *Want) Make(name string, bytes int, guess bool) {
-	if bytes <= Inline || slices.ContainsFunc(w.Stored, func(s Size) bool { return s.Name == name }) {
+// Make adds a message that the job is going to make, unless the database has it. While it waits
+// for a guess, what is expected is asked again: it can be known by now. Up to Inline bytes are not
+// counted.
+func (w *Want) Make(name string, expect Expectation) {
+	w.MakeLargest(map[string]Expectation{name: expect})
+}
+
+// MakeLargest is Make of the largest of some messages.
+func (w *Want) MakeLargest(all map[string]Expectation) {
+	for _, s := range w.Stored {
+		delete(all, s.Name)
+	}
+	w.expect(func() (bytes int, guess bool) {
+		for _, expect := range all {
+			if n, isGuess := expect(); n > bytes {
+				bytes, guess = n, isGuess
+			}
+		}
+		return bytes, guess
+	})
+}
+
+func (w *Want) expect(expect Expectation) {
+	bytes, guess := expect()
+	if bytes <= Inline {
 		return
 	}
 	w.Made += bytes
 	if guess {
 		w.Guess += bytes
+		w.guesses = append(w.guesses, expect)
+	}
+}
+
+// guessAgain asks again for what was guessed.
+func (w *Want) guessAgain() {
+	if len(w.guesses) == 0 {
+		return
+	}
+	guesses := w.guesses
+	w.Made -= w.Guess
+	w.Guess, w.guesses = 0, nil
+	for _, expect := range guesses {
+		w.expect(expect)
 	}
 }
 
@@ -307,7 +347,10 @@ func (p *Pool) orderOf(w *Want) *order {
 
 // next is who is served next. What may not guess at present lets others pass.
 func (p *Pool) next() *waiter {
-	may := func(w *waiter) bool { return p.mayGuess(&w.want) }
+	may := func(w *waiter) bool {
+		w.want.guessAgain()
+		return p.mayGuess(&w.want)
+	}
 	if w := p.urgent.next(may); w != nil {
 		return w
 	}

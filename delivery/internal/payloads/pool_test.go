@@ -392,6 +392,33 @@ func TestPool_GuessesLeaveRoomForWhatIsKnown(t *testing.T) {
 	})
 }
 
+// Many jobs guess before the first of them knows. What they are going to make is as large.
+func TestPool_WhoWaitsForAGuessGuessesAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pool := bounded(t)
+		size, isGuess := 4*mib, true
+		guess := func() payloads.Want {
+			want := payloads.Want{IntentID: uuid.New()}
+			want.Make("standard", func() (int, bool) { return size, isGuess })
+			return want
+		}
+		first := try(t, pool, guess())
+		var others [3]<-chan *payloads.Held
+		for i := range others {
+			others[i] = waits(t, pool, guess())
+			notYet(t, others[i])
+		}
+
+		size, isGuess = 1*mib, false
+		first.Made(1 * mib) // and is held for as long as its request takes
+		for _, other := range others {
+			require.NotNil(t, <-other)
+		}
+		require.Equal(t, 4*mib, pool.Taken())
+	})
+}
+
 func TestPool_WhatIsLargerThanExpectedIsCountedWithoutWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -417,11 +444,21 @@ func TestPool_WhatIsLargerThanExpectedIsCountedWithoutWaiting(t *testing.T) {
 func TestWant_OfSmallPayloadsIsNothing(t *testing.T) {
 	t.Parallel()
 	want := payloads.Want{Stored: []payloads.Size{{Name: "svix", Bytes: 2 * payloads.Inline}}}
-	want.Make("standard", payloads.Inline, true)
-	want.Make("svix", 3*payloads.Inline, true) // it is stored
+	expect := func(bytes int, guess bool) payloads.Expectation {
+		return func() (int, bool) { return bytes, guess }
+	}
+	want.Make("standard", expect(payloads.Inline, true))
+	want.Make("svix", expect(3*payloads.Inline, true)) // it is stored
 	require.Zero(t, want.Made)
-	want.Make("plain", payloads.Inline+1, true)
-	want.Make("standard", payloads.Inline+2, false)
+	want.Make("plain", expect(payloads.Inline+1, true))
+	want.Make("standard", expect(payloads.Inline+2, false))
 	require.Equal(t, 2*payloads.Inline+3, want.Made)
+	require.Equal(t, payloads.Inline+1, want.Guess)
+	want.MakeLargest(map[string]payloads.Expectation{
+		"plain":    expect(payloads.Inline+5, false),
+		"standard": expect(payloads.Inline+4, true),
+		"svix":     expect(3*payloads.Inline, true),
+	})
+	require.Equal(t, 3*payloads.Inline+8, want.Made)
 	require.Equal(t, payloads.Inline+1, want.Guess)
 }
