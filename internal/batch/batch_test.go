@@ -34,7 +34,7 @@ func TestGroup_AnItemIsDoneWhenItsFlushIs(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				flush := make(chan struct{})
-				g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
+				g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
 					<-flush
 					return items, nil
 				})
@@ -67,7 +67,7 @@ func TestGroup_ItemsThatWaitShareOneFlush(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
 	var sizes []int
-	g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
+	g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
 		if len(sizes) == 0 {
 			close(entered)
 			<-release
@@ -138,7 +138,7 @@ func TestSettle_APanicOrAWrongCountIsAnErrorOfItsBatch(t *testing.T) {
 func TestGroup_ACallerWhoseContextEndsStopsWaiting(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
+	g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
 		<-release
 		return items, nil
 	})
@@ -163,7 +163,7 @@ func TestClose_ItemsAreRefusedAfterIt(t *testing.T) {
 	require.ErrorIs(t, err, batch.ErrClosed)
 }
 
-// A share keeps all flushers busy and has many items that wait.
+// A share keeps the flusher busy and has many items that wait.
 func TestDoOf_AnItemOfAnotherShareDoesNotWaitForThoseOfABusyOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -187,36 +187,36 @@ func TestDoOf_AnItemOfAnotherShareDoesNotWaitForThoseOfABusyOne(t *testing.T) {
 		for range 10 {
 			do("loud", "slow")
 		}
-		require.Len(t, flushes, 2, "it has no more than two flushers")
-		require.Equal(t, 8, g.Waiting())
+		require.Len(t, flushes, 1, "it has no more than one flusher")
+		require.Equal(t, 9, g.Waiting())
 
 		do("quiet", "quick")
 		do("other", "quick")
 		do("quiet", "quick")
-		require.Len(t, flushes, 5, "each is done at once")
-		require.Equal(t, 8, g.Waiting())
+		require.Len(t, flushes, 4, "each is done at once")
+		require.Equal(t, 9, g.Waiting())
 
 		for range 20 { // one is being flushed, 15 wait for that flusher, and the others behind the loud one
 			do("second", "slow")
 		}
-		require.Len(t, flushes, 6)
+		require.Len(t, flushes, 5)
 		close(release)
 		all.Wait()
-		require.Len(t, flushes, 8, "one more for each of the two queues")
-		slices.SortFunc(flushes[6:], func(a, b []string) int { return len(a) - len(b) })
-		require.Len(t, flushes[6], 8+4)
-		require.Len(t, flushes[7], 15)
+		require.Len(t, flushes, 7, "one more for each of the two queues")
+		slices.SortFunc(flushes[5:], func(a, b []string) int { return len(a) - len(b) })
+		require.Len(t, flushes[5], 9+4)
+		require.Len(t, flushes[6], 15)
 		g.Close()
 	})
 }
 
-// While flushers are free, and of one share alone, nothing is different.
+// While the flusher is free, and of one share alone, nothing is different.
 func TestDoOf_OneShareHasNoFlusherMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		flush := make(chan struct{})
 		var sizes []int
-		g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
+		g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
 			<-flush
 			sizes = append(sizes, len(items))
 			return items, nil
@@ -265,7 +265,7 @@ func TestGroup_ACallerWhoseContextEndsLeavesTheFlushOfOthersAlone(t *testing.T) 
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		flush := make(chan struct{})
-		g := batch.New(batch.Config{Flushers: 1}, func(ctx context.Context, items []int) ([]int, error) {
+		g := batch.New(batch.Config{}, func(ctx context.Context, items []int) ([]int, error) {
 			<-flush
 			return items, ctx.Err()
 		})
@@ -295,7 +295,7 @@ func TestGroup_NoCallerFlushesForOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		flush := make(chan struct{})
-		g := batch.New(batch.Config{Flushers: 1}, func(_ context.Context, items []int) ([]int, error) {
+		g := batch.New(batch.Config{}, func(_ context.Context, items []int) ([]int, error) {
 			<-flush
 			return items, nil
 		})
@@ -351,8 +351,7 @@ func TestSettle_AnErrorOfTheWholeIsNotLookedForInItsParts(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	var sizes []int
 	g := batch.New(batch.Config{
-		Flushers: 1,
-		Whole:    func(err error) bool { return errors.Is(err, errWhole) },
+		Whole: func(err error) bool { return errors.Is(err, errWhole) },
 	}, func(_ context.Context, items []int) ([]int, error) {
 		if len(sizes) == 0 {
 			close(entered)
@@ -389,9 +388,8 @@ func TestSettle_ABatchHasADeadlineInAll(t *testing.T) {
 		entered, release := make(chan struct{}), make(chan struct{})
 		first := true
 		g := batch.New(batch.Config{
-			Flushers: 1,
-			Timeout:  30 * time.Second,
-			Total:    45 * time.Second,
+			Timeout: 30 * time.Second,
+			Total:   45 * time.Second,
 		},
 			func(ctx context.Context, items []int) ([]int, error) {
 				if first {

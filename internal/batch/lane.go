@@ -4,17 +4,13 @@ package batch
 // as the others.
 const sideEach = 16
 
-// lane is items that wait for the same flushers. The lock of its Group guards it.
+// lane is items that wait for the same flusher. The lock of its Group guards it.
 type lane[In, Out any] struct {
-	flushers int
-	each     int // how many items of one share it takes
-	queue    []*call[In, Out]
-	active   int            // flushers
-	shares   map[string]int // items of each share that wait or are being flushed
+	each   int // how many items of one share it takes
+	queue  []*call[In, Out]
+	active bool           // its flusher is at work
+	shares map[string]int // items of each share that wait or are being flushed
 }
-
-// free is true if a flusher is free.
-func (l *lane[In, Out]) free() bool { return l.active < l.flushers }
 
 func (l *lane[In, Out]) has(share string) bool { return l.shares[share] > 0 }
 

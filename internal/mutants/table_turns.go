@@ -91,8 +91,8 @@ var turning = []mutant{
 		name: "an item of a quiet share waits for the batches of a loud one",
 		file: "internal/batch/batch.go",
 		decl: "enter",
-		old:  `c.share != "" && !l.free()`,
-		with: `c.share == " " && !l.free()`,
+		old:  `c.share != "" && l.active`,
+		with: `c.share == " " && l.active`,
 		test: "internal/batch.TestDoOf_AnItemOfAnotherShareDoesNotWaitForThoseOfABusyOne",
 	},
 	{

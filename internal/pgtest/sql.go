@@ -92,7 +92,8 @@ func RefusedIntents(tb testing.TB, field string, values []string) map[int]bool {
 	}
 	text, err := json.Marshal(intents)
 	require.NoError(tb, err)
-	rows, err := pool.Query(tb.Context(), `SELECT ord - 2 FROM riverhook.enqueue_batch($1::text::json, NULL, 1000, false, false)`, string(text))
+	rows, err := pool.Query(tb.Context(),
+		`SELECT ord - 2 FROM riverhook.enqueue_batch($1::text::json, NULL, 1000, false, false)`, string(text))
 	require.NoError(tb, err)
 	defer rows.Close()
 	refused := make(map[int]bool)

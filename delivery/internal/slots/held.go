@@ -34,7 +34,6 @@ type release struct {
 // batches by cfg.
 func NewReleaser(l *Limiter, queries *store.Queries, cfg batch.Config) *Releaser {
 	r := &Releaser{limiter: l, store: queries}
-	cfg.Flushers = 1
 	r.releases = batch.New(cfg, r.flush)
 	return r
 }
