@@ -157,7 +157,7 @@ func TestEngine_ManyAtOnceUnderEachIsolation(t *testing.T) {
 				return b.count(`SELECT count(*) FROM riverhook.delivery WHERE state = 'delivered' AND subscription_id = $1`, sub.ID) == events
 			})
 			require.Len(t, receiver.Requests(), events)
-			require.Zero(t, strings.Count(lines.String(), "40001"), "conflicts")
+			require.Zero(t, strings.Count(lines.String(), "SQLSTATE 40001"), "conflicts")
 		})
 	}
 }
