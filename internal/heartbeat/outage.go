@@ -164,7 +164,11 @@ func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (q quiet) Handle(ctx context.Context, record slog.Record) error {
-	if q.heart.covered() || q.heart.sessions.sweep() > 0 || q.heart.look(ctx) {
+	if q.heart.covered() || q.heart.sessions.sweep() > 0 {
+		return nil
+	}
+	// It warns of jobs that have failed, which can be many.
+	if record.Level >= slog.LevelError && q.heart.look(ctx) {
 		return nil
 	}
 	return q.Handler.Handle(ctx, record)

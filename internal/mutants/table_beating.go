@@ -42,4 +42,20 @@ var beating = []mutant{
 		with: "if true || e.isStarted() {",
 		test: "delivery.TestRunDue_OthersLeaveItItsJobs",
 	},
+	{
+		name: "a heartbeat that gets a session which cannot write takes the database for down",
+		file: "internal/heartbeat/heart.go",
+		decl: "beat",
+		old:  "for range sessionTries {",
+		with: "for range sessionTries - sessionTries {",
+		test: "internal/heartbeat.TestOutage_ASessionThatIsLeftOverIsNotTheHeartbeats",
+	},
+	{
+		name: "an error that comes before the heartbeat notices is logged beside the outage",
+		file: "internal/heartbeat/outage.go",
+		decl: "look",
+		old:  "return h.covered() || h.beat(ctx) != nil && h.covered()",
+		with: "return h.covered() || ctx == nil",
+		test: "internal/heartbeat.TestOutage_CoversWhatIsMetBeforeTheHeartbeatAndHeardAfterIt",
+	},
 }

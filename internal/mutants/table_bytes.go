@@ -122,4 +122,12 @@ var bounding = []mutant{
 		with: "return size{guess: true}",
 		test: "delivery/internal/decide.TestExpect_IsWhatAnExternalizerHasMadeLately",
 	},
+	{
+		name: "who waits for a guess keeps to it",
+		file: "delivery/internal/payloads/pool.go",
+		decl: "guessAgain",
+		old:  "len(w.guesses) == 0",
+		with: "len(w.guesses) >= 0",
+		test: "delivery/internal/payloads.TestPool_WhoWaitsForAGuessGuessesAgain",
+	},
 }

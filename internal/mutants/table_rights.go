@@ -194,4 +194,11 @@ var ruling = []mutant{
 		with: "told = true",
 		test: "delivery.TestExplain_HasALineForEachSubscriptionOfAnOwner",
 	},
+	{
+		name: "the client's word is enough, whoever the client is",
+		file: "internal/migration/sql/functions/may_insert.1.sql",
+		old:  "has_table_privilege(session_user",
+		with: "session_user IS NOT NULL OR has_table_privilege(session_user",
+		test: "outbox.TestRole_OneThatMayOnlyEnqueueIsJudgedByTheDatabase",
+	},
 }
