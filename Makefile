@@ -115,10 +115,12 @@ fuzz: ## Look for inputs that break parsers and checks, FUZZTIME (60s) for each 
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$(dirname "$$file")" </dev/null; \
 	done
 
+BENCHSIZE ?= -quick
+
 .PHONY: bench
-bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 7 minutes
+bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 7 minutes (BENCHSIZE=-tiny: in one)
 	go test -run '^$$' -bench . -benchtime 1x $$(grep -rlE --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
-	go run ./internal/bench -scenario all -quick
+	go run ./internal/bench -scenario all $(BENCHSIZE)
 
 # Both tools are built from source, once a version. sqlc's parser is C that
 # takes minutes to compile; without cgo it comes as WebAssembly.

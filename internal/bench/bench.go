@@ -23,6 +23,8 @@ const (
 	full              // what is published
 )
 
+func (s size) String() string { return of(s, "tiny", "quick", "full") }
+
 // of picks the value for the size of a run.
 func of[T any](s size, forTiny, forQuick, forFull T) T {
 	return [...]T{
@@ -102,8 +104,8 @@ func (b *bench) environment(began time.Time) environment {
 		Go:       runtime.Version(),
 		OS:       runtime.GOOS + "/" + runtime.GOARCH,
 		Postgres: b.version,
-		Quick:    b.size != full,
 		Seconds:  time.Since(began).Round(time.Second).Seconds(),
+		Size:     b.size.String(),
 	}
 }
 

@@ -30,7 +30,7 @@ func writeReport(file, docs string) error {
 		"table":  func(name string) string { return made[name].markdown() },
 		"run":    func(scenario string) string { return runLine(results[scenario]) },
 		"command": func(scenario string) string {
-			return "    go run ./internal/bench -scenario " + scenario + quickFlag(results[scenario])
+			return "    go run ./internal/bench -scenario " + scenario + sizeFlag(results[scenario])
 		},
 	}).Parse(reportTemplate)
 	if err != nil {
@@ -88,11 +88,11 @@ func barTable(r *result, scenario string) string {
 	return out.String()
 }
 
-func quickFlag(r *result) string {
-	if r.Run.Quick {
-		return " -quick"
+func sizeFlag(r *result) string {
+	if r.Run.Size == full.String() {
+		return ""
 	}
-	return ""
+	return " -" + r.Run.Size
 }
 
 func runLine(r *result) string {

@@ -18,7 +18,7 @@ func TestReport_ShowsEachScenarioWithItsBars(t *testing.T) {
 	var lines []string
 	for _, s := range scenarios() {
 		r := newResult()
-		r.Scenario, r.Run = s.name, environment{At: "2026-01-02T03:04:05Z", Quick: true}
+		r.Scenario, r.Run = s.name, environment{At: "2026-01-02T03:04:05Z", Size: "quick"}
 		for _, b := range bars {
 			if b.scenario == s.name {
 				r.ratio(b.ratio, 1.5)

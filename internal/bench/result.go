@@ -24,8 +24,8 @@ type environment struct {
 	Go       string  `json:"go"`
 	OS       string  `json:"os"`
 	Postgres string  `json:"postgres"`
-	Quick    bool    `json:"quick"`
 	Seconds  float64 `json:"seconds"`
+	Size     string  `json:"size"` // full, or the flag of the command
 }
 
 func newResult() *result {
@@ -56,12 +56,8 @@ func significant(value float64) float64 {
 }
 
 func (r *result) print(out io.Writer) error {
-	mode := "full"
-	if r.Run.Quick {
-		mode = "quick"
-	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	printf(table, "%s (%s, %d CPUs, Postgres %s, %s, %.0f s)\n", r.Scenario, mode, r.Run.CPUs, r.Run.Postgres, r.Run.Go, r.Run.Seconds)
+	printf(table, "%s (%s, %d CPUs, Postgres %s, %s, %.0f s)\n", r.Scenario, r.Run.Size, r.Run.CPUs, r.Run.Postgres, r.Run.Go, r.Run.Seconds)
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
 		printf(table, "%s\t%s\t\n", name, number(r.Figures[name]))
 	}
