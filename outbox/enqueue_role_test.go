@@ -91,12 +91,13 @@ func TestRole_OneThatMayOnlyEnqueueIsToldWhatItLacks(t *testing.T) {
 // likes without the function.
 func TestRole_OneThatMayOnlyEnqueueIsJudgedByTheDatabase(t *testing.T) {
 	t.Parallel()
-	outcomes := func(t *testing.T, b *bench) (all []string) {
+	outcomes := func(t *testing.T, b *bench, checked string) (all []string) {
 		t.Helper()
-		rows, err := b.tx.Query(t.Context(), `
-			SELECT outcome FROM riverhook.enqueue_one(NULL, 'user', '/', '', '', '', '', '', '{}', 0, '{}', NULL, NULL, NULL, NULL, 9, true, false)
+		rows, err := b.tx.Query(t.Context(), strings.ReplaceAll(`
+			SELECT outcome FROM riverhook.enqueue_one(
+				NULL, 'user', '/', '', '', '', '', '', '{}', 0, '{}', NULL, NULL, NULL, NULL, 9, checked, false)
 			UNION ALL
-			SELECT outcome FROM riverhook.enqueue_batch('[{"type": "user", "data": "{}"}]', NULL, 9, true, false)`)
+			SELECT outcome FROM riverhook.enqueue_batch('[{"type": "user", "data": "{}"}]', NULL, 9, checked, false)`, "checked", checked))
 		require.NoError(t, err)
 		all, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(t, err)
@@ -105,7 +106,11 @@ func TestRole_OneThatMayOnlyEnqueueIsJudgedByTheDatabase(t *testing.T) {
 
 	t.Run("one that may insert is believed", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, []string{"inserted", "inserted"}, outcomes(t, setup(t)))
+		b := setup(t)
+		require.Equal(t, []string{"inserted", "inserted"}, outcomes(t, b, "true"))
+		for _, unsaid := range []string{"false", "NULL"} {
+			require.Equal(t, []string{"invalid", "invalid"}, outcomes(t, b, unsaid))
+		}
 	})
 
 	t.Run("one that may not is not", func(t *testing.T) {
@@ -116,7 +121,7 @@ func TestRole_OneThatMayOnlyEnqueueIsJudgedByTheDatabase(t *testing.T) {
 			GRANT EXECUTE ON FUNCTION riverhook.enqueue_one, riverhook.enqueue_batch TO producer;
 			SET LOCAL SESSION AUTHORIZATION producer`, "producer", producer))
 		require.NoError(t, err)
-		require.Equal(t, []string{"invalid", "invalid"}, outcomes(t, b))
+		require.Equal(t, []string{"invalid", "invalid"}, outcomes(t, b, "true"))
 		_, err = b.client.EnqueueMany(t.Context(), b.tx, []Intent{valid(), named("x")})
 		require.NoError(t, err)
 		_, err = b.client.Enqueue(t.Context(), b.tx, valid())

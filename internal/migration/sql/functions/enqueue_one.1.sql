@@ -25,7 +25,7 @@ BEGIN
         PERFORM /* TEMPLATE: schema */refuse_client(client);
     END IF;
 
-    IF NOT checked OR NOT /* TEMPLATE: schema */may_insert() THEN
+    IF (checked AND /* TEMPLATE: schema */may_insert()) IS NOT TRUE THEN
         problem := /* TEMPLATE: schema */intent_problem(
             id, type, site, active_site, resource_kind, resource_id, actor, channel, attributes, data, occurred_at, not_before,
             share, max_bytes);
