@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -137,7 +138,8 @@ type Want struct {
 }
 
 // Expectation says how many bytes a message that is going to be made will have, and whether that
-// is a guess. It must be quick, and must not call the pool.
+// is a guess. The pool calls it again, from any goroutine and with its lock held: it must be quick,
+// safe for concurrent use, and must not call the pool.
 type Expectation func() (bytes int, guess bool)
 
 // Size is how many bytes a payload has.
@@ -150,22 +152,31 @@ type Size struct {
 // for a guess, what is expected is asked again: it can be known by now. Up to Inline bytes are not
 // counted.
 func (w *Want) Make(name string, expect Expectation) {
-	w.MakeLargest(map[string]Expectation{name: expect})
+	if !w.stored(name) {
+		w.expect(expect)
+	}
 }
 
-// MakeLargest is Make of the largest of some messages.
+// MakeLargest is Make of the largest of some messages, by their names.
 func (w *Want) MakeLargest(all map[string]Expectation) {
-	for _, s := range w.Stored {
-		delete(all, s.Name)
+	var unmade []Expectation
+	for name, expect := range all {
+		if !w.stored(name) {
+			unmade = append(unmade, expect)
+		}
 	}
 	w.expect(func() (bytes int, guess bool) {
-		for _, expect := range all {
+		for _, expect := range unmade {
 			if n, isGuess := expect(); n > bytes {
 				bytes, guess = n, isGuess
 			}
 		}
 		return bytes, guess
 	})
+}
+
+func (w *Want) stored(name string) bool {
+	return slices.ContainsFunc(w.Stored, func(s Size) bool { return s.Name == name })
 }
 
 func (w *Want) expect(expect Expectation) {
