@@ -21,8 +21,8 @@ const (
 	// transactions take on a busy machine.
 	healed = 5 * time.Second
 
-	// transactions is how many of an event follow each other after its own: its job is
-	// fetched, expanded and recorded, and a heartbeat goes before.
+	// transactions is how many transactions an event waits for after its own: a heartbeat,
+	// and those that fetch its job, commit its expansion and record its attempt.
 	transactions = 4
 )
 

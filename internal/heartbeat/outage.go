@@ -71,8 +71,8 @@ func (h *Heart) Await(ctx context.Context) bool {
 func (h *Heart) AwaitAfter(ctx context.Context) bool { return sleep(ctx, nil, pause) && h.Await(ctx) }
 
 // Outage is true of an error that the lines about the state of the database cover,
-// so that it needs none of its own. Who meets an error can be ahead of the heartbeat,
-// so there is one first; and who waited for a server can hear of the outage when it is over.
+// so that it needs none of its own. A caller can get the error before the heartbeat has noticed
+// the outage, so Outage beats first; it can also get it shortly after the outage has ended.
 func (h *Heart) Outage(ctx context.Context, err error) bool {
 	return h.Passing(err) && (h.covered() || h.look(ctx))
 }
@@ -85,12 +85,15 @@ func (h *Heart) covered() bool {
 	return down || h.sessions.foundLately()
 }
 
-// look beats, to know whether the database can be written now. Of many that look, one
-// finds an outage.
-func (h *Heart) look(ctx context.Context) (down bool) {
+// look beats, to know whether the database can be written now, and returns what covered
+// says then. Callers that look at the same time share the outage that the first of them finds.
+func (h *Heart) look(ctx context.Context) bool {
 	h.beating.Lock()
 	defer h.beating.Unlock()
-	return h.covered() || h.beat(ctx) != nil && h.covered()
+	if !h.covered() {
+		_ = h.beat(ctx) // it says by itself that the database cannot be written
+	}
+	return h.covered()
 }
 
 // Passing is true of errors of the connection and of the server, which another try
@@ -167,7 +170,8 @@ func (q quiet) Handle(ctx context.Context, record slog.Record) error {
 	if q.heart.covered() || q.heart.sessions.sweep() > 0 {
 		return nil
 	}
-	// It warns of jobs that have failed, which can be many.
+	// River also warns of each job that has failed. There can be many of those, so only an
+	// error is worth a heartbeat.
 	if record.Level >= slog.LevelError && q.heart.look(ctx) {
 		return nil
 	}
