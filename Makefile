@@ -118,7 +118,7 @@ fuzz: ## Look for inputs that break parsers and checks, FUZZTIME (60s) for each 
 BENCHSIZE ?= -quick
 
 .PHONY: bench
-bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 7 minutes (BENCHSIZE=-tiny: in one)
+bench: ## Run each benchmark once, and all scenarios of internal/bench quickly, in under 7 minutes (BENCHSIZE=-tiny: in under 2)
 	go test -run '^$$' -bench . -benchtime 1x $$(grep -rlE --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
 	go run ./internal/bench -scenario all $(BENCHSIZE)
 

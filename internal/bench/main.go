@@ -11,7 +11,7 @@
 //
 //	-scenario NAME   enqueue, deliver, steady, latency, neighbour, tenants, crash, backlog, resolve or all
 //	-quick           smaller sizes: all scenarios in a few minutes
-//	-tiny            the smallest sizes: all scenarios in half a minute, whose figures say nothing
+//	-tiny            the smallest sizes: all scenarios in about a minute, whose figures say nothing
 //	-json            print one JSON object a line for each scenario
 //	-only REGEXP     measure only the variants whose names match (deliver, tenants)
 //	-cpuprofile FILE write a CPU profile of the last round of each variant to
@@ -115,7 +115,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	var name, only string
 	flags.StringVar(&name, "scenario", "", "`name` of a scenario: "+scenarioNames()+" or all")
 	flags.BoolVar(&small, "quick", false, "smaller sizes: all scenarios in a few minutes")
-	flags.BoolVar(&smallest, "tiny", false, "the smallest sizes: all scenarios in half a minute, whose figures say nothing")
+	flags.BoolVar(&smallest, "tiny", false, "the smallest sizes: all scenarios in about a minute, whose figures say nothing")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object a line for each scenario")
 	flags.StringVar(&only, "only", "", "measure only the variants whose names match this `regexp` (deliver, tenants)")
 	flags.StringVar(&opts.profile, "cpuprofile", "", "write CPU profiles to this `file`, with the variant's name before its suffix (deliver)")
